@@ -1,0 +1,96 @@
+// What can go wrong, for all programs of this project. Each child exists because a caller acts
+// differently on it; the text is the message a person reads (PostgreSQL's style: lower case, names
+// quoted, no full stop), the hint a line of advice of its own.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace daystream {
+
+// The exit codes of every program (DESIGN section 4).
+enum class ExitCode : int { Done = 0, Failed = 1, Usage = 2, NeedsPerson = 3 };
+
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& message, std::string hint = {})
+      : std::runtime_error(message), hint_(std::move(hint)) {}
+
+  const std::string& hint() const noexcept { return hint_; }  // advice, or empty
+
+  // True where waiting and trying again may help without a person.
+  virtual bool retryable() const noexcept { return false; }
+  virtual ExitCode exit_code() const noexcept { return ExitCode::Failed; }
+
+ private:
+  std::string hint_;
+};
+
+// A system call on a file failed. `what()` ends in the text of `error_number()`.
+class IoError : public Error {
+ public:
+  // `action` is like: could not open day file "2026-11-21.tsv".
+  IoError(const std::string& action, int error_number, std::string hint = {});
+  int error_number() const noexcept { return error_number_; }  // errno as it was
+
+ private:
+  int error_number_;
+};
+
+// Bytes on disk are not what was written. Names the file and the byte offset of the damage.
+class Corruption : public Error {
+ public:
+  Corruption(const std::string& file, std::uint64_t offset_bytes, const std::string& problem);
+  const std::string& file() const noexcept { return file_; }
+  std::uint64_t offset_bytes() const noexcept { return offset_bytes_; }
+  ExitCode exit_code() const noexcept override { return ExitCode::NeedsPerson; }
+
+ private:
+  std::string file_;
+  std::uint64_t offset_bytes_;
+};
+
+// What comes after the asked-for position is no longer there, or a `gap` line was met: going on
+// would skip changes.
+class PositionGone : public Error {
+ public:
+  using Error::Error;
+  ExitCode exit_code() const noexcept override { return ExitCode::NeedsPerson; }
+};
+
+// Another cluster, database, slot, timeline or stream than the one expected.
+class WrongSource : public Error {
+ public:
+  using Error::Error;
+  ExitCode exit_code() const noexcept override { return ExitCode::NeedsPerson; }
+};
+
+// The peer or its text does not keep to the protocol or the line format.
+class ProtocolError : public Error {
+ public:
+  using Error::Error;
+};
+
+// The connection ended or could not be made; trying again may help.
+class ConnectionLost : public Error {
+ public:
+  using Error::Error;
+  bool retryable() const noexcept override { return true; }
+};
+
+// A flag, a configuration file or an argument is wrong: nothing was begun.
+class ConfigError : public Error {
+ public:
+  using Error::Error;
+  ExitCode exit_code() const noexcept override { return ExitCode::Usage; }
+};
+
+// Something only a person (or a re-seed) can mend: diverged, lost slot, table not in the stream.
+class NeedsPerson : public Error {
+ public:
+  using Error::Error;
+  ExitCode exit_code() const noexcept override { return ExitCode::NeedsPerson; }
+};
+
+}  // namespace daystream

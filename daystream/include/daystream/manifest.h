@@ -1,0 +1,49 @@
+// daystream.json: which PostgreSQL database a directory holds the changes of (FORMAT.md).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "daystream/position.h"
+
+namespace daystream {
+
+inline constexpr int kFormatVersion = 1;
+
+// What the stream holds from `since` on: deltastream adds one when the effective table filter or a
+// filter option changes. The same text is in the mark that begins each connection.
+struct Holding {
+  Position since;
+  std::string tables;  // the plugin's `tables` option as given; empty: all
+  std::vector<std::pair<std::string, std::string>> options;  // the other filters, as given
+
+  bool same_filter(const Holding&) const;
+  // Whether changes of `table` (spelt as `_table` spells it) are in the stream.
+  bool holds(std::string_view table) const;
+};
+
+struct Manifest {
+  int format = kFormatVersion;
+  std::string name;               // what people call the stream; the directory's name by default
+  std::string system_identifier;  // PostgreSQL's, decimal; empty when read from a pipe
+  std::string database;
+  std::string slot;
+  std::string created;            // 2026-11-21T10:15:04Z
+  std::vector<Holding> holdings;  // oldest first, at least one
+
+  // Throws IoError (no such file), Corruption (not our JSON), WrongSource (newer format).
+  static Manifest load(const std::filesystem::path& directory);
+  // Replaces the file whole: temporary file, fsync, rename, fsync of the directory.
+  void save(const std::filesystem::path& directory) const;
+};
+
+// `pattern`: table names as the `tables` option takes them, comma-separated, `*` for any run of
+// characters, a bare name for a table in public. `table`: as `_table` spells it.
+bool table_list_matches(std::string_view pattern, std::string_view table);
+
+}  // namespace daystream

@@ -1,0 +1,84 @@
+// Reads one daystream: whole, durable transactions, in order, across day files.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "daystream/manifest.h"
+#include "daystream/position.h"
+#include "daystream/transaction.h"
+
+namespace daystream {
+
+// Where a Reader begins: after the last commit, mark or gap line at or before `position`.
+//
+// With `lsn`, the pair is a stored checkpoint: it counts only if the line at `position` is a commit
+// or mark with that LSN; otherwise the Reader begins after the last one with an LSN <= `lsn`
+// (DESIGN section 2, guarantee 5).
+struct StartAfter {
+  Position position = Position::begin();
+  std::optional<Lsn> lsn;
+};
+
+// Delivers whole transactions, marks and gaps; aborted transactions are passed over.
+//
+// Ownership:  owns its descriptors and buffer.
+// Threads:    one thread per Reader; any number of Readers beside one Writer, in any process.
+// Memory:     a few MiB, whatever the size of a transaction.
+// Invariant:  position() never goes back.
+// Checks:     positions strictly increase and have no holes within a second, and the CRC chain
+//             holds, on every byte delivered; else Corruption with file and offset.
+class Reader {
+ public:
+  // Throws PositionGone if what follows `start` is no longer kept (the caller must re-seed: going
+  // on would skip changes), IoError if there is no daystream, Corruption.
+  Reader(const std::filesystem::path& directory, StartAfter start);
+  Reader(Reader&&) noexcept;
+  Reader& operator=(Reader&&) noexcept;
+  ~Reader();
+
+  const Manifest& manifest() const noexcept;  // as it was when opened
+
+  // The next one, or nullptr: nothing more *yet* (also while the stream is still behind the LSN of
+  // a stored checkpoint). A transaction being written is "not yet". The result is valid until the
+  // next call.
+  Transaction* next();
+
+  // Sleeps until there may be more than when next() said nullptr, or `timeout` has passed, or
+  // `wake_fd` (-1: none) becomes readable; without polling (inotify on `durable`). True: there may
+  // be more.
+  bool wait(std::chrono::milliseconds timeout, int wake_fd = -1);
+
+  Position position() const noexcept;  // of the last delivery's end line, or where it began
+  Lsn lsn() const noexcept;            // of the last commit or mark at or before position()
+  // What is durable now and not yet delivered, in bytes.
+  std::uint64_t backlog_bytes();
+
+ private:
+  friend class Transaction;
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The last commit or mark line that has a `_next` <= `xmin`, as a place to begin, found by binary
+// search; nullopt: none is old enough (DESIGN section 3, the seam of a seed).
+struct Seam {
+  Position position;
+  Lsn lsn;
+  std::uint64_t next;
+};
+std::optional<Seam> find_seam(const std::filesystem::path& directory, std::uint64_t xmin);
+
+// First and last of what is kept; nullopt: no line yet.
+struct Extent {
+  Position first;
+  Position last;
+  Lsn last_lsn;
+};
+std::optional<Extent> extent(const std::filesystem::path& directory);
+
+}  // namespace daystream

@@ -1,0 +1,108 @@
+// Writes one daystream. The only thing that does; `durable` and the day files are its alone.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "daystream/lsn.h"
+#include "daystream/manifest.h"
+#include "daystream/position.h"
+
+namespace daystream {
+
+// What a mark says beside its LSN. Left out: what is not known cheaply.
+struct MarkFacts {
+  std::optional<std::uint32_t> timeline;
+  std::optional<std::uint64_t> next;  // read after the mark's LSN was received
+  // After the verb, as key and value, unescaped: the effective filter, at a connection's begin.
+  std::vector<std::pair<std::string, std::string>> holds;
+};
+
+struct WriterOptions {
+  // Asked for when a new day's first line, which is a mark, is due.
+  std::function<MarkFacts()> day_mark;
+  // Seconds since 1970 UTC; tests replace it. A clock that steps back is no problem.
+  std::function<std::int64_t()> clock;
+};
+
+// Ownership:  owns its descriptors, buffers and the directory's lock (flock), until destroyed.
+// Threads:    one thread calls everything, except Flush::run(), which may run on any one other.
+// Errors:     IoError, after which the Writer is unusable: leave and open again (recovery). A full
+//             disk is no exception to this.
+// Watermarks: received >= written >= flushed; flushed() alone may be confirmed to PostgreSQL.
+class Writer {
+ public:
+  // Makes the directory and manifest if there is none, locks it, recovers. `wanted` names the
+  // source: WrongSource if the directory belongs to another cluster, database or slot.
+  // `confirmed_flush` is the slot's, where there is one. Throws Error naming the holder if another
+  // Writer has it.
+  //
+  // Recovery (DESIGN 2.3): from the later of `durable` and the last commit <= `confirmed_flush` the
+  // chain is checked, those bytes are written again and synced, a damaged or half tail is cut, an
+  // unfinished transaction gets its `abort`. All is durable when the constructor returns.
+  Writer(const std::filesystem::path& directory, const Manifest& wanted,
+         std::optional<Lsn> confirmed_flush, WriterOptions options);
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  ~Writer();
+
+  const Manifest& manifest() const noexcept;
+  bool empty() const noexcept;  // no line yet: a first mark is due
+
+  // Appends lines as they came: one or more, a newline between them, none at the end. The first
+  // line opens a transaction, its commit line ends it. A transaction whose commit LSN is not past
+  // last_lsn() has been here before: it is dropped (or ended with `abort` where part of it is
+  // written already). Throws ProtocolError on text that is not deltaflood lines.
+  void append(std::string_view lines);
+  bool in_transaction() const noexcept;
+  // Ends the open transaction, if any, with an `abort` line: the connection broke, it comes again.
+  void abort();
+  // Neither may be called with a transaction open.
+  void mark(Lsn lsn, const MarkFacts& facts);
+  void gap(Lsn old_slot_end);
+
+  Lsn last_lsn() const noexcept;       // of the last commit or mark appended
+  Position position() const noexcept;  // of the last line appended
+  Lsn flushed() const noexcept;        // of the last commit or mark known to be on disk
+  Position flushed_position() const noexcept;
+  bool dirty() const noexcept;  // something appended is not covered by a finished flush
+  std::uint64_t appended_bytes() const noexcept;  // since the Writer was made
+  std::uint64_t appended_lines() const noexcept;
+
+  // Hands buffered lines to the kernel. Called by append() when the buffer is large.
+  void write_out();
+
+  // A group commit in three steps, so that receiving goes on while the disk works:
+  //   flush = writer.begin_flush();   writes out; covers everything appended so far
+  //   flush.run();                    on any thread: fdatasync, then `durable`; throws IoError
+  //   writer.finish_flush(flush);     flushed() moves; a Flush whose run() threw is never finished
+  class Flush {
+   public:
+    void run();
+    struct Work;
+
+   private:
+    friend class Writer;
+    std::shared_ptr<Work> work_;
+  };
+  Flush begin_flush();
+  void finish_flush(const Flush&);
+  void flush();  // all three
+
+  // Adds to the manifest what the stream holds from here on, if that has changed.
+  void declare_holding(const Holding&);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace daystream

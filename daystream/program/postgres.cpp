@@ -1,0 +1,139 @@
+#include "program/postgres.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
+
+namespace daystream::program {
+
+namespace {
+
+std::string trimmed(const char* text) {
+  std::string out = text == nullptr ? "" : text;
+  while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
+  return out;
+}
+
+struct ConnInfoDeleter {
+  void operator()(PQconninfoOption* o) const noexcept { PQconninfoFree(o); }
+};
+
+}  // namespace
+
+bool SqlError::retryable() const noexcept {
+  const std::string_view state = sqlstate_;
+  return state.starts_with("08") || state.starts_with("53") || state.starts_with("57P");
+}
+
+void throw_error(PGconn* connection, const PGresult* result, const std::string& action) {
+  const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  if (state == nullptr) {
+    // Without a SQLSTATE it is libpq that speaks: the connection.
+    throw ConnectionLost(fmt::format("{}: {}", action, trimmed(PQerrorMessage(connection))));
+  }
+  const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+  const char* hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+  std::string text = fmt::format("{}: {}", action, trimmed(primary));
+  if (detail != nullptr) text += fmt::format(" ({})", trimmed(detail));
+  throw SqlError(text, trimmed(hint), state);
+}
+
+PgConn connect(const std::string& conninfo, const std::string& application_name,
+               const std::vector<std::pair<std::string, std::string>>& extra) {
+  std::vector<const char*> keys = {"fallback_application_name"};
+  std::vector<const char*> values = {application_name.c_str()};
+  char* problem = nullptr;
+  const std::unique_ptr<PQconninfoOption, ConnInfoDeleter> parsed(
+      PQconninfoParse(conninfo.c_str(), &problem));
+  if (!parsed) {
+    const std::string text = trimmed(problem);
+    PQfreemem(problem);
+    throw ConfigError(fmt::format("cannot read the connection string: {}", text));
+  }
+  for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
+    if (option->val == nullptr || option->val[0] == '\0') continue;
+    keys.push_back(option->keyword);
+    values.push_back(option->val);
+  }
+  for (const auto& [key, value] : extra) {
+    keys.push_back(key.c_str());
+    values.push_back(value.c_str());
+  }
+  keys.push_back(nullptr);
+  values.push_back(nullptr);
+  PgConn connection(PQconnectdbParams(keys.data(), values.data(), 0));
+  if (!connection) throw std::bad_alloc();
+  if (PQstatus(connection.get()) != CONNECTION_OK) {
+    throw ConnectionLost(fmt::format("could not connect to PostgreSQL: {}",
+                                     trimmed(PQerrorMessage(connection.get()))));
+  }
+  // A notice is for psql's users; errors come through results.
+  PQsetNoticeProcessor(
+      connection.get(), [](void*, const char*) {}, nullptr);
+  return connection;
+}
+
+namespace {
+
+PgResult checked(PGconn* connection, PgResult result, const std::string& sql) {
+  const ExecStatusType status = PQresultStatus(result.get());
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_COPY_OUT &&
+      status != PGRES_COPY_BOTH && status != PGRES_COPY_IN) {
+    const std::size_t shown = sql.find_first_of("\n", 0);
+    throw_error(
+        connection, result.get(),
+        fmt::format("could not run \"{}\"", sql.substr(0, std::min<std::size_t>(shown, 80))));
+  }
+  return result;
+}
+
+}  // namespace
+
+PgResult exec(PGconn* connection, const std::string& sql) {
+  return checked(connection, PgResult(PQexec(connection, sql.c_str())), sql);
+}
+
+PgResult exec_params(PGconn* connection, const std::string& sql,
+                     const std::vector<std::string>& params) {
+  std::vector<const char*> values;
+  values.reserve(params.size());
+  for (const std::string& param : params) values.push_back(param.c_str());
+  return checked(connection,
+                 PgResult(PQexecParams(connection, sql.c_str(), static_cast<int>(values.size()),
+                                       nullptr, values.data(), nullptr, nullptr, 0)),
+                 sql);
+}
+
+std::optional<std::string> query_value(PGconn* connection, const std::string& sql,
+                                       const std::vector<std::string>& params) {
+  const PgResult result =
+      params.empty() ? exec(connection, sql) : exec_params(connection, sql, params);
+  if (PQntuples(result.get()) < 1 || PQgetisnull(result.get(), 0, 0)) return std::nullopt;
+  return std::string(PQgetvalue(result.get(), 0, 0),
+                     static_cast<std::size_t>(PQgetlength(result.get(), 0, 0)));
+}
+
+namespace {
+
+std::string quoted(std::string_view text, char quote) {
+  std::string out(1, quote);
+  for (const char c : text) {
+    if (c == quote) out += c;
+    out += c;
+  }
+  out += quote;
+  return out;
+}
+
+}  // namespace
+
+std::string quote_identifier(std::string_view name) {
+  return quoted(name, '"');
+}
+std::string quote_literal(std::string_view text) {
+  return quoted(text, '\'');
+}
+
+}  // namespace daystream::program

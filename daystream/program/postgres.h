@@ -1,0 +1,59 @@
+// A PostgreSQL session, as owner of a libpq connection, for the streamer and the mirror.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daystream/error.h"
+
+namespace daystream::program {
+
+struct PgConnDeleter {
+  void operator()(PGconn* c) const noexcept { PQfinish(c); }
+};
+struct PgResultDeleter {
+  void operator()(PGresult* r) const noexcept { PQclear(r); }
+};
+using PgConn = std::unique_ptr<PGconn, PgConnDeleter>;
+using PgResult = std::unique_ptr<PGresult, PgResultDeleter>;
+
+// The server said no. `sqlstate()` tells what; the text is the server's own, with its hint.
+class SqlError : public Error {
+ public:
+  SqlError(const std::string& message, std::string hint, std::string sqlstate)
+      : Error(message, std::move(hint)), sqlstate_(std::move(sqlstate)) {}
+  const std::string& sqlstate() const noexcept { return sqlstate_; }
+  // Class 08, 53, 57P: the server went away, is full or starts up.
+  bool retryable() const noexcept override;
+
+ private:
+  std::string sqlstate_;
+};
+
+// Connects as `conninfo` (or a URI) says, with `extra` key=value pairs (replication, options,
+// client_encoding…) overriding it. `application_name` is the fallback. Throws ConnectionLost where
+// the server could not be reached, SqlError where it refused.
+PgConn connect(const std::string& conninfo, const std::string& application_name,
+               const std::vector<std::pair<std::string, std::string>>& extra = {});
+
+// Runs one statement. Throws SqlError, or ConnectionLost when the connection broke.
+PgResult exec(PGconn*, const std::string& sql);
+PgResult exec_params(PGconn*, const std::string& sql, const std::vector<std::string>& params);
+// One row, one column; nullopt: NULL or no row.
+std::optional<std::string> query_value(PGconn*, const std::string& sql,
+                                       const std::vector<std::string>& params = {});
+
+// Throws what `connection`'s (and `result`'s, may be null) error says, with `action` before it.
+[[noreturn]] void throw_error(PGconn* connection, const PGresult* result,
+                              const std::string& action);
+
+std::string quote_identifier(std::string_view);
+std::string quote_literal(std::string_view);  // standard_conforming_strings on
+
+}  // namespace daystream::program

@@ -1,0 +1,148 @@
+#include "program/program.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <iostream>
+
+namespace daystream::program {
+
+namespace {
+
+// spdlog's own names are lower case; a person's eye finds WARN and ERROR faster.
+class UpperLevel final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    static constexpr std::string_view kNames[] = {"TRACE", "DEBUG", "INFO", "WARN",
+                                                  "ERROR", "FATAL", "OFF"};
+    const std::string_view name = kNames[message.level];
+    out.append(name.data(), name.data() + name.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<UpperLevel>();
+  }
+};
+
+// The message as the inside of a JSON string.
+class JsonText final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    for (const char c : message.payload) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (c == '"' || c == '\\') {
+        out.push_back('\\');
+        out.push_back(c);
+      } else if (byte < 0x20) {
+        fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+      } else {
+        out.push_back(c);
+      }
+    }
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<JsonText>();
+  }
+};
+
+// What the handlers may touch. The descriptor is made before they are installed and never closed.
+std::atomic<bool> stop_flag{false};
+std::atomic<bool> reload_flag{false};
+int wake_fd = -1;
+
+extern "C" void on_signal(int number) {
+  const int saved = errno;
+  (number == SIGHUP ? reload_flag : stop_flag).store(true);
+  const std::uint64_t one = 1;
+  // A full eventfd is already readable, so a failure changes nothing.
+  if (write(wake_fd, &one, sizeof one) < 0) errno = saved;
+  errno = saved;
+}
+
+void report(const std::string& program, const std::string& text, const std::string& hint) noexcept {
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), text.c_str());
+  if (!hint.empty()) std::fprintf(stderr, "HINT: %s\n", hint.c_str());
+}
+
+}  // namespace
+
+void start_log(const std::string& program, const LogOptions& options) {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  formatter->add_flag<UpperLevel>('*').add_flag<JsonText>('&');
+  if (options.format == "json") {
+    formatter->set_pattern(
+        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%*","program":"%n","message":"%&"})");
+  } else {
+    formatter->set_pattern("%Y-%m-%d %H:%M:%S.%eZ %* %n: %v");
+  }
+  auto logger =
+      std::make_shared<spdlog::logger>(program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger->set_formatter(std::move(formatter));
+  logger->set_level(spdlog::level::from_str(options.level));
+  logger->flush_on(spdlog::level::debug);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+int run(const std::string& program, const std::function<int()>& body) noexcept {
+  signal(SIGPIPE, SIG_IGN);
+  try {
+    const int code = body();
+    std::cout.flush();
+    return code;
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) {  // --help and --version carry their text
+      std::fputs(e.what(), stdout);
+      return 0;
+    }
+    report(program, e.what(), {});
+    std::fprintf(stderr, "Try \"%s --help\" for more information.\n", program.c_str());
+    return static_cast<int>(ExitCode::Usage);
+  } catch (const IoError& e) {
+    // The reader of our output has what it wanted (`… | head`).
+    if (e.error_number() == EPIPE) return 0;
+    report(program, e.what(), e.hint());
+    return static_cast<int>(e.exit_code());
+  } catch (const Error& e) {
+    report(program, e.what(), e.hint());
+    return static_cast<int>(e.exit_code());
+  } catch (const std::exception& e) {
+    report(program, e.what(), {});
+    return static_cast<int>(ExitCode::Failed);
+  }
+}
+
+Signals::Signals() {
+  wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake_fd < 0) throw IoError("could not create an event descriptor", errno);
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaction(number, &action, nullptr);
+}
+
+bool Signals::stop_requested() const noexcept {
+  return stop_flag.load();
+}
+bool Signals::take_reload() noexcept {
+  return reload_flag.exchange(false);
+}
+int Signals::fd() const noexcept {
+  return wake_fd;
+}
+
+void Signals::clear() noexcept {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto got = read(wake_fd, &count, sizeof count);
+}
+
+}  // namespace daystream::program

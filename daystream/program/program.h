@@ -1,0 +1,39 @@
+// What the commands (deltastream, daystream, deltamirror) have in common: how they log, how they
+// end, and how they hear signals. Not part of the installed library.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "daystream/error.h"
+#include "daystream/unique_fd.h"
+
+namespace daystream::program {
+
+struct LogOptions {
+  std::string level = "info";   // error, warn, info, debug
+  std::string format = "text";  // text, json
+};
+
+// Log lines go to standard error: `2026-11-21 10:15:04.123Z INFO deltastream: …`. Through spdlog's
+// default logger, so that callers write spdlog::info(…).
+void start_log(const std::string& program, const LogOptions&);
+
+// Runs `body` and turns how it ends into an exit code: an Error is reported once, as one line and a
+// `HINT: ` line, with its own exit code; CLI11's help and version end with 0, its errors with
+// `PROGRAM: what`, `Try "PROGRAM --help" for more information.` and 2. SIGPIPE is ignored; EPIPE on
+// standard output ends with 0.
+int run(const std::string& program, const std::function<int()>& body) noexcept;
+
+// SIGTERM and SIGINT ask for an end, SIGHUP for a reload. One per process, made before threads.
+class Signals {
+ public:
+  Signals();
+  bool stop_requested() const noexcept;
+  bool take_reload() noexcept;  // true once for each SIGHUP since the last call
+  int fd() const noexcept;      // readable once a signal has come: for poll(); drained by clear()
+  void clear() noexcept;
+};
+
+}  // namespace daystream::program

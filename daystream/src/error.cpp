@@ -1,0 +1,19 @@
+#include "daystream/error.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace daystream {
+
+IoError::IoError(const std::string& action, int error_number, std::string hint)
+    : Error(fmt::format("{}: {}", action, std::strerror(error_number)), std::move(hint)),
+      error_number_(error_number) {}
+
+Corruption::Corruption(const std::string& file, std::uint64_t offset_bytes,
+                       const std::string& problem)
+    : Error(fmt::format("file \"{}\" is damaged at byte {}: {}", file, offset_bytes, problem)),
+      file_(file),
+      offset_bytes_(offset_bytes) {}
+
+}  // namespace daystream
