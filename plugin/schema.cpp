@@ -24,7 +24,8 @@ struct SentSchema {
 struct Touched {
   Oid relid;  // the key
   Description before;
-  bool dirty;  // invalidated since it was last compared
+  bool existed;  // before the transaction, told or not
+  bool dirty;    // invalidated since it was last compared
 };
 
 }  // namespace
@@ -245,10 +246,8 @@ void compare(Schemas* schemas, const RowWriter& writer, Touched* touched) {
   // With partition-root, rows of partitions go out as their root's. A new partition is empty and
   // changes nothing for a reader of the root, nor does a partition's own shape; that a table with
   // rows became a partition does.
-  if (writer.options->partition_root && is_partition &&
-      (last.table == nullptr || last.root == now.root)) {
-    return;
-  }
+  if (writer.options->partition_root && is_partition && last.root == now.root) return;
+  if (writer.options->partition_root && is_partition && !touched->existed && !was_sent) return;
   write_schema(schemas, writer, touched->relid, now);
 }
 
@@ -286,6 +285,7 @@ void touch(Schemas* schemas, const RowWriter& writer, Oid relid) {
   bool is_partition = false;
   touched->dirty = true;
   touched->before = kNothing;
+  touched->existed = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
   touched->before = describe_now(writer, relid, &is_partition);
 }
 
