@@ -1,5 +1,6 @@
 #include "stdin_source.h"
 
+#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
