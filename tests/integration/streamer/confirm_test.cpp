@@ -21,13 +21,15 @@ bool streaming(const Process& process) {
   return support::eventually([&] { return contains(process.err(), "streaming from slot"); });
 }
 
-// A client that commits as fast as it can until it is killed; its backend then ends by itself.
+// A client that commits as fast as it can until it is killed. A statement each: a backend inside a
+// long one would miss the end of its client, and of its postmaster.
 Process writer(const Cluster& cluster) {
-  return Process({Cluster::tool("psql"), "-qXd",
-                  cluster.conninfo() +
-                      " application_name=load options='-c client_connection_check_interval=10ms'",
-                  "-c",
-                  "DO $$ BEGIN LOOP INSERT INTO fox VALUES (DEFAULT); COMMIT; END LOOP; END $$"});
+  Process::Options options;
+  options.input = "INSERT INTO fox VALUES (DEFAULT);\n";
+  options.env = {{"PGAPPNAME", "load"}};
+  return Process({Cluster::tool("pgbench"), "-n", "-T", "600", "-f", "/dev/stdin", "-h",
+                  cluster.socket_dir(), "-U", "postgres", "postgres"},
+                 options);
 }
 
 bool load_is_over(const Cluster& cluster) {
