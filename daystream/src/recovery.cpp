@@ -200,7 +200,7 @@ class Checker {
 
 Recovered recover(Dir& dir, std::optional<Lsn> confirmed_flush) {
   const auto days = list_days(dir);
-  const auto durable = load_durable(dir);
+  const auto durable = load_durable_once(dir);
   const bool anything_durable = durable && durable->position != Position::begin();
   if (days.empty() && !anything_durable) return {};
 
