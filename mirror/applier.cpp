@@ -40,13 +40,45 @@ Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
     if (table.is_static()) continue;
     auto followed = std::make_unique<Followed>();
     followed->table = std::move(table);
-    followed->plan = std::make_unique<TablePlan>(db_, followed->table);
+    make_plan(*followed);
     by_name_.emplace(followed->table.shape.line_name, followed.get());
     tables_.push_back(std::move(followed));
   }
 }
 
 Applier::~Applier() = default;
+
+void Applier::make_plan(Followed& followed) {
+  followed.plan = std::make_unique<TablePlan>(
+      db_, followed.table, limit_ ? TablePlan::Strictness::Lenient : TablePlan::Strictness::Strict);
+}
+
+void Applier::compare_with(const Snapshot& snapshot) {
+  begin();
+  limit_ = snapshot;
+  for (const auto& followed : tables_) make_plan(*followed);
+}
+
+void Applier::rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline,
+                     const daystream::Seam& seam) {
+  begin();
+  for (const auto& followed : tables_) {
+    MirroredTable& table = followed->table;
+    table.snapshot = snapshot;
+    table.consistent_at = consistent_at;
+    table.timeline = timeline;
+    save_table(db_, table);
+  }
+  reached_.position = seam.position;
+  reached_.lsn = seam.lsn;
+  reached_.timeline = timeline;
+  reached_.consistent_at = consistent_at;
+}
+
+const MirroredTable* Applier::table(std::uint32_t oid) {
+  const Followed* followed = by_oid(oid);
+  return followed == nullptr ? nullptr : &followed->table;
+}
 
 void Applier::begin() {
   if (open_ != nullptr) return;
@@ -165,7 +197,7 @@ Applier::Followed* Applier::by_oid(std::uint32_t oid) {
 void Applier::enter(Followed& followed, std::uint64_t xid) {
   if (followed.generation == generation_) return;
   followed.generation = generation_;
-  followed.skip = xid != 0 && followed.table.snapshot.sees(xid);
+  followed.skip = xid != 0 && (followed.table.snapshot.sees(xid) || (limit_ && !limit_->sees(xid)));
 }
 
 bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
@@ -285,7 +317,7 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
   if (old_line_name != line.shape.line_name) rename_in_stream(*followed, old_line_name);
   save_table(db_, table);
-  followed->plan = std::make_unique<TablePlan>(db_, table);
+  make_plan(*followed);
   ++pending_changes_;
 }
 
@@ -331,7 +363,7 @@ void Applier::finish_shapes(const Transaction& transaction) {
     forget_table(db_, table.name);
     table.name = std::exchange(followed->final_name, {});
     save_table(db_, table);
-    followed->plan = std::make_unique<TablePlan>(db_, table);
+    make_plan(*followed);
   }
 }
 

@@ -13,6 +13,7 @@
 
 #include "checkpoint.h"
 #include "daystream/manifest.h"
+#include "daystream/reader.h"
 #include "daystream/transaction.h"
 #include "mirrored_table.h"
 #include "sqlite.h"
@@ -46,6 +47,15 @@ class Applier {
   //
   // False: a stop was requested in its middle; all since the last commit() is rolled back.
   bool apply(daystream::Transaction& transaction);
+
+  // For verify: only what `snapshot` sees is applied, and rows that are not as the stream says are
+  // left for the comparison to find.
+  void compare_with(const Snapshot& snapshot);
+  // For repair: the tables are as `snapshot` sees them now, so that replay joins after `seam`.
+  void rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline,
+              const daystream::Seam& seam);
+  // By OID; nullptr: not followed.
+  const MirroredTable* table(std::uint32_t oid);
 
   // Commits what was taken up, with its checkpoint.
   void commit();
@@ -84,6 +94,7 @@ class Applier {
   Followed* by_line_name(std::string_view raw);
   Followed* by_oid(std::uint32_t oid);
   void enter(Followed& followed, std::uint64_t xid);
+  void make_plan(Followed& followed);
   void rename_in_stream(Followed& followed, const std::string& old_line_name);
   void finish_shapes(const daystream::Transaction& transaction);
 
@@ -103,6 +114,7 @@ class Applier {
   std::string last_name_;
   Followed* last_ = nullptr;
   std::uint64_t generation_ = 0;
+  std::optional<Snapshot> limit_;  // of verify
 
   Checkpoint committed_;
   Checkpoint reached_;
