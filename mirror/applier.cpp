@@ -104,6 +104,10 @@ void Applier::commit() {
 }
 
 bool Applier::apply(Transaction& transaction) {
+  // The stream gives nothing twice; should it, the commit's LSN tells.
+  if (transaction.kind() == Transaction::Kind::Transaction && transaction.lsn() <= reached_.lsn) {
+    return true;
+  }
   try {
     begin();
     switch (transaction.kind()) {
@@ -202,6 +206,7 @@ void Applier::enter(Followed& followed, std::uint64_t xid) {
 
 bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
   ++generation_;
+  left_names_.clear();
   std::uint64_t lines = 0;
   Followed* pair = nullptr;  // whose `replace` waits for its update
   for (Line line; transaction.next_line(line);) {
@@ -289,18 +294,27 @@ void Applier::apply_line(Followed& followed, const Change& change) {
                   followed.table.source_table, daystream::action_name(change.action)));
 }
 
-void Applier::apply_schema(const Change& change, std::uint64_t xid) {
-  Followed* followed = by_oid(change.oid);
-  if (followed == nullptr) {
-    // Another table now has the name of one of ours, which must have gone elsewhere before.
+// Another table has the name of one of ours, or of one that gave it up in this transaction: it was
+// dropped and made anew, or exchanged. What rows the other one had before, no line tells.
+void Applier::check_namesake(const Change& change, std::uint64_t xid) {
+  std::string what = "dropped or renamed";
+  if (!left_names_.contains(change.table)) {
     Followed* namesake = by_line_name(change.table);
     if (namesake == nullptr) return;
     enter(*namesake, xid);
     if (namesake->skip) return;
-    throw NeedsPerson(
-        fmt::format("table {} is another table now (OID {}, was {})", namesake->table.source_table,
-                    change.oid, namesake->table.shape.oid),
-        kSeedAgain);
+    what = fmt::format("OID {} before", namesake->table.shape.oid);
+  }
+  throw NeedsPerson(
+      fmt::format("table {} is another table now (OID {}, {})", change.table, change.oid, what),
+      kSeedAgain);
+}
+
+void Applier::apply_schema(const Change& change, std::uint64_t xid) {
+  Followed* followed = by_oid(change.oid);
+  if (followed == nullptr) {
+    check_namesake(change, xid);
+    return;
   }
   enter(*followed, xid);
   if (followed->skip) return;
@@ -326,6 +340,7 @@ void Applier::rename_in_stream(Followed& followed, const std::string& old_line_n
   MirroredTable& table = followed.table;
   const auto found = by_name_.find(old_line_name);
   if (found != by_name_.end() && found->second == &followed) by_name_.erase(found);
+  left_names_.insert(old_line_name);
   by_name_.insert_or_assign(table.shape.line_name, &followed);
   last_name_.clear();
   last_ = nullptr;
@@ -379,6 +394,7 @@ void Applier::apply_drop(const Change& change, std::uint64_t xid) {
   forget_table(db_, followed->table.name);
   const auto named = by_name_.find(followed->table.shape.line_name);
   if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
+  left_names_.insert(followed->table.shape.line_name);
   last_name_.clear();
   last_ = nullptr;
   std::erase_if(tables_, [&](const auto& t) { return t.get() == followed; });

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -87,6 +88,7 @@ class Applier {
   void roll_back() noexcept;
   bool apply_lines(daystream::Transaction& transaction, std::uint64_t xid);
   void apply_line(Followed& followed, const daystream::Change& change);
+  void check_namesake(const daystream::Change& change, std::uint64_t xid);
   void apply_schema(const daystream::Change& change, std::uint64_t xid);
   void apply_drop(const daystream::Change& change, std::uint64_t xid);
   void take_mark(const daystream::Transaction& mark);
@@ -115,6 +117,8 @@ class Applier {
   Followed* last_ = nullptr;
   std::uint64_t generation_ = 0;
   std::optional<Snapshot> limit_;  // of verify
+  std::set<std::string, std::less<>>
+      left_names_;  // that followed tables gave up in this transaction
 
   Checkpoint committed_;
   Checkpoint reached_;

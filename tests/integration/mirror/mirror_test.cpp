@@ -5,7 +5,7 @@
 #include "pipeline.h"
 
 using namespace support;
-using Rows = std::vector<std::string>;
+using Texts = std::vector<std::string>;
 
 namespace {
 
@@ -229,12 +229,12 @@ TEST_CASE("mirror: every kind of key and identity is followed", "[mirror][integr
   INFO(run.err);
   REQUIRE(run.ok());
   CHECK(pipeline.rows("SELECT k || '|' || coalesce(\"tab\tbed\", 'null') FROM ab ORDER BY k") ==
-        Rows{"NULL|", "new|null", "q\t\\|\\N"});
-  CHECK(pipeline.rows("SELECT x || y || v FROM two ORDER BY x") == Rows{"2a20", "10a1"});
+        Texts{"NULL|", "new|null", "q\t\\|\\N"});
+  CHECK(pipeline.rows("SELECT x || y || v FROM two ORDER BY x") == Texts{"2a20", "10a1"});
   CHECK(pipeline.rows("SELECT a || ',' || b || v FROM by_index ORDER BY b") ==
-        Rows{"5,1a", "1,7b"});
-  CHECK(pipeline.rows("SELECT a || b FROM keyless ORDER BY b") == Rows{"1x", "1y"});
-  CHECK(pipeline.rows("SELECT id || coalesce(v, 'null') FROM full_pk") == Rows{"3null"});
+        Texts{"5,1a", "1,7b"});
+  CHECK(pipeline.rows("SELECT a || b FROM keyless ORDER BY b") == Texts{"1x", "1y"});
+  CHECK(pipeline.rows("SELECT id || coalesce(v, 'null') FROM full_pk") == Texts{"3null"});
 }
 
 TEST_CASE("mirror: seed and replay agree to the byte on every type", "[mirror][integration]") {
@@ -277,7 +277,7 @@ TEST_CASE("mirror: seed and replay agree to the byte on every type", "[mirror][i
   const Result seeded = pipeline.seed({"--table", "v"});
   INFO(seeded.err);
   REQUIRE(seeded.ok());
-  Rows columns;
+  Texts columns;
   for (const std::string& name : pipeline.rows("SELECT name FROM pragma_table_info('v')")) {
     if (name != "id") columns.push_back(name);
   }
@@ -379,7 +379,7 @@ TEST_CASE("mirror: bad requests are refused with nothing written", "[mirror][int
   const Result run = pipeline.run_once();
   INFO(run.err);
   REQUIRE(run.ok());
-  CHECK(pipeline.rows("SELECT id || label FROM t ORDER BY id") == Rows{"1c", "2b"});
+  CHECK(pipeline.rows("SELECT id || label FROM t ORDER BY id") == Texts{"1c", "2b"});
   // Someone else's write is noticed at the row's next change.
   deltamirror::Database(pipeline.mirror(), deltamirror::Database::Mode::ReadWrite)
       .exec("DELETE FROM t WHERE id = 2");
@@ -387,6 +387,57 @@ TEST_CASE("mirror: bad requests are refused with nothing written", "[mirror][int
   const Result diverged = pipeline.run_once();
   CHECK(diverged.exit == Exit{3, 0});
   CHECK_THAT(diverged.err, Catch::Contains("lacks the row with id=2"));
+}
+
+TEST_CASE("mirror: verify under load finds what differs, and mends it", "[mirror][integration]") {
+  Pipeline pipeline;
+  Bank bank(pipeline.cluster);
+  pipeline.cluster.execute(
+      "CREATE TABLE twins(a int, b text); ALTER TABLE twins REPLICA IDENTITY FULL;"
+      "INSERT INTO twins VALUES(1, 'x'), (1, 'x'), (2, 'y')");
+  pipeline.start_stream();
+  bank.start();
+  REQUIRE(pipeline.seed({"--table", "account", "--table", "ledger", "--table", "twins"}).ok());
+  const auto verify = [&](std::vector<std::string> more) {
+    std::vector<std::string> argv = {
+        program("deltamirror"),      "verify",      pipeline.mirror(), "-d",
+        pipeline.cluster.conninfo(), "--daystream", pipeline.stream()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return run(argv);
+  };
+  pipeline.start_run();
+  const Result clean = verify({});
+  INFO(clean.err);
+  CHECK(clean.ok());
+  CHECK_THAT(clean.out, Catch::Contains("account: 200 rows, 0 differ"));
+  pipeline.runner->signal(SIGTERM);
+  CHECK(pipeline.runner->wait() == Exit{0, 0});
+
+  deltamirror::Database(pipeline.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(
+          "UPDATE account SET note = 'wrong' WHERE id = 7; DELETE FROM account WHERE id = 8;"
+          "INSERT INTO account VALUES(-5, 0, 'surplus'); DELETE FROM twins WHERE rowid = 1");
+  const Result found = verify({});
+  CHECK(found.exit == Exit{3, 0});
+  CHECK_THAT(found.out, Catch::Contains("account: row id=7 differs in note"));
+  CHECK_THAT(found.out, Catch::Contains("account: row id=8 is missing in the mirror"));
+  CHECK_THAT(found.out, Catch::Contains("account: row id=-5 is not in PostgreSQL"));
+  CHECK_THAT(found.out, Catch::Contains("twins: row (1, 'x') is in PostgreSQL 2 times"));
+  CHECK_THAT(found.out, Catch::Contains("ledger: ") && Catch::Contains("rows, 0 differ"));
+
+  const Result mended = verify({"--repair"});
+  INFO(mended.err);
+  CHECK(mended.ok());
+  CHECK(pipeline.value("SELECT sum(balance) FROM account") == "200000");
+  const Result after = verify({});
+  INFO(after.out);
+  CHECK(after.ok());
+  pipeline.start_run();
+  bank.stop();
+  pipeline.catch_up();
+  CHECK(pipeline.rows(kAccounts) == pipeline.source_rows(kAccounts));
+  CHECK(pipeline.rows(kLedger) == pipeline.source_rows(kLedger));
+  CHECK(pipeline.value("SELECT count(*) FROM twins") == "3");
 }
 
 TEST_CASE("mirror: one owner, and up goes on where it was killed", "[mirror][integration]") {

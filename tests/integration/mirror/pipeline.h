@@ -66,13 +66,13 @@ struct Pipeline {
 
   // Waits until the mirror has all that is committed by now.
   void catch_up() const {
-    const std::string lsn = cluster.scalar("SELECT pg_current_wal_insert_lsn()");
+    const std::string lsn = cluster.scalar("SELECT pg_current_wal_flush_lsn()");
     support::run_ok(
         {support::program("deltamirror"), "wait", mirror(), "--lsn", lsn, "--timeout", "60"});
   }
   // Follows to the end of what is committed by now, then stops.
   support::Result run_once() const {
-    const std::string lsn = cluster.scalar("SELECT pg_current_wal_insert_lsn()");
+    const std::string lsn = cluster.scalar("SELECT pg_current_wal_flush_lsn()");
     return support::run({support::program("deltamirror"), "run", mirror(), "--daystream", stream(),
                          "--until-lsn", lsn});
   }
