@@ -11,8 +11,9 @@ IoError::IoError(const std::string& action, int error_number, std::string hint)
       error_number_(error_number) {}
 
 Corruption::Corruption(const std::string& file, std::uint64_t offset_bytes,
-                       const std::string& problem)
-    : Error(fmt::format("file \"{}\" is damaged at byte {}: {}", file, offset_bytes, problem)),
+                       const std::string& problem, std::string hint)
+    : Error(fmt::format("file \"{}\" is damaged at byte {}: {}", file, offset_bytes, problem),
+            std::move(hint)),
       file_(file),
       offset_bytes_(offset_bytes) {}
 

@@ -41,7 +41,8 @@ class IoError : public Error {
 // Bytes on disk are not what was written. Names the file and the byte offset of the damage.
 class Corruption : public Error {
  public:
-  Corruption(const std::string& file, std::uint64_t offset_bytes, const std::string& problem);
+  Corruption(const std::string& file, std::uint64_t offset_bytes, const std::string& problem,
+             std::string hint = {});
   const std::string& file() const noexcept { return file_; }
   std::uint64_t offset_bytes() const noexcept { return offset_bytes_; }
   ExitCode exit_code() const noexcept override { return ExitCode::NeedsPerson; }

@@ -18,6 +18,8 @@
 
 namespace daystream {
 
+class Dir;  // how tests let the disk fail; not installed
+
 // What a mark says beside its LSN. Left out: what is not known cheaply.
 struct MarkFacts {
   std::optional<std::uint32_t> timeline;
@@ -31,6 +33,16 @@ struct WriterOptions {
   std::function<MarkFacts()> day_mark;
   // Seconds since 1970 UTC; tests replace it. A clock that steps back is no problem.
   std::function<std::int64_t()> clock;
+  std::shared_ptr<Dir> dir;  // instead of the directory itself: for tests
+};
+
+// What opening a daystream found to mend. Nothing that was durable is ever cut.
+struct Recovery {
+  std::string cut_file;  // empty: nothing was cut
+  std::uint64_t cut_at_bytes = 0;
+  std::uint64_t cut_bytes = 0;
+  std::string cut_reason;                    // "a half line", …
+  std::optional<std::uint32_t> aborted_xid;  // the transaction that was ended with `abort`
 };
 
 // Ownership:  owns its descriptors, buffers and the directory's lock (flock), until destroyed.
@@ -55,6 +67,7 @@ class Writer {
   ~Writer();
 
   const Manifest& manifest() const noexcept;
+  const Recovery& recovery() const noexcept;
   bool empty() const noexcept;  // no line yet: a first mark is due
 
   // Appends lines as they came: one or more, a newline between them, none at the end. The first
@@ -77,7 +90,9 @@ class Writer {
   std::uint64_t appended_bytes() const noexcept;  // since the Writer was made
   std::uint64_t appended_lines() const noexcept;
 
-  // Hands buffered lines to the kernel. Called by append() when the buffer is large.
+  // Hands buffered lines to the kernel. Called by append() when the buffer is large. The lines of
+  // an open transaction wait for its commit as long as they are few (1 MiB), so that one that has
+  // been here before leaves no trace; dirty() and begin_flush() do not count what waits.
   void write_out();
 
   // A group commit in three steps, so that receiving goes on while the disk works:

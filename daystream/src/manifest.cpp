@@ -1,0 +1,120 @@
+#include "daystream/manifest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "day_file.h"
+#include "daystream/error.h"
+#include "dir.h"
+#include "manifest_file.h"
+
+namespace daystream {
+
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;  // what we write keeps the order people read it in
+
+ordered_json to_json(const Holding& holding) {
+  ordered_json options = ordered_json::object();
+  for (const auto& [key, value] : holding.options) options[key] = value;
+  return {{"since", holding.since.text()}, {"tables", holding.tables}, {"options", options}};
+}
+
+Holding holding_from_json(const json& value) {
+  Holding holding;
+  const auto since = value.at("since").get<std::string>();
+  const auto position = Position::parse(since);
+  if (!position) throw ConfigError(fmt::format("\"since\" is not a position: \"{}\"", since));
+  holding.since = *position;
+  value.at("tables").get_to(holding.tables);
+  for (const auto& [key, option] : value.at("options").items()) {
+    holding.options.emplace_back(key, option.get<std::string>());
+  }
+  return holding;
+}
+
+}  // namespace
+
+bool Holding::same_filter(const Holding& other) const {
+  auto ours = options;
+  auto theirs = other.options;
+  std::sort(ours.begin(), ours.end());
+  std::sort(theirs.begin(), theirs.end());
+  return tables == other.tables && ours == theirs;
+}
+
+bool Holding::holds(std::string_view table) const {
+  return tables.empty() || table_list_matches(tables, table);
+}
+
+Manifest load_manifest(Dir& dir) {
+  const auto file = dir.open(kManifestName);
+  if (!file) {
+    throw IoError(fmt::format("could not open file \"{}\"", dir.path_of(kManifestName)), ENOENT,
+                  "a daystream is a directory that deltastream has written to");
+  }
+  Manifest manifest;
+  try {
+    const json value = json::parse(read_whole(*file));
+    value.at("format").get_to(manifest.format);
+    if (manifest.format != kFormatVersion) {
+      throw WrongSource(fmt::format("daystream \"{}\" has format {}, this program reads format {}",
+                                    dir.path().string(), manifest.format, kFormatVersion),
+                        "use a program of the version that wrote it, or a later one");
+    }
+    value.at("name").get_to(manifest.name);
+    value.at("system_identifier").get_to(manifest.system_identifier);
+    value.at("database").get_to(manifest.database);
+    value.at("slot").get_to(manifest.slot);
+    value.at("created").get_to(manifest.created);
+    for (const json& holding : value.at("holdings")) {
+      manifest.holdings.push_back(holding_from_json(holding));
+    }
+    if (manifest.holdings.empty()) throw ConfigError("\"holdings\" is empty");
+  } catch (const json::parse_error& e) {
+    throw Corruption(file->path(), e.byte, "not JSON");
+  } catch (const json::exception& e) {
+    throw Corruption(file->path(), 0, fmt::format("not a manifest: {}", e.what()));
+  } catch (const ConfigError& e) {
+    throw Corruption(file->path(), 0, fmt::format("not a manifest: {}", e.what()));
+  }
+  return manifest;
+}
+
+void save_manifest(Dir& dir, const Manifest& manifest) {
+  ordered_json value;
+  value["format"] = manifest.format;
+  value["name"] = manifest.name;
+  value["system_identifier"] = manifest.system_identifier;
+  value["database"] = manifest.database;
+  value["slot"] = manifest.slot;
+  value["created"] = manifest.created;
+  value["holdings"] = ordered_json::array();
+  for (const Holding& holding : manifest.holdings) value["holdings"].push_back(to_json(holding));
+  const std::string text =
+      value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+
+  // Whatever happens, one of the two is there whole: the new name is written and synced before it
+  // takes the old one's place.
+  const std::string temporary = std::string(kManifestName) + ".new";
+  dir.remove(temporary);
+  const auto file = dir.create(temporary);
+  file->write_at(text, 0);
+  file->sync();
+  dir.rename(temporary, kManifestName);
+  dir.sync();
+}
+
+Manifest Manifest::load(const std::filesystem::path& directory) {
+  return load_manifest(*real_dir(directory));
+}
+
+void Manifest::save(const std::filesystem::path& directory) const {
+  save_manifest(*real_dir(directory), *this);
+}
+
+}  // namespace daystream

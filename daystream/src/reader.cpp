@@ -1,0 +1,335 @@
+#include "daystream/reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <vector>
+
+#include "calendar.h"
+#include "day_file.h"
+#include "daystream/error.h"
+#include "durable_file.h"
+#include "manifest_file.h"
+#include "scanner.h"
+#include "stream_view.h"
+#include "wake.h"
+
+namespace daystream {
+
+// ---- a transaction's lines ---------------------------------------------------------------------
+
+// Goes through the lines of the group that the scanner delivered last: in its buffer, or, where
+// that group was too large, in the file again (its bytes are durable, so they stay).
+class Transaction::Impl {
+ public:
+  void begin(const File& file, const Group& group) {
+    file_ = &file;
+    group_ = group;
+    rewind();
+  }
+
+  void rewind() noexcept {
+    index_ = 0;
+    offset_ = group_.begin;
+    at_ = 0;
+    buffer_.clear();
+    prefix_.set(group_.first);
+  }
+
+  bool next_line(Line& line) {
+    if (index_ == group_.line_count) {
+      if (buffer_.capacity() > kKeep) std::vector<char>().swap(buffer_);
+      return false;
+    }
+    if (group_.in_memory) {
+      const LineSpan& span = (*group_.lines)[index_];
+      line.whole = {group_.text + span.begin, span.end - span.begin};
+      line.body = {group_.text + span.body, span.end - span.body};
+    } else {
+      line.whole = read_line();
+      line.body = line.whole.substr(prefix_.view().size());
+      prefix_.count_up();
+    }
+    line.position = {group_.first.c, group_.first.s + index_};
+    ++index_;
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kRead = 256 * 1024;
+  static constexpr std::size_t kKeep = 8 * kRead;
+
+  std::string_view read_line() {
+    std::size_t searched = at_;
+    for (;;) {
+      const std::string_view unread(buffer_.data() + searched, buffer_.size() - searched);
+      const auto newline = unread.find('\n');
+      if (newline != std::string_view::npos) {
+        const std::string_view line(buffer_.data() + at_, searched + newline - at_);
+        at_ = searched + newline + 1;
+        return line;
+      }
+      searched = buffer_.size() - at_;
+      buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(at_));
+      at_ = 0;
+      const std::size_t kept = buffer_.size();
+      const std::uint64_t left = group_.end_line - offset_;
+      const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(left, kRead));
+      buffer_.resize(kept + size);
+      const std::size_t got = file_->read_at({buffer_.data() + kept, size}, offset_);
+      if (got < size || size == 0) {
+        throw Corruption(file_->path(), offset_ + got,
+                         "bytes that were here a moment ago are missing");
+      }
+      offset_ += size;
+    }
+  }
+
+  const File* file_ = nullptr;
+  Group group_;
+  std::uint64_t index_ = 0;   // of the next line
+  std::uint64_t offset_ = 0;  // in the file, of what follows the buffer
+  std::vector<char> buffer_;
+  std::size_t at_ = 0;  // the next line in it
+  LinePrefix prefix_{Position::begin()};
+};
+
+bool Transaction::next_line(Line& line) {
+  return impl_->next_line(line);
+}
+void Transaction::rewind() noexcept {
+  impl_->rewind();
+}
+
+// ---- reader ------------------------------------------------------------------------------------
+
+class Reader::Impl {
+ public:
+  Impl(const std::filesystem::path& directory, StartAfter start)
+      : start_(start), position_(start.position), lsn_(start.lsn.value_or(Lsn{})) {
+    dir_ = real_dir(directory);
+    manifest_ = load_manifest(*dir_);
+    transaction_.impl_ = &lines_;
+    begin();
+  }
+
+  Transaction* next();
+  bool wait(std::chrono::milliseconds timeout, int wake_fd);
+  std::uint64_t backlog_bytes();
+
+  Manifest manifest_;
+  Position position() const { return position_; }
+  Lsn lsn() const { return lsn_; }
+
+ private:
+  bool begin();
+  bool more_to_scan();
+  bool cross_day();
+  void open_day(std::int64_t day, const ScanState& from);
+  Transaction* deliver();
+  std::optional<Durable> durable_now();
+
+  std::unique_ptr<Dir> dir_;
+  StartAfter start_;
+  bool begun_ = false;  // start_ was found
+  Position position_;
+  Lsn lsn_;
+
+  std::int64_t day_ = 0;
+  std::unique_ptr<File> file_;
+  std::optional<GroupScanner> scanner_;
+  Group group_;
+  Transaction transaction_;
+  Transaction::Impl lines_;
+  std::optional<DurableWatch> watch_;
+};
+
+bool Reader::Impl::begin() {
+  const StreamView view(*dir_);
+  const auto place = view.resolve(start_);
+  if (!place) return false;
+  begun_ = true;
+  open_day(place->day, place->state);
+  position_ = place->state.last;
+  lsn_ = place->lsn;
+  return true;
+}
+
+void Reader::Impl::open_day(std::int64_t day, const ScanState& from) {
+  auto file = dir_->open(day_file_name(day));
+  if (!file) {
+    throw PositionGone(
+        fmt::format("day file \"{}\" is no longer kept", dir_->path_of(day_file_name(day))),
+        "start anew from a fresh copy of the tables");
+  }
+  scanner_.reset();
+  file_ = std::move(file);
+  day_ = day;
+  scanner_.emplace(*file_, day, from, from.offset);
+}
+
+// What may be read. Where there is no `durable`, what the whole lines say (FORMAT.md).
+std::optional<Durable> Reader::Impl::durable_now() {
+  if (auto durable = load_durable(*dir_)) {
+    if (durable->position == Position::begin()) return std::nullopt;
+    return durable;
+  }
+  const StreamView view(*dir_);
+  if (view.empty()) return std::nullopt;
+  return view.durable();
+}
+
+Transaction* Reader::Impl::next() {
+  if (!begun_ && !begin()) return nullptr;
+  for (;;) {
+    while (scanner_->next(group_)) {
+      if (group_.end_change.action != Action::Abort) return deliver();
+      position_ = group_.end_position;
+    }
+    if (!more_to_scan()) return nullptr;
+  }
+}
+
+// At the limit: moves it, or crosses into the next day. False: nothing more yet.
+bool Reader::Impl::more_to_scan() {
+  const auto durable = durable_now();
+  if (!durable) return false;
+  const std::int64_t durable_day = day_number(durable->position.c);
+  if (durable_day < day_) return false;
+  if (durable_day == day_) {
+    if (durable->size_bytes <= scanner_->limit()) return false;
+    scanner_->set_limit(durable->size_bytes);
+    return true;
+  }
+  // A later day is durable, so this file is as long as it will ever be.
+  const std::uint64_t size = file_->size();
+  if (size > scanner_->limit()) {
+    scanner_->set_limit(size);
+    return true;
+  }
+  return cross_day();
+}
+
+bool Reader::Impl::cross_day() {
+  const ScanState state = scanner_->state();
+  if (scanner_->half_line() || state.in_transaction) {
+    throw Corruption(file_->path(), state.offset,
+                     scanner_->half_line()
+                         ? "the file ends in half a line, but a later day follows"
+                         : "the file ends in an unfinished transaction, but a later day follows");
+  }
+  const auto days = list_days(*dir_);
+  const auto next = std::upper_bound(days.begin(), days.end(), day_);
+  if (next == days.end()) {
+    throw Corruption(file_->path(), state.offset, "a later day is durable, but has no file");
+  }
+  const std::int64_t left = day_;
+  const bool left_is_kept = std::binary_search(days.begin(), days.end(), left);
+  ScanState from{0, state.last, state.chain, false};
+  open_day(*next, from);
+  if (left_is_kept) return true;
+  // The day just left was deleted, perhaps with some after it. If this one does not go on where
+  // that one ended, changes are missing.
+  scanner_->set_limit(file_->size());
+  try {
+    Group first;
+    if (scanner_->next(first)) {
+      open_day(*next, from);
+      return true;
+    }
+  } catch (const Corruption&) {
+    // Told below, as what it is.
+  }
+  throw PositionGone(
+      fmt::format("what follows position {} is no longer in daystream \"{}\", which begins with "
+                  "day file \"{}\"",
+                  state.last.text(), dir_->path().string(), day_file_name(*next)),
+      "going on from there would skip changes: start anew from a fresh copy of the tables");
+}
+
+Transaction* Reader::Impl::deliver() {
+  const Change& end = group_.end_change;
+  lines_.begin(*file_, group_);
+  transaction_.kind_ = end.action == Action::Mark  ? Transaction::Kind::Mark
+                       : end.action == Action::Gap ? Transaction::Kind::Gap
+                                                   : Transaction::Kind::Transaction;
+  transaction_.end_ = end;
+  transaction_.end_line_ = {group_.end_position, group_.end_body, group_.end_whole};
+  transaction_.line_count_ = group_.line_count;
+  transaction_.size_bytes_ = group_.end - group_.begin;
+  position_ = group_.end_position;
+  if (end.action != Action::Gap) lsn_ = end.lsn;
+  return &transaction_;
+}
+
+bool Reader::Impl::wait(std::chrono::milliseconds timeout, int wake_fd) {
+  if (!watch_) watch_.emplace(dir_->path());
+  return watch_->wait(timeout, wake_fd);
+}
+
+std::uint64_t Reader::Impl::backlog_bytes() {
+  const auto durable = durable_now();
+  if (!durable) return 0;
+  const std::int64_t durable_day = day_number(durable->position.c);
+  const std::int64_t from_day = begun_ ? day_ : 0;
+  const std::uint64_t done = begun_ ? scanner_->last_group().offset : 0;
+  std::uint64_t total = 0;
+  for (const std::int64_t day : list_days(*dir_)) {
+    if (day < from_day || day > durable_day) continue;
+    const auto file = dir_->open(day_file_name(day));
+    if (!file) continue;  // deleted just now: the next call of next() will say so
+    total += day == durable_day ? durable->size_bytes : file->size();
+  }
+  return total - std::min(total, done);
+}
+
+Reader::Reader(const std::filesystem::path& directory, StartAfter start)
+    : impl_(std::make_unique<Impl>(directory, start)) {}
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+const Manifest& Reader::manifest() const noexcept {
+  return impl_->manifest_;
+}
+Transaction* Reader::next() {
+  return impl_->next();
+}
+bool Reader::wait(std::chrono::milliseconds timeout, int wake_fd) {
+  return impl_->wait(timeout, wake_fd);
+}
+Position Reader::position() const noexcept {
+  return impl_->position();
+}
+Lsn Reader::lsn() const noexcept {
+  return impl_->lsn();
+}
+std::uint64_t Reader::backlog_bytes() {
+  return impl_->backlog_bytes();
+}
+
+// ---- questions ---------------------------------------------------------------------------------
+
+std::optional<Seam> find_seam(const std::filesystem::path& directory, std::uint64_t xmin) {
+  const auto dir = real_dir(directory);
+  const StreamView view(*dir);
+  const auto found = view.last_end_not(
+      [](const EndLine& line) { return has_source_lsn(line) && line.next.has_value(); },
+      [xmin](const EndLine& line) { return *line.next > xmin; });
+  if (!found) return std::nullopt;
+  return Seam{found->end.position, found->end.lsn, *found->end.next};
+}
+
+std::optional<Extent> extent(const std::filesystem::path& directory) {
+  const auto dir = real_dir(directory);
+  const StreamView view(*dir);
+  if (view.empty()) return std::nullopt;
+  const auto last = view.last_end();
+  if (!last) return std::nullopt;
+  const DayView first = view.open(view.days().front());
+  return Extent{Seeker(*first.file, first.limit).position_at(0), last->position,
+                view.durable().lsn};
+}
+
+}  // namespace daystream

@@ -1,0 +1,70 @@
+// What of a directory may be read at one moment: the days that are kept, up to `durable`. Finds
+// the places to begin reading at.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "daystream/durable.h"
+#include "daystream/reader.h"
+#include "dir.h"
+#include "scanner.h"
+#include "seek.h"
+
+namespace daystream {
+
+struct DayView {
+  std::int64_t day;
+  std::unique_ptr<File> file;
+  std::uint64_t limit;  // what may be read of it
+};
+
+// A place between two groups.
+struct Place {
+  std::int64_t day = 0;
+  ScanState state;
+  Lsn lsn;  // of the last commit or mark before it
+};
+
+class StreamView {
+ public:
+  // Without a `durable` that can be read, everything through the last end line counts.
+  explicit StreamView(Dir& dir);
+
+  bool empty() const noexcept { return days_.empty(); }  // nothing is durable yet
+  const Durable& durable() const noexcept { return durable_; }
+  const std::vector<std::int64_t>& days() const noexcept { return days_; }
+  DayView open(std::int64_t day) const;
+
+  // Where a Reader begins; nullopt: the stream is still behind `start.lsn`, or empty. Throws
+  // PositionGone.
+  std::optional<Place> resolve(const StartAfter& start) const;
+  // The last end line there is; nullopt: none.
+  std::optional<EndLine> last_end() const;
+  // Of the end lines that please `has_key`, whose keys do not go back, the last not `beyond`.
+  struct Found {
+    std::int64_t day;
+    EndLine end;
+  };
+  std::optional<Found> last_end_not(const Seeker::Pleases& has_key,
+                                    const Seeker::Pleases& beyond) const;
+
+ private:
+  Place beginning() const;
+  std::optional<Place> at_line(Position position, Lsn lsn) const;
+  std::optional<Place> after_lsn(Lsn lsn) const;
+  std::optional<Place> after_position(Position position) const;
+  [[noreturn]] void gone(const StartAfter& start) const;
+
+  Dir& dir_;
+  Durable durable_;
+  std::vector<std::int64_t> days_;  // with something durable, oldest first
+};
+
+// Commits and marks: the lines whose LSN is a place in the source's history.
+bool has_source_lsn(const EndLine& line);
+Place place_after(std::int64_t day, const EndLine& line, Lsn lsn);
+
+}  // namespace daystream

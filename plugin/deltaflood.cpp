@@ -1,0 +1,207 @@
+// The output plugin: its entry point and the callbacks that the server calls.
+//
+// Nothing here throws (the module is built without exceptions) and every frame holds only trivially
+// destructible objects, for any backend call may leave by longjmp.
+#include "server.h"
+
+#include "format.h"
+#include "options.h"
+#include "output.h"
+#include "relation.h"
+#include "row.h"
+#include "schema.h"
+#include "settings.h"
+#include "text.h"
+
+// The two symbols that the server looks up; all others are hidden.
+#pragma GCC visibility push(default)
+extern "C" {
+PG_MODULE_MAGIC;
+void _PG_output_plugin_init(OutputPluginCallbacks* callbacks);
+}
+#pragma GCC visibility pop
+
+namespace deltaflood {
+
+namespace {
+
+// All of one decoding context; lives in its memory.
+struct Plugin {
+  Options options;
+  Encoding encoding;
+  Output output;
+  TransactionHead head;
+  RowWriter writer;
+  SettingsGuard settings;
+  Relations* relations;
+  Schemas* schemas;
+  MemoryContext scratch;  // of one change, reset after it
+};
+
+Plugin* plugin_of(LogicalDecodingContext* ctx) {
+  return static_cast<Plugin*>(ctx->output_plugin_private);
+}
+
+// What a callback allocates goes when it ends.
+MemoryContext enter_scratch(Plugin* plugin) {
+  return MemoryContextSwitchTo(plugin->scratch);
+}
+void leave_scratch(Plugin* plugin, MemoryContext old) {
+  MemoryContextSwitchTo(old);
+  MemoryContextReset(plugin->scratch);
+}
+
+void begin_transaction(Plugin* plugin, TransactionId xid, XLogRecPtr end_lsn) {
+  plugin->output.emitted = false;
+  StringInfo head = &plugin->head.text;
+  resetStringInfo(head);
+  if (plugin->options.include_xids) {
+    append_key(head, plugin->options, "_xid");
+    append_unsigned(head, xid);
+  }
+  if (plugin->options.include_lsn) {
+    append_key(head, plugin->options, "_lsn");
+    append_lsn(head, end_lsn);
+  }
+}
+
+void write_commit(Plugin* plugin, TransactionId xid, XLogRecPtr end_lsn, TimestampTz time) {
+  const Options& options = plugin->options;
+  StringInfo out = begin_line(&plugin->output);
+  append(out, "_xid");
+  append(out, options.separator);
+  append_unsigned(out, xid);
+  append_key(out, options, "_lsn");
+  append_lsn(out, end_lsn);
+  append_key(out, options, "_next");
+  append_unsigned(out, U64FromFullTransactionId(ReadNextFullTransactionId()));
+  append_key(out, options, "_time");
+  reserve(out, kMaxFixedText);
+  advance(out, format_unix_time(out->data + out->len, time));
+  append_action(out, options, "commit");
+  end_line(&plugin->output);
+}
+
+bool wants(const Options& options, ReorderBufferChangeType action) {
+  switch (action) {
+    case REORDER_BUFFER_CHANGE_INSERT:
+      return (options.actions & kInsert) != 0;
+    case REORDER_BUFFER_CHANGE_UPDATE:
+      return (options.actions & kUpdate) != 0;
+    case REORDER_BUFFER_CHANGE_DELETE:
+      return (options.actions & kDelete) != 0;
+    default:
+      return false;
+  }
+}
+
+void tell_schema_once(Plugin* plugin, RelationEntry* entry) {
+  if (!plugin->options.include_schema || entry->schema_checked) return;
+  entry->schema_checked = true;
+  tell_schema(plugin->schemas, plugin->writer, entry->plan.described);
+}
+
+extern "C" {
+
+static void on_startup(LogicalDecodingContext* ctx, OutputPluginOptions* output_options,
+                       bool is_init) {
+  auto* const plugin = static_cast<Plugin*>(MemoryContextAllocZero(ctx->context, sizeof(Plugin)));
+  ctx->output_plugin_private = plugin;
+  output_options->output_type = OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
+  // A slot that is being created has no options yet and decodes nothing.
+  if (is_init) return;
+  const MemoryContext old = MemoryContextSwitchTo(ctx->context);
+  parse_options(ctx->output_plugin_options, &plugin->options);
+  plugin->scratch = AllocSetContextCreate(ctx->context, "deltaflood row", ALLOCSET_DEFAULT_SIZES);
+  plugin->encoding = database_encoding(plugin->options.escape);
+  open_output(&plugin->output, ctx, plugin->options.batch_bytes);
+  initStringInfo(&plugin->head.text);
+  plugin->writer = {&plugin->options, &plugin->encoding, &plugin->output, &plugin->head};
+  plugin->relations = open_relations(&plugin->options, &plugin->encoding, ctx->context);
+  plugin->schemas = open_schemas(ctx->context);
+  plugin->settings = fix_settings();
+  MemoryContextSwitchTo(old);
+}
+
+static void on_shutdown(LogicalDecodingContext* ctx) {
+  restore_settings(&plugin_of(ctx)->settings);
+}
+
+static bool filter_by_origin(LogicalDecodingContext* ctx, RepOriginId origin) {
+  return plugin_of(ctx)->options.only_local && origin != InvalidRepOriginId;
+}
+
+static void on_begin(LogicalDecodingContext* ctx, ReorderBufferTXN* txn) {
+  begin_transaction(plugin_of(ctx), txn->xid, txn->end_lsn);
+}
+
+static void on_change(LogicalDecodingContext* ctx, ReorderBufferTXN*, Relation relation,
+                      ReorderBufferChange* row) {
+  Plugin* const plugin = plugin_of(ctx);
+  note_change(&plugin->output);
+  if (!wants(plugin->options, row->action)) return;
+  // Materialized views are logged like tables, but their rows are nobody's changes.
+  if (relation->rd_rel->relkind != RELKIND_RELATION) return;
+  const MemoryContext old = enter_scratch(plugin);
+  RelationEntry* const entry = relation_entry(plugin->relations, relation);
+  if (entry->plan.followed) {
+    tell_schema_once(plugin, entry);
+    write_row(plugin->writer, entry->plan, relation, row);
+  }
+  leave_scratch(plugin, old);
+}
+
+static void on_truncate(LogicalDecodingContext* ctx, ReorderBufferTXN*, int count,
+                        Relation relations[], ReorderBufferChange*) {
+  Plugin* const plugin = plugin_of(ctx);
+  const Options& options = plugin->options;
+  note_change(&plugin->output);
+  if (!options.include_truncate || (options.actions & kTruncate) == 0) return;
+  const MemoryContext old = enter_scratch(plugin);
+  // Schemas first, so that the lines of one statement are adjacent.
+  for (const bool schemas : {true, false}) {
+    for (int i = 0; i < count; ++i) {
+      RelationEntry* const entry = relation_entry(plugin->relations, relations[i]);
+      if (!entry->plan.followed) continue;
+      if (relations[i]->rd_rel->relkind != RELKIND_RELATION) continue;
+      if (schemas) {
+        tell_schema_once(plugin, entry);
+        continue;
+      }
+      StringInfo out = begin_line(&plugin->output);
+      append_head(out, plugin->writer, entry->plan.head);
+      append_action(out, options, "truncate");
+      end_line(&plugin->output);
+    }
+  }
+  leave_scratch(plugin, old);
+}
+
+static void on_commit(LogicalDecodingContext* ctx, ReorderBufferTXN* txn, XLogRecPtr) {
+  Plugin* const plugin = plugin_of(ctx);
+  const bool skipped = !plugin->output.emitted;
+  if (!skipped) {
+    if (plugin->options.include_transaction) {
+      write_commit(plugin, txn->xid, txn->end_lsn, commit_time(txn));
+    }
+    flush(&plugin->output);
+  }
+  update_progress(ctx, skipped);
+}
+
+}  // extern "C"
+
+}  // namespace
+
+}  // namespace deltaflood
+
+extern "C" void _PG_output_plugin_init(OutputPluginCallbacks* callbacks) {
+  // Neither the stream callbacks nor the two-phase ones: a transaction comes whole, at its commit.
+  callbacks->startup_cb = deltaflood::on_startup;
+  callbacks->begin_cb = deltaflood::on_begin;
+  callbacks->change_cb = deltaflood::on_change;
+  callbacks->truncate_cb = deltaflood::on_truncate;
+  callbacks->commit_cb = deltaflood::on_commit;
+  callbacks->filter_by_origin_cb = deltaflood::filter_by_origin;
+  callbacks->shutdown_cb = deltaflood::on_shutdown;
+}

@@ -1,0 +1,220 @@
+#include "options.h"
+
+#include "line.h"
+
+extern "C" {
+#include "nodes/parsenodes.h"
+#include "nodes/value.h"
+}
+
+namespace deltaflood {
+
+namespace {
+
+constexpr int kMaxBatchBytes = 64 * 1024 * 1024;
+
+// Every frame here is C-shaped: ereport jumps over it.
+[[noreturn]] void refuse(const DefElem* element, const char* takes) {
+  if (element->arg == nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("option \"%s\" needs a value: %s", element->defname, takes)));
+  }
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                  errmsg("invalid value for option \"%s\": \"%s\"", element->defname,
+                         strVal(element->arg)),
+                  errdetail("It takes %s.", takes)));
+  pg_unreachable();
+}
+
+const char* text_of(const DefElem* element, const char* takes) {
+  if (element->arg == nullptr) refuse(element, takes);
+  return strVal(element->arg);
+}
+
+std::string_view kept(const char* text) {
+  return pstrdup(text);
+}
+
+// No value means on, as in test_decoding.
+bool parse_switch(const DefElem* element) {
+  bool value = true;
+  if (element->arg != nullptr && !parse_bool(strVal(element->arg), &value)) {
+    refuse(element, "a Boolean: on or off");
+  }
+  return value;
+}
+
+std::size_t parse_size(const DefElem* element) {
+  static const char takes[] = "a number of bytes from 0 to 67108864";
+  int value = 0;
+  if (!parse_int(text_of(element, takes), &value, 0, nullptr) || value < 0 ||
+      value > kMaxBatchBytes) {
+    refuse(element, takes);
+  }
+  return static_cast<std::size_t>(value);
+}
+
+Patterns parse_list(const DefElem* element, std::size_t max_parts, const char* takes) {
+  const std::string_view list = text_of(element, takes);
+  Patterns result;
+  result.items = static_cast<Pattern*>(palloc(pattern_capacity(list) * sizeof(Pattern)));
+  char* const storage = static_cast<char*>(palloc(list.size() + 1));
+  const ParsedPatterns parsed = parse_patterns(list, max_parts, storage, result.items);
+  if (parsed.problem != nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("invalid value for option \"%s\": \"%s\"", element->defname,
+                           strVal(element->arg)),
+                    errdetail("%s: it takes %s.", parsed.problem, takes)));
+  }
+  result.count = parsed.count;
+  return result;
+}
+
+unsigned parse_actions(const DefElem* element) {
+  static const char takes[] = "a comma-separated list of insert, update, delete and truncate";
+  std::string_view rest = text_of(element, takes);
+  unsigned actions = 0;
+  for (;;) {
+    const std::size_t comma = rest.find(',');
+    std::string_view name = rest.substr(0, comma);
+    while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
+    while (!name.empty() && name.back() == ' ') name.remove_suffix(1);
+    if (name == "insert") {
+      actions |= kInsert;
+    } else if (name == "update") {
+      actions |= kUpdate;
+    } else if (name == "delete") {
+      actions |= kDelete;
+    } else if (name == "truncate") {
+      actions |= kTruncate;
+    } else {
+      refuse(element, takes);
+    }
+    if (comma == std::string_view::npos) return actions;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+void refuse_repeated(List* elements, const DefElem* element) {
+  ListCell* cell = nullptr;
+  foreach (cell, elements) {
+    const auto* const other = static_cast<const DefElem*>(lfirst(cell));
+    if (other == element) return;
+    if (strcmp(other->defname, element->defname) == 0) {
+      ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                      errmsg("option \"%s\" is given more than once", element->defname)));
+    }
+  }
+}
+
+// A null text of the user's own is escaped as any value is, which is what pg-deltaflood does.
+std::string_view escaped_null(const Options& options) {
+  if (!options.escape) return options.null_text;
+  const std::size_t size = escaped_size(options.null_text);
+  char* const out = static_cast<char*>(palloc(size + kEscapeSlack));
+  return {out, escape_into(out, options.null_text)};
+}
+
+void parse_option(const DefElem* element, Options* options) {
+  static const char tables[] = "a comma-separated list of table, schema.table, with * for any run";
+  static const char columns[] =
+      "a comma-separated list of column, table.column, schema.table.column, with * for any run";
+  static const char prefixes[] = "a comma-separated list of message prefixes, with * for any run";
+  const std::string_view name = element->defname;
+  if (name == "include-xids") {
+    options->include_xids = parse_switch(element);
+  } else if (name == "include-oids") {
+    (void)parse_switch(element);  // rows have no OIDs of their own since PostgreSQL 12
+  } else if (name == "include-lsn") {
+    options->include_lsn = parse_switch(element);
+  } else if (name == "include-transaction") {
+    options->include_transaction = parse_switch(element);
+  } else if (name == "include-schema") {
+    options->include_schema = parse_switch(element);
+  } else if (name == "include-truncate") {
+    options->include_truncate = parse_switch(element);
+  } else if (name == "include-messages") {
+    options->messages = parse_list(element, 1, prefixes);
+  } else if (name == "full-name") {
+    options->full_name = parse_switch(element);
+  } else if (name == "only-local") {
+    options->only_local = parse_switch(element);
+  } else if (name == "partition-root") {
+    options->partition_root = parse_switch(element);
+  } else if (name == "convert-bool") {
+    options->convert_bool = parse_switch(element);
+  } else if (name == "escape-chars" || name == "escape-unicode") {
+    // In pg-deltaflood, too, both write the same flag.
+    options->escape = parse_switch(element);
+  } else if (name == "skip-nulls") {
+    options->nulls = parse_switch(element) ? Nulls::Skipped : Nulls::Written;
+  } else if (name == "null") {
+    options->null_text = kept(text_of(element, "the text that stands for NULL"));
+  } else if (name == "separator") {
+    options->separator = kept(text_of(element, "the text between keys and values"));
+  } else if (name == "batch-bytes") {
+    options->batch_bytes = parse_size(element);
+  } else if (name == "actions") {
+    options->actions = parse_actions(element);
+  } else if (name == "tables") {
+    options->tables = parse_list(element, 2, tables);
+  } else if (name == "exclude-tables") {
+    options->exclude_tables = parse_list(element, 2, tables);
+  } else if (name == "exclude-columns") {
+    options->exclude_columns = parse_list(element, 3, columns);
+  } else {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("option \"%s\" is not known to deltaflood", element->defname)));
+  }
+}
+
+bool any_table(const Patterns& patterns, std::string_view schema, std::string_view table) noexcept {
+  for (std::size_t i = 0; i < patterns.count; ++i) {
+    if (matches_table(patterns.items[i], schema, table)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void parse_options(List* elements, Options* options) {
+  *options = Options{};
+  options->separator = "\t";
+  ListCell* cell = nullptr;
+  foreach (cell, elements) {
+    const auto* const element = static_cast<const DefElem*>(lfirst(cell));
+    if (element->arg != nullptr && !IsA(element->arg, String)) {
+      elog(ERROR, "option \"%s\" is not a string", element->defname);
+    }
+    refuse_repeated(elements, element);
+    parse_option(element, options);
+  }
+  options->null_text = options->null_text.data() == nullptr ? kNull : escaped_null(*options);
+}
+
+bool follows_name(const Options& options, std::string_view schema,
+                  std::string_view table) noexcept {
+  return options.tables.count == 0 || any_table(options.tables, schema, table);
+}
+
+bool excludes_name(const Options& options, std::string_view schema,
+                   std::string_view table) noexcept {
+  return any_table(options.exclude_tables, schema, table);
+}
+
+bool excludes_column(const Options& options, std::string_view schema, std::string_view table,
+                     std::string_view column) noexcept {
+  for (std::size_t i = 0; i < options.exclude_columns.count; ++i) {
+    if (matches_column(options.exclude_columns.items[i], schema, table, column)) return true;
+  }
+  return false;
+}
+
+bool wants_message(const Options& options, std::string_view prefix) noexcept {
+  for (std::size_t i = 0; i < options.messages.count; ++i) {
+    if (part_matches(options.messages.items[i].parts[0], prefix)) return true;
+  }
+  return false;
+}
+
+}  // namespace deltaflood

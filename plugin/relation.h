@@ -1,0 +1,91 @@
+// What the plugin keeps of each relation, so that a change costs no catalogue look-up.
+//
+// Entries are found by OID and marked stale by the relation cache's own invalidations; a stale one
+// is rebuilt from the relation at hand at its next change, under that change's historic snapshot.
+#pragma once
+
+#include "options.h"
+#include "text.h"
+
+namespace deltaflood {
+
+// How a column's value becomes text.
+enum class Form : uint8 {
+  Function,  // the type's output function
+  Bool,      // 1 and 0
+  Int2,
+  Int4,
+  Int8,
+  Oid,
+  Float4,
+  Float8,
+  Date,
+  Time,
+  Timestamp,
+  TimestampTz,
+  Uuid,
+  Text,  // the bytes of a varlena as they are: text, varchar, bpchar, json, xml
+  Bytea,
+};
+
+struct Column {
+  std::string_view prefix;  // separator, escaped name, separator
+  FmgrInfo output = {};
+  int16 index = 0;  // attribute number - 1
+  Form form = Form::Function;
+  bool varlena = false;
+  bool identity = false;  // part of the replica identity
+};
+
+struct Plan {
+  MemoryContext memory = nullptr;  // holds all below; deleted when the plan is rebuilt
+  bool followed = false;
+  bool full_identity = false;
+  bool has_identity = false;   // old rows can be named
+  bool rewrite = false;        // a table rewritten under a transient name
+  Oid described = InvalidOid;  // whose name and schema lines: itself, its root, or the original
+  std::string_view head;       // `_table T [_qualified_table Q]`
+  Column* columns = nullptr;   // without dropped and excluded ones
+  int column_count = 0;
+  std::size_t fixed_bytes = 0;  // most that prefixes and fixed-size values of a row take
+  Datum* values = nullptr;      // scratch for one row of natts values
+  bool* nulls = nullptr;
+};
+
+struct RelationEntry {
+  Oid relid;  // the key
+  bool valid;
+  bool schema_checked;
+  TransactionId rewrite_of;  // transaction in which its `rewrite` line was written
+  Plan plan;
+};
+
+struct Relations;
+
+// One for each decoding context, in its memory. Registers for invalidations once a process.
+Relations* open_relations(const Options* options, Encoding* encoding, MemoryContext parent);
+
+// The entry of `relation`, up to date. Valid until the next call.
+RelationEntry* relation_entry(Relations* relations, Relation relation);
+
+// Names as they are now.
+struct RelationName {
+  const char* schema = nullptr;
+  const char* table = nullptr;
+};
+RelationName relation_name(Relation relation);
+
+// Whether filters let this relation through. A partition goes by its own name and by those of the
+// tables it is a part of; any of them excluded excludes it.
+bool follows(const Options& options, Relation relation);
+
+// Appends `_table`'s value: bare in `public`, else schema.table, quoted where SQL needs it.
+void append_table(StringInfo out, Encoding* encoding, const RelationName& name);
+
+// The topmost table that `relid` is a partition of; InvalidOid if it is none.
+Oid partition_root_of(Oid relid, bool is_partition);
+
+// The attribute numbers of an index's key columns, in its order; NIL for InvalidOid.
+List* index_columns(Oid index);
+
+}  // namespace deltaflood

@@ -1,0 +1,244 @@
+#include "row.h"
+
+#include "format.h"
+
+namespace deltaflood {
+
+namespace {
+
+constexpr std::size_t kLargeRow = 1024 * 1024;
+
+enum class Image {
+  Whole,     // a new row
+  Identity,  // the old row's replica identity
+};
+
+// The bytes that hold a row's values in memory, out-of-line and compressed ones at their full size.
+std::size_t row_bytes(const Plan& plan, HeapTuple tuple) {
+  std::size_t size = tuple->t_len;
+  for (int i = 0; i < plan.column_count; ++i) {
+    const Column& column = plan.columns[i];
+    if (!column.varlena || plan.nulls[column.index]) continue;
+    const Datum value = plan.values[column.index];
+    const auto* const header = reinterpret_cast<const varlena*>(DatumGetPointer(value));
+    if (VARATT_IS_EXTERNAL_ONDISK(header)) continue;
+    if (VARATT_IS_EXTERNAL(header) || VARATT_IS_COMPRESSED(header)) {
+      size += toast_raw_datum_size(value);
+    }
+  }
+  return size;
+}
+
+// A value that PostgreSQL did not log because the update left it as it was.
+bool is_unchanged(const Column& column, Datum value) {
+  return column.varlena &&
+         VARATT_IS_EXTERNAL_ONDISK(reinterpret_cast<const varlena*>(DatumGetPointer(value)));
+}
+
+void deform(const Plan& plan, Relation relation, HeapTuple tuple) {
+  heap_deform_tuple(tuple, RelationGetDescr(relation), plan.values, plan.nulls);
+}
+
+// Whether a NULL is written in this kind of line.
+bool writes_nulls(const Options& options, const Plan& plan, std::string_view verb) {
+  switch (options.nulls) {
+    case Nulls::Skipped:
+      return false;
+    case Nulls::Written:
+      return true;
+    case Nulls::Sparse:
+      break;
+  }
+  if (verb == "insert") return false;
+  return verb == "update" || plan.full_identity;
+}
+
+void append_columns(StringInfo out, const RowWriter& writer, const Plan& plan, bool nulls,
+                    Image image) {
+  const bool identity_only = image == Image::Identity && !plan.full_identity;
+  for (int i = 0; i < plan.column_count; ++i) {
+    const Column& column = plan.columns[i];
+    if (plan.nulls[column.index]) {
+      // The old row of an index identity has no other columns: their NULLs mean nothing.
+      if (!nulls ||
+          (identity_only && !column.identity && writer.options->nulls != Nulls::Written)) {
+        continue;
+      }
+      append(out, column.prefix);
+      append(out, writer.options->null_text);
+      continue;
+    }
+    const Datum value = plan.values[column.index];
+    if (is_unchanged(column, value)) continue;
+    append(out, column.prefix);
+    append_value(out, writer.encoding, column, value);
+  }
+}
+
+void write_line(const RowWriter& writer, const Plan& plan, std::string_view verb, Image image,
+                std::size_t size_hint) {
+  const Options& options = *writer.options;
+  StringInfo out = begin_line(writer.output, size_hint);
+  reserve(out, plan.head.size() + plan.fixed_bytes);
+  append_head(out, writer, plan.head);
+  if (!plan.has_identity && verb != "insert") {
+    append_key(out, options, "_identity");
+    append(out, "none");
+  }
+  append_action(out, options, verb);
+  append_columns(out, writer, plan, writes_nulls(options, plan, verb), image);
+  end_line(writer.output);
+}
+
+void append_short(StringInfo out, std::size_t (*format)(char*, std::int64_t) noexcept,
+                  std::int64_t value) {
+  reserve(out, kMaxFixedText);
+  advance(out, format(out->data + out->len, value));
+}
+
+// The text of a type that has no direct form here, or of a value that its direct form does not
+// cover.
+void append_by_function(StringInfo out, Encoding* encoding, const Column& column, Datum value) {
+  char* const text = OutputFunctionCall(const_cast<FmgrInfo*>(&column.output), value);
+  append_text(out, encoding, text);
+  pfree(text);
+}
+
+void append_varlena(StringInfo out, Encoding* encoding, const Column& column, Datum value) {
+  varlena* const packed = PG_DETOAST_DATUM_PACKED(value);
+  const std::string_view bytes(VARDATA_ANY(packed),
+                               static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed)));
+  if (column.form == Form::Text) {
+    append_text(out, encoding, bytes);
+  } else {
+    const std::string_view hex_prefix = encoding->escape ? "\\\\x" : "\\x";
+    reserve(out, hex_prefix.size() + 2 * bytes.size());
+    put(out, hex_prefix);
+    format_hex(out->data + out->len, bytes);
+    advance(out, 2 * bytes.size());
+  }
+  if (static_cast<void*>(packed) != DatumGetPointer(value)) pfree(packed);
+}
+
+}  // namespace
+
+void append_head(StringInfo out, const RowWriter& writer, std::string_view table_head) {
+  append(out, table_head);
+  const StringInfoData& head = writer.head->text;
+  append(out, {head.data, static_cast<std::size_t>(head.len)});
+}
+
+void append_key(StringInfo out, const Options& options, std::string_view key) {
+  append(out, options.separator);
+  append(out, key);
+  append(out, options.separator);
+}
+
+void append_action(StringInfo out, const Options& options, std::string_view verb) {
+  append_key(out, options, "_action");
+  append(out, verb);
+}
+
+void append_value(StringInfo out, Encoding* encoding, const Column& column, Datum value) {
+  std::size_t size = 0;
+  switch (column.form) {
+    case Form::Function:
+      append_by_function(out, encoding, column, value);
+      return;
+    case Form::Text:
+    case Form::Bytea:
+      append_varlena(out, encoding, column, value);
+      return;
+    case Form::Bool:
+      append(out, DatumGetBool(value) ? "1" : "0");
+      return;
+    case Form::Int2:
+      append_short(out, format_int, DatumGetInt16(value));
+      return;
+    case Form::Int4:
+      append_short(out, format_int, DatumGetInt32(value));
+      return;
+    case Form::Int8:
+      append_short(out, format_int, DatumGetInt64(value));
+      return;
+    case Form::Oid:
+      append_short(out, format_int, DatumGetObjectId(value));
+      return;
+    case Form::Float4:
+      reserve(out, kMaxFixedText);
+      advance(out, static_cast<std::size_t>(float_to_shortest_decimal_bufn(DatumGetFloat4(value),
+                                                                           out->data + out->len)));
+      return;
+    case Form::Float8:
+      reserve(out, kMaxFixedText);
+      advance(out, static_cast<std::size_t>(double_to_shortest_decimal_bufn(DatumGetFloat8(value),
+                                                                            out->data + out->len)));
+      return;
+    case Form::Date:
+      reserve(out, kMaxFixedText);
+      size = format_date(out->data + out->len, DatumGetDateADT(value));
+      break;
+    case Form::Time:
+      reserve(out, kMaxFixedText);
+      size = format_time(out->data + out->len, DatumGetTimeADT(value));
+      break;
+    case Form::Timestamp:
+      reserve(out, kMaxFixedText);
+      size = format_timestamp(out->data + out->len, DatumGetTimestamp(value));
+      break;
+    case Form::TimestampTz:
+      reserve(out, kMaxFixedText);
+      size = format_timestamp(out->data + out->len, DatumGetTimestampTz(value));
+      if (size > 0) {
+        memcpy(out->data + out->len + size, "+00", 3);
+        size += 3;
+      }
+      break;
+    case Form::Uuid: {
+      unsigned char bytes[16];
+      memcpy(bytes, DatumGetUUIDP(value)->data, sizeof bytes);
+      reserve(out, kMaxFixedText);
+      size = format_uuid(out->data + out->len, bytes);
+      break;
+    }
+  }
+  if (size == 0) {
+    append_by_function(out, encoding, column, value);
+  } else {
+    advance(out, size);
+  }
+}
+
+void write_row(const RowWriter& writer, const Plan& plan, Relation relation,
+               ReorderBufferChange* change) {
+  const HeapTuple fresh = new_tuple(change);
+  // Without an identity of its own an old row cannot be told from others, whatever was logged.
+  const HeapTuple old = plan.has_identity ? old_tuple(change) : nullptr;
+  switch (change->action) {
+    case REORDER_BUFFER_CHANGE_INSERT:
+      deform(plan, relation, fresh);
+      write_line(writer, plan, "insert", Image::Whole, row_bytes(plan, fresh));
+      break;
+    case REORDER_BUFFER_CHANGE_UPDATE:
+      if (old != nullptr) {
+        deform(plan, relation, old);
+        write_line(writer, plan, "replace", Image::Identity, row_bytes(plan, old));
+      }
+      deform(plan, relation, fresh);
+      write_line(writer, plan, "update", Image::Whole, row_bytes(plan, fresh));
+      break;
+    case REORDER_BUFFER_CHANGE_DELETE:
+      if (old != nullptr) {
+        deform(plan, relation, old);
+      } else {
+        for (int i = 0; i < RelationGetDescr(relation)->natts; ++i) plan.nulls[i] = true;
+      }
+      write_line(writer, plan, "delete", Image::Identity,
+                 old == nullptr ? 0 : row_bytes(plan, old));
+      break;
+    default:
+      elog(ERROR, "unexpected kind of row change %d", static_cast<int>(change->action));
+  }
+}
+
+}  // namespace deltaflood

@@ -1,0 +1,58 @@
+// Appending to a StringInfo: raw bytes, and text of the database as escaped UTF-8.
+//
+// Everything here may ereport (a StringInfo grows by palloc); callers are C-shaped.
+#pragma once
+
+#include "server.h"
+
+#include "line.h"
+
+namespace deltaflood {
+
+// How text of this database becomes UTF-8, found once a connection.
+struct Encoding {
+  int server = PG_UTF8;
+  bool convert = false;         // neither UTF-8 nor SQL_ASCII
+  bool escape = true;           // the option escape-chars
+  Oid conversion = InvalidOid;  // looked up at first need: that takes a transaction
+};
+Encoding database_encoding(bool escape);
+
+// The largest message: a StringInfo ends at MaxAllocSize, and so does the walsender's send buffer,
+// which adds its own header and may still hold a keepalive.
+inline constexpr std::size_t kMaxMessageBytes = MaxAllocSize - 64 * 1024;
+
+inline void reserve(StringInfo out, std::size_t size) {
+  if (static_cast<std::size_t>(out->maxlen - out->len) <= size) {
+    if (size > MaxAllocSize) elog(ERROR, "a line of %zu bytes cannot be carried", size);
+    enlargeStringInfo(out, static_cast<int>(size));
+  }
+}
+
+// After reserve(): room is there.
+inline void put(StringInfo out, std::string_view bytes) noexcept {
+  memcpy(out->data + out->len, bytes.data(), bytes.size());
+  out->len += static_cast<int>(bytes.size());
+}
+inline void advance(StringInfo out, std::size_t size) noexcept {
+  out->len += static_cast<int>(size);
+}
+
+inline void append(StringInfo out, std::string_view bytes) {
+  reserve(out, bytes.size());
+  put(out, bytes);
+}
+
+void append_unsigned(StringInfo out, uint64 value);
+void append_int(StringInfo out, int64 value);
+void append_lsn(StringInfo out, XLogRecPtr lsn);
+
+// Text in the database's encoding.
+void append_text(StringInfo out, Encoding* encoding, std::string_view text);
+// What append_text() would append.
+std::size_t text_size(Encoding* encoding, std::string_view text);
+
+// Bytes of no known encoding: as they are, escaped.
+void append_bytes(StringInfo out, const Encoding& encoding, std::string_view bytes);
+
+}  // namespace deltaflood
