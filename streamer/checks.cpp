@@ -1,0 +1,227 @@
+#include "checks.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+
+#include "daystream/reader.h"
+
+namespace deltastream {
+
+using daystream::Lsn;
+using daystream::Manifest;
+using daystream::NeedsPerson;
+using daystream::WrongSource;
+
+std::optional<Manifest> find_manifest(const std::string& directory) {
+  if (!std::filesystem::exists(std::filesystem::path(directory) / "daystream.json")) {
+    return std::nullopt;
+  }
+  return Manifest::load(directory);
+}
+
+void check_settings(ReplicationConnection& connection) {
+  const std::string wal_level = connection.query_value("SHOW wal_level").value_or("");
+  if (wal_level != "logical") {
+    throw NeedsPerson(fmt::format("wal_level is \"{}\", not \"logical\"", wal_level),
+                      "ALTER SYSTEM SET wal_level = logical; then restart the server.");
+  }
+  // Servers before 15.19 do not know the setting. Names are compared as PostgreSQL does: exactly.
+  const std::string allowed =
+      connection
+          .query_value(fmt::format(
+              "SELECT current_setting('output_plugin_libraries') WHERE NOT EXISTS (SELECT FROM "
+              "regexp_split_to_table(current_setting('output_plugin_libraries', true), ',') name "
+              "WHERE btrim(name, E' \\t\\n\"') = '{0}') "
+              "AND current_setting('output_plugin_libraries', true) IS NOT NULL",
+              kPlugin))
+          .value_or("");
+  if (!allowed.empty()) {
+    throw NeedsPerson(
+        fmt::format("the server does not allow output plugin \"{}\": output_plugin_libraries is "
+                    "\"{}\"",
+                    kPlugin, allowed),
+        fmt::format("As a superuser: ALTER SYSTEM SET output_plugin_libraries = {}, {}; "
+                    "SELECT pg_reload_conf();",
+                    allowed, kPlugin));
+  }
+}
+
+void check_rights(ReplicationConnection& connection) {
+  const auto role = connection.query_value(
+      "SELECT current_user FROM pg_roles WHERE rolname = current_user AND NOT rolsuper AND NOT "
+      "rolreplication");
+  if (role) {
+    throw NeedsPerson(fmt::format("role \"{}\" may not replicate", *role),
+                      fmt::format("As a superuser: ALTER ROLE \"{}\" REPLICATION;", *role));
+  }
+}
+
+void check_source(const Manifest& manifest, const Server& server, const std::string& slot,
+                  const std::string& directory) {
+  constexpr const char* kHint = "One directory holds one source: use another directory.";
+  if (manifest.system_identifier.empty()) {
+    throw WrongSource(
+        fmt::format("daystream \"{}\" was read from a pipe, not from a slot", directory), kHint);
+  }
+  if (manifest.system_identifier != server.system_identifier) {
+    throw WrongSource(fmt::format("daystream \"{}\" is of another cluster: its system identifier "
+                                  "is {}, the server's is {}",
+                                  directory, manifest.system_identifier, server.system_identifier),
+                      kHint);
+  }
+  if (manifest.database != server.database) {
+    throw WrongSource(fmt::format("daystream \"{}\" is of database \"{}\", not \"{}\"", directory,
+                                  manifest.database, server.database),
+                      kHint);
+  }
+  if (manifest.slot != slot) {
+    throw WrongSource(fmt::format("daystream \"{}\" is of slot \"{}\", not \"{}\"", directory,
+                                  manifest.slot, slot),
+                      kHint);
+  }
+}
+
+Slot require_slot(ReplicationConnection& connection, const std::string& name) {
+  std::optional<Slot> slot = find_slot(connection, name);
+  if (!slot) {
+    throw NeedsPerson(fmt::format("replication slot \"{}\" does not exist", name),
+                      "For a new daystream add --create-slot. If the slot was dropped, run "
+                      "deltastream --recreate-slot: it writes a gap, and every mirror re-seeds.");
+  }
+  return *slot;
+}
+
+void check_slot(const Slot& slot, const Server& server) {
+  if (slot.plugin.empty()) {
+    throw NeedsPerson(
+        fmt::format("replication slot \"{}\" is a physical slot, not a logical one", slot.name),
+        "Choose another name with -S.");
+  }
+  if (slot.plugin != kPlugin) {
+    throw NeedsPerson(fmt::format("replication slot \"{}\" uses plugin \"{}\", not \"{}\"",
+                                  slot.name, slot.plugin, kPlugin),
+                      "Choose another name with -S.");
+  }
+  if (slot.database != server.database) {
+    throw WrongSource(fmt::format("replication slot \"{}\" is of database \"{}\", not \"{}\"",
+                                  slot.name, slot.database, server.database),
+                      "Connect to that database, or choose another name with -S.");
+  }
+  if (slot.lost()) {
+    throw NeedsPerson(
+        fmt::format("replication slot \"{}\" is lost: the server has removed WAL it needs "
+                    "(confirmed up to {})",
+                    slot.name, slot.confirmed_flush.text()),
+        "Run deltastream --recreate-slot: it writes a gap, and every mirror re-seeds. Raise "
+        "max_slot_wal_keep_size to keep more.");
+  }
+}
+
+void check_position(ReplicationConnection& connection, const Server& server, const Slot& slot,
+                    const std::string& directory, Lsn last_lsn,
+                    std::optional<TimelineId> timeline) {
+  if (timeline) check_timeline(connection, *timeline, server.timeline, last_lsn);
+  if (slot.confirmed_flush > last_lsn) {
+    throw NeedsPerson(
+        fmt::format(
+            "replication slot \"{}\" is ahead of daystream \"{}\": the slot is confirmed up "
+            "to {}, the daystream ends at {}",
+            slot.name, directory, slot.confirmed_flush.text(), last_lsn.text()),
+        "The slot was re-created or advanced, or the directory is an old copy; what lies between "
+        "is gone from the slot. Bring the right directory back, or run deltastream "
+        "--recreate-slot: it writes a gap, and every mirror re-seeds.");
+  }
+  if (last_lsn > server.flush_lsn) {
+    throw NeedsPerson(
+        fmt::format("diverged: daystream \"{}\" ends at {}, the server's WAL already at {}",
+                    directory, last_lsn.text(), server.flush_lsn.text()),
+        "The server was restored from an older copy. Begin a new daystream in another directory, "
+        "with a new slot, and re-seed its mirrors.");
+  }
+}
+
+namespace {
+
+// Prints how each check went and remembers the first failure.
+class Report {
+ public:
+  // False: it failed.
+  bool check(const char* name, const std::function<std::string()>& body) {
+    try {
+      const std::string detail = body();
+      std::printf("ok      %-10s %s\n", name, detail.c_str());
+      return true;
+    } catch (const daystream::Error& e) {
+      std::printf("FAILED  %-10s %s\n", name, e.what());
+      if (!e.hint().empty()) std::printf("        %-10s HINT: %s\n", "", e.hint().c_str());
+      if (exit_code_ == 0) exit_code_ = static_cast<int>(e.exit_code());
+      return false;
+    }
+  }
+  int exit_code() const noexcept { return exit_code_; }
+
+ private:
+  int exit_code_ = 0;
+};
+
+// The slot before the daystream: while a stream runs both move, the daystream first.
+std::string compare_positions(ReplicationConnection& connection, const Server& server,
+                              const Slot& slot, const std::string& directory) {
+  const auto extent = daystream::extent(directory);
+  if (!extent) return "no line yet: the stream will begin at " + slot.confirmed_flush.text();
+  std::optional<TimelineId> timeline;
+  if (server.timeline > 1) timeline = last_timeline(directory, extent->last.day());
+  const Server now = identify(connection);  // its WAL may have grown since
+  check_position(connection, now, slot, directory, extent->last_lsn, timeline);
+  return fmt::format("daystream at {}, slot confirmed up to {}", extent->last_lsn.text(),
+                     slot.confirmed_flush.text());
+}
+
+}  // namespace
+
+int run_checks(const Config& config) {
+  Report report;
+  std::optional<ReplicationConnection> connection;
+  Server server;
+  if (!report.check("connection", [&] {
+        connection.emplace(config.conninfo);
+        server = identify(*connection);
+        return fmt::format("system identifier {}, timeline {}, database \"{}\"",
+                           server.system_identifier, server.timeline, server.database);
+      })) {
+    return report.exit_code();
+  }
+  report.check("rights", [&] {
+    check_rights(*connection);
+    return std::string("the role may replicate");
+  });
+  report.check("settings", [&] {
+    check_settings(*connection);
+    return std::string("wal_level and output_plugin_libraries");
+  });
+  std::optional<Manifest> manifest;
+  const bool same_source = report.check("directory", [&] {
+    manifest = find_manifest(config.directory);
+    if (!manifest) return fmt::format("\"{}\" will be made", config.directory);
+    check_source(*manifest, server, config.slot, config.directory);
+    return fmt::format("\"{}\" is of this source", config.directory);
+  });
+  std::optional<Slot> slot;
+  const bool slot_fits = report.check("slot", [&] {
+    slot = require_slot(*connection, config.slot);
+    check_slot(*slot, server);
+    return slot->active_pid
+               ? fmt::format("in use by process {} ({})", *slot->active_pid, slot->active_for)
+               : fmt::format("free, WAL {}", slot->wal_status);
+  });
+  if (manifest && same_source && slot_fits) {
+    report.check("position",
+                 [&] { return compare_positions(*connection, server, *slot, config.directory); });
+  }
+  return report.exit_code();
+}
+
+}  // namespace deltastream

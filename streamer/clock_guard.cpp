@@ -1,0 +1,60 @@
+#include "clock_guard.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "daystream/error.h"
+
+namespace deltastream {
+
+namespace {
+
+std::int64_t read_clock(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+}
+
+std::string utc(std::int64_t us) {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}Z",
+                     fmt::gmtime(static_cast<std::time_t>(us / 1'000'000)));
+}
+
+}  // namespace
+
+ClockGuard::ClockGuard()
+    : ClockGuard([] { return read_clock(CLOCK_REALTIME); },
+                 [] { return read_clock(CLOCK_BOOTTIME); }) {}
+
+ClockGuard::ClockGuard(std::function<std::int64_t()> wall, std::function<std::int64_t()> elapsed)
+    : wall_(std::move(wall)), elapsed_(std::move(elapsed)) {}
+
+void ClockGuard::set_server(std::int64_t server_us) {
+  server_us_ = server_us;
+  set_at_us_ = elapsed_();
+  known_ = true;
+}
+
+void ClockGuard::saw_server(std::int64_t server_us) noexcept {
+  // Only forward of what we reckon: a message that waited, or a stop of ours, must not look like a
+  // server that is behind.
+  if (known_ && server_us > server_us_ + (elapsed_() - set_at_us_)) set_server(server_us);
+}
+
+ClockGuard::Seconds ClockGuard::now() const {
+  const std::int64_t wall_us = wall_();
+  const Seconds wall = wall_us / 1'000'000;
+  if (!known_ || wall <= last_c_ + kTooFarAhead) return wall;
+  const std::int64_t server_us = server_us_ + (elapsed_() - set_at_us_);
+  if (wall_us <= server_us + kTooFarAhead * 1'000'000) return wall;
+  throw daystream::NeedsPerson(
+      fmt::format("this machine's clock says {}, the server's {}: more than an hour ahead",
+                  utc(wall_us), utc(server_us)),
+      "Set the clock right: with a wrong one every later position would be wrong too.");
+}
+
+}  // namespace deltastream

@@ -1,0 +1,59 @@
+// What deltastream is asked to do: flags, or a JSON file with the same names.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "daystream/lsn.h"
+#include "daystream/manifest.h"
+#include "program/program.h"
+
+namespace deltastream {
+
+enum class Command {
+  Follow,        // stream from the slot into the directory
+  CreateSlot,    // --create-slot without a directory: only that
+  DropSlot,      // --drop-slot
+  RecreateSlot,  // --recreate-slot
+  Check,         // --check
+  Stdin,         // --stdin
+  Status,        // status DIR
+};
+
+struct Config {
+  Command command = Command::Follow;
+
+  std::string conninfo;   // libpq's, may hold a password: never logged
+  std::string slot;       // -S
+  std::string directory;  // -D
+  bool create_slot = false;
+  bool if_not_exists = false;
+  std::chrono::seconds create_timeout{60};
+
+  std::string tables;                                        // empty: all
+  std::vector<std::pair<std::string, std::string>> filters;  // the other filters, as given
+
+  std::optional<daystream::Lsn> end_lsn;  // -E
+  bool loop = true;                       // --no-loop clears it
+  std::chrono::milliseconds fsync_interval{0};
+  std::chrono::milliseconds status_interval{10'000};  // 0: only when asked or moved
+
+  bool json = false;  // status
+  daystream::program::LogOptions log;
+  std::string config_file;  // empty: none
+
+  // The filter as the manifest and the marks tell it; `since` is left at the beginning.
+  daystream::Holding holding() const;
+};
+
+// Throws CLI::ParseError (usage; also help and version, with exit code 0) or ConfigError (a bad
+// configuration file). Flags override the file.
+Config parse_config(int argc, const char* const* argv);
+
+// Reads the file again for SIGHUP, with the same flags over it.
+Config parse_config(const std::vector<std::string>& arguments);
+
+}  // namespace deltastream

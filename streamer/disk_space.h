@@ -1,0 +1,22 @@
+// Room on the file system of a directory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+namespace deltastream {
+
+struct DiskSpace {
+  std::uint64_t free_bytes = 0;  // for us, without what is reserved for root
+  std::uint64_t size_bytes = 0;
+};
+
+// Of `directory`, or of the nearest parent that exists. nullopt: it cannot be asked.
+std::optional<DiskSpace> disk_space(const std::filesystem::path& directory) noexcept;
+
+// Whether streaming may go on after the disk was full: with less than this it would be full again
+// within the next moment, and PostgreSQL would be held up each time.
+bool has_room(const DiskSpace& space) noexcept;
+
+}  // namespace deltastream

@@ -1,0 +1,62 @@
+#include "frames.h"
+
+#include <fmt/format.h>
+
+#include "daystream/error.h"
+
+namespace deltastream {
+
+namespace {
+
+// PostgreSQL counts from 2000-01-01.
+constexpr std::int64_t kEpochDifferenceUs = 946'684'800LL * 1'000'000;
+
+std::uint64_t read_u64(std::string_view bytes, std::size_t at) noexcept {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+  }
+  return value;
+}
+
+ServerTime read_time(std::string_view bytes, std::size_t at) noexcept {
+  return static_cast<std::int64_t>(read_u64(bytes, at)) + kEpochDifferenceUs;
+}
+
+char* put_u64(char* out, std::uint64_t value) noexcept {
+  for (int shift = 56; shift >= 0; shift -= 8) *out++ = static_cast<char>(value >> shift & 0xff);
+  return out;
+}
+
+}  // namespace
+
+Frame parse_frame(std::string_view message) {
+  constexpr std::size_t kDataHeader = 1 + 8 + 8 + 8;
+  constexpr std::size_t kKeepalive = 1 + 8 + 8 + 1;
+  if (message.size() >= kDataHeader && message[0] == 'w') {
+    return XLogData{{read_u64(message, 1)}, read_time(message, 17), message.substr(kDataHeader)};
+  }
+  if (message.size() >= kKeepalive && message[0] == 'k') {
+    return Keepalive{{read_u64(message, 1)}, read_time(message, 9), message[17] != 0};
+  }
+  if (message.empty()) throw daystream::ProtocolError("empty message in the replication stream");
+  throw daystream::ProtocolError(
+      fmt::format("message of type {:#04x} and {} bytes in the replication stream",
+                  static_cast<unsigned char>(message[0]), message.size()));
+}
+
+std::array<char, kStatusUpdateSize> encode(const StatusUpdate& update) noexcept {
+  std::array<char, kStatusUpdateSize> bytes{};
+  char* out = bytes.data();
+  *out++ = 'r';
+  out = put_u64(out, update.written.value);
+  out = put_u64(out, update.flushed.value);
+  // What is in the daystream is as applied as it will ever be here (synchronous_commit
+  // remote_apply then means: durable in the daystream).
+  out = put_u64(out, update.flushed.value);
+  out = put_u64(out, static_cast<std::uint64_t>(update.now_us - kEpochDifferenceUs));
+  *out = update.ask_reply ? 1 : 0;
+  return bytes;
+}
+
+}  // namespace deltastream

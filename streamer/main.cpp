@@ -1,0 +1,49 @@
+// deltastream: from a replication slot into a daystream.
+#include "checks.h"
+#include "config.h"
+#include "program/program.h"
+#include "slot_commands.h"
+#include "stdin_source.h"
+#include "streamer.h"
+
+namespace program = daystream::program;
+
+namespace deltastream {
+
+namespace {
+
+int run(int argc, char** argv) {
+  Config config = parse_config(argc, argv);
+  program::start_log("deltastream", config.log);
+  if (config.command == Command::Check) return run_checks(config);
+  program::Signals signals;  // before any thread
+  switch (config.command) {
+    case Command::Follow:
+      Streamer(config, signals).run();
+      break;
+    case Command::Stdin:
+      follow_stdin(config, signals);
+      break;
+    case Command::CreateSlot:
+      run_create_slot(config, signals);
+      break;
+    case Command::DropSlot:
+      run_drop_slot(config);
+      break;
+    case Command::RecreateSlot:
+      run_recreate_slot(config, signals);
+      break;
+    case Command::Check:
+    case Command::Status:
+      break;
+  }
+  return 0;
+}
+
+}  // namespace
+
+}  // namespace deltastream
+
+int main(int argc, char** argv) {
+  return program::run("deltastream", [&] { return deltastream::run(argc, argv); });
+}

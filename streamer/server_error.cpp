@@ -1,0 +1,57 @@
+#include "server_error.h"
+
+#include <string_view>
+
+namespace deltastream {
+
+using daystream::ConfigError;
+using daystream::ConnectionLost;
+using daystream::NeedsPerson;
+using daystream::program::SqlError;
+
+void explain_server_error(const SqlError& error) {
+  const std::string_view state = error.sqlstate();
+  const std::string text = error.what();
+  const auto says = [&](std::string_view words) { return text.find(words) != std::string::npos; };
+
+  // The plugin is not there, or not allowed. Before the classes: SQLSTATEs differ by version.
+  if (says("may not be used as an output plugin")) {
+    throw NeedsPerson(text,
+                      "As a superuser: ALTER SYSTEM SET output_plugin_libraries = "
+                      "pgoutput, test_decoding, deltaflood; SELECT pg_reload_conf();");
+  }
+  if (says("could not access file \"deltaflood\"")) {
+    throw NeedsPerson(text,
+                      "Install deltaflood.so in the server's $libdir (pg_config --pkglibdir), "
+                      "or add its folder to dynamic_library_path.");
+  }
+
+  if (error.retryable()) throw ConnectionLost(text, error.hint());
+  // object_in_use: most often our own last session, which the server has not missed yet.
+  if (state == "55006") throw ConnectionLost(text, "Another client streams from this slot.");
+  if (state == "42704") {
+    throw NeedsPerson(text,
+                      "The slot was dropped: run deltastream --recreate-slot, after which every "
+                      "mirror re-seeds; or --create-slot for a new daystream.");
+  }
+  // The WAL the slot needs is gone: 55000 from 15's check of the slot, 58P01 from the WAL reader.
+  if (says("can no longer get changes") || says("has already been removed")) {
+    throw NeedsPerson(text,
+                      "The slot is lost: run deltastream --recreate-slot, after which every mirror "
+                      "re-seeds. Raise max_slot_wal_keep_size to keep more.");
+  }
+  if (says("logical decoding cannot be used while in recovery")) {
+    throw ConnectionLost(text, "This server is a standby: connect to the primary.");
+  }
+  if (says("wal_level")) {
+    throw NeedsPerson(text, "ALTER SYSTEM SET wal_level = logical; then restart the server.");
+  }
+  if (state == "42501") {
+    throw NeedsPerson(text, "The role needs REPLICATION: ALTER ROLE … REPLICATION;");
+  }
+  // invalid_parameter_value comes from the plugin: a filter it cannot parse.
+  if (state == "22023") throw ConfigError(text, error.hint());
+  throw SqlError(text, error.hint(), error.sqlstate());
+}
+
+}  // namespace deltastream

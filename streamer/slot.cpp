@@ -1,0 +1,155 @@
+#include "slot.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "server_error.h"
+#include "synchronous_standby.h"
+
+namespace deltastream {
+
+using daystream::Lsn;
+using daystream::NeedsPerson;
+using daystream::program::PgResult;
+namespace program = daystream::program;
+
+namespace {
+
+std::string text_at(const PgResult& result, int column) {
+  return PQgetisnull(result.get(), 0, column) ? "" : PQgetvalue(result.get(), 0, column);
+}
+
+// The transaction our walsender waits for, asked on a connection of its own: ours is busy waiting.
+std::string blocking_transaction(const std::string& conninfo, int walsender_pid) {
+  try {
+    const program::PgConn other =
+        program::connect(conninfo, "deltastream", {{"connect_timeout", "5"}});
+    const std::string sql = fmt::format(
+        "SELECT format('transaction %s of process %s, user %s, database %s, open since %s', "
+        "wanted.transactionid, holder.pid, coalesce(a.usename, '?'), coalesce(a.datname, '?'), "
+        "coalesce(date_trunc('second', a.xact_start)::text, '?')) "
+        "FROM pg_locks wanted JOIN pg_locks holder ON holder.transactionid = wanted.transactionid "
+        "AND holder.granted LEFT JOIN pg_stat_activity a ON a.pid = holder.pid "
+        "WHERE wanted.pid = {} AND NOT wanted.granted LIMIT 1",
+        walsender_pid);
+    return program::query_value(other.get(), sql).value_or("");
+  } catch (const daystream::Error& e) {
+    spdlog::debug("could not find out what slot creation waits for: {}", e.what());
+    return "";
+  }
+}
+
+// Ends the running command; the server removes the half-made slot.
+void cancel(PGconn* connection) {
+  char problem[256];
+  PGcancel* handle = PQgetCancel(connection);
+  if (handle != nullptr) PQcancel(handle, problem, sizeof problem);
+  PQfreeCancel(handle);
+  while (PGresult* result = PQgetResult(connection)) PQclear(result);
+}
+
+// Waits until the running command has its result. False: `until` came first.
+bool wait_for_result(PGconn* connection, std::chrono::steady_clock::time_point until,
+                     const program::Signals& signals) {
+  while (PQisBusy(connection) != 0) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0 || signals.stop_requested()) return false;
+    pollfd fds[] = {{PQsocket(connection), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
+    ::poll(fds, 2, static_cast<int>(std::min<std::int64_t>(left.count(), 3'600'000)));
+    if (fds[0].revents != 0 && PQconsumeInput(connection) == 0) {
+      program::throw_error(connection, nullptr, "lost the connection to PostgreSQL");
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<Slot> find_slot(ReplicationConnection& connection, const std::string& name) {
+  const PgResult result = connection.exec(fmt::format(
+      "SELECT s.plugin, s.database, s.wal_status, s.active_pid, s.confirmed_flush_lsn, "
+      "concat_ws(', ', nullif(a.application_name, ''), host(a.client_addr)) "
+      "FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid "
+      "WHERE s.slot_name = {}",
+      program::quote_literal(name)));
+  if (PQntuples(result.get()) == 0) return std::nullopt;
+  Slot slot;
+  slot.name = name;
+  slot.plugin = text_at(result, 0);
+  slot.database = text_at(result, 1);
+  slot.wal_status = text_at(result, 2);
+  if (!text_at(result, 3).empty()) slot.active_pid = std::atoi(text_at(result, 3).c_str());
+  slot.confirmed_flush = Lsn::parse(text_at(result, 4)).value_or(Lsn{});
+  slot.active_for = text_at(result, 5);
+  return slot;
+}
+
+Lsn create_slot(ReplicationConnection& connection, const std::string& conninfo,
+                const std::string& name, std::chrono::seconds timeout,
+                const program::Signals& signals) {
+  refuse_if_required_synchronous_standby(connection);
+  PGconn* pg = connection.get();
+  const std::string action = fmt::format("could not create replication slot \"{}\"", name);
+  const std::string sql =
+      fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL {} (SNAPSHOT 'nothing')",
+                  program::quote_identifier(name), program::quote_identifier(kPlugin));
+  if (PQsendQuery(pg, sql.c_str()) == 0) program::throw_error(pg, nullptr, action);
+
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  const auto deadline = now() + timeout;
+  std::string waits_for;
+  // It usually takes milliseconds; say something only when it does not.
+  while (!wait_for_result(pg, std::min(deadline, now() + std::chrono::seconds(2)), signals)) {
+    const std::string blocker = blocking_transaction(conninfo, PQbackendPID(pg));
+    if (!blocker.empty() && blocker != waits_for) {
+      spdlog::info("creating slot \"{}\" waits for {}", name, blocker);
+      waits_for = blocker;
+    }
+    if (now() >= deadline || signals.stop_requested()) {
+      cancel(pg);
+      throw NeedsPerson(
+          fmt::format("{}: still waiting for {}", action,
+                      waits_for.empty() ? "older transactions to end" : waits_for),
+          "End that transaction, or wait longer with --create-timeout. No slot was left behind.");
+    }
+  }
+  Lsn consistent_point;
+  while (const PgResult result{PQgetResult(pg)}) {
+    if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) {
+      try {
+        program::throw_error(pg, result.get(), action);
+      } catch (const program::SqlError& e) {
+        explain_server_error(e);
+      }
+    }
+    consistent_point = Lsn::parse(text_at(result, 1)).value_or(Lsn{});
+  }
+  spdlog::info("created replication slot \"{}\" at {}", name, consistent_point.text());
+  return consistent_point;
+}
+
+void drop_slot(ReplicationConnection& connection, const std::string& name) {
+  const std::optional<Slot> slot = find_slot(connection, name);
+  if (!slot) {
+    throw daystream::Error(fmt::format("replication slot \"{}\" does not exist", name));
+  }
+  if (slot->plugin != kPlugin) {
+    throw NeedsPerson(
+        fmt::format("replication slot \"{}\" is not ours to drop: it uses plugin "
+                    "\"{}\", not \"{}\"",
+                    name, slot->plugin, kPlugin));
+  }
+  try {
+    connection.exec(fmt::format("DROP_REPLICATION_SLOT {}", program::quote_identifier(name)));
+  } catch (const program::SqlError& e) {
+    explain_server_error(e);
+  }
+  spdlog::info("dropped replication slot \"{}\"", name);
+}
+
+}  // namespace deltastream

@@ -1,0 +1,43 @@
+// The replication slot: what the server says of it, making and dropping it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "daystream/lsn.h"
+#include "program/program.h"
+#include "replication_connection.h"
+
+namespace deltastream {
+
+inline constexpr const char* kPlugin = "deltaflood";
+
+struct Slot {
+  std::string name;
+  std::string plugin;  // empty: a physical slot
+  std::string database;
+  std::string wal_status;  // reserved, extended, unreserved, lost
+  std::optional<int> active_pid;
+  std::string active_for;  // who that is, as far as we may know
+  daystream::Lsn confirmed_flush;
+
+  bool lost() const noexcept { return wal_status == "lost"; }
+};
+
+// nullopt: there is no such slot.
+std::optional<Slot> find_slot(ReplicationConnection& connection, const std::string& name);
+
+// Makes a slot for us and waits for the transactions that are older than it, at most for `timeout`
+// (then NeedsPerson names the one it waited for, and there is no slot). Returns its consistent
+// point. Throws NeedsPerson if the server's commits wait for us as synchronous standby: one of
+// those transactions may be such a commit, and would wait for us for ever.
+daystream::Lsn create_slot(ReplicationConnection& connection, const std::string& conninfo,
+                           const std::string& name, std::chrono::seconds timeout,
+                           const daystream::program::Signals& signals);
+
+// Drops it. Throws NeedsPerson if the slot is of another plugin, ConnectionLost if it is in use.
+void drop_slot(ReplicationConnection& connection, const std::string& name);
+
+}  // namespace deltastream

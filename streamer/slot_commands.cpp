@@ -1,0 +1,92 @@
+#include "slot_commands.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "checks.h"
+#include "daystream/writer.h"
+#include "server.h"
+#include "slot.h"
+
+namespace deltastream {
+
+using daystream::Lsn;
+using daystream::Writer;
+
+namespace {
+
+// Crash safety of run_recreate_slot:
+//   1. the old slot is dropped       a start now says the slot does not exist
+//   2. the new slot is made          a start now says the slot is ahead
+//   3. gap and mark are on disk      a start now goes on
+// After 1 or 2 running the command again finds the same need and completes it.
+bool needs_new_slot(const std::optional<Slot>& slot, Lsn last_lsn) {
+  return !slot || slot->lost() || slot->confirmed_flush > last_lsn;
+}
+
+}  // namespace
+
+void run_create_slot(const Config& config, const daystream::program::Signals& signals) {
+  ReplicationConnection connection(config.conninfo);
+  identify(connection);
+  check_rights(connection);
+  check_settings(connection);
+  if (find_slot(connection, config.slot)) {
+    if (config.if_not_exists) return;
+    throw daystream::Error(fmt::format("replication slot \"{}\" already exists", config.slot),
+                           "Add --if-not-exists to let an existing one do.");
+  }
+  create_slot(connection, config.conninfo, config.slot, config.create_timeout, signals);
+}
+
+void run_drop_slot(const Config& config) {
+  ReplicationConnection connection(config.conninfo);
+  drop_slot(connection, config.slot);
+}
+
+void run_recreate_slot(const Config& config, const daystream::program::Signals& signals) {
+  ReplicationConnection connection(config.conninfo);
+  const Server server = identify(connection);
+  check_rights(connection);
+  check_settings(connection);
+  const auto manifest = find_manifest(config.directory);
+  if (!manifest) {
+    throw daystream::ConfigError(
+        fmt::format("there is no daystream in \"{}\" to go on with", config.directory),
+        "Use --create-slot to begin one.");
+  }
+  check_source(*manifest, server, config.slot, config.directory);
+  const std::optional<Slot> slot = find_slot(connection, config.slot);
+  if (slot && !slot->lost()) check_slot(*slot, server);
+
+  // No `confirmed_flush`: that slot is given up, and what it says must not reach into our lines.
+  Writer writer(config.directory, *manifest, std::nullopt, {});
+  if (writer.empty() || !needs_new_slot(slot, writer.last_lsn())) {
+    throw daystream::Error(
+        fmt::format("replication slot \"{}\" is in order: nothing to re-create", config.slot),
+        "To begin a new stream all the same, use --drop-slot first.");
+  }
+  // A server that is behind us is another history, not a lost slot: no gap can bridge that.
+  const Slot none;
+  std::optional<TimelineId> timeline;
+  if (server.timeline > 1) {
+    timeline = last_timeline(config.directory, writer.position().day());
+  }
+  check_position(connection, server, none, config.directory, writer.last_lsn(), timeline);
+
+  if (slot) drop_slot(connection, config.slot);
+  const Lsn begin =
+      create_slot(connection, config.conninfo, config.slot, config.create_timeout, signals);
+  daystream::MarkFacts facts;
+  facts.timeline = server.timeline;
+  facts.next = next_transaction_id(connection.get());
+  const Lsn old_end = writer.last_lsn();
+  writer.gap(old_end);
+  writer.mark(begin, facts);
+  writer.flush();
+  spdlog::warn(
+      "wrote a gap from {} to {}: mirrors of \"{}\" stop there until they are seeded again",
+      old_end.text(), begin.text(), config.directory);
+}
+
+}  // namespace deltastream

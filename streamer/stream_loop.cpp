@@ -1,0 +1,191 @@
+#include "stream_loop.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <variant>
+
+namespace deltastream {
+
+using daystream::ConnectionLost;
+using daystream::Lsn;
+
+namespace {
+
+// Between two looks at everything else.
+constexpr std::size_t kBytesAtOnce = 1 << 20;
+// The longest sleep: on_wake() is promised once a second.
+constexpr Milliseconds kLongestSleep{1'000};
+// How long the server may take to end the stream once we have.
+constexpr Milliseconds kFarewell{2'000};
+
+std::int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// Silence after which the server or the way to it must be gone, since it answers our pings. A
+// server without a time limit of its own gets a long one.
+Milliseconds longest_silence(const Server& server) {
+  constexpr Milliseconds kLeast{60'000};
+  constexpr Milliseconds kUnlimited{300'000};
+  if (server.wal_sender_timeout.count() == 0) return kUnlimited;
+  return std::max(kLeast, 2 * server.wal_sender_timeout);
+}
+
+Intervals intervals_of(const Config& config, const Server& server) {
+  return {config.fsync_interval, config.status_interval, config.end_lsn,
+          server.synchronous_standby};
+}
+
+}  // namespace
+
+StreamLoop::StreamLoop(const Parts& parts)
+    : parts_(parts),
+      watermarks_(intervals_of(parts.config, parts.server), Clock::now()),
+      written_(parts.writer.last_lsn()) {}
+
+WriterState StreamLoop::writer_state() const {
+  const daystream::Writer& writer = parts_.writer;
+  return {writer.last_lsn(), writer.flushed(), writer.in_transaction(), writer.dirty(),
+          writer.appended_bytes()};
+}
+
+StreamLoop::End StreamLoop::run() {
+  send_status(true);  // its answer is the server's position
+  for (;;) {
+    receive_some();
+    take_finished_flush();
+    write_due_mark();
+    begin_due_flush();
+    send_due_status();
+    check_answers();
+    if (parts_.signals.stop_requested()) return finish(End::Stopped);
+    if (reached_end()) return finish(End::ReachedEnd);
+    if (parts_.on_wake(watermarks_)) return finish(End::Reconnect);
+    sleep();
+  }
+}
+
+bool StreamLoop::handle_next() {
+  const auto message = parts_.connection.receive();
+  if (!message) return false;
+  const Frame frame = parse_frame(*message);
+  if (const auto* data = std::get_if<XLogData>(&frame)) {
+    parts_.clock.saw_server(data->sent_us);
+    parts_.clock.set_last(parts_.writer.position().c);
+    parts_.writer.append(data->payload);
+    watermarks_.on_data(Clock::now(), writer_state());
+  } else {
+    const auto& keepalive = std::get<Keepalive>(frame);
+    parts_.clock.saw_server(keepalive.sent_us);
+    watermarks_.on_keepalive(Clock::now(), keepalive.lsn, keepalive.reply_requested,
+                             writer_state());
+  }
+  return true;
+}
+
+void StreamLoop::receive_some() {
+  const std::uint64_t limit = parts_.writer.appended_bytes() + kBytesAtOnce;
+  bool read = false;
+  while (parts_.writer.appended_bytes() < limit) {
+    if (handle_next()) continue;
+    if (read) return;
+    parts_.connection.read();
+    read = true;
+  }
+}
+
+void StreamLoop::receive_rest() {
+  while (handle_next()) {
+  }
+}
+
+void StreamLoop::take_finished_flush() {
+  if (const auto flush = parts_.flusher.take()) parts_.writer.finish_flush(*flush);
+}
+
+void StreamLoop::write_due_mark() {
+  const auto lsn = watermarks_.mark_due(Clock::now(), writer_state());
+  if (!lsn) return;
+  parts_.clock.set_last(parts_.writer.position().c);
+  daystream::MarkFacts facts;
+  facts.timeline = parts_.server.timeline;
+  parts_.writer.mark(*lsn, facts);
+  watermarks_.on_mark(Clock::now());
+}
+
+void StreamLoop::begin_due_flush() {
+  if (parts_.flusher.busy() || !watermarks_.sync_due(Clock::now(), writer_state())) return;
+  daystream::Writer::Flush flush = parts_.writer.begin_flush();
+  written_ = parts_.writer.last_lsn();
+  watermarks_.on_sync_begin(Clock::now(), writer_state());
+  parts_.flusher.start(std::move(flush));
+}
+
+void StreamLoop::send_status(bool ask_reply) {
+  const Lsn flushed = parts_.writer.flushed();
+  parts_.connection.send({std::max(written_, flushed), flushed, now_us(), ask_reply});
+  watermarks_.on_status_sent(Clock::now(), flushed, ask_reply);
+  all_sent_ = false;
+}
+
+void StreamLoop::send_due_status() {
+  const Clock::time_point now = Clock::now();
+  const bool ping = watermarks_.ping_due(now);
+  if (ping || watermarks_.status_due(now, writer_state())) send_status(ping);
+  if (!all_sent_) all_sent_ = parts_.connection.flush();
+}
+
+void StreamLoop::check_answers() {
+  const Clock::time_point now = Clock::now();
+  if (watermarks_.answer_overdue(now)) {
+    throw ConnectionLost(
+        fmt::format("the disk took longer than {} s to sync what PostgreSQL asked us to confirm; "
+                    "let go of the connection so that it need not wait",
+                    kAnswerWithin.count() / 1000));
+  }
+  const Milliseconds limit = longest_silence(parts_.server);
+  if (now - watermarks_.last_heard() > limit) {
+    throw ConnectionLost(fmt::format("PostgreSQL has been silent for {} s", limit.count() / 1000));
+  }
+}
+
+void StreamLoop::sleep() {
+  const Clock::time_point now = Clock::now();
+  const Clock::time_point until =
+      std::min(watermarks_.next_deadline(now, writer_state()), now + kLongestSleep);
+  const auto left = until > now ? std::chrono::ceil<Milliseconds>(until - now) : Milliseconds{0};
+  pollfd fds[] = {
+      {parts_.connection.socket(), static_cast<short>(POLLIN | (all_sent_ ? 0 : POLLOUT)), 0},
+      {parts_.signals.fd(), POLLIN, 0},
+      {parts_.flusher.fd(), POLLIN, 0}};
+  if (::poll(fds, 3, static_cast<int>(left.count())) < 0 && errno != EINTR) {
+    throw daystream::IoError("could not wait for the connection", errno);
+  }
+  if (fds[1].revents != 0) parts_.signals.clear();
+}
+
+bool StreamLoop::reached_end() const {
+  return parts_.config.end_lsn && parts_.writer.flushed() >= *parts_.config.end_lsn;
+}
+
+StreamLoop::End StreamLoop::finish(End end) {
+  // All that was received goes to disk and is confirmed; half a transaction comes again.
+  if (end == End::Stopped) receive_rest();
+  if (parts_.writer.in_transaction()) parts_.writer.abort();
+  if (const auto flush = parts_.flusher.wait()) parts_.writer.finish_flush(*flush);
+  if (parts_.writer.dirty()) parts_.writer.flush();
+  written_ = parts_.writer.last_lsn();
+  send_status(false);
+  if (!parts_.connection.finish(kFarewell)) {
+    spdlog::debug("PostgreSQL did not end the stream in time");
+  }
+  return end;
+}
+
+}  // namespace deltastream

@@ -1,0 +1,70 @@
+// One connection's stream: from START_REPLICATION to its end.
+//
+//   receive -> Writer (written) -> Flusher (flushed) -> status packet (confirmed)
+//
+// Threads: one; only the disk waits on the Flusher's.
+#pragma once
+
+#include <functional>
+
+#include "clock_guard.h"
+#include "config.h"
+#include "daystream/writer.h"
+#include "flusher.h"
+#include "program/program.h"
+#include "replication_connection.h"
+#include "server.h"
+#include "watermarks.h"
+
+namespace deltastream {
+
+class StreamLoop {
+ public:
+  enum class End {
+    Stopped,     // asked to by a signal
+    ReachedEnd,  // everything up to Config::end_lsn is confirmed
+    Reconnect,   // on_wake() wants another connection
+  };
+
+  struct Parts {
+    ReplicationConnection& connection;  // streaming
+    daystream::Writer& writer;          // its last line is the connection's first mark, flushed
+    Flusher& flusher;                   // idle
+    daystream::program::Signals& signals;
+    ClockGuard& clock;
+    const Config& config;
+    const Server& server;
+    // Called at least once a second, between messages. True: end with Reconnect.
+    std::function<bool(const Watermarks&)> on_wake;
+  };
+
+  explicit StreamLoop(const Parts& parts);
+
+  // Throws what ends a stream otherwise: ConnectionLost, IoError (the Writer is then unusable),
+  // NeedsPerson, ProtocolError. A transaction may be open and the Flusher busy then.
+  End run();
+
+ private:
+  WriterState writer_state() const;
+  // Hands what has come to the Writer, up to a limit, so that syncs are begun in between.
+  void receive_some();
+  // What libpq has read already; nothing more from the socket.
+  void receive_rest();
+  bool handle_next();
+  void take_finished_flush();
+  void write_due_mark();
+  void begin_due_flush();
+  void send_due_status();
+  void send_status(bool ask_reply);
+  void check_answers();
+  void sleep();
+  bool reached_end() const;
+  End finish(End end);
+
+  Parts parts_;
+  Watermarks watermarks_;
+  daystream::Lsn written_;  // handed to the kernel
+  bool all_sent_ = true;    // no status packet waits for the socket
+};
+
+}  // namespace deltastream

@@ -1,0 +1,250 @@
+#include "streamer.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "checks.h"
+#include "daystream/reader.h"
+#include "disk_space.h"
+#include "timeline.h"
+
+namespace deltastream {
+
+using daystream::ConnectionLost;
+using daystream::IoError;
+using daystream::Lsn;
+using daystream::Manifest;
+using daystream::NeedsPerson;
+namespace program = daystream::program;
+
+namespace {
+
+// Lines of one transaction gather in the plugin up to this size: fewer, larger messages halve the
+// cost of decoding on the server.
+constexpr const char* kBatchBytes = "65536";
+
+bool is_full(const IoError& error) noexcept {
+  return error.error_number() == ENOSPC || error.error_number() == EDQUOT;
+}
+
+std::string timestamp() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+Manifest manifest_for(const Config& config, const Server& server) {
+  Manifest manifest;
+  const std::filesystem::path directory(config.directory);
+  manifest.name = (directory.has_filename() ? directory : directory.parent_path()).filename();
+  manifest.system_identifier = server.system_identifier;
+  manifest.database = server.database;
+  manifest.slot = config.slot;
+  manifest.created = timestamp();
+  manifest.holdings = {config.holding()};
+  return manifest;
+}
+
+// Every option that changes lines is given, so that a line never depends on a default of the
+// plugin's; then the filters.
+std::vector<std::pair<std::string, std::string>> plugin_options(const Config& config) {
+  std::vector<std::pair<std::string, std::string>> options = {{"include-transaction", "on"},
+                                                              {"include-schema", "on"},
+                                                              {"include-truncate", "on"},
+                                                              {"include-xids", "on"},
+                                                              {"batch-bytes", kBatchBytes}};
+  if (!config.tables.empty()) options.emplace_back("tables", config.tables);
+  options.insert(options.end(), config.filters.begin(), config.filters.end());
+  return options;
+}
+
+// The filter as a connection's first mark tells it. `tables` is always there: empty means all.
+std::vector<std::pair<std::string, std::string>> holds_of(const Config& config) {
+  std::vector<std::pair<std::string, std::string>> holds = {{"tables", config.tables}};
+  holds.insert(holds.end(), config.filters.begin(), config.filters.end());
+  return holds;
+}
+
+}  // namespace
+
+Streamer::Streamer(Config& config, program::Signals& signals)
+    : config_(config), signals_(signals) {}
+
+void Streamer::run() {
+  std::string last_problem;
+  int repeats = 0;
+  while (!signals_.stop_requested()) {
+    std::string problem;
+    std::string hint;
+    try {
+      if (stream() != StreamLoop::End::Reconnect) return;
+      pauses_.reset();
+      continue;
+    } catch (const IoError& e) {
+      // Leaving and opening again is the only way on: recovery writes again what the disk may not
+      // have. Anything but a full disk is for whoever starts us to decide.
+      if (!is_full(e) || !config_.loop) throw;
+      writer_.reset();
+      problem = e.what();
+      hint = "Waiting for room; PostgreSQL keeps what is not confirmed.";
+    } catch (const daystream::Error& e) {
+      if (!e.retryable() || !config_.loop) throw;
+      problem = e.what();
+      hint = e.hint();
+    }
+    // The same again is counted, not repeated.
+    if (problem == last_problem) {
+      ++repeats;
+      spdlog::debug("{} (again, {} times)", problem, repeats);
+    } else {
+      spdlog::warn("{}{}{}", problem, hint.empty() ? "" : "; HINT: ", hint);
+      last_problem = problem;
+      repeats = 0;
+    }
+    settle();
+    pause(pauses_.next());
+  }
+  settle();
+}
+
+StreamLoop::End Streamer::stream() {
+  if (!writer_) {
+    const auto space = disk_space(config_.directory);
+    if (space && !has_room(*space)) {
+      throw IoError(fmt::format("could not write to daystream \"{}\"", config_.directory), ENOSPC);
+    }
+  }
+  ReplicationConnection connection(config_.conninfo);
+  const Server server = identify(connection);
+  timeline_ = server.timeline;
+  clock_.set_server(server.clock_us);
+
+  check_rights(connection);
+  check_settings(connection);
+  const std::optional<Manifest> manifest = find_manifest(config_.directory);
+  if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
+  if (config_.create_slot && !slot_created_) {
+    create_slot_first(connection, manifest && daystream::extent(config_.directory));
+  }
+  const Slot slot = require_slot(connection, config_.slot);
+  check_slot(slot, server);
+  if (slot.wal_status == "unreserved") {
+    spdlog::warn(
+        "replication slot \"{}\" is about to be lost: its WAL goes with the next "
+        "checkpoint",
+        slot.name);
+  }
+
+  // A directory that is there is locked and recovered now: a second deltastream is refused by the
+  // first one's lock before it waits for the first one's slot. A new one is made only when the
+  // server has accepted everything.
+  if (manifest && !writer_) open_writer(server, slot.confirmed_flush);
+  Lsn begin = slot.confirmed_flush;
+  if (writer_ && !writer_->empty()) {
+    begin = writer_->last_lsn();
+    std::optional<TimelineId> timeline;
+    if (server.timeline > 1) {
+      timeline = last_timeline(config_.directory, writer_->position().day());
+    }
+    check_position(connection, server, slot, config_.directory, begin, timeline);
+  }
+  daystream::MarkFacts facts;
+  facts.timeline = server.timeline;
+  facts.next = next_transaction_id(connection.get());
+  facts.holds = holds_of(config_);
+  connection.start(config_.slot, begin, plugin_options(config_));
+
+  if (!writer_) open_writer(server, slot.confirmed_flush);
+  clock_.set_last(writer_->position().c);
+  writer_->mark(begin, facts);
+  writer_->flush();
+  daystream::Holding holding = config_.holding();
+  holding.since = writer_->position();
+  writer_->declare_holding(holding);
+  spdlog::info("streaming from slot \"{}\" at {} into \"{}\", position={}", config_.slot,
+               begin.text(), config_.directory, writer_->position().text());
+  pauses_.reset();
+
+  StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server,
+                   [this](const Watermarks& watermarks) { return on_wake(watermarks); }});
+  const StreamLoop::End end = loop.run();
+  spdlog::info("stopped at {}, position={}: all of it is on disk and confirmed",
+               writer_->flushed().text(), writer_->position().text());
+  return end;
+}
+
+void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_flush) {
+  daystream::WriterOptions options;
+  options.day_mark = [this] { return day_mark(); };
+  options.clock = [this] { return clock_.now(); };
+  writer_ = std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server),
+                                                confirmed_flush, std::move(options));
+}
+
+void Streamer::create_slot_first(ReplicationConnection& connection, bool directory_has_lines) {
+  const bool exists = find_slot(connection, config_.slot).has_value();
+  if (exists && !config_.if_not_exists) {
+    throw daystream::Error(fmt::format("replication slot \"{}\" already exists", config_.slot),
+                           "Leave out --create-slot, or add --if-not-exists.");
+  }
+  if (!exists && directory_has_lines) {
+    // A new slot begins now: what happened since the daystream's end would be skipped.
+    throw NeedsPerson(
+        fmt::format("replication slot \"{}\" does not exist, but daystream \"{}\" has lines of it",
+                    config_.slot, config_.directory),
+        "The slot was dropped: run deltastream --recreate-slot, which writes a gap, and every "
+        "mirror re-seeds.");
+  }
+  if (!exists) {
+    deltastream::create_slot(connection, config_.conninfo, config_.slot, config_.create_timeout,
+                             signals_);
+  }
+  slot_created_ = true;
+}
+
+void Streamer::settle() {
+  try {
+    if (const auto flush = flusher_.wait(); flush && writer_) writer_->finish_flush(*flush);
+    if (!writer_) return;
+    if (writer_->in_transaction()) writer_->abort();
+    if (writer_->dirty()) writer_->flush();
+  } catch (const IoError& e) {
+    writer_.reset();
+    if (!is_full(e)) throw;
+    spdlog::warn("{}", e.what());
+  }
+}
+
+daystream::MarkFacts Streamer::day_mark() const {
+  daystream::MarkFacts facts;
+  facts.timeline = timeline_;
+  try {
+    const program::PgConn other =
+        program::connect(config_.conninfo, "deltastream", {{"connect_timeout", "5"}});
+    program::exec(other.get(), "SET statement_timeout = '5s'");
+    facts.next = next_transaction_id(other.get());
+  } catch (const daystream::Error& e) {
+    // Seeds then begin at another line: a commit's, as a rule the next one.
+    spdlog::warn("the new day's mark goes without the next transaction id: {}", e.what());
+  }
+  return facts;
+}
+
+void Streamer::pause(std::chrono::milliseconds length) {
+  const auto until = Clock::now() + length;
+  while (!signals_.stop_requested()) {
+    const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now());
+    if (left.count() <= 0) return;
+    pollfd wake{signals_.fd(), POLLIN, 0};
+    if (::poll(&wake, 1, static_cast<int>(left.count())) > 0) signals_.clear();
+  }
+}
+
+bool Streamer::on_wake(const Watermarks&) {
+  return false;
+}
+
+}  // namespace deltastream

@@ -1,0 +1,51 @@
+// Follows a slot into a daystream: checks, streams, reconnects (DESIGN 2.2, 2.3, 2.8).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "clock_guard.h"
+#include "config.h"
+#include "daystream/writer.h"
+#include "flusher.h"
+#include "pauses.h"
+#include "program/program.h"
+#include "server.h"
+#include "slot.h"
+#include "stream_loop.h"
+
+namespace deltastream {
+
+class Streamer {
+ public:
+  // `config` and `signals` are borrowed.
+  Streamer(Config& config, daystream::program::Signals& signals);
+
+  // Follows until told to stop or to Config::end_lsn. Throws what only a person can mend, and what
+  // is not worth another try; with --no-loop also a lost connection.
+  void run();
+
+ private:
+  // One connection, from its checks to its end.
+  StreamLoop::End stream();
+  void open_writer(const Server& server, std::optional<daystream::Lsn> confirmed_flush);
+  void create_slot_first(ReplicationConnection& connection, bool directory_has_lines);
+  // After a stream that broke: what was received is synced, half a transaction is given up.
+  void settle();
+  daystream::MarkFacts day_mark() const;
+  // Sleeps, or until asked to stop.
+  void pause(std::chrono::milliseconds length);
+  bool on_wake(const Watermarks& watermarks);
+
+  Config& config_;
+  daystream::program::Signals& signals_;
+  ClockGuard clock_;
+  Flusher flusher_;
+  std::unique_ptr<daystream::Writer> writer_;  // kept across connections; none before the first
+  TimelineId timeline_ = 0;                    // of the server we are connected to
+  Pauses pauses_;
+  bool slot_created_ = false;  // --create-slot is done with
+};
+
+}  // namespace deltastream

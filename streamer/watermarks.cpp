@@ -1,0 +1,129 @@
+#include "watermarks.h"
+
+#include <algorithm>
+
+namespace deltastream {
+
+using daystream::Lsn;
+
+namespace {
+
+// Asked this often while the server moves; doubled each time it has not moved.
+constexpr Milliseconds kShortestPing{500};
+constexpr Milliseconds kLongestPing{10'000};
+
+constexpr Clock::time_point kNever = Clock::time_point::max();
+
+}  // namespace
+
+Watermarks::Watermarks(const Intervals& intervals, Clock::time_point now)
+    : intervals_(intervals),
+      last_heard_(now),
+      last_mark_(now),
+      last_sync_(now - intervals.fsync),
+      last_status_(now),
+      last_ping_(now),
+      ping_interval_(kShortestPing) {}
+
+void Watermarks::on_data(Clock::time_point now, const WriterState& writer) noexcept {
+  last_heard_ = now;
+  data_since_mark_ = true;
+  ping_interval_ = kShortestPing;
+  server_lsn_ = std::max(server_lsn_, writer.last_lsn);
+}
+
+void Watermarks::on_keepalive(Clock::time_point now, Lsn lsn, bool reply_requested,
+                              const WriterState& writer) noexcept {
+  last_heard_ = now;
+  if (lsn > server_lsn_) {
+    server_lsn_ = lsn;
+    ping_interval_ = kShortestPing;
+  }
+  // Inside a transaction it says nothing we could confirm: the transaction's commit comes later.
+  if (!writer.in_transaction) pending_ = std::max(pending_, lsn);
+  if (!reply_requested) return;
+  if (!reply_owed_) reply_since_ = now;
+  reply_owed_ = true;
+  if (writer.in_transaction || lsn <= writer.flushed) return;  // it only wants a sign of life
+  if (!asked_) asked_since_ = now;
+  asked_ = true;
+  asked_lsn_ = std::max(asked_lsn_, lsn);
+}
+
+void Watermarks::on_mark(Clock::time_point now) noexcept {
+  last_mark_ = now;
+  data_since_mark_ = false;
+}
+
+void Watermarks::on_sync_begin(Clock::time_point now, const WriterState& writer) noexcept {
+  last_sync_ = now;
+  synced_bytes_ = writer.appended_bytes;
+}
+
+void Watermarks::on_status_sent(Clock::time_point now, Lsn flushed, bool asked_reply) noexcept {
+  last_status_ = now;
+  reply_owed_ = false;
+  confirmed_ = flushed;
+  if (asked_ && flushed >= asked_lsn_) asked_ = false;
+  if (!asked_reply) return;
+  last_ping_ = now;
+  ping_interval_ = std::min(ping_interval_ * 2, kLongestPing);
+}
+
+bool Watermarks::at_once(Lsn lsn) const noexcept {
+  return (asked_ && lsn >= asked_lsn_) || intervals_.synchronous_standby ||
+         (intervals_.end_lsn && lsn >= *intervals_.end_lsn);
+}
+
+Clock::time_point Watermarks::mark_time(const WriterState& writer) const noexcept {
+  if (writer.in_transaction || pending_ <= writer.last_lsn) return kNever;
+  if (at_once(pending_)) return Clock::time_point::min();
+  const Clock::time_point idle =
+      data_since_mark_ ? last_heard_ + kIdleAfter
+                       : std::max(last_heard_ + kIdleAfter, last_mark_ + kIdleMarkInterval);
+  return std::min(idle, last_mark_ + kBusyMarkInterval);
+}
+
+std::optional<Lsn> Watermarks::mark_due(Clock::time_point now,
+                                        const WriterState& writer) const noexcept {
+  if (now < mark_time(writer)) return std::nullopt;
+  return pending_;
+}
+
+bool Watermarks::sync_due(Clock::time_point now, const WriterState& writer) const noexcept {
+  if (!writer.dirty) return false;
+  const bool commit_waits = writer.last_lsn > writer.flushed;
+  if (!commit_waits && writer.appended_bytes - synced_bytes_ < kSyncEveryBytes) return false;
+  // Who asked is not made to wait for -F.
+  return (asked_ && commit_waits) || now >= last_sync_ + intervals_.fsync;
+}
+
+bool Watermarks::status_due(Clock::time_point now, const WriterState& writer) const noexcept {
+  if (writer.flushed > confirmed_) return true;
+  if (reply_owed_ && (!asked_ || now >= reply_since_ + kReplyDelay)) return true;
+  return intervals_.status.count() > 0 && now >= last_status_ + intervals_.status;
+}
+
+bool Watermarks::ping_due(Clock::time_point now) const noexcept {
+  return now >= std::max(last_heard_, last_ping_) + ping_interval_;
+}
+
+bool Watermarks::answer_overdue(Clock::time_point now) const noexcept {
+  return asked_ && now >= asked_since_ + kAnswerWithin;
+}
+
+Clock::time_point Watermarks::next_deadline(Clock::time_point now,
+                                            const WriterState& writer) const noexcept {
+  Clock::time_point next = std::max(last_heard_, last_ping_) + ping_interval_;
+  next = std::min(next, mark_time(writer));
+  if (intervals_.status.count() > 0) next = std::min(next, last_status_ + intervals_.status);
+  if (reply_owed_) next = std::min(next, reply_since_ + kReplyDelay);
+  if (asked_) next = std::min(next, asked_since_ + kAnswerWithin);
+  if (writer.dirty) {
+    const Clock::time_point sync = last_sync_ + intervals_.fsync;
+    if (sync > now) next = std::min(next, sync);
+  }
+  return next;
+}
+
+}  // namespace deltastream

@@ -1,0 +1,103 @@
+// When to write a mark, when to sync, when to tell the server: DESIGN 2.2 and 2.8 as pure
+// decisions over time and positions. No input or output here, so that tests can walk all cases.
+//
+//   received >= written >= flushed; flushed alone is confirmed
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "daystream/lsn.h"
+
+namespace deltastream {
+
+using Clock = std::chrono::steady_clock;
+using Milliseconds = std::chrono::milliseconds;
+
+// The stream has fallen idle when nothing came for so long.
+inline constexpr Milliseconds kIdleAfter{10};
+// Least time between marks while nothing but foreign WAL moves: without it, a server that is busy
+// elsewhere would have us write and sync a hundred lines a second that say nothing.
+inline constexpr Milliseconds kIdleMarkInterval{100};
+// Longest time between marks when the stream is never idle.
+inline constexpr Milliseconds kBusyMarkInterval{10'000};
+// How long the server may wait for a confirmation it asked for, before we let go of it: while it
+// shuts down it waits for us.
+inline constexpr Milliseconds kAnswerWithin{3'000};
+// A reply is delayed so long for the sync that makes it a useful one. Without delay a server that
+// shuts down asks again at once, and both spin until the disk has finished.
+inline constexpr Milliseconds kReplyDelay{200};
+// An open transaction is synced in pieces of this size, so that its commit need not wait for it
+// all.
+inline constexpr std::uint64_t kSyncEveryBytes = 8 << 20;
+
+struct Intervals {
+  Milliseconds fsync{0};
+  Milliseconds status{10'000};            // 0: never by time
+  std::optional<daystream::Lsn> end_lsn;  // a keepalive from here on is marked at once
+  bool synchronous_standby = false;       // so is every one
+};
+
+// What the Writer says of itself.
+struct WriterState {
+  daystream::Lsn last_lsn;
+  daystream::Lsn flushed;
+  bool in_transaction = false;
+  bool dirty = false;
+  std::uint64_t appended_bytes = 0;
+};
+
+class Watermarks {
+ public:
+  Watermarks(const Intervals& intervals, Clock::time_point now);
+
+  void set_intervals(const Intervals& intervals) noexcept { intervals_ = intervals; }
+
+  // Events.
+  void on_data(Clock::time_point now, const WriterState& writer) noexcept;
+  void on_keepalive(Clock::time_point now, daystream::Lsn lsn, bool reply_requested,
+                    const WriterState& writer) noexcept;
+  void on_mark(Clock::time_point now) noexcept;
+  void on_sync_begin(Clock::time_point now, const WriterState& writer) noexcept;
+  void on_status_sent(Clock::time_point now, daystream::Lsn flushed, bool asked_reply) noexcept;
+
+  // Decisions.
+  // The LSN to write a mark for now.
+  std::optional<daystream::Lsn> mark_due(Clock::time_point now, const WriterState&) const noexcept;
+  bool sync_due(Clock::time_point now, const WriterState&) const noexcept;  // if none runs
+  bool status_due(Clock::time_point now, const WriterState&) const noexcept;
+  // Ask the server where it is: it tells by itself only when it has caught up.
+  bool ping_due(Clock::time_point now) const noexcept;
+  // The server asked, and we could not confirm within kAnswerWithin: let go of the connection.
+  bool answer_overdue(Clock::time_point now) const noexcept;
+  // When the next decision may change by time alone.
+  Clock::time_point next_deadline(Clock::time_point now, const WriterState&) const noexcept;
+
+  daystream::Lsn server_lsn() const noexcept { return server_lsn_; }  // sent, as far as we know
+  Clock::time_point last_heard() const noexcept { return last_heard_; }
+
+ private:
+  bool at_once(daystream::Lsn lsn) const noexcept;
+  Clock::time_point mark_time(const WriterState&) const noexcept;
+
+  Intervals intervals_;
+  daystream::Lsn server_lsn_;    // newest of the server's positions
+  daystream::Lsn pending_;       // newest keepalive outside a transaction: what a mark may say
+  daystream::Lsn confirmed_;     // what we last told the server
+  daystream::Lsn asked_lsn_;     // the server waits for this, if asked_
+  bool asked_ = false;           // and we have not confirmed it
+  bool reply_owed_ = false;      // no status sent since it asked
+  bool data_since_mark_ = true;  // so that falling idle is news
+  Clock::time_point asked_since_;
+  Clock::time_point reply_since_;
+  Clock::time_point last_heard_;
+  Clock::time_point last_mark_;
+  Clock::time_point last_sync_;
+  Clock::time_point last_status_;
+  Clock::time_point last_ping_;
+  Milliseconds ping_interval_;
+  std::uint64_t synced_bytes_ = 0;
+};
+
+}  // namespace deltastream
