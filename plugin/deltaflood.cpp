@@ -101,6 +101,67 @@ void tell_schema_once(Plugin* plugin, RelationEntry* entry) {
   tell_schema(plugin->schemas, plugin->writer, entry->plan.described);
 }
 
+void write_table_line(Plugin* plugin, const Plan& plan, std::string_view verb) {
+  StringInfo out = begin_line(&plugin->output);
+  append_head(out, plugin->writer, plan.head);
+  append_action(out, plugin->options, verb);
+  end_line(&plugin->output);
+}
+
+bool contains(Relation relations[], int count, Oid relid) {
+  for (int i = 0; i < count; ++i) {
+    if (RelationGetRelid(relations[i]) == relid) return true;
+  }
+  return false;
+}
+
+// With partition-root a truncated root is one line, its partitions' are part of it. One partition
+// truncated by itself is not its root: its line has its own name, and `_root` says whose rows went.
+void write_truncate(Plugin* plugin, const Plan& plan, Relation relations[], int count, int index) {
+  const Relation relation = relations[index];
+  if (plan.described == RelationGetRelid(relation)) {
+    write_table_line(plugin, plan, "truncate");
+    return;
+  }
+  if (contains(relations, count, plan.described)) return;
+  StringInfo out = begin_line(&plugin->output);
+  append(out, "_table");
+  append(out, plugin->options.separator);
+  append_table(out, &plugin->encoding, relation_name(relation));
+  append_head(out, plugin->writer, {});
+  append_key(out, plugin->options, "_root");
+  append_unsigned(out, plan.described);
+  append_action(out, plugin->options, "truncate");
+  end_line(&plugin->output);
+}
+
+// A message's content is bytes, of no encoding. Its size is bounded by the server (below 1 GB),
+// its escaped form by measuring.
+void write_message(Plugin* plugin, const char* prefix, std::string_view content) {
+  const Options& options = plugin->options;
+  const std::size_t size = bytes_size(plugin->encoding, content);
+  StringInfo out = begin_line(&plugin->output, size);
+  const StringInfoData& head = plugin->head.text;
+  if (head.len > 0) {
+    const auto separator = options.separator.size();
+    append(out, std::string_view(head.data, static_cast<std::size_t>(head.len)).substr(separator));
+    append(out, options.separator);
+  }
+  append(out, "_action");
+  append(out, options.separator);
+  const bool fits = size + strlen(prefix) * kEscapeGrowth < kMaxMessageBytes;
+  append(out, fits ? "message" : "oversize");
+  append_key(out, options, "prefix");
+  append_bytes(out, plugin->encoding, prefix);
+  append_key(out, options, fits ? "content" : "content_bytes");
+  if (fits) {
+    append_bytes(out, plugin->encoding, content);
+  } else {
+    append_unsigned(out, content.size());
+  }
+  end_line(&plugin->output);
+}
+
 extern "C" {
 
 static void on_startup(LogicalDecodingContext* ctx, OutputPluginOptions* output_options,
@@ -119,6 +180,9 @@ static void on_startup(LogicalDecodingContext* ctx, OutputPluginOptions* output_
   plugin->writer = {&plugin->options, &plugin->encoding, &plugin->output, &plugin->head};
   plugin->relations = open_relations(&plugin->options, &plugin->encoding, ctx->context);
   plugin->schemas = open_schemas(ctx->context);
+  // A reader that is told of shapes is told of rewrites: without their rows it would have to copy
+  // the table anew.
+  output_options->receive_rewrites = plugin->options.include_schema;
   plugin->settings = fix_settings();
   MemoryContextSwitchTo(old);
 }
@@ -132,20 +196,28 @@ static bool filter_by_origin(LogicalDecodingContext* ctx, RepOriginId origin) {
 }
 
 static void on_begin(LogicalDecodingContext* ctx, ReorderBufferTXN* txn) {
-  begin_transaction(plugin_of(ctx), txn->xid, txn->end_lsn);
+  Plugin* const plugin = plugin_of(ctx);
+  begin_transaction(plugin, txn->xid, txn->end_lsn);
+  if (!plugin->options.include_schema) return;
+  const MemoryContext old = enter_scratch(plugin);
+  begin_schemas(plugin->schemas, plugin->writer, txn);
+  leave_scratch(plugin, old);
 }
 
-static void on_change(LogicalDecodingContext* ctx, ReorderBufferTXN*, Relation relation,
+static void on_change(LogicalDecodingContext* ctx, ReorderBufferTXN* txn, Relation relation,
                       ReorderBufferChange* row) {
   Plugin* const plugin = plugin_of(ctx);
   note_change(&plugin->output);
   if (!wants(plugin->options, row->action)) return;
-  // Materialized views are logged like tables, but their rows are nobody's changes.
   if (relation->rd_rel->relkind != RELKIND_RELATION) return;
   const MemoryContext old = enter_scratch(plugin);
   RelationEntry* const entry = relation_entry(plugin->relations, relation);
   if (entry->plan.followed) {
     tell_schema_once(plugin, entry);
+    if (entry->plan.rewrite && entry->rewrite_told != txn->xid) {
+      entry->rewrite_told = txn->xid;
+      write_table_line(plugin, entry->plan, "rewrite");
+    }
     write_row(plugin->writer, entry->plan, relation, row);
   }
   leave_scratch(plugin, old);
@@ -154,31 +226,52 @@ static void on_change(LogicalDecodingContext* ctx, ReorderBufferTXN*, Relation r
 static void on_truncate(LogicalDecodingContext* ctx, ReorderBufferTXN*, int count,
                         Relation relations[], ReorderBufferChange*) {
   Plugin* const plugin = plugin_of(ctx);
-  const Options& options = plugin->options;
   note_change(&plugin->output);
-  if (!options.include_truncate || (options.actions & kTruncate) == 0) return;
+  if (!plugin->options.include_truncate || (plugin->options.actions & kTruncate) == 0) return;
   const MemoryContext old = enter_scratch(plugin);
   // Schemas first, so that the lines of one statement are adjacent.
   for (const bool schemas : {true, false}) {
     for (int i = 0; i < count; ++i) {
+      if (!is_told(plugin->options, relations[i]->rd_rel)) continue;
       RelationEntry* const entry = relation_entry(plugin->relations, relations[i]);
       if (!entry->plan.followed) continue;
-      if (relations[i]->rd_rel->relkind != RELKIND_RELATION) continue;
       if (schemas) {
         tell_schema_once(plugin, entry);
-        continue;
+      } else {
+        write_truncate(plugin, entry->plan, relations, count, i);
       }
-      StringInfo out = begin_line(&plugin->output);
-      append_head(out, plugin->writer, entry->plan.head);
-      append_action(out, options, "truncate");
-      end_line(&plugin->output);
     }
+  }
+  leave_scratch(plugin, old);
+}
+
+static void on_message(LogicalDecodingContext* ctx, ReorderBufferTXN*, XLogRecPtr lsn,
+                       bool transactional, const char* prefix, Size size, const char* content) {
+  Plugin* const plugin = plugin_of(ctx);
+  if (!wants_message(plugin->options, prefix)) {
+    note_change(&plugin->output);
+    return;
+  }
+  const MemoryContext old = enter_scratch(plugin);
+  if (transactional) {
+    note_change(&plugin->output);
+    write_message(plugin, prefix, {content, size});
+  } else {
+    // Decoded when it is read, between transactions and without one: it is its own.
+    begin_transaction(plugin, InvalidTransactionId, lsn);
+    write_message(plugin, prefix, {content, size});
+    if (plugin->options.include_transaction) {
+      write_commit(plugin, InvalidTransactionId, lsn, GetCurrentTimestamp());
+    }
+    flush(&plugin->output);
   }
   leave_scratch(plugin, old);
 }
 
 static void on_commit(LogicalDecodingContext* ctx, ReorderBufferTXN* txn, XLogRecPtr) {
   Plugin* const plugin = plugin_of(ctx);
+  const MemoryContext old = enter_scratch(plugin);
+  if (plugin->options.include_schema) commit_schemas(plugin->schemas, plugin->writer);
   const bool skipped = !plugin->output.emitted;
   if (!skipped) {
     if (plugin->options.include_transaction) {
@@ -186,6 +279,7 @@ static void on_commit(LogicalDecodingContext* ctx, ReorderBufferTXN* txn, XLogRe
     }
     flush(&plugin->output);
   }
+  leave_scratch(plugin, old);
   update_progress(ctx, skipped);
 }
 
@@ -202,6 +296,7 @@ extern "C" void _PG_output_plugin_init(OutputPluginCallbacks* callbacks) {
   callbacks->change_cb = deltaflood::on_change;
   callbacks->truncate_cb = deltaflood::on_truncate;
   callbacks->commit_cb = deltaflood::on_commit;
+  callbacks->message_cb = deltaflood::on_message;
   callbacks->filter_by_origin_cb = deltaflood::filter_by_origin;
   callbacks->shutdown_cb = deltaflood::on_shutdown;
 }

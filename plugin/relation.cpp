@@ -167,22 +167,28 @@ void build_head(Relations* relations, Plan* plan, const RelationName& name) {
   plan->head = keep(&text);
 }
 
-// The relation under whose name the changes of `relation` go out.
-Oid described_by(const Options& options, Relation relation) {
-  if (OidIsValid(relation->rd_rel->relrewrite)) return relation->rd_rel->relrewrite;
-  if (options.partition_root && relation->rd_rel->relispartition) {
-    const Oid root = partition_root_of(RelationGetRelid(relation), true);
-    if (OidIsValid(root)) return root;
-  }
-  return RelationGetRelid(relation);
+Relation open_relation(Oid relid) {
+  const Relation relation = RelationIdGetRelation(relid);
+  if (!RelationIsValid(relation)) elog(ERROR, "could not open relation with OID %u", relid);
+  return relation;
 }
 
-void build_from(Relations* relations, Plan* plan, Relation relation, Relation described) {
-  plan->followed = follows(*relations->options, described);
+// `named` is what filters know `relation` by, and whose root or self the lines name.
+void build_named(Relations* relations, Plan* plan, Relation relation, Relation named) {
+  const Options& options = *relations->options;
+  plan->described = RelationGetRelid(named);
+  // A materialized view is rewritten under the name of a table.
+  plan->followed = named->rd_rel->relkind != RELKIND_MATVIEW && follows(options, named);
   if (!plan->followed) return;
+  const Oid root = options.partition_root
+                       ? partition_root_of(plan->described, named->rd_rel->relispartition)
+                       : InvalidOid;
+  const Relation described = OidIsValid(root) ? open_relation(root) : named;
+  plan->described = RelationGetRelid(described);
   const RelationName name = relation_name(described);
   build_head(relations, plan, name);
   build_columns(relations, plan, relation, name);
+  if (described != named) RelationClose(described);
 }
 
 void build(Relations* relations, RelationEntry* entry, Relation relation) {
@@ -190,29 +196,11 @@ void build(Relations* relations, RelationEntry* entry, Relation relation) {
   plan.memory =
       AllocSetContextCreate(relations->memory, "deltaflood relation", ALLOCSET_SMALL_SIZES);
   const MemoryContext old = MemoryContextSwitchTo(plan.memory);
-  plan.rewrite = OidIsValid(relation->rd_rel->relrewrite);
-  plan.described = described_by(*relations->options, relation);
-  if (plan.described == RelationGetRelid(relation)) {
-    build_from(relations, &plan, relation, relation);
-  } else {
-    const Relation described = RelationIdGetRelation(plan.described);
-    if (!RelationIsValid(described)) {
-      elog(ERROR, "could not open relation with OID %u", plan.described);
-    }
-    // A rewritten partition is its root's, if those are asked for.
-    if (plan.rewrite && relations->options->partition_root && described->rd_rel->relispartition) {
-      plan.described = partition_root_of(plan.described, true);
-      const Relation root = RelationIdGetRelation(plan.described);
-      if (!RelationIsValid(root)) {
-        elog(ERROR, "could not open relation with OID %u", plan.described);
-      }
-      build_from(relations, &plan, relation, root);
-      RelationClose(root);
-    } else {
-      build_from(relations, &plan, relation, described);
-    }
-    RelationClose(described);
-  }
+  const Oid original = relation->rd_rel->relrewrite;
+  plan.rewrite = OidIsValid(original);
+  const Relation named = plan.rewrite ? open_relation(original) : relation;
+  build_named(relations, &plan, relation, named);
+  if (named != relation) RelationClose(named);
   MemoryContextSwitchTo(old);
   if (entry->plan.memory != nullptr) MemoryContextDelete(entry->plan.memory);
   entry->plan = plan;
@@ -281,16 +269,25 @@ bool follows(const Options& options, Relation relation) {
   if (excludes_name(options, name.schema, name.table)) return false;
   bool followed = follows_name(options, name.schema, name.table);
   if (!relation->rd_rel->relispartition) return followed;
+  List* const ancestors = get_partition_ancestors(RelationGetRelid(relation));
+  if (options.partition_root && ancestors != NIL) followed = false;
   ListCell* cell = nullptr;
-  foreach (cell, get_partition_ancestors(RelationGetRelid(relation))) {
+  foreach (cell, ancestors) {
     const Oid ancestor = lfirst_oid(cell);
     const char* const table = get_rel_name(ancestor);
     const char* const schema = get_namespace_name(get_rel_namespace(ancestor));
     if (table == nullptr || schema == nullptr) continue;
     if (excludes_name(options, schema, table)) return false;
+    if (options.partition_root && cell != list_tail(ancestors)) continue;
     followed = followed || follows_name(options, schema, table);
   }
   return followed;
+}
+
+bool is_told(const Options& options, const FormData_pg_class* relation) noexcept {
+  if (relation->relpersistence != RELPERSISTENCE_PERMANENT) return false;
+  return relation->relkind == RELKIND_RELATION ||
+         (relation->relkind == RELKIND_PARTITIONED_TABLE && options.partition_root);
 }
 
 void append_table(StringInfo out, Encoding* encoding, const RelationName& name) {

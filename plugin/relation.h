@@ -56,7 +56,7 @@ struct RelationEntry {
   Oid relid;  // the key
   bool valid;
   bool schema_checked;
-  TransactionId rewrite_of;  // transaction in which its `rewrite` line was written
+  TransactionId rewrite_told;  // the transaction in which its `rewrite` line was written
   Plan plan;
 };
 
@@ -76,8 +76,14 @@ struct RelationName {
 RelationName relation_name(Relation relation);
 
 // Whether filters let this relation through. A partition goes by its own name and by those of the
-// tables it is a part of; any of them excluded excludes it.
+// tables it is a part of (with partition-root by its root's alone); any of them excluded excludes
+// it.
 bool follows(const Options& options, Relation relation);
+
+// Whether this kind of relation is told of at all: a permanent table, or with partition-root the
+// table at the top of partitions. Materialized views are logged like tables, but their rows are
+// nobody's changes.
+bool is_told(const Options& options, const FormData_pg_class* relation) noexcept;
 
 // Appends `_table`'s value: bare in `public`, else schema.table, quoted where SQL needs it.
 void append_table(StringInfo out, Encoding* encoding, const RelationName& name);

@@ -8,9 +8,12 @@ namespace {
 
 constexpr std::size_t kLargeRow = 1024 * 1024;
 
-enum class Image {
-  Whole,     // a new row
-  Identity,  // the old row's replica identity
+// One line of a change.
+struct Image {
+  std::string_view verb;
+  HeapTuple tuple;
+  std::size_t size;  // a hint, exact above kLargeRow
+  bool old;          // the old row's replica identity
 };
 
 // The bytes that hold a row's values in memory, out-of-line and compressed ones at their full size.
@@ -54,8 +57,8 @@ bool writes_nulls(const Options& options, const Plan& plan, std::string_view ver
 }
 
 void append_columns(StringInfo out, const RowWriter& writer, const Plan& plan, bool nulls,
-                    Image image) {
-  const bool identity_only = image == Image::Identity && !plan.full_identity;
+                    bool old) {
+  const bool identity_only = old && !plan.full_identity;
   for (int i = 0; i < plan.column_count; ++i) {
     const Column& column = plan.columns[i];
     if (plan.nulls[column.index]) {
@@ -75,18 +78,119 @@ void append_columns(StringInfo out, const RowWriter& writer, const Plan& plan, b
   }
 }
 
-void write_line(const RowWriter& writer, const Plan& plan, std::string_view verb, Image image,
-                std::size_t size_hint) {
+// What a value's text takes, the largest types without making it.
+std::size_t value_size(Encoding* encoding, const Column& column, Datum value);
+
+// The text of a large value by its type's output function, or nullptr if that is beyond what the
+// server can allocate. Only that error is caught, and an output function leaves nothing behind that
+// would have to be undone.
+char* try_function(const Column& column, Datum value) {
+  const MemoryContext context = CurrentMemoryContext;
+  char* volatile text = nullptr;
+  PG_TRY();
+  { text = OutputFunctionCall(const_cast<FmgrInfo*>(&column.output), value); }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(context);
+    ErrorData* const error = CopyErrorData();
+    const bool too_large = error->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+                           error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
+                           error->sqlerrcode == ERRCODE_INTERNAL_ERROR;
+    if (!too_large) PG_RE_THROW();
+    FlushErrorState();
+    FreeErrorData(error);
+    text = nullptr;
+  }
+  PG_END_TRY();
+  return text;
+}
+
+std::size_t value_size(Encoding* encoding, const Column& column, Datum value) {
+  if (!column.varlena) return kMaxFixedText;
+  const std::size_t raw = toast_raw_datum_size(value);
+  switch (column.form) {
+    case Form::Bytea:
+      return 2 * raw + kMaxFixedText;
+    case Form::Text: {
+      varlena* const packed = PG_DETOAST_DATUM_PACKED(value);
+      const std::size_t size = text_size(
+          encoding, {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))});
+      if (static_cast<void*>(packed) != DatumGetPointer(value)) pfree(packed);
+      return size;
+    }
+    default: {
+      char* const text = try_function(column, value);
+      if (text == nullptr) return kMaxMessageBytes;
+      const std::size_t size = text_size(encoding, text);
+      pfree(text);
+      return size;
+    }
+  }
+}
+
+// The bytes that a line of the row at hand takes.
+std::size_t line_size(const RowWriter& writer, const Plan& plan) {
+  std::size_t size = plan.head.size() + plan.fixed_bytes + 1024;
+  for (int i = 0; i < plan.column_count; ++i) {
+    const Column& column = plan.columns[i];
+    if (plan.nulls[column.index] || is_unchanged(column, plan.values[column.index])) continue;
+    size += value_size(writer.encoding, column, plan.values[column.index]);
+  }
+  return size;
+}
+
+void write_line(const RowWriter& writer, const Plan& plan, const Image& image) {
   const Options& options = *writer.options;
-  StringInfo out = begin_line(writer.output, size_hint);
-  reserve(out, plan.head.size() + plan.fixed_bytes);
+  StringInfo out = begin_line(writer.output, image.size);
+  reserve(out, image.size > kLargeRow ? image.size : plan.head.size() + plan.fixed_bytes);
   append_head(out, writer, plan.head);
-  if (!plan.has_identity && verb != "insert") {
+  if (!plan.has_identity && image.verb != "insert") {
     append_key(out, options, "_identity");
     append(out, "none");
   }
-  append_action(out, options, verb);
-  append_columns(out, writer, plan, writes_nulls(options, plan, verb), image);
+  append_action(out, options, image.verb);
+  append_columns(out, writer, plan, writes_nulls(options, plan, image.verb), image.old);
+  end_line(writer.output);
+}
+
+std::string_view verb_of(ReorderBufferChangeType action) {
+  switch (action) {
+    case REORDER_BUFFER_CHANGE_INSERT:
+      return "insert";
+    case REORDER_BUFFER_CHANGE_UPDATE:
+      return "update";
+    default:
+      return "delete";
+  }
+}
+
+// One line in place of a change that no message can carry: which row (by the old key, or by the new
+// where that is the same), and how large.
+void write_oversize(const RowWriter& writer, const Plan& plan, Relation relation,
+                    ReorderBufferChange* change, std::size_t size) {
+  const Options& options = *writer.options;
+  const HeapTuple old = plan.has_identity ? old_tuple(change) : nullptr;
+  deform(plan, relation, old != nullptr ? old : new_tuple(change));
+  StringInfo out = begin_line(writer.output);
+  append_head(out, writer, plan.head);
+  if (!plan.has_identity) {
+    append_key(out, options, "_identity");
+    append(out, "none");
+  }
+  append_key(out, options, "_verb");
+  append(out, verb_of(change->action));
+  append_key(out, options, "_size");
+  append_unsigned(out, size);
+  append_action(out, options, "oversize");
+  for (int i = 0; i < plan.column_count; ++i) {
+    const Column& column = plan.columns[i];
+    if (plan.nulls[column.index] || is_unchanged(column, plan.values[column.index])) continue;
+    // Under FULL all columns are the key: those that are not the trouble.
+    if (!column.identity && !plan.full_identity) continue;
+    if (column.varlena && toast_raw_datum_size(plan.values[column.index]) > kLargeRow) continue;
+    append(out, column.prefix);
+    append_value(out, writer.encoding, column, plan.values[column.index]);
+  }
   end_line(writer.output);
 }
 
@@ -211,34 +315,46 @@ void append_value(StringInfo out, Encoding* encoding, const Column& column, Datu
 
 void write_row(const RowWriter& writer, const Plan& plan, Relation relation,
                ReorderBufferChange* change) {
-  const HeapTuple fresh = new_tuple(change);
   // Without an identity of its own an old row cannot be told from others, whatever was logged.
-  const HeapTuple old = plan.has_identity ? old_tuple(change) : nullptr;
+  Image images[2] = {Image{"replace", plan.has_identity ? old_tuple(change) : nullptr, 0, true},
+                     Image{"update", new_tuple(change), 0, false}};
   switch (change->action) {
     case REORDER_BUFFER_CHANGE_INSERT:
-      deform(plan, relation, fresh);
-      write_line(writer, plan, "insert", Image::Whole, row_bytes(plan, fresh));
+      images[1].verb = "insert";
       break;
     case REORDER_BUFFER_CHANGE_UPDATE:
-      if (old != nullptr) {
-        deform(plan, relation, old);
-        write_line(writer, plan, "replace", Image::Identity, row_bytes(plan, old));
-      }
-      deform(plan, relation, fresh);
-      write_line(writer, plan, "update", Image::Whole, row_bytes(plan, fresh));
       break;
     case REORDER_BUFFER_CHANGE_DELETE:
-      if (old != nullptr) {
-        deform(plan, relation, old);
-      } else {
-        for (int i = 0; i < RelationGetDescr(relation)->natts; ++i) plan.nulls[i] = true;
-      }
-      write_line(writer, plan, "delete", Image::Identity,
-                 old == nullptr ? 0 : row_bytes(plan, old));
+      images[0].verb = "delete";
       break;
     default:
       elog(ERROR, "unexpected kind of row change %d", static_cast<int>(change->action));
   }
+  const bool is_delete = change->action == REORDER_BUFFER_CHANGE_DELETE;
+  const bool has_old = images[0].tuple != nullptr || is_delete;
+  const bool has_new = !is_delete;
+  // Measured before the first of a pair is written: a pair goes out whole or not at all.
+  for (Image& image : images) {
+    if (image.tuple == nullptr) continue;
+    deform(plan, relation, image.tuple);
+    image.size = row_bytes(plan, image.tuple);
+    if (image.size <= kLargeRow) continue;
+    image.size = line_size(writer, plan);
+    if (image.size >= kMaxMessageBytes) {
+      write_oversize(writer, plan, relation, change, image.size);
+      return;
+    }
+  }
+  if (has_old) {
+    if (images[0].tuple == nullptr) {
+      for (int i = 0; i < RelationGetDescr(relation)->natts; ++i) plan.nulls[i] = true;
+    } else if (has_new) {
+      deform(plan, relation, images[0].tuple);  // the measuring left the new row there
+    }
+    write_line(writer, plan, images[0]);
+    if (has_new) deform(plan, relation, images[1].tuple);
+  }
+  if (has_new) write_line(writer, plan, images[1]);
 }
 
 }  // namespace deltaflood

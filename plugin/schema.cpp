@@ -1,19 +1,40 @@
 #include "schema.h"
 
+#include "line.h"
+
 namespace deltaflood {
 
 namespace {
 
+// A relation as a schema line tells it, without the transaction.
+struct Description {
+  char* table;  // the name as `_table` has it; nullptr: there is no such table, or it is not told
+  char* shape;  // all that follows the transaction id
+  Oid root;     // the topmost table it is a partition of
+};
+
 struct SentSchema {
-  Oid relid;   // the key
-  char* line;  // as last sent, without its transaction; nullptr: not yet
+  Oid relid;  // the key
+  Description last;
+  uint32* types;  // syscache hashes of its columns' types that are the user's own
+  int type_count;
+};
+
+// A relation that the current transaction invalidates.
+struct Touched {
+  Oid relid;  // the key
+  Description before;
+  bool existed;  // before the transaction, told or not
+  bool dirty;    // invalidated since it was last compared
 };
 
 }  // namespace
 
 struct Schemas {
-  MemoryContext memory;
+  MemoryContext memory;       // of the connection
+  MemoryContext transaction;  // of the transaction's own: `touched` and what it points to
   HTAB* sent;
+  HTAB* touched;  // nullptr: the transaction has no DDL
 };
 
 namespace {
@@ -93,48 +114,324 @@ void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
   }
 }
 
+constexpr Description kNothing = {nullptr, nullptr, InvalidOid};
+
+bool is_same(const Description& a, const Description& b) {
+  if (a.table == nullptr || b.table == nullptr) return a.table == b.table;
+  return strcmp(a.table, b.table) == 0 && strcmp(a.shape, b.shape) == 0;
+}
+
+char* finish(StringInfo text) {
+  text->data[text->len] = '\0';
+  return text->data;
+}
+
+Description describe(const RowWriter& writer, Relation relation) {
+  const RelationName name = relation_name(relation);
+  StringInfoData table;
+  StringInfoData shape;
+  initStringInfo(&table);
+  initStringInfo(&shape);
+  append_table(&table, writer.encoding, name);
+  append_shape(&shape, writer, relation, name);
+  const Oid root = partition_root_of(RelationGetRelid(relation), relation->rd_rel->relispartition);
+  return {finish(&table), finish(&shape), root};
+}
+
+// What the current snapshot has of `relid`; nothing where filters or its kind leave it out.
+Description describe_now(const RowWriter& writer, Oid relid, bool* is_partition) {
+  *is_partition = false;
+  const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+  if (!HeapTupleIsValid(tuple)) return kNothing;
+  const auto* const form = reinterpret_cast<const FormData_pg_class*>(GETSTRUCT(tuple));
+  const bool told_kind = is_told(*writer.options, form) && !OidIsValid(form->relrewrite);
+  *is_partition = form->relispartition;
+  ReleaseSysCache(tuple);
+  if (!told_kind) return kNothing;
+  const Relation relation = RelationIdGetRelation(relid);
+  if (!RelationIsValid(relation)) return kNothing;
+  const Description result =
+      follows(*writer.options, relation) ? describe(writer, relation) : kNothing;
+  RelationClose(relation);
+  return result;
+}
+
+SentSchema* find_sent(Schemas* schemas, Oid relid, HASHACTION action) {
+  bool found = false;
+  auto* const sent = static_cast<SentSchema*>(hash_search(schemas->sent, &relid, action, &found));
+  if (sent != nullptr && !found) {
+    sent->last = kNothing;
+    sent->types = nullptr;
+    sent->type_count = 0;
+  }
+  return sent;
+}
+
+void forget(SentSchema* sent) {
+  if (sent->last.table != nullptr) {
+    pfree(sent->last.table);
+    pfree(sent->last.shape);
+  }
+  if (sent->types != nullptr) pfree(sent->types);
+  sent->last = kNothing;
+  sent->types = nullptr;
+  sent->type_count = 0;
+}
+
+uint32 type_hash(Oid type) {
+  return GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(type));
+}
+
+// The types whose renaming changes a schema line.
+void remember_types(Schemas* schemas, SentSchema* sent, Oid relid) {
+  const Relation relation = RelationIdGetRelation(relid);
+  if (!RelationIsValid(relation)) return;
+  const TupleDesc shape = RelationGetDescr(relation);
+  sent->types = static_cast<uint32*>(
+      MemoryContextAlloc(schemas->memory, sizeof(uint32) * static_cast<Size>(shape->natts + 1)));
+  for (int i = 0; i < shape->natts; ++i) {
+    const Oid type = TupleDescAttr(shape, i)->atttypid;
+    if (type >= FirstNormalObjectId) sent->types[sent->type_count++] = type_hash(type);
+  }
+  RelationClose(relation);
+}
+
+void write_schema(Schemas* schemas, const RowWriter& writer, Oid relid, const Description& now) {
+  SentSchema* const sent = find_sent(schemas, relid, HASH_ENTER);
+  forget(sent);
+  sent->last.root = now.root;
+  sent->last.shape = MemoryContextStrdup(schemas->memory, now.shape);
+  sent->last.table = MemoryContextStrdup(schemas->memory, now.table);
+  remember_types(schemas, sent, relid);
+  const Options& options = *writer.options;
+  StringInfo out = begin_line(writer.output);
+  append(out, "_table");
+  append(out, options.separator);
+  append_head(out, writer, now.table);
+  append(out, now.shape);
+  end_line(writer.output);
+}
+
+// The table is gone from the stream: dropped, or by its new name, kind or persistence no longer one
+// that is followed.
+void write_drop(Schemas* schemas, const RowWriter& writer, Oid relid, const Description& last) {
+  const Options& options = *writer.options;
+  StringInfo out = begin_line(writer.output);
+  append(out, "_table");
+  append(out, options.separator);
+  append_head(out, writer, last.table);
+  append_key(out, options, "_oid");
+  append_unsigned(out, relid);
+  if (OidIsValid(last.root)) {
+    append_key(out, options, "_root");
+    append_unsigned(out, last.root);
+  }
+  append_action(out, options, "drop");
+  end_line(writer.output);
+  if (SentSchema* const sent = find_sent(schemas, relid, HASH_FIND)) forget(sent);
+}
+
+void compare(Schemas* schemas, const RowWriter& writer, Touched* touched) {
+  const SentSchema* const sent = find_sent(schemas, touched->relid, HASH_FIND);
+  const bool was_sent = sent != nullptr && sent->last.table != nullptr;
+  const Description last = was_sent ? sent->last : touched->before;
+  bool is_partition = false;
+  const Description now = describe_now(writer, touched->relid, &is_partition);
+  if (is_same(last, now)) return;
+  if (now.table == nullptr) {
+    write_drop(schemas, writer, touched->relid, last);
+    touched->before = kNothing;  // told
+    return;
+  }
+  // With partition-root, rows of partitions go out as their root's. A new partition is empty and
+  // changes nothing for a reader of the root, nor does a partition's own shape; that a table with
+  // rows became a partition does.
+  if (writer.options->partition_root && is_partition && last.root == now.root) return;
+  if (writer.options->partition_root && is_partition && !touched->existed && !was_sent) return;
+  write_schema(schemas, writer, touched->relid, now);
+}
+
+void compare_dirty(Schemas* schemas, const RowWriter& writer) {
+  if (schemas->touched == nullptr) return;
+  // Drops first: a reader that goes by names must be rid of the old table before a new one of the
+  // same name comes.
+  for (const bool drops : {true, false}) {
+    HASH_SEQ_STATUS scan;
+    hash_seq_init(&scan, schemas->touched);
+    while (auto* const touched = static_cast<Touched*>(hash_seq_search(&scan))) {
+      if (!touched->dirty) continue;
+      const bool gone = !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(touched->relid));
+      if (gone != drops) continue;
+      touched->dirty = false;
+      compare(schemas, writer, touched);
+    }
+  }
+}
+
+void touch(Schemas* schemas, const RowWriter& writer, Oid relid) {
+  if (relid < FirstNormalObjectId) return;
+  if (schemas->touched == nullptr) {
+    HASHCTL control = {};
+    control.keysize = sizeof(Oid);
+    control.entrysize = sizeof(Touched);
+    control.hcxt = schemas->transaction;
+    schemas->touched =
+        hash_create("deltaflood DDL", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  }
+  bool found = false;
+  auto* const touched =
+      static_cast<Touched*>(hash_search(schemas->touched, &relid, HASH_ENTER, &found));
+  if (found) return;
+  bool is_partition = false;
+  touched->dirty = true;
+  touched->before = kNothing;
+  touched->existed = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
+  touched->before = describe_now(writer, relid, &is_partition);
+}
+
+// Every table of a renamed schema has a new name, though only the schema is invalidated.
+void touch_schema(Schemas* schemas, const RowWriter& writer, uint32 hash) {
+  const Relation catalog = table_open(RelationRelationId, AccessShareLock);
+  const SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
+  Oid last = InvalidOid;
+  bool last_matches = false;
+  for (;;) {
+    const HeapTuple tuple = systable_getnext(scan);
+    if (!HeapTupleIsValid(tuple)) break;
+    const auto* const form = reinterpret_cast<const FormData_pg_class*>(GETSTRUCT(tuple));
+    if (form->relnamespace != last) {
+      last = form->relnamespace;
+      last_matches = GetSysCacheHashValue1(NAMESPACEOID, ObjectIdGetDatum(last)) == hash;
+    }
+    if (last_matches && is_told(*writer.options, form)) touch(schemas, writer, form->oid);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+}
+
+void touch_type(Schemas* schemas, const RowWriter& writer, uint32 hash) {
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, schemas->sent);
+  while (const auto* const sent = static_cast<const SentSchema*>(hash_seq_search(&scan))) {
+    for (int i = 0; i < sent->type_count; ++i) {
+      if (sent->types[i] != hash) continue;
+      touch(schemas, writer, sent->relid);
+      break;
+    }
+  }
+}
+
+void touch_all(Schemas* schemas, const RowWriter& writer, const ReorderBufferTXN* txn) {
+  for (uint32 i = 0; i < txn->ninvalidations; ++i) {
+    const SharedInvalidationMessage& message = txn->invalidations[i];
+    if (message.id == SHAREDINVALRELCACHE_ID) {
+      if (message.rc.dbId == MyDatabaseId) touch(schemas, writer, message.rc.relId);
+    } else if (message.id == NAMESPACEOID) {
+      touch_schema(schemas, writer, message.cc.hashValue);
+    } else if (message.id == TYPEOID) {
+      touch_type(schemas, writer, message.cc.hashValue);
+    }
+  }
+}
+
+// As in relation.cpp: registered once a process, for the context that decodes now.
+Schemas* current = nullptr;
+
+extern "C" {
+
+static void touched_invalidated(Datum, Oid relid) {
+  if (current == nullptr || current->touched == nullptr) return;
+  if (OidIsValid(relid)) {
+    auto* const touched =
+        static_cast<Touched*>(hash_search(current->touched, &relid, HASH_FIND, nullptr));
+    if (touched != nullptr) touched->dirty = true;
+    return;
+  }
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, current->touched);
+  while (auto* const touched = static_cast<Touched*>(hash_seq_search(&scan))) {
+    touched->dirty = true;
+  }
+}
+
+// Of a schema or a type: which relations it concerns is not told with it.
+static void touched_catalog_invalidated(Datum, int, uint32) {
+  touched_invalidated(static_cast<Datum>(0), InvalidOid);
+}
+
+static void schemas_gone(void* schemas) {
+  if (current == schemas) current = nullptr;
+}
+
+}  // extern "C"
+
+void register_callbacks() {
+  static bool registered = false;
+  if (registered) return;
+  CacheRegisterRelcacheCallback(touched_invalidated, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(NAMESPACEOID, touched_catalog_invalidated, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(TYPEOID, touched_catalog_invalidated, static_cast<Datum>(0));
+  registered = true;
+}
+
 }  // namespace
 
 Schemas* open_schemas(MemoryContext parent) {
-  auto* const schemas = static_cast<Schemas*>(MemoryContextAllocZero(parent, sizeof(Schemas)));
-  schemas->memory = AllocSetContextCreate(parent, "deltaflood schemas", ALLOCSET_DEFAULT_SIZES);
+  const MemoryContext memory =
+      AllocSetContextCreate(parent, "deltaflood schemas", ALLOCSET_DEFAULT_SIZES);
+  auto* const schemas = static_cast<Schemas*>(MemoryContextAllocZero(memory, sizeof(Schemas)));
+  schemas->memory = memory;
+  schemas->transaction = AllocSetContextCreate(memory, "deltaflood DDL", ALLOCSET_DEFAULT_SIZES);
   HASHCTL control = {};
   control.keysize = sizeof(Oid);
   control.entrysize = sizeof(SentSchema);
-  control.hcxt = schemas->memory;
+  control.hcxt = memory;
   schemas->sent =
       hash_create("deltaflood schemas", 128, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  auto* const gone = static_cast<MemoryContextCallback*>(
+      MemoryContextAllocZero(memory, sizeof(MemoryContextCallback)));
+  gone->func = schemas_gone;
+  gone->arg = schemas;
+  MemoryContextRegisterResetCallback(memory, gone);
+  register_callbacks();
+  current = schemas;
   return schemas;
 }
 
+void begin_schemas(Schemas* schemas, const RowWriter& writer, ReorderBufferTXN* txn) {
+  if (schemas->touched != nullptr) {
+    schemas->touched = nullptr;
+    MemoryContextReset(schemas->transaction);
+  }
+  const MemoryContext old = MemoryContextSwitchTo(schemas->transaction);
+  touch_all(schemas, writer, txn);
+  // Those of a subtransaction are kept with it where its parent was not yet known.
+  // ilist.h's macros are C only.
+  const dlist_node* const end = &txn->subtxns.head;
+  for (const dlist_node* node = end->next; node != nullptr && node != end; node = node->next) {
+    const char* const bytes = reinterpret_cast<const char*>(node);
+    touch_all(schemas, writer,
+              reinterpret_cast<const ReorderBufferTXN*>(bytes - offsetof(ReorderBufferTXN, node)));
+  }
+  MemoryContextSwitchTo(old);
+}
+
 void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described) {
+  compare_dirty(schemas, writer);
+  const SentSchema* const sent = find_sent(schemas, described, HASH_FIND);
   const Relation relation = RelationIdGetRelation(described);
   if (!RelationIsValid(relation)) elog(ERROR, "could not open relation with OID %u", described);
-  const RelationName name = relation_name(relation);
-  StringInfoData line;
-  initStringInfo(&line);
-  append_key(&line, *writer.options, "_table");
-  append_table(&line, writer.encoding, name);
-  const int table_end = line.len;
-  append_shape(&line, writer, relation, name);
-  line.data[line.len] = '\0';
+  const Description now = describe(writer, relation);
   RelationClose(relation);
+  if (sent != nullptr && is_same(sent->last, now)) return;
+  write_schema(schemas, writer, described, now);
+}
 
-  bool found = false;
-  auto* const sent =
-      static_cast<SentSchema*>(hash_search(schemas->sent, &described, HASH_ENTER, &found));
-  if (!found) sent->line = nullptr;
-  if (sent->line != nullptr && strcmp(sent->line, line.data) == 0) return;
-  if (sent->line != nullptr) pfree(sent->line);
-  sent->line = nullptr;
-  sent->line = MemoryContextStrdup(schemas->memory, line.data);
-
-  StringInfo out = begin_line(writer.output);
-  const std::string_view text(line.data, static_cast<std::size_t>(line.len));
-  const auto separator = writer.options->separator.size();
-  append_head(out, writer, text.substr(separator, static_cast<std::size_t>(table_end) - separator));
-  append(out, text.substr(static_cast<std::size_t>(table_end)));
-  end_line(writer.output);
+void commit_schemas(Schemas* schemas, const RowWriter& writer) {
+  compare_dirty(schemas, writer);
+  if (schemas->touched == nullptr) return;
+  schemas->touched = nullptr;
+  MemoryContextReset(schemas->transaction);
 }
 
 }  // namespace deltaflood

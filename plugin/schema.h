@@ -1,5 +1,11 @@
-// schema and drop lines: what the rows of a table look like, told when it is first met and in the
-// transaction that changes it.
+// schema and drop lines: what the rows of a table look like, told when it is first met on a
+// connection and in the transaction that changes it.
+//
+// How a transaction's DDL is seen: the server hands the transaction's cache invalidations over with
+// it, all of them from its start. begin_schemas() notes what those relations were before; a
+// relation is looked at again when decoding has come to its invalidation and a schema line is due,
+// and at the commit. What differs from what was last sent (or, never sent, from what it was) is
+// told. ANALYZE and CREATE INDEX invalidate as well and differ in nothing.
 #pragma once
 
 #include "row.h"
@@ -10,7 +16,14 @@ struct Schemas;
 
 Schemas* open_schemas(MemoryContext parent);
 
-// Writes the schema line of `described` unless it is what was last sent.
+// In the begin callback, before any change: the catalogues are still those from before.
+void begin_schemas(Schemas* schemas, const RowWriter& writer, ReorderBufferTXN* txn);
+
+// Before a change of a table whose lines `described` names: tells what the transaction's DDL has
+// changed up to here, and `described` unless it is what was last sent.
 void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described);
+
+// In the commit callback: tells what is left to tell.
+void commit_schemas(Schemas* schemas, const RowWriter& writer);
 
 }  // namespace deltaflood

@@ -128,7 +128,23 @@ std::size_t text_size(Encoding* encoding, std::string_view text) {
 }
 
 void append_bytes(StringInfo out, const Encoding& encoding, std::string_view bytes) {
+  while (encoding.escape) {
+    const std::size_t nul = bytes.find('\0');
+    if (nul == std::string_view::npos) break;
+    append_escaped(out, true, bytes.substr(0, nul));
+    append_hex_escape(out, 0);
+    bytes.remove_prefix(nul + 1);
+  }
   append_escaped(out, encoding.escape, bytes);
+}
+
+std::size_t bytes_size(const Encoding& encoding, std::string_view bytes) {
+  if (!encoding.escape) return bytes.size();
+  std::size_t size = escaped_size(bytes);
+  for (const char c : bytes) {
+    if (c == '\0') size += kHexEscape - 1;
+  }
+  return size;
 }
 
 }  // namespace deltaflood

@@ -19,8 +19,9 @@ struct Encoding {
 Encoding database_encoding(bool escape);
 
 // The largest message: a StringInfo ends at MaxAllocSize, and so does the walsender's send buffer,
-// which adds its own header and may still hold a keepalive.
-inline constexpr std::size_t kMaxMessageBytes = MaxAllocSize - 64 * 1024;
+// which adds its own header and may still hold a keepalive. The rest of the margin is what the last
+// values of a line reserve beyond their size.
+inline constexpr std::size_t kMaxMessageBytes = MaxAllocSize - 1024 * 1024;
 
 inline void reserve(StringInfo out, std::size_t size) {
   if (static_cast<std::size_t>(out->maxlen - out->len) <= size) {
@@ -52,7 +53,8 @@ void append_text(StringInfo out, Encoding* encoding, std::string_view text);
 // What append_text() would append.
 std::size_t text_size(Encoding* encoding, std::string_view text);
 
-// Bytes of no known encoding: as they are, escaped.
+// Bytes of no known encoding: as they are, escaped; NUL, which no text holds, as \x00.
 void append_bytes(StringInfo out, const Encoding& encoding, std::string_view bytes);
+std::size_t bytes_size(const Encoding& encoding, std::string_view bytes);
 
 }  // namespace deltaflood
