@@ -3,6 +3,7 @@
 #include "config.h"
 #include "program/program.h"
 #include "slot_commands.h"
+#include "status.h"
 #include "stdin_source.h"
 #include "streamer.h"
 
@@ -16,6 +17,7 @@ int run(int argc, char** argv) {
   Config config = parse_config(argc, argv);
   program::start_log("deltastream", config.log);
   if (config.command == Command::Check) return run_checks(config);
+  if (config.command == Command::Status) return run_status(config.directory, config.json);
   program::Signals signals;  // before any thread
   switch (config.command) {
     case Command::Follow:

@@ -17,7 +17,7 @@ namespace {
 
 // Between two looks at everything else.
 constexpr std::size_t kBytesAtOnce = 1 << 20;
-// The longest sleep: on_wake() is promised once a second.
+// The longest sleep: Progress is promised a tick a second.
 constexpr Milliseconds kLongestSleep{1'000};
 // How long the server may take to end the stream once we have.
 constexpr Milliseconds kFarewell{2'000};
@@ -66,7 +66,7 @@ StreamLoop::End StreamLoop::run() {
     check_answers();
     if (parts_.signals.stop_requested()) return finish(End::Stopped);
     if (reached_end()) return finish(End::ReachedEnd);
-    if (parts_.on_wake(watermarks_)) return finish(End::Reconnect);
+    tell_progress();
     sleep();
   }
 }
@@ -153,6 +153,15 @@ void StreamLoop::check_answers() {
   if (now - watermarks_.last_heard() > limit) {
     throw ConnectionLost(fmt::format("PostgreSQL has been silent for {} s", limit.count() / 1000));
   }
+}
+
+void StreamLoop::tell_progress() {
+  parts_.progress.tick(parts_.writer);
+  // The setting may change while we stream; the monitor sees it sooner or later.
+  Intervals intervals = intervals_of(parts_.config, parts_.server);
+  intervals.synchronous_standby =
+      parts_.progress.synchronous_standby().value_or(intervals.synchronous_standby);
+  watermarks_.set_intervals(intervals);
 }
 
 void StreamLoop::sleep() {

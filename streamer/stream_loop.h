@@ -5,13 +5,12 @@
 // Threads: one; only the disk waits on the Flusher's.
 #pragma once
 
-#include <functional>
-
 #include "clock_guard.h"
 #include "config.h"
 #include "daystream/writer.h"
 #include "flusher.h"
 #include "program/program.h"
+#include "progress.h"
 #include "replication_connection.h"
 #include "server.h"
 #include "watermarks.h"
@@ -23,7 +22,6 @@ class StreamLoop {
   enum class End {
     Stopped,     // asked to by a signal
     ReachedEnd,  // everything up to Config::end_lsn is confirmed
-    Reconnect,   // on_wake() wants another connection
   };
 
   struct Parts {
@@ -34,8 +32,7 @@ class StreamLoop {
     ClockGuard& clock;
     const Config& config;
     const Server& server;
-    // Called at least once a second, between messages. True: end with Reconnect.
-    std::function<bool(const Watermarks&)> on_wake;
+    Progress& progress;
   };
 
   explicit StreamLoop(const Parts& parts);
@@ -57,6 +54,7 @@ class StreamLoop {
   void send_due_status();
   void send_status(bool ask_reply);
   void check_answers();
+  void tell_progress();
   void sleep();
   bool reached_end() const;
   End finish(End end);

@@ -80,9 +80,8 @@ void Streamer::run() {
     std::string problem;
     std::string hint;
     try {
-      if (stream() != StreamLoop::End::Reconnect) return;
-      pauses_.reset();
-      continue;
+      stream();
+      return;
     } catch (const IoError& e) {
       // Leaving and opening again is the only way on: recovery writes again what the disk may not
       // have. Anything but a full disk is for whoever starts us to decide.
@@ -104,6 +103,7 @@ void Streamer::run() {
       last_problem = problem;
       repeats = 0;
     }
+    if (progress_) progress_->waiting(problem);
     settle();
     pause(pauses_.next());
   }
@@ -168,8 +168,9 @@ StreamLoop::End Streamer::stream() {
                begin.text(), config_.directory, writer_->position().text());
   pauses_.reset();
 
-  StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server,
-                   [this](const Watermarks& watermarks) { return on_wake(watermarks); }});
+  progress_->streaming(*writer_);
+
+  StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server, *progress_});
   const StreamLoop::End end = loop.run();
   spdlog::info("stopped at {}, position={}: all of it is on disk and confirmed",
                writer_->flushed().text(), writer_->position().text());
@@ -182,6 +183,12 @@ void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_fl
   options.clock = [this] { return clock_.now(); };
   writer_ = std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server),
                                                 confirmed_flush, std::move(options));
+  if (!progress_) progress_.emplace(config_, config_.directory);  // not before it is ours
+  const daystream::Recovery& recovery = writer_->recovery();
+  if (recovery.cut_bytes != 0) {
+    spdlog::warn("cut {} bytes off \"{}\" at byte {}: {}; PostgreSQL sends them again",
+                 recovery.cut_bytes, recovery.cut_file, recovery.cut_at_bytes, recovery.cut_reason);
+  }
 }
 
 void Streamer::create_slot_first(ReplicationConnection& connection, bool directory_has_lines) {
@@ -238,13 +245,11 @@ void Streamer::pause(std::chrono::milliseconds length) {
   while (!signals_.stop_requested()) {
     const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now());
     if (left.count() <= 0) return;
+    if (progress_) progress_->alive();
     pollfd wake{signals_.fd(), POLLIN, 0};
-    if (::poll(&wake, 1, static_cast<int>(left.count())) > 0) signals_.clear();
+    const auto nap = std::min<std::int64_t>(left.count(), 1'000);  // the watchdog wants a pat
+    if (::poll(&wake, 1, static_cast<int>(nap)) > 0) signals_.clear();
   }
-}
-
-bool Streamer::on_wake(const Watermarks&) {
-  return false;
 }
 
 }  // namespace deltastream

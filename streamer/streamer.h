@@ -11,6 +11,7 @@
 #include "flusher.h"
 #include "pauses.h"
 #include "program/program.h"
+#include "progress.h"
 #include "server.h"
 #include "slot.h"
 #include "stream_loop.h"
@@ -36,13 +37,13 @@ class Streamer {
   daystream::MarkFacts day_mark() const;
   // Sleeps, or until asked to stop.
   void pause(std::chrono::milliseconds length);
-  bool on_wake(const Watermarks& watermarks);
 
   Config& config_;
   daystream::program::Signals& signals_;
   ClockGuard clock_;
   Flusher flusher_;
   std::unique_ptr<daystream::Writer> writer_;  // kept across connections; none before the first
+  std::optional<Progress> progress_;           // once the directory is ours
   TimelineId timeline_ = 0;                    // of the server we are connected to
   Pauses pauses_;
   bool slot_created_ = false;  // --create-slot is done with

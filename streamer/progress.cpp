@@ -1,0 +1,165 @@
+#include "progress.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "disk_space.h"
+
+namespace deltastream {
+
+namespace {
+
+constexpr std::chrono::seconds kLookInterval{5};
+constexpr std::chrono::seconds kReportInterval{60};
+constexpr std::chrono::minutes kWarnInterval{10};
+// Warn when what is left lasts shorter than this at the present rate.
+constexpr double kWarnBeforeSeconds = 3600;
+constexpr std::chrono::milliseconds kLeastSampleInterval{1'000};
+
+double seconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+Progress::Progress(const Config& config, std::filesystem::path directory)
+    : config_(config), directory_(std::move(directory)) {
+  const Time now = std::chrono::steady_clock::now();
+  last_look_ = last_report_ = caught_up_at_ = now;
+  last_warning_ = now - kWarnInterval;
+  status_.state = "waiting";
+  status_.pid = static_cast<int>(::getpid());
+  status_.slot = config.slot;
+}
+
+Progress::~Progress() {
+  notify_.stopping();
+  status_.state = "stopped";
+  save();
+}
+
+void Progress::streaming(const daystream::Writer& writer) {
+  status_.state = "streaming";
+  last_lines_ = writer.appended_lines();
+  last_bytes_ = writer.appended_bytes();
+  if (!monitor_ && !config_.slot.empty()) {
+    const auto interval = std::max(config_.status_interval, kLeastSampleInterval);
+    monitor_.emplace(config_.conninfo, config_.slot, interval);
+  }
+  notify_.ready();
+  look(writer, std::chrono::steady_clock::now());
+  save();
+}
+
+void Progress::waiting(const std::string& problem) {
+  status_.state = "waiting";
+  status_.last_error = problem;
+  status_.last_error_s = std::time(nullptr);
+  notify_.status(problem);
+  save();
+}
+
+void Progress::tick(const daystream::Writer& writer) {
+  notify_.alive();
+  const Time now = std::chrono::steady_clock::now();
+  if (monitor_) {
+    if (const auto sample = monitor_->take()) {
+      if (sample_ && sample->until_lost_bytes && sample->wal_lsn > sample_->wal_lsn) {
+        const double rate = static_cast<double>(sample->wal_lsn.value - sample_->wal_lsn.value) /
+                            std::max(seconds(sample->at - sample_->at), 0.001);
+        status_.until_lost_s = static_cast<double>(*sample->until_lost_bytes) / rate;
+      } else {
+        status_.until_lost_s.reset();
+      }
+      sample_ = sample;
+      synchronous_standby_ = sample->synchronous_standby;
+      status_.server_lsn = sample->wal_lsn;
+      status_.retained_wal_bytes = sample->retained_bytes;
+      status_.until_lost_bytes = sample->until_lost_bytes;
+      status_.wal_status = sample->wal_status;
+    }
+  }
+  if (now < last_look_ + kLookInterval) return;
+  look(writer, now);
+  warn_in_time(now);
+  save();
+  if (now < last_report_ + kReportInterval || status_.lsn == reported_lsn_) return;
+  last_report_ = now;
+  reported_lsn_ = status_.lsn;
+  report();
+}
+
+void Progress::look(const daystream::Writer& writer, Time now) {
+  const double elapsed = std::max(seconds(now - last_look_), 0.001);
+  status_.lines_per_s = static_cast<double>(writer.appended_lines() - last_lines_) / elapsed;
+  status_.bytes_per_s = static_cast<double>(writer.appended_bytes() - last_bytes_) / elapsed;
+  last_lines_ = writer.appended_lines();
+  last_bytes_ = writer.appended_bytes();
+  last_look_ = now;
+  status_.position = writer.flushed_position();
+  status_.lsn = writer.flushed();
+  if (sample_) {
+    // Behind since the moment we last had all the server had.
+    const bool behind = status_.lsn < sample_->wal_lsn;
+    if (!behind) caught_up_at_ = now;
+    status_.lag_bytes = behind ? sample_->wal_lsn.value - status_.lsn.value : 0;
+    status_.lag_s = behind ? seconds(now - caught_up_at_) : 0;
+  }
+  if (const auto space = disk_space(directory_)) {
+    status_.disk_free_bytes = space->free_bytes;
+    status_.disk_left_s.reset();
+    if (status_.bytes_per_s > 0) {
+      status_.disk_left_s = static_cast<double>(space->free_bytes) / status_.bytes_per_s;
+    }
+  }
+}
+
+void Progress::warn_in_time(Time now) {
+  if (now < last_warning_ + kWarnInterval) return;
+  if (status_.disk_left_s && *status_.disk_left_s < kWarnBeforeSeconds) {
+    last_warning_ = now;
+    spdlog::warn("daystream \"{}\" has {} of disk left: {} at the present rate",
+                 directory_.string(), human_bytes(static_cast<double>(*status_.disk_free_bytes)),
+                 human_seconds(*status_.disk_left_s));
+  }
+  if (status_.until_lost_s && *status_.until_lost_s < kWarnBeforeSeconds &&
+      status_.wal_status != "reserved") {
+    last_warning_ = now;
+    spdlog::warn(
+        "slot \"{}\" is {} of WAL from being lost (max_slot_wal_keep_size): {} at the "
+        "present rate",
+        config_.slot, human_bytes(static_cast<double>(*status_.until_lost_bytes)),
+        human_seconds(*status_.until_lost_s));
+  }
+}
+
+void Progress::report() {
+  std::string text =
+      fmt::format("flushed {} position={} rate={:.0f} lines/s, {}/s", status_.lsn.text(),
+                  status_.position.text(), status_.lines_per_s, human_bytes(status_.bytes_per_s));
+  if (status_.lag_bytes) {
+    text += fmt::format(" lag={}, {}", human_bytes(static_cast<double>(*status_.lag_bytes)),
+                        human_seconds(status_.lag_s.value_or(0)));
+  }
+  if (status_.retained_wal_bytes) {
+    text +=
+        fmt::format(" retained={}", human_bytes(static_cast<double>(*status_.retained_wal_bytes)));
+  }
+  if (status_.until_lost_s)
+    text += fmt::format(" until_lost={}", human_seconds(*status_.until_lost_s));
+  spdlog::info("{}", text);
+  notify_.status(text);
+}
+
+void Progress::save() {
+  status_.updated_s = std::time(nullptr);
+  // Never the one to make the directory: a refused start must leave nothing behind.
+  if (std::filesystem::exists(directory_ / "daystream.json")) save_status(directory_, status_);
+}
+
+}  // namespace deltastream

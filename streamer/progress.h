@@ -1,0 +1,57 @@
+// Tells how the stream goes: the periodic log line, status.json, systemd, warnings before something
+// runs out. Looks on; decides nothing.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "config.h"
+#include "daystream/writer.h"
+#include "notify.h"
+#include "server_monitor.h"
+#include "status.h"
+#include "watermarks.h"
+
+namespace deltastream {
+
+class Progress {
+ public:
+  Progress(const Config& config, std::filesystem::path directory);
+  ~Progress();  // says that it has stopped
+
+  void streaming(const daystream::Writer& writer);  // a connection's stream begins
+  void waiting(const std::string& problem);         // it ended; another try comes
+  // At least once a second.
+  void tick(const daystream::Writer& writer);
+  void alive() { notify_.alive(); }  // the same while there is no Writer
+
+  // Whether commits on the server wait for us, as last seen.
+  std::optional<bool> synchronous_standby() const noexcept { return synchronous_standby_; }
+
+ private:
+  using Time = std::chrono::steady_clock::time_point;
+
+  void look(const daystream::Writer& writer, Time now);
+  void take_sample(daystream::Lsn flushed, Time now);
+  void warn_in_time(Time now);
+  void report();
+  void save();
+
+  const Config& config_;
+  std::filesystem::path directory_;
+  Notify notify_;
+  std::optional<ServerMonitor> monitor_;
+  Status status_;
+  std::optional<bool> synchronous_standby_;
+  std::optional<ServerSample> sample_;
+  Time last_look_;
+  Time last_report_;
+  Time last_warning_;
+  Time caught_up_at_;
+  std::uint64_t last_lines_ = 0;
+  std::uint64_t last_bytes_ = 0;
+  daystream::Lsn reported_lsn_;
+};
+
+}  // namespace deltastream

@@ -1,0 +1,77 @@
+#include "server_monitor.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "program/postgres.h"
+
+namespace deltastream {
+
+namespace program = daystream::program;
+
+ServerMonitor::ServerMonitor(std::string conninfo, std::string slot,
+                             std::chrono::milliseconds interval)
+    : conninfo_(std::move(conninfo)), slot_(std::move(slot)), interval_(interval) {
+  thread_ = std::thread([this] { work(); });
+}
+
+ServerMonitor::~ServerMonitor() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  stopped_.notify_all();
+  thread_.join();
+}
+
+std::optional<ServerSample> ServerMonitor::take() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(newest_, std::nullopt);
+}
+
+void ServerMonitor::work() {
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    lock.unlock();
+    std::optional<ServerSample> sampled = sample();
+    lock.lock();
+    if (sampled) newest_ = std::move(sampled);
+    stopped_.wait_for(lock, interval_, [this] { return stop_; });
+  }
+}
+
+std::optional<ServerSample> ServerMonitor::sample() const {
+  try {
+    const program::PgConn connection =
+        program::connect(conninfo_, "deltastream monitor", {{"connect_timeout", "3"}});
+    program::exec(connection.get(), "SET statement_timeout = '3s'");
+    const program::PgResult row = program::exec_params(
+        connection.get(),
+        "SELECT pg_current_wal_lsn(), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), "
+        "0)::bigint, safe_wal_size, wal_status, EXISTS (SELECT FROM pg_stat_replication r WHERE "
+        "r.pid = s.active_pid AND r.sync_state <> 'async') FROM pg_replication_slots s WHERE "
+        "slot_name = $1",
+        {slot_});
+    if (PQntuples(row.get()) == 0) return std::nullopt;  // the stream itself will tell
+    ServerSample sample;
+    sample.at = std::chrono::steady_clock::now();
+    sample.wal_lsn = daystream::Lsn::parse(PQgetvalue(row.get(), 0, 0)).value_or(daystream::Lsn{});
+    sample.retained_bytes = std::strtoull(PQgetvalue(row.get(), 0, 1), nullptr, 10);
+    if (!PQgetisnull(row.get(), 0, 2)) {
+      const std::int64_t safe = std::strtoll(PQgetvalue(row.get(), 0, 2), nullptr, 10);
+      sample.until_lost_bytes = safe > 0 ? static_cast<std::uint64_t>(safe) : 0;
+    }
+    sample.wal_status = PQgetvalue(row.get(), 0, 3);
+    sample.synchronous_standby = PQgetvalue(row.get(), 0, 4)[0] == 't';
+    return sample;
+  } catch (const daystream::Error& e) {
+    // The stream does not need it, and reports a lost connection itself.
+    spdlog::debug("could not ask the server about slot \"{}\": {}", slot_, e.what());
+    return std::nullopt;
+  }
+}
+
+}  // namespace deltastream

@@ -1,0 +1,53 @@
+// What the server says of our slot, asked now and then on a thread of its own: the streaming
+// connection cannot be asked, and nothing of ours waits for this.
+//
+// Each sample is a short session: one that stayed open would hold up a smart shutdown for ever.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "daystream/lsn.h"
+
+namespace deltastream {
+
+struct ServerSample {
+  std::chrono::steady_clock::time_point at;
+  daystream::Lsn wal_lsn;            // the server's end of WAL
+  std::uint64_t retained_bytes = 0;  // WAL kept for our slot
+  std::optional<std::uint64_t>
+      until_lost_bytes;  // before max_slot_wal_keep_size bites; none: no limit
+  std::string wal_status;
+  bool synchronous_standby = false;  // commits may wait for us
+};
+
+class ServerMonitor {
+ public:
+  ServerMonitor(std::string conninfo, std::string slot, std::chrono::milliseconds interval);
+  ServerMonitor(const ServerMonitor&) = delete;
+  ServerMonitor& operator=(const ServerMonitor&) = delete;
+  ~ServerMonitor();
+
+  // The newest not yet taken.
+  std::optional<ServerSample> take();
+
+ private:
+  void work();
+  std::optional<ServerSample> sample() const;
+
+  const std::string conninfo_;
+  const std::string slot_;
+  const std::chrono::milliseconds interval_;
+  std::mutex mutex_;
+  std::condition_variable stopped_;
+  bool stop_ = false;
+  std::optional<ServerSample> newest_;
+  std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace deltastream

@@ -1,0 +1,226 @@
+#include "status.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string_view>
+
+#include "daystream/durable.h"
+#include "daystream/error.h"
+
+namespace deltastream {
+
+using daystream::Lsn;
+using daystream::Position;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr const char* kFile = "status.json";
+
+template <typename T>
+void put(Json& out, const char* key, const std::optional<T>& value) {
+  out[key] = value ? Json(*value) : Json(nullptr);
+}
+
+template <typename T>
+std::optional<T> get(const Json& in, const char* key) {
+  const auto found = in.find(key);
+  if (found == in.end() || found->is_null()) return std::nullopt;
+  return found->get<T>();
+}
+
+std::string utc(std::int64_t seconds) {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}Z", fmt::gmtime(static_cast<std::time_t>(seconds)));
+}
+
+Json to_json(const Status& status) {
+  Json out;
+  out["state"] = status.state;
+  out["pid"] = status.pid;
+  out["updated_s"] = status.updated_s;
+  out["slot"] = status.slot;
+  out["position"] = status.position.text();
+  out["lsn"] = status.lsn.text();
+  out["lines_per_s"] = status.lines_per_s;
+  out["bytes_per_s"] = status.bytes_per_s;
+  out["server_lsn"] = status.server_lsn ? Json(status.server_lsn->text()) : Json(nullptr);
+  put(out, "lag_bytes", status.lag_bytes);
+  put(out, "lag_s", status.lag_s);
+  put(out, "retained_wal_bytes", status.retained_wal_bytes);
+  put(out, "until_lost_bytes", status.until_lost_bytes);
+  put(out, "until_lost_s", status.until_lost_s);
+  out["wal_status"] = status.wal_status;
+  put(out, "disk_free_bytes", status.disk_free_bytes);
+  put(out, "disk_left_s", status.disk_left_s);
+  out["last_error"] = status.last_error;
+  out["last_error_s"] = status.last_error_s;
+  return out;
+}
+
+// "waiting", not "streaming", once nobody updates it.
+void print_status(const Status& status, const std::string& state) {
+  const auto line = [](const char* name, const std::string& value) {
+    std::printf("%-12s %s\n", name, value.c_str());
+  };
+  line("state", state);
+  if (!status.slot.empty()) line("slot", status.slot);
+  line("position", status.position.text());
+  line("lsn", status.lsn.text());
+  line("rate",
+       fmt::format("{:.0f} lines/s, {}/s", status.lines_per_s, human_bytes(status.bytes_per_s)));
+  if (status.lag_bytes) {
+    line("lag", fmt::format("{}, {}", human_bytes(static_cast<double>(*status.lag_bytes)),
+                            human_seconds(status.lag_s.value_or(0))));
+  }
+  if (status.retained_wal_bytes) {
+    std::string limit;
+    if (status.until_lost_bytes) {
+      limit = fmt::format(", {} before the slot is lost",
+                          human_bytes(static_cast<double>(*status.until_lost_bytes)));
+      if (status.until_lost_s) limit += fmt::format(" ({})", human_seconds(*status.until_lost_s));
+    }
+    line("WAL kept",
+         fmt::format("{} ({}){}", human_bytes(static_cast<double>(*status.retained_wal_bytes)),
+                     status.wal_status, limit));
+  }
+  if (status.disk_free_bytes) {
+    line("disk",
+         fmt::format(
+             "{} free{}", human_bytes(static_cast<double>(*status.disk_free_bytes)),
+             status.disk_left_s ? fmt::format(" ({})", human_seconds(*status.disk_left_s)) : ""));
+  }
+  if (status.updated_s != 0) line("updated", utc(status.updated_s));
+  if (!status.last_error.empty()) {
+    line("last error", fmt::format("{}: {}", utc(status.last_error_s), status.last_error));
+  }
+}
+
+}  // namespace
+
+std::string Status::json() const {
+  return to_json(*this).dump(2) + "\n";
+}
+
+std::optional<Status> Status::parse(const std::string& text) {
+  try {
+    const Json in = Json::parse(text);
+    Status out;
+    out.state = in.at("state").get<std::string>();
+    out.pid = in.at("pid").get<int>();
+    out.updated_s = in.at("updated_s").get<std::int64_t>();
+    out.slot = in.at("slot").get<std::string>();
+    out.position = Position::parse(in.at("position").get<std::string>()).value_or(Position{});
+    out.lsn = Lsn::parse(in.at("lsn").get<std::string>()).value_or(Lsn{});
+    out.lines_per_s = in.at("lines_per_s").get<double>();
+    out.bytes_per_s = in.at("bytes_per_s").get<double>();
+    if (const auto lsn = get<std::string>(in, "server_lsn")) out.server_lsn = Lsn::parse(*lsn);
+    out.lag_bytes = get<std::uint64_t>(in, "lag_bytes");
+    out.lag_s = get<double>(in, "lag_s");
+    out.retained_wal_bytes = get<std::uint64_t>(in, "retained_wal_bytes");
+    out.until_lost_bytes = get<std::uint64_t>(in, "until_lost_bytes");
+    out.until_lost_s = get<double>(in, "until_lost_s");
+    out.wal_status = in.at("wal_status").get<std::string>();
+    out.disk_free_bytes = get<std::uint64_t>(in, "disk_free_bytes");
+    out.disk_left_s = get<double>(in, "disk_left_s");
+    out.last_error = in.at("last_error").get<std::string>();
+    out.last_error_s = in.at("last_error_s").get<std::int64_t>();
+    return out;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;  // another version's
+  }
+}
+
+bool save_status(const std::filesystem::path& directory, const Status& status) noexcept {
+  try {
+    const std::filesystem::path file = directory / kFile;
+    const std::filesystem::path temporary = directory / (std::string(kFile) + ".tmp");
+    {
+      std::ofstream out(temporary, std::ios::trunc);
+      out << status.json();
+      out.close();
+      if (!out) return false;
+    }
+    std::error_code error;
+    std::filesystem::rename(temporary, file, error);
+    return !error;
+  } catch (const std::exception&) {
+    return false;  // no memory, or text that is not UTF-8: not worth the stream
+  }
+}
+
+std::optional<Status> load_status(const std::filesystem::path& directory) {
+  std::ifstream in(directory / kFile);
+  if (!in) return std::nullopt;
+  std::stringstream text;
+  text << in.rdbuf();
+  return Status::parse(text.str());
+}
+
+std::optional<int> lock_holder(const std::filesystem::path& directory) {
+  struct stat info {};
+  std::ifstream locks("/proc/locks");
+  if (!locks || ::stat((directory / "lock").c_str(), &info) != 0) return std::nullopt;
+  // 1: FLOCK  ADVISORY  WRITE 1234 08:01:131083 0 EOF
+  const std::string wanted =
+      fmt::format("{:02x}:{:02x}:{}", major(info.st_dev), minor(info.st_dev), info.st_ino);
+  std::string line;
+  while (std::getline(locks, line)) {
+    std::istringstream words(line);
+    std::string number, kind, mode, access, pid, where;
+    words >> number >> kind >> mode >> access >> pid >> where;
+    if (kind == "FLOCK" && where == wanted) return std::atoi(pid.c_str());
+  }
+  return 0;
+}
+
+int run_status(const std::string& directory, bool json) {
+  if (!std::filesystem::exists(std::filesystem::path(directory) / "daystream.json")) {
+    throw daystream::ConfigError(fmt::format("there is no daystream in \"{}\"", directory));
+  }
+  Status status = load_status(directory).value_or(Status{});
+  // `durable` is newer than the status, and right also when deltastream was killed.
+  if (const auto durable = daystream::Durable::load(directory)) {
+    status.position = durable->position;
+    status.lsn = durable->lsn;
+  }
+  const std::optional<int> holder = lock_holder(directory);
+  const bool runs = holder.value_or(status.state == "stopped" ? 0 : status.pid) != 0;
+  if (!runs) status.state = "stopped";
+  if (json) {
+    std::fputs(status.json().c_str(), stdout);
+  } else {
+    print_status(status,
+                 runs ? fmt::format("{} (process {})", status.state, holder.value_or(status.pid))
+                      : "stopped");
+  }
+  return runs ? 0 : 1;
+}
+
+std::string human_bytes(double bytes) {
+  constexpr std::array<const char*, 6> kUnits = {"B", "kB", "MB", "GB", "TB", "PB"};
+  std::size_t unit = 0;
+  while (bytes >= 1000 && unit + 1 < kUnits.size()) {
+    bytes /= 1000;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, kUnits[unit]);
+}
+
+std::string human_seconds(double seconds) {
+  if (seconds < 120) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 2 * 3600) return fmt::format("{:.0f} min", seconds / 60);
+  if (seconds < 48 * 3600) return fmt::format("{:.0f} h", seconds / 3600);
+  return fmt::format("{:.0f} d", seconds / 86'400);
+}
+
+}  // namespace deltastream

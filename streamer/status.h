@@ -1,0 +1,57 @@
+// How far a stream is, for people and machines: the file `status.json` in the daystream's
+// directory, which deltastream replaces every few seconds, and the command that shows it. Nothing
+// depends on that file; it is not synced.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "daystream/lsn.h"
+#include "daystream/position.h"
+
+namespace deltastream {
+
+struct Status {
+  std::string state;  // streaming, waiting, stopped
+  int pid = 0;
+  std::int64_t updated_s = 0;  // since 1970
+  std::string slot;
+  daystream::Position position;  // durable
+  daystream::Lsn lsn;            // durable and confirmed
+  double lines_per_s = 0;
+  double bytes_per_s = 0;
+  std::optional<daystream::Lsn> server_lsn;  // end of its WAL when last asked
+  std::optional<std::uint64_t> lag_bytes;
+  std::optional<double> lag_s;
+  std::optional<std::uint64_t> retained_wal_bytes;
+  std::optional<std::uint64_t> until_lost_bytes;
+  std::optional<double> until_lost_s;  // at the present rate
+  std::string wal_status;
+  std::optional<std::uint64_t> disk_free_bytes;
+  std::optional<double> disk_left_s;  // at the present rate
+  std::string last_error;
+  std::int64_t last_error_s = 0;
+
+  std::string json() const;
+  static std::optional<Status> parse(const std::string& text);
+};
+
+// Replaces the file. A failure is no reason to stop a stream, so it is only told: false.
+bool save_status(const std::filesystem::path& directory, const Status& status) noexcept;
+std::optional<Status> load_status(const std::filesystem::path& directory);
+
+// Whether a process holds the daystream's lock, by the kernel's own list (asking by trying to lock
+// could make a deltastream that starts just then give up). nullopt: no such list here.
+std::optional<int> lock_holder(const std::filesystem::path& directory);
+
+// The command. Exit code 0 if a deltastream runs there, else 1. Throws ConfigError if DIR is no
+// daystream.
+int run_status(const std::string& directory, bool json);
+
+// 12 B, 3.4 kB, 1.2 GB; 17 s, 3 min, 5 h, 2 d
+std::string human_bytes(double bytes);
+std::string human_seconds(double seconds);
+
+}  // namespace deltastream
