@@ -1,0 +1,356 @@
+#include "applier.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "holding.h"
+#include "names.h"
+#include "reshape.h"
+
+namespace deltamirror {
+
+using daystream::Action;
+using daystream::Change;
+using daystream::Line;
+using daystream::NeedsPerson;
+using daystream::Transaction;
+
+namespace {
+
+// How often a long transaction looks whether it should stop.
+constexpr std::uint64_t kLinesBetweenLooks = 4096;
+
+const std::string kSeedAgain =
+    "seed the mirror again: remove its files and run \"deltamirror seed\"";
+
+}  // namespace
+
+Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
+                 std::function<bool()> stop_requested)
+    : db_(db),
+      holding_(std::move(holding)),
+      stop_requested_(std::move(stop_requested)),
+      types_(load_types(db)),
+      committed_(load_checkpoint(db)),
+      reached_(committed_) {
+  for (MirroredTable& table : load_tables(db)) {
+    if (table.is_static()) continue;
+    auto followed = std::make_unique<Followed>();
+    followed->table = std::move(table);
+    followed->plan = std::make_unique<TablePlan>(db_, followed->table);
+    by_name_.emplace(followed->table.shape.line_name, followed.get());
+    tables_.push_back(std::move(followed));
+  }
+}
+
+Applier::~Applier() = default;
+
+void Applier::begin() {
+  if (open_ != nullptr) return;
+  open_ = std::make_unique<WriteTransaction>(db_);
+}
+
+void Applier::roll_back() noexcept {
+  open_.reset();
+  reached_ = committed_;
+  pending_changes_ = 0;
+  pending_bytes_ = 0;
+}
+
+void Applier::commit() {
+  if (open_ == nullptr) return;
+  reached_.applied_at = utc_text(now_us());
+  save_checkpoint(db_, reached_);
+  open_->commit();
+  open_.reset();
+  committed_ = reached_;
+  pending_changes_ = 0;
+  pending_bytes_ = 0;
+}
+
+bool Applier::apply(Transaction& transaction) {
+  try {
+    begin();
+    switch (transaction.kind()) {
+      case Transaction::Kind::Gap:
+        throw NeedsPerson(
+            fmt::format("the daystream has a gap after {}: the slot was lost or made anew at {}, "
+                        "and changes in between are missing",
+                        reached_.position.text(), transaction.lsn().text()),
+            kSeedAgain);
+      case Transaction::Kind::Mark:
+        take_mark(transaction);
+        break;
+      case Transaction::Kind::Transaction: {
+        const Change& end = transaction.end();
+        const std::uint64_t xid =
+            end.xid == 0 || !end.next ? 0 : daystream::widen_xid(end.xid, *end.next);
+        if (!apply_lines(transaction, xid)) {
+          roll_back();
+          return false;
+        }
+        ++applied_transactions_;
+        if (end.time_us != 0) reached_.commit_time = utc_text(end.time_us);
+        break;
+      }
+    }
+    reached_.position = transaction.position();
+    if (transaction.lsn() > reached_.lsn) reached_.lsn = transaction.lsn();
+    return true;
+  } catch (...) {
+    // Only to leave the file at the last commit; the error goes on.
+    roll_back();
+    throw;
+  }
+}
+
+void Applier::take_mark(const Transaction& mark) {
+  const Change& facts = mark.end();
+  if (facts.timeline && reached_.timeline != 0 && *facts.timeline != reached_.timeline &&
+      reached_.lsn < reached_.consistent_at) {
+    throw NeedsPerson(
+        fmt::format("PostgreSQL went from timeline {} to {} before {}, up to which the seed saw "
+                    "transactions: some of them may not exist any more",
+                    reached_.timeline, *facts.timeline, reached_.consistent_at.text()),
+        kSeedAgain);
+  }
+  if (facts.timeline) reached_.timeline = *facts.timeline;
+
+  // A connection's first mark says what the stream holds from here on.
+  daystream::Holding holding;
+  bool says = false;
+  std::string_view key;
+  std::string_view value;
+  for (daystream::FieldCursor fields{facts.columns}; fields.next(key, value);) {
+    says = true;
+    if (key == "tables") {
+      holding.tables = daystream::unescape(value);
+    } else {
+      holding.options.emplace_back(daystream::unescape(key), daystream::unescape(value));
+    }
+  }
+  if (!says) return;
+  holding_ = std::move(holding);
+  for (const auto& followed : tables_) check_held(*followed, mark.position());
+}
+
+void Applier::check_held(const Followed& followed, daystream::Position position) const {
+  if (!holding_) return;
+  const std::string why = why_not_held(*holding_, followed.table.shape.line_name);
+  if (why.empty()) return;
+  throw NeedsPerson(fmt::format("from {} on the daystream does not hold table {}: {}",
+                                position.text(), followed.table.source_table, why),
+                    "give deltastream a --tables list with it, then seed the mirror again");
+}
+
+Applier::Followed* Applier::by_line_name(std::string_view raw) {
+  if (raw == last_name_) return last_;
+  const auto found = by_name_.find(raw);
+  last_name_ = raw;
+  last_ = found == by_name_.end() ? nullptr : found->second;
+  return last_;
+}
+
+Applier::Followed* Applier::by_oid(std::uint32_t oid) {
+  for (const auto& followed : tables_) {
+    if (followed->table.shape.oid == oid) return followed.get();
+  }
+  return nullptr;
+}
+
+// What is to be known once per table and transaction.
+void Applier::enter(Followed& followed, std::uint64_t xid) {
+  if (followed.generation == generation_) return;
+  followed.generation = generation_;
+  followed.skip = xid != 0 && followed.table.snapshot.sees(xid);
+}
+
+bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
+  ++generation_;
+  std::uint64_t lines = 0;
+  Followed* pair = nullptr;  // whose `replace` waits for its update
+  for (Line line; transaction.next_line(line);) {
+    if (++lines % kLinesBetweenLooks == 0 && stop_requested_()) return false;
+    pending_bytes_ += line.body.size();
+    const Change change = daystream::parse_change(line.body);
+    if (pair != nullptr && change.action != Action::Update) {
+      throw daystream::ProtocolError(
+          fmt::format("the line at {} should be the update that belongs to the replace before it",
+                      line.position.text()));
+    }
+    if (change.action == Action::Schema) {
+      apply_schema(change, xid);
+      continue;
+    }
+    if (change.action == Action::Drop) {
+      apply_drop(change, xid);
+      continue;
+    }
+    if (change.action == Action::Message) continue;
+    Followed* followed = by_line_name(change.table);
+    if (followed == nullptr) continue;
+    enter(*followed, xid);
+    if (followed->skip) continue;
+    try {
+      apply_line(*followed, change);
+    } catch (const Diverged& e) {
+      throw Diverged(fmt::format("{} (transaction {} at {}, {})", e.what(), xid,
+                                 transaction.lsn().text(), line.position.text()),
+                     e.hint());
+    }
+    pair = followed->plan->replace_open() ? followed : nullptr;
+    ++pending_changes_;
+    ++applied_changes_;
+  }
+  finish_shapes(transaction);
+  return true;
+}
+
+void Applier::apply_line(Followed& followed, const Change& change) {
+  TablePlan& plan = *followed.plan;
+  switch (change.action) {
+    case Action::Insert:
+      plan.insert(change.columns);
+      return;
+    case Action::Update:
+      plan.update(change.columns);
+      return;
+    case Action::Delete:
+    case Action::Replace:
+      if (change.identity == "none") {
+        throw NeedsPerson(
+            fmt::format("a delete of table {} does not name its row: the table has no key",
+                        followed.table.source_table),
+            "give it a primary key or REPLICA IDENTITY FULL, then seed the mirror again");
+      }
+      if (change.action == Action::Delete) {
+        plan.erase(change.columns);
+      } else {
+        plan.replace(change.columns);
+      }
+      return;
+    case Action::Truncate:
+      plan.truncate();
+      return;
+    case Action::Rewrite:
+      plan.truncate();
+      followed.needs_rewrite = false;
+      return;
+    case Action::Oversize:
+      throw NeedsPerson(
+          fmt::format("a row of table {} is too large for the stream", followed.table.source_table),
+          "leave the column out of the mirror with --query, then seed it again");
+    case Action::Schema:
+    case Action::Drop:
+    case Action::Message:
+    case Action::Commit:
+    case Action::Mark:
+    case Action::Abort:
+    case Action::Gap:
+      break;
+  }
+  throw daystream::ProtocolError(
+      fmt::format("a line of table {} has the verb {}, which is no row's",
+                  followed.table.source_table, daystream::action_name(change.action)));
+}
+
+void Applier::apply_schema(const Change& change, std::uint64_t xid) {
+  Followed* followed = by_oid(change.oid);
+  if (followed == nullptr) {
+    // Another table now has the name of one of ours, which must have gone elsewhere before.
+    Followed* namesake = by_line_name(change.table);
+    if (namesake == nullptr) return;
+    enter(*namesake, xid);
+    if (namesake->skip) return;
+    throw NeedsPerson(
+        fmt::format("table {} is another table now (OID {}, was {})", namesake->table.source_table,
+                    change.oid, namesake->table.shape.oid),
+        kSeedAgain);
+  }
+  enter(*followed, xid);
+  if (followed->skip) return;
+  const SchemaLine line = parse_schema(change);
+  MirroredTable& table = followed->table;
+  if (line.shape == table.shape) return;
+  const std::string what = difference(table.shape, line.shape);
+  if (!what.empty()) spdlog::info("table {}: {}", table.source_table, what);
+
+  followed->plan.reset();
+  const std::string old_line_name = table.shape.line_name;
+  const Reshaped reshaped = reshape(db_, table, line, types_);
+  if (reshaped.needs_rewrite) followed->needs_rewrite = true;
+  if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
+  if (old_line_name != line.shape.line_name) rename_in_stream(*followed, old_line_name);
+  save_table(db_, table);
+  followed->plan = std::make_unique<TablePlan>(db_, table);
+  ++pending_changes_;
+}
+
+// Names may be swapped within a transaction: the SQLite name is settled at its end.
+void Applier::rename_in_stream(Followed& followed, const std::string& old_line_name) {
+  MirroredTable& table = followed.table;
+  const auto found = by_name_.find(old_line_name);
+  if (found != by_name_.end() && found->second == &followed) by_name_.erase(found);
+  by_name_.insert_or_assign(table.shape.line_name, &followed);
+  last_name_.clear();
+  last_ = nullptr;
+
+  const QualifiedName from = parse_table_name(daystream::unescape(old_line_name));
+  const QualifiedName to = parse_table_name(daystream::unescape(table.shape.line_name));
+  table.source_table = to.display();
+  check_held(followed, reached_.position);
+  const std::string& called = followed.final_name.empty() ? table.name : followed.final_name;
+  if (called != default_mirror_name(from)) return;
+  followed.final_name = default_mirror_name(to);
+  const std::string meanwhile = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
+  if (table.name == meanwhile) return;
+  db_.exec(
+      fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name), quote_name(meanwhile)));
+  forget_table(db_, table.name);
+  table.name = meanwhile;
+}
+
+void Applier::finish_shapes(const Transaction& transaction) {
+  for (const auto& followed : tables_) {
+    MirroredTable& table = followed->table;
+    if (followed->needs_rewrite) {
+      throw NeedsPerson(
+          fmt::format("a column of table {} has another type since {}, without its rows having "
+                      "been written anew: they cannot be converted here",
+                      table.source_table, transaction.lsn().text()),
+          kSeedAgain);
+    }
+    if (followed->final_name.empty()) continue;
+    check_mirror_name(followed->final_name);
+    followed->plan.reset();
+    db_.exec(fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
+                         quote_name(followed->final_name)));
+    forget_table(db_, table.name);
+    table.name = std::exchange(followed->final_name, {});
+    save_table(db_, table);
+    followed->plan = std::make_unique<TablePlan>(db_, table);
+  }
+}
+
+void Applier::apply_drop(const Change& change, std::uint64_t xid) {
+  Followed* followed = by_oid(change.oid);
+  if (followed == nullptr) return;
+  enter(*followed, xid);
+  if (followed->skip) return;
+  spdlog::warn("table {} was dropped in PostgreSQL: dropping \"{}\"", followed->table.source_table,
+               followed->table.name);
+  followed->plan.reset();
+  db_.exec("DROP TABLE " + quote_name(followed->table.name));
+  forget_table(db_, followed->table.name);
+  const auto named = by_name_.find(followed->table.shape.line_name);
+  if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
+  last_name_.clear();
+  last_ = nullptr;
+  std::erase_if(tables_, [&](const auto& t) { return t.get() == followed; });
+  ++pending_changes_;
+}
+
+}  // namespace deltamirror

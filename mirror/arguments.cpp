@@ -1,0 +1,191 @@
+#include "arguments.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace deltamirror {
+
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  deltamirror seed flights.db -d service=prod --daystream /var/lib/daystream/prod \
+              --table flights --table ops.positions --as positions
+      copy two tables as they are at one moment
+  deltamirror run flights.db --daystream /var/lib/daystream/prod
+      follow from there until told to stop
+  deltamirror seed small.db -d service=prod --daystream prod \
+              --table flights --query "SELECT id, origin, destination FROM flights"
+      some columns of a table
+  deltamirror up flights.db -d service=prod --table flights
+      all in one: starts deltastream, seeds, follows; again to go on
+  deltamirror wait flights.db --lsn 0/17B1480 --timeout 5 && sqlite3 -readonly flights.db ...
+      read what one has just written to PostgreSQL
+
+Exit codes: 0 done, 1 failed (wait: not there in time), 2 wrong usage, 3 a person or a re-seed is
+needed.
+)";
+
+[[noreturn]] void usage(const std::string& message) {
+  throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
+}
+
+struct Raw {
+  Arguments arguments;
+  std::vector<std::string> tables, queries, names;
+  std::string config_file;
+  std::string lsn;
+  double timeout = 0;
+};
+
+void add_tables(CLI::App* app, Raw& raw) {
+  app->add_option("--table", raw.tables, "[SCHEMA.]TABLE to follow; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("--query", raw.queries,
+                  "after a --table: some of its columns; alone, with --as: a static result")
+      ->allow_extra_args(false);
+  app->add_option("--as", raw.names,
+                  "after a --table or --query: its name in the mirror (default: TABLE for schema "
+                  "public, else SCHEMA_TABLE)")
+      ->allow_extra_args(false);
+  app->add_option("--config", raw.config_file, "JSON file with \"tables\" and \"extra_sql\"");
+}
+
+void add_mirror(CLI::App* app, Raw& raw) {
+  app->add_option("MIRROR", raw.arguments.mirror, "SQLite file")->required();
+}
+
+void add_connection(CLI::App* app, Raw& raw) {
+  app->add_option("-d,--dbname", raw.arguments.conninfo,
+                  "connection string or URI; the environment, service and password files work too");
+}
+
+void add_daystream(CLI::App* app, Raw& raw) {
+  app->add_option("--daystream", raw.arguments.daystream, "directory of the daystream")->required();
+}
+
+void describe(CLI::App& app, Raw& raw) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.set_version_flag("--version", "deltamirror " DELTAFLOOD_VERSION "\n",
+                       "print the version and exit");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--log-level", raw.arguments.log.level, "error, warn, info, debug (default: info)")
+      ->check(CLI::IsMember({"error", "warn", "info", "debug"}));
+  app.add_option("--log-format", raw.arguments.log.format, "text, json (default: text)")
+      ->check(CLI::IsMember({"text", "json"}));
+
+  CLI::App* seed = app.add_subcommand("seed", "make a mirror from one snapshot of PostgreSQL");
+  add_mirror(seed, raw);
+  add_connection(seed, raw);
+  add_daystream(seed, raw);
+  seed->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_tables(seed, raw);
+
+  CLI::App* run = app.add_subcommand("run", "follow the daystream until told to stop");
+  add_mirror(run, raw);
+  add_daystream(run, raw);
+  add_connection(run, raw);
+  run->add_flag("--once", raw.arguments.once, "end where the daystream ends now");
+  run->add_option("--until-lsn", raw.lsn, "end with the last transaction up to this LSN");
+
+  CLI::App* up = app.add_subcommand("up", "start deltastream, seed where needed, and follow");
+  add_mirror(up, raw);
+  add_connection(up, raw);
+  up->add_option("-S,--slot", raw.arguments.slot,
+                 "replication slot (default: deltamirror_ and the file's name)");
+  up->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_tables(up, raw);
+
+  CLI::App* status = app.add_subcommand("status", "show what a mirror is and how far it has come");
+  add_mirror(status, raw);
+  status->add_flag("--json", raw.arguments.json, "for machines");
+  status->add_flag("--rows", raw.arguments.rows, "count the rows of each table");
+
+  CLI::App* wait = app.add_subcommand("wait", "wait until a mirror has come to an LSN");
+  add_mirror(wait, raw);
+  wait->add_option("--lsn", raw.lsn, "place in PostgreSQL's log")->required();
+  wait->add_option("--timeout", raw.timeout, "seconds (default: for ever)");
+}
+
+// --query and --as belong to the --table before them: what counts is the order on the line.
+std::vector<TableRequest> table_requests(const CLI::App& app, const Raw& raw) {
+  std::vector<TableRequest> out;
+  std::size_t table = 0;
+  std::size_t query = 0;
+  std::size_t name = 0;
+  for (const CLI::Option* option : app.parse_order()) {
+    if (option->check_name("--table")) {
+      out.push_back(
+          {.table = raw.tables.at(table++), .query = {}, .as = {}, .indexes = {}, .types = {}});
+    } else if (option->check_name("--query")) {
+      if (out.empty() || !out.back().query.empty()) out.emplace_back();
+      out.back().query = raw.queries.at(query++);
+    } else if (option->check_name("--as")) {
+      if (out.empty() || !out.back().as.empty()) usage("--as must follow a --table or --query");
+      out.back().as = raw.names.at(name++);
+    }
+  }
+  for (const TableRequest& request : out) {
+    if (request.table.empty() && request.as.empty()) {
+      usage("a --query without --table before it needs --as after it");
+    }
+  }
+  return out;
+}
+
+Arguments checked(const CLI::App& app, Raw& raw) {
+  Arguments& arguments = raw.arguments;
+  const CLI::App* chosen = app.get_subcommands().front();
+  const std::string& name = chosen->get_name();
+  if (name == "seed") arguments.command = Command::Seed;
+  if (name == "run") arguments.command = Command::Run;
+  if (name == "up") arguments.command = Command::Up;
+  if (name == "status") arguments.command = Command::Status;
+  if (name == "wait") arguments.command = Command::Wait;
+  if (arguments.command == Command::Seed || arguments.command == Command::Up) {
+    const std::vector<TableRequest> requests = table_requests(*chosen, raw);
+    if (!requests.empty() && !raw.config_file.empty()) {
+      usage("--config names the tables: give either it or --table");
+    }
+    if (requests.empty() && raw.config_file.empty()) usage("no table specified");
+    arguments.config.tables = requests;
+    if (!raw.config_file.empty()) arguments.config = load_config(raw.config_file);
+  }
+  if (!raw.lsn.empty()) {
+    arguments.lsn = daystream::Lsn::parse(raw.lsn);
+    if (!arguments.lsn) usage(fmt::format("invalid LSN \"{}\"", raw.lsn));
+  }
+  if (name == "wait" && chosen->count("--timeout") > 0) {
+    if (!std::isfinite(raw.timeout) || raw.timeout < 0 || raw.timeout > 1e6) {
+      usage(fmt::format("invalid --timeout \"{}\"", raw.timeout));
+    }
+    arguments.timeout = std::chrono::milliseconds(std::llround(raw.timeout * 1000));
+  }
+  if (arguments.daystream.starts_with("http://") || arguments.daystream.starts_with("https://")) {
+    throw daystream::ConfigError(
+        fmt::format("daystream \"{}\" is remote, which this build does not support",
+                    arguments.daystream),
+        "name a directory on this host");
+  }
+  return std::move(arguments);
+}
+
+}  // namespace
+
+Arguments parse_arguments(int argc, const char* const* argv) {
+  CLI::App app{"deltamirror keeps tables of PostgreSQL as a SQLite file that follows them.",
+               "deltamirror"};
+  Raw raw;
+  describe(app, raw);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    throw CLI::ParseError(app.help(), CLI::ExitCodes::Success);
+  }
+  return checked(app, raw);
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,35 @@
+// The command line of deltamirror.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config.h"
+#include "daystream/lsn.h"
+#include "program/program.h"
+
+namespace deltamirror {
+
+enum class Command { Seed, Run, Up, Status, Wait };
+
+struct Arguments {
+  Command command = Command::Status;
+  daystream::program::LogOptions log;
+  std::string mirror;
+  std::string conninfo;
+  std::string daystream;
+  MirrorConfig config;
+  bool once = false;
+  std::optional<daystream::Lsn> lsn;  // of wait --lsn, run --until-lsn
+  std::optional<std::chrono::milliseconds> timeout;
+  std::string slot;  // of up
+  bool json = false;
+  bool rows = false;
+};
+
+// Throws CLI::ParseError: with exit code 0 its text is what --help or --version print.
+Arguments parse_arguments(int argc, const char* const* argv);
+
+}  // namespace deltamirror

@@ -1,0 +1,23 @@
+// Whether a daystream holds all changes of a table.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "daystream/manifest.h"
+
+namespace deltamirror {
+
+// Why `holding` is not enough to follow the table that lines call `line_name`; empty: it is.
+std::string why_not_held(const daystream::Holding& holding, std::string_view line_name);
+
+// Since when the stream has held the table without a break; nullopt: it does not now.
+std::optional<daystream::Position> held_since(const daystream::Manifest& manifest,
+                                              std::string_view line_name);
+
+// The holding in force after `position`; nullptr: none is known.
+const daystream::Holding* holding_at(const daystream::Manifest& manifest,
+                                     daystream::Position position);
+
+}  // namespace deltamirror

@@ -1,0 +1,116 @@
+#include "mirror_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "daystream/unique_fd.h"
+
+namespace deltamirror {
+
+using daystream::Error;
+using daystream::IoError;
+using daystream::UniqueFd;
+
+namespace {
+
+std::string loading_name(const std::string& mirror) {
+  return mirror + ".seeding";
+}
+
+void sync_path(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) throw IoError(fmt::format("could not open \"{}\"", path), errno);
+  if (fsync(fd.get()) != 0) throw IoError(fmt::format("could not sync \"{}\"", path), errno);
+}
+
+bool exists(const std::string& path) {
+  struct stat facts {};
+  return lstat(path.c_str(), &facts) == 0;
+}
+
+}  // namespace
+
+void check_absent(const std::string& mirror) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    if (!exists(mirror + suffix)) continue;
+    throw Error(fmt::format("file \"{}{}\" exists", mirror, suffix),
+                "a seed makes a new mirror: name another file, or remove this one with its -wal, "
+                "-shm and -journal");
+  }
+}
+
+void remove_loading_files(const std::string& mirror) noexcept {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    unlink((loading_name(mirror) + suffix).c_str());
+  }
+}
+
+Database open_for_loading(const std::string& mirror) {
+  remove_loading_files(mirror);
+  Database db(loading_name(mirror), Database::Mode::Create);
+  db.exec(
+      "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
+      "PRAGMA cache_size = -65536; PRAGMA temp_store = FILE");
+  return db;
+}
+
+// 1. WAL is a property of the file's header: set while it still has its other name, so that the
+//    mirror never exists without it. Closing then removes the empty -wal.
+// 2. All bytes are on disk before the name says that the mirror is complete.
+// 3. The rename replaces nothing; the directory's sync makes it last.
+void publish(Database loaded, const std::string& mirror) {
+  const std::string loading = loading_name(mirror);
+  loaded.exec("PRAGMA locking_mode = NORMAL");
+  loaded.exec("PRAGMA journal_mode = WAL");
+  loaded.close();
+  sync_path(loading);
+  check_absent(mirror);
+  if (renameat2(AT_FDCWD, loading.c_str(), AT_FDCWD, mirror.c_str(), RENAME_NOREPLACE) != 0) {
+    const int reason = errno;
+    // Not every file system knows the flag; a hard link does not replace either.
+    if (reason != EINVAL || link(loading.c_str(), mirror.c_str()) != 0) {
+      throw IoError(fmt::format("could not rename \"{}\" to \"{}\"", loading, mirror), reason);
+    }
+    unlink(loading.c_str());
+  }
+  const auto folder = std::filesystem::path(mirror).parent_path();
+  sync_path(folder.empty() ? "." : folder.string());
+  // Once written to, -wal and -shm are there for readers that could not make them.
+  open_owned(mirror).exec("PRAGMA user_version = 1");
+}
+
+Database open_owned(const std::string& mirror) {
+  if (!exists(mirror)) {
+    throw Error(fmt::format("mirror \"{}\" does not exist", mirror),
+                "make it with \"deltamirror seed\"");
+  }
+  Database db(mirror, Database::Mode::ReadWrite);
+  int persist = 1;
+  if (sqlite3_file_control(db.raw(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist) != SQLITE_OK) {
+    throw Error(fmt::format("could not keep the log of mirror \"{}\"", mirror));
+  }
+  // NORMAL: after a power loss data and checkpoint go back together, and the daystream has the
+  // rest. The log is checkpointed by this connection alone (SQLite before 3.51.3 can corrupt a WAL
+  // with two), every 16 MiB, and cut after it was larger than 64.
+  db.exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;"
+      "PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 4096;"
+      "PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = FILE");
+  return db;
+}
+
+Database open_for_reading(const std::string& mirror) {
+  if (!exists(mirror)) {
+    throw Error(fmt::format("mirror \"{}\" does not exist", mirror),
+                "make it with \"deltamirror seed\"");
+  }
+  return Database(mirror, Database::Mode::ReadOnly);
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,27 @@
+// The files of a mirror: how it is opened, made durable and given its name.
+#pragma once
+
+#include <string>
+
+#include "sqlite.h"
+
+namespace deltamirror {
+
+// Throws Error where MIRROR, -wal, -shm or -journal exists: a stale log of another file would be
+// played into a new one.
+void check_absent(const std::string& mirror);
+
+// A new, empty file for loading, without any journal. What a killed seed left is removed first.
+Database open_for_loading(const std::string& mirror);
+// Makes it a WAL database on disk under its own name. Throws Error where that name exists by now.
+void publish(Database loaded, const std::string& mirror);
+void remove_loading_files(const std::string& mirror) noexcept;
+
+// As the owner opens it: WAL that stays when it is closed, so that a reader without any right to
+// write can open the file at any time.
+Database open_owned(const std::string& mirror);
+
+// As readers do. Throws Error with advice where there is no such mirror.
+Database open_for_reading(const std::string& mirror);
+
+}  // namespace deltamirror

@@ -1,0 +1,26 @@
+// Changes a mirrored table as `schema` lines say the source has changed.
+#pragma once
+
+#include <string>
+
+#include "mirrored_table.h"
+#include "shape.h"
+#include "sqlite.h"
+
+namespace deltamirror {
+
+struct Reshaped {
+  // A column's values read otherwise now: right only if a `rewrite` of the table follows in the
+  // same transaction.
+  bool needs_rewrite = false;
+  // What else a person might want to know: an index that could not be kept.
+  std::string notice;
+};
+
+// Brings the SQLite table, and `table`, from its shape to that of `line`; the table's SQLite name
+// stays. Runs in the open SQLite transaction; no statement on the table may be alive. Throws
+// NeedsPerson on a change that cannot be followed.
+Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
+                 const TypeNames& types);
+
+}  // namespace deltamirror

@@ -1,0 +1,83 @@
+// The PostgreSQL side of a seed: one snapshot of many tables, and where replay joins it exactly.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config.h"
+#include "daystream/lsn.h"
+#include "daystream/manifest.h"
+#include "daystream/reader.h"
+#include "mirrored_table.h"
+#include "program/postgres.h"
+#include "program/program.h"
+#include "snapshot.h"
+#include "source_catalog.h"
+
+namespace deltamirror {
+
+// A table as it is to be copied.
+struct SeedTable {
+  TableRequest request;
+  SourceRelation relation;       // oid 0: a static query
+  MirroredTable mirrored;        // complete once the snapshot is there
+  std::string copy_sql;          // COPY (…) TO STDOUT
+  bool own_search_path = false;  // a query's names are the user's, not the fixed settings'
+};
+
+// The order is what makes a seed exact (DESIGN section 3):
+//  1. the tables are locked before anything takes the snapshot, as TRUNCATE and rewrites are not
+//     MVCC: an older snapshot might find such a table empty;
+//  2. the snapshot is taken, then E, the end of the log: what the snapshot sees, commits below E;
+//  3. a line of the daystream with `_next` <= xmin is looked for: whatever the snapshot does not
+//     see has a larger id and so is committed after that line;
+//  4. the tables are copied;
+//  5. finish() waits until E is flushed: an asynchronous commit that the snapshot saw might
+//     otherwise be undone by a crash, and its id used again.
+class SeedSession {
+ public:
+  // Connects and checks server, manifest and tables: throws WrongSource, NeedsPerson, ConfigError,
+  // with nothing written.
+  SeedSession(const std::string& conninfo, std::filesystem::path daystream,
+              const MirrorConfig& config, const daystream::program::Signals& signals);
+
+  // Steps 1 to 3. Waits, with progress, until the daystream reaches back far enough.
+  void take_snapshot();
+
+  std::vector<SeedTable>& tables() noexcept { return tables_; }
+  const SourceServer& server() const noexcept { return server_; }
+  const daystream::Manifest& manifest() const noexcept { return manifest_; }
+  const Snapshot& snapshot() const noexcept { return snapshot_; }
+  daystream::Lsn consistent_at() const noexcept { return consistent_at_; }
+  const daystream::Seam& seam() const noexcept { return seam_; }
+  const TypeNames& types() const noexcept { return types_; }
+  std::uint64_t count_rows(const SeedTable& table);
+
+  // Begins the COPY of one table; the caller receives it to its end.
+  PGconn* start_copy(const SeedTable& table);
+  void finish();
+
+ private:
+  void check_source();
+  void begin();
+  bool try_seam();
+  void wait_for_seam();
+  void describe(SeedTable& table);
+  void describe_query(SeedTable& table);
+  void pause(int milliseconds);
+
+  std::filesystem::path directory_;
+  const daystream::program::Signals& signals_;
+  daystream::program::PgConn connection_;
+  SourceServer server_;
+  daystream::Manifest manifest_;
+  std::vector<SeedTable> tables_;
+  std::string user_search_path_;
+  Snapshot snapshot_;
+  daystream::Lsn consistent_at_;
+  daystream::Seam seam_{};
+  TypeNames types_;
+};
+
+}  // namespace deltamirror

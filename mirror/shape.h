@@ -1,0 +1,58 @@
+// The shape of a PostgreSQL table: what `schema` lines tell and what a seed reads in the catalog.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "daystream/line.h"
+
+namespace deltamirror {
+
+struct SourceColumn {
+  int attnum = 0;
+  std::string name;
+  std::string type;  // as format_type spells it
+  bool not_null = false;
+
+  bool operator==(const SourceColumn&) const = default;
+};
+
+struct Shape {
+  std::uint32_t oid = 0;
+  std::string line_name;              // raw, as `_table` spells it
+  char identity = 'd';                // replica identity: d, i, f, n
+  std::vector<int> primary_key;       // attribute numbers; empty: none (a deferrable one is none)
+  std::vector<int> identity_key;      // of the replica identity index; empty: none
+  std::vector<SourceColumn> columns;  // in order of attnum, dropped ones left out
+
+  bool operator==(const Shape&) const = default;
+
+  const SourceColumn* column(int attnum) const noexcept;
+  // What old rows are named by: the identity's columns, or with FULL the primary key, which the
+  // whole old row contains. Empty: nothing, or with FULL all columns.
+  const std::vector<int>& row_key() const noexcept;
+};
+
+// What `schema` says beside the shape: for columns added with a constant default, the value that
+// rows from before have, by attribute number; nullopt: NULL.
+using MissingValues = std::vector<std::pair<int, std::optional<std::string>>>;
+
+struct SchemaLine {
+  Shape shape;
+  MissingValues missing;
+};
+
+// Throws ProtocolError where `change`, a `schema` line, does not say what it must.
+SchemaLine parse_schema(const daystream::Change& change);
+
+// `1,2` → 1 and 2. Throws ProtocolError.
+std::vector<int> parse_attribute_numbers(std::string_view list);
+
+// One line that tells a person how `to` differs from `from`; empty: not at all.
+std::string difference(const Shape& from, const Shape& to);
+
+}  // namespace deltamirror

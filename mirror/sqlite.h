@@ -1,0 +1,111 @@
+// SQLite as owners: a database, its prepared statements and transactions.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "daystream/error.h"
+
+namespace deltamirror {
+
+// SQLite said no. The text is SQLite's own, after what was being done.
+class SqliteError : public daystream::Error {
+ public:
+  SqliteError(const std::string& message, int code) : Error(message), code_(code) {}
+  int code() const noexcept { return code_; }  // extended result code
+
+ private:
+  int code_;
+};
+
+// One prepared statement.
+//
+// Lifetime: must not outlive its Database. Bytes given to bind_static_* are not copied and must
+// live until the next reset() or bind.
+class Statement {
+ public:
+  Statement() noexcept = default;
+  Statement(sqlite3*, std::string_view sql);
+
+  void bind_null(int index) { check(sqlite3_bind_null(raw(), index)); }
+  void bind(int index, std::int64_t value) { check(sqlite3_bind_int64(raw(), index, value)); }
+  void bind(int index, double value) { check(sqlite3_bind_double(raw(), index, value)); }
+  void bind(int index, std::string_view text);  // copies
+  void bind_static_text(int index, std::string_view text);
+  void bind_static_blob(int index, std::string_view bytes);
+
+  bool step();  // true: there is a row
+  // Steps to the end and resets: for statements whose rows nobody wants.
+  void run();
+  void reset() noexcept { sqlite3_reset(raw()); }
+
+  std::int64_t integer(int column) const { return sqlite3_column_int64(raw(), column); }
+  std::string text(int column) const;
+  bool is_null(int column) const { return sqlite3_column_type(raw(), column) == SQLITE_NULL; }
+
+  sqlite3_stmt* raw() const noexcept { return statement_.get(); }
+  explicit operator bool() const noexcept { return statement_ != nullptr; }
+
+ private:
+  void check(int code) const {
+    if (code != SQLITE_OK) fail(code);
+  }
+  [[noreturn]] void fail(int code) const;
+
+  struct Finalize {
+    void operator()(sqlite3_stmt* s) const noexcept { sqlite3_finalize(s); }
+  };
+  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+};
+
+class Database {
+ public:
+  enum class Mode { ReadOnly, ReadWrite, Create };
+
+  // ReadOnly opens as `mode=ro`: what a reader without any right to write does.
+  Database(const std::string& path, Mode);
+
+  void exec(const std::string& sql);  // any number of statements
+  Statement prepare(std::string_view sql) const { return Statement(db_.get(), sql); }
+  // The first column of the first row as text; nullopt: no row, or NULL.
+  std::optional<std::string> value(std::string_view sql) const;
+  int changes() const noexcept { return sqlite3_changes(db_.get()); }
+  bool in_transaction() const noexcept { return sqlite3_get_autocommit(db_.get()) == 0; }
+  // Closes now; throws where statements are still alive.
+  void close();
+
+  sqlite3* raw() const noexcept { return db_.get(); }
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  struct Close {
+    void operator()(sqlite3* db) const noexcept { sqlite3_close_v2(db); }
+  };
+  std::string path_;
+  std::unique_ptr<sqlite3, Close> db_;
+};
+
+// BEGIN IMMEDIATE … COMMIT. Rolls back when destroyed without commit().
+class WriteTransaction {
+ public:
+  explicit WriteTransaction(Database& db);
+  WriteTransaction(const WriteTransaction&) = delete;
+  WriteTransaction& operator=(const WriteTransaction&) = delete;
+  ~WriteTransaction();
+  void commit();
+
+ private:
+  Database& db_;
+};
+
+// "name", for use in SQL.
+std::string quote_name(std::string_view name);
+// 'text', for use in SQL.
+std::string quote_text(std::string_view text);
+
+}  // namespace deltamirror

@@ -1,0 +1,55 @@
+#include "wal_keeper.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+namespace deltamirror {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::uint64_t kLargeBytes = 64ull << 20;
+constexpr std::chrono::seconds kBetweenLooks{1};
+constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::minutes kBetweenWarnings{5};
+
+}  // namespace
+
+std::uint64_t file_size(const std::string& path) noexcept {
+  struct stat facts {};
+  return stat(path.c_str(), &facts) == 0 ? static_cast<std::uint64_t>(facts.st_size) : 0;
+}
+
+void WalKeeper::after_commit() {
+  const auto now = steady_clock::now();
+  if (now - looked_ < kBetweenLooks) return;
+  looked_ = now;
+  const std::uint64_t size = file_size(db_.path() + "-wal");
+  if (size <= kLargeBytes) {
+    large_ = false;
+    return;
+  }
+  if (!large_) {
+    large_ = true;
+    large_since_ = now;
+  }
+  // Without a busy handler a reader in the log makes this fail at once.
+  sqlite3_busy_timeout(db_.raw(), 0);
+  const int code =
+      sqlite3_wal_checkpoint_v2(db_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_busy_timeout(db_.raw(), 10'000);
+  if (code == SQLITE_OK) {
+    large_ = false;
+    return;
+  }
+  if (now - large_since_ > kPatience && now - told_ > kBetweenWarnings) {
+    told_ = now;
+    spdlog::warn(
+        "\"{}-wal\" has {} MiB: a reader has had the mirror open in one transaction for {} s",
+        db_.path(), size >> 20,
+        std::chrono::duration_cast<std::chrono::seconds>(now - large_since_).count());
+  }
+}
+
+}  // namespace deltamirror
