@@ -136,18 +136,19 @@ BEGIN
   END IF;
 END $$;
 
--- Whether a table is meant by a pattern: [schema.]table, where * stands for any characters and ?
--- for one, and no schema means public; or a name quoted as SQL does it.
+-- Whether a table is meant by a pattern, which is what the plugin's option `tables` takes:
+-- [schema.]table, where * stands for any characters and no schema means public; a lone * is every
+-- table. Or a name quoted as SQL does it, without *.
 CREATE FUNCTION deltaflood.matches(schema_name name, table_name name, pattern text)
 RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT pattern IN (format('%I.%I', schema_name, table_name),
+  SELECT pattern IN ('*', format('%I.%I', schema_name, table_name),
                      CASE WHEN schema_name = 'public' THEN quote_ident(table_name) END)
       OR schema_name || '.' || table_name
-         LIKE translate(replace(replace(replace(
+         LIKE replace(replace(replace(replace(
                 CASE WHEN strpos(pattern, '.') > 0 THEN pattern ELSE 'public.' || pattern END,
-                '\', '\\'), '_', '\_'), '%', '\%'), '*?', '%_')
+                '\', '\\'), '_', '\_'), '%', '\%'), '*', '%')
 $$;
 
 -- Reads the tables of the given patterns, or all with a usable replica identity, stores what
@@ -176,7 +177,7 @@ BEGIN
   IF FOUND THEN
     RAISE EXCEPTION 'no table matches pattern "%"', unmatched
       USING ERRCODE = 'undefined_table',
-            HINT = 'A pattern is [schema.]table with * and ?; without a schema it means public.';
+            HINT = 'A pattern is [schema.]table where * is any characters; without a schema it means public.';
   END IF;
 
   SELECT coalesce(array_agg(t.table_oid), '{}') INTO scope

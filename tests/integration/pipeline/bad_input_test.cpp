@@ -1,0 +1,152 @@
+// What a person gets wrong: one clear line, the exit code of DESIGN section 4, nothing written.
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "pipeline.h"
+
+using namespace pipeline;
+using support::program;
+using support::Result;
+using support::run;
+
+namespace {
+
+std::vector<std::string> stream_command(const Pipeline& p, const std::vector<std::string>& more) {
+  std::vector<std::string> argv = {program("deltastream"), "-d", p.conninfo(), "-D",
+                                   p.daystream().string()};
+  argv.insert(argv.end(), more.begin(), more.end());
+  return argv;
+}
+
+// The one line that says what went wrong: everything but log lines of the good times, and hints.
+std::string complaint(const Result& result) {
+  std::string out;
+  std::size_t begin = 0;
+  while (begin < result.err.size()) {
+    const std::size_t end = std::min(result.err.find('\n', begin), result.err.size());
+    const std::string line = result.err.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.find(" INFO ") != std::string::npos || line.find(" DEBUG ") != std::string::npos ||
+        line.find("HINT: ") != std::string::npos || line.starts_with("Try \"")) {
+      continue;
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
+bool one_line(const std::string& text) {
+  return !text.empty() && text.find('\n') == text.size() - 1;
+}
+
+}  // namespace
+
+TEST_CASE("bad input: an unknown option and a missing argument are usage errors",
+          "[pipeline][bad]") {
+  for (const auto& [name, argv] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"deltastream", {"--no-such-option"}},
+           {"deltastream", {"-D", "x"}},
+           {"deltamirror", {"run"}},
+           {"deltamirror", {"seed", "--no-such-option"}},
+           {"daystream", {"cat"}},
+           {"daystream", {"no-such-command"}}}) {
+    std::vector<std::string> command = {program(name)};
+    command.insert(command.end(), argv.begin(), argv.end());
+    const Result result = run(command);
+    CAPTURE(name, argv, result.err);
+    CHECK(result.exit == support::Exit{2, 0});
+    CHECK(one_line(complaint(result)));
+    CHECK(result.err.find("Try \"" + name) != std::string::npos);
+    CHECK(result.out.empty());
+  }
+}
+
+TEST_CASE("bad input: a slot that is not there is named, and no daystream is begun",
+          "[pipeline][bad]") {
+  Pipeline p;
+  const Result result = run(stream_command(p, {"-S", "nosuch", "-n"}));
+  CAPTURE(result.err);
+  CHECK(result.exit == support::Exit{3, 0});
+  CHECK(one_line(complaint(result)));
+  CHECK(complaint(result).find("\"nosuch\"") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(p.daystream() / "durable"));
+}
+
+TEST_CASE("bad input: a daystream in use says who uses it", "[pipeline][bad]") {
+  Pipeline p;
+  p.start_stream();
+  p.execute("SELECT pg_create_logical_replication_slot('second', 'deltaflood')");
+  const Result result = run(stream_command(p, {"-S", "second", "-n"}));
+  CAPTURE(result.err);
+  CHECK(result.exit == support::Exit{1, 0});
+  CHECK(one_line(complaint(result)));
+  CHECK(complaint(result).find(std::to_string(p.stream().pid())) != std::string::npos);
+}
+
+TEST_CASE("bad input: another cluster's daystream is refused and left as it is",
+          "[pipeline][bad]") {
+  Pipeline p;
+  p.start_stream();
+  p.stream().signal(SIGTERM);
+  p.stream().wait();
+  const std::uintmax_t before = check_daystream(p.daystream()).lines;
+
+  Pipeline other({.own_system_identifier = true});
+  other.execute("SELECT pg_create_logical_replication_slot('app', 'deltaflood')");
+  const Result result = run({program("deltastream"), "-d", other.conninfo(), "-S", "app", "-D",
+                             p.daystream().string(), "-n"});
+  CAPTURE(result.err);
+  CHECK(result.exit == support::Exit{3, 0});
+  CHECK(one_line(complaint(result)));
+  CHECK(check_daystream(p.daystream()).lines == before);
+}
+
+TEST_CASE("bad input: a table that is not there, or has no key, is named and nothing is left",
+          "[pipeline][bad]") {
+  Pipeline p;
+  p.execute("CREATE TABLE keyless (a int)");
+  p.start_stream();
+  for (const std::string table : {"nosuch", "keyless"}) {
+    const Result result = run(p.seed_command({table}));
+    CAPTURE(table, result.err);
+    CHECK((result.exit.code == 1 || result.exit.code == 2 || result.exit.code == 3));
+    CHECK(one_line(complaint(result)));
+    CHECK(complaint(result).find(table) != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(p.mirror()));
+  }
+}
+
+TEST_CASE("bad input: a flipped bit stops a mirror with file and offset", "[pipeline][bad]") {
+  Pipeline p;
+  p.execute("CREATE TABLE foxes (id int PRIMARY KEY, name text)");
+  p.start_stream();
+  p.seed({"foxes"});
+  p.execute("INSERT INTO foxes VALUES (1, 'grey')");
+  const std::string lsn = p.scalar("SELECT pg_current_wal_lsn()");
+  REQUIRE(support::eventually([&] {
+    return p.scalar("SELECT confirmed_flush_lsn >= '" + lsn + "' FROM pg_replication_slots") == "t";
+  }));
+  p.stream().signal(SIGTERM);
+  p.stream().wait();
+  std::filesystem::path day;
+  for (const auto& entry : std::filesystem::directory_iterator(p.daystream())) {
+    if (entry.path().extension() == ".tsv") day = entry.path();
+  }
+  std::string bytes = support::read_file(day);
+  const std::size_t at = bytes.find("grey");
+  REQUIRE(at != std::string::npos);
+  bytes[at] = static_cast<char>(bytes[at] ^ 1);
+  support::write_file(day, bytes);
+
+  const Result verify = run({program("daystream"), "verify", p.daystream().string()});
+  CAPTURE(verify.err, verify.out);
+  CHECK(verify.exit == support::Exit{3, 0});
+  CHECK((verify.err + verify.out).find(day.filename().string()) != std::string::npos);
+  const Result result = run({program("deltamirror"), "run", p.mirror().string(), "--daystream",
+                             p.daystream().string(), "--once"});
+  CAPTURE(result.err);
+  CHECK(result.exit == support::Exit{3, 0});
+  CHECK(one_line(complaint(result)));
+  CHECK(result.err.find(day.filename().string()) != std::string::npos);
+  CHECK(sqlite_rows(p.mirror(), "foxes", "id").empty());
+}
