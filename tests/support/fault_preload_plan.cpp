@@ -11,7 +11,6 @@
 
 #include "support/fault_preload.h"
 #include "support/fault_shared.h"
-#include "support/process.h"
 
 namespace support {
 
@@ -36,7 +35,7 @@ std::vector<std::pair<std::string, std::string>> FaultPreload::env() const {
   std::string calls;
   for (const std::string& call : plan_.calls) calls += call + ",";
   std::vector<std::pair<std::string, std::string>> out = {
-      {"LD_PRELOAD", build_dir() + "/tests/support/libfault_preload.so"},
+      {"LD_PRELOAD", SUPPORT_FAULT_PRELOAD},
       // Were the build sanitized, its runtime would insist on being loaded first.
       {"ASAN_OPTIONS", "verify_asan_link_order=0"},
       {"FAULT_COUNTS", dir_ / "counts"},
