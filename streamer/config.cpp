@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -128,10 +129,10 @@ void describe(CLI::App& app, Raw& raw) {
       ->group("How");
   app.add_option("--config", config.config_file, "JSON file with these names as keys")
       ->group("How");
-  app.add_option("--log-level", config.log.level, "error, warn, info, debug (default: info)")
+  app.add_option("--log-level", config.log_level, "error, warn, info, debug (default: info)")
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
       ->group("How");
-  app.add_option("--log-format", config.log.format, "text, json (default: text)")
+  app.add_option("--log-format", config.log_format, "text, json (default: text)")
       ->check(CLI::IsMember({"text", "json"}))
       ->group("How");
 
@@ -275,7 +276,7 @@ std::string config_file_of(const Arguments& arguments) {
 }  // namespace
 
 daystream::Holding Config::holding() const {
-  return {daystream::Position::begin(), tables, filters};
+  return {{0, 0}, tables, filters};
 }
 
 Config parse_config(const Arguments& arguments) {

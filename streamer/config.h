@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "daystream/error.h"
 #include "daystream/lsn.h"
 #include "daystream/manifest.h"
-#include "program/program.h"
 
 namespace deltastream {
 
@@ -41,9 +41,10 @@ struct Config {
   std::chrono::milliseconds fsync_interval{0};
   std::chrono::milliseconds status_interval{10'000};  // 0: only when asked or moved
 
-  bool json = false;  // status
-  daystream::program::LogOptions log;
-  std::string config_file;  // empty: none
+  bool json = false;                // status
+  std::string log_level = "info";   // error, warn, info, debug
+  std::string log_format = "text";  // text, json
+  std::string config_file;          // empty: none
 
   // The filter as the manifest and the marks tell it; `since` is left at the beginning.
   daystream::Holding holding() const;

@@ -15,7 +15,7 @@ namespace {
 
 int run(int argc, char** argv) {
   Config config = parse_config(argc, argv);
-  program::start_log("deltastream", config.log);
+  program::start_log("deltastream", {config.log_level, config.log_format});
   if (config.command == Command::Check) return run_checks(config);
   if (config.command == Command::Status) return run_status(config.directory, config.json);
   program::Signals signals;  // before any thread

@@ -96,8 +96,12 @@ void Progress::tick(const daystream::Writer& writer) {
 
 void Progress::look(const daystream::Writer& writer, Time now) {
   const double elapsed = std::max(seconds(now - last_look_), 0.001);
-  status_.lines_per_s = static_cast<double>(writer.appended_lines() - last_lines_) / elapsed;
-  status_.bytes_per_s = static_cast<double>(writer.appended_bytes() - last_bytes_) / elapsed;
+  // Neither falls but where a transaction that comes again is taken back.
+  const auto grown = [](std::uint64_t now_count, std::uint64_t before) {
+    return now_count > before ? static_cast<double>(now_count - before) : 0.0;
+  };
+  status_.lines_per_s = grown(writer.appended_lines(), last_lines_) / elapsed;
+  status_.bytes_per_s = grown(writer.appended_bytes(), last_bytes_) / elapsed;
   last_lines_ = writer.appended_lines();
   last_bytes_ = writer.appended_bytes();
   last_look_ = now;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "program/program.h"
 #include "server_error.h"
 #include "synchronous_standby.h"
 

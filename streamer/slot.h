@@ -7,8 +7,11 @@
 #include <string>
 
 #include "daystream/lsn.h"
-#include "program/program.h"
 #include "replication_connection.h"
+
+namespace daystream::program {
+class Signals;
+}
 
 namespace deltastream {
 

@@ -2,7 +2,10 @@
 #pragma once
 
 #include "config.h"
-#include "program/program.h"
+
+namespace daystream::program {
+class Signals;
+}
 
 namespace deltastream {
 

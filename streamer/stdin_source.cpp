@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +17,7 @@
 #include "daystream/line.h"
 #include "daystream/writer.h"
 #include "flusher.h"
+#include "program/program.h"
 #include "watermarks.h"
 
 namespace deltastream {
@@ -125,7 +127,7 @@ class StdinSource {
   bool wants_sync() const {
     if (!writer_ || flusher_.busy() || !writer_->dirty()) return false;
     return writer_->last_lsn() > writer_->flushed() ||
-           writer_->appended_bytes() - synced_bytes_ >= kSyncEveryBytes;
+           writer_->appended_bytes() >= synced_bytes_ + kSyncEveryBytes;
   }
 
   void begin_due_flush() {

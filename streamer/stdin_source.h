@@ -6,7 +6,10 @@
 #include <string_view>
 
 #include "config.h"
-#include "program/program.h"
+
+namespace daystream::program {
+class Signals;
+}
 
 namespace deltastream {
 

@@ -1,4 +1,5 @@
 #include "stream_loop.h"
+#include "program/program.h"
 
 #include <fmt/format.h>
 #include <poll.h>

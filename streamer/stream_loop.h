@@ -9,11 +9,14 @@
 #include "config.h"
 #include "daystream/writer.h"
 #include "flusher.h"
-#include "program/program.h"
 #include "progress.h"
 #include "replication_connection.h"
 #include "server.h"
 #include "watermarks.h"
+
+namespace daystream::program {
+class Signals;
+}
 
 namespace deltastream {
 

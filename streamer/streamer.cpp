@@ -11,6 +11,7 @@
 #include "checks.h"
 #include "daystream/reader.h"
 #include "disk_space.h"
+#include "program/program.h"
 #include "timeline.h"
 
 namespace deltastream {

@@ -10,11 +10,14 @@
 #include "daystream/writer.h"
 #include "flusher.h"
 #include "pauses.h"
-#include "program/program.h"
 #include "progress.h"
 #include "server.h"
 #include "slot.h"
 #include "stream_loop.h"
+
+namespace daystream::program {
+class Signals;
+}
 
 namespace deltastream {
 

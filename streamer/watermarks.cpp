@@ -93,7 +93,8 @@ std::optional<Lsn> Watermarks::mark_due(Clock::time_point now,
 bool Watermarks::sync_due(Clock::time_point now, const WriterState& writer) const noexcept {
   if (!writer.dirty) return false;
   const bool commit_waits = writer.last_lsn > writer.flushed;
-  if (!commit_waits && writer.appended_bytes - synced_bytes_ < kSyncEveryBytes) return false;
+  // (A transaction that comes again is taken back, so the count may also fall.)
+  if (!commit_waits && writer.appended_bytes < synced_bytes_ + kSyncEveryBytes) return false;
   // Who asked is not made to wait for -F.
   return (asked_ && commit_waits) || now >= last_sync_ + intervals_.fsync;
 }

@@ -2,7 +2,6 @@
 // end, and how they hear signals. Not part of the installed library.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 

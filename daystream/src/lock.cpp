@@ -58,6 +58,11 @@ std::string holder(int fd) {
 
 }  // namespace
 
+std::string lock_holder(const std::filesystem::path& directory) {
+  const UniqueFd fd(open((directory / kLockName).c_str(), O_RDONLY | O_CLOEXEC));
+  return fd ? holder(fd.get()) : std::string();
+}
+
 UniqueFd lock_directory(const std::filesystem::path& directory) {
   const std::string path = (directory / kLockName).string();
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));

@@ -95,8 +95,7 @@ void save_manifest(Dir& dir, const Manifest& manifest) {
   value["created"] = manifest.created;
   value["holdings"] = ordered_json::array();
   for (const Holding& holding : manifest.holdings) value["holdings"].push_back(to_json(holding));
-  const std::string text =
-      value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  const std::string text = value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 
   // Whatever happens, one of the two is there whole: the new name is written and synced before it
   // takes the old one's place.

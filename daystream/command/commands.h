@@ -1,0 +1,19 @@
+// The subcommands of `daystream`, one file each.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace daystream::command {
+
+// What the chosen subcommand does, set when the command line is parsed. Its result is the exit
+// code.
+using Chosen = std::function<int()>;
+
+void add_cat(CLI::App& app, Chosen& chosen);
+void add_tail(CLI::App& app, Chosen& chosen);
+void add_info(CLI::App& app, Chosen& chosen);
+void add_verify(CLI::App& app, Chosen& chosen);
+void add_repair(CLI::App& app, Chosen& chosen);
+
+}  // namespace daystream::command

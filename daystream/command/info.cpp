@@ -1,0 +1,178 @@
+// daystream info: what a directory holds, without reading it through.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calendar.h"
+#include "commands.h"
+#include "day_file.h"
+#include "daystream/manifest.h"
+#include "durable_file.h"
+#include "manifest_file.h"
+#include "source.h"
+#include "stream_view.h"
+#include "text.h"
+#include "writer_of.h"
+
+namespace daystream::command {
+
+namespace {
+
+constexpr std::int64_t kRateSeconds = 300;
+
+struct Day {
+  std::string file;
+  std::uint64_t size_bytes;  // what may be read of it
+};
+
+struct Info {
+  Manifest manifest;
+  std::vector<Day> days;
+  std::uint64_t size_bytes = 0;
+  std::optional<EndLine> first;  // the mark it begins with
+  std::optional<EndLine> last;   // the last commit, mark, abort or gap
+  Durable durable;
+  bool has_durable = false;
+  double bytes_per_second = 0;  // over the last minutes
+  std::optional<std::string> writer;
+};
+
+// Bytes of the last minutes, from where the first line of that time stands.
+double recent_rate(const StreamView& view) {
+  const std::int64_t since = std::time(nullptr) - kRateSeconds;
+  double bytes = 0;
+  for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
+    if ((*day + 1) * kSecondsPerDay < since) break;
+    const DayView open = view.open(*day);
+    const std::uint64_t begin = Seeker(*open.file, open.limit).after({since - 1, UINT64_MAX});
+    bytes += static_cast<double>(open.limit - begin);
+  }
+  return bytes / kRateSeconds;
+}
+
+Info gather(const std::filesystem::path& directory) {
+  const auto dir = real_dir(directory);
+  Info info;
+  info.manifest = load_manifest(*dir);
+  info.writer = writer_of(directory);
+  info.has_durable = load_durable(*dir).has_value();
+  const StreamView view(*dir);
+  if (view.empty()) return info;
+  info.durable = view.durable();
+  for (const std::int64_t day : view.days()) {
+    const DayView open = view.open(day);
+    info.days.push_back({day_file_name(day), open.limit});
+    info.size_bytes += open.limit;
+    if (!info.first) {
+      info.first =
+          Seeker(*open.file, open.limit).first_end_from(0, [](const EndLine&) { return true; });
+    }
+  }
+  info.last = view.last_end();
+  info.bytes_per_second = recent_rate(view);
+  return info;
+}
+
+nlohmann::ordered_json place_json(const Position& position, Lsn lsn) {
+  return {
+      {"c", position.c}, {"s", position.s}, {"time", utc_text(position.c)}, {"lsn", lsn.text()}};
+}
+
+void print_json(const Info& info) {
+  using nlohmann::ordered_json;
+  ordered_json value;
+  value["name"] = info.manifest.name;
+  value["format"] = info.manifest.format;
+  value["system_identifier"] = info.manifest.system_identifier;
+  value["database"] = info.manifest.database;
+  value["slot"] = info.manifest.slot;
+  value["created"] = info.manifest.created;
+  value["holdings"] = ordered_json::array();
+  for (const Holding& holding : info.manifest.holdings) {
+    ordered_json options = ordered_json::object();
+    for (const auto& [key, text] : holding.options) options[key] = text;
+    value["holdings"].push_back(ordered_json{
+        {"since", holding.since.text()}, {"tables", holding.tables}, {"options", options}});
+  }
+  value["writer"] = info.writer ? ordered_json(*info.writer) : ordered_json(nullptr);
+  value["size_bytes"] = info.size_bytes;
+  value["bytes_per_second"] = info.bytes_per_second;
+  value["first"] = info.first ? place_json(info.first->position, info.first->lsn) : ordered_json();
+  value["last"] = info.last ? place_json(info.last->position, info.durable.lsn) : ordered_json();
+  value["durable"] =
+      info.days.empty() ? ordered_json() : place_json(info.durable.position, info.durable.lsn);
+  value["days"] = ordered_json::array();
+  for (const Day& day : info.days) {
+    value["days"].push_back(ordered_json{{"file", day.file}, {"size_bytes", day.size_bytes}});
+  }
+  std::puts(value.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+}
+
+std::string place_text(const Position& position, Lsn lsn) {
+  return fmt::format("{}  {}  LSN {}", position.text(), utc_text(position.c), lsn.text());
+}
+
+void print_text(const Info& info) {
+  const Manifest& manifest = info.manifest;
+  fmt::print("name      {}\n", manifest.name);
+  if (manifest.system_identifier.empty()) {
+    fmt::print("source    standard input\n");
+  } else {
+    fmt::print("source    database \"{}\" of system {}, slot \"{}\"\n", manifest.database,
+               manifest.system_identifier, manifest.slot);
+  }
+  fmt::print("created   {}\n", manifest.created);
+  for (const Holding& holding : manifest.holdings) {
+    std::string text = holding.tables.empty() ? "all tables" : holding.tables;
+    for (const auto& [key, value] : holding.options) text += fmt::format(", {}={}", key, value);
+    fmt::print("holds     {} (since {})\n", text, holding.since.text());
+  }
+  fmt::print("writer    {}\n", info.writer.value_or("none on this machine"));
+  if (info.days.empty()) {
+    fmt::print("no line yet\n");
+    return;
+  }
+  if (info.first) fmt::print("first     {}\n", place_text(info.first->position, info.first->lsn));
+  if (info.last) fmt::print("last      {}\n", place_text(info.last->position, info.durable.lsn));
+  if (!info.has_durable) fmt::print("durable   no readable file \"{}\"\n", kDurableName);
+  fmt::print("rate      {}/s over the last {} min\n", bytes_text(info.bytes_per_second),
+             kRateSeconds / 60);
+  fmt::print("size      {} in {}\n", bytes_text(static_cast<double>(info.size_bytes)),
+             count_text(info.days.size(), "day"));
+  for (const Day& day : info.days) {
+    fmt::print("  {}  {:>8}\n", day.file, bytes_text(static_cast<double>(day.size_bytes)));
+  }
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, Chosen& chosen) {
+  struct Options {
+    std::string source;
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("info", "tell what a daystream holds, and who writes it");
+  command.set_help_flag("-h,--help", "show this help and exit");
+  command.add_option("SOURCE", options->source, "the daystream's directory")->required();
+  command.add_flag("--json", options->json, "for programs");
+  command.footer(
+      "Examples:\n"
+      "  daystream info /srv/prod\n"
+      "  daystream info /srv/prod --json");
+  command.callback([options, &chosen] {
+    chosen = [options] {
+      const Info info = gather(source_directory(options->source));
+      options->json ? print_json(info) : print_text(info);
+      return 0;
+    };
+  });
+}
+
+}  // namespace daystream::command

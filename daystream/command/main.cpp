@@ -1,0 +1,49 @@
+// daystream: look at, check and mend daystreams.
+#include <cstdio>
+
+#include "commands.h"
+#include "program/program.h"
+
+namespace daystream::command {
+
+namespace {
+
+int parse_and_run(int count, char** arguments) {
+  CLI::App app("Shows, checks and mends daystreams: the changes of a PostgreSQL database as files.",
+               "daystream");
+  app.set_version_flag("--version", "daystream " DELTAFLOOD_VERSION);
+  app.set_help_flag("-h,--help", "show this help and exit");
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  daystream cat /srv/prod --since 10:15 --tables flights\n"
+      "  daystream tail /srv/prod --follow\n"
+      "  daystream info /srv/prod\n"
+      "  daystream verify /srv/prod\n\n"
+      "\"daystream COMMAND --help\" tells the options of a command.");
+  Chosen chosen;
+  add_cat(app, chosen);
+  add_tail(app, chosen);
+  add_info(app, chosen);
+  add_verify(app, chosen);
+  add_repair(app, chosen);
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return 0;
+  } catch (const CLI::CallForVersion& e) {
+    std::puts(e.what());
+    return 0;
+  }
+  return chosen();
+}
+
+}  // namespace
+
+}  // namespace daystream::command
+
+int main(int count, char** arguments) {
+  return daystream::program::run(
+      "daystream", [&] { return daystream::command::parse_and_run(count, arguments); });
+}

@@ -1,0 +1,31 @@
+// Standard output in large pieces.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace daystream::command {
+
+// Errors: IoError; EPIPE, when whoever reads has enough, is one that ends a program quietly.
+class Output {
+ public:
+  explicit Output(int fd);
+  ~Output() = default;  // what was not flushed is lost: an error must be able to throw
+
+  std::string& buffer() noexcept { return buffer_; }  // to append to, then written()
+  void write(std::string_view text) {
+    buffer_.append(text);
+    written();
+  }
+  void written() {
+    if (buffer_.size() >= kFlushAbove) flush();
+  }
+  void flush();
+
+ private:
+  static constexpr std::size_t kFlushAbove = 128 * 1024;
+  int fd_;
+  std::string buffer_;
+};
+
+}  // namespace daystream::command

@@ -1,0 +1,58 @@
+// daystream repair: what deltastream does when it starts, without a server.
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "daystream/error.h"
+#include "daystream/manifest.h"
+#include "daystream/writer.h"
+#include "source.h"
+#include "text.h"
+
+namespace daystream::command {
+
+namespace {
+
+int repair(const std::string& source) {
+  const std::filesystem::path directory = source_directory(source);
+  const Manifest manifest = Manifest::load(directory);
+  const Writer writer(directory, manifest, std::nullopt, {});
+  const Recovery& done = writer.recovery();
+  if (!done.cut_file.empty()) {
+    fmt::print("cut {} from byte {} of file \"{}\", never confirmed: {}\n",
+               count_text(done.cut_bytes, "byte"), done.cut_at_bytes, done.cut_file,
+               done.cut_reason);
+  }
+  if (done.aborted_xid) {
+    fmt::print("ended the unfinished transaction {} with an abort line\n", *done.aborted_xid);
+  }
+  if (done.cut_file.empty() && !done.aborted_xid) {
+    fmt::print("daystream \"{}\": nothing to repair\n", source);
+  }
+  if (!writer.empty()) {
+    fmt::print("durable through {} (LSN {})\n", writer.position().text(), writer.last_lsn().text());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_repair(CLI::App& app, Chosen& chosen) {
+  auto source = std::make_shared<std::string>();
+  CLI::App& command =
+      *app.add_subcommand("repair", "cut what was never confirmed and is not whole");
+  command.set_help_flag("-h,--help", "show this help and exit");
+  command.add_option("DIR", *source, "the daystream's directory")->required();
+  command.footer(
+      "Does what deltastream does when it starts; it is not needed before that. Bytes that were\n"
+      "confirmed are never touched: damage there is told, with exit code 3. Refuses while a "
+      "writer\n"
+      "has the directory.\n\n"
+      "Examples:\n"
+      "  daystream repair /srv/prod");
+  command.callback([source, &chosen] { chosen = [source] { return repair(*source); }; });
+}
+
+}  // namespace daystream::command

@@ -1,0 +1,58 @@
+// Which lines of a transaction are wanted: the filters of `cat` and `tail`.
+//
+// A `replace` and the `update` after it are one change: they are kept or left out together.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "daystream/line.h"
+#include "daystream/transaction.h"
+
+namespace daystream::command {
+
+struct SelectionOptions {
+  std::string tables;                // a table list; empty: all
+  std::vector<std::string> where;    // COLUMN=VALUE, all must hold
+  std::vector<std::string> actions;  // names; empty: all
+  std::optional<std::uint32_t> xid;
+};
+
+class Selection {
+ public:
+  // Throws ConfigError where an option cannot be understood.
+  explicit Selection(const SelectionOptions& options);
+
+  bool takes_all() const noexcept { return all_; }
+  // Whether single lines of a table may be left out: then pairs have to be looked for.
+  bool looks_at_rows() const noexcept { return !where_.empty() || !actions_.empty(); }
+  bool takes_transaction(const Transaction& transaction) const;
+  // Whether the line is wanted by itself. Marks, gaps and commit lines are not asked for.
+  bool takes_line(const Line& line);
+
+ private:
+  bool takes_table(std::string_view table);
+  bool takes_columns(std::string_view body) const;
+
+  struct Condition {
+    std::string needle;  // tab, raw column, tab, raw value: every line that holds it, has it
+    std::string column;  // raw
+    std::string value;   // raw
+  };
+
+  bool all_ = true;
+  std::string tables_;
+  std::vector<Condition> where_;
+  std::vector<Action> actions_;
+  std::optional<std::uint32_t> xid_;
+  std::unordered_map<std::string, bool> known_tables_;
+  std::string last_table_;  // most lines are of the table of the line before
+  bool last_taken_ = false;
+};
+
+}  // namespace daystream::command

@@ -1,0 +1,126 @@
+#include "when.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <string_view>
+
+#include "calendar.h"
+#include "daystream/error.h"
+
+namespace daystream::command {
+
+namespace {
+
+constexpr const char* kTimeHint =
+    "write a time (UTC) like \"2026-11-21\", \"2026-11-21 10:15\", \"10:15\", \"2h ago\", "
+    "\"@1507507200\"";
+
+// All of `text` as a number without sign.
+std::optional<std::int64_t> digits(std::string_view text) {
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (text.empty() || text[0] == '-' || error != std::errc{} || stop != end) return std::nullopt;
+  return value;
+}
+
+// Two digits, at most `most`.
+std::optional<std::int64_t> part(std::string_view text, std::int64_t most) {
+  const auto value = digits(text);
+  return text.size() == 2 && value && *value <= most ? value : std::nullopt;
+}
+
+// 10:15 or 10:15:04, as seconds of a day.
+std::optional<std::int64_t> clock_time(std::string_view text) {
+  if ((text.size() != 5 && text.size() != 8) || text[2] != ':') return std::nullopt;
+  const auto hours = part(text.substr(0, 2), 23);
+  const auto minutes = part(text.substr(3, 2), 59);
+  std::optional<std::int64_t> seconds = 0;
+  if (text.size() == 8) seconds = text[5] == ':' ? part(text.substr(6), 60) : std::nullopt;
+  if (!hours || !minutes || !seconds) return std::nullopt;
+  return *hours * 3600 + *minutes * 60 + *seconds;
+}
+
+// 2h, 30 min, 1 day: how many seconds.
+std::optional<std::int64_t> span(std::string_view text) {
+  const auto unit_at = text.find_first_not_of("0123456789");
+  const auto count = digits(text.substr(0, unit_at));
+  if (!count || unit_at == std::string_view::npos || *count > 1'000'000'000) return std::nullopt;
+  text.remove_prefix(unit_at);
+  if (text.starts_with(' ')) text.remove_prefix(1);
+  struct Unit {
+    std::string_view name;
+    std::int64_t seconds;
+  };
+  static constexpr Unit kUnits[] = {
+      {"s", 1},         {"sec", 1},       {"second", 1},   {"seconds", 1},  {"m", 60},
+      {"min", 60},      {"minute", 60},   {"minutes", 60}, {"h", 3600},     {"hour", 3600},
+      {"hours", 3600},  {"d", 86400},     {"day", 86400},  {"days", 86400}, {"w", 604800},
+      {"week", 604800}, {"weeks", 604800}};
+  for (const Unit& unit : kUnits) {
+    if (unit.name == text) return *count * unit.seconds;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> parse_time(const std::string& written, std::int64_t now) {
+  std::string_view text = written;
+  const std::int64_t today = day_number(now) * kSecondsPerDay;
+  if (text == "now") return now;
+  if (text == "today") return today;
+  if (text == "yesterday") return today - kSecondsPerDay;
+  if (text.starts_with('@')) return digits(text.substr(1));
+  constexpr std::string_view kAgo = " ago";
+  std::optional<std::int64_t> back;
+  if (text.starts_with('-')) {
+    back = span(text.substr(1));
+  } else if (text.ends_with(kAgo)) {
+    back = span(text.substr(0, text.size() - kAgo.size()));
+  }
+  if (back) return now - *back;
+  if (text.ends_with('Z')) text.remove_suffix(1);
+  if (const auto of_day = clock_time(text)) return today + *of_day;
+  const auto day = parse_day(text.substr(0, 10));
+  if (!day) return std::nullopt;
+  if (text.size() == 10) return *day * kSecondsPerDay;
+  if (text[10] != ' ' && text[10] != 'T') return std::nullopt;
+  const auto of_day = clock_time(text.substr(11));
+  if (!of_day) return std::nullopt;
+  return *day * kSecondsPerDay + *of_day;
+}
+
+Position parse_position(const std::string& option, const std::string& text) {
+  const auto position = Position::parse(text);
+  if (!position) {
+    throw ConfigError(fmt::format("invalid position \"{}\" for {}", text, option),
+                      "write it as SECONDS/SEQ, the _c and _s of a line: 1507507200/17");
+  }
+  return *position;
+}
+
+Lsn parse_lsn(const std::string& option, const std::string& text) {
+  const auto lsn = Lsn::parse(text);
+  if (!lsn) {
+    throw ConfigError(fmt::format("invalid LSN \"{}\" for {}", text, option),
+                      "write it as PostgreSQL does: 0/17B1480");
+  }
+  return *lsn;
+}
+
+When parse_when(const std::string& option, const std::string& text, std::int64_t now) {
+  const auto slash = text.find('/');
+  if (slash != std::string::npos) {
+    if (slash > 8) return parse_position(option, text);
+    return parse_lsn(option, text);
+  }
+  const auto seconds = parse_time(text, now);
+  if (!seconds) {
+    throw ConfigError(fmt::format("invalid time \"{}\" for {}", text, option), kTimeHint);
+  }
+  return Time{*seconds};
+}
+
+}  // namespace daystream::command
