@@ -75,8 +75,7 @@ TEST_CASE("bad input: a slot that is not there is named, and no daystream is beg
 TEST_CASE("bad input: a daystream in use says who uses it", "[pipeline][bad]") {
   Pipeline p;
   p.start_stream();
-  p.execute("SELECT pg_create_logical_replication_slot('second', 'deltaflood')");
-  const Result result = run(stream_command(p, {"-S", "second", "-n"}));
+  const Result result = run(stream_command(p, {"-S", "app", "-n"}));
   CAPTURE(result.err);
   CHECK(result.exit == support::Exit{1, 0});
   CHECK(one_line(complaint(result)));

@@ -67,11 +67,11 @@ Process start_pgbench(const Pipeline&);
 // All rows of a table by its key, each value as text, booleans as 1 and 0. `sqlite_rows` reads
 // like any reader: read-only, its own connection.
 Rows postgres_rows(const Pipeline&, const std::string& table, const std::string& order_by);
+Rows postgres_rows_of(const Pipeline&, const std::string& query);  // as they are
 Rows sqlite_rows(const std::filesystem::path& file, const std::string& table,
                  const std::string& order_by);
 
-// Empty if the tables are equal, else what differs first. The primary key's order is asked of
-// PostgreSQL.
+// Empty if the tables hold the same rows, else what differs first.
 std::string difference(const Pipeline&, const std::string& table,
                        const std::filesystem::path& mirror);
 

@@ -60,9 +60,19 @@ while {[gets stdin line] >= 0} {
       foreach number [split $meta(_pkey) ,] {
         lappend key($table) [lindex $names [lsearch -exact $numbers $number]]
       }
-      set columns [lmap name $names { quoted $name }]
-      set keys [join [lmap name $key($table) { quoted $name }] ", "]
-      db eval "CREATE TABLE IF NOT EXISTS [quoted $table] ([join $columns {, }], PRIMARY KEY ($keys))"
+      # A known table may have got columns, or a key.
+      if {![db onecolumn {SELECT count(*) FROM sqlite_schema WHERE name = $table}]} {
+        db eval "CREATE TABLE [quoted $table] ([join [lmap name $names { quoted $name }] {, }])"
+      }
+      foreach name $names {
+        if {![db onecolumn {SELECT count(*) FROM pragma_table_info($table) WHERE name = $name}]} {
+          db eval "ALTER TABLE [quoted $table] ADD COLUMN [quoted $name]"
+        }
+      }
+      if {$key($table) ne {}} {
+        set on [join [lmap name $key($table) { quoted $name }] ", "]
+        db eval "CREATE UNIQUE INDEX IF NOT EXISTS [quoted "$table key"] ON [quoted $table] ($on)"
+      }
     }
     insert {
       set into [join [lmap name $names { quoted $name }] ", "]
@@ -94,6 +104,7 @@ while {[gets stdin line] >= 0} {
       db eval "DELETE FROM [quoted [value $meta(_table)]] WHERE [condition $names $values { AND }]"
       expect_one $line
     }
+    rewrite -
     truncate { db eval "DELETE FROM [quoted [value $meta(_table)]]" }
     default { error "unknown verb: $line" }
   }
