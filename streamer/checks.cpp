@@ -49,16 +49,6 @@ void check_settings(ReplicationConnection& connection) {
   }
 }
 
-void check_rights(ReplicationConnection& connection) {
-  const auto role = connection.query_value(
-      "SELECT current_user FROM pg_roles WHERE rolname = current_user AND NOT rolsuper AND NOT "
-      "rolreplication");
-  if (role) {
-    throw NeedsPerson(fmt::format("role \"{}\" may not replicate", *role),
-                      fmt::format("As a superuser: ALTER ROLE \"{}\" REPLICATION;", *role));
-  }
-}
-
 void check_source(const Manifest& manifest, const Server& server, const std::string& slot,
                   const std::string& directory) {
   constexpr const char* kHint = "One directory holds one source: use another directory.";
@@ -194,10 +184,6 @@ int run_checks(const Config& config) {
       })) {
     return report.exit_code();
   }
-  report.check("rights", [&] {
-    check_rights(*connection);
-    return std::string("the role may replicate");
-  });
   report.check("settings", [&] {
     check_settings(*connection);
     return std::string("wal_level and output_plugin_libraries");

@@ -18,7 +18,6 @@ std::optional<daystream::Manifest> find_manifest(const std::string& directory);
 
 // Each throws NeedsPerson, WrongSource or ConnectionLost; none writes anything.
 void check_settings(ReplicationConnection& connection);  // wal_level, output_plugin_libraries
-void check_rights(ReplicationConnection& connection);
 void check_source(const daystream::Manifest& manifest, const Server& server,
                   const std::string& slot, const std::string& directory);
 void check_slot(const Slot& slot, const Server& server);

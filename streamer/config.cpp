@@ -294,7 +294,33 @@ Config parse_config(const Arguments& arguments) {
   } catch (const CLI::CallForHelp&) {
     throw CLI::ParseError(app.help(), CLI::ExitCodes::Success);
   }
-  return checked(app, raw);
+  Config config = checked(app, raw);
+  config.arguments = arguments;
+  return config;
+}
+
+Config reload_config(const Config& running) {
+  if (running.config_file.empty()) {
+    throw ConfigError("there is no configuration file: --config was not given");
+  }
+  Config config = [&] {
+    try {
+      return parse_config(running.arguments);
+    } catch (const CLI::ParseError& e) {
+      throw ConfigError(e.what());
+    }
+  }();
+  if (config.command != running.command || config.directory != running.directory ||
+      config.slot != running.slot) {
+    throw ConfigError("slot, directory and command cannot change while it runs",
+                      "Restart deltastream.");
+  }
+  return config;
+}
+
+bool same_stream(const Config& one, const Config& other) {
+  return one.conninfo == other.conninfo && one.tables == other.tables &&
+         one.filters == other.filters;
 }
 
 Config parse_config(int argc, const char* const* argv) {

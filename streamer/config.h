@@ -41,10 +41,11 @@ struct Config {
   std::chrono::milliseconds fsync_interval{0};
   std::chrono::milliseconds status_interval{10'000};  // 0: only when asked or moved
 
-  bool json = false;                // status
-  std::string log_level = "info";   // error, warn, info, debug
-  std::string log_format = "text";  // text, json
-  std::string config_file;          // empty: none
+  bool json = false;                   // status
+  std::string log_level = "info";      // error, warn, info, debug
+  std::string log_format = "text";     // text, json
+  std::string config_file;             // empty: none
+  std::vector<std::string> arguments;  // as given, to read the file again
 
   // The filter as the manifest and the marks tell it; `since` is left at the beginning.
   daystream::Holding holding() const;
@@ -54,7 +55,12 @@ struct Config {
 // configuration file). Flags override the file.
 Config parse_config(int argc, const char* const* argv);
 
-// Reads the file again for SIGHUP, with the same flags over it.
 Config parse_config(const std::vector<std::string>& arguments);
+
+// The file read again (SIGHUP), with the same flags over it. What names the stream itself cannot
+// change while it runs: ConfigError.
+Config reload_config(const Config& running);
+// Whether what was asked of the server differs, so that it takes a new connection.
+bool same_stream(const Config& one, const Config& other);
 
 }  // namespace deltastream

@@ -11,8 +11,38 @@ using daystream::ConnectionLost;
 using daystream::program::PgResult;
 namespace program = daystream::program;
 
+namespace {
+
+// A role without REPLICATION is refused with no more than a text in the server's language; an
+// ordinary session can tell it from a server that is away.
+[[noreturn]] void throw_refused(const std::string& conninfo, const ConnectionLost& refusal) {
+  std::optional<std::string> role;
+  try {
+    const program::PgConn ordinary =
+        program::connect(conninfo, "deltastream", {{"connect_timeout", "5"}});
+    role = program::query_value(ordinary.get(),
+                                "SELECT quote_ident(rolname) FROM pg_roles WHERE rolname = "
+                                "current_user AND NOT rolsuper AND NOT rolreplication");
+  } catch (const daystream::Error&) {
+    throw refusal;  // it is away for everyone
+  }
+  if (!role) throw refusal;
+  throw daystream::NeedsPerson(fmt::format("role {} may not replicate", *role),
+                               fmt::format("As a superuser: ALTER ROLE {} REPLICATION;", *role));
+}
+
+program::PgConn connect_walsender(const std::string& conninfo) {
+  try {
+    return program::connect(conninfo, "deltastream", {{"replication", "database"}});
+  } catch (const ConnectionLost& e) {
+    throw_refused(conninfo, e);
+  }
+}
+
+}  // namespace
+
 ReplicationConnection::ReplicationConnection(const std::string& conninfo)
-    : connection_(program::connect(conninfo, "deltastream", {{"replication", "database"}})) {}
+    : connection_(connect_walsender(conninfo)) {}
 
 PgResult ReplicationConnection::exec(const std::string& sql) {
   return program::exec(connection_.get(), sql);

@@ -20,7 +20,7 @@ namespace deltastream {
 
 class ReplicationConnection {
  public:
-  // Connects with replication=database.
+  // Connects with replication=database. Throws NeedsPerson if the role may not replicate.
   explicit ReplicationConnection(const std::string& conninfo);
 
   // A walsender takes simple queries only. See program/postgres.h.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "program/postgres.h"
+#include "synchronous_standby.h"
 
 namespace deltastream {
 
@@ -45,15 +46,16 @@ void ServerMonitor::work() {
 
 std::optional<ServerSample> ServerMonitor::sample() const {
   try {
+    // The stream's own application_name, so that this session is told the same one.
     const program::PgConn connection =
-        program::connect(conninfo_, "deltastream monitor", {{"connect_timeout", "3"}});
+        program::connect(conninfo_, "deltastream", {{"connect_timeout", "3"}});
     program::exec(connection.get(), "SET statement_timeout = '3s'");
+    // Not pg_stat_replication's sync_state: it is hidden from a role without pg_read_all_stats.
     const program::PgResult row = program::exec_params(
         connection.get(),
         "SELECT pg_current_wal_lsn(), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), "
-        "0)::bigint, safe_wal_size, wal_status, EXISTS (SELECT FROM pg_stat_replication r WHERE "
-        "r.pid = s.active_pid AND r.sync_state <> 'async') FROM pg_replication_slots s WHERE "
-        "slot_name = $1",
+        "0)::bigint, safe_wal_size, wal_status, current_setting('synchronous_standby_names'), "
+        "current_setting('application_name') FROM pg_replication_slots WHERE slot_name = $1",
         {slot_});
     if (PQntuples(row.get()) == 0) return std::nullopt;  // the stream itself will tell
     ServerSample sample;
@@ -65,7 +67,8 @@ std::optional<ServerSample> ServerMonitor::sample() const {
       sample.until_lost_bytes = safe > 0 ? static_cast<std::uint64_t>(safe) : 0;
     }
     sample.wal_status = PQgetvalue(row.get(), 0, 3);
-    sample.synchronous_standby = PQgetvalue(row.get(), 0, 4)[0] == 't';
+    sample.synchronous_standby =
+        StandbyNames::parse(PQgetvalue(row.get(), 0, 4)).includes(PQgetvalue(row.get(), 0, 5));
     return sample;
   } catch (const daystream::Error& e) {
     // The stream does not need it, and reports a lost connection itself.

@@ -29,7 +29,6 @@ bool needs_new_slot(const std::optional<Slot>& slot, Lsn last_lsn) {
 void run_create_slot(const Config& config, const daystream::program::Signals& signals) {
   ReplicationConnection connection(config.conninfo);
   identify(connection);
-  check_rights(connection);
   check_settings(connection);
   if (find_slot(connection, config.slot)) {
     if (config.if_not_exists) return;
@@ -47,7 +46,6 @@ void run_drop_slot(const Config& config) {
 void run_recreate_slot(const Config& config, const daystream::program::Signals& signals) {
   ReplicationConnection connection(config.conninfo);
   const Server server = identify(connection);
-  check_rights(connection);
   check_settings(connection);
   const auto manifest = find_manifest(config.directory);
   if (!manifest) {

@@ -18,6 +18,7 @@
 #include "daystream/writer.h"
 #include "flusher.h"
 #include "program/program.h"
+#include "progress.h"
 #include "watermarks.h"
 
 namespace deltastream {
@@ -35,6 +36,8 @@ namespace {
 
 // A chunk is read at once and the Writer handed its whole lines.
 constexpr std::size_t kChunkBytes = 1 << 20;
+// Progress wants a tick a second.
+constexpr int kTickMilliseconds = 1'000;
 
 daystream::Manifest manifest_for(const Config& config) {
   daystream::Manifest manifest;
@@ -62,11 +65,11 @@ class StdinSource {
  private:
   // Sleeps until there is input (true), a flush has ended or a signal came.
   bool wait_for_input() {
-    int timeout = -1;
+    int timeout = kTickMilliseconds;
     if (wants_sync()) {
       const auto left =
           std::chrono::ceil<Milliseconds>(last_sync_ + config_.fsync_interval - Clock::now());
-      timeout = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+      timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, timeout));
     }
     pollfd fds[] = {
         {STDIN_FILENO, POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {flusher_.fd(), POLLIN, 0}};
@@ -74,6 +77,7 @@ class StdinSource {
       throw daystream::IoError("could not wait for standard input", errno);
     }
     if (fds[1].revents != 0) signals_.clear();
+    if (progress_) progress_->tick(*writer_);
     if (const auto flush = flusher_.take()) writer_->finish_flush(*flush);
     return fds[0].revents != 0;
   }
@@ -120,6 +124,8 @@ class StdinSource {
                                        daystream::WriterOptions{});
     if (writer_->empty()) writer_->mark(Lsn{}, {});
     writer_->flush();
+    progress_.emplace(config_, config_.directory);
+    progress_->streaming(*writer_);
     spdlog::info("reading standard input into \"{}\", position={}", config_.directory,
                  writer_->position().text());
   }
@@ -164,7 +170,8 @@ class StdinSource {
   std::string pending_;  // read, and not yet a whole line
   std::string held_;     // whole lines before the first commit
   std::unique_ptr<Writer> writer_;
-  Flusher flusher_;  // after writer_: ends first
+  std::optional<Progress> progress_;  // with writer_
+  Flusher flusher_;                   // after writer_: ends first
   Clock::time_point last_sync_ = Clock::now() - std::chrono::hours(25);
   std::uint64_t synced_bytes_ = 0;
 };

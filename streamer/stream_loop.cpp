@@ -67,6 +67,7 @@ StreamLoop::End StreamLoop::run() {
     check_answers();
     if (parts_.signals.stop_requested()) return finish(End::Stopped);
     if (reached_end()) return finish(End::ReachedEnd);
+    if (parts_.signals.take_reload() && parts_.reload()) return finish(End::Reconnect);
     tell_progress();
     sleep();
   }

@@ -5,6 +5,8 @@
 // Threads: one; only the disk waits on the Flusher's.
 #pragma once
 
+#include <functional>
+
 #include "clock_guard.h"
 #include "config.h"
 #include "daystream/writer.h"
@@ -25,6 +27,7 @@ class StreamLoop {
   enum class End {
     Stopped,     // asked to by a signal
     ReachedEnd,  // everything up to Config::end_lsn is confirmed
+    Reconnect,   // reload() asked for another connection
   };
 
   struct Parts {
@@ -36,6 +39,7 @@ class StreamLoop {
     const Config& config;
     const Server& server;
     Progress& progress;
+    std::function<bool()> reload;  // on SIGHUP; true: end with Reconnect
   };
 
   explicit StreamLoop(const Parts& parts);

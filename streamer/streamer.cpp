@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
@@ -31,6 +32,15 @@ constexpr const char* kBatchBytes = "65536";
 
 bool is_full(const IoError& error) noexcept {
   return error.error_number() == ENOSPC || error.error_number() == EDQUOT;
+}
+
+// libpq's messages run over several lines; a log line is one.
+std::string one_line(std::string text) {
+  for (std::size_t at = 0; (at = text.find_first_of("\n\t", at)) != std::string::npos;) {
+    const std::size_t end = std::min(text.find_first_not_of("\n\t", at), text.size());
+    text.replace(at, end - at, end == text.size() ? "" : "; ");
+  }
+  return text;
 }
 
 std::string timestamp() {
@@ -81,8 +91,9 @@ void Streamer::run() {
     std::string problem;
     std::string hint;
     try {
-      stream();
-      return;
+      if (stream() != StreamLoop::End::Reconnect) return;
+      settle();
+      continue;
     } catch (const IoError& e) {
       // Leaving and opening again is the only way on: recovery writes again what the disk may not
       // have. Anything but a full disk is for whoever starts us to decide.
@@ -95,6 +106,7 @@ void Streamer::run() {
       problem = e.what();
       hint = e.hint();
     }
+    problem = one_line(std::move(problem));
     // The same again is counted, not repeated.
     if (problem == last_problem) {
       ++repeats;
@@ -123,7 +135,6 @@ StreamLoop::End Streamer::stream() {
   timeline_ = server.timeline;
   clock_.set_server(server.clock_us);
 
-  check_rights(connection);
   check_settings(connection);
   const std::optional<Manifest> manifest = find_manifest(config_.directory);
   if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
@@ -171,7 +182,8 @@ StreamLoop::End Streamer::stream() {
 
   progress_->streaming(*writer_);
 
-  StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server, *progress_});
+  StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server, *progress_,
+                   [this] { return reload(); }});
   const StreamLoop::End end = loop.run();
   spdlog::info("stopped at {}, position={}: all of it is on disk and confirmed",
                writer_->flushed().text(), writer_->position().text());
@@ -239,6 +251,21 @@ daystream::MarkFacts Streamer::day_mark() const {
     spdlog::warn("the new day's mark goes without the next transaction id: {}", e.what());
   }
   return facts;
+}
+
+bool Streamer::reload() {
+  try {
+    Config fresh = reload_config(config_);
+    const bool same = same_stream(config_, fresh);
+    config_ = std::move(fresh);
+    spdlog::set_level(spdlog::level::from_str(config_.log_level));
+    spdlog::info("configuration file \"{}\" read again{}", config_.config_file,
+                 same ? "" : ": reconnecting");
+    return !same;
+  } catch (const daystream::Error& e) {
+    spdlog::warn("kept the old configuration: {}", e.what());
+    return false;
+  }
 }
 
 void Streamer::pause(std::chrono::milliseconds length) {

@@ -38,6 +38,8 @@ class Streamer {
   // After a stream that broke: what was received is synced, half a transaction is given up.
   void settle();
   daystream::MarkFacts day_mark() const;
+  // Takes over the configuration file. True: it takes another connection.
+  bool reload();
   // Sleeps, or until asked to stop.
   void pause(std::chrono::milliseconds length);
 

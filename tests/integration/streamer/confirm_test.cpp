@@ -1,0 +1,306 @@
+// What is confirmed is on disk, and what is on disk is confirmed: DESIGN 2.2, 2.3 and 2.8.
+#include <signal.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "stream.h"
+
+using deltastream_test::check_sound;
+using deltastream_test::contains;
+using deltastream_test::lsn_value;
+using deltastream_test::Stream;
+using support::Cluster;
+using support::Exit;
+using support::Process;
+
+namespace {
+
+bool streaming(const Process& process) {
+  return support::eventually([&] { return contains(process.err(), "streaming from slot"); });
+}
+
+// A client that commits as fast as it can until told to stop.
+Process writer(const Cluster& cluster) {
+  return Process({Cluster::tool("psql"), "-qXd", cluster.conninfo(), "-c",
+                  "DO $$ BEGIN LOOP INSERT INTO fox VALUES (DEFAULT); COMMIT; END LOOP; END $$"});
+}
+
+}  // namespace
+
+TEST_CASE("stream: a commit is on disk and confirmed, in order and once", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY, b text)");
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot"});
+  REQUIRE(streaming(process));
+  cluster.execute("INSERT INTO fox VALUES (1, 'one')");
+  cluster.execute("BEGIN; UPDATE fox SET b = 'two'; DELETE FROM fox; COMMIT");
+  REQUIRE(stream.caught_up());
+  CHECK(stream.lines("_action\tinsert\ta\t1\tb\tone").size() == 1);
+  CHECK(stream.lines("_action\tupdate\ta\t1\tb\ttwo").size() == 1);
+  CHECK(stream.lines("_action\tdelete\ta\t1").size() == 1);
+  check_sound(stream);
+
+  process.signal(SIGTERM);
+  CHECK(process.wait() == Exit{0, 0});
+  CHECK(contains(process.err(), "all of it is on disk and confirmed"));
+}
+
+TEST_CASE("stream: the first line is a mark where the slot stands, each connection begins with one",
+          "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  stream.create_slot();
+  const std::string adopted = stream.confirmed();
+  cluster.execute("INSERT INTO fox VALUES (1)");
+  REQUIRE(stream.run_to_end({"--tables", "fox"}).ok());
+  const std::string first = stream.text().substr(0, stream.text().find('\n'));
+  CHECK(contains(first, "\t_lsn\t" + adopted + "\t_timeline\t1\t_next\t"));
+  CHECK(contains(first, "\t_action\tmark\ttables\tfox"));
+  CHECK(stream.lines("_action\tinsert").size() == 1);
+
+  REQUIRE(stream.run_to_end({"--tables", "fox,hen", "-o", "actions=insert"}).ok());
+  const auto begins = stream.lines("\t_action\tmark\ttables\t");
+  REQUIRE(begins.size() == 2);
+  CHECK(contains(begins[1], "_action\tmark\ttables\tfox,hen\tactions\tinsert"));
+  CHECK(contains(support::read_file(stream.directory() / "daystream.json"), "fox,hen"));
+}
+
+TEST_CASE("stream: `_next` of a first mark is past every transaction that began before it",
+          "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  support::Session open = cluster.session();
+  open.execute("BEGIN; INSERT INTO fox VALUES (1)");
+  const auto xid = std::stoull(open.scalar("SELECT pg_current_xact_id()"));
+  REQUIRE(stream.run_to_end().ok());
+  const std::string mark = stream.lines("\t_action\tmark\ttables\t").back();
+  const std::size_t at = mark.find("\t_next\t") + 7;
+  CHECK(std::stoull(mark.substr(at)) > xid);
+}
+
+TEST_CASE("stream: WAL that is not ours is confirmed through marks", "[streamer]") {
+  const Cluster cluster;
+  cluster.create_database("other");
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY); CREATE TABLE hen (a int PRIMARY KEY)");
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)", "other");
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "--tables", "fox"});
+  REQUIRE(streaming(process));
+  SECTION("filtered") {
+    cluster.execute("INSERT INTO hen SELECT generate_series(1, 100000)");
+  }
+  SECTION("of another database") {
+    cluster.execute("INSERT INTO fox SELECT generate_series(1, 100000)", "other");
+  }
+  SECTION("no row at all") {
+    cluster.execute("CHECKPOINT");
+  }
+  CHECK(stream.caught_up());
+  CHECK(stream.commit_lsns().empty());
+  CHECK(stream.lines("\t_action\tmark").size() >= 2);
+  // The slot is never ahead of what is on disk.
+  CHECK(contains(stream.lines("\t_action\tmark").back(), stream.confirmed()));
+}
+
+TEST_CASE("stream: an idle server costs no lines", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(streaming(process));
+  REQUIRE(stream.caught_up());
+  // Its own marks must not make WAL that asks for the next mark. Several pings and status packets
+  // go by while the server counts replies.
+  const std::string query = "SELECT coalesce(max(reply_time), 'epoch') FROM pg_stat_replication";
+  const std::string settled = stream.text();
+  const std::string before = cluster.scalar(query);
+  for (int i = 0; i < 3; ++i) {
+    const std::string reply = cluster.scalar(query);
+    REQUIRE(support::eventually([&] { return cluster.scalar(query) != reply; }));
+  }
+  CHECK(cluster.scalar(query) != before);
+  // The server's own snapshots of running transactions may add a mark or two.
+  CHECK(std::count(settled.begin(), settled.end(), '\n') + 2 >=
+        static_cast<std::ptrdiff_t>(stream.lines("").size()));
+}
+
+TEST_CASE("stream: a server stops at once with an idle, a filtered and a busy stream",
+          "[streamer]") {
+  Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a serial PRIMARY KEY); CREATE TABLE hen (a int)");
+  const Stream stream(cluster);
+  const bool busy = GENERATE(false, true);
+  std::vector<std::string> more = {"--create-slot"};
+  if (!busy) more.insert(more.end(), {"--tables", "nothing"});
+  Process process = stream.start(more);
+  REQUIRE(streaming(process));
+  Process load = writer(cluster);
+  REQUIRE(
+      support::eventually([&] { return cluster.scalar("SELECT count(*) > 100 FROM fox") == "t"; }));
+  cluster.stop(Cluster::Shutdown::Fast);  // fails when it takes longer than pg_ctl waits
+  CHECK_FALSE(cluster.running());
+  // Nothing was left unconfirmed: the server waited for that, and came up with it.
+  REQUIRE(support::eventually([&] { return contains(process.err(), "WARN"); }));
+  cluster.start();
+  CHECK(stream.caught_up());
+  check_sound(stream);
+  if (busy) {
+    CHECK(std::to_string(stream.commit_lsns().size()) ==
+          cluster.scalar("SELECT count(*) FROM fox"));
+  }
+}
+
+TEST_CASE("stream: nothing lost, nothing twice, whatever is killed", "[streamer][kill]") {
+  Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a serial PRIMARY KEY)");
+  const Stream stream(cluster);
+  stream.create_slot();
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  for (int round = 0; round < 12; ++round) {
+    Process process = stream.start();
+    REQUIRE(streaming(process));
+    Process load = writer(cluster);
+    const std::string from = stream.confirmed();
+    const auto moved = [&] { return lsn_value(stream.confirmed()) > lsn_value(from); };
+    REQUIRE(support::eventually(moved));
+    switch (std::uniform_int_distribution<int>(0, 2)(random)) {
+      case 0:
+        process.signal(SIGKILL);
+        break;
+      case 1:
+        cluster.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots");
+        break;
+      default:
+        cluster.kill9();
+        cluster.start();
+    }
+    // The rule of all: what the slot says is confirmed is in the daystream.
+    const std::string confirmed = stream.confirmed();
+    load.signal(SIGKILL);
+    load.wait();
+    process.signal(SIGKILL);
+    process.wait();
+    REQUIRE(stream.run_to_end().ok());
+    CHECK(lsn_value(stream.confirmed()) >= lsn_value(confirmed));
+  }
+  cluster.execute("SELECT pg_sleep(0)");
+  REQUIRE(stream.run_to_end().ok());
+  check_sound(stream);
+  CHECK(std::to_string(stream.lines("_table\tfox").size()) != "0");
+  // Each committed row in exactly one transaction that was not given up.
+  CHECK(std::to_string(stream.commit_lsns().size()) == cluster.scalar("SELECT count(*) FROM fox"));
+}
+
+TEST_CASE("stream: an open transaction ends with abort and comes again whole", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY, b text)");
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot"});
+  REQUIRE(streaming(process));
+  // Large enough to be written as it arrives, and caught half way.
+  cluster.execute("INSERT INTO fox SELECT g, repeat('x', 500) FROM generate_series(1, 200000) g");
+  REQUIRE(support::eventually([&] { return stream.text().size() > 20'000'000; }));
+  process.signal(SIGTERM);
+  CHECK(process.wait() == Exit{0, 0});
+  REQUIRE(stream.run_to_end().ok());
+  check_sound(stream);
+  CHECK(stream.commit_lsns().size() == 1);
+}
+
+TEST_CASE("stream: as synchronous standby it releases commits when they are on disk",
+          "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY); CREATE TABLE hen (a int)");
+  const Stream stream(cluster);
+  stream.create_slot();
+  cluster.configure({"synchronous_standby_names = 'deltastream'"});
+  Process process = stream.start({"--tables", "fox"});
+  REQUIRE(streaming(process));
+  for (int i = 0; i < 50; ++i) {
+    cluster.execute("INSERT INTO fox VALUES (" + std::to_string(i) + ")");
+    const auto durable = stream.lines("_action\tcommit").size();
+    CHECK(durable == static_cast<std::size_t>(i) + 1);
+    cluster.execute("INSERT INTO hen VALUES (1)");  // filtered: must return all the same
+  }
+  // A slot cannot be made now: it would wait for commits that wait for us.
+  const Stream second(cluster, "second");
+  const support::Result refused = support::run(
+      {support::program("deltastream"), "-d", cluster.conninfo() + " application_name=deltastream",
+       "-S", "second", "--create-slot"});
+  CHECK(refused.exit == Exit{3, 0});
+  CHECK(contains(refused.err, "required synchronous standby"));
+}
+
+TEST_CASE("stream: memory does not grow with a transaction", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY, b text)");
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot"});
+  REQUIRE(streaming(process));
+  cluster.execute("INSERT INTO fox SELECT g, 'row ' || g FROM generate_series(1, 500000) g");
+  REQUIRE(stream.caught_up());
+  CHECK(stream.commit_lsns().size() == 1);
+  CHECK(process.peak_resident_bytes() < (64U << 20));
+}
+
+TEST_CASE("stream: -n ends with the connection, else it comes back", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  stream.create_slot();
+  const bool loop = GENERATE(false, true);
+  Process process =
+      stream.start(loop ? std::vector<std::string>{} : std::vector<std::string>{"-n"});
+  REQUIRE(streaming(process));
+  cluster.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots");
+  if (loop) {
+    const auto again = [&] {
+      const std::string log = process.err();
+      const std::size_t first = log.find("streaming from slot");
+      return log.find("streaming from slot", first + 1) != std::string::npos;
+    };
+    CHECK(support::eventually(again));
+  } else {
+    CHECK(process.wait() == Exit{1, 0});
+    CHECK(contains(process.err(), "PostgreSQL ended the stream: terminating connection"));
+  }
+}
+
+TEST_CASE("stream: a slot that is lost while streaming ends it and is not made again",
+          "[streamer]") {
+  Cluster::Options options;
+  options.config = {"max_slot_wal_keep_size = 1MB", "wal_keep_size = 0", "max_wal_size = 32MB",
+                    "min_wal_size = 32MB"};
+  const Cluster cluster(options);
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  const auto lost = [&] {
+    cluster.execute("SELECT pg_switch_wal(); CHECKPOINT");
+    return cluster.scalar("SELECT wal_status FROM pg_replication_slots") == "lost";
+  };
+  REQUIRE(support::eventually(lost));
+  const support::Result result = stream.run();
+  CHECK(result.exit == Exit{3, 0});
+  CHECK(contains(result.err, "replication slot \"stream\" is lost"));
+  CHECK(contains(result.err, "--recreate-slot"));
+
+  const support::Result recreated = stream.run({"--recreate-slot"});
+  CAPTURE(recreated.err);
+  REQUIRE(recreated.ok());
+  cluster.execute("INSERT INTO fox VALUES (1)");
+  REQUIRE(stream.run_to_end().ok());
+  CHECK(stream.lines("\t_action\tgap").size() == 1);
+  CHECK(stream.commit_lsns().size() == 1);
+  check_sound(stream);
+
+  const support::Result needless = stream.run({"--recreate-slot"});
+  CHECK(needless.exit == Exit{1, 0});
+  CHECK(contains(needless.err, "is in order: nothing to re-create"));
+}

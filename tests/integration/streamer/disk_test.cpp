@@ -1,0 +1,74 @@
+// A full disk: says so, lets go of PostgreSQL, and goes on by itself when there is room.
+#include <signal.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "stream.h"
+
+using deltastream_test::check_sound;
+using deltastream_test::contains;
+using deltastream_test::Stream;
+using support::Cluster;
+using support::Exit;
+using support::Process;
+
+namespace {
+
+// A small file system of its own, which needs root.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const std::filesystem::path& at) : at_(at) {
+    std::filesystem::create_directories(at);
+    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, "size=4m") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  bool mounted() const noexcept { return mounted_; }
+
+ private:
+  std::filesystem::path at_;
+  bool mounted_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
+  Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY, b text)");
+  const Stream stream(cluster);
+  stream.create_slot();
+  const SmallDisk disk(stream.directory());
+  if (!disk.mounted()) {
+    WARN("mounting a small file system needs root: not tested");
+    return;
+  }
+  const std::filesystem::path ballast = stream.directory() / "ballast";
+  support::write_file(ballast, std::string(2 << 20, 'x'));
+  Process process = stream.start();
+  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  cluster.execute("INSERT INTO fox VALUES (0, 'before')");
+  REQUIRE(stream.caught_up());
+  for (int i = 1; i <= 30; ++i) {
+    cluster.execute("INSERT INTO fox SELECT g, repeat('x', 1000) FROM generate_series(" +
+                    std::to_string(100 * i) + ", " + std::to_string(100 * i + 99) + ") g");
+  }
+  REQUIRE(support::eventually([&] { return contains(process.err(), "No space left on device"); }));
+  // PostgreSQL is not held up: nobody holds the slot while there is no room, and it can stop.
+  REQUIRE(support::eventually(
+      [&] { return cluster.scalar("SELECT active FROM pg_replication_slots") == "f"; }));
+  cluster.restart();
+  CHECK(process.running());
+
+  std::filesystem::remove(ballast);
+  ::mount("tmpfs", stream.directory().c_str(), "tmpfs", MS_REMOUNT, "size=64m");
+  CHECK(stream.caught_up());
+  check_sound(stream);
+  CHECK(stream.commit_lsns().size() == 31);
+  process.signal(SIGTERM);
+  CHECK(process.wait() == Exit{0, 0});
+}

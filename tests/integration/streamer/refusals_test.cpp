@@ -1,0 +1,287 @@
+// Everything deltastream refuses: one clear line, the exit code of DESIGN section 4, nothing
+// written.
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "stream.h"
+
+using deltastream_test::contains;
+using deltastream_test::Stream;
+using support::Cluster;
+using support::Exit;
+using support::Process;
+using support::Result;
+
+namespace {
+
+// One cluster for all that only look.
+const Cluster& shared() {
+  static const Cluster cluster;
+  return cluster;
+}
+
+void check_refused(const Result& result, int code, const std::string& message) {
+  CAPTURE(result.err);
+  CHECK(result.exit == Exit{code, 0});
+  CHECK(contains(result.err, message));
+}
+
+// What a person typed wrong: nothing of the server is asked.
+Result run_program(std::vector<std::string> arguments, const std::string& input = {}) {
+  arguments.insert(arguments.begin(), support::program("deltastream"));
+  Process::Options options;
+  options.input = input;
+  return support::run(arguments, options);
+}
+
+}  // namespace
+
+TEST_CASE("refusal: wrong usage names what is wrong", "[streamer][usage]") {
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string message;
+  };
+  const std::vector<Case> cases = {
+      {{}, "deltastream: no slot specified"},
+      {{"-S", "s"}, "deltastream: no directory specified"},
+      {{"-S", "s", "-D", "d", "--frobnicate"}, "unrecognized option \"--frobnicate\""},
+      {{"-S", "s", "-D", "d", "extra"}, "unrecognized argument \"extra\""},
+      {{"-S", "s", "-D", "d", "-o", "include-xids=off"},
+       "option \"include-xids\" is not a filter: -o takes tables, exclude-tables, "
+       "exclude-columns, actions, only-local, include-messages"},
+      {{"-S", "s", "-D", "d", "--tables", "a", "-o", "tables=b"},
+       "filter \"tables\" specified "
+       "twice"},
+      {{"-S", "s", "-D", "d", "-E", "17"}, "invalid --endpos \"17\": not an LSN"},
+      {{"-S", "s", "-D", "d", "-F", "-1"}, "must be between 0 and 86400 seconds"},
+      {{"-S", "s", "-D", "d", "--if-not-exists"}, "--if-not-exists needs --create-slot"},
+      {{"-S", "s", "-D", "d", "--check", "--stdin"}, "exclude each other"},
+      {{"--stdin", "-D", "d", "--tables", "a"}, "--stdin takes no filters"},
+  };
+  for (const Case& c : cases) {
+    const Result result = run_program(c.arguments);
+    check_refused(result, 2, c.message);
+    CHECK(contains(result.err, "Try \"deltastream --help\" for more information."));
+  }
+}
+
+TEST_CASE("refusal: a bad configuration file names file and key", "[streamer][usage]") {
+  const support::TempDir temp;
+  const std::string file = (temp / "c.json").string();
+  support::write_file(file, R"({"slot": "s", "slod": "t"})");
+  check_refused(run_program({"--config", file}), 2,
+                "unrecognized key \"slod\" of configuration file \"" + file + "\"");
+  support::write_file(file, R"({"slot": )");
+  check_refused(run_program({"--config", file}), 2, "cannot read configuration file");
+  check_refused(run_program({"--config", file + ".none"}), 2, "could not open configuration file");
+}
+
+TEST_CASE("refusal: a slot that does not exist", "[streamer]") {
+  const Stream stream(shared(), "missing");
+  check_refused(stream.run(), 3, "replication slot \"missing\" does not exist");
+  CHECK_FALSE(stream.exists());
+}
+
+TEST_CASE("refusal: a slot of another plugin, kind or database", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("SELECT pg_create_logical_replication_slot('other', 'test_decoding')");
+  cluster.execute("SELECT pg_create_physical_replication_slot('physical')");
+  const Stream other(cluster, "other");
+  check_refused(other.run(), 3, "uses plugin \"test_decoding\", not \"deltaflood\"");
+  check_refused(support::run({support::program("deltastream"), "-d", cluster.conninfo(), "-S",
+                              "other", "--drop-slot"}),
+                3, "is not ours to drop");
+  const Stream physical(cluster, "physical");
+  check_refused(physical.run(), 3, "is a physical slot");
+  cluster.create_database("second");
+  cluster.execute("SELECT pg_create_logical_replication_slot('elsewhere', 'deltaflood')", "second");
+  const Stream elsewhere(cluster, "elsewhere");
+  check_refused(elsewhere.run(), 3, "is of database \"second\", not \"postgres\"");
+  CHECK_FALSE(other.exists());
+  CHECK_FALSE(physical.exists());
+  CHECK_FALSE(elsewhere.exists());
+}
+
+TEST_CASE("refusal: a filter the plugin cannot read", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  stream.create_slot();
+  const Result result = stream.run({"-o", "actions=explode"});
+  check_refused(result, 2, "actions");
+  CHECK_FALSE(stream.exists());
+}
+
+TEST_CASE("refusal: a directory of another cluster, database or slot", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  const std::string before = stream.text();
+  const auto with = [&](const Cluster& server, const std::string& database,
+                        const std::string& slot) {
+    return support::run({support::program("deltastream"), "-d", server.conninfo(database), "-S",
+                         slot, "-D", stream.directory().string(), "--create-slot"});
+  };
+
+  Cluster::Options options;
+  options.own_system_identifier = true;
+  const Cluster foreign(options);
+  check_refused(with(foreign, "postgres", stream.slot()), 3, "is of another cluster");
+  CHECK(foreign.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
+  cluster.create_database("second");
+  check_refused(with(cluster, "second", stream.slot()), 3,
+                "is of database \"postgres\", not \"second\"");
+  check_refused(with(cluster, "postgres", "new"), 3, "is of slot \"stream\", not \"new\"");
+  CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "1");
+  CHECK(stream.text() == before);
+}
+
+TEST_CASE("refusal: a second deltastream on the same directory", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  Process first = stream.start({"--create-slot"});
+  REQUIRE(support::eventually([&] { return contains(first.err(), "streaming from slot"); }));
+  const Result second = stream.run();
+  check_refused(second, 1, "is in use by");
+  CHECK(contains(second.err, std::to_string(first.pid())));
+}
+
+TEST_CASE("refusal: a slot that is ahead of the daystream", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  cluster.execute("INSERT INTO fox VALUES (1)");
+
+  SECTION("advanced by hand") {
+    cluster.execute("SELECT pg_replication_slot_advance('stream', pg_current_wal_lsn())");
+  }
+  SECTION("dropped and made again by someone") {
+    cluster.execute("SELECT pg_drop_replication_slot('stream')");
+    stream.create_slot();
+  }
+  check_refused(stream.run(), 3, "replication slot \"stream\" is ahead of daystream");
+  CHECK(stream.lines("fox").empty());
+}
+
+TEST_CASE("refusal: --create-slot does not hide that the old slot was dropped", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  cluster.execute("SELECT pg_drop_replication_slot('stream')");
+  check_refused(stream.run({"--create-slot", "--if-not-exists"}), 3,
+                "does not exist, but daystream");
+  CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
+}
+
+TEST_CASE("refusal: a server that is not set up says which setting", "[streamer]") {
+  SECTION("output_plugin_libraries") {
+    const Cluster cluster;
+    const Stream stream(cluster);
+    stream.create_slot();
+    cluster.configure({"output_plugin_libraries = 'pgoutput, test_decoding'"});
+    const auto refused = [&] {
+      const Result result = stream.run({"-n"});
+      return result.exit == Exit{3, 0} && contains(result.err, "output_plugin_libraries");
+    };
+    CHECK(support::eventually(refused));
+    CHECK_FALSE(stream.exists());
+  }
+  SECTION("wal_level") {
+    Cluster::Options options;
+    options.config = {"wal_level = replica"};
+    const Cluster cluster(options);
+    const Stream stream(cluster);
+    check_refused(stream.run({"--create-slot"}), 3, "wal_level is \"replica\", not \"logical\"");
+    CHECK_FALSE(stream.exists());
+  }
+  SECTION("a role without REPLICATION") {
+    const Cluster cluster;
+    cluster.execute("CREATE ROLE plain LOGIN");
+    const Stream stream(cluster);
+    check_refused(
+        support::run({support::program("deltastream"), "-d", cluster.conninfo("postgres", "plain"),
+                      "-S", "stream", "-D", stream.directory().string()}),
+        3, "role plain may not replicate");
+    CHECK_FALSE(stream.exists());
+  }
+}
+
+TEST_CASE("refusal: a server restored from an older copy has diverged", "[streamer]") {
+  Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  cluster.stop();
+  const support::TempDir copy;
+  const std::string data = cluster.data_dir().string();
+  support::run_ok({"cp", "-a", data, (copy / "data").string()});
+  cluster.start();
+  cluster.execute("INSERT INTO fox SELECT generate_series(1, 1000)");
+  REQUIRE(stream.run_to_end().ok());
+  cluster.stop();
+  support::run_ok({"rm", "-rf", data});
+  support::run_ok({"cp", "-a", (copy / "data").string(), data});
+  cluster.start();
+  check_refused(stream.run(), 3, "diverged: daystream");
+}
+
+TEST_CASE("refusal: a promoted standby that lacks what was streamed", "[streamer]") {
+  Cluster primary;
+  primary.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(primary);
+  Cluster::Options options;
+  options.standby_of = &primary;
+  Cluster standby(options);
+  const auto replayed = [&] {
+    return standby.scalar("SELECT pg_last_wal_replay_lsn() >= '" +
+                          primary.scalar("SELECT pg_current_wal_lsn()") + "'") == "t";
+  };
+  REQUIRE(support::eventually(replayed));
+  standby.stop();
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  primary.execute("INSERT INTO fox SELECT generate_series(1, 10000)");
+  REQUIRE(stream.run_to_end().ok());
+  primary.kill9();
+  standby.start();
+  standby.promote();
+  // Long enough a history for its WAL to be past our end again: only the timeline tells.
+  standby.execute("SELECT pg_create_logical_replication_slot('stream', 'deltaflood')");
+  const std::string ours = stream.commit_lsns().back();
+  while (standby.scalar("SELECT pg_current_wal_lsn() > '" + ours + "'") != "t") {
+    standby.execute("SELECT pg_switch_wal()");
+    standby.execute("CHECKPOINT");
+  }
+  check_refused(support::run({support::program("deltastream"), "-d", standby.conninfo(), "-S",
+                              "stream", "-D", stream.directory().string()}),
+                3, "diverged: the server left timeline 1 at");
+}
+
+TEST_CASE("refusal: lines without commit lines on standard input", "[streamer][stdin]") {
+  const support::TempDir temp;
+  const std::string directory = (temp / "daystream").string();
+  const std::string one = "_table\tfox\t_xid\t7\t_action\tinsert\ta\t1\n";
+  const std::string two = "_table\tfox\t_xid\t8\t_action\tinsert\ta\t2\n";
+  for (const std::string& input : {one, one + two}) {
+    const Result result = run_program({"--stdin", "-D", directory}, input);
+    check_refused(result, 2, "the input has no commit lines");
+    CHECK_FALSE(std::filesystem::exists(directory));
+  }
+}
+
+TEST_CASE("refusal: a directory filled from a pipe is not a slot's, nor the other way",
+          "[streamer][stdin]") {
+  const Cluster& cluster = shared();
+  const Stream stream(cluster, "piped");
+  const std::string input =
+      "_table\tfox\t_xid\t7\t_action\tinsert\ta\t1\n"
+      "_xid\t7\t_lsn\t0/1000\t_next\t8\t_time\t1795300024.327683\t_action\tcommit\n";
+  REQUIRE(run_program({"--stdin", "-D", stream.directory().string()}, input).ok());
+  check_refused(stream.run(), 3, "was read from a pipe");
+
+  const Cluster own;
+  const Stream slotted(own);
+  REQUIRE(slotted.run_to_end({"--create-slot"}).ok());
+  check_refused(run_program({"--stdin", "-D", slotted.directory().string()}, input), 3,
+                slotted.directory().string());
+}

@@ -1,0 +1,183 @@
+// Making and dropping slots, --check, status, configuration.
+#include <signal.h>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "stream.h"
+
+using deltastream_test::contains;
+using deltastream_test::Stream;
+using support::Cluster;
+using support::Exit;
+using support::Process;
+using support::Result;
+
+namespace {
+
+bool streaming(const Process& process) {
+  return support::eventually([&] { return contains(process.err(), "streaming from slot"); });
+}
+
+}  // namespace
+
+TEST_CASE("slot: made, found and dropped", "[streamer]") {
+  const Cluster cluster;
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> argv = {support::program("deltastream"), "-d", cluster.conninfo(),
+                                     "-S", "s"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return support::run(argv);
+  };
+  CHECK(run({"--create-slot"}).ok());
+  CHECK(cluster.scalar("SELECT plugin FROM pg_replication_slots WHERE slot_name = 's'") ==
+        "deltaflood");
+  const Result again = run({"--create-slot"});
+  CHECK(again.exit == Exit{1, 0});
+  CHECK(contains(again.err, "replication slot \"s\" already exists"));
+  CHECK(run({"--create-slot", "--if-not-exists"}).ok());
+  CHECK(run({"--drop-slot"}).ok());
+  CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
+  const Result gone = run({"--drop-slot"});
+  CHECK(gone.exit == Exit{1, 0});
+  CHECK(contains(gone.err, "replication slot \"s\" does not exist"));
+}
+
+TEST_CASE("slot: waiting for an old transaction ends after --create-timeout, naming it",
+          "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int)");
+  support::Session old = cluster.session();
+  old.execute("BEGIN; INSERT INTO fox VALUES (1)");
+  const Stream stream(cluster);
+  const Result result = stream.run({"--create-slot", "--create-timeout", "1"});
+  CHECK(result.exit == Exit{3, 0});
+  CHECK(contains(result.err, "still waiting for transaction " +
+                                 old.scalar("SELECT pg_current_xact_id()::xid") + " of process " +
+                                 std::to_string(old.backend_pid())));
+  CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
+  CHECK_FALSE(stream.exists());
+}
+
+TEST_CASE("check: says what is right, and what is not with what to do", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  const Result missing = stream.run({"--check"});
+  CHECK(missing.exit == Exit{3, 0});
+  CHECK(contains(missing.out, "FAILED  slot"));
+  CHECK(contains(missing.out, "HINT: "));
+  CHECK_FALSE(stream.exists());
+
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  const Result right = stream.run({"--check"});
+  CAPTURE(right.out);
+  CHECK(right.ok());
+  CHECK(contains(right.out, "ok      position"));
+
+  Process process = stream.start();  // and beside a running one
+  REQUIRE(streaming(process));
+  CHECK(contains(stream.run({"--check"}).out, "in use by process"));
+}
+
+TEST_CASE("status: for people and for machines", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  const auto status = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> argv = {support::program("deltastream"), "status",
+                                     stream.directory().string()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return support::run(argv);
+  };
+  CHECK(status({}).exit == Exit{2, 0});  // no daystream there
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(streaming(process));
+  REQUIRE(stream.caught_up());
+  const Result machine = status({"--json"});
+  CHECK(machine.ok());
+  const auto json = nlohmann::json::parse(machine.out);
+  CHECK(json["state"] == "streaming");
+  CHECK(json["pid"] == process.pid());
+  CHECK(deltastream_test::lsn_value(json["lsn"]) >=
+        deltastream_test::lsn_value(stream.confirmed()));
+  const auto retained = [&] {
+    return nlohmann::json::parse(status({"--json"}).out)["retained_wal_bytes"].is_number();
+  };
+  CHECK(support::eventually(retained));
+  CHECK(contains(status({}).out, "streaming (process " + std::to_string(process.pid()) + ")"));
+  process.signal(SIGKILL);
+  process.wait();
+  CHECK(status({}).exit == Exit{1, 0});
+  CHECK(contains(status({}).out, "state        stopped"));
+}
+
+TEST_CASE("configuration: a file says what flags say, SIGHUP reads it again", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY); CREATE TABLE hen (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  stream.create_slot();
+  const support::TempDir temp;
+  const std::string file = (temp / "deltastream.json").string();
+  const auto configure = [&](const std::string& tables) {
+    nlohmann::json json = {{"dbname", cluster.conninfo()},
+                           {"slot", stream.slot()},
+                           {"directory", stream.directory().string()},
+                           {"option", {{"actions", "insert"}}},
+                           {"status-interval", 1},
+                           {"tables", tables}};
+    support::write_file(file, json.dump());
+  };
+  configure("fox");
+  Process process({support::program("deltastream"), "--config", file, "--log-format", "json"});
+  REQUIRE(streaming(process));
+  const std::string first = process.err().substr(0, process.err().find('\n'));
+  CHECK(nlohmann::json::parse(first)["level"] == "INFO");
+  cluster.execute("INSERT INTO fox VALUES (1); INSERT INTO hen VALUES (1); DELETE FROM fox");
+  REQUIRE(stream.caught_up());
+  CHECK(stream.lines("_action\tinsert").size() == 1);
+  CHECK(stream.lines("_action\tdelete").empty());
+
+  support::write_file(file, "{");
+  process.signal(SIGHUP);
+  CHECK(support::eventually([&] { return contains(process.err(), "kept the old configuration"); }));
+
+  configure("fox,hen");
+  process.signal(SIGHUP);
+  const auto holds = [&] { return !stream.lines("_action\tmark\ttables\tfox,hen").empty(); };
+  REQUIRE(support::eventually(holds));
+  cluster.execute("INSERT INTO hen VALUES (2)");
+  REQUIRE(stream.caught_up());
+  CHECK(stream.lines("_table\then").size() >= 1);
+}
+
+TEST_CASE("stdin: pg_recvlogical's output becomes a daystream", "[streamer][stdin]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  stream.create_slot();
+  cluster.execute("INSERT INTO fox VALUES (1)");
+  cluster.execute("INSERT INTO fox VALUES (2)");
+  const std::string lsn = cluster.scalar("SELECT pg_current_wal_lsn()");
+  const std::string text = cluster.run_tool(
+      "pg_recvlogical", {"-d", cluster.conninfo(), "-S", stream.slot(), "--start", "-n", "-E", lsn,
+                         "-o", "include-transaction", "-o", "include-schema", "-f", "-"});
+  const auto feed = [&](const std::string& input) {
+    Process::Options options;
+    options.input = input;
+    return support::run(
+        {support::program("deltastream"), "--stdin", "-D", stream.directory().string()}, options);
+  };
+  const Result result = feed(text);
+  CAPTURE(result.err);
+  REQUIRE(result.ok());
+  CHECK(stream.lines("_action\tinsert").size() == 2);
+  CHECK(contains(stream.text().substr(0, stream.text().find('\n')), "_lsn\t0/0\t"));
+  deltastream_test::check_sound(stream);
+
+  // What comes again is skipped, half a line dropped, half a transaction given up.
+  const Result again = feed(text + "_table\tfox\t_xid\t99\t_action\tinsert\ta\t3\n_table\tfo");
+  REQUIRE(again.ok());
+  CHECK(contains(again.err, "half a line"));
+  CHECK(contains(again.err, "inside a transaction"));
+  deltastream_test::check_sound(stream);
+  CHECK(stream.commit_lsns().size() == 2);
+}

@@ -1,0 +1,205 @@
+// The small pure parts: frames, timelines, standby names, the clock, configuration, status.
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "clock_guard.h"
+#include "config.h"
+#include "daystream/error.h"
+#include "disk_space.h"
+#include "frames.h"
+#include "pauses.h"
+#include "server_error.h"
+#include "status.h"
+#include "synchronous_standby.h"
+#include "timeline.h"
+
+using namespace deltastream;
+using daystream::Lsn;
+using daystream::program::SqlError;
+using std::string_literals::operator""s;
+
+TEST_CASE("frames: XLogData and keepalive are taken apart", "[frames]") {
+  const std::string header = "\0\0\0\1\0\0\0\2"s + "\0\0\0\3\0\0\0\4"s + "\0\0\0\0\0\0\0\0"s;
+  const Frame data = parse_frame("w" + header + "line");
+  REQUIRE(std::holds_alternative<XLogData>(data));
+  CHECK(std::get<XLogData>(data).lsn == Lsn{0x1'0000'0002});
+  CHECK(std::get<XLogData>(data).sent_us == 946'684'800'000'000);  // 2000-01-01
+  CHECK(std::get<XLogData>(data).payload == "line");
+  const Frame keepalive = parse_frame("k" + header.substr(0, 8) + header.substr(16) + "\1");
+  REQUIRE(std::holds_alternative<Keepalive>(keepalive));
+  CHECK(std::get<Keepalive>(keepalive).reply_requested);
+}
+
+TEST_CASE("frames: a message cut short or of another kind is an error", "[frames]") {
+  CHECK_THROWS_WITH(parse_frame(""), "empty message in the replication stream");
+  CHECK_THROWS_WITH(parse_frame("x"), "message of type 0x78 and 1 bytes in the replication stream");
+  CHECK_THROWS_AS(parse_frame("w"s + std::string(23, '\0')), daystream::ProtocolError);
+  CHECK_THROWS_AS(parse_frame("k"s + std::string(16, '\0')), daystream::ProtocolError);
+}
+
+TEST_CASE("frames: a status packet says written, flushed and, for applied, flushed", "[frames]") {
+  const auto bytes = encode({Lsn{3}, Lsn{2}, 946'684'800'000'001, true});
+  const std::string expected = "r\0\0\0\0\0\0\0\3"s + "\0\0\0\0\0\0\0\2"s + "\0\0\0\0\0\0\0\2"s +
+                               "\0\0\0\0\0\0\0\1"s + "\1"s;
+  CHECK(std::string(bytes.data(), bytes.size()) == expected);
+}
+
+TEST_CASE("timeline: a history file is read as PostgreSQL writes it", "[timeline]") {
+  const auto history = parse_timeline_history(
+      "1\t0/3000148\tno recovery target specified\n\n# a comment\n"
+      "2\t1A/5000000\tbefore 2026-11-21 10:00\n");
+  REQUIRE(history.size() == 2);
+  CHECK(history[0].timeline == 1);
+  CHECK(history[0].end == Lsn{0x3000148});
+  CHECK(history[1].timeline == 2);
+  CHECK(history[1].end == Lsn{0x1A'0500'0000});
+  CHECK(parse_timeline_history("").empty());
+  CHECK_THROWS_WITH(parse_timeline_history("1 x\n"), "cannot read timeline history line \"1 x\"");
+}
+
+TEST_CASE("standby names: each form PostgreSQL takes", "[standby]") {
+  struct Case {
+    std::string setting;
+    int required;
+    bool includes;
+  };
+  const Case cases[] = {
+      {"", 0, false},
+      {"deltastream", 1, true},
+      {"other, DeltaStream", 1, true},
+      {"*", 1, true},
+      {"FIRST 2 (a, deltastream, b)", 2, true},
+      {"ANY 1 (a, b)", 1, false},
+      {"2 (a, \"deltastream\")", 2, true},
+      {"\"delta stream\"", 1, false},
+      {"first 1 (\"a\"\"b\", deltastream)", 1, true},
+      {"(deltastream)", 0, false},
+      {"ANY x (deltastream)", 0, false},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.setting);
+    const StandbyNames names = StandbyNames::parse(c.setting);
+    CHECK(names.required == c.required);
+    CHECK(names.includes("deltastream") == c.includes);
+  }
+}
+
+TEST_CASE("clock: only one that is ahead of server and stream is refused", "[clock]") {
+  constexpr std::int64_t kHourUs = 3'600'000'000;
+  std::int64_t wall = 1'000 * kHourUs;
+  std::int64_t elapsed = 0;
+  ClockGuard clock([&] { return wall; }, [&] { return elapsed; });
+  CHECK(clock.now() == 3'600'000);  // no server, as from a pipe: ours is all there is
+  clock.set_server(wall);
+  clock.set_last(3'600'000);
+  CHECK(clock.now() == 3'600'000);
+  wall -= 5 * kHourUs;  // back is no problem
+  CHECK(clock.now() == 3'582'000);
+  wall += 5 * kHourUs;
+
+  SECTION("ahead of both") {
+    wall += kHourUs + 1'000'000;
+    CHECK_THROWS_AS(clock.now(), daystream::NeedsPerson);
+    CHECK_THROWS_WITH(clock.now(),
+                      "this machine's clock says 1970-02-11 17:00:01Z, the server's "
+                      "1970-02-11 16:00:00Z: more than an hour ahead");
+  }
+  SECTION("ahead of the stream only: it was idle") {
+    wall += 10 * kHourUs;
+    clock.saw_server(wall);
+    CHECK(clock.now() == 3'636'000);
+  }
+  SECTION("ahead of the server only: the stream has been there") {
+    wall += 10 * kHourUs;
+    clock.set_last(3'636'000);
+    CHECK(clock.now() == 3'636'000);
+  }
+  SECTION("after a long stop, messages of before are no sign of a server behind") {
+    wall += 10 * kHourUs;
+    elapsed += 10 * kHourUs;
+    clock.saw_server(1'000 * kHourUs);
+    CHECK(clock.now() == 3'636'000);
+  }
+}
+
+TEST_CASE("pauses: grow, end growing, begin again", "[pauses]") {
+  Pauses pauses;
+  CHECK(pauses.next().count() == 100);
+  CHECK(pauses.next().count() == 200);
+  for (int i = 0; i < 20; ++i) pauses.next();
+  CHECK(pauses.next().count() == 30'000);
+  pauses.reset();
+  CHECK(pauses.next().count() == 100);
+}
+
+TEST_CASE("disk: enough room is 16 MiB, or a twentieth of a small file system", "[disk]") {
+  CHECK(has_room({16 << 20, std::uint64_t{1} << 40}));
+  CHECK_FALSE(has_room({(16 << 20) - 1, std::uint64_t{1} << 40}));
+  CHECK(has_room({1 << 20, 20 << 20}));
+  CHECK_FALSE(has_room({(1 << 20) - 1, 20 << 20}));
+  CHECK(disk_space("/no/such/directory"));
+}
+
+TEST_CASE("server errors: what waits, what needs a person, what was asked wrong",
+          "[server_error]") {
+  const auto explained = [](const char* state, const std::string& text) {
+    try {
+      explain_server_error(SqlError(text, "", state));
+    } catch (const daystream::Error& e) {
+      return std::string(e.retryable() ? "retry" : "exit ") +
+             (e.retryable() ? "" : std::to_string(static_cast<int>(e.exit_code())));
+    }
+  };
+  CHECK(explained("55006", "replication slot \"s\" is active for PID 7") == "retry");
+  CHECK(explained("57P01", "terminating connection due to administrator command") == "retry");
+  CHECK(explained("57P03", "the database system is starting up") == "retry");
+  CHECK(explained("53100", "could not write to file: No space left on device") == "retry");
+  CHECK(explained("0A000", "logical decoding cannot be used while in recovery") == "retry");
+  CHECK(explained("42704", "replication slot \"s\" does not exist") == "exit 3");
+  CHECK(explained("55000", "can no longer get changes from replication slot \"s\"") == "exit 3");
+  CHECK(explained("58P01", "requested WAL segment 01 has already been removed") == "exit 3");
+  CHECK(explained("58P01", "could not access file \"deltaflood\": No such file") == "exit 3");
+  CHECK(explained("42501", "library \"deltaflood\" may not be used as an output plugin") ==
+        "exit 3");
+  CHECK(explained("55000", "logical decoding requires wal_level >= logical") == "exit 3");
+  CHECK(explained("22023", "invalid value for option \"actions\"") == "exit 2");
+  CHECK(explained("XX000", "something broke") == "exit 1");
+}
+
+TEST_CASE("config: flags, and the order of filters does not matter", "[config]") {
+  const Config one = parse_config(
+      std::vector<std::string>{"-d", "dbname=x", "-S", "s", "-D", "d", "-o", "only-local", "-o",
+                               "actions=insert,update", "-E", "0/17B1480", "-F", "0.5", "-n"});
+  CHECK(one.command == Command::Follow);
+  CHECK(one.end_lsn == Lsn{0x17B1480});
+  CHECK(one.fsync_interval.count() == 500);
+  CHECK_FALSE(one.loop);
+  REQUIRE(one.filters.size() == 2);
+  CHECK(one.filters[1] == std::pair<std::string, std::string>{"only-local", "on"});
+  const Config two =
+      parse_config(std::vector<std::string>{"-d", "dbname=x", "-S", "s", "-D", "d", "-o",
+                                            "actions=insert,update", "-o", "only-local=on"});
+  CHECK(same_stream(one, two));
+  CHECK(parse_config(std::vector<std::string>{"-S", "s", "--create-slot"}).command ==
+        Command::CreateSlot);
+  CHECK(parse_config(std::vector<std::string>{"status", "d", "--json"}).json);
+}
+
+TEST_CASE("status: what is saved is read again", "[status]") {
+  Status status;
+  status.state = "streaming";
+  status.pid = 7;
+  status.position = {1507507200, 17};
+  status.lsn = Lsn{0x17B1480};
+  status.lag_bytes = 12;
+  status.last_error = "a \"quoted\" one";
+  const auto again = Status::parse(status.json());
+  REQUIRE(again);
+  CHECK(again->json() == status.json());
+  CHECK_FALSE(Status::parse("{"));
+  CHECK_FALSE(Status::parse("{\"state\": 1}"));
+  CHECK(human_bytes(999) == "999 B");
+  CHECK(human_bytes(1'200'000'000) == "1.2 GB");
+  CHECK(human_seconds(90) == "90 s");
+  CHECK(human_seconds(7200) == "2 h");
+}
