@@ -31,6 +31,7 @@ struct Settings {
   const char* calls = "";
   const char* path = "";
   std::size_t path_size = 0;
+  const char* except = "";
   std::uint64_t at = 0;
   bool sticky = false;
   bool short_write = false;
@@ -70,6 +71,7 @@ Settings load() {
   s.calls = setting("FAULT_CALLS");
   s.path = setting("FAULT_PATH");
   s.path_size = strlen(s.path);
+  s.except = setting("FAULT_EXCEPT");
   s.at = strtoull(setting("FAULT_AT"), nullptr, 10);
   s.sticky = *setting("FAULT_STICKY") != '\0';
   s.short_write = *setting("FAULT_SHORT") != '\0';
@@ -111,9 +113,20 @@ bool names(const char* list, const char* call) {
   return false;
 }
 
+bool excepted(const char* path) {
+  for (const char* part = settings().except; *part != '\0';) {
+    const char* end = strchr(part, ',');
+    if (memmem(path, strlen(path), part, static_cast<std::size_t>(end - part)) != nullptr) {
+      return true;
+    }
+    part = end + 1;
+  }
+  return false;
+}
+
 bool under_prefix(const char* path) {
   const Settings& s = settings();
-  return s.path_size > 0 && strncmp(path, s.path, s.path_size) == 0;
+  return s.path_size > 0 && strncmp(path, s.path, s.path_size) == 0 && !excepted(path);
 }
 
 bool path_of(int fd, char (&path)[PATH_MAX]) {

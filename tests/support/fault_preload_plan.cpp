@@ -34,6 +34,8 @@ FaultPreload::~FaultPreload() {
 std::vector<std::pair<std::string, std::string>> FaultPreload::env() const {
   std::string calls;
   for (const std::string& call : plan_.calls) calls += call + ",";
+  std::string except;
+  for (const std::string& part : plan_.except) except += part + ",";
   std::vector<std::pair<std::string, std::string>> out = {
       {"LD_PRELOAD", SUPPORT_FAULT_PRELOAD},
       // Were the build sanitized, its runtime would insist on being loaded first.
@@ -41,6 +43,7 @@ std::vector<std::pair<std::string, std::string>> FaultPreload::env() const {
       {"FAULT_COUNTS", dir_ / "counts"},
       {"FAULT_CALLS", calls},
       {"FAULT_PATH", plan_.path_prefix},
+      {"FAULT_EXCEPT", except},
       {"FAULT_AT", std::to_string(plan_.at)},
       {"FAULT_ERRNO", std::to_string(plan_.error)},
   };

@@ -57,7 +57,13 @@ void PowerLoss::strike(Random& random) const {
     }
     support::write_file(entry.path(), content);
   }
-  if (random.one_in(2)) fs::remove(directory_ / "durable");
+  if (!fs::exists(directory_ / "durable")) return;
+  const std::uint64_t fate = random.below(3);
+  if (fate == 0) fs::remove(directory_ / "durable");
+  if (fate == 1) {
+    const std::string zeros(support::read_file(directory_ / "durable").size(), '\0');
+    support::write_file(directory_ / "durable", zeros);
+  }
 }
 
 }  // namespace fault

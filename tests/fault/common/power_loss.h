@@ -24,7 +24,7 @@ class PowerLoss {
   std::uint64_t first_lsn() const;
 
   // Damages what was not synced, in place: each 512-byte sector of it is kept, zeroed or lost, and
-  // `durable`, which is never synced, is kept or lost.
+  // `durable`, which is never synced, is kept, zeroed or lost.
   void strike(Random&) const;
 
  private:

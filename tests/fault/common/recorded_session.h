@@ -16,7 +16,8 @@ namespace fault {
 // that slot, so all tries see the same bytes from the server, as far as timing allows.
 class RecordedSession {
  public:
-  RecordedSession();
+  // `with_bulk`: with a transaction larger than what a Writer keeps in memory.
+  explicit RecordedSession(bool with_bulk = false);
 
   support::Cluster& cluster() { return cluster_; }
   // Makes slot "try" anew, at the beginning of the history.

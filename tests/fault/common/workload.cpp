@@ -12,7 +12,8 @@ using support::Session;
 namespace {
 
 constexpr std::int64_t kModulus = 1000000007;
-constexpr int kMiscRows = 40;  // of each client
+constexpr int kMiscRows = 40;     // of each client
+constexpr int kBulkRows = 15000;  // more than a Writer keeps in memory
 
 // One round trip a transaction, so that many of them meet each fault.
 const char* const kSchema = R"(
@@ -21,6 +22,7 @@ CREATE TABLE ledger (txid bigint PRIMARY KEY, n bigint NOT NULL, src int, dst in
                      note text);
 CREATE TABLE seq (id int PRIMARY KEY, n bigint NOT NULL, h bigint NOT NULL);
 CREATE TABLE misc (id bigint PRIMARY KEY, v bigint, note text, flag bool);
+CREATE TABLE bulk (id bigint PRIMARY KEY, v text);
 ALTER TABLE misc ALTER note SET STORAGE EXTERNAL;
 INSERT INTO seq VALUES (1, 0, 0);
 CREATE FUNCTION transfer(tx bigint, s int, d int, a int, size int) RETURNS void LANGUAGE plpgsql AS
@@ -51,8 +53,11 @@ Workload::~Workload() {
 }
 
 const std::vector<support::ComparedTable>& Workload::tables() {
-  static const std::vector<support::ComparedTable> all = {
-      {"public.acct", ""}, {"public.ledger", ""}, {"public.seq", ""}, {"public.misc", ""}};
+  static const std::vector<support::ComparedTable> all = {{"public.acct", ""},
+                                                          {"public.ledger", ""},
+                                                          {"public.seq", ""},
+                                                          {"public.misc", ""},
+                                                          {"public.bulk", ""}};
   return all;
 }
 
@@ -148,7 +153,18 @@ void Workload::transfer(Session& session, std::int64_t txid, std::uint64_t rando
                               account(random >> 20), (random >> 30) % 100, size));
 }
 
+// All of the client's rows come, or all of them go.
+void Workload::bulk(Session& session, int client) {
+  session.execute(fmt::format(
+      "WITH gone AS (DELETE FROM bulk WHERE id / 1000000 = {0} RETURNING 1) "
+      "INSERT INTO bulk SELECT {0} * 1000000 + i, repeat('b', 60) FROM generate_series(1, {1}) i "
+      "WHERE NOT EXISTS (SELECT FROM bulk WHERE id / 1000000 = {0}) "
+      "AND (SELECT count(*) FROM gone) = 0",
+      client, kBulkRows));
+}
+
 void Workload::misc(Session& session, int client, std::uint64_t random) {
+  if (random % 257 == 0) return bulk(session, client);
   const auto id = static_cast<std::int64_t>(client * 1000000 + (random >> 8) % kMiscRows);
   const auto other = static_cast<std::int64_t>(client * 1000000 + (random >> 20) % kMiscRows);
   const std::string insert = fmt::format(

@@ -17,13 +17,14 @@ namespace fault {
 // What became of a transaction, as its client knows it.
 enum class Outcome { Ok, Failed, Unknown };
 
-// Tables acct(id, bal), ledger(txid, n, src, dst, amt, note), seq(id, n, h) and misc(id, v, note,
-// flag).
+// Tables acct(id, bal), ledger(txid, n, src, dst, amt, note), seq(id, n, h), misc(id, v, note,
+// flag) and bulk(id, v).
 //
 // Class A transactions move money, add their ledger row, and count seq.n up under its row lock, so
 // that n is the commit order without holes; seq.h is a running hash over them. Class B transactions
 // work on rows of misc that only their client touches: key changes, updates that leave a TOASTed
-// note unchanged, NULL flips, rollbacks to savepoints, rollbacks, two-phase commits.
+// note unchanged, NULL flips, rollbacks to savepoints, rollbacks, two-phase commits; a few change
+// many rows of bulk at once.
 class Workload {
  public:
   static constexpr int kAccounts = 20;
@@ -52,6 +53,7 @@ class Workload {
   void transfer(support::Session&, std::int64_t txid, std::uint64_t random);
   static void finish_prepared(support::Session&, int client);
   void misc(support::Session&, int client, std::uint64_t random);
+  void bulk(support::Session&, int client);
 
   const std::string conninfo_;
   std::atomic<bool> stop_{false};

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "common/invariant_reader.h"
+#include "common/streaming.h"
 #include "support/process.h"
 #include "support/row_compare.h"
 #include "support/sqlite_reader.h"
@@ -16,10 +17,7 @@ RecordedMirror::RecordedMirror(std::uint64_t ok_transactions, std::uint64_t seed
     : workload_(cluster_) {
   Process stream({support::program("deltastream"), "-d", cluster_.conninfo(), "-S", "m", "-D",
                   daystream(), "--create-slot"});
-  const bool streaming = support::eventually([&] {
-    return cluster_.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
-  });
-  if (!streaming) throw std::runtime_error("deltastream does not stream: " + stream.err());
+  wait_until_streaming(daystream(), stream);
   fs::create_directory(dir_ / "seeded");
   support::run_ok(seed(dir_ / "seeded/mirror.db"));
 
@@ -46,25 +44,11 @@ fs::path RecordedMirror::fresh_copy(const fs::path& into) const {
 }
 
 std::vector<std::string> RecordedMirror::replay(const fs::path& mirror) const {
-  return {support::program("deltamirror"), "run", mirror, "--daystream", daystream(), "--once"};
+  return replay_command(daystream(), mirror);
 }
 
 std::vector<std::string> RecordedMirror::seed(const fs::path& mirror) const {
-  return {support::program("deltamirror"),
-          "seed",
-          mirror,
-          "-d",
-          cluster_.conninfo(),
-          "--daystream",
-          daystream(),
-          "--table",
-          "acct",
-          "--table",
-          "ledger",
-          "--table",
-          "seq",
-          "--table",
-          "misc"};
+  return seed_command(cluster_, daystream(), mirror);
 }
 
 std::vector<std::string> RecordedMirror::complaints(const fs::path& mirror) {

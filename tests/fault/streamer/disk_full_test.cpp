@@ -31,8 +31,10 @@ class SmallDisk {
   SmallDisk(const SmallDisk&) = delete;
   SmallDisk& operator=(const SmallDisk&) = delete;
   bool possible() const { return possible_; }
-  void resize(int mebibytes) const {
-    const std::string size = fmt::format("size={}m", mebibytes);
+  // As large as what is on it and so much more.
+  void leave_free(std::uint64_t bytes) const {
+    const std::filesystem::space_info space = std::filesystem::space(path_);
+    const std::string size = fmt::format("size={}", space.capacity - space.free + bytes);
     REQUIRE(mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT, size.c_str()) == 0);
   }
 
@@ -63,7 +65,7 @@ TEST_CASE("deltastream: lets go when the disk is full, and goes on by itself whe
         cluster.scalar("SELECT confirmed_flush_lsn FROM pg_replication_slots"));
   };
   REQUIRE(support::eventually(active));
-  int size = 2, rows = 0;
+  int rows = 0;
   for (int cycle = 0, cycles = rounds(2, 20); cycle < cycles; ++cycle) {
     CAPTURE(cycle);
     INFO(stream.err());
@@ -85,9 +87,9 @@ TEST_CASE("deltastream: lets go when the disk is full, and goes on by itself whe
     CHECK((content.violation ? content.violation->text() : "") == "");
     CHECK(confirmed() <= content.last_lsn());
 
-    disk.resize(size += 8);
+    disk.leave_free(16 << 20);
     REQUIRE(support::eventually([&] { return confirmed() >= end; }));
-    disk.resize(size -= 4);
+    disk.leave_free(2 << 20);
   }
   stream.signal(SIGTERM);
   CHECK(stream.wait() == support::Exit{0, 0});

@@ -2,8 +2,10 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
+#include "common/power_loss.h"
 #include "common/seed.h"
 #include "common/stream_judge.h"
+#include "common/streaming.h"
 #include "common/workload.h"
 #include "support/process.h"
 
@@ -38,9 +40,7 @@ TEST_CASE("deltastream: killed at random under load, nothing is lost, repeated o
                                          "--if-not-exists"};
   Random random("kill deltastream");
   std::optional<Process> stream(std::in_place, argv, Process::Options{.env = faults.env()});
-  REQUIRE(support::eventually([&] {
-    return cluster.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
-  }));
+  wait_until_streaming(dir / "d", *stream);
   workload.start(3, run_seed(), 400);
   ConfirmedSampler sampler(cluster.conninfo(), "kill", faults);
 
@@ -54,6 +54,10 @@ TEST_CASE("deltastream: killed at random under load, nothing is lost, repeated o
     REQUIRE(stream->running());
     stream->signal(SIGKILL);
     stream->wait();
+    // Sometimes the power goes with it.
+    if (std::filesystem::exists(dir / "d") && random.one_in(3)) {
+      PowerLoss(dir / "d", faults.sync_log()).strike(random);
+    }
     if (i % 10 == 9) {
       // Followed by a time in which it must get somewhere.
       const std::uint64_t before = confirmed_flush(cluster);

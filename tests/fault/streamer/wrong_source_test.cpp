@@ -16,12 +16,13 @@ namespace {
 
 using Content = std::map<std::string, std::string>;
 
-// Every file with its bytes. `lock` only says who was there last.
+// Every file with its bytes. `lock` and `status.json` only say who was there last, and how it went.
 Content content_of(const fs::path& directory) {
   Content out;
   for (const auto& entry : fs::directory_iterator(directory)) {
-    if (entry.path().filename() == "lock") continue;
-    out[entry.path().filename()] = support::read_file(entry.path());
+    const std::string name = entry.path().filename();
+    if (name == "lock" || name == "status.json") continue;
+    out[name] = support::read_file(entry.path());
   }
   return out;
 }

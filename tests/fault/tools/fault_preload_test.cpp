@@ -83,6 +83,13 @@ TEST_CASE("fault preload: the count goes on over runs, and heal() ends it", "[fa
   CHECK(syncs[0].size_bytes == 8);
 }
 
+TEST_CASE("fault preload: what is excepted does not count", "[fault][tools]") {
+  const Outcome seen =
+      victim_under({.calls = {"open", "rename"}, .except = {"/none", "/new"}, .at = 1});
+  CHECK(seen.said == "rename: Input/output error\n");
+  CHECK(seen.matched == 1);
+}
+
 TEST_CASE("fault preload: a delayed fsync takes its time", "[fault][tools]") {
   const auto begin = std::chrono::steady_clock::now();
   victim_under({.sync_delay = std::chrono::milliseconds{100}});
