@@ -80,9 +80,10 @@ Counts check(const StreamView& view, bool has_durable) {
     state = scanner.state();
     ++counts.days;
     counts.bytes += open.limit;
-    if (!is_last && (scanner.half_line() || state.in_transaction)) {
+    if (!is_last && (scanner.half_line() || state.in_transaction || state.offset == 0)) {
       throw Corruption(open.file->path(), scanner.last_group().offset,
-                       "the file ends in an unfinished transaction, but a later day follows");
+                       "the file does not end in a commit, mark, abort or gap, but a later day "
+                       "follows");
     }
     if (!is_last || !has_durable) continue;
     const Durable& durable = view.durable();

@@ -61,17 +61,22 @@ std::optional<Durable> Durable::parse(std::string_view text) noexcept try {
   return std::nullopt;
 }
 
+std::optional<Durable> load_durable_once(Dir& dir) {
+  const auto file = dir.open(kDurableName);
+  return file ? Durable::parse(read_whole(*file)) : std::nullopt;
+}
+
 std::optional<Durable> load_durable(Dir& dir) {
   // A read may meet a write half way; the writer is done long before we give up. What is still
   // not a line then is damage, and counts as lost.
-  constexpr int kTries = 100;
-  for (int tries = 0;; ++tries) {
+  constexpr int kTries = 20;
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (tries > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     const auto file = dir.open(kDurableName);
     if (!file) return std::nullopt;
     if (const auto durable = Durable::parse(read_whole(*file))) return durable;
-    if (tries == kTries) return std::nullopt;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  return std::nullopt;
 }
 
 std::optional<Durable> Durable::load(const std::filesystem::path& directory) {

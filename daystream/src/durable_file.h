@@ -8,7 +8,10 @@
 
 namespace daystream {
 
-// nullopt: there is none, or what is there is not whole.
+// nullopt: there is none, or what is there is not whole. A Writer may be at work: what is half
+// written is read again.
 std::optional<Durable> load_durable(Dir& dir);
+// The same for the Writer itself, which nobody disturbs.
+std::optional<Durable> load_durable_once(Dir& dir);
 
 }  // namespace daystream

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cassert>
+#include <utility>
 #include <vector>
 
 #include "calendar.h"
+#include "crc32c.h"
 #include "day_file.h"
 #include "daystream/error.h"
 #include "durable_file.h"
@@ -125,6 +126,7 @@ class Reader::Impl {
  private:
   bool begin();
   bool more_to_scan();
+  void check_limit();
   bool cross_day();
   void open_day(std::int64_t day, const ScanState& from);
   Transaction* deliver();
@@ -139,6 +141,7 @@ class Reader::Impl {
   std::int64_t day_ = 0;
   std::unique_ptr<File> file_;
   std::optional<GroupScanner> scanner_;
+  std::optional<Durable> limit_durable_;  // what gave the scanner its limit, until it is reached
   Group group_;
   Transaction transaction_;
   Transaction::Impl lines_;
@@ -191,8 +194,26 @@ Transaction* Reader::Impl::next() {
   }
 }
 
+// A limit is the end of a line. Where `durable` gave it, that also says which line and which CRC:
+// so that a commit that was damaged into a row does not pass for a transaction not ended yet.
+void Reader::Impl::check_limit() {
+  if (scanner_->half_line()) {
+    throw Corruption(file_->path(), scanner_->state().offset, "a line without an end");
+  }
+  const auto durable = std::exchange(limit_durable_, std::nullopt);
+  if (!durable) return;
+  const ScanState state = scanner_->state();
+  if (state.last == durable->position && state.chain == durable->chain) return;
+  throw Corruption(file_->path(), scanner_->last_group().offset,
+                   fmt::format("what begins here ends with line {}, \"{}\" says with line {} and "
+                               "CRC {}",
+                               state.last.text(), kDurableName, durable->position.text(),
+                               crc_text(durable->chain)));
+}
+
 // At the limit: moves it, or crosses into the next day. False: nothing more yet.
 bool Reader::Impl::more_to_scan() {
+  check_limit();
   const auto durable = durable_now();
   if (!durable) return false;
   const std::int64_t durable_day = day_number(durable->position.c);
@@ -200,6 +221,7 @@ bool Reader::Impl::more_to_scan() {
   if (durable_day == day_) {
     if (durable->size_bytes <= scanner_->limit()) return false;
     scanner_->set_limit(durable->size_bytes);
+    limit_durable_ = durable;
     return true;
   }
   // A later day is durable, so this file is as long as it will ever be.
@@ -213,10 +235,10 @@ bool Reader::Impl::more_to_scan() {
 
 bool Reader::Impl::cross_day() {
   const ScanState state = scanner_->state();
-  if (scanner_->half_line() || state.in_transaction) {
+  if (state.in_transaction || state.offset == 0) {
     throw Corruption(file_->path(), state.offset,
-                     scanner_->half_line()
-                         ? "the file ends in half a line, but a later day follows"
+                     state.offset == 0
+                         ? "the file is empty, but a later day follows"
                          : "the file ends in an unfinished transaction, but a later day follows");
   }
   const auto days = list_days(*dir_);

@@ -87,7 +87,8 @@ Start start_at_last_day(Dir& dir, const std::vector<std::int64_t>& days) {
   const std::int64_t before = days[days.size() - 2];
   const auto file = open_day(dir, before);
   const Seeker seeker(*file, file->size());
-  auto end = file->size() == 0 ? std::nullopt : seeker.last_end_before(file->size());
+  const std::uint64_t whole = seeker.whole_lines_end();
+  auto end = seeker.last_end_before(whole);
   if (!end || end->end != file->size()) {
     throw Corruption(file->path(), end ? end->end : 0,
                      "the file does not end in a commit, mark, abort or gap, but a later day "
@@ -200,7 +201,7 @@ class Checker {
 
 Recovered recover(Dir& dir, std::optional<Lsn> confirmed_flush) {
   const auto days = list_days(dir);
-  const auto durable = load_durable(dir);
+  const auto durable = load_durable_once(dir);
   const bool anything_durable = durable && durable->position != Position::begin();
   if (days.empty() && !anything_durable) return {};
 

@@ -24,8 +24,7 @@ namespace daystream {
 
 namespace {
 
-constexpr std::size_t kWriteAbove = 1024 * 1024;        // what waits in memory at most
-constexpr std::size_t kKeepCapacity = 4 * kWriteAbove;  // beyond it one huge row has been here
+constexpr std::size_t kKeepCapacity = 4 * 1024 * 1024;  // beyond it one huge row has been here
 
 constexpr std::string_view kTableKey = "_table\t";
 
@@ -266,7 +265,7 @@ void Writer::Impl::append_line(std::string_view line) {
       add_row(line);
     }
   }
-  if (buffer_.size() >= kWriteAbove) write_out();
+  if (buffer_.size() >= options_.buffer_bytes) write_out();
 }
 
 // Whether `line` is of a table and of the open transaction, seen without taking it apart: a commit
@@ -458,7 +457,8 @@ void Writer::Impl::on_disk(const Action& action) {
 
 void Writer::Impl::write_out() {
   check_usable();
-  const bool open_waits = open_ && !open_written_ && buffer_.size() - open_at_ < kWriteAbove;
+  const bool open_waits =
+      open_ && !open_written_ && buffer_.size() - open_at_ < options_.buffer_bytes;
   const std::size_t size = open_waits ? open_at_ : buffer_.size();
   if (size == 0) return;
   if (open_ && !open_waits) open_written_ = true;
@@ -471,7 +471,9 @@ void Writer::Impl::write_out() {
   buffer_.erase(0, size);
   crc_at_ -= size;
   open_at_ -= std::min(open_at_, size);
-  if (buffer_.capacity() > kKeepCapacity && buffer_.size() < kWriteAbove) buffer_.shrink_to_fit();
+  if (buffer_.capacity() > kKeepCapacity && buffer_.size() < kKeepCapacity / 2) {
+    buffer_.shrink_to_fit();
+  }
 }
 
 // ---- flushing ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -33,7 +34,8 @@ struct WriterOptions {
   std::function<MarkFacts()> day_mark;
   // Seconds since 1970 UTC; tests replace it. A clock that steps back is no problem.
   std::function<std::int64_t()> clock;
-  std::shared_ptr<Dir> dir;  // instead of the directory itself: for tests
+  std::size_t buffer_bytes = 1024 * 1024;  // what waits in memory at most, but one line
+  std::shared_ptr<Dir> dir;                // instead of the directory itself: for tests
 };
 
 // What opening a daystream found to mend. Nothing that was durable is ever cut.
@@ -91,8 +93,8 @@ class Writer {
   std::uint64_t appended_lines() const noexcept;
 
   // Hands buffered lines to the kernel. Called by append() when the buffer is large. The lines of
-  // an open transaction wait for its commit as long as they are few (1 MiB), so that one that has
-  // been here before leaves no trace; dirty() and begin_flush() do not count what waits.
+  // an open transaction wait for its commit as long as they fit (buffer_bytes), so that one that
+  // has been here before leaves no trace; dirty() and begin_flush() do not count what waits.
   void write_out();
 
   // A group commit in three steps, so that receiving goes on while the disk works:
