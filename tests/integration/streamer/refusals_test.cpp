@@ -176,7 +176,7 @@ TEST_CASE("refusal: --create-slot does not hide that the old slot was dropped", 
 
 TEST_CASE("refusal: a server that is not set up says which setting", "[streamer]") {
   SECTION("output_plugin_libraries") {
-    const Cluster cluster;
+    Cluster cluster;
     const Stream stream(cluster);
     stream.create_slot();
     cluster.configure({"output_plugin_libraries = 'pgoutput, test_decoding'"});

@@ -40,7 +40,7 @@ Result Stream::run(const std::vector<std::string>& more) const {
 }
 
 Result Stream::run_to_end(const std::vector<std::string>& more) const {
-  std::vector<std::string> all = {"-E", cluster_.scalar("SELECT pg_current_wal_insert_lsn()")};
+  std::vector<std::string> all = {"-E", cluster_.scalar("SELECT pg_current_wal_flush_lsn()")};
   all.insert(all.end(), more.begin(), more.end());
   return run(all);
 }
@@ -71,6 +71,14 @@ std::string Stream::text() const {
   std::string all;
   for (const auto& day : days) all += support::read_file(day);
   return all;
+}
+
+std::uintmax_t Stream::size_bytes() const {
+  std::uintmax_t size = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory())) {
+    if (entry.path().extension() == ".tsv") size += entry.file_size();
+  }
+  return size;
 }
 
 std::vector<std::string> Stream::lines(const std::string& holding) const {

@@ -34,7 +34,8 @@ class Stream {
 
   // What is on disk.
   bool exists() const { return std::filesystem::exists(directory()); }
-  std::string text() const;                                          // of all days
+  std::string text() const;  // of all days
+  std::uintmax_t size_bytes() const;
   std::vector<std::string> lines(const std::string& holding) const;  // those that hold the text
   std::vector<std::string> commit_lsns() const;
 
