@@ -40,13 +40,45 @@ Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
     if (table.is_static()) continue;
     auto followed = std::make_unique<Followed>();
     followed->table = std::move(table);
-    followed->plan = std::make_unique<TablePlan>(db_, followed->table);
+    make_plan(*followed);
     by_name_.emplace(followed->table.shape.line_name, followed.get());
     tables_.push_back(std::move(followed));
   }
 }
 
 Applier::~Applier() = default;
+
+void Applier::make_plan(Followed& followed) {
+  followed.plan = std::make_unique<TablePlan>(
+      db_, followed.table, limit_ ? TablePlan::Strictness::Lenient : TablePlan::Strictness::Strict);
+}
+
+void Applier::compare_with(const Snapshot& snapshot) {
+  begin();
+  limit_ = snapshot;
+  for (const auto& followed : tables_) make_plan(*followed);
+}
+
+void Applier::rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline,
+                     const daystream::Seam& seam) {
+  begin();
+  for (const auto& followed : tables_) {
+    MirroredTable& table = followed->table;
+    table.snapshot = snapshot;
+    table.consistent_at = consistent_at;
+    table.timeline = timeline;
+    save_table(db_, table);
+  }
+  reached_.position = seam.position;
+  reached_.lsn = seam.lsn;
+  reached_.timeline = timeline;
+  reached_.consistent_at = consistent_at;
+}
+
+const MirroredTable* Applier::table(std::uint32_t oid) {
+  const Followed* followed = by_oid(oid);
+  return followed == nullptr ? nullptr : &followed->table;
+}
 
 void Applier::begin() {
   if (open_ != nullptr) return;
@@ -72,6 +104,10 @@ void Applier::commit() {
 }
 
 bool Applier::apply(Transaction& transaction) {
+  // The stream gives nothing twice; should it, the commit's LSN tells.
+  if (transaction.kind() == Transaction::Kind::Transaction && transaction.lsn() <= reached_.lsn) {
+    return true;
+  }
   try {
     begin();
     switch (transaction.kind()) {
@@ -165,11 +201,12 @@ Applier::Followed* Applier::by_oid(std::uint32_t oid) {
 void Applier::enter(Followed& followed, std::uint64_t xid) {
   if (followed.generation == generation_) return;
   followed.generation = generation_;
-  followed.skip = xid != 0 && followed.table.snapshot.sees(xid);
+  followed.skip = xid != 0 && (followed.table.snapshot.sees(xid) || (limit_ && !limit_->sees(xid)));
 }
 
 bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
   ++generation_;
+  left_names_.clear();
   std::uint64_t lines = 0;
   Followed* pair = nullptr;  // whose `replace` waits for its update
   for (Line line; transaction.next_line(line);) {
@@ -257,18 +294,27 @@ void Applier::apply_line(Followed& followed, const Change& change) {
                   followed.table.source_table, daystream::action_name(change.action)));
 }
 
-void Applier::apply_schema(const Change& change, std::uint64_t xid) {
-  Followed* followed = by_oid(change.oid);
-  if (followed == nullptr) {
-    // Another table now has the name of one of ours, which must have gone elsewhere before.
+// Another table has the name of one of ours, or of one that gave it up in this transaction: it was
+// dropped and made anew, or exchanged. What rows the other one had before, no line tells.
+void Applier::check_namesake(const Change& change, std::uint64_t xid) {
+  std::string what = "dropped or renamed";
+  if (!left_names_.contains(change.table)) {
     Followed* namesake = by_line_name(change.table);
     if (namesake == nullptr) return;
     enter(*namesake, xid);
     if (namesake->skip) return;
-    throw NeedsPerson(
-        fmt::format("table {} is another table now (OID {}, was {})", namesake->table.source_table,
-                    change.oid, namesake->table.shape.oid),
-        kSeedAgain);
+    what = fmt::format("OID {} before", namesake->table.shape.oid);
+  }
+  throw NeedsPerson(
+      fmt::format("table {} is another table now (OID {}, {})", change.table, change.oid, what),
+      kSeedAgain);
+}
+
+void Applier::apply_schema(const Change& change, std::uint64_t xid) {
+  Followed* followed = by_oid(change.oid);
+  if (followed == nullptr) {
+    check_namesake(change, xid);
+    return;
   }
   enter(*followed, xid);
   if (followed->skip) return;
@@ -285,7 +331,7 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
   if (old_line_name != line.shape.line_name) rename_in_stream(*followed, old_line_name);
   save_table(db_, table);
-  followed->plan = std::make_unique<TablePlan>(db_, table);
+  make_plan(*followed);
   ++pending_changes_;
 }
 
@@ -294,6 +340,7 @@ void Applier::rename_in_stream(Followed& followed, const std::string& old_line_n
   MirroredTable& table = followed.table;
   const auto found = by_name_.find(old_line_name);
   if (found != by_name_.end() && found->second == &followed) by_name_.erase(found);
+  left_names_.insert(old_line_name);
   by_name_.insert_or_assign(table.shape.line_name, &followed);
   last_name_.clear();
   last_ = nullptr;
@@ -331,7 +378,7 @@ void Applier::finish_shapes(const Transaction& transaction) {
     forget_table(db_, table.name);
     table.name = std::exchange(followed->final_name, {});
     save_table(db_, table);
-    followed->plan = std::make_unique<TablePlan>(db_, table);
+    make_plan(*followed);
   }
 }
 
@@ -347,6 +394,7 @@ void Applier::apply_drop(const Change& change, std::uint64_t xid) {
   forget_table(db_, followed->table.name);
   const auto named = by_name_.find(followed->table.shape.line_name);
   if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
+  left_names_.insert(followed->table.shape.line_name);
   last_name_.clear();
   last_ = nullptr;
   std::erase_if(tables_, [&](const auto& t) { return t.get() == followed; });

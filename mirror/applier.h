@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -13,6 +14,7 @@
 
 #include "checkpoint.h"
 #include "daystream/manifest.h"
+#include "daystream/reader.h"
 #include "daystream/transaction.h"
 #include "mirrored_table.h"
 #include "sqlite.h"
@@ -47,6 +49,15 @@ class Applier {
   // False: a stop was requested in its middle; all since the last commit() is rolled back.
   bool apply(daystream::Transaction& transaction);
 
+  // For verify: only what `snapshot` sees is applied, and rows that are not as the stream says are
+  // left for the comparison to find.
+  void compare_with(const Snapshot& snapshot);
+  // For repair: the tables are as `snapshot` sees them now, so that replay joins after `seam`.
+  void rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline,
+              const daystream::Seam& seam);
+  // By OID; nullptr: not followed.
+  const MirroredTable* table(std::uint32_t oid);
+
   // Commits what was taken up, with its checkpoint.
   void commit();
 
@@ -77,6 +88,7 @@ class Applier {
   void roll_back() noexcept;
   bool apply_lines(daystream::Transaction& transaction, std::uint64_t xid);
   void apply_line(Followed& followed, const daystream::Change& change);
+  void check_namesake(const daystream::Change& change, std::uint64_t xid);
   void apply_schema(const daystream::Change& change, std::uint64_t xid);
   void apply_drop(const daystream::Change& change, std::uint64_t xid);
   void take_mark(const daystream::Transaction& mark);
@@ -84,6 +96,7 @@ class Applier {
   Followed* by_line_name(std::string_view raw);
   Followed* by_oid(std::uint32_t oid);
   void enter(Followed& followed, std::uint64_t xid);
+  void make_plan(Followed& followed);
   void rename_in_stream(Followed& followed, const std::string& old_line_name);
   void finish_shapes(const daystream::Transaction& transaction);
 
@@ -103,6 +116,9 @@ class Applier {
   std::string last_name_;
   Followed* last_ = nullptr;
   std::uint64_t generation_ = 0;
+  std::optional<Snapshot> limit_;  // of verify
+  std::set<std::string, std::less<>>
+      left_names_;  // that followed tables gave up in this transaction
 
   Checkpoint committed_;
   Checkpoint reached_;

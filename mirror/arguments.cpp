@@ -24,8 +24,11 @@ Examples:
   deltamirror wait flights.db --lsn 0/17B1480 --timeout 5 && sqlite3 -readonly flights.db ...
       read what one has just written to PostgreSQL
 
+  deltamirror verify flights.db -d service=prod --daystream /var/lib/daystream/prod
+      prove that the copy is right, while both go on
+
 Exit codes: 0 done, 1 failed (wait: not there in time), 2 wrong usage, 3 a person or a re-seed is
-needed.
+needed (verify: rows differ).
 )";
 
 [[noreturn]] void usage(const std::string& message) {
@@ -109,6 +112,13 @@ void describe(CLI::App& app, Raw& raw) {
   add_mirror(wait, raw);
   wait->add_option("--lsn", raw.lsn, "place in PostgreSQL's log")->required();
   wait->add_option("--timeout", raw.timeout, "seconds (default: for ever)");
+
+  CLI::App* verify = app.add_subcommand("verify", "compare a mirror with PostgreSQL row by row");
+  add_mirror(verify, raw);
+  add_connection(verify, raw);
+  add_daystream(verify, raw);
+  verify->add_flag("--repair", raw.arguments.repair,
+                   "mend what differs; the mirror's \"run\" must be stopped");
 }
 
 // --query and --as belong to the --table before them: what counts is the order on the line.
@@ -146,6 +156,7 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (name == "up") arguments.command = Command::Up;
   if (name == "status") arguments.command = Command::Status;
   if (name == "wait") arguments.command = Command::Wait;
+  if (name == "verify") arguments.command = Command::Verify;
   if (arguments.command == Command::Seed || arguments.command == Command::Up) {
     const std::vector<TableRequest> requests = table_requests(*chosen, raw);
     if (!requests.empty() && !raw.config_file.empty()) {

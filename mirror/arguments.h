@@ -12,7 +12,7 @@
 
 namespace deltamirror {
 
-enum class Command { Seed, Run, Up, Status, Wait };
+enum class Command { Seed, Run, Up, Status, Wait, Verify };
 
 struct Arguments {
   Command command = Command::Status;
@@ -27,6 +27,7 @@ struct Arguments {
   std::string slot;  // of up
   bool json = false;
   bool rows = false;
+  bool repair = false;
 };
 
 // Throws CLI::ParseError: with exit code 0 its text is what --help or --version print.

@@ -9,6 +9,7 @@
 #include "seed.h"
 #include "status.h"
 #include "up.h"
+#include "verify.h"
 #include "wait.h"
 
 namespace program = daystream::program;
@@ -34,6 +35,14 @@ int run(int argc, char** argv) {
     case Command::Status:
       fmt::print("{}", status_text({arguments.mirror, arguments.json, arguments.rows}));
       return 0;
+    case Command::Verify: {
+      const VerifyResult result = verify(
+          {arguments.mirror, arguments.conninfo, arguments.daystream, arguments.repair}, signals);
+      if (result.differences == 0 || arguments.repair) return 0;
+      throw daystream::NeedsPerson(fmt::format("{} rows of mirror \"{}\" differ from PostgreSQL",
+                                               result.differences, arguments.mirror),
+                                   "stop its \"run\" and mend it with --repair, or seed it again");
+    }
     case Command::Wait:
       if (wait_for_lsn(arguments.mirror, *arguments.lsn, arguments.timeout, signals)) return 0;
       throw daystream::Error(fmt::format("mirror \"{}\" has not reached {} in time",

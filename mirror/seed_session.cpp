@@ -211,6 +211,11 @@ void SeedSession::wait_for_seam() {
   }
 }
 
+void SeedSession::give_up_snapshot() {
+  exec(connection_.get(), "ROLLBACK");
+  pause(50);
+}
+
 void SeedSession::take_snapshot() {
   for (;;) {
     begin();
@@ -256,9 +261,9 @@ void SeedSession::describe(SeedTable& table) {
       if (!list.empty()) list += ", ";
       list += daystream::program::quote_identifier(column.name);
     }
+    // ONLY: rows of inheriting tables come under their own names.
     table.copy_sql =
-        fmt::format("COPY (SELECT {} FROM {}{}) TO STDOUT", list,
-                    table.relation.kind == 'p' ? "" : "ONLY ", table.relation.name.sql());
+        fmt::format("COPY (SELECT {} FROM ONLY {}) TO STDOUT", list, table.relation.name.sql());
   }
   check_columns(mirrored);
   apply_overrides(table.request, mirrored);
@@ -322,10 +327,8 @@ void SeedSession::describe_query(SeedTable& table) {
 }
 
 std::uint64_t SeedSession::count_rows(const SeedTable& table) {
-  const auto count =
-      query_value(connection_.get(), fmt::format("SELECT count(*) FROM {}{}",
-                                                 table.relation.kind == 'p' ? "" : "ONLY ",
-                                                 table.relation.name.sql()));
+  const auto count = query_value(
+      connection_.get(), fmt::format("SELECT count(*) FROM ONLY {}", table.relation.name.sql()));
   return std::strtoull(count.value_or("0").c_str(), nullptr, 10);
 }
 

@@ -44,6 +44,8 @@ class SeedSession {
 
   // Steps 1 to 3. Waits, with progress, until the daystream reaches back far enough.
   void take_snapshot();
+  // Ends the transaction of take_snapshot(), after a pause, so that a later one can be taken.
+  void give_up_snapshot();
 
   std::vector<SeedTable>& tables() noexcept { return tables_; }
   const SourceServer& server() const noexcept { return server_; }

@@ -53,7 +53,8 @@ SchemaLine parse_schema(const daystream::Change& change) {
   shape.oid = change.oid;
   shape.line_name = change.table;
   shape.primary_key = parse_attribute_numbers(change.primary_key);
-  shape.identity_key = parse_attribute_numbers(change.identity_key);
+  // `_ikey` names what old rows hold, which is the primary key unless an index is chosen.
+  if (change.identity == "i") shape.identity_key = parse_attribute_numbers(change.identity_key);
   if (change.oid == 0 || change.table.empty() || change.identity.size() != 1) {
     throw daystream::ProtocolError("a schema line lacks _table, _oid or _identity");
   }

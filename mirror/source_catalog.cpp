@@ -95,6 +95,12 @@ void check_followable(const SourceRelation& relation) {
     case 'S':
       refuse("a sequence");
       break;
+    case 'p':
+      throw NeedsPerson(
+          fmt::format("cannot follow \"{}\": it is partitioned, and its rows come under the names "
+                      "of its partitions",
+                      relation.name.display()),
+          "name its partitions, and join them in a SQLite view");
     default:
       break;
   }
@@ -125,7 +131,7 @@ Shape read_shape(PGconn* connection, const SourceRelation& relation) {
   daystream::escape_to(shape.line_name, cell(table, 0, 0));
   shape.identity = cell(table, 0, 1).at(0);
   shape.primary_key = parse_attribute_numbers(cell(table, 0, 2));
-  shape.identity_key = parse_attribute_numbers(cell(table, 0, 3));
+  if (shape.identity == 'i') shape.identity_key = parse_attribute_numbers(cell(table, 0, 3));
 
   const PgResult columns = exec_params(connection, R"(
     SELECT a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull

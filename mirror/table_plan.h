@@ -28,7 +28,9 @@ class Diverged : public daystream::NeedsPerson {
 // Threads:  one.
 class TablePlan {
  public:
-  TablePlan(Database& db, const MirroredTable& table);
+  // Lenient: goes on where a row is not as the stream says, for a comparison that follows.
+  enum class Strictness { Strict, Lenient };
+  TablePlan(Database& db, const MirroredTable& table, Strictness strictness = Strictness::Strict);
   TablePlan(const TablePlan&) = delete;
   TablePlan& operator=(const TablePlan&) = delete;
 
@@ -63,6 +65,7 @@ class TablePlan {
 
   Database& db_;
   const MirroredTable& table_;
+  const bool strict_;
   const std::vector<int> key_;          // columns that name a row; empty: all
   std::vector<std::string> raw_names_;  // of the source's columns, escaped as lines have them
   std::vector<int> targets_;            // for each, the mirror's column, or -1: not followed

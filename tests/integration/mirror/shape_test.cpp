@@ -1,0 +1,109 @@
+// Changes of shape, followed in stream order without any connection to PostgreSQL.
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "pipeline.h"
+
+using namespace support;
+using Texts = std::vector<std::string>;
+
+namespace {
+
+struct Shaped : Pipeline {
+  Shaped() {
+    cluster.execute(
+        "CREATE TABLE t(id int PRIMARY KEY, a text, b int);"
+        "INSERT INTO t SELECT i, 'a' || i, i * 10 FROM generate_series(1, 3) i;"
+        "CREATE TABLE u(id int PRIMARY KEY, v text); INSERT INTO u VALUES(1, 'u')");
+    start_stream();
+    const Result seeded = seed({"--table", "t", "--table", "u"});
+    INFO(seeded.err);
+    REQUIRE(seeded.ok());
+  }
+  void follow() const {
+    const Result run = run_once();
+    INFO(run.err);
+    REQUIRE(run.ok());
+  }
+  void check(const std::string& sql) const {
+    CAPTURE(sql);
+    CHECK(rows(sql) == source_rows(sql));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("shape: columns are added with and without defaults, dropped and renamed",
+          "[mirror][shape][integration]") {
+  Shaped s;
+  s.cluster.execute(
+      "ALTER TABLE t ADD COLUMN c int; ALTER TABLE t ADD COLUMN d text DEFAULT 'it''s';"
+      "INSERT INTO t VALUES(4, 'a4', 40, 1, NULL); ALTER TABLE t RENAME a TO aa;"
+      "UPDATE t SET aa = 'x' WHERE id = 1; ALTER TABLE t DROP COLUMN b; DELETE FROM t WHERE id = "
+      "2");
+  s.follow();
+  s.check("SELECT id || aa || coalesce(c, -1) || coalesce(d, 'null') FROM t ORDER BY id");
+  CHECK(s.rows("SELECT name FROM pragma_table_info('t')") == Texts{"id", "aa", "c", "d"});
+}
+
+TEST_CASE("shape: a volatile default and another type bring the rows anew",
+          "[mirror][shape][integration]") {
+  Shaped s;
+  s.cluster.execute(
+      "ALTER TABLE t ADD COLUMN r double precision DEFAULT random();"
+      "ALTER TABLE t ALTER a TYPE int USING id * 7;"
+      "BEGIN; INSERT INTO t VALUES(5, 5, 5, 0.5); ALTER TABLE t ALTER b TYPE text;"
+      "UPDATE t SET b = 'changed' WHERE id = 5; COMMIT");
+  s.follow();
+  s.check("SELECT id || '|' || a || '|' || b FROM t ORDER BY id");
+  s.check("SELECT count(*) FROM t WHERE r IS NOT NULL");
+  CHECK(s.value("SELECT typeof(a) || typeof(b) || typeof(r) FROM t WHERE id = 5") ==
+        "integertextreal");
+}
+
+TEST_CASE("shape: tables are renamed and swap names", "[mirror][shape][integration]") {
+  Shaped s;
+  s.cluster.execute(
+      "BEGIN; ALTER TABLE t RENAME TO w; ALTER TABLE u RENAME TO t; ALTER TABLE w RENAME TO u;"
+      "COMMIT; INSERT INTO t VALUES(2, 'was u'); INSERT INTO u VALUES(9, 'was t', 9)");
+  s.follow();
+  s.check("SELECT id || v FROM t ORDER BY id");
+  s.check("SELECT id || a || b FROM u ORDER BY id");
+  s.cluster.execute("ALTER TABLE t RENAME TO q; UPDATE q SET v = 'q' WHERE id = 1");
+  s.follow();
+  s.check("SELECT id || v FROM q ORDER BY id");
+}
+
+TEST_CASE("shape: another key, truncates and a dropped table", "[mirror][shape][integration]") {
+  Shaped s;
+  s.cluster.execute(
+      "BEGIN; ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ADD PRIMARY KEY(a); COMMIT;"
+      "UPDATE t SET id = 1; DELETE FROM t WHERE a = 'a2'; TRUNCATE u; INSERT INTO u VALUES(7, "
+      "'n')");
+  s.follow();
+  s.check("SELECT id || a || b FROM t ORDER BY a");
+  s.check("SELECT id || v FROM u");
+  s.cluster.execute("DROP TABLE u");
+  s.follow();
+  CHECK(s.value("SELECT count(*) FROM sqlite_schema WHERE name = 'u'") == "0");
+}
+
+TEST_CASE("shape: another table under a followed name stops", "[mirror][shape][integration]") {
+  Shaped s;
+  s.cluster.execute(
+      "CREATE TABLE fresh(id int PRIMARY KEY); INSERT INTO fresh VALUES(1);"
+      "BEGIN; DROP TABLE t; ALTER TABLE fresh RENAME TO t; COMMIT; INSERT INTO t VALUES(2)");
+  const Result run = s.run_once();
+  CHECK(run.exit == Exit{3, 0});
+  CHECK_THAT(run.err, Catch::Contains("table t is another table now"));
+  CHECK(s.value("SELECT count(*) FROM t") == "3");
+}
+
+TEST_CASE("shape: a type that only the catalog knows stops with advice",
+          "[mirror][shape][integration]") {
+  Shaped s;
+  s.cluster.execute("CREATE DOMAIN late AS int; ALTER TABLE t ADD COLUMN l late");
+  const Result run = s.run_once();
+  CHECK(run.exit == Exit{3, 0});
+  CHECK_THAT(run.err, Catch::Contains("public.late"));
+}
