@@ -164,7 +164,12 @@ void parse_option(const DefElem* element, Options* options) {
     options->exclude_columns = parse_list(element, 3, columns);
   } else {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("option \"%s\" is not known to deltaflood", element->defname)));
+                    errmsg("option \"%s\" is not known to deltaflood", element->defname),
+                    errhint("Options are include-transaction, include-schema, include-truncate, "
+                            "include-messages, batch-bytes, tables, exclude-tables, "
+                            "exclude-columns, actions, only-local, partition-root, include-xids, "
+                            "include-oids, include-lsn, full-name, skip-nulls, null, separator, "
+                            "convert-bool, escape-chars and escape-unicode.")));
   }
 }
 

@@ -21,7 +21,7 @@ DELTASTREAM = ['include-transaction=on', 'include-schema=on', 'batch-bytes=65536
 # name, plugin library, options
 PLUGINS = [
     ('nothing', 'floor_nothing', []),
-    ('empty message', 'floor_empty', []),
+    ('a byte a change', 'floor_empty', []),
     ('deltaflood', 'deltaflood', DELTASTREAM),
     ('deltaflood, a message a line', 'deltaflood', []),
     ('pgoutput text', 'pgoutput', ['proto_version=1', 'publication_names=everything']),
@@ -148,8 +148,15 @@ def children_cpu(cluster):
 def decode(cluster, library, options, end, count_bytes=False):
     """Wall seconds, walsender CPU seconds and, where asked for, bytes, of one run."""
     cluster.sql(f"SELECT pg_copy_logical_replication_slot('{library}', 'measured')")
+    try:
+        return decode_slot(cluster, 'measured', options, end, count_bytes)
+    finally:
+        cluster.sql("SELECT pg_drop_replication_slot('measured')")
+
+
+def decode_slot(cluster, slot, options, end, count_bytes):
     before = children_cpu(cluster)
-    arguments = ['-d', 'postgres', '-S', 'measured', '--start', '-n', '-E', end, '-F', '0', '-f',
+    arguments = ['-d', 'postgres', '-S', slot, '--start', '-n', '-E', end, '-F', '0', '-f',
                  '-' if count_bytes else '/dev/null']
     for option in options:
         arguments += ['-o', option]
@@ -161,14 +168,11 @@ def decode(cluster, library, options, end, count_bytes=False):
             size += len(chunk)
         errors = process.stderr.read().decode()
     seconds = time.monotonic() - started
+    while cluster.sql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == 't':
+        time.sleep(0.01)
     if process.returncode != 0:
         raise RuntimeError(errors)
-    while cluster.sql("SELECT active FROM pg_replication_slots "
-                      "WHERE slot_name = 'measured'") == 't':
-        time.sleep(0.01)
-    cpu = children_cpu(cluster) - before
-    cluster.sql("SELECT pg_drop_replication_slot('measured')")
-    return seconds, cpu, size
+    return seconds, children_cpu(cluster) - before, size
 
 
 def measure(options, workload):

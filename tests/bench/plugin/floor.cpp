@@ -1,9 +1,10 @@
 // The floor of the benchmark: what decoding costs with a plugin that does nothing, and what one
-// empty message per change adds. Compiled twice.
+// message of a single byte per change adds. Compiled twice.
 extern "C" {
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
 }
@@ -27,6 +28,7 @@ static void on_change([[maybe_unused]] LogicalDecodingContext* ctx, ReorderBuffe
                       ReorderBufferChange*) {
 #ifdef FLOOR_EMPTY_MESSAGES
   OutputPluginPrepareWrite(ctx, true);
+  appendStringInfoChar(ctx->out, '.');  // pg_recvlogical takes no message without a byte
   OutputPluginWrite(ctx, true);
 #endif
 }

@@ -14,6 +14,8 @@ TEST_CASE("messages: chosen prefixes, transactional and not", "[plugin][message]
   source.execute(
       "BEGIN; SELECT pg_logical_emit_message(true, 'my.app', 'undone'),"
       "pg_logical_emit_message(false, 'my.other', 'stays'); ROLLBACK");
+  // A non-transactional message is not flushed by itself.
+  source.execute("SELECT pg_logical_emit_message(true, 'theirs', 'no')");
   CHECK(source.peek().empty());
   const Lines lines = source.peek({{"include-messages", "my.*"}, {"include-transaction", "on"}});
   REQUIRE(lines.size() == 6);
@@ -65,10 +67,12 @@ TEST_CASE("guest: a long filtered transaction streams on past wal_sender_timeout
   const Source source;
   source.execute(
       "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE other (a int PRIMARY KEY, b text)");
-  source.execute("INSERT INTO other SELECT i, repeat('x', 50) FROM generate_series(1, 700000) i");
+  source.execute("INSERT INTO other SELECT i, repeat('x', 50) FROM generate_series(1, 1500000) i");
   source.execute("DELETE FROM other");
   source.execute("INSERT INTO t VALUES (1)");
-  source.execute("ALTER DATABASE " + source.database() + " SET wal_sender_timeout = '250ms'");
+  source.execute("ALTER DATABASE " + source.database() + " SET wal_sender_timeout = '1s'");
+  // Spilled to disk and read again, so that it takes much longer than that.
+  source.execute("ALTER DATABASE " + source.database() + " SET logical_decoding_work_mem = '64kB'");
   const Lines lines = source.receive({{"tables", "t"}});
   CHECK(lines.size() == 1);
 }
