@@ -119,8 +119,13 @@ Process::Process(std::vector<std::string> argv, const Options& options) : name_(
   const int fd1 = options.output_fd < 0 ? out_.get() : options.output_fd;
   const int fd2 = options.error_fd < 0 ? err_.get() : options.error_fd;
 
+  // Until the child is its own program, a signal must not run the test's handlers in it.
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
   const pid_t parent = getpid();
   pid_ = fork();
+  if (pid_ != 0) sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid_ < 0) fail("could not start \"" + name_ + "\"");
   if (pid_ == 0) {
     // Only async-signal-safe calls from here: the test may have threads.
@@ -141,7 +146,7 @@ Process::Process(std::vector<std::string> argv, const Options& options) : name_(
       }
     }
     if (!options.folder.empty() && chdir(options.folder.c_str()) != 0) _exit(126);
-    ::signal(SIGPIPE, SIG_DFL);
+    for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -23,9 +23,10 @@ TEST_CASE("pipeline: a Tcl script that knows only the lines reaches the same tab
   p.cluster().run_tool("pgbench", {"-i", "-q", "-I", "dtpg", "-s", "1", Pipeline::kDatabase});
   p.execute("ALTER TABLE pgbench_history ADD id bigserial PRIMARY KEY");
   p.cluster().run_tool("pgbench", {"-n", "-c", "2", "-t", "300", Pipeline::kDatabase});
+  // Nothing beyond U+FFFF: Tcl 8.6 cannot read it.
   p.execute(
       "INSERT INTO texts VALUES (1, E'tab\\tnewline\\nback\\\\slash\\rreturn $var [cmd] {brace}', "
-      "true), (2, NULL, false), (3, '\\N', NULL), (4, 'ÿ€𝄞', true), (5, '', false);"
+      "true), (2, NULL, false), (3, '\\N', NULL), (4, 'ÿ€', true), (5, '', false);"
       "UPDATE texts SET body = NULL WHERE id = 1; UPDATE texts SET id = 10 WHERE id = 2;"
       "DELETE FROM texts WHERE id = 3; INSERT INTO ops.\"Odd Name\" VALUES ('x', 1, 'y'), ('x', 2, "
       "NULL), ('z', 1, NULL); UPDATE ops.\"Odd Name\" SET a = 'w' WHERE b = 2;"

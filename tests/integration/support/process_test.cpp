@@ -27,6 +27,17 @@ TEST_CASE("process: a signal ends it and is told", "[support][process]") {
   CHECK(process.out() == "so far");
 }
 
+TEST_CASE("process: a signal right after the start ends the child, not in the test's handler",
+          "[support][process]") {
+  for (int i = 0; i < 50; ++i) {
+    Process process({"sleep", "60"});
+    process.signal(SIGINT);
+    REQUIRE(process.wait() == Exit{-1, SIGINT});
+    REQUIRE(process.err().empty());
+    REQUIRE(process.out().empty());
+  }
+}
+
 TEST_CASE("process: a failing command throws with its words", "[support][process]") {
   CHECK_THROWS_WITH(run_ok({"sh", "-c", "echo why >&2; exit 1"}), Catch::Contains("why"));
 }
