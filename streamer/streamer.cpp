@@ -172,7 +172,6 @@ StreamLoop::End Streamer::stream() {
   if (!writer_) open_writer(server, slot.confirmed_flush);
   clock_.set_last(writer_->position().c);
   writer_->mark(begin, facts);
-  writer_->flush();
   daystream::Holding holding = config_.holding();
   holding.since = writer_->position();
   writer_->declare_holding(holding);
