@@ -231,6 +231,8 @@ void Streamer::settle() {
     if (writer_->in_transaction()) writer_->abort();
     if (writer_->dirty()) writer_->flush();
   } catch (const IoError& e) {
+    // The Writer was given up for a full disk already, and its last flush found that out: no news.
+    if (!writer_) return;
     writer_.reset();
     if (!is_full(e)) throw;
     spdlog::warn("{}", e.what());
