@@ -29,7 +29,7 @@ class FaultPreload {
   struct Plan {
     std::vector<std::string> calls = {};
     std::string path_prefix = {};
-    std::string except = {};   // paths with this in them do not count
+    std::vector<std::string> except = {};  // paths with one of these in them do not count
     std::uint64_t at = 0;      // the n-th matching call fails, from 1; 0: none, only count
     bool sticky = false;       // and every one after it
     bool short_write = false;  // it writes half of its bytes instead of failing; when sticky, those
