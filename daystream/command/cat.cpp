@@ -109,6 +109,10 @@ class Printer {
   bool show(Transaction& transaction) {
     if (!selection_.takes_transaction(transaction)) return false;
     bool shown = selection_.takes_all();
+    if (shown && format_ == Format::Tsv && !after_ && !transaction.text().empty()) {
+      output_.write(transaction.text());
+      return true;
+    }
     Line line;
     while (transaction.next_line(line)) {
       if (after_ && line.position <= *after_) continue;

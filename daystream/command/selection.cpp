@@ -57,17 +57,22 @@ bool Selection::takes_transaction(const Transaction& transaction) const {
   if (all_) return true;
   // Marks and gaps are lines of the stream, not of what was asked for.
   if (transaction.kind() != Transaction::Kind::Transaction) return false;
-  return !xid_ || transaction.end().xid == *xid_;
+  if (xid_ && transaction.end().xid != *xid_) return false;
+  // What is nowhere in it need not be looked for line by line. (A large one is.)
+  const std::string_view text = transaction.text();
+  return text.empty() || where_.empty() || contains(text, where_.front().needle);
 }
 
 bool Selection::takes_table(std::string_view table) {
-  if (table == last_table_) return last_taken_;
-  last_table_ = table;
-  const auto known = known_tables_.find(last_table_);
-  if (known != known_tables_.end()) return last_taken_ = known->second;
-  last_taken_ = table_list_matches(tables_, unescape(table));
-  known_tables_.emplace(last_table_, last_taken_);
-  return last_taken_;
+  // Names differ in length and in their last bytes: a slot each, for most lines of most streams.
+  std::uint64_t hash = table.size();
+  for (std::size_t i = table.size() > 4 ? table.size() - 4 : 0; i < table.size(); ++i) {
+    hash = hash * 31 + static_cast<unsigned char>(table[i]);
+  }
+  Known& known = known_tables_[hash % known_tables_.size()];
+  if (known.table != table)
+    known = {std::string(table), table_list_matches(tables_, unescape(table))};
+  return known.taken;
 }
 
 bool Selection::takes_columns(std::string_view columns) const {

@@ -3,12 +3,11 @@
 // A `replace` and the `update` after it are one change: they are kept or left out together.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "daystream/line.h"
@@ -50,9 +49,11 @@ class Selection {
   std::vector<Condition> where_;
   std::vector<Action> actions_;
   std::optional<std::uint32_t> xid_;
-  std::unordered_map<std::string, bool> known_tables_;
-  std::string last_table_;  // most lines are of the table of the line before
-  bool last_taken_ = false;
+  struct Known {
+    std::string table;
+    bool taken = false;
+  };
+  std::array<Known, 256> known_tables_;  // the answers that were given before
 };
 
 }  // namespace daystream::command

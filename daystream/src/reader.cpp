@@ -280,6 +280,8 @@ Transaction* Reader::Impl::deliver() {
   transaction_.end_line_ = {group_.end_position, group_.end_body, group_.end_whole};
   transaction_.line_count_ = group_.line_count;
   transaction_.size_bytes_ = group_.end - group_.begin;
+  transaction_.text_ = {};
+  if (group_.in_memory) transaction_.text_ = {group_.text, group_.end - group_.begin};
   position_ = group_.end_position;
   if (end.action != Action::Gap) lsn_ = end.lsn;
   return &transaction_;

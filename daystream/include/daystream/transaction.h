@@ -34,6 +34,9 @@ class Transaction {
   Lsn lsn() const noexcept { return end_.lsn; }
   std::uint64_t line_count() const noexcept { return line_count_; }  // without the end line
   std::uint64_t size_bytes() const noexcept { return size_bytes_; }  // of all its lines
+  // All its lines as they stand in the file, the end line too, each with its newline; empty where
+  // it is too large to be in memory whole. To pass on, or to look into before going line by line.
+  std::string_view text() const noexcept { return text_; }
 
   // The next line before the end line; false after the last. The views live until the next call.
   bool next_line(Line& line);
@@ -48,6 +51,7 @@ class Transaction {
   Change end_;
   std::uint64_t line_count_ = 0;
   std::uint64_t size_bytes_ = 0;
+  std::string_view text_;
 };
 
 }  // namespace daystream

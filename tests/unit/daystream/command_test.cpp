@@ -1,0 +1,254 @@
+// The daystream command, run as people run it.
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "../../../daystream/command/when.h"
+#include "daystream/error.h"
+#include "stream_fixture.h"
+
+using namespace daystream;
+using namespace daystream::test;
+
+namespace {
+
+struct Ran {
+  int code;
+  std::string out;  // both streams
+};
+
+Ran run(const std::string& arguments) {
+  const std::string command = std::string(DAYSTREAM_PROGRAM) + " " + arguments + " 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  Ran ran{0, {}};
+  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) ran.out += static_cast<char>(c);
+  const int status = pclose(pipe);
+  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return ran;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+// A mark and three transactions: on foxes, on hens with a key change, on both.
+struct Farm : Stream {
+  Farm() {
+    Writer writer = this->writer();
+    writer.mark(Lsn{0x1000}, {1, 1, {}});
+    writer.append(transaction(1));
+    now += 10;
+    writer.append(
+        "_table\thens\t_xid\t2\t_action\treplace\tid\t1\n"
+        "_table\thens\t_xid\t2\t_action\tupdate\tid\t2\tname\tha\\tha\xC3\xA4\\xff\n" +
+        commit(2));
+    now += 10;
+    writer.append("_table\thens\t_xid\t3\t_action\tdelete\tid\t2\n" + transaction(3));
+    writer.flush();
+    all = lines_of(slurp(day_path()));
+    dir = directory.path().string();
+  }
+  std::vector<std::string> pick(std::initializer_list<std::size_t> which) const {
+    std::vector<std::string> picked;
+    for (const std::size_t i : which) picked.push_back(all[i]);
+    return picked;
+  }
+  std::vector<std::string> all;  // 0 mark · 1 2 · 3 4 5 · 6 7 8
+  std::string dir;
+};
+
+}  // namespace
+
+TEST_CASE("cat: shows the lines as they stand in the files", "[command]") {
+  const Farm farm;
+  REQUIRE(farm.all.size() == 9);
+  const auto cat = [&](const std::string& options) {
+    const Ran ran = run("cat " + farm.dir + " " + options);
+    CHECK(ran.code == 0);
+    return lines_of(ran.out);
+  };
+  CHECK(cat("") == farm.all);
+  CHECK(cat("--after 1507550400/2") == farm.pick({3, 4, 5, 6, 7, 8}));
+  CHECK(cat("--after 1507550410/0") == farm.pick({4, 5, 6, 7, 8}));
+  CHECK(cat("--since '2017-10-09 12:00:10'") == farm.pick({3, 4, 5, 6, 7, 8}));
+  CHECK(cat("--since 2017-10-01") == farm.all);
+  CHECK(cat("--since @1507550411") == farm.pick({6, 7, 8}));
+  CHECK(cat("--since 0/1020") == farm.pick({3, 4, 5, 6, 7, 8}));
+  CHECK(cat("--since 1507550420/0 --until 1507550420/2") == farm.pick({6, 7, 8}));
+  CHECK(cat("--until 1507550410/2") == farm.pick({0, 1, 2, 3, 4, 5}));
+  CHECK(cat("--until '2017-10-09 12:00:20'") == farm.pick({0, 1, 2, 3, 4, 5}));
+  CHECK(cat("--until 0/1010") == farm.pick({0, 1, 2}));
+  CHECK(cat("--lsn 0/1015") == farm.pick({3, 4, 5}));
+  CHECK(cat("--xid 3") == farm.pick({6, 7, 8}));
+}
+
+TEST_CASE("cat: a filter leaves out lines, and transactions of which nothing is left",
+          "[command]") {
+  const Farm farm;
+  const auto cat = [&](const std::string& options) {
+    const Ran ran = run("cat " + farm.dir + " " + options);
+    CHECK(ran.code == 0);
+    return lines_of(ran.out);
+  };
+  CHECK(cat("--tables hens") == farm.pick({3, 4, 5, 6, 8}));
+  CHECK(cat("--tables 'fox,cats'") == farm.pick({1, 2, 7, 8}));
+  CHECK(cat("--tables cats").empty());
+  // The pair stays together, whichever of the two is asked for.
+  CHECK(cat("--where id=1") == farm.pick({3, 4, 5}));
+  CHECK(cat("--where id=2") == farm.pick({3, 4, 5, 6, 8}));
+  CHECK(cat("--where id=2 --actions delete") == farm.pick({6, 8}));
+  CHECK(cat("--actions update") == farm.pick({3, 4, 5}));
+  CHECK(cat("--where a=fox3 --where b=0") == farm.pick({7, 8}));
+  CHECK(cat("--where a=fox3 --where b=1").empty());
+  CHECK(cat("--where a=fox").empty());  // not the beginning of a value
+}
+
+TEST_CASE("cat: JSON is one object a line, and loses nothing", "[command]") {
+  const Farm farm;
+  const auto lines = lines_of(run("cat --json " + farm.dir).out);
+  REQUIRE(lines.size() == 9);
+  CHECK(lines[4] ==
+        "{\"_c\":1507550410,\"_s\":1,\"_table\":\"hens\",\"_xid\":2,\"_action\":\"update\","
+        "\"columns\":{\"id\":\"2\",\"name\":\"ha\\u0009haä\\udcff\"}}");
+  const auto end = nlohmann::json::parse(lines[5]);
+  CHECK(end["_action"] == "commit");
+  CHECK(end["_lsn"] == "0/1020");
+  CHECK(end["_next"] == 3);
+  CHECK_FALSE(end.contains("columns"));
+}
+
+TEST_CASE("tail: shows the last transactions that are wanted", "[command]") {
+  const Farm farm;
+  CHECK(lines_of(run("tail -n 1 " + farm.dir).out) == farm.pick({6, 7, 8}));
+  CHECK(lines_of(run("tail -n 2 " + farm.dir).out) == farm.pick({3, 4, 5, 6, 7, 8}));
+  CHECK(lines_of(run("tail -n 2 --tables fox " + farm.dir).out) == farm.pick({1, 2, 7, 8}));
+  CHECK(lines_of(run("tail -n 0 " + farm.dir).out).empty());
+  CHECK(lines_of(run("tail --since @1507550411 " + farm.dir).out) == farm.pick({6, 7, 8}));
+}
+
+TEST_CASE("command: what is wrong is said in one line, with its exit code", "[command]") {
+  const Farm farm;
+  const auto check = [&](const std::string& arguments, int code, const std::string& text) {
+    const Ran ran = run(arguments);
+    CAPTURE(arguments);
+    CHECK(ran.code == code);
+    CHECK(lines_of(ran.out).at(0) == "daystream: " + text);
+  };
+  check("cat", 2, "SOURCE is required");
+  check("cat " + farm.dir + " --since soon", 2, "invalid time \"soon\" for --since");
+  check("cat " + farm.dir + " --after 5", 2, "invalid position \"5\" for --after");
+  check("cat " + farm.dir + " --lsn 5", 2, "invalid LSN \"5\" for --lsn");
+  check("cat " + farm.dir + " --where id", 2, "invalid condition \"id\" for --where");
+  check("cat " + farm.dir + " --actions fly", 2, "unknown action \"fly\" for --actions");
+  check("cat " + farm.dir + " --tables a,", 2, "invalid table list \"a,\"");
+  check("cat /nowhere", 1,
+        "could not open file \"/nowhere/daystream.json\": No such file or directory");
+  check("cat https://host/prod", 2,
+        "cannot read \"https://host/prod\": this version reads directories only");
+  check("cat " + farm.dir + " --after 1/1", 3,
+        "what follows position 1/1 is no longer in daystream \"" + farm.dir +
+            "\", which begins at 1507550400/0 (LSN 0/1000)");
+  CHECK(run("cat --help").code == 0);
+  CHECK(run("--version").out == "daystream " DELTAFLOOD_VERSION "\n");
+}
+
+TEST_CASE("command: a reader that has enough is no error", "[command]") {
+  Stream stream;
+  Writer writer = stream.writer();
+  writer.append(transaction(1, 50'000));
+  writer.flush();
+  const std::string dir = stream.directory.path().string();
+  const std::string command =
+      fmt::format("(\"{}\" cat {} --json 2>{}/said; echo $? >{}/code) | head -n 1 >/dev/null",
+                  DAYSTREAM_PROGRAM, dir, dir, dir);
+  REQUIRE(std::system(command.c_str()) == 0);
+  CHECK(slurp(dir + "/code") == "0\n");
+  CHECK(slurp(dir + "/said").empty());
+}
+
+TEST_CASE("verify: counts what is whole, and tells file and byte of what is not", "[command]") {
+  Farm farm;
+  Ran ran = run("verify " + farm.dir);
+  CHECK(ran.code == 0);
+  CHECK(ran.out.find("1 day, 9 lines, 3 transactions, 1 mark, 0 aborts, 0 gaps") !=
+        std::string::npos);
+  CHECK(ran.out.find("durable through 1507550420/2 (LSN 0/1030, 2017-10-09T12:00:20Z)") !=
+        std::string::npos);
+  std::string bytes = slurp(farm.day_path());
+  const auto at = bytes.find("fox3");
+  bytes[at] = 'b';
+  spill(farm.day_path(), bytes);
+  ran = run("verify " + farm.dir);
+  CHECK(ran.code == 3);
+  CHECK(ran.out.starts_with("daystream: file \"" + farm.day_path() + "\" is damaged at byte " +
+                            std::to_string(bytes.find("_c\t1507550420"))));
+}
+
+TEST_CASE("repair: cuts only what was never confirmed, and says what", "[command]") {
+  Farm farm;
+  CHECK(run("repair " + farm.dir)
+            .out.starts_with("daystream \"" + farm.dir + "\": nothing to repair\n"));
+  const std::string bytes = slurp(farm.day_path());
+  const std::string half = "_c\t1507550420\t_s\t3\t_ta";
+  spill(farm.day_path(), bytes + half);
+  Ran ran = run("repair " + farm.dir);
+  CHECK(ran.code == 0);
+  CHECK(ran.out.starts_with("cut " + std::to_string(half.size()) + " bytes from byte " +
+                            std::to_string(bytes.size()) + " of file \"" + farm.day_path() +
+                            "\", never confirmed: a half line\n"));
+  CHECK(slurp(farm.day_path()) == bytes);
+  spill(farm.day_path(), bytes.substr(0, bytes.size() - 1));
+  ran = run("repair " + farm.dir);
+  CHECK(ran.code == 3);
+  CHECK(slurp(farm.day_path()) == bytes.substr(0, bytes.size() - 1));
+  spill(farm.day_path(), bytes);
+  const Writer writer = farm.writer();
+  CHECK(run("repair " + farm.dir).code == 1);
+}
+
+TEST_CASE("info: tells what is there and who writes", "[command]") {
+  Farm farm;
+  const auto info = nlohmann::json::parse(run("info --json " + farm.dir).out);
+  CHECK(info["database"] == "foxes");
+  CHECK(info["first"]["c"] == kNoon);
+  CHECK(info["last"]["s"] == 2);
+  CHECK(info["durable"]["lsn"] == "0/1030");
+  CHECK(info["days"][0]["file"] == "2017-10-09.tsv");
+  CHECK(info["writer"].is_null());
+  const Writer writer = farm.writer();
+  const Ran ran = run("info " + farm.dir);
+  CHECK(ran.code == 0);
+  CHECK(ran.out.find("(pid " + std::to_string(getpid())) != std::string::npos);
+}
+
+TEST_CASE("when: times as people write them", "[command][when]") {
+  using command::parse_time;
+  const std::int64_t now = kNoon + 62;  // 12:01:02
+  const std::int64_t today = 1507507200;
+  CHECK(parse_time("2017-10-09", now) == today);
+  CHECK(parse_time("2017-10-09 10:15", now) == today + 36900);
+  CHECK(parse_time("2017-10-09T10:15:04Z", now) == today + 36904);
+  CHECK(parse_time("10:15", now) == today + 36900);
+  CHECK(parse_time("-2h", now) == now - 7200);
+  CHECK(parse_time("2h ago", now) == now - 7200);
+  CHECK(parse_time("30 min ago", now) == now - 1800);
+  CHECK(parse_time("1 week ago", now) == now - 604800);
+  CHECK(parse_time("@1507507200", now) == 1507507200);
+  CHECK(parse_time("now", now) == now);
+  CHECK(parse_time("today", now) == today);
+  CHECK(parse_time("yesterday", now) == today - 86400);
+  for (const char* text : {"", "soon", "25:00", "10:60", "1:00", "2017-02-30", "2017-10-09x",
+                           "2017-10-09 ", "-h", "2 ago", "2y ago", "@", "@x", "--2h", "10:15:"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_time(text, now));
+  }
+}
