@@ -13,6 +13,7 @@
 
 namespace deltastream {
 
+using daystream::ConnectionLost;
 using daystream::Lsn;
 using daystream::NeedsPerson;
 using daystream::program::PgResult;
@@ -134,7 +135,7 @@ Lsn create_slot(ReplicationConnection& connection, const std::string& conninfo,
   return consistent_point;
 }
 
-void drop_slot(ReplicationConnection& connection, const std::string& name) {
+void drop_slot(ReplicationConnection& connection, const std::string& name, bool wait) {
   const std::optional<Slot> slot = find_slot(connection, name);
   if (!slot) {
     throw daystream::Error(fmt::format("replication slot \"{}\" does not exist", name));
@@ -145,8 +146,13 @@ void drop_slot(ReplicationConnection& connection, const std::string& name) {
                     "\"{}\", not \"{}\"",
                     name, slot->plugin, kPlugin));
   }
+  if (slot->active_pid && !wait) {
+    throw ConnectionLost(
+        fmt::format("replication slot \"{}\" is in use by process {}", name, *slot->active_pid),
+        "Stop that deltastream first.");
+  }
   try {
-    connection.exec(fmt::format("DROP_REPLICATION_SLOT {}", program::quote_identifier(name)));
+    connection.exec(fmt::format("DROP_REPLICATION_SLOT {} WAIT", program::quote_identifier(name)));
   } catch (const program::SqlError& e) {
     explain_server_error(e);
   }

@@ -40,7 +40,8 @@ daystream::Lsn create_slot(ReplicationConnection& connection, const std::string&
                            const std::string& name, std::chrono::seconds timeout,
                            const daystream::program::Signals& signals);
 
-// Drops it. Throws NeedsPerson if the slot is of another plugin, ConnectionLost if it is in use.
-void drop_slot(ReplicationConnection& connection, const std::string& name);
+// Drops it. Throws NeedsPerson if the slot is of another plugin, ConnectionLost if it is in use
+// (with `wait`: waits until it is not, for a session of ours that is just ending).
+void drop_slot(ReplicationConnection& connection, const std::string& name, bool wait = false);
 
 }  // namespace deltastream

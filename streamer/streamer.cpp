@@ -97,12 +97,18 @@ void Streamer::run() {
     } catch (const IoError& e) {
       // Leaving and opening again is the only way on: recovery writes again what the disk may not
       // have. Anything but a full disk is for whoever starts us to decide.
-      if (!is_full(e) || !config_.loop) throw;
+      if (!is_full(e) || !config_.loop) {
+        abandon_slot();
+        throw;
+      }
       writer_.reset();
       problem = e.what();
       hint = "Waiting for room; PostgreSQL keeps what is not confirmed.";
     } catch (const daystream::Error& e) {
-      if (!e.retryable() || !config_.loop) throw;
+      if (!e.retryable() || !config_.loop) {
+        abandon_slot();
+        throw;
+      }
       problem = e.what();
       hint = e.hint();
     }
@@ -220,8 +226,20 @@ void Streamer::create_slot_first(ReplicationConnection& connection, bool directo
   if (!exists) {
     deltastream::create_slot(connection, config_.conninfo, config_.slot, config_.create_timeout,
                              signals_);
+    slot_made_ = true;
   }
   slot_created_ = true;
+}
+
+void Streamer::abandon_slot() {
+  if (!slot_made_ || writer_) return;
+  try {
+    ReplicationConnection connection(config_.conninfo);
+    drop_slot(connection, config_.slot, true);
+  } catch (const daystream::Error& e) {
+    spdlog::warn("replication slot \"{}\" was left behind: {}; HINT: drop it with --drop-slot",
+                 config_.slot, e.what());
+  }
 }
 
 void Streamer::settle() {

@@ -35,6 +35,8 @@ class Streamer {
   StreamLoop::End stream();
   void open_writer(const Server& server, std::optional<daystream::Lsn> confirmed_flush);
   void create_slot_first(ReplicationConnection& connection, bool directory_has_lines);
+  // A slot that was made for a daystream that never began would keep WAL for nobody.
+  void abandon_slot();
   // After a stream that broke: what was received is synced, half a transaction is given up.
   void settle();
   daystream::MarkFacts day_mark() const;
@@ -51,6 +53,7 @@ class Streamer {
   std::optional<Progress> progress_;           // once the directory is ours
   TimelineId timeline_ = 0;                    // of the server we are connected to
   Pauses pauses_;
+  bool slot_made_ = false;     // by us, in this run
   bool slot_created_ = false;  // --create-slot is done with
 };
 

@@ -106,9 +106,12 @@ TEST_CASE("refusal: a slot of another plugin, kind or database", "[streamer]") {
 TEST_CASE("refusal: a filter the plugin cannot read", "[streamer]") {
   const Cluster cluster;
   const Stream stream(cluster);
+  // A slot made for nothing would keep WAL for nobody.
+  check_refused(stream.run({"--create-slot", "-o", "actions=explode"}), 2, "actions");
+  CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
   stream.create_slot();
-  const Result result = stream.run({"-o", "actions=explode"});
-  check_refused(result, 2, "actions");
+  check_refused(stream.run({"-o", "actions=explode"}), 2, "actions");
+  CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "1");
   CHECK_FALSE(stream.exists());
 }
 

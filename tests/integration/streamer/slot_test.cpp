@@ -36,6 +36,16 @@ TEST_CASE("slot: made, found and dropped", "[streamer]") {
   CHECK(again.exit == Exit{1, 0});
   CHECK(contains(again.err, "replication slot \"s\" already exists"));
   CHECK(run({"--create-slot", "--if-not-exists"}).ok());
+  {
+    const Stream user(cluster, "s");
+    Process process = user.start();
+    REQUIRE(streaming(process));
+    const Result used = run({"--drop-slot"});
+    CHECK(used.exit == Exit{1, 0});
+    CHECK(contains(used.err, "replication slot \"s\" is in use by process"));
+    process.signal(SIGTERM);
+    CHECK(process.wait() == Exit{0, 0});
+  }
   CHECK(run({"--drop-slot"}).ok());
   CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
   const Result gone = run({"--drop-slot"});
