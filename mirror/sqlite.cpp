@@ -93,6 +93,10 @@ Database::Database(const std::string& path, Mode mode) : path_(path) {
                       code);
   }
   sqlite3_busy_timeout(db, 10'000);
+  // "name" is a name and never a string: else an index on a column that is gone would silently be
+  // one on a constant.
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
 }
 
 void Database::exec(const std::string& sql) {
