@@ -58,6 +58,9 @@ WriterState StreamLoop::writer_state() const {
 
 StreamLoop::End StreamLoop::run() {
   send_status(true);  // its answer is the server's position
+  // The connection's first mark. Here and not before, as the server's keepalives do not wait: with
+  // a disk slower than wal_sender_timeout no connection would get any further.
+  begin_flush();
   for (;;) {
     receive_some();
     take_finished_flush();
@@ -122,7 +125,10 @@ void StreamLoop::write_due_mark() {
 }
 
 void StreamLoop::begin_due_flush() {
-  if (parts_.flusher.busy() || !watermarks_.sync_due(Clock::now(), writer_state())) return;
+  if (!parts_.flusher.busy() && watermarks_.sync_due(Clock::now(), writer_state())) begin_flush();
+}
+
+void StreamLoop::begin_flush() {
   daystream::Writer::Flush flush = parts_.writer.begin_flush();
   written_ = parts_.writer.last_lsn();
   watermarks_.on_sync_begin(Clock::now(), writer_state());

@@ -58,6 +58,7 @@ class StreamLoop {
   void take_finished_flush();
   void write_due_mark();
   void begin_due_flush();
+  void begin_flush();
   void send_due_status();
   void send_status(bool ask_reply);
   void check_answers();

@@ -178,7 +178,6 @@ StreamLoop::End Streamer::stream() {
   if (!writer_) open_writer(server, slot.confirmed_flush);
   clock_.set_last(writer_->position().c);
   writer_->mark(begin, facts);
-  writer_->flush();
   daystream::Holding holding = config_.holding();
   holding.since = writer_->position();
   writer_->declare_holding(holding);
@@ -250,6 +249,8 @@ void Streamer::settle() {
     if (writer_->in_transaction()) writer_->abort();
     if (writer_->dirty()) writer_->flush();
   } catch (const IoError& e) {
+    // The Writer was given up for a full disk already, and its last flush found that out: no news.
+    if (!writer_) return;
     writer_.reset();
     if (!is_full(e)) throw;
     spdlog::warn("{}", e.what());

@@ -45,13 +45,28 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& f
   check("slot", found.slot, wanted.slot);
 }
 
+// Keeps the errno of the error that is being handled, unless another one came first: whoever meets
+// the Writer next, on any thread, is to hear of the disk that was full, not of a consequence.
+void remember_failure(std::atomic<int>& failed) noexcept {
+  int number = EIO;
+  try {
+    throw;
+  } catch (const IoError& e) {
+    number = e.error_number();
+  } catch (...) {  // no errno: damage, or no memory
+  }
+  int none = 0;
+  failed.compare_exchange_strong(none, number);
+}
+
 }  // namespace
 
-// What one flush has to do, so that the disk may work on another thread. `failed` is shared by the
-// Writer and all its flushes: after one failed fdatasync none may follow, because the kernel may
-// have dropped the pages and the next would succeed with the data gone (DESIGN 2.3).
+// What one flush has to do, so that the disk may work on another thread. `failed`, the errno of
+// what failed first or 0, is shared by the Writer and all its flushes: after one failed fdatasync
+// none may follow, because the kernel may have dropped the pages and the next would succeed with
+// the data gone (DESIGN 2.3).
 struct Writer::Flush::Work {
-  std::shared_ptr<std::atomic<bool>> failed;
+  std::shared_ptr<std::atomic<int>> failed;
   std::shared_ptr<File> day_file;  // nullptr: nothing new
   std::shared_ptr<File> durable_file;
   Durable durable;
@@ -122,7 +137,7 @@ class Writer::Impl {
   UniqueFd lock_;
   std::shared_ptr<Dir> dir_;
   std::shared_ptr<File> durable_file_;
-  std::shared_ptr<std::atomic<bool>> failed_ = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<std::atomic<int>> failed_ = std::make_shared<std::atomic<int>>(0);
 
   std::shared_ptr<File> file_;  // nullptr: no day begun
   std::int64_t day_ = 0;
@@ -224,7 +239,7 @@ void Writer::Impl::check_usable() const {
   if (failed_->load()) {
     throw IoError(
         fmt::format("daystream \"{}\" cannot be written on after an error", dir_->path().string()),
-        EIO, "open it again: recovery writes again what may not be on disk");
+        failed_->load(), "open it again: recovery writes again what may not be on disk");
   }
 }
 
@@ -450,7 +465,7 @@ void Writer::Impl::on_disk(const Action& action) {
   try {
     action();
   } catch (...) {
-    failed_->store(true);
+    remember_failure(*failed_);
     throw;
   }
 }
@@ -501,13 +516,13 @@ void Writer::Flush::run() {
   if (work_->failed->load()) {
     throw IoError(
         fmt::format("could not sync file \"{}\" after an earlier error", work_->day_file->path()),
-        EIO);
+        work_->failed->load());
   }
   try {
     work_->day_file->sync();
     work_->durable_file->write_at(work_->durable.text(), 0);
   } catch (...) {
-    work_->failed->store(true);
+    remember_failure(*work_->failed);
     throw;
   }
   work_->done = true;

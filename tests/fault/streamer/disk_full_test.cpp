@@ -1,0 +1,108 @@
+// A file system that fills and frees, again and again.
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <csignal>
+
+#include "common/seed.h"
+#include "support/cluster.h"
+#include "support/stream_checker.h"
+
+using namespace fault;
+using support::Cluster;
+
+namespace {
+
+// A tmpfs of its own size in a mount namespace of this process, so that nothing outlives it.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const std::filesystem::path& path) : path_(path) {
+    std::filesystem::create_directory(path);
+    possible_ = unshare(CLONE_NEWNS) == 0 &&
+                mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                mount("tmpfs", path.c_str(), "tmpfs", 0, "size=2m") == 0;
+  }
+  ~SmallDisk() {
+    if (possible_) umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  bool possible() const { return possible_; }
+  // As large as what is on it and so much more.
+  void leave_free(std::uint64_t bytes) const {
+    const std::filesystem::space_info space = std::filesystem::space(path_);
+    const std::string size = fmt::format("size={}", space.capacity - space.free + bytes);
+    REQUIRE(mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT, size.c_str()) == 0);
+  }
+
+ private:
+  const std::filesystem::path path_;
+  bool possible_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("deltastream: lets go when the disk is full, and goes on by itself when there is room",
+          "[fault][deltastream][full]") {
+  const support::TempDir dir;
+  const SmallDisk disk(dir / "disk");
+  if (!disk.possible()) {
+    WARN("skipped: a small file system of its own needs the right to mount (root)");
+    return;
+  }
+  Cluster cluster;
+  cluster.execute("CREATE TABLE t (a int PRIMARY KEY, b text)");
+  support::Process stream({support::program("deltastream"), "-d", cluster.conninfo(), "-S", "full",
+                           "-D", dir / "disk/d", "--create-slot"});
+  const auto active = [&] {
+    return cluster.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
+  };
+  const auto confirmed = [&] {
+    return support::parse_lsn(
+        cluster.scalar("SELECT confirmed_flush_lsn FROM pg_replication_slots"));
+  };
+  REQUIRE(support::eventually(active));
+  int rows = 0;
+  for (int cycle = 0, cycles = rounds(2, 20); cycle < cycles; ++cycle) {
+    CAPTURE(cycle);
+    INFO(stream.err());
+    // Small transactions and one that alone is larger than what is left.
+    for (int i = 0; i < 40; ++i) {
+      cluster.execute(fmt::format("INSERT INTO t VALUES ({}, repeat('x', 20000))", rows++));
+    }
+    cluster.execute(
+        fmt::format("INSERT INTO t SELECT i, repeat('y', 1000) FROM generate_series({}, {}) i",
+                    rows, rows + 2999));
+    rows += 3000;
+    const std::uint64_t end =
+        support::parse_lsn(cluster.scalar("SELECT pg_current_wal_flush_lsn()"));
+    REQUIRE(support::eventually([&] { return !active(); }));
+    CHECK(stream.running());
+    CHECK(confirmed() < end);
+    CHECK_THAT(stream.err(), Catch::Contains("No space left on device"));
+    const support::StreamContent content = support::check_stream(dir / "disk/d", {.live = true});
+    CHECK((content.violation ? content.violation->text() : "") == "");
+    CHECK(confirmed() <= content.last_lsn());
+
+    disk.leave_free(16 << 20);
+    REQUIRE(support::eventually([&] { return confirmed() >= end; }));
+    disk.leave_free(2 << 20);
+  }
+  stream.signal(SIGTERM);
+  CHECK(stream.wait() == support::Exit{0, 0});
+  const support::StreamContent content = support::check_stream(dir / "disk/d");
+  REQUIRE((content.violation ? content.violation->text() : "") == "");
+  int streamed = 0;
+  for (const auto* commit : content.commits()) {
+    for (const std::string& line : commit->lines) {
+      if (support::stream_key(line, "_action") == "insert") {
+        CHECK(support::stream_key(line, "_table") == "t");
+        ++streamed;
+      }
+    }
+  }
+  CHECK(streamed == rows);
+}

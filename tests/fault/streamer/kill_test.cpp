@@ -1,0 +1,86 @@
+// SIGKILL at random, under load: of deltastream, and of what it talks to.
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "common/power_loss.h"
+#include "common/seed.h"
+#include "common/stream_judge.h"
+#include "common/streaming.h"
+#include "common/workload.h"
+#include "support/process.h"
+
+using namespace fault;
+using support::Cluster;
+using support::FaultPreload;
+using support::Process;
+
+namespace {
+
+std::uint64_t confirmed_flush(const Cluster& cluster) {
+  return support::parse_lsn(cluster.scalar(
+      "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'kill'"));
+}
+
+}  // namespace
+
+TEST_CASE("deltastream: killed at random under load, nothing is lost, repeated or confirmed early",
+          "[fault][deltastream][kill]") {
+  const Cluster cluster;
+  Workload workload(cluster);
+  const support::TempDir dir;
+  FaultPreload faults({.path_prefix = dir.path().string() + "/", .log_syncs = true});
+  const std::vector<std::string> argv = {support::program("deltastream"),
+                                         "-d",
+                                         cluster.conninfo(),
+                                         "-S",
+                                         "kill",
+                                         "-D",
+                                         dir / "d",
+                                         "--create-slot",
+                                         "--if-not-exists"};
+  Random random("kill deltastream");
+  std::optional<Process> stream(std::in_place, argv, Process::Options{.env = faults.env()});
+  wait_until_streaming(dir / "d", *stream);
+  workload.start(3, run_seed(), 400);
+  ConfirmedSampler sampler(cluster.conninfo(), "kill", faults);
+
+  const int kills = rounds(30, 1000);
+  for (int i = 0; i < kills; ++i) {
+    CAPTURE(i);
+    // Sometimes at once, sometimes when a good deal has been written; counted in confirmations, as
+    // a machine may be slow.
+    std::this_thread::sleep_for(std::chrono::microseconds(random.below(400'000)));
+    INFO(stream->err());
+    REQUIRE(stream->running());
+    stream->signal(SIGKILL);
+    stream->wait();
+    // Sometimes the power goes with it.
+    if (std::filesystem::exists(dir / "d") && random.one_in(3)) {
+      PowerLoss(dir / "d", faults.sync_log()).strike(random);
+    }
+    if (i % 10 == 9) {
+      // Followed by a time in which it must get somewhere.
+      const std::uint64_t before = confirmed_flush(cluster);
+      stream.emplace(argv, Process::Options{.env = faults.env()});
+      REQUIRE(support::eventually([&] { return confirmed_flush(cluster) > before; }));
+      const support::StreamContent content = support::check_stream(dir / "d", {.live = true});
+      REQUIRE((content.violation ? content.violation->text() : "") == "");
+    } else {
+      stream.emplace(argv, Process::Options{.env = faults.env()});
+    }
+  }
+  workload.stop();
+  const std::uint64_t end = support::parse_lsn(cluster.scalar("SELECT pg_current_wal_lsn()"));
+  INFO(stream->err());
+  REQUIRE(support::eventually([&] { return confirmed_flush(cluster) >= end; }));
+  const std::vector<ConfirmedSample> samples = sampler.stop();
+  stream->signal(SIGTERM);
+  CHECK(stream->wait() == support::Exit{0, 0});
+
+  const support::StreamContent content = support::check_stream(dir / "d");
+  REQUIRE((content.violation ? content.violation->text() : "") == "");
+  CHECK(ledger_complaint(streamed_ledger(content), workload.log()) == "");
+  CHECK(samples.size() > 10);
+  CHECK(unsafe_confirmation(samples, faults.sync_log(), content) == "");
+  CHECK(workload.ok_count() > static_cast<std::uint64_t>(kills));  // else nothing was tried
+}

@@ -1,0 +1,45 @@
+// A disk that takes longer to sync than the server waits for a sign of life.
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "common/streaming.h"
+#include "support/cluster.h"
+#include "support/fault_preload.h"
+#include "support/stream_checker.h"
+
+using namespace fault;
+using support::Cluster;
+using support::FaultPreload;
+
+TEST_CASE("deltastream: with a disk slower than wal_sender_timeout it still gets on",
+          "[fault][deltastream][slow]") {
+  const Cluster cluster({.config = {"wal_sender_timeout = 1s"}});
+  cluster.execute("CREATE TABLE t (a int PRIMARY KEY)");
+  const support::TempDir dir;
+  const FaultPreload faults(
+      {.path_prefix = (dir / "d").string() + "/", .sync_delay = std::chrono::milliseconds{2500}});
+  const std::vector<std::string> argv = {support::program("deltastream"),
+                                         "-d",
+                                         cluster.conninfo(),
+                                         "-S",
+                                         "slow",
+                                         "-D",
+                                         dir / "d",
+                                         "--create-slot",
+                                         "--if-not-exists"};
+  // Made while the disk was still well: what is slow is a stream that goes on.
+  support::Process stream(argv);
+  wait_until_streaming(dir / "d", stream);
+  stream.signal(SIGTERM);
+  CHECK(stream.wait() == support::Exit{0, 0});
+
+  cluster.execute("INSERT INTO t SELECT generate_series(1, 100)");
+  const std::uint64_t end = support::parse_lsn(cluster.scalar("SELECT pg_current_wal_flush_lsn()"));
+  support::Process slow(argv, {.env = faults.env()});
+  const bool confirmed = support::eventually([&] {
+    return support::parse_lsn(
+               cluster.scalar("SELECT confirmed_flush_lsn FROM pg_replication_slots")) >= end;
+  });
+  INFO(slow.err());
+  CHECK(confirmed);
+}

@@ -1,0 +1,81 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <system_error>
+
+#include "support/fault_preload.h"
+#include "support/fault_shared.h"
+
+namespace support {
+
+struct FaultPreload::Shared : FaultShared {};
+
+FaultPreload::FaultPreload(const Plan& plan) : plan_(plan) {
+  const std::string path = dir_ / "counts";
+  const Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (!fd || fchmod(fd.get(), 0666) != 0 || ftruncate(fd.get(), sizeof(Shared)) != 0) {
+    throw std::system_error(errno, std::generic_category(), "could not create " + path);
+  }
+  void* page = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (page == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap " + path);
+  shared_ = static_cast<Shared*>(page);
+}
+
+FaultPreload::~FaultPreload() {
+  munmap(shared_, sizeof(Shared));
+}
+
+std::vector<std::pair<std::string, std::string>> FaultPreload::env() const {
+  std::string calls;
+  for (const std::string& call : plan_.calls) calls += call + ",";
+  std::string except;
+  for (const std::string& part : plan_.except) except += part + ",";
+  std::vector<std::pair<std::string, std::string>> out = {
+      {"LD_PRELOAD", SUPPORT_FAULT_PRELOAD},
+      // Were the build sanitized, its runtime would insist on being loaded first.
+      {"ASAN_OPTIONS", "verify_asan_link_order=0"},
+      {"FAULT_COUNTS", dir_ / "counts"},
+      {"FAULT_CALLS", calls},
+      {"FAULT_PATH", plan_.path_prefix},
+      {"FAULT_EXCEPT", except},
+      {"FAULT_AT", std::to_string(plan_.at)},
+      {"FAULT_ERRNO", std::to_string(plan_.error)},
+  };
+  if (plan_.sticky) out.emplace_back("FAULT_STICKY", "1");
+  if (plan_.short_write) out.emplace_back("FAULT_SHORT", "1");
+  if (!plan_.open_for_write_only) out.emplace_back("FAULT_ALL_OPENS", "1");
+  if (plan_.sync_delay.count() > 0) {
+    out.emplace_back("FAULT_SYNC_DELAY_MS", std::to_string(plan_.sync_delay.count()));
+  }
+  if (plan_.log_syncs) out.emplace_back("FAULT_SYNC_LOG", dir_ / "syncs");
+  return out;
+}
+
+std::uint64_t FaultPreload::matched() const {
+  return shared_->matched.load();
+}
+std::uint64_t FaultPreload::struck() const {
+  return shared_->struck.load();
+}
+void FaultPreload::heal() {
+  shared_->healed.store(1);
+}
+
+std::vector<FaultPreload::Sync> FaultPreload::sync_log() const {
+  std::vector<Sync> out;
+  std::ifstream in(dir_ / "syncs");
+  for (std::string line; std::getline(in, line) && !in.eof();) {
+    const std::size_t tab = line.find('\t');
+    if (tab == std::string::npos) throw std::runtime_error("sync log: cannot read " + line);
+    out.push_back({line.substr(tab + 1), std::stoull(line.substr(0, tab))});
+  }
+  return out;
+}
+
+}  // namespace support
