@@ -9,9 +9,19 @@ namespace daystream::program {
 
 namespace {
 
-std::string trimmed(const char* text) {
-  std::string out = text == nullptr ? "" : text;
-  while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
+// libpq and the server write several lines where a log line and an error message are one.
+std::string one_line(const char* text) {
+  std::string out;
+  bool space = false;
+  for (const char* c = text == nullptr ? "" : text; *c != '\0'; ++c) {
+    if (*c == '\n' || *c == '\t' || *c == ' ') {
+      space = !out.empty();
+      continue;
+    }
+    if (space) out += ' ';
+    space = false;
+    out += *c;
+  }
   return out;
 }
 
@@ -30,14 +40,14 @@ void throw_error(PGconn* connection, const PGresult* result, const std::string& 
   const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
   if (state == nullptr) {
     // Without a SQLSTATE it is libpq that speaks: the connection.
-    throw ConnectionLost(fmt::format("{}: {}", action, trimmed(PQerrorMessage(connection))));
+    throw ConnectionLost(fmt::format("{}: {}", action, one_line(PQerrorMessage(connection))));
   }
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
   const char* hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
-  std::string text = fmt::format("{}: {}", action, trimmed(primary));
-  if (detail != nullptr) text += fmt::format(" ({})", trimmed(detail));
-  throw SqlError(text, trimmed(hint), state);
+  std::string text = fmt::format("{}: {}", action, one_line(primary));
+  if (detail != nullptr) text += fmt::format(" ({})", one_line(detail));
+  throw SqlError(text, one_line(hint), state);
 }
 
 PgConn connect(const std::string& conninfo, const std::string& application_name,
@@ -48,7 +58,7 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   const std::unique_ptr<PQconninfoOption, ConnInfoDeleter> parsed(
       PQconninfoParse(conninfo.c_str(), &problem));
   if (!parsed) {
-    const std::string text = trimmed(problem);
+    const std::string text = one_line(problem);
     PQfreemem(problem);
     throw ConfigError(fmt::format("cannot read the connection string: {}", text));
   }
@@ -67,7 +77,7 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   if (!connection) throw std::bad_alloc();
   if (PQstatus(connection.get()) != CONNECTION_OK) {
     throw ConnectionLost(fmt::format("could not connect to PostgreSQL: {}",
-                                     trimmed(PQerrorMessage(connection.get()))));
+                                     one_line(PQerrorMessage(connection.get()))));
   }
   // A notice is for psql's users; errors come through results.
   PQsetNoticeProcessor(
