@@ -28,15 +28,16 @@ void check_settings(ReplicationConnection& connection) {
     throw NeedsPerson(fmt::format("wal_level is \"{}\", not \"logical\"", wal_level),
                       "ALTER SYSTEM SET wal_level = logical; then restart the server.");
   }
-  // Servers before 15.19 do not know the setting. Names are compared as PostgreSQL does: exactly.
+  // Servers before 15.19 do not know the setting, and only who may read all settings sees it: then
+  // the server itself says no, when the plugin is named. Names are compared as PostgreSQL does:
+  // exactly.
   const std::string allowed =
       connection
-          .query_value(fmt::format(
-              "SELECT current_setting('output_plugin_libraries') WHERE NOT EXISTS (SELECT FROM "
-              "regexp_split_to_table(current_setting('output_plugin_libraries', true), ',') name "
-              "WHERE btrim(name, E' \\t\\n\"') = '{0}') "
-              "AND current_setting('output_plugin_libraries', true) IS NOT NULL",
-              kPlugin))
+          .query_value(
+              fmt::format("SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries' "
+                          "AND NOT EXISTS (SELECT FROM regexp_split_to_table(setting, ',') name "
+                          "WHERE btrim(name, E' \\t\\n\"') = '{0}')",
+                          kPlugin))
           .value_or("");
   if (!allowed.empty()) {
     throw NeedsPerson(

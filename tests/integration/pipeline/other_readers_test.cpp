@@ -104,7 +104,7 @@ TEST_CASE("pipeline: a transfer's sum never changes for a reader, who is never b
   int reads = 0, different = 0, sums_wrong = 0;
   std::string before;
   while (reads < 10000) {
-    const Rows rows = sqlite_rows(p.mirror(), "accounts", "id");
+    const Rows rows = sqlite_rows(p.mirror(), "accounts", "id", std::chrono::milliseconds{0});
     ++reads;
     REQUIRE(rows.size() == 2);
     if (std::stoi(*rows[0][1]) + std::stoi(*rows[1][1]) != 1000) ++sums_wrong;

@@ -118,11 +118,13 @@ struct FinalizeStatement {
 
 }  // namespace
 
-Rows sqlite_rows(const fs::path& file, const std::string& table, const std::string& order_by) {
+Rows sqlite_rows(const fs::path& file, const std::string& table, const std::string& order_by,
+                 std::chrono::milliseconds busy_timeout) {
   sqlite3* raw = nullptr;
   const int opened = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READONLY, nullptr);
   const std::unique_ptr<sqlite3, CloseDatabase> db(raw);
   if (opened != SQLITE_OK) throw std::runtime_error("could not open " + file.string());
+  sqlite3_busy_timeout(db.get(), static_cast<int>(busy_timeout.count()));
   sqlite3_stmt* prepared = nullptr;
   const std::string sql = fmt::format("SELECT * FROM {} ORDER BY {}", table, order_by);
   const int result = sqlite3_prepare_v2(db.get(), sql.c_str(), -1, &prepared, nullptr);

@@ -65,11 +65,14 @@ inline const std::vector<std::string> kPgbenchTables = {"pgbench_accounts", "pgb
 Process start_pgbench(const Pipeline&);
 
 // All rows of a table by its key, each value as text, booleans as 1 and 0. `sqlite_rows` reads
-// like any reader: read-only, its own connection.
+// like any reader: read-only, its own connection, with a busy timeout, as SQLite recovers a WAL
+// or turns a file to WAL mode under a lock.
 Rows postgres_rows(const Pipeline&, const std::string& table, const std::string& order_by);
 Rows postgres_rows_of(const Pipeline&, const std::string& query);  // as they are
+inline constexpr std::chrono::seconds kBusyTimeout{10};
 Rows sqlite_rows(const std::filesystem::path& file, const std::string& table,
-                 const std::string& order_by);
+                 const std::string& order_by,
+                 std::chrono::milliseconds busy_timeout = kBusyTimeout);
 
 // Empty if the tables hold the same rows, else what differs first.
 std::string difference(const Pipeline&, const std::string& table,
