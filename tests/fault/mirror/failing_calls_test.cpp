@@ -43,7 +43,7 @@ bool survives_failure(RecordedMirror& recorded, const Strings& calls, int error,
 
 TEST_CASE("deltamirror: whichever call of SQLite fails, the mirror stays at a state it had",
           "[fault][deltamirror][io]") {
-  RecordedMirror recorded(200, run_seed());
+  RecordedMirror recorded(100, run_seed());
   Random random("mirror calls");
   const std::vector<std::pair<Strings, int>> groups = {{{"pwrite", "write", "ftruncate"}, ENOSPC},
                                                        {{"pwrite", "write"}, EIO},
@@ -60,7 +60,7 @@ TEST_CASE("deltamirror: whichever call of SQLite fails, the mirror stays at a st
     const std::uint64_t count = counter.matched();
     CAPTURE(calls, count);
     REQUIRE(count > 0);
-    const auto tries = static_cast<std::uint64_t>(rounds(5, 100000));
+    const auto tries = static_cast<std::uint64_t>(rounds(3, 100000));
     for (const bool sticky : {false, true}) {
       if (tries >= count) {
         for (std::uint64_t n = 1; survives_failure(recorded, calls, error, sticky, n); ++n) {

@@ -12,10 +12,10 @@ using Strings = std::vector<std::string>;
 
 TEST_CASE("deltamirror: killed at random while it replays, it goes on from exactly there",
           "[fault][deltamirror][kill]") {
-  RecordedMirror recorded(3000, run_seed());
+  RecordedMirror recorded(2000, run_seed());
   Random random("kill deltamirror");
   const support::TempDir dir;
-  const int kills = rounds(60, 1000);
+  const int kills = rounds(40, 1000);
   int killed = 0, replays = 0;
   while (killed < kills) {
     const auto mirror = recorded.fresh_copy(dir / ("m" + std::to_string(++replays)));

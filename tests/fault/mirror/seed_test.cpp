@@ -31,10 +31,10 @@ void check_left(RecordedMirror& recorded, const std::filesystem::path& mirror) {
 
 TEST_CASE("deltamirror: a seed killed at random leaves a whole mirror or none",
           "[fault][deltamirror][seed]") {
-  RecordedMirror recorded(200, run_seed());
+  RecordedMirror recorded(100, run_seed());
   Random random("kill seed");
   int killed = 0;
-  for (int i = 0, count = rounds(8, 300); i < count; ++i) {
+  for (int i = 0, count = rounds(6, 300); i < count; ++i) {
     CAPTURE(i);
     const support::TempDir dir;
     support::Process seed(recorded.seed(dir / "mirror.db"));
@@ -50,7 +50,7 @@ TEST_CASE("deltamirror: a seed killed at random leaves a whole mirror or none",
 
 TEST_CASE("deltamirror: whichever system call of a seed fails, it leaves a whole mirror or none",
           "[fault][deltamirror][seed][io]") {
-  RecordedMirror recorded(200, run_seed());
+  RecordedMirror recorded(100, run_seed());
   Random random("seed calls");
   const Strings calls = {"pwrite", "write", "fsync",  "fdatasync", "open",
                          "rename", "link",  "unlink", "ftruncate", "mmap"};
@@ -73,7 +73,7 @@ TEST_CASE("deltamirror: whichever system call of a seed fails, it leaves a whole
   };
   const std::uint64_t count = try_one(1'000'000, false);
   REQUIRE(count > 5);
-  const auto tries = static_cast<std::uint64_t>(rounds(8, 100000));
+  const auto tries = static_cast<std::uint64_t>(rounds(5, 100000));
   for (const bool sticky : {false, true}) {
     for (std::uint64_t i = 0; i < std::min(tries, count); ++i) {
       try_one(tries >= count ? i + 1 : 1 + random.below(count), sticky);

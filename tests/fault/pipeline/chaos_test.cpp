@@ -79,9 +79,13 @@ class Parts {
       case 6: {
         const support::Rows rows =
             cluster_.query("SELECT active_pid FROM pg_replication_slots WHERE active");
-        // PostgreSQL starts all over after a SIGKILL of any backend.
-        if (!rows.empty()) kill(static_cast<pid_t>(std::stol(*rows[0][0])), SIGKILL);
-        const bool back = support::eventually([&] { return answers(); });
+        if (rows.empty()) return "nobody";
+        // PostgreSQL starts all over after a SIGKILL of any backend: it has begun when a session
+        // from before is gone, and is done when it takes new ones.
+        support::Session witness = cluster_.session();
+        kill(static_cast<pid_t>(std::stol(*rows[0][0])), SIGKILL);
+        const bool noticed = support::eventually([&] { return !answers(witness); });
+        const bool back = noticed && support::eventually([&] { return answers(); });
         if (!back) throw std::runtime_error("PostgreSQL did not come back");
         return "walsender";
       }
@@ -105,10 +109,18 @@ class Parts {
     process->signal(SIGKILL);
     process->wait();
   }
+  static bool answers(support::Session& session) {
+    try {
+      session.scalar("SELECT 1");
+      return true;
+    } catch (const daystream::Error&) {
+      return false;
+    }
+  }
   bool answers() const {
     try {
-      cluster_.scalar("SELECT 1");
-      return true;
+      support::Session session = cluster_.session();
+      return answers(session);
     } catch (const daystream::Error&) {
       return false;
     }

@@ -54,7 +54,7 @@ TEST_CASE("deltastream: a connection cut after any byte loses nothing and repeat
             survives_cut(session, proxy, direction, k, k % 2 == 0 ? Fault::Close : Fault::Reset);
       }
     } else {
-      for (const int count = rounds(25, 0); tried < static_cast<std::uint64_t>(count); ++tried) {
+      for (const int count = rounds(15, 0); tried < static_cast<std::uint64_t>(count); ++tried) {
         fired += survives_cut(session, proxy, direction, random.below(size),
                               random.one_in(2) ? Fault::Close : Fault::Reset);
       }
