@@ -105,9 +105,12 @@ void InvariantReader::look(SqliteReader& reader) {
         Workload::kBalance));
     if (!wrong.empty()) say(at + "the balance of account " + *wrong[0][0] + " is not the ledger's");
   }
-  const std::uint64_t lsn =
-      support::parse_lsn(reader.scalar("SELECT lsn FROM _deltamirror_checkpoint"));
-  if (n != n_ || seen_.empty()) {
+  const support::Row at_row =
+      reader.query("SELECT lsn, consistent_at FROM _deltamirror_checkpoint")[0];
+  const std::uint64_t lsn = support::parse_lsn(at_row[0].value());
+  // Until its replay has passed it, a seed's rows are as of consistent_at, not of its checkpoint.
+  const bool replayed = lsn >= support::parse_lsn(at_row[1].value());
+  if (replayed && (n != n_ || seen_.empty())) {
     const std::lock_guard lock(mutex_);
     seen_.push_back({n, lsn});
   }
