@@ -29,11 +29,18 @@ constexpr std::uint64_t kBatchBytes = 16ull << 20;
 constexpr std::chrono::milliseconds kBatchTime{200};
 constexpr std::chrono::seconds kBetweenReports{60};
 
+// How many source transactions may share one SQLite commit.
+enum class Batches {
+  Large,  // many while behind
+  Single  // each its own until caught up, so that the file ends right before one that fails
+};
+
 class Follower {
  public:
-  Follower(const FollowOptions& options, const FollowControl& control)
+  Follower(const FollowOptions& options, const FollowControl& control, Batches batches)
       : options_(options),
         control_(control),
+        batches_(batches),
         db_(open_owned(options.mirror)),
         checkpoint_(load_checkpoint(db_)),
         reader_(options.daystream, {checkpoint_.position, checkpoint_.lsn}),
@@ -43,6 +50,8 @@ class Follower {
   }
 
   void run();
+  // Whether the failure of one transaction has taken whole ones before it along.
+  bool lost_whole_transactions() const noexcept { return uncommitted_ > 0; }
 
  private:
   std::optional<daystream::Holding> current_holding() const {
@@ -55,16 +64,19 @@ class Follower {
     return options_.until && transaction.lsn() > *options_.until;
   }
   bool at_end() const { return options_.until && applier_.reached().lsn >= *options_.until; }
+  bool batch_is_full() const;
   void commit();
   void report();
 
   const FollowOptions& options_;
   const FollowControl& control_;
+  Batches batches_;
   Database db_;
   const Checkpoint checkpoint_;
   Reader reader_;
   Applier applier_;
   WalKeeper keeper_;
+  std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
   steady_clock::time_point batch_began_{};
   steady_clock::time_point reported_ = steady_clock::now();
 };
@@ -94,9 +106,16 @@ void Follower::check_source() const {
   }
 }
 
+bool Follower::batch_is_full() const {
+  return batches_ == Batches::Single || applier_.pending_changes() >= kBatchChanges ||
+         applier_.pending_bytes() >= kBatchBytes ||
+         steady_clock::now() - batch_began_ >= kBatchTime;
+}
+
 void Follower::commit() {
   if (!applier_.pending() || !applier_.may_commit()) return;
   applier_.commit();
+  uncommitted_ = 0;
   keeper_.after_commit();
   if (steady_clock::now() - reported_ >= kBetweenReports) report();
 }
@@ -116,6 +135,7 @@ void Follower::run() {
     Transaction* const transaction = reader_.next();
     if (transaction == nullptr) {
       commit();
+      batches_ = Batches::Large;
       if (options_.once) break;
       reader_.wait(std::chrono::minutes(1), control_.wake_fd);
       continue;
@@ -123,10 +143,8 @@ void Follower::run() {
     if (past_end(*transaction)) break;
     if (!applier_.pending()) batch_began_ = steady_clock::now();
     if (!applier_.apply(*transaction)) break;
-    if (applier_.pending_changes() >= kBatchChanges || applier_.pending_bytes() >= kBatchBytes ||
-        steady_clock::now() - batch_began_ >= kBatchTime) {
-      commit();
-    }
+    ++uncommitted_;
+    if (batch_is_full()) commit();
   }
   commit();
   if (applier_.committed().lsn < applier_.committed().consistent_at) {
@@ -142,7 +160,18 @@ void follow(const FollowOptions& options, const FollowControl& control) {
   // Before the lock, as a lock file beside no mirror would only puzzle.
   static_cast<void>(open_for_reading(options.mirror));
   const Owner owner(options.mirror);
-  Follower(options, control).run();
+  {
+    Follower follower(options, control, Batches::Large);
+    try {
+      follower.run();
+      return;
+    } catch (const daystream::Error&) {
+      if (!follower.lost_whole_transactions()) throw;
+    }
+  }
+  // They went back with the one that failed: apply them again one by one, to fail at that very
+  // place. The first Follower is gone, as a mirror has one connection that writes.
+  Follower(options, control, Batches::Single).run();
 }
 
 }  // namespace deltamirror
