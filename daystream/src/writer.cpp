@@ -15,6 +15,7 @@
 #include "daystream/durable.h"
 #include "daystream/error.h"
 #include "daystream/line.h"
+#include "flush.h"
 #include "line_prefix.h"
 #include "lock.h"
 #include "manifest_file.h"
@@ -45,33 +46,7 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& f
   check("slot", found.slot, wanted.slot);
 }
 
-// Keeps the errno of the error that is being handled, unless another one came first: whoever meets
-// the Writer next, on any thread, is to hear of the disk that was full, not of a consequence.
-void remember_failure(std::atomic<int>& failed) noexcept {
-  int number = EIO;
-  try {
-    throw;
-  } catch (const IoError& e) {
-    number = e.error_number();
-  } catch (...) {  // no errno: damage, or no memory
-  }
-  int none = 0;
-  failed.compare_exchange_strong(none, number);
-}
-
 }  // namespace
-
-// What one flush has to do, so that the disk may work on another thread. `failed`, the errno of
-// what failed first or 0, is shared by the Writer and all its flushes: after one failed fdatasync
-// none may follow, because the kernel may have dropped the pages and the next would succeed with
-// the data gone (DESIGN 2.3).
-struct Writer::Flush::Work {
-  std::shared_ptr<std::atomic<int>> failed;
-  std::shared_ptr<File> day_file;  // nullptr: nothing new
-  std::shared_ptr<File> durable_file;
-  Durable durable;
-  bool done = false;
-};
 
 class Writer::Impl {
  public:
@@ -506,26 +481,6 @@ std::shared_ptr<Writer::Flush::Work> Writer::Impl::begin_flush() {
     work->durable_file = durable_file_;
   }
   return work;
-}
-
-void Writer::Flush::run() {
-  if (!work_->day_file) {
-    work_->done = true;
-    return;
-  }
-  if (work_->failed->load()) {
-    throw IoError(
-        fmt::format("could not sync file \"{}\" after an earlier error", work_->day_file->path()),
-        work_->failed->load());
-  }
-  try {
-    work_->day_file->sync();
-    work_->durable_file->write_at(work_->durable.text(), 0);
-  } catch (...) {
-    remember_failure(*work_->failed);
-    throw;
-  }
-  work_->done = true;
 }
 
 void Writer::Impl::finish_flush(const Flush::Work& work) {
