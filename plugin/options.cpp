@@ -107,7 +107,8 @@ void refuse_repeated(List* elements, const DefElem* element) {
   }
 }
 
-// A null text of the user's own is escaped as any value is, which is what pg-deltaflood does.
+// A null text of the user's own is escaped as any value is; pg-deltaflood's source (0c5cc0e) does
+// so.
 std::string_view escaped_null(const Options& options) {
   if (!options.escape) return options.null_text;
   const std::size_t size = escaped_size(options.null_text);
@@ -144,7 +145,8 @@ void parse_option(const DefElem* element, Options* options) {
   } else if (name == "convert-bool") {
     options->convert_bool = parse_switch(element);
   } else if (name == "escape-chars" || name == "escape-unicode") {
-    // In pg-deltaflood, too, both write the same flag.
+    // A later name of pg-deltaflood's for the same switch; its source at 0c5cc0e has only the
+    // first.
     options->escape = parse_switch(element);
   } else if (name == "skip-nulls") {
     options->nulls = parse_switch(element) ? Nulls::Skipped : Nulls::Written;

@@ -68,7 +68,7 @@ void register_callbacks() {
 }
 
 // The types whose text is written without their output function. Domains are not among them: a
-// column of a domain over boolean is what its output function says, as in pg-deltaflood.
+// column of a domain over boolean is what its output function says, as in pg-deltaflood (0c5cc0e).
 Form form_of(const Options& options, Oid type) {
   switch (type) {
     case BOOLOID:

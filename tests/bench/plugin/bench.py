@@ -5,11 +5,17 @@ For each workload: the changes are made once, with one slot per plugin before th
 round, every plugin's slot is copied to a temporary one and pg_recvlogical reads it to the end, to
 nowhere. Seconds are wall time of the whole run; CPU is the walsender's, user and system. What is
 printed are medians and their ratio to a plugin that emits nothing.
+
+System calls are counted by strace in a pass of its own over fewer rows, before the rounds, so that
+it slows none of them; they are all of the walsender's from its start to the last change. Its
+instructions are not counted: that takes a processor's counters, or a walsender inside valgrind.
 """
 import argparse
+import math
 import os
 import pwd
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -135,12 +141,15 @@ def prepare(cluster, workload, scale):
     return rows, cluster.sql('SELECT pg_current_wal_insert_lsn()')
 
 
+def postmaster_pid(cluster):
+    with open(os.path.join(cluster.data, 'postmaster.pid'), encoding='utf-8') as text:
+        return int(text.readline())
+
+
 def children_cpu(cluster):
     """CPU seconds of the postmaster's children that have ended: the walsender, and short sessions
     of ours that cost next to nothing."""
-    with open(os.path.join(cluster.data, 'postmaster.pid'), encoding='utf-8') as text:
-        pid = int(text.readline())
-    with open(f'/proc/{pid}/stat', encoding='ascii') as stat:
+    with open(f'/proc/{postmaster_pid(cluster)}/stat', encoding='ascii') as stat:
         fields = stat.read().rsplit(')', 1)[1].split()
     return (int(fields[13]) + int(fields[14])) / os.sysconf('SC_CLK_TCK')
 
@@ -154,7 +163,12 @@ def decode(cluster, library, options, end, count_bytes=False):
         cluster.sql("SELECT pg_drop_replication_slot('measured')")
 
 
-def decode_slot(cluster, slot, options, end, count_bytes):
+def wait_for_slot(cluster, slot):
+    while cluster.sql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == 't':
+        time.sleep(0.01)
+
+
+def decode_slot(cluster, slot, options, end, count_bytes, wait=True):
     before = children_cpu(cluster)
     arguments = ['-d', 'postgres', '-S', slot, '--start', '-n', '-E', end, '-F', '0', '-f',
                  '-' if count_bytes else '/dev/null']
@@ -168,14 +182,59 @@ def decode_slot(cluster, slot, options, end, count_bytes):
             size += len(chunk)
         errors = process.stderr.read().decode()
     seconds = time.monotonic() - started
-    while cluster.sql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == 't':
-        time.sleep(0.01)
+    if wait:
+        wait_for_slot(cluster, slot)
     if process.returncode != 0:
         raise RuntimeError(errors)
     return seconds, children_cpu(cluster) - before, size
 
 
+def count_calls(cluster, library, options, end):
+    """System calls of the walsender. strace follows what the postmaster starts from here on: that
+    is the walsender alone. Its summary's last line is "100.00 SECONDS USECS CALLS [ERRORS] total".
+    """
+    cluster.sql(f"SELECT pg_copy_logical_replication_slot('{library}', 'counted')")
+    with subprocess.Popen(['strace', '-f', '-c', '-e', 'signal=none', '-p',
+                           str(postmaster_pid(cluster))],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as strace:
+        attached = strace.stderr.readline()
+        if 'attached' not in attached:
+            raise RuntimeError(attached.strip())
+        try:
+            decode_slot(cluster, 'counted', options, end, False, wait=False)
+        finally:
+            strace.send_signal(signal.SIGINT)
+            summary = strace.stderr.read()
+    wait_for_slot(cluster, 'counted')
+    cluster.sql("SELECT pg_drop_replication_slot('counted')")
+    total = [line.split() for line in summary.splitlines() if line.endswith(' total')]
+    return int(total[-1][3])
+
+
+def system_calls(options, workload):
+    """By plugin, a row or transaction; empty where there is no strace."""
+    if not shutil.which('strace'):
+        print('system calls: left out: there is no strace', file=sys.stderr)
+        return {}
+    cluster = Cluster(options.bindir, f'{options.plugins}:{options.floor}')
+    try:
+        cluster.sql('CREATE PUBLICATION everything FOR ALL TABLES')
+        rows, end = prepare(cluster, workload, options.scale / 4)
+        calls = {}
+        for name, library, arguments in PLUGINS:
+            if options.only and not any(part in name for part in options.only):
+                continue
+            try:
+                calls[name] = count_calls(cluster, library, arguments, end) / rows
+            except (RuntimeError, subprocess.CalledProcessError) as error:
+                print(f'{name}: system calls left out: {error}', file=sys.stderr)
+        return calls
+    finally:
+        cluster.close()
+
+
 def measure(options, workload):
+    calls = system_calls(options, workload)
     cluster = Cluster(options.bindir, f'{options.plugins}:{options.floor}')
     try:
         cluster.sql('CREATE PUBLICATION everything FOR ALL TABLES')
@@ -195,15 +254,17 @@ def measure(options, workload):
             for name, library, arguments in plugins:
                 runs[name].append(decode(cluster, library, arguments, end))
         print(f'\n## {workload}: {rows} rows or transactions, medians of {options.rounds} rounds')
-        print('| plugin | s | × nothing | walsender CPU s | × nothing | bytes | rows/s |')
-        print('| --- | ---: | ---: | ---: | ---: | ---: | ---: |')
+        print('| plugin | s | × nothing | walsender CPU s | × nothing | bytes | rows/s | '
+              'system calls a row |')
+        print('| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
         floor = None
         for name, _, _ in plugins:
             wall = statistics.median(run[0] for run in runs[name])
             cpu = statistics.median(run[1] for run in runs[name])
             floor = floor or (wall, max(cpu, 0.01))
             print(f'| {name} | {wall:.3f} | {wall / floor[0]:.2f} | {cpu:.2f} | '
-                  f'{cpu / floor[1]:.2f} | {sizes[name]} | {rows / wall:,.0f} |')
+                  f'{cpu / floor[1]:.2f} | {sizes[name]} | {rows / wall:,.0f} | '
+                  f'{calls.get(name, math.nan):.2f} |')
         sys.stdout.flush()
     finally:
         cluster.close()

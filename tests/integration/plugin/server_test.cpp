@@ -62,21 +62,6 @@ TEST_CASE("transport: a large row goes beside the batch, in order", "[plugin][tr
   CHECK(Fields(lines[3]).action == "commit");
 }
 
-TEST_CASE("guest: a long filtered transaction streams on past wal_sender_timeout",
-          "[plugin][progress]") {
-  const Source source;
-  source.execute(
-      "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE other (a int PRIMARY KEY, b text)");
-  source.execute("INSERT INTO other SELECT i, repeat('x', 50) FROM generate_series(1, 1500000) i");
-  source.execute("DELETE FROM other");
-  source.execute("INSERT INTO t VALUES (1)");
-  source.execute("ALTER DATABASE " + source.database() + " SET wal_sender_timeout = '1s'");
-  // Spilled to disk and read again, so that it takes much longer than that.
-  source.execute("ALTER DATABASE " + source.database() + " SET logical_decoding_work_mem = '64kB'");
-  const Lines lines = source.receive({{"tables", "t"}});
-  CHECK(lines.size() == 1);
-}
-
 TEST_CASE("guest: nothing stays in the session after the SQL functions", "[plugin][memory]") {
   const Source source;
   source.execute("CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t VALUES (1, 'x')");

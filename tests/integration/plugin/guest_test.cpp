@@ -1,0 +1,277 @@
+// What would hurt the server: rows as large as PostgreSQL takes, transactions and streams as long
+// as they come, decoding that cannot be stopped. DELTAFLOOD_FAULT_LONG=1 runs them at full size.
+#include <fcntl.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "decoding.h"
+#include "support/wait.h"
+
+using namespace plugin_test;
+
+namespace {
+
+// Only how long a failing test takes.
+constexpr std::chrono::minutes kLongPatience{60};
+
+// The largest of the sizes here whose line, two digits a byte, is below the server's 1 GB.
+constexpr int kCarriedMegabytes = 520;
+
+bool is_long() {
+  return std::getenv("DELTAFLOOD_FAULT_LONG") != nullptr;
+}
+
+// A pg_recvlogical of a slot, which ends when it is destroyed.
+support::Process receiver(const support::Cluster& server, const std::string& database,
+                          const std::string& slot, const Options& options,
+                          const std::filesystem::path& file, const std::string& end = {}) {
+  std::vector<std::string> arguments = {support::Cluster::tool("pg_recvlogical"),
+                                        "-h",
+                                        server.socket_dir(),
+                                        "-U",
+                                        "postgres",
+                                        "-d",
+                                        database,
+                                        "-S",
+                                        slot,
+                                        "--start",
+                                        "-n",
+                                        "-F",
+                                        "0",
+                                        "-s",
+                                        "1",
+                                        "-f",
+                                        "-"};
+  if (!end.empty()) arguments.insert(arguments.end(), {"-E", end});
+  for (const auto& [name, value] : options) {
+    arguments.insert(arguments.end(), {"-o", name + "=" + value});
+  }
+  const support::Fd out(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  REQUIRE(out.get() >= 0);
+  support::Process::Options process;
+  process.user = support::User::server();
+  process.folder = "/";
+  process.output_fd = out.get();
+  return support::Process(arguments, process);
+}
+
+// The hex digits of repeat('0123456789abcdef', …), as a line has them; npos: all as they should be.
+std::size_t first_wrong(std::string_view hex) {
+  constexpr std::string_view period = "30313233343536373839616263646566";
+  for (std::size_t i = 0; i < hex.size(); ++i) {
+    if (hex[i] != period[i % period.size()]) return i;
+  }
+  return std::string_view::npos;
+}
+
+// `megabytes` of bytea, out of line or compressed, then a small row: either the whole row or a line
+// that says it cannot be, and in both cases what comes later.
+void check_large_row(int megabytes, const std::string& storage, const std::string& batch_bytes) {
+  CAPTURE(megabytes, storage, batch_bytes);
+  const Source source;
+  const support::TempDir folder;
+  source.execute("CREATE TABLE big (a int PRIMARY KEY, b bytea)");
+  source.execute("ALTER TABLE big ALTER b SET STORAGE " + storage);
+  const std::string size = std::to_string(megabytes) + "000000";
+  source.execute("INSERT INTO big VALUES (1, convert_to(repeat('0123456789abcdef', " + size +
+                 " / 16), 'UTF8'))");
+  source.execute("INSERT INTO big VALUES (2, 'later')");
+  const std::string end = source.scalar("SELECT pg_logical_emit_message(false, 'end', '')");
+  auto process = receiver(cluster(), source.database(), source.database(),
+                          {{"batch-bytes", batch_bytes}}, folder / "lines", end);
+  const auto exit = process.wait(kLongPatience);
+  INFO(process.err());
+  REQUIRE(exit == support::Exit{0, 0});
+  std::ifstream lines(folder / "lines");
+  std::string line;
+  REQUIRE(std::getline(lines, line));
+  if (megabytes <= kCarriedMegabytes) {
+    const std::string before = "\t_action\tinsert\ta\t1\tb\t\\\\x";
+    const auto at = line.find(before);
+    REQUIRE(at < 100);
+    const auto value = std::string_view(line).substr(at + before.size());
+    CHECK(value.size() == std::stoul(size) * 2);
+    CHECK(first_wrong(value) == std::string_view::npos);
+  } else {
+    REQUIRE(line.size() < 1000);
+    const Fields fields(line);
+    CHECK(fields.action == "oversize");
+    CHECK(fields.head("_verb") == "insert");
+    CHECK(std::stoul(fields.head("_size").value()) > 2UL * std::stoul(size));
+    CHECK(fields.column("a") == "1");
+    CHECK_FALSE(fields.column("b"));
+  }
+  REQUIRE(std::getline(lines, line));
+  CHECK(Fields(line).column("b") == "\\\\x6c61746572");
+  CHECK_FALSE(std::getline(lines, line));
+}
+
+// The most memory that a process ever had resident, in KiB.
+std::size_t peak_kib(const std::string& pid) {
+  std::ifstream status("/proc/" + pid + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stoul(line.substr(6));
+  }
+  throw std::runtime_error("could not read the memory of process " + pid);
+}
+
+// Streams `first`, then the much longer `rest`, over one walsender, and returns its peak after
+// each. Few shared buffers, as they count as resident.
+std::pair<std::size_t, std::size_t> peaks(const std::string& first, const std::string& rest) {
+  const support::Cluster server{support::Cluster::Options{
+      .config = {"shared_buffers = 4MB", "logical_decoding_work_mem = 1MB", "max_wal_size = 32GB",
+                 "checkpoint_timeout = 1h", "wal_buffers = 1MB"}}};
+  const support::TempDir folder;
+  server.execute("CREATE TABLE t (a bigint PRIMARY KEY, b text)");
+  server.execute("SELECT pg_create_logical_replication_slot('flat', 'deltaflood')");
+  auto process =
+      receiver(server, "postgres", "flat",
+               {{"batch-bytes", "65536"}, {"include-transaction", "on"}, {"include-schema", "on"}},
+               "/dev/null");
+  const auto peak_after = [&](const std::string& sql) {
+    server.execute(sql);
+    const std::string end = server.scalar("SELECT pg_current_wal_insert_lsn()");
+    const std::string sent = "SELECT coalesce(max(sent_lsn) >= '" + end +
+                             "', false) FROM pg_stat_replication WHERE state = 'streaming'";
+    const bool reached = support::eventually(kLongPatience, [&] {
+      if (!process.running()) throw std::runtime_error("pg_recvlogical: " + process.err());
+      return server.scalar(sent) == "t";
+    });
+    REQUIRE(reached);
+    return peak_kib(server.scalar("SELECT pid FROM pg_stat_replication"));
+  };
+  const std::size_t early = peak_after(first);
+  return {early, peak_after(rest)};
+}
+
+std::string transactions(int from, int count) {
+  return "DO $$ BEGIN FOR i IN " + std::to_string(from) + ".." + std::to_string(from + count - 1) +
+         " LOOP INSERT INTO t VALUES (i, 'row'); COMMIT; END LOOP; END $$";
+}
+
+std::string one_transaction(int from, int count) {
+  return "INSERT INTO t SELECT i, 'row ' || i FROM generate_series(" + std::to_string(from) + ", " +
+         std::to_string(from + count - 1) + ") i";
+}
+
+}  // namespace
+
+TEST_CASE("guest: large rows are carried or told, and later ones come", "[plugin][large]") {
+  const std::string batch_bytes = GENERATE("0", "65536");
+  if (is_long()) {
+    for (const int megabytes : {100, 400, 520, 540}) {
+      check_large_row(megabytes, "EXTERNAL", batch_bytes);
+    }
+    check_large_row(400, "EXTENDED", batch_bytes);
+  } else {
+    check_large_row(16, "EXTERNAL", batch_bytes);
+    check_large_row(16, "EXTENDED", batch_bytes);
+  }
+}
+
+// Twenty columns of 27 MB, each the same compressed datum: little in the log, and the line is known
+// to be too long without making it.
+TEST_CASE("guest: a row of 540 MB is one line that says so", "[plugin][large]") {
+  const Source source;
+  source.execute("CREATE TABLE part (b bytea)");
+  source.execute("INSERT INTO part VALUES (convert_to(repeat('x', 27000000), 'UTF8'))");
+  std::string columns;
+  std::string values;
+  for (int i = 0; i < 20; ++i) {
+    columns += ", b" + std::to_string(i) + " bytea";
+    values += ", b";
+  }
+  source.execute("CREATE TABLE big (a int PRIMARY KEY" + columns + ")");
+  source.execute("INSERT INTO big SELECT 1" + values + " FROM part");
+  source.execute("INSERT INTO big VALUES (2, 'later')");
+  for (const std::string batch_bytes : {"0", "65536"}) {
+    const Lines lines = source.receive({{"tables", "big"}, {"batch-bytes", batch_bytes}});
+    REQUIRE(lines.size() == 2);
+    const Fields fields(lines[0]);
+    CHECK(fields.action == "oversize");
+    CHECK(fields.head("_verb") == "insert");
+    CHECK(std::stoul(fields.head("_size").value()) > 2UL * 540000000);
+    CHECK(fields.columns.size() == 1);
+    CHECK(fields.column("a") == "1");
+    CHECK(Fields(lines[1]).column("b0") == "\\\\x6c61746572");
+  }
+}
+
+TEST_CASE("guest: memory does not grow with the number of transactions", "[plugin][memory]") {
+  const int count = is_long() ? 1000000 : 20000;
+  const auto [early, late] = peaks(transactions(1, 4000), transactions(4001, count));
+  INFO("peak resident KiB: " << early << ", then " << late);
+  if (is_long()) WARN("peak resident KiB: " << early << ", after a million more " << late);
+  CHECK(late < early + 4096);
+}
+
+TEST_CASE("guest: memory does not grow with the rows of a transaction", "[plugin][memory]") {
+  const int count = is_long() ? 10000000 : 150000;
+  const auto [early, late] = peaks(one_transaction(1, 50000), one_transaction(50001, count));
+  INFO("peak resident KiB: " << early << ", then " << late);
+  if (is_long()) WARN("peak resident KiB: " << early << ", after ten million rows " << late);
+  CHECK(late < early + 4096);
+}
+
+// An excluded table is filled and emptied: the walsender decodes for much longer than it may be
+// silent, spilled to disk and read again, and has nothing to send.
+TEST_CASE("guest: a long filtered transaction streams on past wal_sender_timeout",
+          "[plugin][progress]") {
+  const Source source;
+  const support::TempDir folder;
+  source.execute(
+      "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE other (a int PRIMARY KEY, b text)");
+  const std::string rows = is_long() ? "10000000" : "400000";
+  source.execute("INSERT INTO other SELECT i, repeat('x', 50) FROM generate_series(1, " + rows +
+                 ") i");
+  source.execute("DELETE FROM other");
+  source.execute("INSERT INTO t VALUES (1)");
+  source.execute("ALTER DATABASE " + source.database() + " SET wal_sender_timeout = '1s'");
+  source.execute("ALTER DATABASE " + source.database() + " SET logical_decoding_work_mem = '64kB'");
+  const std::string end = source.scalar("SELECT pg_logical_emit_message(false, 'end', '')");
+  auto process = receiver(cluster(), source.database(), source.database(),
+                          {{"exclude-tables", "other"}}, folder / "lines", end);
+  const auto exit = process.wait(kLongPatience);
+  INFO(process.err());
+  REQUIRE(exit == support::Exit{0, 0});
+  const std::string lines = support::read_file(folder / "lines");
+  CHECK(Fields(lines.substr(0, lines.find('\n'))).column("a") == "1");
+  CHECK(lines.find('\n') == lines.size() - 1);
+}
+
+// Cancelled when lines already come: a result that spills to a temporary file shows that they do.
+TEST_CASE("guest: decoding can be cancelled at any time", "[plugin][cancel]") {
+  const Source source;
+  source.execute("CREATE TABLE t (a int PRIMARY KEY, b text)");
+  source.execute("INSERT INTO t SELECT i, repeat('x', 40) FROM generate_series(1, 200000) i");
+  const std::string temporary =
+      "SELECT count(*) > 0 FROM pg_ls_dir('base/pgsql_tmp', true, false) f WHERE f LIKE ";
+  const std::string spilled = "SELECT count(*) > 0 FROM pg_ls_dir('pg_replslot/" +
+                              source.database() + "') f WHERE f LIKE '%.spill'";
+  const auto cancel_when = [&](const Options& options, const std::string& condition) {
+    auto session = source.session();
+    session.execute("SET work_mem = '64kB'; SET logical_decoding_work_mem = '64kB'");
+    std::string sql =
+        "SELECT count(*) FROM pg_logical_slot_peek_changes('" + source.database() + "', NULL, NULL";
+    for (const auto& [name, value] : options) sql += ", '" + name + "', '" + value + "'";
+    const std::string pid = std::to_string(session.backend_pid());
+    session.send(sql + ")");
+    REQUIRE(support::eventually([&] {
+      return source.scalar(condition == "rows" ? temporary + "'pgsql_tmp" + pid + ".%'"
+                                               : spilled) == "t";
+    }));
+    REQUIRE(source.scalar("SELECT pg_cancel_backend(" + pid + ")") == "t");
+    CHECK_THROWS_WITH(session.finish(), Catch::Matchers::Contains("canceling statement"));
+    CHECK(session.scalar("SELECT 1") == "1");
+  };
+  cancel_when({}, "rows");
+  cancel_when({{"batch-bytes", "1000"}}, "rows");
+  // All of it filtered: nothing is ever written.
+  cancel_when({{"tables", "other"}}, "spilled");
+  // The slot is as it was.
+  CHECK(source.scalar("SELECT count(*) FROM pg_logical_slot_peek_changes('" + source.database() +
+                      "', NULL, NULL)") == "200000");
+}
