@@ -270,21 +270,20 @@ TEST_CASE("log: tells what became of a row, also under another key", "[command][
   writer.flush();
   const std::string dir = stream.directory.path().string();
   const std::string when = "2017-10-09T12:00:00Z  xid ";
-  const std::vector<std::string> history = {
-      when + "1  1507550400/2  insert",
-      "    id  → 1",
-      "    name  → Berta",
-      when + "2  1507550400/5  update",
-      "    name  Berta → Ber\\tta",
-      when + "3  1507550400/9  update",
-      "    id  1 → 2",
-      when + "4  1507550400/11  update",
-      "    egg  \\N → brown",
-      "    name  Ber\\tta → Carla",
-      when + "5  1507550400/13  delete",
-      "    egg  brown →",
-      "    id  2 →",
-      "    name  Carla →"};
+  const std::vector<std::string> history = {when + "1  1507550400/2  insert",
+                                            "    id  → 1",
+                                            "    name  → Berta",
+                                            when + "2  1507550400/5  update",
+                                            "    name  Berta → Ber\\tta",
+                                            when + "3  1507550400/9  update",
+                                            "    id  1 → 2",
+                                            when + "4  1507550400/11  update",
+                                            "    egg  \\N → brown",
+                                            "    name  Ber\\tta → Carla",
+                                            when + "5  1507550400/13  delete",
+                                            "    egg  brown →",
+                                            "    id  2 →",
+                                            "    name  Carla →"};
   CHECK(lines_of(run("log --table hens --key 1 " + dir).out) == history);
   CHECK(lines_of(run("log --table public.hens --key id=1 " + dir).out) == history);
   const auto lines = lines_of(run("log --json --table hens --key id=2 --since 0/1040 " + dir).out);
