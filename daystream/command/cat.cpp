@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <ctime>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +12,9 @@
 #include "daystream/reader.h"
 #include "format.h"
 #include "output.h"
+#include "printer.h"
 #include "program/program.h"
+#include "range.h"
 #include "selection.h"
 #include "source.h"
 #include "stream_view.h"
@@ -24,150 +24,14 @@ namespace daystream::command {
 
 namespace {
 
-constexpr std::uint64_t kLastOfSecond = std::numeric_limits<std::uint64_t>::max();
-
 struct Options {
   std::string source;
-  std::string after;
-  std::string since;
-  std::string until;
-  std::string lsn;
+  RangeOptions range;
   SelectionOptions selection;
   std::optional<std::uint64_t> last;  // tail: how many transactions
   bool follow = false;
   bool json = false;
   std::string format = "tsv";
-};
-
-// Where to stop: the first transaction that ends beyond it is not shown.
-struct Until {
-  std::optional<Position> position;
-  std::optional<Lsn> lsn;
-
-  bool passed(const Transaction& transaction) const {
-    if (position && transaction.position() > *position) return true;
-    return lsn && transaction.kind() == Transaction::Kind::Transaction && transaction.lsn() > *lsn;
-  }
-};
-
-std::optional<Position> before_second(std::int64_t seconds) {
-  if (seconds <= 0) return std::nullopt;
-  return Position{seconds - 1, kLastOfSecond};
-}
-
-StartAfter start_of(const Options& options, const std::filesystem::path& directory) {
-  if (!options.after.empty()) return {parse_position("--after", options.after), std::nullopt};
-  if (!options.lsn.empty()) {
-    // A commit's LSN is where it ends: the transaction that holds an LSN is the first to end at or
-    // after it.
-    const Lsn lsn = parse_lsn("--lsn", options.lsn);
-    if (lsn.value == 0) return {};
-    return {Position::begin(), Lsn{lsn.value - 1}};
-  }
-  if (options.since.empty()) return {};
-  const When since = parse_when("--since", options.since, std::time(nullptr));
-  const auto bounds = extent(directory);
-  if (!bounds) return {};
-  StartAfter start;
-  if (const auto* time = std::get_if<Time>(&since)) {
-    start.position = before_second(time->seconds).value_or(Position::begin());
-  } else if (const auto* position = std::get_if<Position>(&since)) {
-    if (position->s > 0)
-      start.position = {position->c, position->s - 1};
-    else
-      start.position = before_second(position->c).value_or(Position::begin());
-  } else {
-    const Lsn lsn = std::get<Lsn>(since);
-    if (lsn.value == 0) return {};
-    start.lsn = Lsn{lsn.value - 1};
-  }
-  // From before what is kept: all that is kept. (After a position this would be a gap: an error.)
-  if (!start.lsn && start.position < bounds->first) return {};
-  return start;
-}
-
-Until until_of(const Options& options) {
-  Until until;
-  if (options.until.empty()) return until;
-  const When when = parse_when("--until", options.until, std::time(nullptr));
-  if (const auto* time = std::get_if<Time>(&when)) {
-    until.position = before_second(time->seconds).value_or(Position::begin());
-  } else if (const auto* position = std::get_if<Position>(&when)) {
-    until.position = *position;
-  } else {
-    until.lsn = std::get<Lsn>(when);
-  }
-  return until;
-}
-
-class Printer {
- public:
-  Printer(Selection selection, Format format, std::optional<Position> after)
-      : selection_(std::move(selection)), format_(format), after_(after), output_(STDOUT_FILENO) {}
-
-  // True: something of it was wanted, and shown.
-  bool show(Transaction& transaction) {
-    if (!selection_.takes_transaction(transaction)) return false;
-    bool shown = selection_.takes_all();
-    if (shown && format_ == Format::Tsv && !after_ && !transaction.text().empty()) {
-      output_.write(transaction.text());
-      return true;
-    }
-    Line line;
-    while (transaction.next_line(line)) {
-      if (after_ && line.position <= *after_) continue;
-      if (selection_.looks_at_rows() && is_replace(line)) {
-        shown = show_pair(transaction, line) || shown;
-      } else if (selection_.takes_all() || selection_.takes_line(line)) {
-        put(line);
-        shown = true;
-      }
-    }
-    if (shown && !(after_ && transaction.position() <= *after_)) put(transaction.end_line());
-    return shown;
-  }
-
-  // Whether show() would show something.
-  bool wants(Transaction& transaction) {
-    if (!selection_.takes_transaction(transaction)) return false;
-    if (selection_.takes_all()) return transaction.kind() == Transaction::Kind::Transaction;
-    Line line;
-    bool wanted = false;
-    while (!wanted && transaction.next_line(line)) wanted = selection_.takes_line(line);
-    return wanted;
-  }
-
-  void flush() { output_.flush(); }
-
- private:
-  static bool is_replace(const Line& line) {
-    return line.body.find("\t_action\treplace") != std::string_view::npos &&
-           parse_change(line.body).action == Action::Replace;
-  }
-
-  // `replace` and the `update` it belongs to are one change.
-  bool show_pair(Transaction& transaction, const Line& replace) {
-    const std::string whole(replace.whole);
-    const std::string body(replace.body);
-    const Line kept{replace.position, body, whole};
-    const bool wanted = selection_.takes_line(kept);
-    Line update;
-    if (!transaction.next_line(update)) return false;
-    if (!wanted && !selection_.takes_line(update)) return false;
-    put(kept);
-    put(update);
-    return true;
-  }
-
-  void put(const Line& line) {
-    format_line(output_.buffer(), format_, line);
-    output_.written();
-  }
-
-  Selection selection_;
-  Format format_;
-  std::optional<Position> after_;
-  Output output_;
 };
 
 // Where the last `count` transactions that `printer` would show begin.
@@ -195,7 +59,8 @@ StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t c
     }
     const StartAfter from{start.value_or(Position::begin()), std::nullopt};
     std::vector<Position> begins;  // after which each wanted one stands
-    Printer printer(Selection(options.selection), Format::Tsv, std::nullopt);
+    Output nowhere(-1);
+    Printer printer(Selection(options.selection), Format::Tsv, std::nullopt, nowhere);
     Reader reader(directory, from);
     Position before = reader.position();
     while (Transaction* transaction = reader.next()) {
@@ -214,30 +79,31 @@ int show(const Options& options) {
   const std::filesystem::path directory = source_directory(options.source);
   const Format format = options.json || options.format == "json" ? Format::Json : Format::Tsv;
   Selection selection(options.selection);
-  const Until until = until_of(options);
+  const Until until = until_of(options.range);
   std::optional<Position> after;
-  if (!options.after.empty()) after = parse_position("--after", options.after);
+  if (!options.range.after.empty()) after = parse_position("--after", options.range.after);
   const StartAfter start = options.last ? start_of_last(directory, *options.last, options)
-                                        : start_of(options, directory);
+                                        : start_of(options.range, directory);
   std::optional<program::Signals> signals;
   if (options.follow) signals.emplace();
 
-  Printer printer(std::move(selection), format, after);
+  Output output(STDOUT_FILENO);
+  Printer printer(std::move(selection), format, after, output);
   Reader reader(directory, start);
   for (;;) {
     while (Transaction* transaction = reader.next()) {
       if (until.passed(*transaction)) {
-        printer.flush();
+        output.flush();
         return 0;
       }
       printer.show(*transaction);
-      if (!options.lsn.empty() && transaction->kind() == Transaction::Kind::Transaction) {
-        printer.flush();
+      if (!options.range.lsn.empty() && transaction->kind() == Transaction::Kind::Transaction) {
+        output.flush();
         return 0;
       }
       if (signals && signals->stop_requested()) break;
     }
-    printer.flush();
+    output.flush();
     if (!options.follow || signals->stop_requested()) return 0;
     reader.wait(std::chrono::hours(1), signals->fd());
   }
@@ -268,14 +134,14 @@ void add_cat(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("cat", "show transactions, oldest first");
   add_common(command, options);
-  auto* after = command.add_option("--after", options->after,
+  auto* after = command.add_option("--after", options->range.after,
                                    "what stands after this position, C/S: 1507507200/17");
-  auto* since = command.add_option("--since", options->since,
+  auto* since = command.add_option("--since", options->range.since,
                                    "from a time (UTC), position or LSN on: \"10:15\", \"2h ago\"");
-  auto* lsn = command.add_option("--lsn", options->lsn, "only the transaction with this LSN");
+  auto* lsn = command.add_option("--lsn", options->range.lsn, "only the transaction with this LSN");
   after->excludes(since);
   lsn->excludes(after)->excludes(since);
-  command.add_option("--until", options->until,
+  command.add_option("--until", options->range.until,
                      "up to and without a time; up to and with a position or LSN");
   command.add_flag("-f,--follow", options->follow, "go on as more comes, until told to stop");
   command.footer(
@@ -295,9 +161,10 @@ void add_tail(CLI::App& app, Chosen& chosen) {
   CLI::App& command = *app.add_subcommand("tail", "show the last transactions");
   add_common(command, options);
   command.add_option("-n,--lines", options->last, "how many transactions")->capture_default_str();
-  command.add_option("--after", options->after, "instead: what stands after this position, C/S");
-  command.add_option("--since", options->since, "instead: from a time, position or LSN on");
-  command.add_option("--until", options->until,
+  command.add_option("--after", options->range.after,
+                     "instead: what stands after this position, C/S");
+  command.add_option("--since", options->range.since, "instead: from a time, position or LSN on");
+  command.add_option("--until", options->range.until,
                      "up to and without a time; up to and with a position or LSN");
   command.add_flag("-f,--follow", options->follow, "go on as more comes, until told to stop");
   command.footer(
@@ -305,7 +172,7 @@ void add_tail(CLI::App& app, Chosen& chosen) {
       "  daystream tail /srv/prod\n"
       "  daystream tail /srv/prod -n 100 --tables flights --follow");
   command.callback([options, &chosen] {
-    if (!options->after.empty() || !options->since.empty()) options->last.reset();
+    if (!options->range.after.empty() || !options->range.since.empty()) options->last.reset();
     chosen = [options] { return show(*options); };
   });
 }

@@ -34,6 +34,14 @@ void json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
+bool is_number_key(std::string_view key) {
+  static constexpr std::array<std::string_view, 6> kKeys = {"_xid",      "_next", "_time",
+                                                            "_timeline", "_oid",  "_root"};
+  return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
+}
+
+}  // namespace
+
 void json_raw(std::string& out, std::string_view raw) {
   if (raw == kNull) {
     out += "null";
@@ -43,14 +51,6 @@ void json_raw(std::string& out, std::string_view raw) {
     json_string(out, unescape(raw));
   }
 }
-
-bool is_number_key(std::string_view key) {
-  static constexpr std::array<std::string_view, 6> kKeys = {"_xid",      "_next", "_time",
-                                                            "_timeline", "_oid",  "_root"};
-  return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
-}
-
-}  // namespace
 
 void format_json(std::string& out, const Line& line) {
   const Change change = parse_change(line.body);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "daystream/transaction.h"
 
@@ -16,5 +17,8 @@ void format_line(std::string& out, Format format, const Line& line);
 // fields after it as "columns", a NULL as null. A byte that is not UTF-8 becomes \udcHH, a lone
 // surrogate, as Python's "surrogateescape" reads and writes it: nothing is lost.
 void format_json(std::string& out, const Line& line);
+
+// A raw name or value as JSON: a string, or null.
+void json_raw(std::string& out, std::string_view raw);
 
 }  // namespace daystream::command

@@ -15,8 +15,10 @@
 #include "daystream/manifest.h"
 #include "durable_file.h"
 #include "manifest_file.h"
+#include "range.h"
 #include "source.h"
 #include "stream_view.h"
+#include "table_counts.h"
 #include "text.h"
 #include "writer_of.h"
 
@@ -156,18 +158,32 @@ void add_info(CLI::App& app, Chosen& chosen) {
   struct Options {
     std::string source;
     bool json = false;
+    bool tables = false;
+    RangeOptions range;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("info", "tell what a daystream holds, and who writes it");
   command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("SOURCE", options->source, "the daystream's directory")->required();
   command.add_flag("--json", options->json, "for programs");
+  auto* tables =
+      command.add_flag("--tables", options->tables, "instead: count changes per table and action");
+  command
+      .add_option("--since", options->range.since,
+                  "with --tables: from a time (UTC), position or LSN on")
+      ->needs(tables);
+  command
+      .add_option("--until", options->range.until,
+                  "with --tables: up to and without a time; up to and with a position or LSN")
+      ->needs(tables);
   command.footer(
       "Examples:\n"
       "  daystream info /srv/prod\n"
-      "  daystream info /srv/prod --json");
+      "  daystream info /srv/prod --json\n"
+      "  daystream info /srv/prod --tables --since \"1h ago\"");
   command.callback([options, &chosen] {
     chosen = [options] {
+      if (options->tables) return info_tables(options->source, options->range, options->json);
       const Info info = gather(source_directory(options->source));
       options->json ? print_json(info) : print_text(info);
       return 0;

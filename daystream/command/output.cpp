@@ -13,18 +13,23 @@ Output::Output(int fd) : fd_(fd) {
 }
 
 void Output::flush() {
-  std::string_view left = buffer_;
-  while (!left.empty()) {
-    const ssize_t put = ::write(fd_, left.data(), left.size());
+  // Empty whatever happens: what could not be written is not tried again.
+  std::string text;
+  text.swap(buffer_);
+  send(text);
+  text.clear();
+  text.swap(buffer_);  // its room is used again
+}
+
+void Output::send(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t put = ::write(fd_, text.data(), text.size());
     if (put >= 0) {
-      left.remove_prefix(static_cast<std::size_t>(put));
+      text.remove_prefix(static_cast<std::size_t>(put));
     } else if (errno != EINTR) {
-      const int error = errno;
-      buffer_.clear();
-      throw IoError("could not write to standard output", error);
+      throw IoError("could not write to standard output", errno);
     }
   }
-  buffer_.clear();
 }
 
 }  // namespace daystream::command

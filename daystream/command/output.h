@@ -1,4 +1,4 @@
-// Standard output in large pieces.
+// Standard output, or another place to write to, in large pieces.
 #pragma once
 
 #include <string>
@@ -10,7 +10,9 @@ namespace daystream::command {
 class Output {
  public:
   explicit Output(int fd);
-  ~Output() = default;  // what was not flushed is lost: an error must be able to throw
+  virtual ~Output() = default;  // what was not flushed is lost: an error must be able to throw
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
 
   std::string& buffer() noexcept { return buffer_; }  // to append to, then written()
   void write(std::string_view text) {
@@ -21,6 +23,11 @@ class Output {
     if (buffer_.size() >= kFlushAbove) flush();
   }
   void flush();
+
+ protected:
+  // Writes all of it. A child with other ways to write replaces it.
+  virtual void send(std::string_view text);
+  int fd() const noexcept { return fd_; }
 
  private:
   static constexpr std::size_t kFlushAbove = 128 * 1024;

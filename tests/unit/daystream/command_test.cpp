@@ -230,6 +230,78 @@ TEST_CASE("info: tells what is there and who writes", "[command]") {
   CHECK(ran.out.find("(pid " + std::to_string(getpid())) != std::string::npos);
 }
 
+TEST_CASE("info: --tables counts changes per table and action", "[command]") {
+  const Farm farm;
+  CHECK(lines_of(run("info --tables " + farm.dir).out) ==
+        std::vector<std::string>{
+            "table     insert     update     delete      other",
+            "fox            2          0          0          0  ██████████████████████████████",
+            "hens           0          1          1          0  ██████████████████████████████",
+            "in 3 transactions"});
+  const auto counts = nlohmann::json::parse(
+      run("info --tables --json --since 1507550410/0 --until 1507550410/2 " + farm.dir).out);
+  CHECK(counts["transactions"] == 1);
+  CHECK(counts["tables"] ==
+        nlohmann::json::parse(R"([{"table": "hens", "changes": 1, "update": 1}])"));
+  CHECK(run("info --since 10:00 " + farm.dir).code == 2);
+}
+
+TEST_CASE("log: tells what became of a row, also under another key", "[command][log]") {
+  Stream stream;
+  Writer writer = stream.writer();
+  writer.mark(Lsn{0x1000}, {1, 1, {}});
+  const std::string schema =
+      "_table\thens\t_xid\t1\t_oid\t9\t_identity\td\t_pkey\t1\t_action\tschema\t"
+      "id\t1 integer not null\tname\t2 text\tegg\t3 text\n";
+  writer.append(schema + "_table\thens\t_xid\t1\t_action\tinsert\tid\t1\tname\tBerta\n" +
+                "_table\thens\t_xid\t1\t_action\tinsert\tid\t11\tname\tElse\n" + commit(1));
+  writer.append(
+      "_table\thens\t_xid\t2\t_action\tupdate\tid\t1\tname\tBer\\tta\tegg\t\\N\n"
+      "_table\tcows\t_xid\t2\t_action\tupdate\tid\t1\tname\tLiesl\n" +
+      commit(2));
+  writer.append(
+      "_table\thens\t_xid\t3\t_action\treplace\tid\t1\n"
+      "_table\thens\t_xid\t3\t_action\tupdate\tid\t2\n" +
+      commit(3));
+  writer.append("_table\thens\t_xid\t4\t_action\tupdate\tid\t2\tname\tCarla\tegg\tbrown\n" +
+                commit(4));
+  writer.append("_table\thens\t_xid\t5\t_action\tdelete\tid\t2\n" + commit(5));
+  writer.append("_table\thens\t_xid\t6\t_action\tinsert\tid\t2\tname\tDora\n" + commit(6));
+  writer.flush();
+  const std::string dir = stream.directory.path().string();
+  const std::string when = "2017-10-09T12:00:00Z  xid ";
+  const std::vector<std::string> history = {when + "1  1507550400/2  insert",
+                                            "    id  → 1",
+                                            "    name  → Berta",
+                                            when + "2  1507550400/5  update",
+                                            "    name  Berta → Ber\\tta",
+                                            when + "3  1507550400/9  update",
+                                            "    id  1 → 2",
+                                            when + "4  1507550400/11  update",
+                                            "    egg  \\N → brown",
+                                            "    name  Ber\\tta → Carla",
+                                            when + "5  1507550400/13  delete",
+                                            "    egg  brown →",
+                                            "    id  2 →",
+                                            "    name  Carla →"};
+  CHECK(lines_of(run("log --table hens --key 1 " + dir).out) == history);
+  CHECK(lines_of(run("log --table public.hens --key id=1 " + dir).out) == history);
+  const auto lines = lines_of(run("log --json --table hens --key id=2 --since 0/1040 " + dir).out);
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0] ==
+        "{\"time\":\"2017-10-09T12:00:00Z\",\"xid\":4,\"lsn\":\"0/1040\",\"c\":1507550400,"
+        "\"s\":11,\"action\":\"update\",\"key\":{\"id\":\"2\"},\"old\":{},"
+        "\"new\":{\"egg\":\"brown\",\"id\":\"2\",\"name\":\"Carla\"}}");
+  CHECK(run("log --table hens --key 3 " + dir).out == "no change of that row\n");
+  const Ran wrong = run("log --table hens --key 1,2 " + dir);
+  CHECK(wrong.code == 2);
+  CHECK(lines_of(wrong.out).at(0) == "daystream: the key of table \"hens\" is (id), not 2 values");
+  const Ran unknown = run("log --table hens --key 1 --since 0/1020 " + dir);
+  CHECK(unknown.code == 2);
+  CHECK(lines_of(unknown.out).at(0) ==
+        "daystream: no schema line tells the key of table \"hens\" in what was read");
+}
+
 TEST_CASE("when: times as people write them", "[command][when]") {
   using command::parse_time;
   const std::int64_t now = kNoon + 62;  // 12:01:02

@@ -1,0 +1,38 @@
+// The file in which `daystream consume` keeps how far its consumer is: one line,
+// `_c SECONDS _s SEQ _lsn LSN _system IDENTIFIER`, tab-separated like all others.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "daystream/lsn.h"
+#include "daystream/position.h"
+#include "daystream/unique_fd.h"
+
+namespace daystream::command {
+
+struct Acknowledged {
+  Position position;  // of a commit or mark line
+  Lsn lsn;            // that line's
+};
+
+// Invariant: whatever is killed when, the file is whole: the old one or the new one.
+class ConsumerCheckpoint {
+ public:
+  // Locks FILE.lock. A child inherits the lock, so that nobody begins anew while a command of
+  // before still works on what it was handed. Throws Error where somebody has it.
+  explicit ConsumerCheckpoint(std::filesystem::path path);
+
+  // nullopt: there is none yet. Throws WrongSource where it is of another cluster than
+  // `system_identifier`, NeedsPerson where it is not a checkpoint.
+  std::optional<Acknowledged> load(const std::string& system_identifier) const;
+  // Returns once it is on disk.
+  void save(const Acknowledged& done, const std::string& system_identifier) const;
+
+ private:
+  std::filesystem::path path_;
+  UniqueFd lock_;
+};
+
+}  // namespace daystream::command

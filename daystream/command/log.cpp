@@ -1,0 +1,372 @@
+// daystream log: the history of one row.
+#include <fmt/format.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "calendar.h"
+#include "commands.h"
+#include "daystream/error.h"
+#include "daystream/reader.h"
+#include "format.h"
+#include "output.h"
+#include "range.h"
+#include "source.h"
+
+namespace daystream::command {
+
+namespace {
+
+// Names and values are raw here, as they stand in the files.
+using Columns = std::map<std::string, std::string, std::less<>>;
+
+struct Options {
+  std::string source;
+  std::string table;
+  std::string key;
+  RangeOptions range;
+  bool json = false;
+};
+
+Columns columns_of(std::string_view fields) {
+  Columns columns;
+  std::string_view name;
+  std::string_view value;
+  for (FieldCursor cursor(fields); cursor.next(name, value);) columns.emplace(name, value);
+  return columns;
+}
+
+// Splits `text` at commas; a comma in a value is written `\,`.
+std::vector<std::string> split(std::string_view text) {
+  std::vector<std::string> parts(1);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size() && text[i + 1] == ',') {
+      parts.back() += text[++i];
+    } else if (text[i] == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += text[i];
+    }
+  }
+  return parts;
+}
+
+std::string escaped(std::string_view text) {
+  std::string raw;
+  escape_to(raw, text);
+  return raw;
+}
+
+// One that is followed: the one that was asked for, whatever its key has become since.
+struct Row {
+  Columns key;
+  std::optional<Columns> values;  // what is known of it, with its key
+  bool whole = false;             // its insert was seen: what is not in `values` is NULL
+};
+
+bool contains(std::string_view text, std::string_view needle) {
+  return memmem(text.data(), text.size(), needle.data(), needle.size()) != nullptr;
+}
+
+class History {
+ public:
+  History(const Options& options)
+      : json_(options.json), table_(escaped(options.table)), output_(STDOUT_FILENO) {
+    if (table_.starts_with("public.")) table_.erase(0, 7);
+    needle_ = "_table\t" + table_ + "\t";
+    const std::vector<std::string> parts = split(options.key);
+    const bool named = std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
+      return part.find('=') != std::string::npos && part.front() != '=';
+    });
+    for (const std::string& part : parts) {
+      const auto equals = named ? part.find('=') : 0;
+      if (named) {
+        asked_.emplace(escaped(part.substr(0, equals)), escaped(part.substr(equals + 1)));
+      } else {
+        asked_values_.push_back(escaped(part));
+      }
+    }
+  }
+
+  void read(Transaction& transaction) {
+    if (transaction.kind() != Transaction::Kind::Transaction) return;
+    const std::string_view text = transaction.text();
+    if (!text.empty() && !may_hold(text)) return;
+    Line line;
+    std::optional<Columns> old;  // of a `replace`
+    while (transaction.next_line(line)) {
+      if (!line.body.starts_with(needle_)) continue;
+      if (!old && !may_hold(line.body)) continue;
+      const Change change = parse_change(line.body);
+      if (change.action == Action::Replace) {
+        old = columns_of(change.columns);
+      } else {
+        take(transaction, line, change, old);
+        old.reset();
+      }
+    }
+  }
+
+  bool knows_key() const noexcept { return !asked_.empty(); }
+  bool found() const noexcept { return found_; }
+  void flush() { output_.flush(); }
+
+ private:
+  // Whether `text` may tell of one of the rows: most do not, and are not taken apart.
+  bool may_hold(std::string_view text) const {
+    if (!contains(text, needle_)) return false;
+    for (const char* verb : {"_action\tschema", "_action\ttruncate", "_action\trewrite"}) {
+      if (contains(text, verb)) return true;
+    }
+    if (other_identity_) return true;
+    if (contains(text, asked_needle_)) return !asked_.empty();
+    return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) {
+      const auto& [name, value] = *row.key.begin();
+      return contains(text, "\t" + name + "\t" + value);
+    });
+  }
+
+  // Learns which columns are the key.
+  void take_schema(const Change& change) {
+    other_identity_ = change.identity == "i";
+    // A column was added with a default: rows that are there have that, not NULL.
+    if (contains(change.head, "_missing_")) {
+      for (Row& row : rows_) row.whole = false;
+    }
+    if (!asked_.empty()) {
+      set_needle();
+      return;
+    }
+    const std::string_view key =
+        change.primary_key.empty() ? change.identity_key : change.primary_key;
+    std::vector<std::string> names;
+    for (const std::string& number : split(key)) {
+      std::string_view name;
+      std::string_view type;
+      for (FieldCursor columns(change.columns); columns.next(name, type);) {
+        if (type.substr(0, type.find(' ')) == number) names.emplace_back(name);
+      }
+    }
+    if (names.size() != asked_values_.size()) {
+      throw ConfigError(fmt::format("the key of table \"{}\" is ({}), not {} values", table_,
+                                    fmt::join(names, ", "), asked_values_.size()),
+                        "name the columns that tell the row: --key id=4711,leg=2");
+    }
+    for (std::size_t i = 0; i < names.size(); ++i) asked_.emplace(names[i], asked_values_[i]);
+    set_needle();
+  }
+  void set_needle() {
+    asked_needle_ = "\t" + asked_.begin()->first + "\t" + asked_.begin()->second;
+  }
+
+  // Whether an old identity is that of `row`: by its key, or by other columns that are known.
+  static bool identifies(const Columns& identity, const Row& row) {
+    bool all_of_key = true;
+    for (const auto& [name, value] : row.key) {
+      const auto at = identity.find(name);
+      if (at == identity.end()) {
+        all_of_key = false;
+      } else if (at->second != value) {
+        return false;
+      }
+    }
+    if (all_of_key) return true;
+    if (!row.values || identity.empty()) return false;
+    return std::all_of(identity.begin(), identity.end(), [&](const auto& field) {
+      const auto known = row.values->find(field.first);
+      return known != row.values->end() && known->second == field.second;
+    });
+  }
+
+  // The row that `identity` names; what was asked for begins to be followed when it is met.
+  Row* find(const Columns& identity) {
+    for (Row& row : rows_) {
+      if (identifies(identity, row)) return &row;
+    }
+    if (asked_.empty() || !identifies(identity, {asked_, {}, false})) return nullptr;
+    return &rows_.emplace_back(Row{asked_, {}, false});
+  }
+
+  void take(const Transaction& transaction, const Line& line, const Change& change,
+            const std::optional<Columns>& old) {
+    switch (change.action) {
+      case Action::Schema:
+        take_schema(change);
+        return;
+      case Action::Truncate:
+        if (!rows_.empty()) show(transaction, line, change.action, asked_, {}, {});
+        rows_.clear();
+        return;
+      case Action::Delete: {
+        const Columns identity = columns_of(change.columns);
+        Row* row = find(identity);
+        if (row == nullptr) return;
+        show(transaction, line, change.action, row->key, row->values ? *row->values : identity, {});
+        rows_.erase(rows_.begin() + (row - rows_.data()));
+        return;
+      }
+      case Action::Insert:
+      case Action::Update:
+        take_values(transaction, line, change, old);
+        return;
+      default:
+        return;
+    }
+  }
+
+  void take_values(const Transaction& transaction, const Line& line, const Change& change,
+                   const std::optional<Columns>& old) {
+    const Columns values = columns_of(change.columns);
+    Row* row = find(old ? *old : values);
+    if (row == nullptr && old) row = find(values);  // it takes on the key that was asked for
+    if (row == nullptr) return;
+    Columns before = row->values.value_or(Columns{});
+    if (old) before.insert(old->begin(), old->end());
+    if (row->whole) {
+      for (const auto& [name, value] : values) before.emplace(name, kNull);
+    }
+    Columns changed;
+    for (const auto& [name, value] : values) {
+      const auto known = before.find(name);
+      if (known == before.end() || known->second != value) changed.emplace(name, value);
+    }
+    Columns after = before;
+    for (const auto& [name, value] : values) after[name] = value;
+    for (auto& [name, value] : row->key) {
+      if (const auto at = after.find(name); at != after.end()) value = at->second;
+    }
+    // A table that is rewritten tells all its rows again.
+    const bool again = change.action == Action::Insert && row->values.has_value();
+    row->values = std::move(after);
+    row->whole = row->whole || change.action == Action::Insert;
+    if (again && changed.empty()) return;
+    show(transaction, line, again ? Action::Rewrite : change.action, row->key, before, changed);
+  }
+
+  void show(const Transaction& transaction, const Line& line, Action action, const Columns& key,
+            const Columns& before, const Columns& changed) {
+    found_ = true;
+    std::string& out = output_.buffer();
+    const Change& end = transaction.end();
+    const std::string time =
+        utc_text(end.time_us == 0 ? transaction.position().c : end.time_us / 1'000'000);
+    if (json_) {
+      fmt::format_to(std::back_inserter(out),
+                     "{{\"time\":\"{}\",\"xid\":{},\"lsn\":\"{}\",\"c\":{},\"s\":{},"
+                     "\"action\":\"{}\",\"key\":",
+                     time, end.xid, end.lsn.text(), line.position.c, line.position.s,
+                     action_name(action));
+      json_columns(key);
+      out += ",\"old\":";
+      json_columns(of_those(before, action == Action::Delete ? before : changed));
+      out += ",\"new\":";
+      json_columns(changed);
+      out += "}\n";
+    } else {
+      fmt::format_to(std::back_inserter(out), "{}  xid {}  {}  {}\n", time, end.xid,
+                     line.position.text(), action_name(action));
+      if (action == Action::Delete) {
+        for (const auto& [name, value] : before) out += "    " + name + "  " + value + " →\n";
+      }
+      for (const auto& [name, value] : changed) {
+        const auto old = before.find(name);
+        out += "    " + name + "  ";
+        if (old != before.end()) out += old->second + " ";
+        out += "→ " + value + "\n";
+      }
+    }
+    output_.written();
+  }
+
+  static Columns of_those(const Columns& from, const Columns& names) {
+    Columns some;
+    for (const auto& [name, value] : from) {
+      if (names.contains(name)) some.emplace(name, value);
+    }
+    return some;
+  }
+
+  void json_columns(const Columns& columns) {
+    std::string& out = output_.buffer();
+    out += '{';
+    bool first = true;
+    for (const auto& [name, value] : columns) {
+      if (!first) out += ',';
+      first = false;
+      json_raw(out, name);
+      out += ':';
+      json_raw(out, value);
+    }
+    out += '}';
+  }
+
+  bool json_;
+  std::string table_;
+  std::string needle_;        // in every line of the table
+  std::string asked_needle_;  // in every line that names the row by the key that was asked for
+  std::vector<std::string> asked_values_;
+  Columns asked_;                // empty: the key's columns are not known yet
+  bool other_identity_ = false;  // old rows are named by other columns than the key
+  std::vector<Row> rows_;
+  bool found_ = false;
+  Output output_;
+};
+
+int log(const Options& options) {
+  const std::filesystem::path directory = source_directory(options.source);
+  History history(options);
+  const Until until = until_of(options.range);
+  Reader reader(directory, start_of(options.range, directory));
+  while (Transaction* transaction = reader.next()) {
+    if (until.passed(*transaction)) break;
+    history.read(*transaction);
+  }
+  history.flush();
+  if (!history.knows_key()) {
+    throw ConfigError(
+        fmt::format("no schema line tells the key of table \"{}\" in what was read", options.table),
+        "name the key's columns: --key id=4711");
+  }
+  if (!history.found()) fmt::print(stderr, "no change of that row\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_log(CLI::App& app, Chosen& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("log", "tell the history of one row");
+  command.set_help_flag("-h,--help", "show this help and exit");
+  command.add_option("SOURCE", options->source, "the daystream's directory")->required();
+  command.add_option("--table", options->table, "its table, as lines name it: flights, ops.crew")
+      ->required();
+  command
+      .add_option("--key", options->key,
+                  "its key: VALUE[,VALUE], or COLUMN=VALUE[,COLUMN=VALUE]; a comma in a value is "
+                  "written \\,")
+      ->required();
+  command.add_option("--since", options->range.since,
+                     "from a time (UTC), position or LSN on: \"10:15\", \"2h ago\"");
+  command.add_option("--until", options->range.until,
+                     "up to and without a time; up to and with a position or LSN");
+  command.add_flag("--json", options->json, "one JSON object a change");
+  command.footer(
+      "One entry a change, oldest first: when it was committed, by which transaction, where it\n"
+      "stands, and what became of each column: old → new. Values are written as in the files, "
+      "\\N\n"
+      "is NULL; an old value that is nowhere in what was read is left out. The row is followed "
+      "when\n"
+      "its key changes; to see what it was before it got this key, ask for the old one.\n\n"
+      "Examples:\n"
+      "  daystream log /srv/prod --table flights --key 4711\n"
+      "  daystream log /srv/prod --table ops.crew --key flight=4711,seat=2 --since yesterday");
+  command.callback([options, &chosen] { chosen = [options] { return log(*options); }; });
+}
+
+}  // namespace daystream::command
