@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cassert>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 
 #include "calendar.h"
