@@ -7,20 +7,21 @@ nowhere. Seconds are wall time of the whole run; CPU is the walsender's, user an
 printed are medians and their ratio to a plugin that emits nothing.
 
 System calls are counted by strace in a pass of its own over fewer rows, before the rounds, so that
-it slows none of them; they are all of the walsender's from its start to the last change. Its
-instructions are not counted: that takes a processor's counters, or a walsender inside valgrind.
+it slows none of them; they are all of the walsender's from its start to the last change. With
+--instructions (or BENCH_INSTRUCTIONS=1; some minutes a workload) its user instructions are counted
+as well, by callgrind over fewer rows still, less those of a walsender that finds nothing to decode.
 """
 import argparse
 import math
 import os
-import pwd
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+
+from cluster import Cluster
+from counting import count_calls, count_instructions
 
 DELTASTREAM = ['include-transaction=on', 'include-schema=on', 'batch-bytes=65536']
 
@@ -65,56 +66,6 @@ WORKLOADS = {
 }
 
 
-class Cluster:
-    """A private PostgreSQL in a temporary folder, run as `postgres` when we are root."""
-
-    def __init__(self, bindir, library_path):
-        self.bindir = bindir
-        self.dir = tempfile.mkdtemp(prefix='deltaflood-bench-')
-        os.chmod(self.dir, 0o711)
-        self.as_user = []
-        if os.geteuid() == 0:
-            user = pwd.getpwnam('postgres')
-            os.chown(self.dir, user.pw_uid, user.pw_gid)
-            self.as_user = ['runuser', '-u', 'postgres', '--']
-        self.data = os.path.join(self.dir, 'data')
-        self.run('initdb', '-A', 'trust', '-N', '-U', 'postgres', '-E', 'UTF8', '--locale=C.UTF-8',
-                 self.data)
-        settings = {
-            'wal_level': 'logical', 'listen_addresses': '', 'unix_socket_directories': self.dir,
-            'fsync': 'off', 'max_wal_size': '4GB', 'checkpoint_timeout': '1h', 'autovacuum': 'off',
-            'max_replication_slots': '30', 'max_wal_senders': '10',
-            'logical_decoding_work_mem': '256MB',
-            'output_plugin_libraries':
-                'pgoutput,test_decoding,deltaflood,wal2json,decoderbufs,floor_nothing,floor_empty',
-            'dynamic_library_path': library_path + ':$libdir',
-        }
-        with open(os.path.join(self.dir, 'settings'), 'w', encoding='utf-8') as out:
-            for name, value in settings.items():
-                out.write(f"{name} = '{value}'\n")
-        os.chmod(os.path.join(self.dir, 'settings'), 0o644)
-        with open(os.path.join(self.data, 'postgresql.conf'), 'a', encoding='utf-8') as out:
-            out.write(f"include '{self.dir}/settings'\n")
-        self.run('pg_ctl', '-D', self.data, '-l', os.path.join(self.dir, 'log'), '-w', 'start')
-
-    def run(self, tool, *args):
-        subprocess.run([*self.as_user, os.path.join(self.bindir, tool), *args], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/')
-
-    def tool(self, name, *args):
-        return [os.path.join(self.bindir, name), '-h', self.dir, '-U', 'postgres', *args]
-
-    def sql(self, text):
-        return subprocess.run(self.tool('psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', text),
-                              check=True, capture_output=True, text=True).stdout.strip()
-
-    def close(self):
-        subprocess.run([*self.as_user, os.path.join(self.bindir, 'pg_ctl'), '-D', self.data,
-                        '-m', 'immediate', '-w', 'stop'], check=False,
-                       stdout=subprocess.DEVNULL, cwd='/')
-        shutil.rmtree(self.dir)
-
-
 def prepare(cluster, workload, scale):
     setup, changes, rows = WORKLOADS[workload]
     rows = max(1000, int(rows * scale))
@@ -141,15 +92,10 @@ def prepare(cluster, workload, scale):
     return rows, cluster.sql('SELECT pg_current_wal_insert_lsn()')
 
 
-def postmaster_pid(cluster):
-    with open(os.path.join(cluster.data, 'postmaster.pid'), encoding='utf-8') as text:
-        return int(text.readline())
-
-
 def children_cpu(cluster):
     """CPU seconds of the postmaster's children that have ended: the walsender, and short sessions
     of ours that cost next to nothing."""
-    with open(f'/proc/{postmaster_pid(cluster)}/stat', encoding='ascii') as stat:
+    with open(f'/proc/{cluster.postmaster_pid()}/stat', encoding='ascii') as stat:
         fields = stat.read().rsplit(')', 1)[1].split()
     return (int(fields[13]) + int(fields[14])) / os.sysconf('SC_CLK_TCK')
 
@@ -189,60 +135,75 @@ def decode_slot(cluster, slot, options, end, count_bytes, wait=True):
     return seconds, children_cpu(cluster) - before, size
 
 
-def count_calls(cluster, library, options, end):
-    """System calls of the walsender. strace follows what the postmaster starts from here on: that
-    is the walsender alone. Its summary's last line is "100.00 SECONDS USECS CALLS [ERRORS] total".
-    """
-    cluster.sql(f"SELECT pg_copy_logical_replication_slot('{library}', 'counted')")
-    with subprocess.Popen(['strace', '-f', '-c', '-e', 'signal=none', '-p',
-                           str(postmaster_pid(cluster))],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as strace:
-        attached = strace.stderr.readline()
-        if 'attached' not in attached:
-            raise RuntimeError(attached.strip())
-        try:
-            decode_slot(cluster, 'counted', options, end, False, wait=False)
-        finally:
-            strace.send_signal(signal.SIGINT)
-            summary = strace.stderr.read()
-    wait_for_slot(cluster, 'counted')
-    cluster.sql("SELECT pg_drop_replication_slot('counted')")
-    total = [line.split() for line in summary.splitlines() if line.endswith(' total')]
-    return int(total[-1][3])
+def chosen(options):
+    return [plugin for plugin in PLUGINS
+            if not options.only or any(part in plugin[0] for part in options.only)]
 
 
-def system_calls(options, workload):
-    """By plugin, a row or transaction; empty where there is no strace."""
-    if not shutil.which('strace'):
-        print('system calls: left out: there is no strace', file=sys.stderr)
-        return {}
+def count(options, workload, scale, measured, under_valgrind):
+    """{plugin: measured(cluster, library, arguments, end) a row or transaction}"""
     cluster = Cluster(options.bindir, f'{options.plugins}:{options.floor}')
     try:
         cluster.sql('CREATE PUBLICATION everything FOR ALL TABLES')
-        rows, end = prepare(cluster, workload, options.scale / 4)
-        calls = {}
-        for name, library, arguments in PLUGINS:
-            if options.only and not any(part in name for part in options.only):
-                continue
+        rows, end = prepare(cluster, workload, scale)
+        if under_valgrind:
+            cluster.restart_counting()
+        counts = {}
+        for name, library, arguments in chosen(options):
             try:
-                calls[name] = count_calls(cluster, library, arguments, end) / rows
+                cluster.sql(f"SELECT pg_copy_logical_replication_slot('{library}', 'counted')")
+                counts[name] = measured(cluster, arguments, end) / rows
+                wait_for_slot(cluster, 'counted')
+                cluster.sql("SELECT pg_drop_replication_slot('counted')")
             except (RuntimeError, subprocess.CalledProcessError) as error:
-                print(f'{name}: system calls left out: {error}', file=sys.stderr)
-        return calls
+                print(f'{name}: not counted: {error}', file=sys.stderr)
+        return counts
     finally:
         cluster.close()
 
 
+def calls_of(cluster, arguments, end):
+    return count_calls(
+        cluster, lambda: decode_slot(cluster, 'counted', arguments, end, False, wait=False))
+
+
+def instructions_of(cluster, arguments, end):
+    def whole():
+        return count_instructions(
+            cluster, 'counted', lambda: decode_slot(cluster, 'counted', arguments, end, False))
+    changes = whole()
+    cluster.sql("SELECT pg_replication_slot_advance(slot_name, '{0}') FROM pg_replication_slots "
+                "WHERE slot_name = 'counted' AND confirmed_flush_lsn < '{0}'".format(end))
+    return changes - whole()
+
+
+def counts_of(options, workload):
+    """System calls and instructions by plugin, a row or transaction; empty where not counted."""
+    calls, instructions = {}, {}
+    if shutil.which('strace'):
+        calls = count(options, workload, options.scale / 4, calls_of, False)
+    else:
+        print('system calls: left out: there is no strace', file=sys.stderr)
+    if options.instructions:
+        if not shutil.which('valgrind'):
+            raise SystemExit('--instructions needs valgrind')
+        instructions = count(options, workload, options.scale / 20, instructions_of, True)
+    return calls, instructions
+
+
 def measure(options, workload):
-    calls = system_calls(options, workload)
+    calls, instructions = counts_of(options, workload)
+    if options.rounds == 0:
+        for name, _, _ in chosen(options):
+            print(f'{workload}: {name}: {calls.get(name, math.nan):.2f} system calls, '
+                  f'{instructions.get(name, math.nan):,.0f} instructions a row', flush=True)
+        return
     cluster = Cluster(options.bindir, f'{options.plugins}:{options.floor}')
     try:
         cluster.sql('CREATE PUBLICATION everything FOR ALL TABLES')
         rows, end = prepare(cluster, workload, options.scale)
         plugins, sizes = [], {}
-        for name, library, arguments in PLUGINS:
-            if options.only and not any(part in name for part in options.only):
-                continue
+        for name, library, arguments in chosen(options):
             try:  # a round to warm up, which also tells the bytes
                 sizes[name] = decode(cluster, library, arguments, end, count_bytes=True)[2]
             except (RuntimeError, subprocess.CalledProcessError) as error:
@@ -255,8 +216,8 @@ def measure(options, workload):
                 runs[name].append(decode(cluster, library, arguments, end))
         print(f'\n## {workload}: {rows} rows or transactions, medians of {options.rounds} rounds')
         print('| plugin | s | × nothing | walsender CPU s | × nothing | bytes | rows/s | '
-              'system calls a row |')
-        print('| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
+              'system calls a row | instructions a row |')
+        print('| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |')
         floor = None
         for name, _, _ in plugins:
             wall = statistics.median(run[0] for run in runs[name])
@@ -264,7 +225,8 @@ def measure(options, workload):
             floor = floor or (wall, max(cpu, 0.01))
             print(f'| {name} | {wall:.3f} | {wall / floor[0]:.2f} | {cpu:.2f} | '
                   f'{cpu / floor[1]:.2f} | {sizes[name]} | {rows / wall:,.0f} | '
-                  f'{calls.get(name, math.nan):.2f} |')
+                  f'{calls.get(name, math.nan):.2f} | '
+                  f'{instructions.get(name, math.nan):,.0f} |')
         sys.stdout.flush()
     finally:
         cluster.close()
@@ -276,12 +238,17 @@ def main():
     parser.add_argument('--plugins', required=True, help='folder of deltaflood.so')
     parser.add_argument('--floor', required=True, help='folder of floor_*.so')
     parser.add_argument('--bindir', required=True, help="PostgreSQL's programs")
-    parser.add_argument('--rounds', type=int, default=int(os.environ.get('BENCH_ROUNDS', '5')))
+    parser.add_argument('--rounds', type=int, default=int(os.environ.get('BENCH_ROUNDS', '5')),
+                        help='0: only count')
+    parser.add_argument('--instructions', action='store_true',
+                        default=os.environ.get('BENCH_INSTRUCTIONS', '') not in ('', '0'),
+                        help="count the walsender's instructions, with valgrind")
     parser.add_argument('--scale', type=float, default=float(os.environ.get('BENCH_SCALE', '1')),
                         help='factor of the rows of each workload')
     parser.add_argument('--workload', action='append', choices=list(WORKLOADS))
     parser.add_argument('--only', action='append', help="part of a plugin's name; the first is 1.0")
     options = parser.parse_args()
+    options.plugins, options.floor = map(os.path.abspath, (options.plugins, options.floor))
     for workload in options.workload or WORKLOADS:
         measure(options, workload)
 
