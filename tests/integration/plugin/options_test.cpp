@@ -176,8 +176,9 @@ TEST_CASE("options: no option string harms the server", "[plugin][options][rando
     CAPTURE(sql);
     try {
       (void)session.query(sql + ")");
-    } catch (const daystream::program::SqlError&) {
-      // Refused, and said so. A lost connection is another error, and fails the test.
+    } catch (const daystream::program::SqlError& error) {
+      // Refused, and said of which option. A lost connection is another error and fails the test.
+      CHECK_THAT(error.what(), Catch::Matchers::Contains("option \""));
     }
   }
   CHECK(session.scalar("SELECT pg_postmaster_start_time()") == started);

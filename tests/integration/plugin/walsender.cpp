@@ -1,5 +1,6 @@
 #include "walsender.h"
 
+#include <fcntl.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -31,6 +32,39 @@ std::uint64_t big_endian(const char* bytes) {
 
 }  // namespace
 
+support::Process start_receiver(const support::Cluster& server, const std::string& database,
+                                const std::string& slot, const Options& options,
+                                const std::filesystem::path& file, const std::string& end) {
+  std::vector<std::string> arguments = {support::Cluster::tool("pg_recvlogical"),
+                                        "-h",
+                                        server.socket_dir(),
+                                        "-U",
+                                        "postgres",
+                                        "-d",
+                                        database,
+                                        "-S",
+                                        slot,
+                                        "--start",
+                                        "-n",
+                                        "-F",
+                                        "0",
+                                        "-s",
+                                        "1",
+                                        "-f",
+                                        "-"};
+  if (!end.empty()) arguments.insert(arguments.end(), {"-E", end});
+  for (const auto& [name, value] : options) {
+    arguments.insert(arguments.end(), {"-o", name + "=" + value});
+  }
+  const support::Fd out(::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (out.get() < 0) throw std::runtime_error("could not create " + file.string());
+  support::Process::Options process;
+  process.user = support::User::server();
+  process.folder = "/";
+  process.output_fd = out.get();
+  return support::Process(arguments, process);
+}
+
 Walsender::Walsender(const support::Cluster& server, const std::string& database,
                      const std::string& slot, const Options& options, const std::string& settings)
     : connection_(
@@ -57,9 +91,9 @@ std::optional<std::string> Walsender::next(std::chrono::milliseconds patience) {
     char* raw = nullptr;
     const int size = PQgetCopyData(connection_.get(), &raw, 1);
     const std::unique_ptr<char, FreeCopy> message(raw);
-    if (size == -1) return std::nullopt;
-    if (size == -2) {
+    if (size < 0) {
       const daystream::program::PgResult result(PQgetResult(connection_.get()));
+      if (size == -1 && PQresultStatus(result.get()) != PGRES_FATAL_ERROR) return std::nullopt;
       daystream::program::throw_error(connection_.get(), result.get(), "could not receive");
     }
     if (size > 0) {

@@ -1,15 +1,22 @@
-// A replication client of the tests' own, for what pg_recvlogical cannot: to answer at once, to see
-// what the server asks, and to stop in the middle.
+// Clients of a walsender: pg_recvlogical as a child, and one of the tests' own for what that
+// cannot: to answer at once, to see what the server asks, and to stop in the middle.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 
 #include "decoding.h"
 
 namespace plugin_test {
+
+// A pg_recvlogical that writes what comes to `file`, up to `end` where given; it ends when it is
+// destroyed.
+support::Process start_receiver(const support::Cluster& server, const std::string& database,
+                                const std::string& slot, const Options& options,
+                                const std::filesystem::path& file, const std::string& end = {});
 
 // A started slot. One thread; the connection ends with the object. Nothing is ever confirmed, so a
 // slot stays where it is.

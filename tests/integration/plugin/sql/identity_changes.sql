@@ -1,0 +1,20 @@
+-- The identity that a change goes by is the one of its moment, also within a transaction.
+-- options:
+-- options: include-schema=on
+CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE, c int);
+INSERT INTO t VALUES (1, 10, 100);
+UPDATE t SET a = 2;
+ALTER TABLE t REPLICA IDENTITY FULL;
+UPDATE t SET a = 3;
+BEGIN;
+UPDATE t SET c = NULL;
+ALTER TABLE t REPLICA IDENTITY USING INDEX t_b_key;
+UPDATE t SET b = 20;
+ALTER TABLE t REPLICA IDENTITY NOTHING;
+UPDATE t SET b = 30;
+COMMIT;
+DELETE FROM t;
+ALTER TABLE t REPLICA IDENTITY DEFAULT;
+INSERT INTO t VALUES (4, 40);
+ALTER TABLE t DROP CONSTRAINT t_pkey;
+DELETE FROM t;
