@@ -65,20 +65,23 @@ void begin_transaction(Plugin* plugin, TransactionId xid, XLogRecPtr end_lsn) {
   }
 }
 
+// Where transactions are small this is half of all that is written: room is reserved once.
 void write_commit(Plugin* plugin, TransactionId xid, XLogRecPtr end_lsn, TimestampTz time) {
   const Options& options = plugin->options;
   StringInfo out = begin_line(&plugin->output);
-  append(out, "_xid");
-  append(out, options.separator);
-  append_unsigned(out, xid);
-  append_key(out, options, "_lsn");
-  append_lsn(out, end_lsn);
-  append_key(out, options, "_next");
-  append_unsigned(out, U64FromFullTransactionId(ReadNextFullTransactionId()));
-  append_key(out, options, "_time");
-  reserve(out, kMaxFixedText);
+  reserve(out, 5 * (key_room(options, "_action") + kMaxFixedText));
+  put(out, "_xid");
+  put(out, options.separator);
+  advance(out, format_unsigned(out->data + out->len, xid));
+  put_key(out, options, "_lsn");
+  advance(out, format_lsn(out->data + out->len, end_lsn));
+  put_key(out, options, "_next");
+  advance(out, format_unsigned(out->data + out->len,
+                               U64FromFullTransactionId(ReadNextFullTransactionId())));
+  put_key(out, options, "_time");
   advance(out, format_unix_time(out->data + out->len, time));
-  append_action(out, options, "commit");
+  put_key(out, options, "_action");
+  put(out, "commit");
   end_line(&plugin->output);
 }
 

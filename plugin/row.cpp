@@ -232,17 +232,6 @@ void append_head(StringInfo out, const RowWriter& writer, std::string_view table
   append(out, {head.data, static_cast<std::size_t>(head.len)});
 }
 
-void append_key(StringInfo out, const Options& options, std::string_view key) {
-  append(out, options.separator);
-  append(out, key);
-  append(out, options.separator);
-}
-
-void append_action(StringInfo out, const Options& options, std::string_view verb) {
-  append_key(out, options, "_action");
-  append(out, verb);
-}
-
 void append_value(StringInfo out, Encoding* encoding, const Column& column, Datum value) {
   std::size_t size = 0;
   switch (column.form) {

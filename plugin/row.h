@@ -21,9 +21,25 @@ struct RowWriter {
 
 // `_table T … _xid N`: how each line of a table begins.
 void append_head(StringInfo out, const RowWriter& writer, std::string_view table_head);
-// separator, key, separator; the value follows.
-void append_key(StringInfo out, const Options& options, std::string_view key);
-void append_action(StringInfo out, const Options& options, std::string_view verb);
+// separator, key, separator; the value follows. The first writes what room was reserved for:
+// key_room(), with a literal key no more than a few instructions.
+inline std::size_t key_room(const Options& options, std::string_view key) noexcept {
+  return 2 * options.separator.size() + key.size();
+}
+inline void put_key(StringInfo out, const Options& options, std::string_view key) noexcept {
+  put(out, options.separator);
+  put(out, key);
+  put(out, options.separator);
+}
+inline void append_key(StringInfo out, const Options& options, std::string_view key) {
+  reserve(out, key_room(options, key));
+  put_key(out, options, key);
+}
+inline void append_action(StringInfo out, const Options& options, std::string_view verb) {
+  reserve(out, key_room(options, "_action") + verb.size());
+  put_key(out, options, "_action");
+  put(out, verb);
+}
 
 // Writes the line or lines of `change`. What it allocates stays in the current context, which the
 // caller resets.
