@@ -128,6 +128,11 @@ class Checker {
     const std::optional<std::string> action = stream_key(rest, "_action");
     if (!action) throw Broken{"a line without _action"};
     if (first_line_ && *action != "mark") throw Broken{"a day that does not begin with a mark"};
+    if (out_.line_count == 0) {  // older days may have been deleted: it says what it continues
+      if (const auto previous = stream_key(rest, "_prev")) {
+        crc_ = number<std::uint32_t>(*previous, 16).value_or(0);
+      }
+    }
     first_line_ = false;
 
     const bool ends =
