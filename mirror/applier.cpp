@@ -305,9 +305,9 @@ void Applier::check_namesake(const Change& change, std::uint64_t xid) {
     if (namesake->skip) return;
     what = fmt::format("OID {} before", namesake->table.shape.oid);
   }
-  throw NeedsPerson(
-      fmt::format("table {} is another table now (OID {}, {})", change.table, change.oid, what),
-      kSeedAgain);
+  throw NeedsReseed(
+      fmt::format("table {} is another table now (OID {}, {})", change.table, change.oid, what), 0,
+      std::string(change.table));
 }
 
 void Applier::apply_schema(const Change& change, std::uint64_t xid) {
@@ -323,6 +323,8 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   if (line.shape == table.shape) return;
   const std::string what = difference(table.shape, line.shape);
   if (!what.empty()) spdlog::info("table {}: {}", table.source_table, what);
+
+  check_policy(*followed, what.empty() ? "its schema" : what);
 
   followed->plan.reset();
   const std::string old_line_name = table.shape.line_name;
@@ -364,11 +366,11 @@ void Applier::finish_shapes(const Transaction& transaction) {
   for (const auto& followed : tables_) {
     MirroredTable& table = followed->table;
     if (followed->needs_rewrite) {
-      throw NeedsPerson(
+      throw NeedsReseed(
           fmt::format("a column of table {} has another type since {}, without its rows having "
                       "been written anew: they cannot be converted here",
                       table.source_table, transaction.lsn().text()),
-          kSeedAgain);
+          table.shape.oid, table.shape.line_name);
     }
     if (followed->final_name.empty()) continue;
     check_mirror_name(followed->final_name);
@@ -387,6 +389,7 @@ void Applier::apply_drop(const Change& change, std::uint64_t xid) {
   if (followed == nullptr) return;
   enter(*followed, xid);
   if (followed->skip) return;
+  check_policy(*followed, "it was dropped");
   spdlog::warn("table {} was dropped in PostgreSQL: dropping \"{}\"", followed->table.source_table,
                followed->table.name);
   followed->plan.reset();

@@ -17,6 +17,7 @@
 #include "daystream/reader.h"
 #include "daystream/transaction.h"
 #include "mirrored_table.h"
+#include "needs_reseed.h"
 #include "sqlite.h"
 #include "table_plan.h"
 
@@ -49,6 +50,9 @@ class Applier {
   // False: a stop was requested in its middle; all since the last commit() is rolled back.
   bool apply(daystream::Transaction& transaction);
 
+  // Stop: apply() throws NeedsPerson at each change of shape.
+  void set_shape_policy(ShapePolicy policy) noexcept { shape_policy_ = policy; }
+
   // For verify: only what `snapshot` sees is applied, and rows that are not as the stream says are
   // left for the comparison to find.
   void compare_with(const Snapshot& snapshot);
@@ -57,6 +61,23 @@ class Applier {
               const daystream::Seam& seam);
   // By OID; nullptr: not followed.
   const MirroredTable* table(std::uint32_t oid);
+
+  // For the owner, between transactions (applier_tables.cpp). Each opens the SQLite transaction
+  // that commit() ends.
+  //
+  // `table` takes the place of what has its name or follows its source: `put_in_place` makes it so
+  // in SQLite.
+  void install(const MirroredTable& table, const std::function<void()>& put_in_place);
+  // What came with a seed: nothing may be committed before `consistent_at`.
+  void learn(const TypeNames& types, daystream::Lsn consistent_at, std::uint32_t timeline);
+  // Drops it here. False: the mirror has no such table.
+  bool remove(const std::string& name);
+  // What is written down of the table's indexes; they themselves are the caller's.
+  void set_indexes(const std::string& name, std::vector<std::vector<std::string>> indexes);
+  // Opens the SQLite transaction that commit() ends.
+  void open_transaction() { begin(); }
+  // Takes back what was done in SQLite alone since the last commit().
+  void give_up() noexcept { roll_back(); }
 
   // Commits what was taken up, with its checkpoint.
   void commit();
@@ -95,6 +116,8 @@ class Applier {
   void check_held(const Followed& followed, daystream::Position position) const;
   Followed* by_line_name(std::string_view raw);
   Followed* by_oid(std::uint32_t oid);
+  void forget(Followed* followed);
+  void check_policy(const Followed& followed, const std::string& what) const;
   void enter(Followed& followed, std::uint64_t xid);
   void make_plan(Followed& followed);
   void rename_in_stream(Followed& followed, const std::string& old_line_name);
@@ -117,6 +140,7 @@ class Applier {
   Followed* last_ = nullptr;
   std::uint64_t generation_ = 0;
   std::optional<Snapshot> limit_;  // of verify
+  ShapePolicy shape_policy_ = ShapePolicy::Follow;
   std::set<std::string, std::less<>>
       left_names_;  // that followed tables gave up in this transaction
 

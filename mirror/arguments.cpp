@@ -38,10 +38,16 @@ needed (verify: rows differ).
 struct Raw {
   Arguments arguments;
   std::vector<std::string> tables, queries, names;
-  std::string config_file;
-  std::string lsn;
+  std::string lsn, shapes = "follow", on_commit, conninfo;
   double timeout = 0;
 };
+
+void add_config(CLI::App* app, Raw& raw) {
+  app->add_option(
+      "--config", raw.arguments.config_file,
+      "JSON file with \"tables\" and \"extra_sql\"; \"run\" and \"up\" read it again at "
+      "SIGHUP");
+}
 
 void add_tables(CLI::App* app, Raw& raw) {
   app->add_option("--table", raw.tables, "[SCHEMA.]TABLE to follow; may be repeated")
@@ -53,7 +59,7 @@ void add_tables(CLI::App* app, Raw& raw) {
                   "after a --table or --query: its name in the mirror (default: TABLE for schema "
                   "public, else SCHEMA_TABLE)")
       ->allow_extra_args(false);
-  app->add_option("--config", raw.config_file, "JSON file with \"tables\" and \"extra_sql\"");
+  add_config(app, raw);
 }
 
 void add_mirror(CLI::App* app, Raw& raw) {
@@ -61,8 +67,16 @@ void add_mirror(CLI::App* app, Raw& raw) {
 }
 
 void add_connection(CLI::App* app, Raw& raw) {
-  app->add_option("-d,--dbname", raw.arguments.conninfo,
+  app->add_option("-d,--dbname", raw.conninfo,
                   "connection string or URI; the environment, service and password files work too");
+}
+
+void add_following(CLI::App* app, Raw& raw) {
+  app->add_option("--shape-changes", raw.shapes,
+                  "follow, or stop, when a table changes its shape (default: follow)")
+      ->check(CLI::IsMember({"follow", "stop"}));
+  app->add_option("--on-commit", raw.on_commit,
+                  "socket:PATH where local programs hear which rows each commit has changed");
 }
 
 void add_daystream(CLI::App* app, Raw& raw) {
@@ -81,12 +95,30 @@ void describe(CLI::App& app, Raw& raw) {
   app.add_option("--log-format", raw.arguments.log.format, "text, json (default: text)")
       ->check(CLI::IsMember({"text", "json"}));
 
-  CLI::App* seed = app.add_subcommand("seed", "make a mirror from one snapshot of PostgreSQL");
+  CLI::App* seed = app.add_subcommand(
+      "seed", "make a mirror from one snapshot of PostgreSQL; add tables to one that is there");
   add_mirror(seed, raw);
   add_connection(seed, raw);
-  add_daystream(seed, raw);
+  seed->add_option("--daystream", raw.arguments.daystream,
+                   "directory of the daystream; not needed to add tables");
   seed->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_tables(seed, raw);
+
+  CLI::App* reseed = app.add_subcommand("reseed", "copy tables of a mirror anew, while it runs");
+  add_mirror(reseed, raw);
+  add_connection(reseed, raw);
+  reseed->add_option("--daystream", raw.arguments.daystream,
+                     "directory of the daystream (default: where the mirror was last read from)");
+  CLI::App* remove = app.add_subcommand("remove", "take tables away from a mirror");
+  add_mirror(remove, raw);
+  for (CLI::App* command : {reseed, remove}) {
+    command->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command
+        ->add_option("--table", raw.tables,
+                     "its name in the mirror or in PostgreSQL; may be repeated")
+        ->required()
+        ->allow_extra_args(false);
+  }
 
   CLI::App* run = app.add_subcommand("run", "follow the daystream until told to stop");
   add_mirror(run, raw);
@@ -94,12 +126,15 @@ void describe(CLI::App& app, Raw& raw) {
   add_connection(run, raw);
   run->add_flag("--once", raw.arguments.once, "end where the daystream ends now");
   run->add_option("--until-lsn", raw.lsn, "end with the last transaction up to this LSN");
+  add_config(run, raw);
+  add_following(run, raw);
 
   CLI::App* up = app.add_subcommand("up", "start deltastream, seed where needed, and follow");
   add_mirror(up, raw);
   add_connection(up, raw);
   up->add_option("-S,--slot", raw.arguments.slot,
                  "replication slot (default: deltamirror_ and the file's name)");
+  add_following(up, raw);
   up->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_tables(up, raw);
 
@@ -152,6 +187,8 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   const CLI::App* chosen = app.get_subcommands().front();
   const std::string& name = chosen->get_name();
   if (name == "seed") arguments.command = Command::Seed;
+  if (name == "reseed") arguments.command = Command::Reseed;
+  if (name == "remove") arguments.command = Command::Remove;
   if (name == "run") arguments.command = Command::Run;
   if (name == "up") arguments.command = Command::Up;
   if (name == "status") arguments.command = Command::Status;
@@ -159,12 +196,26 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (name == "verify") arguments.command = Command::Verify;
   if (arguments.command == Command::Seed || arguments.command == Command::Up) {
     const std::vector<TableRequest> requests = table_requests(*chosen, raw);
-    if (!requests.empty() && !raw.config_file.empty()) {
+    if (!requests.empty() && !arguments.config_file.empty()) {
       usage("--config names the tables: give either it or --table");
     }
-    if (requests.empty() && raw.config_file.empty()) usage("no table specified");
+    if (requests.empty() && arguments.config_file.empty()) usage("no table specified");
     arguments.config.tables = requests;
-    if (!raw.config_file.empty()) arguments.config = load_config(raw.config_file);
+    if (!arguments.config_file.empty()) arguments.config = load_config(arguments.config_file);
+  }
+  if (arguments.command == Command::Reseed || arguments.command == Command::Remove) {
+    arguments.tables = raw.tables;
+  }
+  // libpq connects without it too: whether one wants that, only the option tells.
+  if (chosen->get_option_no_throw("-d") != nullptr && chosen->count("-d") > 0) {
+    arguments.conninfo = raw.conninfo;
+  }
+  if (raw.shapes == "stop") arguments.shapes = ShapePolicy::Stop;
+  if (!raw.on_commit.empty()) {
+    if (!raw.on_commit.starts_with("socket:") || raw.on_commit.size() == 7) {
+      usage(fmt::format("--on-commit takes socket:PATH, not \"{}\"", raw.on_commit));
+    }
+    arguments.on_commit = raw.on_commit.substr(7);
   }
   if (!raw.lsn.empty()) {
     arguments.lsn = daystream::Lsn::parse(raw.lsn);

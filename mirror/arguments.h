@@ -9,18 +9,23 @@
 #include "config.h"
 #include "daystream/lsn.h"
 #include "program/program.h"
+#include "shape.h"
 
 namespace deltamirror {
 
-enum class Command { Seed, Run, Up, Status, Wait, Verify };
+enum class Command { Seed, Reseed, Remove, Run, Up, Status, Wait, Verify };
 
 struct Arguments {
   Command command = Command::Status;
   daystream::program::LogOptions log;
   std::string mirror;
-  std::string conninfo;
+  std::optional<std::string> conninfo;  // nullopt: no -d was given
   std::string daystream;
   MirrorConfig config;
+  std::string config_file;
+  std::vector<std::string> tables;  // of reseed, remove
+  ShapePolicy shapes = ShapePolicy::Follow;
+  std::string on_commit;
   bool once = false;
   std::optional<daystream::Lsn> lsn;  // of wait --lsn, run --until-lsn
   std::optional<std::chrono::milliseconds> timeout;

@@ -1,15 +1,21 @@
 #include "follow.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <spdlog/spdlog.h>
+#include <sys/epoll.h>
 
+#include <cerrno>
 #include <chrono>
+#include <exception>
 
 #include "applier.h"
 #include "daystream/reader.h"
 #include "holding.h"
 #include "mirror_file.h"
 #include "owner.h"
+#include "owner_work.h"
+#include "program/notify.h"
 #include "wal_keeper.h"
 
 namespace deltamirror {
@@ -28,6 +34,11 @@ constexpr std::uint64_t kBatchChanges = 20'000;
 constexpr std::uint64_t kBatchBytes = 16ull << 20;
 constexpr std::chrono::milliseconds kBatchTime{200};
 constexpr std::chrono::seconds kBetweenReports{60};
+// How often the owner looks for other work while it is busy with the stream.
+constexpr std::chrono::milliseconds kBetweenLooks{20};
+// When nothing wakes us: the first is the watchdog's.
+constexpr std::chrono::milliseconds kShortSleep{1000};
+constexpr std::chrono::milliseconds kLongSleep{60'000};
 
 // How many source transactions may share one SQLite commit.
 enum class Batches {
@@ -35,23 +46,35 @@ enum class Batches {
   Single  // each its own until caught up, so that the file ends right before one that fails
 };
 
+// What all Followers of one owner share.
+struct Owned {
+  const FollowOptions& options;
+  const FollowControl& control;
+  Database& db;
+  OwnerWork& work;
+  daystream::program::Notify& notify;
+  int wake_fd;  // readable: a signal, or work
+};
+
 class Follower {
  public:
-  Follower(const FollowOptions& options, const FollowControl& control, Batches batches)
-      : options_(options),
-        control_(control),
+  Follower(Owned owned, Batches batches)
+      : owned_(owned),
+        options_(owned.options),
         batches_(batches),
-        db_(open_owned(options.mirror)),
-        checkpoint_(load_checkpoint(db_)),
-        reader_(options.daystream, {checkpoint_.position, checkpoint_.lsn}),
-        applier_(db_, current_holding(), control.stop_requested),
-        keeper_(db_) {
+        checkpoint_(load_checkpoint(owned.db)),
+        reader_(options_.daystream, {checkpoint_.position, checkpoint_.lsn}),
+        applier_(owned.db, current_holding(), [this] { return stop_requested(); }),
+        keeper_(owned.db) {
     check_source();
+    applier_.set_shape_policy(options_.shapes);
   }
 
   void run();
   // Whether the failure of one transaction has taken whole ones before it along.
-  bool lost_whole_transactions() const noexcept { return uncommitted_ > 0; }
+  bool lost_whole_transactions() const noexcept {
+    return batches_ == Batches::Large && uncommitted_ > 0;
+  }
 
  private:
   std::optional<daystream::Holding> current_holding() const {
@@ -60,24 +83,32 @@ class Follower {
     return *found;
   }
   void check_source() const;
+  bool stop_requested() {
+    owned_.notify.alive();
+    return owned_.control.stop_requested();
+  }
   bool past_end(const Transaction& transaction) const {
     return options_.until && transaction.lsn() > *options_.until;
   }
   bool at_end() const { return options_.until && applier_.reached().lsn >= *options_.until; }
   bool batch_is_full() const;
+  bool work(bool idle);
+  bool follow_one();
   void commit();
+  void sleep();
   void report();
 
+  Owned owned_;
   const FollowOptions& options_;
-  const FollowControl& control_;
   Batches batches_;
-  Database db_;
   const Checkpoint checkpoint_;
   Reader reader_;
   Applier applier_;
   WalKeeper keeper_;
   std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
+  bool past_end_ = false;
   steady_clock::time_point batch_began_{};
+  steady_clock::time_point next_look_{};
   steady_clock::time_point reported_ = steady_clock::now();
 };
 
@@ -115,6 +146,7 @@ bool Follower::batch_is_full() const {
 void Follower::commit() {
   if (!applier_.pending() || !applier_.may_commit()) return;
   applier_.commit();
+  owned_.work.committed(applier_.committed());
   uncommitted_ = 0;
   keeper_.after_commit();
   if (steady_clock::now() - reported_ >= kBetweenReports) report();
@@ -128,23 +160,67 @@ void Follower::report() {
                reader_.backlog_bytes());
 }
 
+// The owner's other work, in turn with the stream's: as long as the one has taken, the other waits,
+// unless nothing else is to be done. True: there is more.
+bool Follower::work(bool idle) {
+  const auto began = steady_clock::now();
+  if (!idle && began < next_look_) return false;
+  stop_requested();  // pats the watchdog
+  commit();
+  // Before a fresh seed is at a commit, nothing can be put down in between.
+  const bool more = !applier_.pending() && owned_.work.step(applier_);
+  commit();
+  const auto took = steady_clock::now() - began;
+  next_look_ = steady_clock::now() + std::max<steady_clock::duration>(took, kBetweenLooks);
+  return more;
+}
+
+void Follower::sleep() {
+  // Work that failed is tried again by the clock.
+  const auto longest =
+      owned_.notify.has_watchdog() || owned_.work.busy() ? kShortSleep : kLongSleep;
+  if (owned_.work.stalled()) {
+    pollfd wake{.fd = owned_.wake_fd, .events = POLLIN, .revents = 0};
+    poll(&wake, 1, static_cast<int>(longest.count()));
+  } else {
+    reader_.wait(longest, owned_.wake_fd);
+  }
+}
+
+// Takes up one transaction. False: there is none, or none may be taken up now.
+bool Follower::follow_one() {
+  if (owned_.work.stalled()) return false;
+  Transaction* const transaction = reader_.next();
+  if (transaction == nullptr) {
+    commit();
+    batches_ = Batches::Large;
+    return false;
+  }
+  if (past_end(*transaction)) {
+    past_end_ = true;
+    return false;
+  }
+  if (!applier_.pending()) batch_began_ = steady_clock::now();
+  if (!applier_.apply(*transaction)) return false;
+  ++uncommitted_;
+  if (batch_is_full()) commit();
+  return true;
+}
+
 void Follower::run() {
   spdlog::info("following \"{}\" from {} ({}), {} tables", options_.daystream.string(),
                checkpoint_.position.text(), checkpoint_.lsn.text(), applier_.table_count());
-  while (!control_.stop_requested() && !at_end()) {
-    Transaction* const transaction = reader_.next();
-    if (transaction == nullptr) {
-      commit();
-      batches_ = Batches::Large;
-      if (options_.once) break;
-      reader_.wait(std::chrono::minutes(1), control_.wake_fd);
-      continue;
+  bool more = work(true);
+  owned_.notify.ready();
+  while (!stop_requested() && !at_end()) {
+    if (!options_.seed_now.empty() && !owned_.work.busy()) break;
+    const bool followed = follow_one();
+    if (!followed) {
+      if (past_end_) break;
+      if (options_.once && !owned_.work.busy()) break;
     }
-    if (past_end(*transaction)) break;
-    if (!applier_.pending()) batch_began_ = steady_clock::now();
-    if (!applier_.apply(*transaction)) break;
-    ++uncommitted_;
-    if (batch_is_full()) commit();
+    more = work(!followed);
+    if (!followed && !more && !stop_requested()) sleep();
   }
   commit();
   if (applier_.committed().lsn < applier_.committed().consistent_at) {
@@ -154,24 +230,56 @@ void Follower::run() {
   report();
 }
 
+daystream::UniqueFd any_of(std::initializer_list<int> fds) {
+  daystream::UniqueFd any(epoll_create1(EPOLL_CLOEXEC));
+  if (!any) throw daystream::IoError("could not wait for signals", errno);
+  for (const int fd : fds) {
+    epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+    if (epoll_ctl(any.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+      throw daystream::IoError("could not wait for signals", errno);
+    }
+  }
+  return any;
+}
+
 }  // namespace
 
 void follow(const FollowOptions& options, const FollowControl& control) {
   // Before the lock, as a lock file beside no mirror would only puzzle.
   static_cast<void>(open_for_reading(options.mirror));
   const Owner owner(options.mirror);
-  {
-    Follower follower(options, control, Batches::Large);
+  Database db = open_owned(options.mirror);
+  static_cast<void>(load_tables(db));  // says so where the file is no mirror
+  OwnerWork work(db, options, control);
+  daystream::program::Notify notify;
+  const daystream::UniqueFd wake = any_of({control.wake_fd, work.fd()});
+  const Owned owned{options, control, db, work, notify, wake.get()};
+  for (Batches batches = Batches::Large;; batches = Batches::Single) {
+    std::exception_ptr failure;
+    {
+      Follower follower(owned, batches);
+      try {
+        follower.run();
+        notify.stopping();
+        return;
+      } catch (const daystream::Error&) {
+        // Whole transactions may have gone back with the one that failed: they are applied again
+        // one by one, to fail at that very place.
+        if (follower.lost_whole_transactions()) {
+          work.rolled_back();
+          continue;
+        }
+        failure = std::current_exception();
+      }
+    }
+    work.rolled_back();
+    // Its statements are gone with it: the tables can be changed.
     try {
-      follower.run();
-      return;
-    } catch (const daystream::Error&) {
-      if (!follower.lost_whole_transactions()) throw;
+      std::rethrow_exception(failure);
+    } catch (const daystream::Error& e) {
+      if (!work.take_over(e)) throw;
     }
   }
-  // They went back with the one that failed: apply them again one by one, to fail at that very
-  // place. The first Follower is gone, as a mirror has one connection that writes.
-  Follower(options, control, Batches::Single).run();
 }
 
 }  // namespace deltamirror

@@ -6,7 +6,10 @@
 #include <optional>
 #include <string>
 
+#include "config.h"
 #include "daystream/lsn.h"
+#include "program/program.h"
+#include "shape.h"
 
 namespace deltamirror {
 
@@ -15,15 +18,22 @@ struct FollowOptions {
   std::filesystem::path daystream;
   bool once = false;                    // end where the daystream ends now
   std::optional<daystream::Lsn> until;  // end with the last transaction up to this LSN
+  // To PostgreSQL, for tables that have to be copied anew or are added; nullopt: stop there.
+  std::optional<std::string> conninfo;
+  std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
+  ShapePolicy shapes = ShapePolicy::Follow;
+  std::string on_commit;               // socket to tell changes at; empty: none
+  std::vector<TableRequest> seed_now;  // copy these, and end once they are in place
 };
 
 // What can end it from outside.
 struct FollowControl {
   std::function<bool()> stop_requested;
-  int wake_fd = -1;  // readable when stop_requested() may have changed
+  int wake_fd = -1;  // readable when stop_requested() or a signal may have changed
+  daystream::program::Signals& signals;
 };
 
-// Owns the mirror meanwhile. Ends at a commit.
+// Owns the mirror meanwhile, and listens on its control socket. Ends at a commit.
 void follow(const FollowOptions& options, const FollowControl& control);
 
 }  // namespace deltamirror

@@ -2,12 +2,15 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "arguments.h"
 #include "follow.h"
+#include "owner.h"
 #include "program/program.h"
 #include "seed.h"
 #include "status.h"
+#include "table_commands.h"
 #include "up.h"
 #include "verify.h"
 #include "wait.h"
@@ -18,26 +21,69 @@ namespace deltamirror {
 
 namespace {
 
+TableCommand table_command(const Arguments& arguments) {
+  return {arguments.mirror, arguments.conninfo, arguments.daystream};
+}
+
+std::string required_daystream(const Arguments& arguments) {
+  if (!arguments.daystream.empty()) return arguments.daystream;
+  throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
+}
+
 int run(int argc, char** argv) {
   const Arguments arguments = parse_arguments(argc, argv);
+  const std::string conninfo = arguments.conninfo.value_or("");
   program::start_log("deltamirror", arguments.log);
-  const program::Signals signals;  // before any thread
+  program::Signals signals;  // before any thread
   switch (arguments.command) {
     case Command::Seed:
-      seed({arguments.mirror, arguments.conninfo, arguments.daystream, arguments.config}, signals);
+      if (std::filesystem::exists(arguments.mirror)) {
+        add_tables(table_command(arguments), arguments.config, signals);
+      } else {
+        seed({arguments.mirror, conninfo, required_daystream(arguments), arguments.config},
+             signals);
+      }
+      return 0;
+    case Command::Reseed:
+      reseed_tables(table_command(arguments), arguments.tables, signals);
+      return 0;
+    case Command::Remove:
+      remove_tables(table_command(arguments), arguments.tables);
       return 0;
     case Command::Run:
-      follow({arguments.mirror, arguments.daystream, arguments.once, arguments.lsn},
-             {[&] { return signals.stop_requested(); }, signals.fd()});
+      follow({.mirror = arguments.mirror,
+              .daystream = arguments.daystream,
+              .once = arguments.once,
+              .until = arguments.lsn,
+              .conninfo = arguments.conninfo,
+              .config_file = arguments.config_file,
+              .shapes = arguments.shapes,
+              .on_commit = arguments.on_commit,
+              .seed_now = {}},
+             {.stop_requested = [&] { return signals.stop_requested(); },
+              .wake_fd = signals.fd(),
+              .signals = signals});
       return 0;
     case Command::Up:
-      return up({arguments.mirror, arguments.conninfo, arguments.slot, arguments.config}, signals);
+      return up({.mirror = arguments.mirror,
+                 .conninfo = conninfo,
+                 .slot = arguments.slot,
+                 .config = arguments.config,
+                 .config_file = arguments.config_file,
+                 .shapes = arguments.shapes,
+                 .on_commit = arguments.on_commit},
+                signals);
     case Command::Status:
       fmt::print("{}", status_text({arguments.mirror, arguments.json, arguments.rows}));
       return 0;
     case Command::Verify: {
+      // A mirror that runs is mended by its owner.
+      const bool owned = arguments.repair && Owner::holder(arguments.mirror) != 0;
       const VerifyResult result = verify(
-          {arguments.mirror, arguments.conninfo, arguments.daystream, arguments.repair}, signals);
+          {arguments.mirror, conninfo, arguments.daystream, arguments.repair && !owned}, signals);
+      if (owned && !result.tables.empty()) {
+        reseed_tables(table_command(arguments), result.tables, signals);
+      }
       if (result.differences == 0 || arguments.repair) return 0;
       throw daystream::NeedsPerson(fmt::format("{} rows of mirror \"{}\" differ from PostgreSQL",
                                                result.differences, arguments.mirror),

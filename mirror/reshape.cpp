@@ -6,6 +6,7 @@
 #include <set>
 
 #include "names.h"
+#include "needs_reseed.h"
 
 namespace deltamirror {
 
@@ -47,14 +48,14 @@ std::string missing_literal(const MissingValues& missing, const MirrorColumn& co
 }
 
 ColumnType type_of(const SourceColumn& column, const std::string& type_override,
-                   const TypeNames& types, const std::string& table) {
+                   const TypeNames& types, const Shape& table) {
   if (!type_override.empty()) return type_named(type_override).value_or(ColumnType{});
   const auto type = types.resolve(column.type);
   if (!type) {
-    throw NeedsPerson(fmt::format("column \"{}\" of table {} has the type {}, which came after the "
+    throw NeedsReseed(fmt::format("column \"{}\" of table {} has the type {}, which came after the "
                                   "seed and is not known here",
-                                  column.name, table, column.type),
-                      "seed the mirror again");
+                                  column.name, table.line_name, column.type),
+                      table.oid, table.line_name);
   }
   return *type;
 }
@@ -88,7 +89,7 @@ Plan plan_columns(const MirroredTable& table, const SchemaLine& line, const Type
       plan.renames.emplace_back(column.name, now->name);
     }
     if (was != nullptr && now->type != was->type) {
-      next.type = type_of(*now, column.type_override, types, line.shape.line_name);
+      next.type = type_of(*now, column.type_override, types, line.shape);
       if (next.type != column.type) plan.retyped = true;
       if (next.type != column.type || is_unsigned(now->type) != is_unsigned(was->type)) {
         result.needs_rewrite = true;
@@ -102,7 +103,7 @@ Plan plan_columns(const MirroredTable& table, const SchemaLine& line, const Type
       plan.added.push_back(plan.columns.size());
       plan.columns.push_back({.attnum = column.attnum,
                               .name = column.name,
-                              .type = type_of(column, "", types, line.shape.line_name),
+                              .type = type_of(column, "", types, line.shape),
                               .type_override = {}});
     }
   }

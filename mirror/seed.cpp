@@ -9,6 +9,7 @@
 #include "mirror_file.h"
 #include "owner.h"
 #include "progress.h"
+#include "requests.h"
 #include "seed_session.h"
 
 namespace deltamirror {
@@ -101,13 +102,7 @@ void build_indexes(Database& db, const MirrorConfig& config, const std::vector<S
   for (const SeedTable& table : tables) {
     for (const std::string& sql : create_index_sql(table.mirrored)) db.exec(sql);
   }
-  for (std::size_t i = 0; i < config.extra_sql.size(); ++i) {
-    try {
-      db.exec(config.extra_sql[i]);
-    } catch (const SqliteError& e) {
-      throw ConfigError(fmt::format("extra_sql[{}]: {}", i, e.what()));
-    }
-  }
+  run_extra_sql(db, config.extra_sql);
 }
 
 Checkpoint first_checkpoint(const SeedSession& session, const std::filesystem::path& directory) {
@@ -128,6 +123,7 @@ Checkpoint first_checkpoint(const SeedSession& session, const std::filesystem::p
 
 void seed(const SeedOptions& options, const daystream::program::Signals& signals) {
   check_absent(options.mirror);
+  check_distinct({}, options.config.tables);
   // All that can be wrong with the request is found before a file is made.
   SeedSession session(options.conninfo, options.daystream, options.config, signals);
   Owner owner(options.mirror);

@@ -101,6 +101,7 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
   check_names(tables_);
 
   connection_ = daystream::program::connect(conninfo, "deltamirror");
+  cancel_.reset(PQgetCancel(connection_.get()));
   // No conversion in a SQL_ASCII database: its bytes are what they are, here as in the stream.
   const char* server_encoding = PQparameterStatus(connection_.get(), "server_encoding");
   const bool ascii = server_encoding != nullptr && std::string_view(server_encoding) == "SQL_ASCII";
@@ -145,7 +146,15 @@ void SeedSession::check_source() {
 void SeedSession::pause(int milliseconds) {
   pollfd wake{.fd = signals_.fd(), .events = POLLIN, .revents = 0};
   poll(&wake, 1, milliseconds);
-  if (signals_.stop_requested()) throw Error("stopped before the seed was complete");
+  if (signals_.stop_requested() || cancelled_) {
+    throw Error("stopped before the seed was complete");
+  }
+}
+
+void SeedSession::cancel() noexcept {
+  cancelled_ = true;
+  char problem[256];
+  PQcancel(cancel_.get(), problem, sizeof problem);
 }
 
 void SeedSession::begin() {

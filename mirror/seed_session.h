@@ -1,7 +1,9 @@
 // The PostgreSQL side of a seed: one snapshot of many tables, and where replay joins it exactly.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -60,6 +62,9 @@ class SeedSession {
   PGconn* start_copy(const SeedTable& table);
   void finish();
 
+  // From any thread: what the session waits for ends, or will end, with an error.
+  void cancel() noexcept;
+
  private:
   void check_source();
   void begin();
@@ -72,6 +77,11 @@ class SeedSession {
   std::filesystem::path directory_;
   const daystream::program::Signals& signals_;
   daystream::program::PgConn connection_;
+  struct FreeCancel {
+    void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
+  };
+  std::unique_ptr<PGcancel, FreeCancel> cancel_;
+  std::atomic<bool> cancelled_ = false;
   SourceServer server_;
   daystream::Manifest manifest_;
   std::vector<SeedTable> tables_;

@@ -46,6 +46,9 @@ struct SchemaLine {
   MissingValues missing;
 };
 
+// What a mirror does when a table it follows changes its shape.
+enum class ShapePolicy : std::uint8_t { Follow, Stop };
+
 // Throws ProtocolError where `change`, a `schema` line, does not say what it must.
 SchemaLine parse_schema(const daystream::Change& change);
 

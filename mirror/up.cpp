@@ -74,7 +74,7 @@ UniqueFd any_of_fds(std::initializer_list<int> fds) {
 
 }  // namespace
 
-int up(const UpOptions& options, const daystream::program::Signals& signals) {
+int up(const UpOptions& options, daystream::program::Signals& signals) {
   const std::filesystem::path directory = options.mirror + ".daystream";
   const std::string tables = table_list(options.config);
   if (tables.empty()) throw daystream::ConfigError("no table to follow specified");
@@ -106,8 +106,16 @@ int up(const UpOptions& options, const daystream::program::Signals& signals) {
     seed({options.mirror, options.conninfo, directory, options.config}, signals);
   }
   if (!stop()) {
-    follow({.mirror = options.mirror, .daystream = directory, .once = false, .until = {}},
-           {.stop_requested = stop, .wake_fd = wake.get()});
+    follow({.mirror = options.mirror,
+            .daystream = directory,
+            .once = false,
+            .until = {},
+            .conninfo = options.conninfo,
+            .config_file = options.config_file,
+            .shapes = options.shapes,
+            .on_commit = options.on_commit,
+            .seed_now = {}},
+           {.stop_requested = stop, .wake_fd = wake.get(), .signals = signals});
   }
   if (!signals.stop_requested() && child.exit_code()) child_ended(*child.exit_code());
   return 0;

@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "program/program.h"
+#include "shape.h"
 
 namespace deltamirror {
 
@@ -13,11 +14,14 @@ struct UpOptions {
   std::string conninfo;
   std::string slot;  // empty: made from the mirror's name
   MirrorConfig config;
+  std::string config_file;  // where `config` was read; empty: nowhere
+  ShapePolicy shapes = ShapePolicy::Follow;
+  std::string on_commit;
 };
 
 // Starts deltastream as a child with the daystream beside the mirror (MIRROR.daystream), seeds
 // unless the mirror is there, follows. When it ends, so does the child, each at a commit; when the
 // child ends by itself, so do we, with its exit code. Started again it goes on.
-int up(const UpOptions& options, const daystream::program::Signals& signals);
+int up(const UpOptions& options, daystream::program::Signals& signals);
 
 }  // namespace deltamirror

@@ -159,6 +159,7 @@ VerifyResult verify(const VerifyOptions& options, const daystream::program::Sign
     compare.run(session, source);
     fmt::print("{}: {} rows, {} differ\n", table->name, compare.rows(), compare.differences());
     result.rows += compare.rows();
+    if (compare.differences() > 0) result.tables.push_back(table->name);
   }
   if (result.differences > kNamed) {
     fmt::print("... and {} more\n", result.differences - kNamed);

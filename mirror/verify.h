@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "program/program.h"
 
@@ -17,8 +18,9 @@ struct VerifyOptions {
 };
 
 struct VerifyResult {
-  std::uint64_t rows = 0;         // compared
-  std::uint64_t differences = 0;  // rows that differ, are missing or too many
+  std::uint64_t rows = 0;           // compared
+  std::uint64_t differences = 0;    // rows that differ, are missing or too many
+  std::vector<std::string> tables;  // that have such rows, by their names in the mirror
 };
 
 // 1. The mirror is copied, at its checkpoint P. With `repair` it is the mirror itself, owned, in

@@ -8,7 +8,7 @@
 
 #include "config.h"
 #include "daystream/writer.h"
-#include "notify.h"
+#include "program/notify.h"
 #include "server_monitor.h"
 #include "status.h"
 #include "watermarks.h"
@@ -40,7 +40,7 @@ class Progress {
 
   const Config& config_;
   std::filesystem::path directory_;
-  Notify notify_;
+  daystream::program::Notify notify_;
   std::optional<ServerMonitor> monitor_;
   Status status_;
   std::optional<bool> synchronous_standby_;

@@ -1,6 +1,7 @@
 // PostgreSQL, deltastream and deltamirror, all real, for the mirror's tests.
 #pragma once
 
+#include <csignal>
 #include <optional>
 #include <string>
 #include <vector>

@@ -1,37 +1,10 @@
 // Changes of shape, followed in stream order without any connection to PostgreSQL.
 #include <catch2/catch.hpp>
-#include <csignal>
 
-#include "pipeline.h"
+#include "shaped.h"
 
 using namespace support;
 using Texts = std::vector<std::string>;
-
-namespace {
-
-struct Shaped : Pipeline {
-  Shaped() {
-    cluster.execute(
-        "CREATE TABLE t(id int PRIMARY KEY, a text, b int);"
-        "INSERT INTO t SELECT i, 'a' || i, i * 10 FROM generate_series(1, 3) i;"
-        "CREATE TABLE u(id int PRIMARY KEY, v text); INSERT INTO u VALUES(1, 'u')");
-    start_stream();
-    const Result seeded = seed({"--table", "t", "--table", "u"});
-    INFO(seeded.err);
-    REQUIRE(seeded.ok());
-  }
-  void follow() const {
-    const Result run = run_once();
-    INFO(run.err);
-    REQUIRE(run.ok());
-  }
-  void check(const std::string& sql) const {
-    CAPTURE(sql);
-    CHECK(rows(sql) == source_rows(sql));
-  }
-};
-
-}  // namespace
 
 TEST_CASE("shape: columns are added with and without defaults, dropped and renamed",
           "[mirror][shape][integration]") {
@@ -97,41 +70,6 @@ TEST_CASE("shape: another table under a followed name stops", "[mirror][shape][i
   CHECK(run.exit == Exit{3, 0});
   CHECK_THAT(run.err, Catch::Contains("table t is another table now"));
   CHECK(s.value("SELECT count(*) FROM t") == "3");
-}
-
-TEST_CASE("mirror: what stops it takes no transaction before it along",
-          "[mirror][shape][integration]") {
-  Shaped s;
-  s.cluster.execute("UPDATE t SET b = 11 WHERE id = 1");
-  s.cluster.execute("INSERT INTO u VALUES(2, 'before')");
-  s.cluster.execute("DROP TABLE t; CREATE TABLE t(id int PRIMARY KEY)");
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    CHECK(s.run_once().exit == Exit{3, 0});
-    CHECK(s.value("SELECT b FROM t WHERE id = 1") == "11");
-    CHECK(s.rows("SELECT v FROM u ORDER BY id") == Texts{"u", "before"});
-  }
-}
-
-TEST_CASE("mirror: a gap stops it, right after what came before", "[mirror][integration]") {
-  Shaped s;
-  s.cluster.execute("INSERT INTO u VALUES(2, 'before')");
-  const std::string lsn = s.cluster.scalar("SELECT pg_current_wal_flush_lsn()");
-  REQUIRE(eventually([&] {
-    return s.cluster.scalar("SELECT bool_or(confirmed_flush_lsn >= '" + lsn +
-                            "') FROM pg_replication_slots WHERE slot_name = 'mirror'") == "t";
-  }));
-  s.streamer->signal(SIGTERM);
-  s.streamer->wait();
-  s.cluster.execute("SELECT pg_drop_replication_slot('mirror')");
-  s.cluster.execute("INSERT INTO u VALUES(3, 'lost')");
-  run_ok({program("deltastream"), "-d", s.cluster.conninfo(), "-S", "mirror", "-D", s.stream(),
-          "--recreate-slot"});
-  s.cluster.execute("INSERT INTO u VALUES(4, 'after')");
-  const Result run = support::run(
-      {program("deltamirror"), "run", s.mirror(), "--daystream", s.stream(), "--once"});
-  CHECK(run.exit == Exit{3, 0});
-  CHECK_THAT(run.err, Catch::Contains("the daystream has a gap"));
-  CHECK(s.rows("SELECT v FROM u ORDER BY id") == Texts{"u", "before"});
 }
 
 TEST_CASE("shape: a type that only the catalog knows stops with advice",

@@ -4,14 +4,15 @@
 #include <chrono>
 #include <string>
 
-namespace deltastream {
+namespace daystream::program {
 
 class Notify {
  public:
   Notify();
-  void ready() const;  // the first stream runs
+  void ready() const;  // the work has begun
   void status(const std::string& text) const;
   void stopping() const;
+  bool has_watchdog() const noexcept { return interval_.count() > 0; }
   // To be called at least once a second: pats the watchdog when that is due.
   void alive();
 
@@ -20,4 +21,4 @@ class Notify {
   std::chrono::steady_clock::time_point last_;
 };
 
-}  // namespace deltastream
+}  // namespace daystream::program

@@ -1,11 +1,11 @@
-#include "notify.h"
+#include "program/notify.h"
 
 #include <fmt/format.h>
 #include <systemd/sd-daemon.h>
 
 #include <cstdint>
 
-namespace deltastream {
+namespace daystream::program {
 
 Notify::Notify() {
   std::uint64_t usec = 0;
@@ -33,4 +33,4 @@ void Notify::alive() {
   sd_notify(0, "WATCHDOG=1");
 }
 
-}  // namespace deltastream
+}  // namespace daystream::program

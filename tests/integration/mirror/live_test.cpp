@@ -1,0 +1,270 @@
+// Tables seeded into, copied anew in and taken away from a mirror that runs.
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "pipeline.h"
+#include "support/row_compare.h"
+#include "unix_socket.h"
+
+using namespace support;
+using Texts = std::vector<std::string>;
+using nlohmann::json;
+
+namespace {
+
+struct Live : Pipeline {
+  Live() {
+    cluster.execute(
+        "CREATE TABLE t(id int PRIMARY KEY, v text, n int);"
+        "INSERT INTO t SELECT i, 'v' || i, i % 7 FROM generate_series(1, 3000) i;"
+        "CREATE TABLE u(id int PRIMARY KEY, v text); INSERT INTO u VALUES(1, 'u');"
+        "CREATE TABLE twins(a int, b text); ALTER TABLE twins REPLICA IDENTITY FULL;"
+        "INSERT INTO twins VALUES(1, 'x'), (1, 'x'), (2, 'y')");
+    start_stream();
+    const Result seeded = seed({"--table", "t"});
+    INFO(seeded.err);
+    REQUIRE(seeded.ok());
+  }
+  void start(std::vector<std::string> more = {}) {
+    std::vector<std::string> argv = {program("deltamirror"), "run", mirror(), "--daystream",
+                                     stream()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    runner.emplace(argv);
+    REQUIRE(eventually([&] { return std::filesystem::exists(mirror() + ".sock"); }));
+  }
+  void end() {
+    runner->signal(SIGTERM);
+    CHECK(runner->wait() == Exit{0, 0});
+    CHECK_FALSE(std::filesystem::exists(mirror() + ".sock"));
+  }
+  Result command(const std::string& verb, std::vector<std::string> more) const {
+    std::vector<std::string> argv = {program("deltamirror"), verb, mirror()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return run(argv);
+  }
+  Texts differences(const Texts& tables) const {
+    Session session = cluster.session();
+    std::vector<ComparedTable> compared;
+    for (const std::string& table : tables) compared.push_back({"public." + table, table, {}});
+    return compare_tables(session, mirror(), compared);
+  }
+  void check_equal(const Texts& tables) const {
+    catch_up();
+    CHECK(differences(tables) == Texts{});
+    CHECK(value("PRAGMA integrity_check") == "ok");
+  }
+  void write_config(const json& config) const { std::ofstream(dir / "c.json") << config; }
+  json ask(const std::string& line) const {
+    const daystream::UniqueFd fd = deltamirror::connect_to(mirror() + ".sock");
+    const std::string whole = line + "\n";
+    REQUIRE(write(fd.get(), whole.data(), whole.size()) == static_cast<ssize_t>(whole.size()));
+    return json::parse(next_line(fd));
+  }
+  static std::string next_line(const daystream::UniqueFd& fd) {
+    std::string out;
+    for (char c = 0; read(fd.get(), &c, 1) == 1 && c != '\n';) out += c;
+    return out;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("live: a table copied anew keeps indexes, triggers and views, and is followed on",
+          "[mirror][live][integration]") {
+  Live s;
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(R"(CREATE INDEX "by ""n""" ON "t"(n, v) WHERE n > 1;
+               CREATE VIEW sevens AS SELECT count(*) AS c FROM t WHERE n = 6;
+               CREATE TRIGGER guard BEFORE DELETE ON t WHEN old.id < 0
+                 BEGIN SELECT raise(ABORT, 'no'); END)");
+  const Texts schema = s.rows("SELECT sql FROM sqlite_schema WHERE tbl_name = 't' ORDER BY name");
+  s.start({"-d", s.cluster.conninfo()});
+  // Somebody has written to the mirror where no change will come by.
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("UPDATE t SET v = 'wrong' WHERE id = 7; DELETE FROM t WHERE id = 8");
+  CHECK(s.differences({"t"}) != Texts{});
+  const Result reseeded = s.command("reseed", {"--table", "public.t"});
+  INFO(reseeded.err);
+  CHECK(reseeded.ok());
+  CHECK(s.differences({"t"}) == Texts{});
+  CHECK(s.rows("SELECT sql FROM sqlite_schema WHERE tbl_name = 't' ORDER BY name") == schema);
+  CHECK(s.value("SELECT c FROM sevens") == "428");
+  CHECK(s.value("EXPLAIN QUERY PLAN SELECT * FROM t WHERE n = 3") != "NULL");
+  s.cluster.execute("DELETE FROM t WHERE n = 6; UPDATE t SET v = 'b' WHERE id = 8");
+  s.check_equal({"t"});
+  CHECK(s.value("SELECT c FROM sevens") == "0");
+  CHECK(s.value("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%shadow%'") == "0");
+  s.end();
+}
+
+TEST_CASE("live: tables are added to and removed from a mirror that runs, and one that does not",
+          "[mirror][live][integration]") {
+  Live s;
+  s.start();
+  struct stat facts {};
+  REQUIRE(stat((s.mirror() + ".sock").c_str(), &facts) == 0);
+  CHECK((facts.st_mode & 0777) == 0600);
+  const Texts connection = {"-d", s.cluster.conninfo()};
+  const auto with = [&](Texts more) {
+    more.insert(more.end(), connection.begin(), connection.end());
+    return more;
+  };
+  Result refused = s.command("seed", {"--table", "u"});
+  CHECK(refused.exit == Exit{2, 0});
+  CHECK_THAT(refused.err, Catch::Contains("has no connection to PostgreSQL"));
+  refused = s.command("seed", with({"--table", "t", "--as", "again"}));
+  CHECK(refused.exit == Exit{2, 0});
+  CHECK_THAT(refused.err, Catch::Contains("would be followed twice"));
+  refused = s.command("seed", with({"--table", "missing"}));
+  CHECK(refused.exit == Exit{2, 0});
+  CHECK_THAT(refused.err, Catch::Contains("\"public.missing\" does not exist"));
+  CHECK(s.command("reseed", with({"--table", "u"})).exit == Exit{2, 0});
+
+  const Result added = s.command("seed", with({"--table", "u", "--table", "twins"}));
+  INFO(added.err);
+  CHECK(added.ok());
+  s.cluster.execute(
+      "UPDATE u SET v = 'v'; INSERT INTO u VALUES(2, 'n'); DELETE FROM twins WHERE "
+      "ctid = (SELECT min(ctid) FROM twins); INSERT INTO twins VALUES(2, 'y')");
+  s.check_equal({"t", "u", "twins"});
+  CHECK(s.command("remove", {"--table", "u"}).ok());
+  CHECK(s.value("SELECT count(*) FROM sqlite_schema WHERE name = 'u'") == "0");
+  s.cluster.execute("UPDATE u SET v = 'w'; UPDATE t SET v = 'w' WHERE id = 1");
+  s.check_equal({"t", "twins"});
+
+  CHECK(s.ask("{").at("exit_code") == 2);
+  CHECK(s.ask(R"({"version": 9, "request": "status"})").at("state") == "failed");
+  CHECK(s.ask(R"({"version": 1, "request": "dance"})").at("state") == "failed");
+  CHECK(s.ask(R"({"version": 1, "request": "reseed"})").at("state") == "failed");
+  CHECK(s.ask(R"({"version": 1, "request": "status"})").at("pid") == s.runner->pid());
+  s.end();
+
+  // Nobody owns it: the commands do it themselves.
+  CHECK(s.command("seed", with({"--table", "u"})).ok());
+  CHECK(s.command("reseed", with({"--table", "twins", "--table", "t"})).ok());
+  CHECK(s.differences({"t", "u", "twins"}) == Texts{});
+  CHECK(s.command("remove", {"--table", "twins"}).ok());
+  s.cluster.execute("UPDATE u SET v = 'x'; UPDATE t SET v = 'x' WHERE id = 2");
+  REQUIRE(s.run_once().ok());
+  CHECK(s.differences({"t", "u"}) == Texts{});
+}
+
+TEST_CASE("live: the configuration is read again at SIGHUP, whole or not at all",
+          "[mirror][live][integration]") {
+  Live s;
+  s.write_config({{"tables", {{{"table", "t"}}}}});
+  s.start({"-d", s.cluster.conninfo(), "--config", (s.dir / "c.json").string()});
+  const auto reload = [&](const json& config, const std::string& said) {
+    s.write_config(config);
+    s.runner->signal(SIGHUP);
+    CHECK(eventually([&] { return s.runner->err().find(said) != std::string::npos; }));
+  };
+  reload({{"tables", {{{"table", "u"}, {"indexes", {"v"}}}, {{"table", "t"}, {"indexes", {"n"}}}}},
+          {"extra_sql", {"CREATE VIEW both AS SELECT u.v FROM t JOIN u USING(id)"}}},
+         "u: 1 rows are in place");
+  REQUIRE(eventually([&] {
+    return s.value(
+               "SELECT count(*) FROM sqlite_schema WHERE name IN ('u_v_idx', 't_n_idx', "
+               "'both')") == "3";
+  }));
+  CHECK(s.value("SELECT v FROM both") == "u");
+  const Texts before = s.rows("SELECT sql FROM sqlite_schema ORDER BY name");
+  reload({{"tables", {{{"table", "t"}, {"indexes", {"nope"}}}}}}, "no such column: nope");
+  reload({{"tables", {{{"table", "t"}}, {{"table", "t"}, {"as", "x"}}}}}, "followed twice");
+  reload({{"tabels", {{{"table", "t"}}}}}, "$.tabels: is not known");
+  CHECK(s.rows("SELECT sql FROM sqlite_schema ORDER BY name") == before);
+  s.cluster.execute("UPDATE u SET v = 'followed'");
+  s.check_equal({"t", "u"});
+  reload({{"tables", {{{"table", "t"}}}}}, "removed table \"u\"");
+  REQUIRE(eventually([&] {
+    return s.value(
+               "SELECT count(*) FROM sqlite_schema WHERE name IN ('u_v_idx', 't_n_idx', "
+               "'u')") == "0";
+  }));
+  s.cluster.execute("UPDATE t SET v = 'followed' WHERE id = 5");
+  s.check_equal({"t"});
+  s.end();
+}
+
+TEST_CASE("live: what no line tells is copied anew with -d, and stops without",
+          "[mirror][live][integration]") {
+  Live s;
+  REQUIRE(s.command("seed", {"--table", "u", "-d", s.cluster.conninfo()}).ok());
+  s.cluster.execute("UPDATE u SET v = 'before'");
+  s.cluster.execute(
+      "CREATE TABLE fresh(id int PRIMARY KEY, late text); INSERT INTO fresh VALUES(1, 'one');"
+      "BEGIN; DROP TABLE t; ALTER TABLE fresh RENAME TO t; UPDATE u SET v = 'with'; COMMIT;"
+      "INSERT INTO t VALUES(2, 'two')");
+  const Result stopped = s.run_once();
+  CHECK(stopped.exit == Exit{3, 0});
+  CHECK_THAT(stopped.err, Catch::Contains("deltamirror reseed"));
+  CHECK(s.value("SELECT v FROM u") == "before");
+  s.start({"-d", s.cluster.conninfo()});
+  s.check_equal({"t", "u"});
+  // A type that came after the seed, in two tables at once.
+  s.cluster.execute(
+      "CREATE DOMAIN late AS int; BEGIN; ALTER TABLE t ADD COLUMN l late; ALTER TABLE u ADD "
+      "COLUMN l late; COMMIT; INSERT INTO u VALUES(9, 'nine', 9)");
+  s.check_equal({"t", "u"});
+  CHECK(s.value("SELECT typeof(l) FROM u WHERE id = 9") == "integer");
+  s.end();
+}
+
+TEST_CASE("live: verify --repair mends a mirror that runs", "[mirror][live][integration]") {
+  Live s;
+  s.start({"-d", s.cluster.conninfo()});
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("UPDATE t SET v = 'wrong' WHERE id = 7");
+  const Result mended =
+      s.command("verify", {"-d", s.cluster.conninfo(), "--daystream", s.stream(), "--repair"});
+  INFO(mended.err);
+  CHECK(mended.ok());
+  CHECK_THAT(mended.out, Catch::Contains("t: row id=7 differs in v"));
+  s.check_equal({"t"});
+  s.end();
+}
+
+TEST_CASE("live: local programs hear which rows each commit changed",
+          "[mirror][live][integration]") {
+  Live s;
+  s.cluster.execute(
+      "CREATE TABLE long(k text PRIMARY KEY, n int);"
+      "INSERT INTO long SELECT i || repeat('k', 10000), 0 FROM generate_series(1, 20) i");
+  REQUIRE(
+      s.command("seed", {"--table", "twins", "--table", "long", "-d", s.cluster.conninfo()}).ok());
+  const std::string path = (s.dir / "changes.sock").string();
+  s.start({"--on-commit", "socket:" + path, "-d", s.cluster.conninfo()});
+  REQUIRE(eventually([&] { return std::filesystem::exists(path); }));
+  const daystream::UniqueFd listener = deltamirror::connect_to(path);
+  CHECK(json::parse(Live::next_line(listener)).at("version") == 1);
+  const daystream::UniqueFd deaf = deltamirror::connect_to(path);
+  CHECK(json::parse(Live::next_line(deaf)).at("version") == 1);
+  const auto heard = [&] { return json::parse(Live::next_line(listener)).at("tables"); };
+
+  s.cluster.execute("UPDATE t SET v = 'a' WHERE id IN (3, 4)");
+  CHECK(heard() == json::parse(R"({"t": [[3], [4]]})"));
+  s.cluster.execute(
+      "BEGIN; UPDATE t SET id = 90001 WHERE id = 5; DELETE FROM t WHERE id = 6; COMMIT");
+  CHECK(heard() == json::parse(R"({"t": [[5], [90001], [6]]})"));
+  s.cluster.execute("INSERT INTO twins VALUES(3, 'z')");
+  CHECK(heard() == json::parse(R"({"twins": null})"));
+  s.cluster.execute("UPDATE t SET v = 'all'");
+  CHECK(heard() == json::parse(R"({"t": null})"));
+  CHECK(s.command("reseed", {"--table", "t"}).ok());
+  CHECK(heard().at("t").is_null());
+
+  // The deaf one is let go without anybody waiting; what it reads ends by saying so.
+  REQUIRE(eventually([&] {
+    s.cluster.execute("UPDATE long SET n = n + 1");
+    s.catch_up();
+    return s.runner->err().find("does not keep up") != std::string::npos;
+  }));
+  std::string last;
+  for (std::string line; !(line = Live::next_line(deaf)).empty();) last = line;
+  CHECK(last == R"({"lost":true})");
+  s.end();
+}
