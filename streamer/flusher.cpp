@@ -54,11 +54,13 @@ std::optional<Flush> Flusher::take() {
   return flush;
 }
 
-std::optional<Flush> Flusher::wait() {
+std::optional<Flush> Flusher::wait(std::chrono::milliseconds most) {
   if (!busy_) return std::nullopt;
   {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return state_ == State::Ended; });
+    if (!changed_.wait_for(lock, most, [this] { return state_ == State::Ended; })) {
+      return std::nullopt;
+    }
   }
   return take();
 }

@@ -4,6 +4,7 @@
 // Threads: one thread calls everything; the Flush runs on the Flusher's.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -29,8 +30,8 @@ class Flusher {
   int fd() const noexcept { return ended_.get(); }
   // If it has ended: it, for Writer::finish_flush(), or the IoError of its run().
   std::optional<daystream::Writer::Flush> take();
-  // Waits for the end first. nullopt: none was running.
-  std::optional<daystream::Writer::Flush> wait();
+  // Waits for the end first, at most so long. nullopt: it still runs, or none did: busy() tells.
+  std::optional<daystream::Writer::Flush> wait(std::chrono::milliseconds most);
 
  private:
   enum class State { Idle, Given, Ended };

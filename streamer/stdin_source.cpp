@@ -16,6 +16,7 @@
 
 #include "daystream/line.h"
 #include "daystream/writer.h"
+#include "disk_wait.h"
 #include "flusher.h"
 #include "housekeeper.h"
 #include "program/program.h"
@@ -150,6 +151,12 @@ class StdinSource {
     flusher_.start(std::move(flush));
   }
 
+  void take_flush_at_end() {
+    if (const auto flush = wait_for_disk(flusher_, signals_, &*progress_)) {
+      writer_->finish_flush(*flush);
+    }
+  }
+
   void finish() {
     if (!pending_.empty()) {
       spdlog::warn("the input ends in half a line of {} bytes, which is dropped", pending_.size());
@@ -159,8 +166,11 @@ class StdinSource {
       spdlog::warn("the input ends inside a transaction, which is given up");
       writer_->abort();
     }
-    if (const auto flush = flusher_.wait()) writer_->finish_flush(*flush);
-    if (writer_->dirty()) writer_->flush();
+    take_flush_at_end();
+    if (writer_->dirty()) {
+      flusher_.start(writer_->begin_flush());
+      take_flush_at_end();
+    }
     spdlog::info("stopped at {}, position={}: all of it is on disk", writer_->flushed().text(),
                  writer_->position().text());
   }

@@ -1,5 +1,4 @@
 #include "stream_loop.h"
-#include "program/program.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -8,6 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <variant>
+
+#include "disk_wait.h"
+#include "program/program.h"
 
 namespace deltastream {
 
@@ -190,6 +192,12 @@ void StreamLoop::sleep() {
   if (fds[1].revents != 0) parts_.signals.clear();
 }
 
+void StreamLoop::take_flush_at_end() {
+  if (const auto flush = wait_for_disk(parts_.flusher, parts_.signals, &parts_.progress)) {
+    parts_.writer.finish_flush(*flush);
+  }
+}
+
 bool StreamLoop::reached_end() const {
   return parts_.config.end_lsn && parts_.writer.flushed() >= *parts_.config.end_lsn;
 }
@@ -198,8 +206,11 @@ StreamLoop::End StreamLoop::finish(End end) {
   // All that was received goes to disk and is confirmed; half a transaction comes again.
   if (end == End::Stopped) receive_rest();
   if (parts_.writer.in_transaction()) parts_.writer.abort();
-  if (const auto flush = parts_.flusher.wait()) parts_.writer.finish_flush(*flush);
-  if (parts_.writer.dirty()) parts_.writer.flush();
+  take_flush_at_end();
+  if (parts_.writer.dirty()) {
+    parts_.flusher.start(parts_.writer.begin_flush());
+    take_flush_at_end();
+  }
   written_ = parts_.writer.last_lsn();
   send_status(false);
   if (!parts_.connection.finish(kFarewell)) {

@@ -68,6 +68,7 @@ class StreamLoop {
   void tell_progress();
   void sleep();
   bool reached_end() const;
+  void take_flush_at_end();
   End finish(End end);
 
   Parts parts_;

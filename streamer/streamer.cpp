@@ -12,6 +12,7 @@
 #include "checks.h"
 #include "daystream/reader.h"
 #include "disk_space.h"
+#include "disk_wait.h"
 #include "program/program.h"
 #include "timeline.h"
 
@@ -267,10 +268,14 @@ void Streamer::abandon_slot() {
 
 void Streamer::settle() {
   try {
-    if (const auto flush = flusher_.wait(); flush && writer_) writer_->finish_flush(*flush);
+    Progress* const progress = progress_ ? &*progress_ : nullptr;
+    const auto flush = wait_for_disk(flusher_, signals_, progress);
+    if (flush && writer_) writer_->finish_flush(*flush);
     if (!writer_) return;
     if (writer_->in_transaction()) writer_->abort();
-    if (writer_->dirty()) writer_->flush();
+    if (!writer_->dirty()) return;
+    flusher_.start(writer_->begin_flush());
+    if (const auto last = wait_for_disk(flusher_, signals_, progress)) writer_->finish_flush(*last);
   } catch (const IoError& e) {
     // The Writer was given up for a full disk already, and its last flush found that out: no news.
     if (!writer_) return;

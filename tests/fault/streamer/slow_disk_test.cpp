@@ -55,6 +55,43 @@ TEST_CASE("deltastream: while a sync takes longer than wal_sender_timeout, keepa
   CHECK(log.find("due to replication timeout") == std::string::npos);
 }
 
+TEST_CASE("deltastream: a disk that hangs does not hang who stops it, and nothing is lost",
+          "[fault][deltastream][slow]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE t (a int PRIMARY KEY)");
+  const support::TempDir dir;
+  const std::vector<std::string> argv = {support::program("deltastream"),
+                                         "-d",
+                                         cluster.conninfo(),
+                                         "-S",
+                                         "slow",
+                                         "-D",
+                                         dir / "d",
+                                         "--create-slot",
+                                         "--if-not-exists"};
+  support::Process hangs(argv);
+  wait_until_streaming(dir / "d", hangs);
+  // From now on a sync takes longer than this test waits.
+  std::optional<support::Process> strace(
+      std::in_place,
+      std::vector<std::string>{"strace", "-f", "-p", std::to_string(hangs.pid()), "-e",
+                               "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=3600000000"});
+  REQUIRE(support::eventually([&] { return strace->err().find("attached") != std::string::npos; }));
+  cluster.execute("INSERT INTO t VALUES (1)");
+  REQUIRE(support::eventually(
+      [&] { return support::check_stream(dir / "d", {.live = true}).commits().size() == 1; }));
+  hangs.signal(SIGTERM);
+  CHECK(support::eventually(
+      [&] { return hangs.err().find("ending without it") != std::string::npos; }));
+  strace.reset();  // which holds even who ends
+  CHECK(hangs.wait() == support::Exit{1, 0});
+  support::run_ok({support::program("deltastream"), "-d", cluster.conninfo(), "-S", "slow", "-D",
+                   dir / "d", "-E", cluster.scalar("SELECT pg_current_wal_flush_lsn()")});
+  const support::StreamContent content = support::check_stream(dir / "d");
+  CHECK((content.violation ? content.violation->text() : "") == "");
+  CHECK(content.commits().size() == 1);
+}
+
 TEST_CASE("deltastream: with a disk slower than wal_sender_timeout it still gets on",
           "[fault][deltastream][slow]") {
   const Cluster cluster({.config = {"wal_sender_timeout = 1s"}});
