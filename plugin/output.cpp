@@ -65,6 +65,7 @@ void flush(Output* output) {
 void note_change(Output* output) {
   if (++output->changes_quiet < kChangesBetweenSigns) return;
   output->changes_quiet = 0;
+  CHECK_FOR_INTERRUPTS();  // older servers do so only where something is sent
   update_progress(output->ctx, false);
 }
 

@@ -278,7 +278,7 @@ bool follows(const Options& options, Relation relation) {
     const char* const schema = get_namespace_name(get_rel_namespace(ancestor));
     if (table == nullptr || schema == nullptr) continue;
     if (excludes_name(options, schema, table)) return false;
-    if (options.partition_root && cell != list_tail(ancestors)) continue;
+    if (options.partition_root && ancestor != llast_oid(ancestors)) continue;
     followed = followed || follows_name(options, schema, table);
   }
   return followed;
@@ -309,7 +309,10 @@ List* index_columns(Oid index) {
   const Relation relation = RelationIdGetRelation(index);
   if (!RelationIsValid(relation)) elog(ERROR, "could not open index with OID %u", index);
   List* columns = NIL;
-  for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(relation); ++i) {
+  // From PostgreSQL 17 on rd_pkindex may be a deferrable key, which is no identity.
+  const int count =
+      relation->rd_index->indimmediate ? IndexRelationGetNumberOfKeyAttributes(relation) : 0;
+  for (int i = 0; i < count; ++i) {
     columns = lappend_int(columns, relation->rd_index->indkey.values[i]);
   }
   RelationClose(relation);

@@ -91,7 +91,8 @@ void append_table(StringInfo out, Encoding* encoding, const RelationName& name);
 // The topmost table that `relid` is a partition of; InvalidOid if it is none.
 Oid partition_root_of(Oid relid, bool is_partition);
 
-// The attribute numbers of an index's key columns, in its order; NIL for InvalidOid.
+// The attribute numbers of an index's key columns, in its order; NIL for InvalidOid and for an
+// index whose uniqueness is deferrable.
 List* index_columns(Oid index);
 
 }  // namespace deltaflood

@@ -59,9 +59,8 @@ std::size_t convert(StringInfo out, Encoding* encoding, std::string_view text) {
     memcpy(source, text.data(), size);
     source[size] = '\0';
     utf8[0] = '\0';
-    auto used = static_cast<std::size_t>(pg_do_encoding_conversion_buf(
-        conversion, encoding->server, PG_UTF8, reinterpret_cast<unsigned char*>(source),
-        static_cast<int>(size), reinterpret_cast<unsigned char*>(utf8), sizeof utf8, true));
+    auto used = static_cast<std::size_t>(convert_to_utf8(
+        conversion, encoding->server, source, static_cast<int>(size), utf8, sizeof utf8));
     const std::string_view converted = utf8;
     if (out != nullptr) {
       append_escaped(out, encoding->escape, converted);

@@ -180,6 +180,8 @@ def instructions_of(cluster, arguments, end):
 def counts_of(options, workload):
     """System calls and instructions by plugin, a row or transaction; empty where not counted."""
     calls, instructions = {}, {}
+    if options.no_counts:
+        return calls, instructions
     if shutil.which('strace'):
         calls = count(options, workload, options.scale / 4, calls_of, False)
     else:
@@ -245,6 +247,7 @@ def main():
                         help="count the walsender's instructions, with valgrind")
     parser.add_argument('--scale', type=float, default=float(os.environ.get('BENCH_SCALE', '1')),
                         help='factor of the rows of each workload')
+    parser.add_argument('--no-counts', action='store_true', help='no system calls either')
     parser.add_argument('--workload', action='append', choices=list(WORKLOADS))
     parser.add_argument('--only', action='append', help="part of a plugin's name; the first is 1.0")
     options = parser.parse_args()

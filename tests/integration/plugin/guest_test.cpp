@@ -209,9 +209,10 @@ TEST_CASE("guest: memory does not grow with the rows of a transaction", "[plugin
 // stands at two records of the log for long and asks again and again at each, which it does only
 // where the plugin tells of progress.
 //
-// Not with pg_recvlogical: when it was last heard is then up to two seconds ago, as it waits a
-// second at least between statuses, and any half second in which the server asks nothing, as when
-// it removes the spilled files of ten million changes on a busy disk, ends the connection.
+// Not with pg_recvlogical: it waits a second at least between statuses, so when it was last heard
+// is up to two seconds ago, and a pause of the server's own can end the connection. There is one
+// after the last change, without a callback: the spilled files of ten million changes are removed
+// (1.6 s seen on a busy disk, during which the server neither asks nor looks for replies).
 TEST_CASE("guest: a long filtered transaction streams on past wal_sender_timeout",
           "[plugin][progress]") {
   const Source source;

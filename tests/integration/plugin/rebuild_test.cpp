@@ -4,8 +4,11 @@
 #include <map>
 #include <random>
 #include <set>
+#include <sstream>
 
 #include "decoding.h"
+#include "support/wait.h"
+#include "walsender.h"
 
 using namespace plugin_test;
 
@@ -135,10 +138,8 @@ class Replica {
   std::map<std::string, Table> tables_;  // by OID
 };
 
-std::multiset<std::string> contents_of(const Source& source) {
+std::multiset<std::string> contents_of(support::Session& session) {
   std::multiset<std::string> all;
-  auto session = source.session();
-  session.execute("SET datestyle = ISO; SET timezone = 'UTC'");
   const auto tables = session.query(
       "SELECT c.oid::regclass::text, string_agg(format('%L || coalesce(%s, ''NULL'')', ' ' || "
       "quote_ident(a.attname) || '=', CASE WHEN a.atttypid = 'bool'::regtype THEN "
@@ -157,8 +158,21 @@ std::multiset<std::string> contents_of(const Source& source) {
   return all;
 }
 
+// Takes in what comes up to the mark, a message of ours.
+void follow(Walsender& walsender, Replica& replica) {
+  for (bool marked = false; !marked;) {
+    std::istringstream lines(walsender.next(support::kPatience).value());
+    for (std::string line; std::getline(lines, line);) {
+      marked = Fields(line).action == "message";
+      if (!marked) replica.apply(line);
+    }
+  }
+}
+
 }  // namespace
 
+// By a reader that stays connected, compared after each transaction; and once more all of it from
+// the start, over the SQL functions.
 TEST_CASE("rebuild: a reader of the lines alone has PostgreSQL's tables", "[plugin][rebuild]") {
   const Source source;
   const auto seed = std::random_device{}();
@@ -215,6 +229,13 @@ TEST_CASE("rebuild: a reader of the lines alone has PostgreSQL's tables", "[plug
     }
   };
   auto session = source.session();
+  session.execute("SET datestyle = ISO; SET timezone = 'UTC'");
+  std::optional<Walsender> walsender;
+  walsender.emplace(
+      cluster(), source.database(), source.database(),
+      Options{{"include-schema", "on"}, {"include-messages", "mark"}, {"batch-bytes", "8192"}});
+  Replica followed;
+  int not_empty = 0;
   for (int step = 0; step < 1000;) {
     // What does not fit (no such table or column) fails by itself, within a savepoint or alone.
     const bool transaction = random() % 3 == 0;
@@ -229,11 +250,22 @@ TEST_CASE("rebuild: a reader of the lines alone has PostgreSQL's tables", "[plug
       }
     }
     if (transaction) session.execute(random() % 8 == 0 ? "ROLLBACK" : "COMMIT");
+    session.execute("SELECT pg_logical_emit_message(true, 'mark', '')");
+    follow(*walsender, followed);
+    const auto expected = contents_of(session);
+    CAPTURE(step);
+    REQUIRE(followed.contents() == expected);
+    if (!expected.empty()) ++not_empty;
   }
+  CHECK(not_empty > 200);
+  walsender.reset();
+  REQUIRE(support::eventually([&] {
+    return source.scalar("SELECT active FROM pg_replication_slots WHERE slot_name = '" +
+                         source.database() + "'") == "f";
+  }));
   Replica replica;
   const Lines lines = source.peek({{"include-schema", "on"}, {"batch-bytes", "8192"}});
   for (const std::string& line : lines) replica.apply(line);
-  const auto expected = contents_of(source);
   CHECK(lines.size() > 500);
-  CHECK(replica.contents() == expected);
+  CHECK(replica.contents() == contents_of(session));
 }
