@@ -356,8 +356,8 @@ void Applier::rename_in_stream(Followed& followed, const std::string& old_line_n
   followed.final_name = default_mirror_name(to);
   const std::string meanwhile = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
   if (table.name == meanwhile) return;
-  db_.exec(
-      fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name), quote_name(meanwhile)));
+  alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
+                               quote_name(meanwhile)));
   forget_table(db_, table.name);
   table.name = meanwhile;
 }
@@ -375,8 +375,8 @@ void Applier::finish_shapes(const Transaction& transaction) {
     if (followed->final_name.empty()) continue;
     check_mirror_name(followed->final_name);
     followed->plan.reset();
-    db_.exec(fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
-                         quote_name(followed->final_name)));
+    alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
+                                 quote_name(followed->final_name)));
     forget_table(db_, table.name);
     table.name = std::exchange(followed->final_name, {});
     save_table(db_, table);

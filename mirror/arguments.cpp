@@ -21,6 +21,9 @@ Examples:
       some columns of a table
   deltamirror up flights.db -d service=prod --table flights
       all in one: starts deltastream, seeds, follows; again to go on
+  deltamirror seed flights.db --table ops.crews -d service=prod
+  deltamirror reseed flights.db --table flights
+      one table more; a table copied anew; both while it runs
   deltamirror wait flights.db --lsn 0/17B1480 --timeout 5 && sqlite3 -readonly flights.db ...
       read what one has just written to PostgreSQL
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,9 +81,20 @@ void publish(Database loaded, const std::string& mirror) {
     unlink(loading.c_str());
   }
   const auto folder = std::filesystem::path(mirror).parent_path();
-  sync_path(folder.empty() ? "." : folder.string());
-  // Once written to, -wal and -shm are there for readers that could not make them.
-  open_owned(mirror).exec("PRAGMA user_version = 1");
+  try {
+    sync_path(folder.empty() ? "." : folder.string());
+  } catch (const IoError&) {
+    // Whether the name lasts nobody knows: a seed that has failed leaves no mirror.
+    unlink(mirror.c_str());
+    throw;
+  }
+  try {
+    // Once written to, -wal and -shm are there for readers that could not make them.
+    open_owned(mirror).exec("PRAGMA user_version = 1");
+  } catch (const Error& e) {
+    spdlog::warn("{}; the mirror is whole, but readers who may not write wait for its \"run\"",
+                 e.what());
+  }
 }
 
 Database open_owned(const std::string& mirror) {

@@ -128,14 +128,14 @@ void rename_columns(Database& db, MirroredTable& table,
   const std::string name = quote_name(table.name);
   int number = 0;
   for (const auto& [from, to] : renames) {
-    db.exec(fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", name, quote_name(from),
-                        quote_name(fmt::format("_deltamirror_renamed_{}", number++))));
+    alter_table(db, fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", name, quote_name(from),
+                                quote_name(fmt::format("_deltamirror_renamed_{}", number++))));
   }
   number = 0;
   for (const auto& [from, to] : renames) {
-    db.exec(fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", name,
-                        quote_name(fmt::format("_deltamirror_renamed_{}", number++)),
-                        quote_name(to)));
+    alter_table(db, fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", name,
+                                quote_name(fmt::format("_deltamirror_renamed_{}", number++)),
+                                quote_name(to)));
   }
   for (auto& index : table.indexes) {
     for (std::string& column : index) {
@@ -190,6 +190,17 @@ void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to, c
 
 }  // namespace
 
+// With a schema that may be written to, SQLite rewrites the views that it understands and lets the
+// others be; otherwise it refuses.
+void alter_table(Database& db, const std::string& sql) {
+  db.exec("PRAGMA writable_schema = ON");
+  const struct Off {
+    Database& db;
+    ~Off() { sqlite3_exec(db.raw(), "PRAGMA writable_schema = OFF", nullptr, nullptr, nullptr); }
+  } off{db};
+  db.exec(sql);
+}
+
 Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
                  const TypeNames& types) {
   Reshaped result;
@@ -219,9 +230,9 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
   for (const std::size_t i : plan.added) {
     const MirrorColumn& column = table.columns[i];
     // The default serves the rows that are there; our INSERTs name every column.
-    db.exec(fmt::format("ALTER TABLE {} ADD COLUMN {} {} DEFAULT {}", quote_name(table.name),
-                        quote_name(column.name), column.type.declared(),
-                        missing_literal(line.missing, column)));
+    alter_table(db, fmt::format("ALTER TABLE {} ADD COLUMN {} {} DEFAULT {}",
+                                quote_name(table.name), quote_name(column.name),
+                                column.type.declared(), missing_literal(line.missing, column)));
   }
   return result;
 }

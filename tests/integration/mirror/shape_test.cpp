@@ -80,3 +80,18 @@ TEST_CASE("shape: a type that only the catalog knows stops with advice",
   CHECK(run.exit == Exit{3, 0});
   CHECK_THAT(run.err, Catch::Contains("public.late"));
 }
+
+TEST_CASE("shape: a view over a column that is gone stands in nobody's way",
+          "[mirror][shape][integration]") {
+  Shaped s;
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("CREATE VIEW gone AS SELECT b FROM t; CREATE VIEW kept AS SELECT a FROM t");
+  s.cluster.execute("ALTER TABLE t DROP COLUMN b");
+  s.cluster.execute(
+      "ALTER TABLE t RENAME COLUMN a TO aa; ALTER TABLE t ADD COLUMN c int DEFAULT 7");
+  s.cluster.execute("ALTER TABLE t RENAME TO w; UPDATE w SET aa = 'x' WHERE id = 1");
+  s.follow();
+  s.check("SELECT id || aa || c FROM w ORDER BY id");
+  CHECK(s.rows("SELECT * FROM kept ORDER BY 1") == Texts{"a2", "a3", "x"});
+  CHECK(s.value("PRAGMA integrity_check") == "ok");
+}
