@@ -28,6 +28,17 @@ struct Checkpoint {
 Checkpoint load_checkpoint(const Database& db);
 void save_checkpoint(Database& db, const Checkpoint& checkpoint);
 
+// Saves it again and again: what changes from commit to commit, in a statement prepared once.
+class CheckpointWriter {
+ public:
+  explicit CheckpointWriter(Database& db) : db_(db) {}
+  void save(const Checkpoint& checkpoint);
+
+ private:
+  Database& db_;
+  Statement update_;
+};
+
 // `2026-11-21 10:15:04.123456`, UTC, as timestamps stand in a mirror.
 std::string utc_text(std::int64_t microseconds_since_1970);
 std::int64_t now_us();

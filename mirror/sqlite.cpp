@@ -114,7 +114,18 @@ std::optional<std::string> Database::value(std::string_view sql) const {
   return statement.text(0);
 }
 
+void Database::begin_immediate() {
+  if (!begin_) begin_ = prepare("BEGIN IMMEDIATE");
+  begin_.run();
+}
+void Database::commit() {
+  if (!commit_) commit_ = prepare("COMMIT");
+  commit_.run();
+}
+
 void Database::close() {
+  begin_ = {};
+  commit_ = {};
   const int code = sqlite3_close(db_.get());
   if (code != SQLITE_OK) {
     throw SqliteError(fmt::format("could not close \"{}\": {}", path_, message(db_.get(), code)),
@@ -124,14 +135,14 @@ void Database::close() {
 }
 
 WriteTransaction::WriteTransaction(Database& db) : db_(db) {
-  db_.exec("BEGIN IMMEDIATE");
+  db_.begin_immediate();
 }
 WriteTransaction::~WriteTransaction() {
   // Fails only where SQLite has rolled back by itself, which is what we want.
   if (db_.in_transaction()) sqlite3_exec(db_.raw(), "ROLLBACK", nullptr, nullptr, nullptr);
 }
 void WriteTransaction::commit() {
-  db_.exec("COMMIT");
+  db_.commit();
 }
 
 std::string quote_name(std::string_view name) {

@@ -76,6 +76,9 @@ class Database {
   std::optional<std::string> value(std::string_view sql) const;
   int changes() const noexcept { return sqlite3_changes(db_.get()); }
   bool in_transaction() const noexcept { return sqlite3_get_autocommit(db_.get()) == 0; }
+  // BEGIN IMMEDIATE and COMMIT, prepared once: a mirror that is caught up does little else.
+  void begin_immediate();
+  void commit();
   // Closes now; throws where statements are still alive.
   void close();
 
@@ -88,6 +91,8 @@ class Database {
   };
   std::string path_;
   std::unique_ptr<sqlite3, Close> db_;
+  Statement begin_;
+  Statement commit_;
 };
 
 // BEGIN IMMEDIATE … COMMIT. Rolls back when destroyed without commit().
