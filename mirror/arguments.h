@@ -9,6 +9,7 @@
 #include "config.h"
 #include "daystream/lsn.h"
 #include "program/program.h"
+#include "verify.h"
 
 namespace deltamirror {
 
@@ -23,11 +24,13 @@ struct Arguments {
   MirrorConfig config;
   bool once = false;
   std::optional<daystream::Lsn> lsn;  // of wait --lsn, run --until-lsn
+  std::string time;                   // of wait --time, as WaitGoal has it
   std::optional<std::chrono::milliseconds> timeout;
   std::string slot;  // of up
   bool json = false;
   bool rows = false;
   bool repair = false;
+  std::optional<SampleSize> sample;  // of verify
 };
 
 // Throws CLI::ParseError: with exit code 0 its text is what --help or --version print.

@@ -9,7 +9,7 @@ namespace deltamirror {
 Checkpoint load_checkpoint(const Database& db) {
   Statement select = db.prepare(
       "SELECT source, c, s, lsn, system_identifier, database, timeline, commit_time, applied_at, "
-      "consistent_at, directory FROM _deltamirror_checkpoint");
+      "consistent_at, directory, complete_to FROM _deltamirror_checkpoint");
   if (!select.step()) {
     throw daystream::NeedsPerson(
         fmt::format("mirror \"{}\" has no checkpoint: it was never seeded", db.path()),
@@ -26,12 +26,13 @@ Checkpoint load_checkpoint(const Database& db) {
   checkpoint.applied_at = select.text(8);
   checkpoint.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
   checkpoint.directory = select.text(10);
+  checkpoint.complete_to = select.text(11);
   return checkpoint;
 }
 
 void save_checkpoint(Database& db, const Checkpoint& checkpoint) {
   Statement insert =
-      db.prepare("INSERT OR REPLACE INTO _deltamirror_checkpoint VALUES(?,?,?,?,?,?,?,?,?,?,?)");
+      db.prepare("INSERT OR REPLACE INTO _deltamirror_checkpoint VALUES(?,?,?,?,?,?,?,?,?,?,?,?)");
   insert.bind(1, checkpoint.source);
   insert.bind(2, checkpoint.position.c);
   insert.bind(3, static_cast<std::int64_t>(checkpoint.position.s));
@@ -47,6 +48,7 @@ void save_checkpoint(Database& db, const Checkpoint& checkpoint) {
   insert.bind(9, checkpoint.applied_at);
   insert.bind(10, checkpoint.consistent_at.text());
   insert.bind(11, checkpoint.directory);
+  insert.bind(12, checkpoint.complete_to);
   insert.run();
 }
 
@@ -54,7 +56,7 @@ void CheckpointWriter::save(const Checkpoint& checkpoint) {
   if (!update_) {
     update_ = db_.prepare(
         "UPDATE _deltamirror_checkpoint SET c = ?, s = ?, lsn = ?, timeline = ?, commit_time = ?, "
-        "applied_at = ?, consistent_at = ? WHERE source = ?");
+        "applied_at = ?, consistent_at = ?, complete_to = ? WHERE source = ?");
   }
   const std::string lsn = checkpoint.lsn.text();
   const std::string consistent_at = checkpoint.consistent_at.text();
@@ -69,7 +71,8 @@ void CheckpointWriter::save(const Checkpoint& checkpoint) {
   }
   update_.bind_static_text(6, checkpoint.applied_at);
   update_.bind_static_text(7, consistent_at);
-  update_.bind_static_text(8, checkpoint.source);
+  update_.bind_static_text(8, checkpoint.complete_to);
+  update_.bind_static_text(9, checkpoint.source);
   update_.run();
   if (db_.changes() == 1) return;
   throw daystream::NeedsPerson(fmt::format("mirror \"{}\" has lost its checkpoint", db_.path()),

@@ -18,9 +18,12 @@ struct Checkpoint {
   daystream::Lsn lsn;            // its LSN
   std::string system_identifier;
   std::string database;
-  std::uint32_t timeline = 0;    // 0: not known
-  std::string commit_time;       // of the last transaction applied; empty: none yet
-  std::string applied_at;        // when, here
+  std::uint32_t timeline = 0;  // 0: not known
+  std::string commit_time;     // of the last transaction applied; empty: none yet
+  std::string applied_at;      // when, here
+  // All that PostgreSQL committed before this time is here, as its clock tells (a commit's time),
+  // or deltastream's (when a mark came). Empty: not known yet.
+  std::string complete_to;
   daystream::Lsn consistent_at;  // before this LSN a fresh seed is not at a commit yet
 };
 

@@ -36,17 +36,21 @@ int run(int argc, char** argv) {
       fmt::print("{}", status_text({arguments.mirror, arguments.json, arguments.rows}));
       return 0;
     case Command::Verify: {
-      const VerifyResult result = verify(
-          {arguments.mirror, arguments.conninfo, arguments.daystream, arguments.repair}, signals);
+      const VerifyOptions options{arguments.mirror, arguments.conninfo, arguments.daystream,
+                                  arguments.repair, arguments.sample.value_or(SampleSize{})};
+      const VerifyResult result =
+          arguments.sample ? verify_sample(options, signals) : verify(options, signals);
       if (result.differences == 0 || arguments.repair) return 0;
       throw daystream::NeedsPerson(fmt::format("{} rows of mirror \"{}\" differ from PostgreSQL",
                                                result.differences, arguments.mirror),
                                    "stop its \"run\" and mend it with --repair, or seed it again");
     }
-    case Command::Wait:
-      if (wait_for_lsn(arguments.mirror, *arguments.lsn, arguments.timeout, signals)) return 0;
-      throw daystream::Error(fmt::format("mirror \"{}\" has not reached {} in time",
-                                         arguments.mirror, arguments.lsn->text()));
+    case Command::Wait: {
+      const WaitGoal goal{arguments.lsn, arguments.time};
+      if (wait_for(arguments.mirror, goal, arguments.timeout, signals)) return 0;
+      throw daystream::Error(
+          fmt::format("mirror \"{}\" has not reached {} in time", arguments.mirror, goal.text()));
+    }
   }
   return 0;
 }

@@ -44,6 +44,9 @@ void Statement::bind(int index, std::string_view text) {
   check(sqlite3_bind_text64(raw(), index, bytes_of(text), text.size(), SQLITE_TRANSIENT,
                             SQLITE_UTF8));
 }
+void Statement::bind_blob(int index, std::string_view bytes) {
+  check(sqlite3_bind_blob64(raw(), index, bytes_of(bytes), bytes.size(), SQLITE_TRANSIENT));
+}
 void Statement::bind_static_text(int index, std::string_view text) {
   check(sqlite3_bind_text64(raw(), index, bytes_of(text), text.size(), SQLITE_STATIC, SQLITE_UTF8));
 }
@@ -81,6 +84,8 @@ void Statement::fail(int code) const {
 }
 
 Database::Database(const std::string& path, Mode mode) : path_(path) {
+  // Once, before the first database: SQLite need not count its memory under a lock.
+  [[maybe_unused]] static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   if (mode == Mode::ReadOnly) flags |= SQLITE_OPEN_READONLY;
   if (mode == Mode::ReadWrite) flags |= SQLITE_OPEN_READWRITE;

@@ -35,7 +35,8 @@ class Statement {
   void bind_null(int index) { check(sqlite3_bind_null(raw(), index)); }
   void bind(int index, std::int64_t value) { check(sqlite3_bind_int64(raw(), index, value)); }
   void bind(int index, double value) { check(sqlite3_bind_double(raw(), index, value)); }
-  void bind(int index, std::string_view text);  // copies
+  void bind(int index, std::string_view text);        // copies
+  void bind_blob(int index, std::string_view bytes);  // copies
   void bind_static_text(int index, std::string_view text);
   void bind_static_blob(int index, std::string_view bytes);
 

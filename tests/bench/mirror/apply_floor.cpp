@@ -178,5 +178,5 @@ int main(int argc, char** argv) {
     }
   }
   if (begun) applier.commit();
-  std::printf("%.4f\n", watch.seconds());
+  watch.print();
 }

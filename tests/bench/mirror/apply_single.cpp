@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
       applier.commit();
       keeper.after_commit();
     }
-    std::printf("%.4f\n", watch.seconds());
+    watch.print();
   } catch (const std::exception& e) {
     floors::die(e.what());
   }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -47,12 +48,16 @@ inline void bind(sqlite3_stmt* statement, int index, std::string_view text) {
 
 class Stopwatch {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+  // Seconds by the clock and of this process's CPU.
+  void print() const {
+    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began_;
+    const double cpu = static_cast<double>(std::clock() - cpu_) / CLOCKS_PER_SEC;
+    std::printf("%.4f %.4f\n", wall.count(), cpu);
   }
 
  private:
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::clock_t cpu_ = std::clock();
 };
 
 }  // namespace floors

@@ -115,7 +115,7 @@ def copy_mirror(source, target):
 
 
 def timed(command, **more):
-    """Seconds and greatest resident memory (MiB) of one command."""
+    """Seconds by the clock and of CPU, and greatest resident memory (MiB), of one command."""
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           **more) as process:
@@ -124,16 +124,20 @@ def timed(command, **more):
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f'{command[0]}: {err}')
-    return time.monotonic() - began, usage.ru_maxrss / 1024
+    seconds = time.monotonic() - began
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def told(command):
-    """Seconds as the command prints them."""
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout), 0.0
+    """The same, where the command prints its seconds."""
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    wall, cpu = done.stdout.split()
+    return float(wall), float(cpu), 0.0
 
 
 def compare(title, sides, rounds, count, unit):
-    """`sides`: name → function that gives (seconds, MiB); the first is 1.0."""
+    """`sides`: name → function that gives (seconds, CPU seconds, MiB); the first is 1.0. CPU is that
+    of the side's own processes, all threads, without PostgreSQL's."""
     runs = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in list(sides.items()):
@@ -143,16 +147,17 @@ def compare(title, sides, rounds, count, unit):
                 note(f'{name}: left out: {getattr(error, "stderr", None) or error}')
                 del sides[name]
     print(f'\n## {title}, medians of {rounds} rounds')
-    print(f'| side | s | × the first | {unit}/s | MiB |')
-    print('| --- | ---: | ---: | ---: | ---: |')
-    medians = {name: statistics.median(run[0] for run in runs[name]) for name in sides}
-    first = next(iter(medians.values()))
-    for name, seconds in medians.items():
-        memory = max(run[1] for run in runs[name])
-        print(f'| {name} | {seconds:.3f} | {seconds / first:.2f} | {count / seconds:,.0f} | '
-              f'{f"{memory:.0f}" if memory else "–"} |')
+    print(f'| side | s | × the first | CPU s | × the first | {unit}/s | MiB |')
+    print('| --- | ---: | ---: | ---: | ---: | ---: | ---: |')
+    first = None
+    for name in sides:
+        seconds, cpu = (statistics.median(run[i] for run in runs[name]) for i in (0, 1))
+        memory = max(run[2] for run in runs[name])
+        first = first or (seconds, cpu)
+        shown = [f'{cpu:.3f}', f'{cpu / first[1]:.2f}'] if cpu else ['–', '–']
+        print(f'| {name} | {seconds:.3f} | {seconds / first[0]:.2f} | {shown[0]} | {shown[1]} | '
+              f'{count / seconds:,.0f} | {f"{memory:.0f}" if memory else "–"} |')
     sys.stdout.flush()
-    return medians
 
 
 def bench_seed(bench, options):
@@ -230,7 +235,7 @@ class Subscriber:
                                  f"'{slot}'") == 't':
             time.sleep(0.02)
         self.cluster.sql('DROP SUBSCRIPTION bench')
-        return seconds, 0.0
+        return seconds, 0.0, 0.0
 
 
 def bench_apply(bench, options):

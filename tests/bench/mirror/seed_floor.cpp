@@ -124,7 +124,7 @@ int main(int argc, char** argv) {
     Table table(argv[3]);
     each_row(argv[2], [&](auto... values) { table.insert(values...); });
     table.close();
-    std::printf("%.4f\n", watch.seconds());
+    watch.print();
     return 0;
   }
   std::vector<Item> items;
@@ -136,5 +136,5 @@ int main(int argc, char** argv) {
   Table table(argv[3]);
   for (const Item& item : items) table.insert(item.id, item.name, item.note, item.price, item.at);
   table.close();
-  std::printf("%.4f\n", watch.seconds());
+  watch.print();
 }
