@@ -1,0 +1,112 @@
+// The day files: begun, written, flushed.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "calendar.h"
+#include "crc32c.h"
+#include "day_file.h"
+#include "daystream/error.h"
+#include "writer_impl.h"
+
+namespace daystream {
+
+namespace {
+constexpr std::size_t kKeepCapacity = 4 * 1024 * 1024;  // beyond it one huge row has been here
+}
+
+void Writer::Impl::check_usable() const {
+  if (failed_->load()) {
+    throw IoError(
+        fmt::format("daystream \"{}\" cannot be written on after an error", dir_->path().string()),
+        failed_->load(), "open it again: recovery writes again what may not be on disk");
+  }
+}
+
+bool Writer::Impl::is_new_day(Position at) const {
+  return !file_ || day_number(at.c) != day_;
+}
+
+// Where the next group begins, once its day has a file with its first mark.
+Position Writer::Impl::ready_position() {
+  Position at = next_position();
+  while (is_new_day(at)) {
+    const MarkFacts facts = options_.day_mark ? options_.day_mark() : MarkFacts{};
+    open_day_file(at);
+    add_single(at, mark_body(last_lsn_, facts, true));
+    at = next_position();  // asking may have taken a while
+  }
+  return at;
+}
+
+// The day before is on disk whole, and so is the new name, before a byte of the new day can be: so
+// that after a power loss only the last day is in doubt. Once a day that is worth waiting for.
+void Writer::Impl::open_day_file(Position at) {
+  if (file_) {
+    write_out();
+    on_disk([&] { file_->sync(); });
+  }
+  const std::int64_t day = day_number(at.c);
+  on_disk([&] {
+    file_ = dir_->create(day_file_name(day));
+    dir_->sync();
+  });
+  day_ = day;
+  written_ = 0;
+}
+
+// After an error nothing is written any more: what the file ends in is not known.
+template <typename Action>
+void Writer::Impl::on_disk(const Action& action) {
+  try {
+    action();
+  } catch (...) {
+    remember_failure(*failed_);
+    throw;
+  }
+}
+
+void Writer::Impl::write_out() {
+  check_usable();
+  const bool open_waits =
+      open_ && !open_written_ && buffer_.size() - open_at_ < options_.buffer_bytes;
+  const std::size_t size = open_waits ? open_at_ : buffer_.size();
+  if (size == 0) return;
+  if (open_ && !open_waits) open_written_ = true;
+  if (crc_at_ < size) {
+    chain_ = extend_crc(chain_, std::string_view(buffer_).substr(crc_at_, size - crc_at_));
+    crc_at_ = size;
+  }
+  on_disk([&] { file_->write_at(std::string_view(buffer_).substr(0, size), written_); });
+  written_ += size;
+  buffer_.erase(0, size);
+  crc_at_ -= size;
+  open_at_ -= std::min(open_at_, size);
+  if (buffer_.capacity() > kKeepCapacity && buffer_.size() < kKeepCapacity / 2) {
+    buffer_.shrink_to_fit();
+  }
+}
+
+std::shared_ptr<Writer::Flush::Work> Writer::Impl::begin_flush() {
+  write_out();
+  auto work = std::make_shared<Flush::Work>();
+  work->failed = failed_;
+  work->durable.position = flushable_position();
+  work->durable.lsn = last_lsn_;
+  work->durable.size_bytes = written_;
+  work->durable.chain = chain_;
+  if (dirty()) {
+    work->day_file = file_;
+    work->durable_file = durable_file_;
+  }
+  return work;
+}
+
+void Writer::Impl::finish_flush(const Flush::Work& work) {
+  assert(work.done);
+  flushed_position_ = std::max(flushed_position_, work.durable.position);
+  flushed_lsn_ = std::max(flushed_lsn_, work.durable.lsn);
+}
+
+}  // namespace daystream

@@ -1,0 +1,197 @@
+// What becomes of a line: its position, its transaction, the CRC of its group. All in memory.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "crc32c.h"
+#include "daystream/error.h"
+#include "writer_impl.h"
+
+namespace daystream {
+
+namespace {
+constexpr std::string_view kTableKey = "_table\t";
+}
+
+void Writer::Impl::append(std::string_view lines) {
+  check_usable();
+  for (;;) {
+    const auto newline = lines.find('\n');
+    append_line(lines.substr(0, newline));
+    if (newline == std::string_view::npos) break;
+    lines.remove_prefix(newline + 1);
+  }
+}
+
+// Where the next group begins. A clock that steps back holds the second.
+Position Writer::Impl::next_position() const {
+  const std::int64_t c = std::max({options_.clock(), last_.c, least_c_});
+  return c == last_.c ? Position{c, last_.s + 1} : Position{c, 0};
+}
+
+void Writer::Impl::append_line(std::string_view line) {
+  if (!open_) begin_transaction(line);
+  if (has_open_xid(line)) {
+    add_row(line);
+  } else {
+    const Change change = parse_change(line);
+    if (change.xid != xid_) {
+      throw ProtocolError(
+          fmt::format("a line of transaction {} came inside transaction {}, which has no commit "
+                      "line yet",
+                      change.xid, xid_),
+          "lines without commit lines cannot be kept: use -o include-transaction");
+    }
+    if (change.action == Action::Commit) {
+      commit(line, change);
+    } else {
+      add_row(line);
+    }
+  }
+  if (buffer_.size() >= options_.buffer_bytes) write_out();
+}
+
+// Whether `line` is of a table and of the open transaction, seen without taking it apart: a commit
+// line has no table. False sends it the long way.
+bool Writer::Impl::has_open_xid(std::string_view line) const {
+  if (!line.starts_with(kTableKey)) return false;
+  const auto tab = line.find('\t', kTableKey.size());
+  return tab != std::string_view::npos && line.substr(tab + 1).starts_with(xid_field_);
+}
+
+void Writer::Impl::begin_transaction(std::string_view first_line) {
+  const Change change = parse_change(first_line);
+  if (change.action == Action::Mark || change.action == Action::Abort ||
+      change.action == Action::Gap || change.crc) {
+    throw ProtocolError(fmt::format("a line of action \"{}\" cannot come from a server",
+                                    action_name(change.action)));
+  }
+  const Position first = ready_position();
+  before_open_ = last_;
+  prefix_.set(first);
+  last_ = first.s == 0 ? Position{first.c, UINT64_MAX} : Position{first.c, first.s - 1};
+  xid_ = change.xid;
+  xid_field_ = fmt::format("_xid\t{}\t", xid_);
+  open_ = true;
+  open_written_ = false;
+  open_at_ = buffer_.size();
+  open_bytes_ = open_lines_ = 0;
+}
+
+void Writer::Impl::add_row(std::string_view line) {
+  const std::string_view prefix = prefix_.view();
+  const std::size_t at = buffer_.size();
+  const std::size_t size = prefix.size() + line.size() + 1;
+  if (buffer_.capacity() < at + size) buffer_.reserve(std::max(2 * buffer_.capacity(), at + size));
+  buffer_.append(prefix).append(line).push_back('\n');
+  prefix_.count_up();
+  ++last_.s;  // from UINT64_MAX to 0 for the first of a second
+  open_bytes_ += size;
+  ++open_lines_;
+  appended_bytes_ += size;
+  ++appended_lines_;
+}
+
+void Writer::Impl::commit(std::string_view line, const Change& change) {
+  if (change.lsn <= last_lsn_) {  // it has been here before
+    if (open_written_) {
+      abort_written();
+    } else {
+      drop_open();
+    }
+    return;
+  }
+  add_end_line(line);
+  last_lsn_ = change.lsn;
+  open_ = false;
+}
+
+void Writer::Impl::drop_open() {
+  buffer_.resize(open_at_);
+  chain_ = group_chain_;
+  crc_at_ = open_at_;
+  last_ = before_open_;
+  appended_bytes_ -= open_bytes_;
+  appended_lines_ -= open_lines_;
+  open_ = false;
+}
+
+void Writer::Impl::abort_written() {
+  add_end_line(fmt::format("_xid\t{}\t_action\tabort", xid_));
+  open_ = false;
+}
+
+// Appends the line that ends a group, with the CRC of all since the last such line.
+void Writer::Impl::add_end_line(std::string_view body) {
+  const std::size_t at = buffer_.size();
+  buffer_.append(prefix_.view());
+  chain_ = extend_crc(chain_, std::string_view(buffer_).substr(crc_at_));
+  chain_ = extend_crc(chain_, body);
+  chain_ = extend_crc(chain_, "\n");
+  group_chain_ = chain_;
+  buffer_.append(kCrcKey).append(crc_text(chain_)).append("\t").append(body).append("\n");
+  crc_at_ = buffer_.size();
+  prefix_.count_up();
+  ++last_.s;
+  appended_bytes_ += buffer_.size() - at;
+  ++appended_lines_;
+}
+
+// A mark or a gap: a group of its own.
+void Writer::Impl::add_single(Position at, std::string_view body) {
+  prefix_.set(at);
+  add_end_line(body);
+  last_ = at;
+}
+
+void Writer::Impl::abort() {
+  check_usable();
+  if (!open_) return;
+  if (open_written_) {
+    abort_written();
+  } else {
+    drop_open();
+  }
+}
+
+std::string Writer::Impl::mark_body(Lsn lsn, const MarkFacts& facts, bool first_of_day) const {
+  std::string body = "_lsn\t" + lsn.text();
+  if (facts.timeline) body += fmt::format("\t_timeline\t{}", *facts.timeline);
+  if (facts.next) body += fmt::format("\t_next\t{}", *facts.next);
+  if (first_of_day && last_ != Position::begin()) body += "\t_prev\t" + crc_text(group_chain_);
+  body += "\t_action\tmark";
+  for (const auto& [key, value] : facts.holds) {
+    body += '\t';
+    escape_to(body, key);
+    body += '\t';
+    escape_to(body, value);
+  }
+  return body;
+}
+
+void Writer::Impl::mark(Lsn lsn, const MarkFacts& facts) {
+  check_usable();
+  assert(!open_);
+  // "Nothing of ours up to here" stays true where more is known already.
+  lsn = std::max(lsn, last_lsn_);
+  Position at = next_position();
+  // A mark that knows what a day's first has to say is that one; else the Writer asks for its own.
+  if (is_new_day(at) && (facts.next || !options_.day_mark)) {
+    open_day_file(at);
+    add_single(at, mark_body(lsn, facts, true));
+  } else {
+    at = ready_position();
+    add_single(at, mark_body(lsn, facts, false));
+  }
+  last_lsn_ = lsn;
+}
+
+void Writer::Impl::gap(Lsn old_slot_end) {
+  check_usable();
+  assert(!open_);
+  const Position at = ready_position();
+  add_single(at, fmt::format("_lsn\t{}\t_action\tgap", old_slot_end.text()));
+}
+
+}  // namespace daystream

@@ -1,0 +1,142 @@
+// Opening a daystream to write, and what its manifest says.
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "calendar.h"
+#include "day_file.h"
+#include "daystream/durable.h"
+#include "daystream/error.h"
+#include "lock.h"
+#include "manifest_file.h"
+#include "writer_impl.h"
+
+namespace daystream {
+
+namespace {
+
+void check_same_source(const std::filesystem::path& directory, const Manifest& found,
+                       const Manifest& wanted) {
+  const auto check = [&](const char* what, const std::string& theirs, const std::string& ours) {
+    if (theirs == ours) return;
+    const auto named = [&](const std::string& value) {
+      return value.empty() ? fmt::format("no known {} (it was read from a pipe)", what)
+                           : fmt::format("{} \"{}\"", what, value);
+    };
+    throw WrongSource(fmt::format("daystream \"{}\" holds the changes of {}, not of {}",
+                                  directory.string(), named(theirs), named(ours)),
+                      "one directory per source: give another directory with -D");
+  };
+  check("system identifier", found.system_identifier, wanted.system_identifier);
+  check("database", found.database, wanted.database);
+  check("slot", found.slot, wanted.slot);
+}
+
+}  // namespace
+
+Writer::Impl::Impl(const std::filesystem::path& directory, const Manifest& wanted,
+                   std::optional<Lsn> confirmed_flush, WriterOptions options)
+    : options_(std::move(options)), prefix_(Position::begin()) {
+  if (!options_.clock) options_.clock = [] { return std::int64_t{std::time(nullptr)}; };
+  make_directory(directory);
+  lock_ = lock_directory(directory);
+  dir_ = options_.dir ? options_.dir : std::shared_ptr<Dir>(real_dir(directory));
+  open_manifest(directory, wanted);
+  open_durable();
+  continue_from(recover(*dir_, confirmed_flush));
+}
+
+void Writer::Impl::open_manifest(const std::filesystem::path& directory, const Manifest& wanted) {
+  if (dir_->open(kManifestName)) {
+    manifest_ = load_manifest(*dir_);
+    check_same_source(directory, manifest_, wanted);
+    return;
+  }
+  if (!list_days(*dir_).empty()) {
+    throw Corruption(dir_->path_of(kManifestName), 0, "the file is missing, there are day files",
+                     "restore it from a copy: it says which database the changes are of");
+  }
+  manifest_ = wanted;
+  if (manifest_.created.empty()) manifest_.created = utc_text(options_.clock());
+  if (manifest_.name.empty()) {
+    const auto absolute = std::filesystem::absolute(directory).lexically_normal();
+    manifest_.name = (absolute.filename().empty() ? absolute.parent_path() : absolute).filename();
+  }
+  if (manifest_.holdings.empty()) manifest_.holdings.push_back({{0, 0}, "", {}});
+  save_manifest(*dir_, manifest_);
+}
+
+// Made before the first day file: a reader that finds lines and no `durable` takes the directory
+// for a copy and believes all of it.
+void Writer::Impl::open_durable() {
+  durable_file_ = dir_->open_writable(kDurableName);
+  if (durable_file_ || !list_days(*dir_).empty()) return;
+  Durable nothing;
+  nothing.position = Position::begin();
+  durable_file_ = dir_->create(kDurableName);
+  durable_file_->write_at(nothing.text(), 0);
+  dir_->sync();
+}
+
+void Writer::Impl::continue_from(Recovered recovered) {
+  recovery_ = std::move(recovered.report);
+  file_ = std::move(recovered.file);
+  day_ = recovered.day;
+  last_ = recovered.state.last;
+  last_lsn_ = recovered.lsn;
+  chain_ = group_chain_ = recovered.state.chain.value_or(0);
+  written_ = recovered.state.offset;
+  if (recovered.state.in_transaction) {
+    recovery_.aborted_xid = xid_ = recovered.open_xid;
+    open_ = open_written_ = true;
+    prefix_.set({last_.c, last_.s + 1});
+    abort_written();
+    write_out();
+    file_->sync();
+  }
+  least_c_ = last_.c + 1;
+  if (file_) {
+    Durable durable;
+    durable.position = last_;
+    durable.lsn = last_lsn_;
+    durable.size_bytes = written_;
+    durable.chain = chain_;
+    if (!durable_file_) {
+      durable_file_ = dir_->create(kDurableName);
+      dir_->sync();
+    }
+    durable_file_->write_at(durable.text(), 0);
+  } else {
+    Durable nothing;
+    nothing.position = Position::begin();
+    if (!durable_file_) durable_file_ = dir_->create(kDurableName);
+    durable_file_->write_at(nothing.text(), 0);
+    dir_->sync();
+  }
+  flushed_position_ = last_;
+  flushed_lsn_ = last_lsn_;
+  appended_bytes_ = appended_lines_ = 0;
+}
+
+void Writer::Impl::declare_holding(const Holding& holding) {
+  if (manifest_.holdings.back().same_filter(holding)) return;
+  Holding from_here = holding;
+  if (last_ == Position::begin()) {
+    from_here.since = {0, 0};
+    manifest_.holdings.clear();
+  } else {
+    from_here.since = {last_.c, last_.s + 1};
+  }
+  manifest_.holdings.push_back(std::move(from_here));
+  save_manifest(*dir_, manifest_);
+}
+
+void Writer::Impl::declare_keeping(std::optional<std::uint64_t> days,
+                                   std::optional<std::uint64_t> bytes) {
+  if (manifest_.keep_days == days && manifest_.keep_bytes == bytes) return;
+  manifest_.keep_days = days;
+  manifest_.keep_bytes = bytes;
+  save_manifest(*dir_, manifest_);
+}
+
+}  // namespace daystream
