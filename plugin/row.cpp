@@ -81,6 +81,14 @@ void append_columns(StringInfo out, const RowWriter& writer, const Plan& plan, b
 // What a value's text takes, the largest types without making it.
 std::size_t value_size(Encoding* encoding, const Column& column, Datum value);
 
+// Beyond the 1 GB of an allocation, which palloc says by an internal error and a StringInfo by a
+// limit. Not a lack of memory, which may pass: the stream breaks off and is tried again.
+bool is_beyond_allocation(const ErrorData* error) {
+  if (error->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED) return true;
+  return error->sqlerrcode == ERRCODE_INTERNAL_ERROR && error->message != nullptr &&
+         strstr(error->message, "invalid memory alloc request size") != nullptr;
+}
+
 // The text of a large value by its type's output function, or nullptr if that is beyond what the
 // server can allocate. Only that error is caught, and an output function leaves nothing behind that
 // would have to be undone.
@@ -93,10 +101,7 @@ char* try_function(const Column& column, Datum value) {
   {
     MemoryContextSwitchTo(context);
     ErrorData* const error = CopyErrorData();
-    const bool too_large = error->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
-                           error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
-                           error->sqlerrcode == ERRCODE_INTERNAL_ERROR;
-    if (!too_large) PG_RE_THROW();
+    if (!is_beyond_allocation(error)) PG_RE_THROW();
     FlushErrorState();
     FreeErrorData(error);
     text = nullptr;

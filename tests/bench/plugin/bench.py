@@ -31,6 +31,7 @@ PLUGINS = [
     ('a byte a change', 'floor_empty', []),
     ('deltaflood', 'deltaflood', DELTASTREAM),
     ('deltaflood, a message a line', 'deltaflood', []),
+    ('deltaflood, all excluded', 'deltaflood', DELTASTREAM + ['exclude-tables=*.*']),
     ('pgoutput text', 'pgoutput', ['proto_version=1', 'publication_names=everything']),
     ('pgoutput binary', 'pgoutput',
      ['proto_version=1', 'publication_names=everything', 'binary=true']),
