@@ -8,9 +8,10 @@ namespace deltamirror {
 
 namespace {
 
-// Filters of the plugin that leave out part of a table's changes, whatever the table.
+// Filters of the plugin, and splits of a daystream, that leave out part of a table's changes,
+// whatever the table.
 bool leaves_changes_out(std::string_view option, std::string_view value) {
-  return option == "actions" || option == "exclude-columns" ||
+  return option == "actions" || option == "exclude-columns" || option == "part" ||
          (option == "only-local" && value != "off" && value != "0" && value != "false");
 }
 

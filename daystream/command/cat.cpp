@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,14 +11,16 @@
 #include "commands.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
-#include "format.h"
+#include "line_presenter.h"
 #include "output.h"
 #include "printer.h"
 #include "program/program.h"
 #include "range.h"
 #include "selection.h"
 #include "source.h"
+#include "sql_presenter.h"
 #include "stream_view.h"
+#include "text_presenter.h"
 #include "when.h"
 
 namespace daystream::command {
@@ -31,8 +34,22 @@ struct Options {
   std::optional<std::uint64_t> last;  // tail: how many transactions
   bool follow = false;
   bool json = false;
-  std::string format = "tsv";
+  std::string format = "auto";
+  std::string colour = "auto";
 };
+
+// Text is for a person at a terminal; programs, files and pipes get the lines themselves.
+std::unique_ptr<Presenter> presenter_of(const Options& options) {
+  const bool terminal = isatty(STDOUT_FILENO) == 1;
+  const char* no_colour = std::getenv("NO_COLOR");  // https://no-color.org
+  const bool colours = options.colour == "always" || (options.colour == "auto" && terminal &&
+                                                      (no_colour == nullptr || *no_colour == '\0'));
+  std::string format = options.json ? "json" : options.format;
+  if (format == "auto") format = terminal || options.colour == "always" ? "text" : "tsv";
+  if (format == "text") return std::make_unique<TextPresenter>(colours);
+  if (format == "sql") return std::make_unique<SqlPresenter>(source_directory(options.source));
+  return std::make_unique<LinePresenter>(format == "json" ? Format::Json : Format::Tsv);
+}
 
 // Where the last `count` transactions that `printer` would show begin.
 StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t count,
@@ -60,7 +77,8 @@ StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t c
     const StartAfter from{start.value_or(Position::begin()), std::nullopt};
     std::vector<Position> begins;  // after which each wanted one stands
     Output nowhere(-1);
-    Printer printer(Selection(options.selection), Format::Tsv, std::nullopt, nowhere);
+    Printer printer(Selection(options.selection), std::make_unique<LinePresenter>(Format::Tsv),
+                    std::nullopt, nowhere);
     Reader reader(directory, from);
     Position before = reader.position();
     while (Transaction* transaction = reader.next()) {
@@ -77,7 +95,6 @@ StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t c
 
 int show(const Options& options) {
   const std::filesystem::path directory = source_directory(options.source);
-  const Format format = options.json || options.format == "json" ? Format::Json : Format::Tsv;
   Selection selection(options.selection);
   const Until until = until_of(options.range);
   std::optional<Position> after;
@@ -88,25 +105,23 @@ int show(const Options& options) {
   if (options.follow) signals.emplace();
 
   Output output(STDOUT_FILENO);
-  Printer printer(std::move(selection), format, after, output);
+  Printer printer(std::move(selection), presenter_of(options), after, output);
   Reader reader(directory, start);
-  for (;;) {
+  bool done = false;
+  while (!done) {
     while (Transaction* transaction = reader.next()) {
-      if (until.passed(*transaction)) {
-        output.flush();
-        return 0;
-      }
+      done = until.passed(*transaction);
+      if (done) break;
       printer.show(*transaction);
-      if (!options.range.lsn.empty() && transaction->kind() == Transaction::Kind::Transaction) {
-        output.flush();
-        return 0;
-      }
-      if (signals && signals->stop_requested()) break;
+      done = !options.range.lsn.empty() && transaction->kind() == Transaction::Kind::Transaction;
+      if (done || (signals && signals->stop_requested())) break;
     }
     output.flush();
-    if (!options.follow || signals->stop_requested()) return 0;
-    reader.wait(std::chrono::hours(1), signals->fd());
+    done = done || !options.follow || signals->stop_requested();
+    if (!done) reader.wait(std::chrono::hours(1), signals->fd());
   }
+  printer.finish();
+  return 0;
 }
 
 void add_common(CLI::App& command, const std::shared_ptr<Options>& options) {
@@ -121,9 +136,17 @@ void add_common(CLI::App& command, const std::shared_ptr<Options>& options) {
   command.add_option("--actions", options->selection.actions, "only these: insert,update,delete…")
       ->delimiter(',');
   command.add_option("--xid", options->selection.xid, "only this transaction id");
-  command.add_option("--format", options->format, "how lines are shown: tsv or json")
-      ->check(CLI::IsMember({"tsv", "json"}))
-      ->capture_default_str();
+  command
+      .add_option("--format", options->format,
+                  "tsv: the lines as they are; json: an object a line; sql: statements that do it "
+                  "again; text: for people (default: text on a terminal, else tsv)")
+      ->check(CLI::IsMember({"auto", "tsv", "json", "sql", "text"}))
+      ->type_name("tsv|json|sql|text");
+  command
+      .add_option("--color", options->colour,
+                  "auto, always or never; NO_COLOR in the environment counts (default: auto)")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->type_name("WHEN");
   command.add_flag("--json", options->json, "one JSON object a line, as --format=json");
   command.set_help_flag("-h,--help", "show this help and exit");
 }
@@ -151,7 +174,8 @@ void add_cat(CLI::App& app, Chosen& chosen) {
       "  daystream cat /srv/prod\n"
       "  daystream cat /srv/prod --since \"2026-11-21 10:15\" --until 10:20 --tables flights\n"
       "  daystream cat /srv/prod --where id=4711 --actions update,delete\n"
-      "  daystream cat /srv/prod --after 1507507200/17 --follow --json");
+      "  daystream cat /srv/prod --after 1507507200/17 --follow --json\n"
+      "  daystream cat /srv/prod --since yesterday --tables flights --format=sql | psql copy");
   command.callback([options, &chosen] { chosen = [options] { return show(*options); }; });
 }
 

@@ -18,5 +18,7 @@ void add_compress(CLI::App& app, Chosen& chosen);
 void add_repair(CLI::App& app, Chosen& chosen);
 void add_log(CLI::App& app, Chosen& chosen);
 void add_consume(CLI::App& app, Chosen& chosen);
+void add_split(CLI::App& app, Chosen& chosen);
+void add_merge(CLI::App& app, Chosen& chosen);
 
 }  // namespace daystream::command

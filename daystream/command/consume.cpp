@@ -20,6 +20,7 @@
 #include "consumer_checkpoint.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
+#include "line_presenter.h"
 #include "printer.h"
 #include "program/program.h"
 #include "source.h"
@@ -208,8 +209,8 @@ class Consumer : public Output {
   bool closed_ = false;
 };
 
-[[noreturn]] void stop_at_gap(const Transaction& gap) {
-  throw PositionGone(
+PositionGone gap_error(const Transaction& gap) {
+  return PositionGone(
       fmt::format("changes after LSN {} are missing, as the gap at {} says", gap.lsn().text(),
                   gap.position().text()),
       fmt::format("bring what consumes it up to date from PostgreSQL, remove the checkpoint, and "
@@ -234,21 +235,27 @@ struct Work {
   const program::Signals& signals;
   Reader& reader;
   Progress& progress;
+  std::optional<PositionGone>& gap;  // met: thrown once what came before is done
+
   Printer printer(Output& output) const {
     SelectionOptions selection;
     selection.tables = options.tables;
-    return Printer(Selection(selection), options.json ? Format::Json : Format::Tsv, std::nullopt,
+    const Format format = options.json ? Format::Json : Format::Tsv;
+    return Printer(Selection(selection), std::make_unique<LinePresenter>(format), std::nullopt,
                    output);
   }
 };
 
-// The next transaction of which `looking` wants something; nullptr: nothing more yet, or told to
-// stop.
+// The next transaction of which `looking` wants something; nullptr: nothing more yet, a gap, or
+// told to stop.
 Transaction* next_wanted(const Work& work, Printer& looking) {
-  while (!work.signals.stop_requested()) {
+  while (!work.gap && !work.signals.stop_requested()) {
     Transaction* transaction = work.reader.next();
     if (transaction == nullptr) return nullptr;
-    if (transaction->kind() == Transaction::Kind::Gap) stop_at_gap(*transaction);
+    if (transaction->kind() == Transaction::Kind::Gap) {
+      work.gap = gap_error(*transaction);
+      return nullptr;
+    }
     if (transaction->kind() == Transaction::Kind::Transaction && looking.wants(*transaction)) {
       transaction->rewind();
       return transaction;
@@ -283,7 +290,7 @@ void run_long(const Work& work) {
       hand_over(work, *transaction, printer);
     } else {
       consumer.flush();
-      if (work.options.once) break;
+      if (work.options.once || work.gap) break;
       work.reader.wait(std::chrono::seconds(10), wake.get());
     }
   }
@@ -320,7 +327,7 @@ void run_batches(const Work& work) {
     }
     work.progress.save(false);
     if (more) continue;
-    if (work.options.once) break;
+    if (work.options.once || work.gap) break;
     work.reader.wait(std::chrono::seconds(10), work.signals.fd());
   }
   work.progress.save(true);
@@ -341,8 +348,10 @@ int consume(const Options& options) {
   }
   Reader reader(directory, start);
   Progress progress(checkpoint, system);
-  const Work work{options, signals, reader, progress};
+  std::optional<PositionGone> gap;
+  const Work work{options, signals, reader, progress, gap};
   options.batch ? run_batches(work) : run_long(work);
+  if (gap) throw *gap;
   return 0;
 }
 

@@ -1,9 +1,9 @@
 // daystream log: the history of one row.
 #include <fmt/format.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,7 +17,9 @@
 #include "format.h"
 #include "output.h"
 #include "range.h"
+#include "search.h"
 #include "source.h"
+#include "table_book.h"
 
 namespace daystream::command {
 
@@ -63,6 +65,11 @@ std::string escaped(std::string_view text) {
   return raw;
 }
 
+std::string_view without_public(std::string_view table) {
+  constexpr std::string_view kPublic = "public.";
+  return table.starts_with(kPublic) ? table.substr(kPublic.size()) : table;
+}
+
 // One that is followed: the one that was asked for, whatever its key has become since.
 struct Row {
   Columns key;
@@ -70,16 +77,13 @@ struct Row {
   bool whole = false;             // its insert was seen: what is not in `values` is NULL
 };
 
-bool contains(std::string_view text, std::string_view needle) {
-  return memmem(text.data(), text.size(), needle.data(), needle.size()) != nullptr;
-}
-
 class History {
  public:
   History(const Options& options)
-      : json_(options.json), table_(escaped(options.table)), output_(STDOUT_FILENO) {
-    if (table_.starts_with("public.")) table_.erase(0, 7);
-    needle_ = "_table\t" + table_ + "\t";
+      : json_(options.json),
+        table_(escaped(without_public(options.table))),
+        needle_("_table\t" + table_ + "\t"),
+        output_(STDOUT_FILENO) {
     const std::vector<std::string> parts = split(options.key);
     const bool named = std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
       return part.find('=') != std::string::npos && part.front() != '=';
@@ -94,15 +98,25 @@ class History {
     }
   }
 
+  // Learns the key's columns from what is already there, where values alone were given: a table
+  // may get its key long after its first rows.
+  void learn_key(const std::string& directory) {
+    if (!asked_.empty()) {
+      set_needle();
+      return;
+    }
+    TableBook book;
+    book.look_back(directory, {INT64_MAX, 0}, table_);
+    if (const KnownTable* known = book.find(table_)) take_key(known->key);
+  }
+
   void read(Transaction& transaction) {
     if (transaction.kind() != Transaction::Kind::Transaction) return;
-    const std::string_view text = transaction.text();
-    if (!text.empty() && !may_hold(text)) return;
     Line line;
     std::optional<Columns> old;  // of a `replace`
-    while (transaction.next_line(line)) {
-      if (!line.body.starts_with(needle_)) continue;
-      if (!old && !may_hold(line.body)) continue;
+    const Transaction::Find find = [this](std::string_view lines) { return candidate_in(lines); };
+    while (old ? transaction.next_line(line) : transaction.next_line_where(find, line)) {
+      if (!line.body.starts_with(needle_.bytes())) continue;
       const Change change = parse_change(line.body);
       if (change.action == Action::Replace) {
         old = columns_of(change.columns);
@@ -118,18 +132,26 @@ class History {
   void flush() { output_.flush(); }
 
  private:
-  // Whether `text` may tell of one of the rows: most do not, and are not taken apart.
-  bool may_hold(std::string_view text) const {
-    if (!contains(text, needle_)) return false;
-    for (const char* verb : {"_action\tschema", "_action\ttruncate", "_action\trewrite"}) {
-      if (contains(text, verb)) return true;
+  // Where the first of `lines` is that may tell of one of the rows: most do not, and are not taken
+  // apart.
+  std::size_t candidate_in(std::string_view lines) const {
+    std::size_t first = std::string_view::npos;
+    const auto look_for = [&](const Needle& needle) {
+      const std::size_t found = needle.find_in(lines.substr(0, first));
+      if (found != std::string_view::npos) first = found;
+    };
+    if (other_identity_) {
+      look_for(needle_);
+    } else {
+      if (asked_needle_) look_for(*asked_needle_);
+      for (const Row& row : rows_) {
+        const auto& [name, value] = *row.key.begin();
+        const std::string bytes = "\t" + name + "\t" + value;
+        if (!asked_needle_ || bytes != asked_needle_->bytes()) look_for(Needle(bytes));
+      }
+      for (const Needle& verb : verbs_) look_for(verb);
     }
-    if (other_identity_) return true;
-    if (contains(text, asked_needle_)) return !asked_.empty();
-    return std::any_of(rows_.begin(), rows_.end(), [&](const Row& row) {
-      const auto& [name, value] = *row.key.begin();
-      return contains(text, "\t" + name + "\t" + value);
-    });
+    return pair_at(lines, first);
   }
 
   // Learns which columns are the key.
@@ -143,16 +165,12 @@ class History {
       set_needle();
       return;
     }
-    const std::string_view key =
-        change.primary_key.empty() ? change.identity_key : change.primary_key;
-    std::vector<std::string> names;
-    for (const std::string& number : split(key)) {
-      std::string_view name;
-      std::string_view type;
-      for (FieldCursor columns(change.columns); columns.next(name, type);) {
-        if (type.substr(0, type.find(' ')) == number) names.emplace_back(name);
-      }
-    }
+    TableBook book;
+    book.learn(change);
+    take_key(book.find(change.table)->key);
+  }
+  void take_key(const std::vector<std::string>& names) {
+    if (names.empty()) return;  // a key may come later
     if (names.size() != asked_values_.size()) {
       throw ConfigError(fmt::format("the key of table \"{}\" is ({}), not {} values", table_,
                                     fmt::join(names, ", "), asked_values_.size()),
@@ -162,7 +180,7 @@ class History {
     set_needle();
   }
   void set_needle() {
-    asked_needle_ = "\t" + asked_.begin()->first + "\t" + asked_.begin()->second;
+    asked_needle_.emplace("\t" + asked_.begin()->first + "\t" + asked_.begin()->second);
   }
 
   // Whether an old identity is that of `row`: by its key, or by other columns that are known.
@@ -200,6 +218,7 @@ class History {
         take_schema(change);
         return;
       case Action::Truncate:
+      case Action::Drop:
         if (!rows_.empty()) show(transaction, line, change.action, asked_, {}, {});
         rows_.clear();
         return;
@@ -308,8 +327,12 @@ class History {
 
   bool json_;
   std::string table_;
-  std::string needle_;        // in every line of the table
-  std::string asked_needle_;  // in every line that names the row by the key that was asked for
+  Needle needle_;  // what every line of the table begins with
+  // Lines of the whole table. (Told by their last letter too: an `_action` is in every line.)
+  const std::array<Needle, 4> verbs_ = {Needle("n\tschema"), Needle("n\ttruncate"),
+                                        Needle("n\trewrite"), Needle("n\tdrop")};
+  // In every line that names the row by the key that was asked for, where its columns are known.
+  std::optional<Needle> asked_needle_;
   std::vector<std::string> asked_values_;
   Columns asked_;                // empty: the key's columns are not known yet
   bool other_identity_ = false;  // old rows are named by other columns than the key
@@ -321,6 +344,7 @@ class History {
 int log(const Options& options) {
   const std::filesystem::path directory = source_directory(options.source);
   History history(options);
+  history.learn_key(directory);
   const Until until = until_of(options.range);
   Reader reader(directory, start_of(options.range, directory));
   while (Transaction* transaction = reader.next()) {
@@ -329,9 +353,8 @@ int log(const Options& options) {
   }
   history.flush();
   if (!history.knows_key()) {
-    throw ConfigError(
-        fmt::format("no schema line tells the key of table \"{}\" in what was read", options.table),
-        "name the key's columns: --key id=4711");
+    throw ConfigError(fmt::format("no schema line tells the key of table \"{}\"", options.table),
+                      "name the key's columns: --key id=4711");
   }
   if (!history.found()) fmt::print(stderr, "no change of that row\n");
   return 0;

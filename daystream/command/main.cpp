@@ -30,6 +30,8 @@ int parse_and_run(int count, char** arguments) {
   add_compress(app, chosen);
   add_log(app, chosen);
   add_consume(app, chosen);
+  add_split(app, chosen);
+  add_merge(app, chosen);
   try {
     app.parse(count, arguments);
   } catch (const CLI::CallForHelp&) {

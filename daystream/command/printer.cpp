@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace daystream::command {
 
@@ -14,24 +15,37 @@ bool is_replace(const Line& line) {
 
 }  // namespace
 
+Printer::Printer(Selection selection, std::unique_ptr<Presenter> presenter,
+                 std::optional<Position> after, Output& output)
+    : selection_(std::move(selection)),
+      presenter_(std::move(presenter)),
+      after_(after),
+      output_(output) {
+  presenter_->start(output_.buffer());
+}
+
 bool Printer::show(Transaction& transaction) {
   if (!selection_.takes_transaction(transaction)) return false;
   bool shown = selection_.takes_all();
-  if (shown && format_ == Format::Tsv && !after_ && !transaction.text().empty()) {
+  if (shown && presenter_->is_verbatim() && !after_ && !transaction.text().empty()) {
     output_.write(transaction.text());
     return true;
   }
   Line line;
-  while (transaction.next_line(line)) {
+  const bool by_row = selection_.looks_at_rows();
+  while (selection_.next_candidate(transaction, line)) {
     if (after_ && line.position <= *after_) continue;
-    if (selection_.looks_at_rows() && is_replace(line)) {
+    if (by_row && is_replace(line)) {
       shown = show_pair(transaction, line) || shown;
     } else if (selection_.takes_all() || selection_.takes_line(line)) {
-      put(line);
+      put(transaction, line);
       shown = true;
     }
   }
-  if (shown && !(after_ && transaction.position() <= *after_)) put(transaction.end_line());
+  if (shown && !(after_ && transaction.position() <= *after_)) {
+    presenter_->end(output_.buffer(), transaction);
+    output_.written();
+  }
   return shown;
 }
 
@@ -40,26 +54,33 @@ bool Printer::wants(Transaction& transaction) {
   if (selection_.takes_all()) return transaction.kind() == Transaction::Kind::Transaction;
   Line line;
   bool wanted = false;
-  while (!wanted && transaction.next_line(line)) wanted = selection_.takes_line(line);
+  while (!wanted && selection_.next_candidate(transaction, line)) {
+    wanted = selection_.takes_line(line);
+  }
   return wanted;
+}
+
+void Printer::finish() {
+  output_.flush();
+  presenter_->finish();
 }
 
 // `replace` and the `update` it belongs to are one change.
 bool Printer::show_pair(Transaction& transaction, const Line& replace) {
   const std::string whole(replace.whole);
-  const std::string body(replace.body);
+  const std::string_view body = std::string_view(whole).substr(whole.size() - replace.body.size());
   const Line kept{replace.position, body, whole};
   const bool wanted = selection_.takes_line(kept);
   Line update;
   if (!transaction.next_line(update)) return false;
   if (!wanted && !selection_.takes_line(update)) return false;
-  put(kept);
-  put(update);
+  put(transaction, kept);
+  put(transaction, update);
   return true;
 }
 
-void Printer::put(const Line& line) {
-  format_line(output_.buffer(), format_, line);
+void Printer::put(const Transaction& of, const Line& line) {
+  presenter_->line(output_.buffer(), of, line);
   output_.written();
 }
 

@@ -1,12 +1,11 @@
 #include "selection.h"
 
 #include <fmt/format.h>
-#include <string.h>
-
 #include <algorithm>
 
 #include "daystream/error.h"
 #include "daystream/manifest.h"
+#include "search.h"
 
 namespace daystream::command {
 
@@ -14,8 +13,16 @@ namespace {
 
 constexpr std::string_view kTableKey = "_table\t";
 
-bool contains(std::string_view text, std::string_view needle) {
-  return memmem(text.data(), text.size(), needle.data(), needle.size()) != nullptr;
+// Whether a table list names a single table, in a way that its lines hold it as it is written: then
+// they can be searched for it. A name of few letters would be found everywhere.
+bool is_one_name(std::string_view list) {
+  constexpr std::size_t kLongEnough = 4;
+  const auto dot = list.find('.');
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+  };
+  return list.size() >= kLongEnough + (dot == std::string_view::npos ? 0 : dot + 1) &&
+         std::all_of(list.begin(), list.end(), is_plain) && dot == list.rfind('.');
 }
 
 }  // namespace
@@ -28,16 +35,16 @@ Selection::Selection(const SelectionOptions& options) : tables_(options.tables),
       throw ConfigError(fmt::format("invalid condition \"{}\" for --where", text),
                         "write COLUMN=VALUE, a NULL as COLUMN=\\N");
     }
-    Condition condition;
-    escape_to(condition.column, std::string_view(text).substr(0, equals));
-    const std::string_view value = std::string_view(text).substr(equals + 1);
-    if (value == kNull) {
-      condition.value = kNull;
+    std::string column;
+    escape_to(column, std::string_view(text).substr(0, equals));
+    const std::string_view given = std::string_view(text).substr(equals + 1);
+    std::string value;
+    if (given == kNull) {
+      value = kNull;
     } else {
-      escape_to(condition.value, value);
+      escape_to(value, given);
     }
-    condition.needle = "\t" + condition.column + "\t" + condition.value;
-    where_.push_back(std::move(condition));
+    where_.push_back({Needle("\t" + column + "\t" + value), column, value});
   }
   for (const std::string& name : options.actions) {
     const auto action = action_named(name);
@@ -50,6 +57,11 @@ Selection::Selection(const SelectionOptions& options) : tables_(options.tables),
     // The pair is one UPDATE.
     if (*action == Action::Update) actions_.push_back(Action::Replace);
   }
+  if (!where_.empty()) {
+    needle_ = where_.front().needle;
+  } else if (is_one_name(tables_)) {
+    needle_.emplace(tables_.substr(tables_.find('.') + 1));
+  }
   all_ = tables_.empty() && where_.empty() && actions_.empty() && !xid_;
 }
 
@@ -60,7 +72,13 @@ bool Selection::takes_transaction(const Transaction& transaction) const {
   if (xid_ && transaction.end().xid != *xid_) return false;
   // What is nowhere in it need not be looked for line by line. (A large one is.)
   const std::string_view text = transaction.text();
-  return text.empty() || where_.empty() || contains(text, where_.front().needle);
+  return text.empty() || !needle_ || needle_->find_in(text) != std::string_view::npos;
+}
+
+bool Selection::next_candidate(Transaction& transaction, Line& line) const {
+  if (!needle_) return transaction.next_line(line);
+  return transaction.next_line_where(
+      [this](std::string_view lines) { return pair_at(lines, needle_->find_in(lines)); }, line);
 }
 
 bool Selection::takes_table(std::string_view table) {
@@ -95,7 +113,7 @@ bool Selection::takes_line(const Line& line) {
     if (!takes_table(line.body.substr(kTableKey.size(), tab - kTableKey.size()))) return false;
   }
   for (const Condition& condition : where_) {
-    if (!contains(line.body, condition.needle)) return false;
+    if (condition.needle.find_in(line.body) == std::string_view::npos) return false;
   }
   if (where_.empty() && actions_.empty()) return true;
   const Change change = parse_change(line.body);

@@ -12,6 +12,7 @@
 
 #include "daystream/line.h"
 #include "daystream/transaction.h"
+#include "search.h"
 
 namespace daystream::command {
 
@@ -33,13 +34,16 @@ class Selection {
   bool takes_transaction(const Transaction& transaction) const;
   // Whether the line is wanted by itself. Marks, gaps and commit lines are not asked for.
   bool takes_line(const Line& line);
+  // The next line that may be wanted, or the `replace` that it belongs to: others need not be asked
+  // for. False: there is none.
+  bool next_candidate(Transaction& transaction, Line& line) const;
 
  private:
   bool takes_table(std::string_view table);
   bool takes_columns(std::string_view body) const;
 
   struct Condition {
-    std::string needle;  // tab, raw column, tab, raw value: every line that holds it, has it
+    Needle needle;       // tab, raw column, tab, raw value: every line that holds it, has it
     std::string column;  // raw
     std::string value;   // raw
   };
@@ -49,6 +53,7 @@ class Selection {
   std::vector<Condition> where_;
   std::vector<Action> actions_;
   std::optional<std::uint32_t> xid_;
+  std::optional<Needle> needle_;  // in every line that is wanted, or in the other one of its pair
   struct Known {
     std::string table;
     bool taken = false;

@@ -12,6 +12,7 @@
 #include "daystream/line.h"
 #include "daystream/reader.h"
 #include "source.h"
+#include "text.h"
 
 namespace daystream::command {
 
@@ -37,10 +38,12 @@ struct Counts {
 struct Tables {
   std::map<std::string, Counts, std::less<>> counts;
   std::uint64_t transactions = 0;
+  std::uint64_t lines = 0;  // of these, commit lines too
 
   void add(Transaction& transaction) {
     if (transaction.kind() != Transaction::Kind::Transaction) return;
     ++transactions;
+    lines += transaction.line_count() + 1;
     Line line;
     while (transaction.next_line(line)) {
       const Change change = parse_change(line.body);
@@ -81,13 +84,15 @@ void print_text(const Tables& tables) {
                counts[Action::Update], counts[Action::Delete], counts.other(),
                bar(counts.all(), rows.front().second.all()));
   }
-  fmt::print("in {} transaction{}\n", tables.transactions, tables.transactions == 1 ? "" : "s");
+  fmt::print("in {}, {}\n", count_text(tables.transactions, "transaction"),
+             count_text(tables.lines, "line"));
 }
 
 void print_json(const Tables& tables) {
   using nlohmann::ordered_json;
   ordered_json value;
   value["transactions"] = tables.transactions;
+  value["lines"] = tables.lines;
   value["tables"] = ordered_json::array();
   for (const auto& [table, counts] : tables.counts) {
     ordered_json row;

@@ -13,8 +13,8 @@ namespace daystream::command {
 namespace {
 
 constexpr const char* kTimeHint =
-    "write a time (UTC) like \"2026-11-21\", \"2026-11-21 10:15\", \"10:15\", \"2h ago\", "
-    "\"@1507507200\"";
+    "write a time like \"2026-11-21\", \"2026-11-21 10:15\", \"10:15\", \"yesterday 14:00\", "
+    "\"2h ago\", \"@1507507200\": in UTC, unless it ends in an offset like \"+02:00\"";
 
 // All of `text` as a number without sign.
 std::optional<std::int64_t> digits(std::string_view text) {
@@ -31,8 +31,12 @@ std::optional<std::int64_t> part(std::string_view text, std::int64_t most) {
   return text.size() == 2 && value && *value <= most ? value : std::nullopt;
 }
 
-// 10:15 or 10:15:04, as seconds of a day.
+// 10:15, 10:15:04 or 10:15:04.184022, of which the fraction is left out, as seconds of a day.
 std::optional<std::int64_t> clock_time(std::string_view text) {
+  if (text.size() > 9 && text[8] == '.') {
+    if (!digits(text.substr(9))) return std::nullopt;
+    text = text.substr(0, 8);
+  }
   if ((text.size() != 5 && text.size() != 8) || text[2] != ':') return std::nullopt;
   const auto hours = part(text.substr(0, 2), 23);
   const auto minutes = part(text.substr(3, 2), 59);
@@ -40,6 +44,28 @@ std::optional<std::int64_t> clock_time(std::string_view text) {
   if (text.size() == 8) seconds = text[5] == ':' ? part(text.substr(6), 60) : std::nullopt;
   if (!hours || !minutes || !seconds) return std::nullopt;
   return *hours * 3600 + *minutes * 60 + *seconds;
+}
+
+// Takes Z, +02, +0200 or -05:30 from the end of `text`: seconds east of Greenwich, 0 where there is
+// none. nullopt: it is not one.
+std::optional<std::int64_t> take_offset(std::string_view& text) {
+  if (text.ends_with('Z')) {
+    text.remove_suffix(1);
+    return 0;
+  }
+  const auto sign = text.find_last_of("+-");
+  if (sign == std::string_view::npos) return 0;
+  const std::string_view offset = text.substr(sign + 1);
+  const bool colon = offset.size() == 5 && offset[2] == ':';
+  const auto hours = part(offset.substr(0, 2), 15);
+  std::optional<std::int64_t> minutes = 0;
+  if (offset.size() > 2) minutes = part(offset.substr(colon ? 3 : 2), 59);
+  if (!hours || !minutes) return std::nullopt;
+  const std::int64_t seconds = *hours * 3600 + *minutes * 60;
+  const std::int64_t east = text[sign] == '-' ? -seconds : seconds;
+  text = text.substr(0, sign);
+  if (text.ends_with(' ')) text.remove_suffix(1);
+  return east;
 }
 
 // 2h, 30 min, 1 day: how many seconds.
@@ -70,8 +96,6 @@ std::optional<std::int64_t> parse_time(const std::string& written, std::int64_t 
   std::string_view text = written;
   const std::int64_t today = day_number(now) * kSecondsPerDay;
   if (text == "now") return now;
-  if (text == "today") return today;
-  if (text == "yesterday") return today - kSecondsPerDay;
   if (text.starts_with('@')) return digits(text.substr(1));
   constexpr std::string_view kAgo = " ago";
   std::optional<std::int64_t> back;
@@ -81,15 +105,31 @@ std::optional<std::int64_t> parse_time(const std::string& written, std::int64_t 
     back = span(text.substr(0, text.size() - kAgo.size()));
   }
   if (back) return now - *back;
-  if (text.ends_with('Z')) text.remove_suffix(1);
-  if (const auto of_day = clock_time(text)) return today + *of_day;
-  const auto day = parse_day(text.substr(0, 10));
-  if (!day) return std::nullopt;
-  if (text.size() == 10) return *day * kSecondsPerDay;
-  if (text[10] != ' ' && text[10] != 'T') return std::nullopt;
-  const auto of_day = clock_time(text.substr(11));
+
+  std::int64_t begin = today;  // of the day that is meant
+  bool has_day = true;
+  std::optional<std::int64_t> day;
+  if (text.starts_with("today")) {
+    text.remove_prefix(5);
+  } else if (text.starts_with("yesterday")) {
+    text.remove_prefix(9);
+    begin = today - kSecondsPerDay;
+  } else if ((day = parse_day(text.substr(0, 10)))) {
+    text.remove_prefix(10);
+    begin = *day * kSecondsPerDay;
+  } else {
+    has_day = false;
+  }
+  if (has_day) {
+    if (text.empty()) return begin;
+    if (text.front() != ' ' && text.front() != 'T') return std::nullopt;
+    text.remove_prefix(1);
+  }
+  const auto east = take_offset(text);
+  if (!east) return std::nullopt;
+  const auto of_day = clock_time(text);
   if (!of_day) return std::nullopt;
-  return *day * kSecondsPerDay + *of_day;
+  return begin + *of_day - *east;
 }
 
 Position parse_position(const std::string& option, const std::string& text) {

@@ -1,4 +1,5 @@
-// Times as people write them, and the other ways to name a place in a daystream. All times are UTC.
+// Times as people write them, and the other ways to name a place in a daystream. Times are UTC
+// where they do not say another offset.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@
 
 namespace daystream::command {
 
-// 2026-11-21 · 2026-11-21 10:15[:04] (or with T, Z) · 10:15[:04] (today) · -2h, 2h ago (s, min, h,
-// d, w) · now, today, yesterday · @SECONDS. nullopt: none of them.
+// 2026-11-21 · [2026-11-21|today|yesterday] 10:15[:04[.5]][Z|+02|+02:00] (or T for the space) · now
+// · -2h, 2h ago (s, min, h, d, w) · @SECONDS. nullopt: none of them.
 std::optional<std::int64_t> parse_time(const std::string& text, std::int64_t now);
 
 struct Time {

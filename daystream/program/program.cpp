@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <iostream>
+#include <system_error>
 
 namespace daystream::program {
 
@@ -115,6 +116,10 @@ int run(const std::string& program, const std::function<int()>& body) noexcept {
   } catch (const Error& e) {
     report(program, e.what(), e.hint());
     return static_cast<int>(e.exit_code());
+  } catch (const std::system_error& e) {
+    if (e.code().value() == EPIPE) return 0;  // the same, from fmt::print
+    report(program, e.what(), {});
+    return static_cast<int>(ExitCode::Failed);
   } catch (const std::exception& e) {
     report(program, e.what(), {});
     return static_cast<int>(ExitCode::Failed);

@@ -1,7 +1,9 @@
 // What a Reader delivers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -41,6 +43,13 @@ class Transaction {
   // The next line before the end line; false after the last. The views live until the next call.
   bool next_line(Line& line);
   void rewind() noexcept;  // next_line() begins again
+
+  // The next line in which `find` finds something; false: there is none. For searches that most
+  // lines need not be taken apart for: `find` is shown many lines at once, each with its newline, a
+  // `replace` never without its `update`, and says at which byte the first begins that is wanted
+  // (any byte of it will do), or npos. The lines in between are passed over.
+  using Find = std::function<std::size_t(std::string_view lines)>;
+  bool next_line_where(const Find& find, Line& line);
 
  private:
   friend class Reader;

@@ -247,3 +247,53 @@ TEST_CASE("consume: what is wrong is said, and moves nothing", "[consume]") {
   check(queue.argv({"--once"}, {"cat"}), 3,
         "file \"" + queue.path("at") + "\" is not a checkpoint");
 }
+
+TEST_CASE("consume: a gap ends it, after all that came before", "[consume]") {
+  Queue queue(3);
+  {
+    Writer writer = queue.writer();
+    writer.gap(lsn_of(3));
+    writer.mark(lsn_of(4), {1, 5, {{"tables", ""}}});
+    writer.append(transaction(5));
+    writer.flush();
+  }
+  for (int i = 0; i < 2; ++i) {  // also when started again
+    const auto result = support::run(queue.argv({"--once"}, queue.note()));
+    CHECK(result.exit == support::Exit{3, 0});
+    CHECK_THAT(result.err, Catch::Contains("changes after LSN 0/1030 are missing"));
+  }
+  CHECK(queue.noted() == up_to(3));
+}
+
+TEST_CASE("consume: a transaction of any size needs little memory", "[consume]") {
+  Queue queue(1);
+  constexpr int kRows = 600'000;
+  {
+    Writer writer = queue.writer();
+    const std::string filler(100, 'x');
+    for (int i = 0; i < kRows; ++i) writer.append(row(2, i) + "\tfiller\t" + filler);
+    writer.append(commit(2));
+    writer.flush();
+  }
+  constexpr std::size_t kLittle = 48 << 20;
+  REQUIRE(std::filesystem::file_size(queue.day_path()) > 2 * kLittle);
+  constexpr const char* kCount = R"py(
+import sys
+lines = 0
+for line in sys.stdin:
+    lines += 1
+    if line.rstrip().endswith("commit"):
+        print("/".join(line.split("\t")[1:4:2]), flush=True)
+open(sys.argv[1], "w").write(str(lines))
+)py";
+  Process consuming(queue.argv({}, {"python3", "-c", kCount, queue.path("count")}));
+  REQUIRE(support::eventually([&] {
+    return slurp(queue.path("at")).find("0/1020") != std::string::npos || !consuming.running();
+  }));
+  INFO(consuming.err());
+  REQUIRE(consuming.running());
+  CHECK(consuming.peak_resident_bytes() < kLittle);
+  consuming.signal(SIGTERM);
+  CHECK(consuming.wait() == support::Exit{0, 0});
+  CHECK(slurp(queue.path("count")) == std::to_string(kRows + 4));  // with the first one's lines
+}

@@ -1,0 +1,53 @@
+// A daystream that `split` or `merge` writes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "daystream/writer.h"
+
+namespace daystream::command {
+
+// What marks say beside their LSN, as the source said it last.
+struct SourceFacts {
+  std::int64_t clock = 0;  // `_c` of what was read last: parts keep their source's seconds
+  std::optional<std::uint32_t> timeline;
+  std::optional<std::uint64_t> next;
+};
+
+// Its own last LSN is the checkpoint: what is not past it has been here before.
+//
+// Ownership:  owns the Writer; borrows `facts`, which stay where they are.
+// Invariant:  whatever is killed when, what is durable of it is whole transactions of the source,
+//             in order, none missing up to last_lsn().
+class Part {
+ public:
+  Part(const std::filesystem::path& directory, const Manifest& manifest, const SourceFacts& facts);
+
+  bool empty() const noexcept { return writer_.empty(); }
+  Lsn last_lsn() const noexcept { return writer_.last_lsn(); }
+  // Whether a transaction that ends at `lsn` is still to be written.
+  bool needs(Lsn lsn) const noexcept { return lsn > writer_.last_lsn(); }
+
+  const Holding& holding() const noexcept { return writer_.manifest().holdings.back(); }
+
+  void append(std::string_view lines) { writer_.append(lines); }
+  bool in_transaction() const noexcept { return writer_.in_transaction(); }
+  // Its first line, or what its source says when it connects again. `holding` is made known.
+  void begin(Lsn lsn, const Holding& holding);
+  // "Nothing of this up to `lsn`", where that is news.
+  void mark(Lsn lsn);
+  // Unless it is there: `before` is the last LSN of the source before the gap.
+  void gap(Lsn lsn, Lsn before);
+  void flush();
+
+ private:
+  const SourceFacts& facts_;
+  std::optional<Lsn> gap_;  // the last line is a gap with this LSN
+  Writer writer_;
+};
+
+}  // namespace daystream::command

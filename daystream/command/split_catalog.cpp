@@ -1,0 +1,129 @@
+#include "split_catalog.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "crc32c.h"
+#include "daystream/error.h"
+#include "dir.h"
+
+namespace daystream::command {
+
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::array<const char*, 3> kByNames = {"table", "schema", "key"};
+
+Lsn lsn_from(const json& value) {
+  const auto lsn = Lsn::parse(value.get<std::string>());
+  if (!lsn) throw ConfigError(fmt::format("not an LSN: {}", value.dump()));
+  return *lsn;
+}
+
+template <typename Number>
+void put(ordered_json& object, const char* key, const std::optional<Number>& value) {
+  if (value) object[key] = *value;
+}
+
+template <typename Number>
+std::optional<Number> get(const json& object, const char* key) {
+  if (!object.contains(key)) return std::nullopt;
+  return object.at(key).get<Number>();
+}
+
+}  // namespace
+
+std::string split_by_name(SplitBy by) {
+  return kByNames[static_cast<std::size_t>(by)];
+}
+
+std::optional<SplitCatalog> SplitCatalog::load(const std::filesystem::path& directory) {
+  const auto file = real_dir(directory)->open(kSplitName);
+  if (!file) return std::nullopt;
+  SplitCatalog catalog;
+  try {
+    const json value = json::parse(read_whole(*file));
+    const auto by = value.at("by").get<std::string>();
+    for (std::size_t i = 0; i < kByNames.size(); ++i) {
+      if (by == kByNames[i]) catalog.rule.by = static_cast<SplitBy>(i);
+    }
+    value.at("into").get_to(catalog.rule.into);
+    value.at("tables").get_to(catalog.rule.tables);
+    value.at("system_identifier").get_to(catalog.system_identifier);
+    value.at("database").get_to(catalog.database);
+    value.at("source_tables").get_to(catalog.source_tables);
+    const json& begin = value.at("begin");
+    catalog.begin.lsn = lsn_from(begin.at("lsn"));
+    catalog.begin.next = get<std::uint64_t>(begin, "next");
+    catalog.begin.timeline = get<std::uint32_t>(begin, "timeline");
+    for (const json& told : value.at("schemas")) {
+      SplitTable table;
+      table.lsn = lsn_from(told.at("lsn"));
+      told.at("oid").get_to(table.oid);
+      told.at("table").get_to(table.table);
+      told.at("key").get_to(table.key);
+      catalog.tables.push_back(std::move(table));
+    }
+  } catch (const json::exception& e) {
+    throw Corruption(file->path(), 0, fmt::format("not the file of a split: {}", e.what()));
+  } catch (const ConfigError& e) {
+    throw Corruption(file->path(), 0, fmt::format("not the file of a split: {}", e.what()));
+  }
+  return catalog;
+}
+
+void SplitCatalog::save(const std::filesystem::path& directory) const {
+  ordered_json value;
+  value["by"] = split_by_name(rule.by);
+  value["into"] = rule.into;
+  value["tables"] = rule.tables;
+  value["system_identifier"] = system_identifier;
+  value["database"] = database;
+  value["source_tables"] = source_tables;
+  value["begin"] = {{"lsn", begin.lsn.text()}};
+  put(value["begin"], "next", begin.next);
+  put(value["begin"], "timeline", begin.timeline);
+  value["schemas"] = ordered_json::array();
+  for (const SplitTable& table : tables) {
+    value["schemas"].push_back(ordered_json{
+        {"lsn", table.lsn.text()}, {"oid", table.oid}, {"table", table.table}, {"key", table.key}});
+  }
+  const auto dir = real_dir(directory);
+  const std::string temporary = std::string(kSplitName) + ".new";
+  dir->remove(temporary);
+  const auto file = dir->create(temporary);
+  file->write_at(value.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n", 0);
+  file->sync();
+  dir->rename(temporary, kSplitName);
+  dir->sync();
+}
+
+std::string part_folder(const std::string& name) {
+  std::string folder;
+  for (const char c : name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '_' || c == '-' || (c == '.' && !folder.empty());
+    folder += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  constexpr std::size_t kMost = 200;  // file systems allow 255
+  if (folder.size() > kMost) {
+    folder.resize(kMost);
+    folder += fmt::format("~{:08x}", extend_crc(0, name));
+  }
+  return folder;
+}
+
+std::string schema_of(const std::string& table) {
+  bool in_quotes = false;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (table[i] == '"') in_quotes = !in_quotes;
+    if (table[i] == '.' && !in_quotes) return table.substr(0, i);
+  }
+  return "public";
+}
+
+}  // namespace daystream::command

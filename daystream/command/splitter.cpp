@@ -1,0 +1,298 @@
+#include "splitter.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "day_file.h"
+#include "daystream/error.h"
+#include "dir.h"
+
+namespace daystream::command {
+
+namespace {
+
+constexpr std::uint64_t kFlushEvery = 64 * 1024 * 1024;
+constexpr std::chrono::milliseconds kMarkEvery{1000};
+
+// A part has three files open.
+void allow_many_files() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);  // else as many as there may be now
+}
+
+// The line with its place in the transaction of its source, from which a merge puts it back.
+std::string numbered(std::string_view body, std::uint64_t number) {
+  std::string_view key;
+  std::string_view value;
+  FieldCursor cursor(body);
+  while (cursor.next(key, value) && key != "_xid") {
+  }
+  const auto at = static_cast<std::size_t>(value.data() + value.size() - body.data());
+  return fmt::format("{}\t_n\t{}{}", body.substr(0, at), number, body.substr(at));
+}
+
+Holding holding_at(const Manifest& manifest, Position position) {
+  Holding found = manifest.holdings.front();
+  for (const Holding& holding : manifest.holdings) {
+    if (holding.since <= position) found = holding;
+  }
+  return found;
+}
+
+}  // namespace
+
+Splitter::Splitter(std::filesystem::path source, std::filesystem::path directory,
+                   const SplitRule& rule)
+    : source_(std::move(source)), directory_(std::move(directory)) {
+  allow_many_files();
+  const Manifest manifest = Manifest::load(source_);
+  make_directory(directory_);
+  if (auto known = SplitCatalog::load(directory_)) {
+    catalog_ = std::move(*known);
+    begun_ = true;
+    if (catalog_.rule != rule) {
+      throw ConfigError(
+          fmt::format(
+              "\"{}\" is split by {}{}{}", directory_.string(), split_by_name(catalog_.rule.by),
+              catalog_.rule.into == 0 ? std::string() : fmt::format(" into {}", catalog_.rule.into),
+              catalog_.rule.tables.empty() ? std::string()
+                                           : fmt::format(", tables \"{}\"", catalog_.rule.tables)),
+          "give the same options as before, or another directory");
+    }
+    if (catalog_.system_identifier != manifest.system_identifier ||
+        catalog_.database != manifest.database) {
+      throw WrongSource(
+          fmt::format("\"{}\" was split from database \"{}\" of system {}, not \"{}\" "
+                      "of {}",
+                      directory_.string(), catalog_.database, catalog_.system_identifier,
+                      manifest.database, manifest.system_identifier),
+          "one directory per source: give another one");
+    }
+  } else {
+    catalog_.rule = rule;
+    catalog_.system_identifier = manifest.system_identifier;
+    catalog_.database = manifest.database;
+  }
+  if (begun_) open_parts();
+  std::optional<Lsn> from;
+  for (const auto& [name, part] : parts_) {
+    if (!part->empty() && (!from || part->last_lsn() < *from)) from = part->last_lsn();
+  }
+  StartAfter start;
+  if (from) start.lsn = *from;
+  reader_ = std::make_unique<Reader>(source_, start);
+  source_holding_ = holding_at(manifest, reader_->position());
+  before_ = from.value_or(Lsn{});
+  facts_.clock = std::max<std::int64_t>(0, reader_->position().c);
+  std::erase_if(catalog_.tables, [&](const SplitTable& table) { return table.lsn > before_; });
+  router_ = std::make_unique<Router>(rule, catalog_.tables, before_);
+}
+
+void Splitter::open_parts() {
+  for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+    if (!std::filesystem::exists(entry.path() / kManifestName)) continue;
+    const Manifest manifest = Manifest::load(entry.path());
+    parts_.emplace(manifest.name, std::make_unique<Part>(entry.path(), manifest, facts_));
+  }
+}
+
+// The first line of the source, or the first that is kept: where all parts begin.
+void Splitter::begin_catalog() {
+  catalog_.begin = {before_, facts_.next, facts_.timeline};
+  catalog_.source_tables = source_holding_.tables;
+  catalog_.save(directory_);
+  begun_ = true;
+}
+
+Manifest Splitter::manifest_of(const std::string& name) const {
+  Manifest manifest = reader_->manifest();
+  manifest.name = name;
+  manifest.created.clear();
+  manifest.holdings = {holding_of(name)};
+  manifest.holdings.front().since = {0, 0};
+  return manifest;
+}
+
+// What the part holds of what the source holds now. Where a table list cannot say it, because rows
+// of a table are in several parts or its name is hashed, the option "part" says that nobody is to
+// take it for the whole.
+Holding Splitter::holding_of(const std::string& name) const {
+  Holding holding = source_holding_;
+  const SplitRule& rule = catalog_.rule;
+  if (rule.into != 0) {
+    holding.options.emplace_back("part", fmt::format("{}/{}", name, rule.into));
+  } else if (rule.by == SplitBy::Schema) {
+    if (!holding.tables.empty() || !rule.tables.empty()) {
+      holding.options.emplace_back("part", name);
+    }
+    holding.tables = name + ".*";
+  } else if (holding.holds(name)) {
+    holding.tables = name;
+  }  // else: what the source does not hold the part cannot; it says the source's own list
+  return holding;
+}
+
+Part* Splitter::part(const std::string& name) {
+  const auto at = parts_.find(name);
+  return at == parts_.end() || at->second->empty() ? make_part(name) : at->second.get();
+}
+
+Part* Splitter::make_part(const std::string& name) {
+  auto& part = parts_[name];
+  if (!part) {
+    part = std::make_unique<Part>(directory_ / part_folder(name), manifest_of(name), facts_);
+  }
+  const SourceFacts now = facts_;
+  facts_.next = catalog_.begin.next;
+  facts_.timeline = catalog_.begin.timeline;
+  part->begin(catalog_.begin.lsn, holding_of(name));
+  facts_ = now;
+  part->mark(before_);
+  part->flush();
+  return part.get();
+}
+
+void Splitter::work(const std::function<bool()>& stop) {
+  while (Transaction* transaction = reader_->next()) {
+    take(*transaction);
+    before_ = reader_->lsn();
+    unflushed_bytes_ += transaction->size_bytes();
+    if (unflushed_bytes_ >= kFlushEvery) {
+      if (std::chrono::steady_clock::now() - marked_ >= kMarkEvery) mark_all();
+      flush();
+    }
+    if (stop()) break;
+  }
+  if (mark_due() == std::chrono::milliseconds(0)) mark_all();
+  flush();
+}
+
+std::optional<std::chrono::milliseconds> Splitter::mark_due() const {
+  if (std::none_of(parts_.begin(), parts_.end(), [&](const auto& named) {
+        return !named.second->empty() && named.second->needs(before_);
+      })) {
+    return std::nullopt;
+  }
+  const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - marked_);
+  return std::max(std::chrono::milliseconds(0), kMarkEvery - passed);
+}
+
+void Splitter::mark_all() {
+  for (const auto& [name, part] : parts_) {
+    if (!part->empty()) part->mark(before_);
+  }
+  marked_ = std::chrono::steady_clock::now();
+}
+
+void Splitter::flush() {
+  for (const auto& [name, part] : parts_) part->flush();
+  unflushed_bytes_ = 0;
+}
+
+void Splitter::take(Transaction& transaction) {
+  facts_.clock = std::max(facts_.clock, transaction.position().c);
+  if (transaction.kind() == Transaction::Kind::Mark) take_mark(transaction);
+  if (!all_made_) {
+    for (std::uint32_t i = 0; i < catalog_.rule.into; ++i) part(std::to_string(i));
+    all_made_ = true;
+  }
+  switch (transaction.kind()) {
+    case Transaction::Kind::Mark:
+      break;
+    case Transaction::Kind::Gap:
+      mark_all();
+      for (const auto& [name, part] : parts_) {
+        if (!part->empty()) part->gap(transaction.lsn(), before_);
+      }
+      break;
+    case Transaction::Kind::Transaction:
+      take_transaction(transaction);
+      break;
+  }
+  const Change& end = transaction.end();
+  if (transaction.kind() == Transaction::Kind::Gap) return;
+  if (end.next) facts_.next = end.next;
+  if (end.timeline) facts_.timeline = end.timeline;
+}
+
+// A connection's first mark says what the source holds from here on: parts pass that on at once,
+// other marks when they are due.
+void Splitter::take_mark(const Transaction& mark) {
+  const Change& said = mark.end();
+  if (said.timeline) facts_.timeline = said.timeline;
+  if (said.next) facts_.next = said.next;
+  if (!begun_) {
+    before_ = mark.lsn();
+    begin_catalog();
+  }
+  if (said.columns.empty()) return;
+  source_holding_ = {};
+  std::string_view key;
+  std::string_view value;
+  for (FieldCursor cursor(said.columns); cursor.next(key, value);) {
+    if (key == "tables") {
+      source_holding_.tables = unescape(value);
+    } else {
+      source_holding_.options.emplace_back(unescape(key), unescape(value));
+    }
+  }
+  if (catalog_.source_tables != source_holding_.tables) {
+    catalog_.source_tables = source_holding_.tables;
+    catalog_.save(directory_);
+  }
+  for (const auto& [name, part] : parts_) {
+    if (!part->empty() && part->needs(mark.lsn())) part->begin(mark.lsn(), holding_of(name));
+  }
+}
+
+void Splitter::take_transaction(Transaction& transaction) {
+  const Lsn lsn = transaction.lsn();
+  std::uint64_t number = 0;
+  bool told = false;  // something to remember
+  Line line;
+  std::optional<std::string> replace;
+  Route route;
+  open_.clear();
+  while (transaction.next_line(line)) {
+    const Change change = parse_change(line.body);
+    const std::string text = numbered(line.body, number++);
+    if (change.action == Action::Replace) {  // goes where its update goes, and the other way round
+      route = router_->route(change);
+      replace = text;
+      continue;
+    }
+    if (!replace) route = {};
+    route.add(router_->route(change));
+    if (replace) put(route, lsn, *replace);
+    put(route, lsn, text);
+    replace.reset();
+    if (change.action == Action::Schema) {
+      told = router_->learn(change, lsn, catalog_.tables) || told;
+    }
+  }
+  if (open_.empty()) return;
+  if (told) catalog_.save(directory_);
+  for (Part* part : open_) part->append(transaction.end_line().body);
+}
+
+void Splitter::put(const Route& route, Lsn lsn, std::string_view line) {
+  const auto put_to = [&](Part* part) {
+    if (!part->needs(lsn)) return;
+    if (!part->in_transaction()) open_.push_back(part);
+    part->append(line);
+  };
+  if (route.all) {
+    for (const auto& [name, part] : parts_) {
+      if (!part->empty()) put_to(part.get());
+    }
+    return;
+  }
+  for (const std::string& name : route.parts) put_to(part(name));
+}
+
+}  // namespace daystream::command

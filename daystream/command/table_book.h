@@ -1,0 +1,43 @@
+// What the `schema` lines of a stream have told of its tables: needed wherever a line alone does
+// not say which of its columns are the key.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daystream/line.h"
+#include "daystream/position.h"
+
+namespace daystream::command {
+
+// Names are raw here, as they stand in the files.
+struct KnownTable {
+  std::uint32_t oid = 0;
+  char identity = 'd';  // d: the primary key, i: a unique index, f: the whole row, n: nothing
+  std::vector<std::string> key;  // what tells a row from others; empty: nothing does
+  std::vector<std::pair<std::string, std::string>> columns;  // name and type, in their order
+
+  // The type of a column without "not null"; empty: there is no such column.
+  std::string_view type_of(std::string_view column) const noexcept;
+};
+
+class TableBook {
+ public:
+  // `change` is a `schema` line; it replaces what was known of the table of that name.
+  void learn(const Change& change);
+  // nullptr: no schema line of it was seen. `table` is a raw `_table`. Valid until learn().
+  const KnownTable* find(std::string_view table) const;
+
+  // Reads the stream backwards from `position`, a day at a time, until a schema line of `table` is
+  // found, and learns it: for readers that begin in the middle. Does nothing where there is none.
+  void look_back(const std::string& directory, Position position, std::string_view table);
+
+ private:
+  std::map<std::string, KnownTable, std::less<>> tables_;
+};
+
+}  // namespace daystream::command
