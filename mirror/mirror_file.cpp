@@ -52,11 +52,13 @@ void remove_loading_files(const std::string& mirror) noexcept {
   }
 }
 
-Database open_for_loading(const std::string& mirror) {
-  remove_loading_files(mirror);
+// The journal holds only pages that were there when a transaction began: next to nothing, as what
+// is loaded goes to new ones.
+Database open_for_loading(const std::string& mirror, Loading how) {
+  if (how == Loading::Anew) remove_loading_files(mirror);
   Database db(loading_name(mirror), Database::Mode::Create);
   db.exec(
-      "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
+      "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
       "PRAGMA cache_size = -65536; PRAGMA temp_store = FILE");
   return db;
 }

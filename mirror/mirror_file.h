@@ -11,8 +11,10 @@ namespace deltamirror {
 // played into a new one.
 void check_absent(const std::string& mirror);
 
-// A new, empty file for loading, without any journal. What a killed seed left is removed first.
-Database open_for_loading(const std::string& mirror);
+// The file for loading. What is committed there outlives the process, but not the machine: nothing
+// is synced. Anew: what a killed seed left is removed first.
+enum class Loading { Anew, GoOn };
+Database open_for_loading(const std::string& mirror, Loading how);
 // Makes it a WAL database on disk under its own name. Throws Error where that name exists by now.
 void publish(Database loaded, const std::string& mirror);
 void remove_loading_files(const std::string& mirror) noexcept;

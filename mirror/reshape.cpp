@@ -205,6 +205,10 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
                  const TypeNames& types) {
   Reshaped result;
   Plan plan = plan_columns(table, line, types, result);
+  // Of a table without rows no rewrite comes, and none is needed.
+  if (result.needs_rewrite && !db.value("SELECT 1 FROM " + quote_name(table.name) + " LIMIT 1")) {
+    result.needs_rewrite = false;
+  }
   const MirroredTable before = table;
   rename_columns(db, table, plan.renames);
   table.columns = plan.columns;

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <optional>
+
 #include "checkpoint.h"
 #include "copy_pump.h"
 #include "mirror_file.h"
 #include "owner.h"
 #include "progress.h"
 #include "requests.h"
+#include "seed_file.h"
 #include "seed_session.h"
 #include "wal_keeper.h"
 
@@ -92,17 +95,37 @@ void build_indexes(Database& db, const MirrorConfig& config, const std::vector<S
   run_extra_sql(db, config.extra_sql);
 }
 
-Checkpoint first_checkpoint(const SeedSession& session, const std::filesystem::path& directory) {
+// In transactions of their own where what they saw is on PostgreSQL's disk by the time they are
+// copied: then a later seed can go on from there.
+void load_tables_whole(SeedFile& file, SeedSession& session,
+                       const daystream::program::Signals& signals) {
+  Database& db = file.db();
+  for (std::size_t i = 0; i < session.tables().size(); ++i) {
+    if (file.is_whole(i)) continue;
+    SeedTable& table = session.tables()[i];
+    if (!db.in_transaction()) db.exec("BEGIN");
+    load_table(db, session, table, signals);
+    save_table(db, table.mirrored);
+    if (!session.is_flushed()) continue;
+    db.exec("COMMIT");
+    for (std::size_t whole = 0; whole <= i; ++whole) file.set_whole(whole);
+  }
+  session.finish();
+  if (!db.in_transaction()) db.exec("BEGIN");
+}
+
+Checkpoint first_checkpoint(const SeedSession& session, const SeedFile& file,
+                            const std::filesystem::path& directory) {
   Checkpoint checkpoint;
   checkpoint.directory = std::filesystem::absolute(directory).string();
   checkpoint.source = session.manifest().name;
-  checkpoint.position = session.seam().position;
-  checkpoint.lsn = session.seam().lsn;
+  checkpoint.position = file.seam().position;
+  checkpoint.lsn = file.seam().lsn;
   checkpoint.system_identifier = session.server().system_identifier;
   checkpoint.database = session.server().database;
   checkpoint.timeline = session.server().timeline;
   checkpoint.applied_at = utc_text(now_us());
-  checkpoint.consistent_at = session.consistent_at();
+  checkpoint.consistent_at = file.consistent_at();
   return checkpoint;
 }
 
@@ -114,23 +137,35 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
   // All that can be wrong with the request is found before a file is made.
   SeedSession session(options.conninfo, options.daystream, options.config, signals);
   Owner owner(options.mirror);
+  std::optional<SeedFile> file;
   try {
     check_absent(options.mirror);
     session.take_snapshot();
-    Database db = open_for_loading(options.mirror);
-    db.exec("BEGIN");
-    create_catalog(db);
-    for (SeedTable& table : session.tables()) load_table(db, session, table, signals);
-    session.finish();
+    file.emplace(options.mirror, session, options.daystream);
+    Database& db = file->db();
+    load_tables_whole(*file, session, signals);
     build_indexes(db, options.config, session.tables());
     analyze(db);
-    for (const SeedTable& table : session.tables()) save_table(db, table.mirrored);
     save_types(db, session.types());
-    save_checkpoint(db, first_checkpoint(session, options.daystream));
-    db.exec("COMMIT");
-    publish(std::move(db), options.mirror);
+    save_checkpoint(db, first_checkpoint(session, *file, options.daystream));
+    Database whole = file->finish();
+    whole.exec("COMMIT");
+    publish(std::move(whole), options.mirror);
+  } catch (const Error& e) {
+    const bool may_go_on = e.retryable() || signals.stop_requested();
+    const std::size_t whole = file ? file->whole_count() : 0;
+    file.reset();  // rolls back what is not whole
+    if (may_go_on && whole > 0) {
+      spdlog::info("the same command goes on: {} of {} tables are whole in \"{}.seeding\"", whole,
+                   session.tables().size(), options.mirror);
+    } else {
+      remove_loading_files(options.mirror);  // nothing of a failed seed stays
+    }
+    owner.remove_file();
+    throw;
   } catch (...) {
-    // Nothing of a failed seed stays; the error goes on.
+    // Out of memory, say: nothing of it stays either.
+    file.reset();
     remove_loading_files(options.mirror);
     owner.remove_file();
     throw;

@@ -17,7 +17,8 @@ struct SeedOptions {
 };
 
 // Loads into MIRROR.seeding and renames that without replacing anything, once all is on disk: a
-// seed killed at any point leaves no mirror, and a later one starts clean. Throws Error where the
+// seed killed at any point leaves no mirror, and a later one goes on with the tables that are
+// whole, or starts clean. Throws Error where the
 // mirror, or its -wal, -shm or -journal, exists.
 void seed(const SeedOptions& options, const daystream::program::Signals& signals);
 

@@ -361,19 +361,23 @@ PGconn* SeedSession::start_copy(const SeedTable& table) {
   return pg;
 }
 
+bool SeedSession::is_flushed() {
+  return query_value(connection_.get(),
+                     fmt::format("SELECT (pg_current_wal_flush_lsn() >= '{}'::pg_lsn)::text",
+                                 consistent_at_.text())) == "true";
+}
+
 void SeedSession::finish() {
   PGconn* const pg = connection_.get();
   exec(pg, "COMMIT");
-  const std::string reached = fmt::format(
-      "SELECT (pg_current_wal_flush_lsn() >= '{}'::pg_lsn)::text", consistent_at_.text());
-  while (query_value(pg, reached) != "true") {
+  while (!is_flushed()) {
     // On an idle server the log's end can stand past a page's header, which nothing flushes: a
     // commit of our own does.
     exec(pg, "BEGIN");
     exec(pg, "SET LOCAL synchronous_commit = local");
     exec(pg, "SELECT pg_current_xact_id()");
     exec(pg, "COMMIT");
-    if (query_value(pg, reached) == "true") return;
+    if (is_flushed()) return;
     pause(20);
   }
 }

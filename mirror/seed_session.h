@@ -64,6 +64,8 @@ class SeedSession {
   // Begins the COPY of one table; the caller receives it to its end.
   PGconn* start_copy(const SeedTable& table);
   void finish();
+  // Whether what the snapshot saw is flushed by now: a table that is copied is then whole.
+  bool is_flushed();
 
   // From any thread: what the session waits for ends, or will end, with an error.
   void cancel() noexcept;

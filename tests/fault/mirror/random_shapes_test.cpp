@@ -233,7 +233,7 @@ TEST_CASE("deltamirror: after random changes of shape a mirror is what a fresh s
     if (!long_form() && i % 8 != 7) continue;
     const std::string lsn = cluster.scalar("SELECT pg_current_wal_flush_lsn()");
     const support::Result caught = support::run(
-        {support::program("deltamirror"), "wait", mirror, "--lsn", lsn, "--timeout", "60"});
+        {support::program("deltamirror"), "wait", mirror, "--lsn", lsn, "--timeout", "45"});
     INFO(owner.err());
     REQUIRE(caught.ok());
     const auto fresh = dir / ("fresh" + number(static_cast<std::uint64_t>(i)) + ".db");

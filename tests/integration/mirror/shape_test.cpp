@@ -34,6 +34,19 @@ TEST_CASE("shape: a volatile default and another type bring the rows anew",
         "integertextreal");
 }
 
+TEST_CASE("shape: another type for a table without rows", "[mirror][shape][integration]") {
+  Shaped s;
+  s.cluster.execute(
+      "TRUNCATE t; ALTER TABLE t ALTER b TYPE text; INSERT INTO t VALUES(1, 'a', 'b')");
+  s.cluster.execute(
+      "BEGIN; DELETE FROM u; ALTER TABLE u ALTER v TYPE int USING 0; INSERT INTO u VALUES(8, 9);"
+      "COMMIT");
+  s.follow();
+  s.check("SELECT id || a || b FROM t");
+  s.check("SELECT id || '|' || v FROM u");
+  CHECK(s.value("SELECT typeof(v) FROM u") == "integer");
+}
+
 TEST_CASE("shape: tables are renamed and swap names", "[mirror][shape][integration]") {
   Shaped s;
   s.cluster.execute(

@@ -1,0 +1,98 @@
+// A first seed that is killed in the middle, and gone on with.
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "pipeline.h"
+#include "support/row_compare.h"
+
+using namespace support;
+
+namespace {
+
+struct Halted : Pipeline {
+  Halted() {
+    cluster.execute(
+        "CREATE TABLE a(id int PRIMARY KEY, v text);"
+        "INSERT INTO a SELECT i, 'a' || i FROM generate_series(1, 1000) i;"
+        "CREATE TABLE b(id int PRIMARY KEY, v text); INSERT INTO b SELECT * FROM a");
+    start_stream();
+  }
+  // Two tables and a query that waits for `gate`.
+  std::vector<std::string> command(const std::string& columns_of_b = "*") const {
+    return {program("deltamirror"),
+            "seed",
+            mirror(),
+            "-d",
+            cluster.conninfo(),
+            "--daystream",
+            stream(),
+            "--table",
+            "a",
+            "--table",
+            "b",
+            "--query",
+            "SELECT " + columns_of_b + " FROM b",
+            "--query",
+            "SELECT 7 AS seven FROM pg_advisory_lock_shared(1)",
+            "--as",
+            "last"};
+  }
+  // Returns once both tables are whole and the query waits.
+  void halt(int signal) {
+    Session gate = cluster.session();
+    gate.execute("SELECT pg_advisory_lock(1)");
+    Process seed(command());
+    REQUIRE(eventually([&] {
+      return cluster.scalar(
+                 "SELECT count(*) FROM pg_locks WHERE NOT granted AND "
+                 "locktype = 'advisory'") == "1";
+    }));
+    seed.signal(signal);
+    seed.wait();
+    CHECK_FALSE(std::filesystem::exists(mirror()));
+    cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted");
+  }
+  void check_equal() const {
+    const Result run = run_once();
+    INFO(run.err);
+    REQUIRE(run.ok());
+    Session session = cluster.session();
+    CHECK(compare_tables(session, mirror(), {{"public.a", "a", {}}, {"public.b", "b", {}}}) ==
+          std::vector<std::string>{});
+    CHECK(value("SELECT seven FROM last") == "7");
+    CHECK(value("PRAGMA integrity_check") == "ok");
+    CHECK(value("SELECT count(*) FROM sqlite_schema WHERE name = '_deltamirror_seeding'") == "0");
+    CHECK_FALSE(std::filesystem::exists(mirror() + ".seeding"));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("mirror: a killed seed goes on with the tables that are whole", "[mirror][integration]") {
+  Halted h;
+  h.halt(SIGKILL);
+  h.cluster.execute("UPDATE a SET v = 'later' WHERE id < 10; DELETE FROM b WHERE id = 5");
+  h.cluster.execute("ALTER TABLE a ADD COLUMN c int DEFAULT 3; INSERT INTO a VALUES(-1, 'n', 4)");
+  const Result again = run(h.command());
+  INFO(again.err);
+  REQUIRE(again.ok());
+  CHECK_THAT(again.err, Catch::Contains("2 of 3 tables are whole"));
+  CHECK_THAT(again.err, !Catch::Contains("seeding a:"));
+  h.check_equal();
+}
+
+TEST_CASE("mirror: a seed begins anew where what was left is of another request or cannot be read",
+          "[mirror][integration]") {
+  Halted h;
+  h.halt(SIGKILL);
+  const bool other_request = GENERATE(true, false);
+  if (!other_request) {
+    // Torn, as after a power loss, had it been of this boot.
+    std::filesystem::resize_file(h.mirror() + ".seeding", 5000);
+  }
+  const Result again = run(h.command(other_request ? "v, id" : "*"));
+  INFO(again.err);
+  REQUIRE(again.ok());
+  CHECK_THAT(again.err, Catch::Contains("seeding a:"));
+  h.check_equal();
+}
