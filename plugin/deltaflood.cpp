@@ -63,6 +63,7 @@ void begin_transaction(Plugin* plugin, TransactionId xid, XLogRecPtr end_lsn) {
     append_key(head, plugin->options, "_lsn");
     append_lsn(head, end_lsn);
   }
+  reserve(head, kPadding);
 }
 
 // Where transactions are small this is half of all that is written: room is reserved once.

@@ -1,5 +1,6 @@
 #include "format.h"
 
+#include <bit>
 #include <cstring>
 
 namespace deltaflood {
@@ -89,6 +90,25 @@ char* put_time(char* out, std::int64_t us) noexcept {
   return out;
 }
 
+struct Powers {
+  std::uint64_t of_ten[20] = {};
+  constexpr Powers() noexcept {
+    std::uint64_t power = 1;
+    for (std::uint64_t& p : of_ten) {
+      p = power;
+      power *= 10;
+    }
+  }
+};
+constexpr Powers kPowers;
+
+// Decimal digits: the bits times log10(2), which is never less than the digits less one.
+inline std::size_t digits_of(std::uint64_t value) noexcept {
+  const auto bits = static_cast<unsigned>(std::bit_width(value | 1U));
+  const unsigned digits = bits * 1233U >> 12U;
+  return digits + (value < kPowers.of_ten[digits] ? 0 : 1) + (value == 0 ? 1 : 0);
+}
+
 std::size_t put_hex_upper(char* out, std::uint32_t value) noexcept {
   constexpr char kUpper[] = "0123456789ABCDEF";
   char digits[8];
@@ -115,21 +135,18 @@ constexpr HexPairs kHexPairs;
 }  // namespace
 
 std::size_t format_unsigned(char* out, std::uint64_t value) noexcept {
-  char digits[20];
-  char* p = digits + sizeof digits;
+  const std::size_t size = digits_of(value);
+  char* p = out + size;
   while (value >= 100) {
     p -= 2;
     std::memcpy(p, &kPairs.text[2 * (value % 100)], 2);
     value /= 100;
   }
   if (value >= 10) {
-    p -= 2;
-    std::memcpy(p, &kPairs.text[2 * value], 2);
+    std::memcpy(out, &kPairs.text[2 * value], 2);
   } else {
-    *--p = static_cast<char>('0' + value);
+    *out = static_cast<char>('0' + value);
   }
-  const auto size = static_cast<std::size_t>(digits + sizeof digits - p);
-  std::memcpy(out, p, size);
   return size;
 }
 

@@ -1,5 +1,7 @@
 #include "relation.h"
 
+#include <iterator>
+
 #include "format.h"
 
 extern "C" {
@@ -13,7 +15,8 @@ struct Relations {
   Encoding* encoding = nullptr;
   MemoryContext memory = nullptr;
   HTAB* table = nullptr;
-  RelationEntry* last = nullptr;  // most changes are of the table of the change before
+  // By OID: most changes are of the tables of the changes before. Entries never move nor go.
+  RelationEntry* recent[16] = {};
 };
 
 namespace {
@@ -107,10 +110,6 @@ Form form_of(const Options& options, Oid type) {
   }
 }
 
-std::string_view keep(StringInfo text) {
-  return {pnstrdup(text->data, static_cast<Size>(text->len)), static_cast<std::size_t>(text->len)};
-}
-
 bool contains(List* numbers, int number) {
   return list_member_int(numbers, number);
 }
@@ -146,7 +145,7 @@ void build_columns(Relations* relations, Plan* plan, Relation relation, const Re
     append(&text, options.separator);
     append_text(&text, relations->encoding, NameStr(attribute->attname));
     append(&text, options.separator);
-    column.prefix = keep(&text);
+    column.prefix = keep_padded(text);
     plan->fixed_bytes += column.prefix.size() + kMaxFixedText;
   }
 }
@@ -164,7 +163,7 @@ void build_head(Relations* relations, Plan* plan, const RelationName& name) {
     append(&text, options.separator);
     append_text(&text, relations->encoding, quote_qualified_identifier(name.schema, name.table));
   }
-  plan->head = keep(&text);
+  plan->head = keep_padded(text);
 }
 
 Relation open_relation(Oid relid) {
@@ -235,7 +234,8 @@ Relations* open_relations(const Options* options, Encoding* encoding, MemoryCont
 
 RelationEntry* relation_entry(Relations* relations, Relation relation) {
   Oid relid = RelationGetRelid(relation);
-  RelationEntry* entry = relations->last;
+  RelationEntry*& recent = relations->recent[relid % std::size(relations->recent)];
+  RelationEntry* entry = recent;
   if (entry == nullptr || entry->relid != relid) {
     bool found = false;
     entry = static_cast<RelationEntry*>(hash_search(relations->table, &relid, HASH_ENTER, &found));
@@ -243,7 +243,7 @@ RelationEntry* relation_entry(Relations* relations, Relation relation) {
       memset(static_cast<void*>(entry), 0, sizeof *entry);
       entry->relid = relid;
     }
-    relations->last = entry;
+    recent = entry;
   }
   if (!entry->valid) {
     // Set first: what is invalidated while it is built is stale at once.

@@ -7,6 +7,8 @@ namespace deltaflood {
 namespace {
 
 constexpr std::size_t kLargeRow = 1024 * 1024;
+// All inline, and if all compressed (at best 1 : 255) still below kLargeRow: not worth measuring.
+constexpr std::size_t kSmallTuple = 2048;
 
 // One line of a change.
 struct Image {
@@ -19,6 +21,7 @@ struct Image {
 // The bytes that hold a row's values in memory, out-of-line and compressed ones at their full size.
 std::size_t row_bytes(const Plan& plan, HeapTuple tuple) {
   std::size_t size = tuple->t_len;
+  if (size <= kSmallTuple && !HeapTupleHasExternal(tuple)) return size;
   for (int i = 0; i < plan.column_count; ++i) {
     const Column& column = plan.columns[i];
     if (!column.varlena || plan.nulls[column.index]) continue;
@@ -67,13 +70,13 @@ void append_columns(StringInfo out, const RowWriter& writer, const Plan& plan, b
           (identity_only && !column.identity && writer.options->nulls != Nulls::Written)) {
         continue;
       }
-      append(out, column.prefix);
+      append_padded(out, column.prefix);
       append(out, writer.options->null_text);
       continue;
     }
     const Datum value = plan.values[column.index];
     if (is_unchanged(column, value)) continue;
-    append(out, column.prefix);
+    append_padded(out, column.prefix);
     append_value(out, writer.encoding, column, value);
   }
 }
@@ -234,7 +237,7 @@ void append_varlena(StringInfo out, Encoding* encoding, const Column& column, Da
 void append_head(StringInfo out, const RowWriter& writer, std::string_view table_head) {
   append(out, table_head);
   const StringInfoData& head = writer.head->text;
-  append(out, {head.data, static_cast<std::size_t>(head.len)});
+  append_padded(out, {head.data, static_cast<std::size_t>(head.len)});
 }
 
 void append_value(StringInfo out, Encoding* encoding, const Column& column, Datum value) {

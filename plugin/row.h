@@ -9,7 +9,7 @@ namespace deltaflood {
 
 // What every line of one transaction says after its table: `_xid N`, `_lsn X/Y`, as asked for.
 struct TransactionHead {
-  StringInfoData text;
+  StringInfoData text;  // of room for kPadding more than it holds
 };
 
 struct RowWriter {
@@ -26,10 +26,17 @@ void append_head(StringInfo out, const RowWriter& writer, std::string_view table
 inline std::size_t key_room(const Options& options, std::string_view key) noexcept {
   return 2 * options.separator.size() + key.size();
 }
+inline void put_separator(StringInfo out, const Options& options) noexcept {
+  if (options.separator.size() == 1) {
+    out->data[out->len++] = options.separator[0];
+  } else {
+    put(out, options.separator);
+  }
+}
 inline void put_key(StringInfo out, const Options& options, std::string_view key) noexcept {
-  put(out, options.separator);
+  put_separator(out, options);
   put(out, key);
-  put(out, options.separator);
+  put_separator(out, options);
 }
 inline void append_key(StringInfo out, const Options& options, std::string_view key) {
   reserve(out, key_room(options, key));

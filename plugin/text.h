@@ -44,6 +44,26 @@ inline void append(StringInfo out, std::string_view bytes) {
   put(out, bytes);
 }
 
+// Bytes that may be read up to kPadding whatever their number, as keep_padded() leaves them: what
+// is short, as most names are, is copied without a call.
+inline constexpr std::size_t kPadding = 32;
+
+inline void append_padded(StringInfo out, std::string_view bytes) {
+  reserve(out, bytes.size() + kPadding);
+  if (bytes.size() <= kPadding) {
+    memcpy(out->data + out->len, bytes.data(), kPadding);
+    advance(out, bytes.size());
+  } else {
+    put(out, bytes);
+  }
+}
+inline std::string_view keep_padded(const StringInfoData& text) {
+  const auto size = static_cast<std::size_t>(text.len);
+  char* const copy = static_cast<char*>(palloc0(size + kPadding));
+  memcpy(copy, text.data, size);
+  return {copy, size};
+}
+
 void append_unsigned(StringInfo out, uint64 value);
 void append_int(StringInfo out, int64 value);
 void append_lsn(StringInfo out, XLogRecPtr lsn);
