@@ -17,5 +17,7 @@ void add_verify(CLI::App& app, Chosen& chosen);
 void add_repair(CLI::App& app, Chosen& chosen);
 void add_log(CLI::App& app, Chosen& chosen);
 void add_consume(CLI::App& app, Chosen& chosen);
+void add_serve(CLI::App& app, Chosen& chosen);
+void add_pull(CLI::App& app, Chosen& chosen);
 
 }  // namespace daystream::command

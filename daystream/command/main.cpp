@@ -29,6 +29,8 @@ int parse_and_run(int count, char** arguments) {
   add_repair(app, chosen);
   add_log(app, chosen);
   add_consume(app, chosen);
+  add_serve(app, chosen);
+  add_pull(app, chosen);
   try {
     app.parse(count, arguments);
   } catch (const CLI::CallForHelp&) {
