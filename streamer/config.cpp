@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -76,6 +77,21 @@ std::chrono::milliseconds milliseconds(const std::string& flag, double seconds) 
   return std::chrono::milliseconds(std::llround(seconds * 1000));
 }
 
+// 500G as a number of bytes; K, M, G and T are powers of 1024.
+std::uint64_t bytes_of(const std::string& flag, const std::string& text) {
+  std::uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  constexpr std::string_view kUnits = "KMGT";
+  const std::size_t unit = stop == end ? 0 : kUnits.find(*stop) + 1;  // npos + 1 is 0
+  const bool whole = stop == end || (unit > 0 && stop + 1 == end);
+  const int shift = static_cast<int>(unit) * 10;
+  if (error != std::errc{} || !whole || value == 0 || value > (UINT64_MAX >> 1 >> shift)) {
+    usage(fmt::format("invalid {} \"{}\": a number of bytes, as 500G or 20T", flag, text));
+  }
+  return value << shift;
+}
+
 // What CLI11 fills in, before it is checked.
 struct Raw {
   Config config;
@@ -85,6 +101,9 @@ struct Raw {
   double fsync_interval = 0;
   double status_interval = 10;
   double create_timeout = 60;
+  std::string compress;  // empty: no; "yes": at our level
+  std::string keep_days;
+  std::string keep_bytes;
   bool no_loop = false;
   bool drop_slot = false;
   bool recreate_slot = false;
@@ -136,6 +155,25 @@ void describe(CLI::App& app, Raw& raw) {
       ->check(CLI::IsMember({"text", "json"}))
       ->group("How");
 
+  app.add_option_function<std::string>(
+         "--compress",
+         [&raw](const std::string& level) { raw.compress = level.empty() ? "yes" : level; },
+         fmt::format("compress days that are over with zstd, 1 to {} (default: no; {} "
+                     "without a number)",
+                     daystream::kMostCompression, daystream::kDefaultCompression))
+      ->expected(0, 1)
+      ->type_name("[LEVEL]")
+      ->group("What is kept");
+  app.add_option("--keep-days", raw.keep_days,
+                 "delete days older than N before the current one (default: keep all)")
+      ->type_name("N")
+      ->group("What is kept");
+  app.add_option(
+         "--keep-bytes", raw.keep_bytes,
+         "delete the oldest days while all day files take more, as 500G (default: keep all)")
+      ->type_name("SIZE")
+      ->group("What is kept");
+
   app.add_flag("--create-slot", config.create_slot,
                "create the slot first; without -D do only that")
       ->group("Slot");
@@ -155,6 +193,28 @@ void describe(CLI::App& app, Raw& raw) {
   CLI::App* status = app.add_subcommand("status", "show how far a stream is");
   status->add_option("DIR", raw.status_directory, "directory of the daystream")->required();
   status->add_flag("--json", config.json, "for machines");
+}
+
+daystream::HousekeepingRules housekeeping_of(const Raw& raw) {
+  daystream::HousekeepingRules rules;
+  const auto number = [](const char* flag, const std::string& text, std::uint64_t most) {
+    std::uint64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc{} || stop != end || value < 1 || value > most) {
+      usage(fmt::format("invalid {} \"{}\": must be between 1 and {}", flag, text, most));
+    }
+    return value;
+  };
+  if (raw.compress == "yes") {
+    rules.compress = daystream::kDefaultCompression;
+  } else if (!raw.compress.empty()) {
+    rules.compress =
+        static_cast<int>(number("--compress", raw.compress, daystream::kMostCompression));
+  }
+  if (!raw.keep_days.empty()) rules.keep_days = number("--keep-days", raw.keep_days, 36'500);
+  if (!raw.keep_bytes.empty()) rules.keep_bytes = bytes_of("--keep-bytes", raw.keep_bytes);
+  return rules;
 }
 
 Command command_of(const CLI::App& app, const Raw& raw) {
@@ -208,6 +268,7 @@ Config checked(const CLI::App& app, Raw& raw) {
   config.status_interval = milliseconds("--status-interval", raw.status_interval);
   config.create_timeout =
       std::chrono::ceil<std::chrono::seconds>(milliseconds("--create-timeout", raw.create_timeout));
+  config.housekeeping = housekeeping_of(raw);
   require(config);
   return config;
 }

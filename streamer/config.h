@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daystream/error.h"
+#include "daystream/housekeeping.h"
 #include "daystream/lsn.h"
 #include "daystream/manifest.h"
 
@@ -40,6 +41,8 @@ struct Config {
   bool loop = true;                       // --no-loop clears it
   std::chrono::milliseconds fsync_interval{0};
   std::chrono::milliseconds status_interval{10'000};  // 0: only when asked or moved
+
+  daystream::HousekeepingRules housekeeping;  // --compress, --keep-days, --keep-bytes
 
   bool json = false;                   // status
   std::string log_level = "info";      // error, warn, info, debug

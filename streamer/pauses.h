@@ -8,6 +8,8 @@ namespace deltastream {
 
 class Pauses {
  public:
+  inline static constexpr std::chrono::milliseconds kLongest{30'000};
+
   std::chrono::milliseconds next() noexcept {
     const auto pause = pause_;
     pause_ = std::min(pause_ * 2, kLongest);
@@ -17,7 +19,6 @@ class Pauses {
 
  private:
   inline static constexpr std::chrono::milliseconds kFirst{100};
-  inline static constexpr std::chrono::milliseconds kLongest{30'000};
   std::chrono::milliseconds pause_ = kFirst;
 };
 

@@ -14,12 +14,13 @@ namespace deltastream {
 
 namespace {
 
-constexpr std::chrono::seconds kLookInterval{5};
+constexpr std::chrono::milliseconds kLeastSampleInterval{1'000};
+// Looking at the disk and writing status.json: as often as the server is told, but not more.
+constexpr std::chrono::milliseconds kLongestLookInterval{5'000};
 constexpr std::chrono::seconds kReportInterval{60};
 constexpr std::chrono::minutes kWarnInterval{10};
 // Warn when what is left lasts shorter than this at the present rate.
 constexpr double kWarnBeforeSeconds = 3600;
-constexpr std::chrono::milliseconds kLeastSampleInterval{1'000};
 
 double seconds(std::chrono::steady_clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -84,7 +85,9 @@ void Progress::tick(const daystream::Writer& writer) {
       status_.wal_status = sample->wal_status;
     }
   }
-  if (now < last_look_ + kLookInterval) return;
+  const auto interval =
+      std::clamp(config_.status_interval, kLeastSampleInterval, kLongestLookInterval);
+  if (now < last_look_ + interval) return;
   look(writer, now);
   warn_in_time(now);
   save();

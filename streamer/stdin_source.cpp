@@ -17,6 +17,7 @@
 #include "daystream/line.h"
 #include "daystream/writer.h"
 #include "flusher.h"
+#include "housekeeper.h"
 #include "program/program.h"
 #include "progress.h"
 #include "watermarks.h"
@@ -78,6 +79,7 @@ class StdinSource {
     }
     if (fds[1].revents != 0) signals_.clear();
     if (progress_) progress_->tick(*writer_);
+    if (housekeeper_) housekeeper_->tell(writer_->flushed(), writer_->flushed_position());
     if (const auto flush = flusher_.take()) writer_->finish_flush(*flush);
     return fds[0].revents != 0;
   }
@@ -124,6 +126,9 @@ class StdinSource {
                                        daystream::WriterOptions{});
     if (writer_->empty()) writer_->mark(Lsn{}, {});
     writer_->flush();
+    const daystream::HousekeepingRules& rules = config_.housekeeping;
+    writer_->declare_keeping(rules.keep_days, rules.keep_bytes);
+    if (rules.any()) housekeeper_.emplace(config_.directory, rules);
     progress_.emplace(config_, config_.directory);
     progress_->streaming(*writer_);
     spdlog::info("reading standard input into \"{}\", position={}", config_.directory,
@@ -170,6 +175,7 @@ class StdinSource {
   std::string pending_;  // read, and not yet a whole line
   std::string held_;     // whole lines before the first commit
   std::unique_ptr<Writer> writer_;
+  std::optional<Housekeeper> housekeeper_;
   std::optional<Progress> progress_;  // with writer_
   Flusher flusher_;                   // after writer_: ends first
   Clock::time_point last_sync_ = Clock::now() - std::chrono::hours(25);

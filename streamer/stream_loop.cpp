@@ -165,6 +165,9 @@ void StreamLoop::check_answers() {
 
 void StreamLoop::tell_progress() {
   parts_.progress.tick(parts_.writer);
+  if (parts_.housekeeper && watermarks_.confirmed().value != 0) {
+    parts_.housekeeper->tell(watermarks_.confirmed(), parts_.writer.flushed_position());
+  }
   // The setting may change while we stream; the monitor sees it sooner or later.
   Intervals intervals = intervals_of(parts_.config, parts_.server);
   intervals.synchronous_standby =

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "clock_guard.h"
 #include "config.h"
 #include "daystream/writer.h"
 #include "flusher.h"
+#include "housekeeper.h"
 #include "progress.h"
 #include "replication_connection.h"
 #include "server.h"
@@ -39,7 +41,8 @@ class StreamLoop {
     const Config& config;
     const Server& server;
     Progress& progress;
-    std::function<bool()> reload;  // on SIGHUP; true: end with Reconnect
+    std::optional<Housekeeper>& housekeeper;  // none: all is kept as it is; reload() may change it
+    std::function<bool()> reload;             // on SIGHUP; true: end with Reconnect
   };
 
   explicit StreamLoop(const Parts& parts);

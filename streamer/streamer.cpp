@@ -124,7 +124,9 @@ void Streamer::run() {
     }
     if (progress_) progress_->waiting(problem);
     settle();
-    pause(pauses_.next());
+    const auto length = pauses_.next();
+    spdlog::debug("next try in {} ms", length.count());
+    pause(length);
   }
   settle();
 }
@@ -183,13 +185,24 @@ StreamLoop::End Streamer::stream() {
   writer_->declare_holding(holding);
   spdlog::info("streaming from slot \"{}\" at {} into \"{}\", position={}", config_.slot,
                begin.text(), config_.directory, writer_->position().text());
-  pauses_.reset();
 
   progress_->streaming(*writer_);
 
   StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server, *progress_,
-                   [this] { return reload(); }});
-  const StreamLoop::End end = loop.run();
+                   housekeeper_, [this] { return reload(); }});
+  const Clock::time_point since = Clock::now();
+  const auto got_somewhere = [&] {
+    return writer_->last_lsn() > begin || Clock::now() >= since + Pauses::kLongest;
+  };
+  StreamLoop::End end{};
+  try {
+    end = loop.run();
+  } catch (...) {
+    // Only a stream that got somewhere shows that the trouble was over: a server that accepts us
+    // and breaks off at once is not to be asked ten times a second.
+    if (got_somewhere()) pauses_.reset();
+    throw;
+  }
   spdlog::info("stopped at {}, position={}: all of it is on disk and confirmed",
                writer_->flushed().text(), writer_->position().text());
   return end;
@@ -202,11 +215,21 @@ void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_fl
   writer_ = std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server),
                                                 confirmed_flush, std::move(options));
   if (!progress_) progress_.emplace(config_, config_.directory);  // not before it is ours
+  keep_house();
   const daystream::Recovery& recovery = writer_->recovery();
   if (recovery.cut_bytes != 0) {
     spdlog::warn("cut {} bytes off \"{}\" at byte {}: {}; PostgreSQL sends them again",
                  recovery.cut_bytes, recovery.cut_file, recovery.cut_at_bytes, recovery.cut_reason);
   }
+}
+
+void Streamer::keep_house() {
+  const daystream::HousekeepingRules& rules = config_.housekeeping;
+  writer_->declare_keeping(rules.keep_days, rules.keep_bytes);
+  if (housekeeper_ && kept_by_ == rules) return;
+  housekeeper_.reset();
+  kept_by_ = rules;
+  if (rules.any()) housekeeper_.emplace(config_.directory, rules);
 }
 
 void Streamer::create_slot_first(ReplicationConnection& connection, bool directory_has_lines) {
@@ -277,6 +300,7 @@ bool Streamer::reload() {
     Config fresh = reload_config(config_);
     const bool same = same_stream(config_, fresh);
     config_ = std::move(fresh);
+    if (writer_) keep_house();
     spdlog::set_level(spdlog::level::from_str(config_.log_level));
     spdlog::info("configuration file \"{}\" read again{}", config_.config_file,
                  same ? "" : ": reconnecting");

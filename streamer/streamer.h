@@ -9,6 +9,7 @@
 #include "config.h"
 #include "daystream/writer.h"
 #include "flusher.h"
+#include "housekeeper.h"
 #include "pauses.h"
 #include "progress.h"
 #include "server.h"
@@ -39,6 +40,8 @@ class Streamer {
   void abandon_slot();
   // After a stream that broke: what was received is synced, half a transaction is given up.
   void settle();
+  // What is to be kept, as the configuration says it now.
+  void keep_house();
   daystream::MarkFacts day_mark() const;
   // Takes over the configuration file. True: it takes another connection.
   bool reload();
@@ -50,6 +53,8 @@ class Streamer {
   ClockGuard clock_;
   Flusher flusher_;
   std::unique_ptr<daystream::Writer> writer_;  // kept across connections; none before the first
+  std::optional<Housekeeper> housekeeper_;     // once the directory is ours, if there are rules
+  daystream::HousekeepingRules kept_by_;       // housekeeper_'s
   std::optional<Progress> progress_;           // once the directory is ours
   TimelineId timeline_ = 0;                    // of the server we are connected to
   Pauses pauses_;

@@ -75,6 +75,7 @@ class Watermarks {
   Clock::time_point next_deadline(Clock::time_point now, const WriterState&) const noexcept;
 
   daystream::Lsn server_lsn() const noexcept { return server_lsn_; }  // sent, as far as we know
+  daystream::Lsn confirmed() const noexcept { return confirmed_; }    // as last told the server
   Clock::time_point last_heard() const noexcept { return last_heard_; }
 
  private:

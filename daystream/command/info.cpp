@@ -30,13 +30,15 @@ constexpr std::int64_t kRateSeconds = 300;
 
 struct Day {
   std::string file;
-  std::uint64_t size_bytes;  // what may be read of it
+  std::uint64_t size_bytes;    // what may be read of it
+  std::uint64_t stored_bytes;  // what that takes on disk
 };
 
 struct Info {
   Manifest manifest;
   std::vector<Day> days;
   std::uint64_t size_bytes = 0;
+  std::uint64_t stored_bytes = 0;
   std::optional<EndLine> first;  // the mark it begins with
   std::optional<EndLine> last;   // the last commit, mark, abort or gap
   Durable durable;
@@ -68,9 +70,13 @@ Info gather(const std::filesystem::path& directory) {
   if (view.empty()) return info;
   info.durable = view.durable();
   for (const std::int64_t day : view.days()) {
-    const DayView open = view.open(day);
-    info.days.push_back({day_file_name(day), open.limit});
+    const auto kept = view.open_if_kept(day);
+    if (!kept) continue;  // deleted just now
+    const DayView& open = *kept;
+    info.days.push_back(
+        {open.packed ? packed_file_name(day) : day_file_name(day), open.limit, open.stored_bytes});
     info.size_bytes += open.limit;
+    info.stored_bytes += open.stored_bytes;
     if (!info.first) {
       info.first =
           Seeker(*open.file, open.limit).first_end_from(0, [](const EndLine&) { return true; });
@@ -103,7 +109,12 @@ void print_json(const Info& info) {
         {"since", holding.since.text()}, {"tables", holding.tables}, {"options", options}});
   }
   value["writer"] = info.writer ? ordered_json(*info.writer) : ordered_json(nullptr);
+  value["keep_days"] =
+      info.manifest.keep_days ? ordered_json(*info.manifest.keep_days) : ordered_json(nullptr);
+  value["keep_bytes"] =
+      info.manifest.keep_bytes ? ordered_json(*info.manifest.keep_bytes) : ordered_json(nullptr);
   value["size_bytes"] = info.size_bytes;
+  value["stored_bytes"] = info.stored_bytes;
   value["bytes_per_second"] = info.bytes_per_second;
   value["first"] = info.first ? place_json(info.first->position, info.first->lsn) : ordered_json();
   value["last"] = info.last ? place_json(info.last->position, info.durable.lsn) : ordered_json();
@@ -111,13 +122,33 @@ void print_json(const Info& info) {
       info.days.empty() ? ordered_json() : place_json(info.durable.position, info.durable.lsn);
   value["days"] = ordered_json::array();
   for (const Day& day : info.days) {
-    value["days"].push_back(ordered_json{{"file", day.file}, {"size_bytes", day.size_bytes}});
+    value["days"].push_back(ordered_json{
+        {"file", day.file}, {"size_bytes", day.size_bytes}, {"stored_bytes", day.stored_bytes}});
   }
   std::puts(value.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
 }
 
 std::string place_text(const Position& position, Lsn lsn) {
   return fmt::format("{}  {}  LSN {}", position.text(), utc_text(position.c), lsn.text());
+}
+
+std::string keeps_text(const Manifest& manifest) {
+  std::string text;
+  if (manifest.keep_days) {
+    text = fmt::format("the current day and {} before it", count_text(*manifest.keep_days, "day"));
+  }
+  if (manifest.keep_bytes) {
+    text += fmt::format("{}at most {}", text.empty() ? "" : ", ",
+                        bytes_text(static_cast<double>(*manifest.keep_bytes)));
+  }
+  return text.empty() ? "all days" : text;
+}
+
+// A size, and what it takes on disk where that is less.
+std::string stored_text(std::uint64_t size_bytes, std::uint64_t stored_bytes) {
+  const std::string size = fmt::format("{:>8}", bytes_text(static_cast<double>(size_bytes)));
+  if (stored_bytes >= size_bytes) return size;
+  return size + fmt::format(", {} on disk", bytes_text(static_cast<double>(stored_bytes)));
 }
 
 void print_text(const Info& info) {
@@ -135,6 +166,7 @@ void print_text(const Info& info) {
     for (const auto& [key, value] : holding.options) text += fmt::format(", {}={}", key, value);
     fmt::print("holds     {} (since {})\n", text, holding.since.text());
   }
+  fmt::print("keeps     {}\n", keeps_text(manifest));
   fmt::print("writer    {}\n", info.writer.value_or("none on this machine"));
   if (info.days.empty()) {
     fmt::print("no line yet\n");
@@ -145,10 +177,13 @@ void print_text(const Info& info) {
   if (!info.has_durable) fmt::print("durable   no readable file \"{}\"\n", kDurableName);
   fmt::print("rate      {}/s over the last {} min\n", bytes_text(info.bytes_per_second),
              kRateSeconds / 60);
-  fmt::print("size      {} in {}\n", bytes_text(static_cast<double>(info.size_bytes)),
-             count_text(info.days.size(), "day"));
+  fmt::print("size      {} in {}{}\n", bytes_text(static_cast<double>(info.size_bytes)),
+             count_text(info.days.size(), "day"),
+             info.stored_bytes < info.size_bytes
+                 ? fmt::format(", {} on disk", bytes_text(static_cast<double>(info.stored_bytes)))
+                 : "");
   for (const Day& day : info.days) {
-    fmt::print("  {}  {:>8}\n", day.file, bytes_text(static_cast<double>(day.size_bytes)));
+    fmt::print("  {}  {}\n", day.file, stored_text(day.size_bytes, day.stored_bytes));
   }
 }
 

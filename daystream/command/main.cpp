@@ -27,6 +27,7 @@ int parse_and_run(int count, char** arguments) {
   add_info(app, chosen);
   add_verify(app, chosen);
   add_repair(app, chosen);
+  add_compress(app, chosen);
   add_log(app, chosen);
   add_consume(app, chosen);
   add_serve(app, chosen);

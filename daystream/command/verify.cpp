@@ -69,7 +69,12 @@ Counts check(const StreamView& view, bool has_durable) {
   Lsn lsn;
   for (const std::int64_t day : view.days()) {
     const bool is_last = day == view.days().back();
-    const DayView open = view.open(day);
+    const auto kept = view.open_if_kept(day);
+    if (!kept) {  // deleted just now, with all before it
+      state = {};
+      continue;
+    }
+    const DayView& open = *kept;
     state.offset = 0;
     GroupScanner scanner(*open.file, day, state, open.limit);
     Group group;

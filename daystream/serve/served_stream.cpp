@@ -105,7 +105,7 @@ void ServedStream::announce() {
 std::shared_ptr<File> ServedStream::open_day(std::int64_t day) const {
   std::weak_ptr<File>& known = files_[day];
   if (auto file = known.lock()) return file;
-  std::shared_ptr<File> file = dir_->open(day_file_name(day));
+  std::shared_ptr<File> file = open_day_file(*dir_, day).file;
   if (!file) {
     throw PositionGone(
         fmt::format("day {} of daystream \"{}\" is no longer kept", day_text(day), name_),

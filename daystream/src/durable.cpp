@@ -8,52 +8,28 @@
 #include "crc32c.h"
 #include "day_file.h"
 #include "daystream/error.h"
-#include "daystream/line.h"
 #include "dir.h"
 #include "durable_file.h"
 #include "number.h"
+#include "sealed_line.h"
 
 namespace daystream {
 
-namespace {
-
-constexpr std::size_t kLineSize = 160;  // room for the largest numbers; less than a sector
-
-}  // namespace
-
 std::string Durable::text() const {
-  std::string line = fmt::format("_c\t{}\t_s\t{}\t_lsn\t{}\t_size\t{}\t_chain\t{}", position.c,
-                                 position.s, lsn.text(), size_bytes, crc_text(chain));
-  line += "\t_crc\t" + crc_text(extend_crc(0, line));
-  line.resize(kLineSize - 1, ' ');
-  line += '\n';
-  return line;
+  return seal_line(fmt::format("_c\t{}\t_s\t{}\t_lsn\t{}\t_size\t{}\t_chain\t{}", position.c,
+                               position.s, lsn.text(), size_bytes, crc_text(chain)));
 }
 
 std::optional<Durable> Durable::parse(std::string_view text) noexcept try {
-  constexpr std::string_view kCrc = "\t_crc\t";
-  if (text.size() != kLineSize || text.back() != '\n') return std::nullopt;
-  const auto crc_at = text.rfind(kCrc);
-  if (crc_at == std::string_view::npos) return std::nullopt;
-  const auto crc = parse_crc(text.substr(crc_at + kCrc.size(), 8));
-  if (!crc || *crc != extend_crc(0, text.substr(0, crc_at))) return std::nullopt;
-
+  const auto pairs = unseal_line(text);
+  if (!pairs) return std::nullopt;
   Durable durable;
-  FieldCursor cursor(text.substr(0, crc_at));
-  std::string_view value;
-  const auto field = [&](std::string_view wanted) {
-    std::string_view key;
-    return cursor.next(key, value) && key == wanted;
-  };
-  const auto store = [](auto& to, const auto& parsed) {
-    if (parsed) to = *parsed;
-    return parsed.has_value();
-  };
-  const bool good = field("_c") && store(durable.position.c, parse_number<std::int64_t>(value)) &&
-                    field("_s") && store(durable.position.s, parse_number<std::uint64_t>(value)) &&
-                    field("_lsn") && store(durable.lsn, Lsn::parse(value)) && field("_size") &&
-                    store(durable.size_bytes, parse_number<std::uint64_t>(value)) &&
-                    field("_chain") && store(durable.chain, parse_crc(value));
+  SealedFields fields(*pairs);
+  const bool good = fields.take_number("_c", durable.position.c) &&
+                    fields.take_number("_s", durable.position.s) &&
+                    fields.take("_lsn", durable.lsn, Lsn::parse) &&
+                    fields.take_number("_size", durable.size_bytes) &&
+                    fields.take("_chain", durable.chain, parse_crc);
   // One line, one spelling: what was padded otherwise was not written by us.
   if (!good || durable.text() != text) return std::nullopt;
   return durable;

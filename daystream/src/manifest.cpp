@@ -79,6 +79,12 @@ Manifest parse_manifest(const std::string& text, const std::string& path,
     for (const json& holding : value.at("holdings")) {
       manifest.holdings.push_back(holding_from_json(holding));
     }
+    const auto kept = [&value](const char* key, std::optional<std::uint64_t>& to) {
+      if (const auto found = value.find(key); found != value.end())
+        to = found->get<std::uint64_t>();
+    };
+    kept("keep_days", manifest.keep_days);
+    kept("keep_bytes", manifest.keep_bytes);
     if (manifest.holdings.empty()) throw ConfigError("\"holdings\" is empty");
   } catch (const json::parse_error& e) {
     throw Corruption(path, e.byte, "not JSON");
@@ -100,6 +106,8 @@ void save_manifest(Dir& dir, const Manifest& manifest) {
   value["created"] = manifest.created;
   value["holdings"] = ordered_json::array();
   for (const Holding& holding : manifest.holdings) value["holdings"].push_back(to_json(holding));
+  if (manifest.keep_days) value["keep_days"] = *manifest.keep_days;
+  if (manifest.keep_bytes) value["keep_bytes"] = *manifest.keep_bytes;
   const std::string text = value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 
   // Whatever happens, one of the two is there whole: the new name is written and synced before it

@@ -149,18 +149,27 @@ class Reader::Impl {
 };
 
 bool Reader::Impl::begin() {
-  const StreamView view(*dir_);
-  const auto place = view.resolve(start_);
-  if (!place) return false;
-  begun_ = true;
-  open_day(place->day, place->state);
-  position_ = place->state.last;
-  lsn_ = place->lsn;
-  return true;
+  for (int tries = 0;; ++tries) {
+    try {
+      const StreamView view(*dir_);
+      const auto place = view.resolve(start_);
+      if (!place) return false;
+      open_day(place->day, place->state);
+      begun_ = true;
+      position_ = place->state.last;
+      lsn_ = place->lsn;
+      return true;
+    } catch (const PositionGone&) {
+      // Whoever wants all that is kept lost a race against the oldest day's end.
+      constexpr int kTries = 10;
+      const bool from_first = start_.position == Position::begin() && !start_.lsn;
+      if (!from_first || tries == kTries) throw;
+    }
+  }
 }
 
 void Reader::Impl::open_day(std::int64_t day, const ScanState& from) {
-  auto file = dir_->open(day_file_name(day));
+  auto file = open_day_file(*dir_, day).file;
   if (!file) {
     throw PositionGone(
         fmt::format("day file \"{}\" is no longer kept", dir_->path_of(day_file_name(day))),
@@ -301,7 +310,7 @@ std::uint64_t Reader::Impl::backlog_bytes() {
   std::uint64_t total = 0;
   for (const std::int64_t day : list_days(*dir_)) {
     if (day < from_day || day > durable_day) continue;
-    const auto file = dir_->open(day_file_name(day));
+    const auto file = open_day_file(*dir_, day).file;
     if (!file) continue;  // deleted just now: the next call of next() will say so
     total += day == durable_day ? durable->size_bytes : file->size();
   }

@@ -29,13 +29,18 @@ struct Start {
 struct CheckedDay {
   std::int64_t day = 0;
   std::unique_ptr<File> file;
+  bool packed = false;             // then it was on disk, and checked, before the plain one went
   std::uint64_t rewrite_from = 0;  // may not be on disk
   std::uint64_t end = 0;           // what is good
   std::uint64_t size = 0;          // what is there
 };
 
-std::unique_ptr<File> open_day(Dir& dir, std::int64_t day) {
-  return dir.open_writable(day_file_name(day));
+DayFile open_day(Dir& dir, std::int64_t day) {
+  auto found = open_day_file(dir, day, true);
+  if (!found) {
+    throw Corruption(dir.path_of(day_file_name(day)), 0, "the file went away while it was checked");
+  }
+  return found;
 }
 
 std::uint32_t xid_of(std::string_view line) {
@@ -56,7 +61,7 @@ Start start_at_durable(Dir& dir, const Durable& durable) {
   start.lsn = durable.lsn;
   start.state = {durable.size_bytes, durable.position, durable.chain, false};
   const std::string path = dir.path_of(day_file_name(start.day));
-  const auto file = dir.open(day_file_name(start.day));
+  const auto file = open_day_file(dir, start.day).file;
   const std::uint64_t size = file ? file->size() : 0;
   if (size < durable.size_bytes) {
     throw Corruption(path, size,
@@ -85,7 +90,7 @@ Start start_at_last_day(Dir& dir, const std::vector<std::int64_t>& days) {
   start.day = days.back();
   if (days.size() == 1) return start;
   const std::int64_t before = days[days.size() - 2];
-  const auto file = open_day(dir, before);
+  const auto file = open_day(dir, before).file;
   const Seeker seeker(*file, file->size());
   const std::uint64_t whole = seeker.whole_lines_end();
   auto end = seeker.last_end_before(whole);
@@ -123,7 +128,9 @@ class Checker {
   void check(std::int64_t day, bool is_last) {
     CheckedDay checked;
     checked.day = day;
-    checked.file = open_day(dir_, day);
+    auto found = open_day(dir_, day);
+    checked.packed = found.packed;
+    checked.file = std::move(found.file);
     if (day != at_.day) {
       at_.day = day;
       at_.state.offset = 0;
@@ -171,6 +178,7 @@ class Checker {
       days_.pop_back();
     }
     for (CheckedDay& day : days_) {
+      if (day.packed) continue;
       if (day.end < day.size) day.file->truncate(day.end);
       rewrite(*day.file, day.rewrite_from, day.end);
       day.file->sync();
@@ -204,6 +212,13 @@ Recovered recover(Dir& dir, std::optional<Lsn> confirmed_flush) {
   const auto durable = load_durable_once(dir);
   const bool anything_durable = durable && durable->position != Position::begin();
   if (days.empty() && !anything_durable) return {};
+  if (!days.empty() && open_day(dir, days.back()).packed) {
+    throw NeedsPerson(fmt::format("the last day of daystream \"{}\" is compressed, so that nothing "
+                                  "can be written after it",
+                                  dir.path().string()),
+                      fmt::format("decompress it: zstd -d --rm \"{}\"",
+                                  dir.path_of(packed_file_name(days.back()))));
+  }
 
   Start start;
   if (anything_durable) {
@@ -222,7 +237,7 @@ Recovered recover(Dir& dir, std::optional<Lsn> confirmed_flush) {
   if (!result.file && days.size() > 1 && days.front() < first_day) {
     // The last day went whole: go on in the one before, which ends in a whole group.
     result.day = *(std::lower_bound(days.begin(), days.end(), first_day) - 1);
-    result.file = open_day(dir, result.day);
+    result.file = open_day(dir, result.day).file;
     result.state.offset = result.file->size();
   }
   dir.sync();

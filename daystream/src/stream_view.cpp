@@ -13,8 +13,8 @@ namespace daystream {
 
 namespace {
 
-std::unique_ptr<File> open_day(Dir& dir, std::int64_t day) {
-  auto file = dir.open(day_file_name(day));
+DayFile open_day(Dir& dir, std::int64_t day) {
+  auto file = open_day_file(dir, day);
   if (!file) {
     throw PositionGone(
         fmt::format("day file \"{}\" is no longer kept", dir.path_of(day_file_name(day))),
@@ -37,7 +37,7 @@ Lsn source_lsn_at(const Seeker& seeker, const EndLine& line) {
 // For a directory that was copied without `durable`, or lost it with the power.
 std::optional<Durable> infer_durable(Dir& dir, const std::vector<std::int64_t>& days) {
   for (auto day = days.rbegin(); day != days.rend(); ++day) {
-    const auto file = open_day(dir, *day);
+    const auto file = open_day(dir, *day).file;
     const Seeker whole(*file, file->size());
     const Seeker seeker(*file, whole.whole_lines_end());
     const auto end = seeker.last_end_before(whole.whole_lines_end());
@@ -77,11 +77,20 @@ StreamView::StreamView(Dir& dir) : dir_(dir) {
   }
 }
 
+std::optional<DayView> StreamView::open_if_kept(std::int64_t day) const {
+  try {
+    return open(day);
+  } catch (const PositionGone&) {
+    return std::nullopt;
+  }
+}
+
 DayView StreamView::open(std::int64_t day) const {
-  auto file = open_day(dir_, day);
+  auto found = open_day(dir_, day);
   const bool is_last = day == days_.back();
-  const std::uint64_t limit = is_last ? durable_.size_bytes : file->size();
-  return {day, std::move(file), limit};
+  const std::uint64_t limit = is_last ? durable_.size_bytes : found.file->size();
+  const std::uint64_t stored = found.packed ? found.stored_bytes : limit;
+  return {day, std::move(found.file), limit, found.packed, stored};
 }
 
 Place StreamView::beginning() const {

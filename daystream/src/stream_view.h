@@ -19,6 +19,8 @@ struct DayView {
   std::int64_t day;
   std::unique_ptr<File> file;
   std::uint64_t limit;  // what may be read of it
+  bool packed;
+  std::uint64_t stored_bytes;  // what that takes on disk
 };
 
 // A place between two groups.
@@ -36,7 +38,8 @@ class StreamView {
   bool empty() const noexcept { return days_.empty(); }  // nothing is durable yet
   const Durable& durable() const noexcept { return durable_; }
   const std::vector<std::int64_t>& days() const noexcept { return days_; }
-  DayView open(std::int64_t day) const;
+  DayView open(std::int64_t day) const;  // throws PositionGone: it is no longer kept
+  std::optional<DayView> open_if_kept(std::int64_t day) const;
 
   // Where a Reader begins; nullopt: the stream is still behind `start.lsn`, or empty. Throws
   // PositionGone.

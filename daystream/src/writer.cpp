@@ -68,6 +68,7 @@ class Writer::Impl {
   std::shared_ptr<Flush::Work> begin_flush();
   void finish_flush(const Flush::Work& work);
   void declare_holding(const Holding& holding);
+  void declare_keeping(std::optional<std::uint64_t> days, std::optional<std::uint64_t> bytes);
 
   bool in_transaction() const { return open_; }
   bool dirty() const { return flushed_position_ != flushable_position(); }
@@ -500,6 +501,14 @@ void Writer::Impl::declare_holding(const Holding& holding) {
   save_manifest(*dir_, manifest_);
 }
 
+void Writer::Impl::declare_keeping(std::optional<std::uint64_t> days,
+                                   std::optional<std::uint64_t> bytes) {
+  if (manifest_.keep_days == days && manifest_.keep_bytes == bytes) return;
+  manifest_.keep_days = days;
+  manifest_.keep_bytes = bytes;
+  save_manifest(*dir_, manifest_);
+}
+
 // ---- the door ----------------------------------------------------------------------------------
 
 Writer::Writer(const std::filesystem::path& directory, const Manifest& wanted,
@@ -572,6 +581,10 @@ void Writer::flush() {
 }
 void Writer::declare_holding(const Holding& holding) {
   impl_->declare_holding(holding);
+}
+void Writer::declare_keeping(std::optional<std::uint64_t> days,
+                             std::optional<std::uint64_t> bytes) {
+  impl_->declare_keeping(days, bytes);
 }
 
 }  // namespace daystream

@@ -66,8 +66,8 @@ struct StreamCheckOptions {
   std::vector<std::pair<std::string, std::uint64_t>> sizes = {};
 };
 
-// Reads every day file of `directory`. Damage is reported in `violation`; throws only where a file
-// cannot be read.
+// Reads every day file of `directory`, compressed ones too. Damage is reported in `violation`;
+// throws only where a file cannot be read.
 StreamContent check_stream(const std::filesystem::path& directory, const StreamCheckOptions& = {});
 
 }  // namespace support

@@ -35,6 +35,10 @@ struct Manifest {
   std::string slot;
   std::string created;            // 2026-11-21T10:15:04Z
   std::vector<Holding> holdings;  // oldest first, at least one
+  // What deltastream deletes from the front: days older than so many before the current one, and
+  // the oldest while all take more bytes than that; nullopt: nothing for that reason.
+  std::optional<std::uint64_t> keep_days;
+  std::optional<std::uint64_t> keep_bytes;
 
   // Throws IoError (no such file), Corruption (not our JSON), WrongSource (newer format).
   static Manifest load(const std::filesystem::path& directory);

@@ -116,6 +116,8 @@ class Writer {
 
   // Adds to the manifest what the stream holds from here on, if that has changed.
   void declare_holding(const Holding&);
+  // The same for how much of it is kept; nullopt: all.
+  void declare_keeping(std::optional<std::uint64_t> days, std::optional<std::uint64_t> bytes);
 
  private:
   class Impl;

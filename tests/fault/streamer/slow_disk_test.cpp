@@ -11,6 +11,50 @@ using namespace fault;
 using support::Cluster;
 using support::FaultPreload;
 
+TEST_CASE("deltastream: while a sync takes longer than wal_sender_timeout, keepalives are answered",
+          "[fault][deltastream][slow]") {
+  const Cluster cluster({.config = {"wal_sender_timeout = 1s"}});
+  cluster.execute("CREATE TABLE t (a int PRIMARY KEY)");
+  const support::TempDir dir;
+  const FaultPreload faults(
+      {.path_prefix = (dir / "d").string() + "/", .sync_delay = std::chrono::milliseconds{1300}});
+  const std::vector<std::string> argv = {support::program("deltastream"),
+                                         "-d",
+                                         cluster.conninfo(),
+                                         "-S",
+                                         "slow",
+                                         "-D",
+                                         dir / "d",
+                                         "--create-slot",
+                                         "--if-not-exists"};
+  // Made while the disk was still well: making it takes several syncs, one after the other.
+  support::Process made(argv);
+  wait_until_streaming(dir / "d", made);
+  made.signal(SIGTERM);
+  CHECK(made.wait() == support::Exit{0, 0});
+  support::Process stream(argv, {.env = faults.env()});
+  const auto walsender = [&] {
+    return cluster.scalar("SELECT coalesce(active_pid, 0) FROM pg_replication_slots");
+  };
+  REQUIRE(support::eventually([&] { return walsender() != "0"; }));
+  const std::string first = walsender();
+  // Several syncs, each confirmed, all on the one connection.
+  for (int i = 0; i < 3; ++i) {
+    cluster.execute("INSERT INTO t VALUES (" + std::to_string(i) + ")");
+    const std::uint64_t end =
+        support::parse_lsn(cluster.scalar("SELECT pg_current_wal_flush_lsn()"));
+    INFO(stream.err());
+    REQUIRE(support::eventually([&] {
+      return support::parse_lsn(
+                 cluster.scalar("SELECT confirmed_flush_lsn FROM pg_replication_slots")) >= end;
+    }));
+    CHECK(walsender() == first);
+  }
+  const std::string log = cluster.log_tail(100'000);
+  INFO(log);
+  CHECK(log.find("due to replication timeout") == std::string::npos);
+}
+
 TEST_CASE("deltastream: with a disk slower than wal_sender_timeout it still gets on",
           "[fault][deltastream][slow]") {
   const Cluster cluster({.config = {"wal_sender_timeout = 1s"}});

@@ -19,9 +19,9 @@ namespace {
 // A small file system of its own, which needs root.
 class SmallDisk {
  public:
-  explicit SmallDisk(const std::filesystem::path& at) : at_(at) {
+  explicit SmallDisk(const std::filesystem::path& at, const char* size = "size=4m") : at_(at) {
     std::filesystem::create_directories(at);
-    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, "size=4m") == 0;
+    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, size) == 0;
   }
   ~SmallDisk() {
     if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
@@ -71,4 +71,24 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
   CHECK(stream.commit_lsns().size() == 31);
   process.signal(SIGTERM);
   CHECK(process.wait() == Exit{0, 0});
+}
+
+TEST_CASE("disk: little room is said in time, with how long it lasts", "[streamer][disk]") {
+  Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int, b text); ALTER TABLE fox REPLICA IDENTITY FULL");
+  const Stream stream(cluster);
+  const SmallDisk disk(stream.directory(), "size=64m");
+  if (!disk.mounted()) {
+    WARN("mounting a small file system needs root: not tested");
+    return;
+  }
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  const auto warned = [&] {
+    cluster.execute("INSERT INTO fox SELECT g, repeat('x', 1000) FROM generate_series(1, 200) g");
+    return contains(process.err(), "of disk left: ");
+  };
+  CHECK(support::eventually(warned));
+  CHECK(contains(process.err(), "at the present rate"));
+  CHECK(stream.caught_up());
 }

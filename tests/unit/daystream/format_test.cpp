@@ -7,6 +7,7 @@
 
 #include "daystream/durable.h"
 #include "daystream/error.h"
+#include "daystream/housekeeping.h"
 #include "stream_fixture.h"
 #include "support/catch2_positions.h"
 
@@ -76,6 +77,23 @@ TEST_CASE("format: the worked bytes are what the Writer writes", "[format][golde
   CHECK(slurp(directory / "2017-10-09.tsv") == block("2017-10-09.tsv"));
   CHECK(slurp(directory / "2017-10-10.tsv") == block("2017-10-10.tsv"));
   CHECK(slurp(directory / "durable") == block("durable"));
+}
+
+TEST_CASE("format: the worked index is what compressing writes", "[format][packed][golden]") {
+  support::TemporaryDirectory directory;
+  write_worked_example(directory.path());
+  HousekeepingRules rules;
+  rules.compress = kDefaultCompression;
+  REQUIRE(Housekeeping(directory.path(), rules).step(std::nullopt, [] { return false; }));
+  const std::string packed = slurp(directory / "2017-10-09.tsv.zst");
+  const std::string index = block("index");
+  REQUIRE(packed.size() > index.size() + 8);
+  CHECK(packed.substr(packed.size() - index.size()) == index);
+  // The skippable frame's header: its magic number and the size of the index.
+  const std::string header("\x5D\x2A\x4D\x18\x40\x01\x00\x00", 8);
+  CHECK(packed.substr(packed.size() - index.size() - 8, 8) == header);
+  CHECK(output_of("zstd -dc '" + (directory / "2017-10-09.tsv.zst").string() + "'") ==
+        block("2017-10-09.tsv"));
 }
 
 TEST_CASE("format: files of the first version read the same for ever", "[format][golden]") {

@@ -1,0 +1,72 @@
+// daystream compress: the days that are over, now and by hand.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "daystream/error.h"
+#include "daystream/housekeeping.h"
+#include "daystream/manifest.h"
+#include "program/program.h"
+#include "source.h"
+#include "text.h"
+
+namespace daystream::command {
+
+namespace {
+
+int compress(const std::string& source, int level) {
+  const std::filesystem::path directory = source_directory(source);
+  Manifest::load(directory);  // or it is no daystream
+  program::Signals signals;
+  HousekeepingRules rules;
+  rules.compress = level;
+  Housekeeping housekeeping(directory, rules);
+  const auto stop = [&signals] { return signals.stop_requested(); };
+  int count = 0;
+  while (const auto step = housekeeping.step(std::nullopt, stop)) {
+    ++count;
+    fmt::print("{}  {} to {}\n", step->file, bytes_text(static_cast<double>(step->bytes_before)),
+               bytes_text(static_cast<double>(step->bytes_after)));
+    std::fflush(stdout);
+  }
+  if (stop()) throw Error("stopped: the day that was begun stays as it was");
+  if (housekeeping.busy()) {
+    throw Error(fmt::format("another process compresses daystream \"{}\"", source),
+                "deltastream --compress does it by itself");
+  }
+  if (count == 0) fmt::print("daystream \"{}\": nothing to compress\n", source);
+  return 0;
+}
+
+}  // namespace
+
+void add_compress(CLI::App& app, Chosen& chosen) {
+  struct Options {
+    std::string source;
+    int level = kDefaultCompression;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("compress", "compress the days that are over");
+  command.set_help_flag("-h,--help", "show this help and exit");
+  command.add_option("DIR", options->source, "the daystream's directory")->required();
+  command
+      .add_option(
+          "--level", options->level,
+          fmt::format("of zstd, 1 to {} (default: {})", kMostCompression, kDefaultCompression))
+      ->check(CLI::Range(1, kMostCompression));
+  command.footer(
+      "What deltastream --compress does by itself, also beside a deltastream and its readers.\n"
+      "Each day is read back and checked before its plain file goes; \"zstd -d\" gives that back.\n"
+      "\n"
+      "Examples:\n"
+      "  daystream compress /srv/prod\n"
+      "  nice ionice -c3 daystream compress /srv/prod --level 12");
+  command.callback([options, &chosen] {
+    chosen = [options] { return compress(options->source, options->level); };
+  });
+}
+
+}  // namespace daystream::command

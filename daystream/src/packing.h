@@ -1,0 +1,25 @@
+// Compressing one closed day (FORMAT.md, "Compressed days").
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "dir.h"
+
+namespace daystream {
+
+struct Packed {
+  std::uint64_t text_bytes = 0;
+  std::uint64_t packed_bytes = 0;
+};
+
+// Replaces the plain file of `day`, which is closed and durable, by a compressed one. At any moment
+// at least one of the two is there whole, also on disk.
+//
+// `stop` is asked now and then; true: all is left as it was, nullopt. Throws IoError, Corruption
+// (the plain file is damaged, or what was written does not read back as it): the plain file stays.
+std::optional<Packed> pack_day(Dir& dir, std::int64_t day, int level,
+                               const std::function<bool()>& stop);
+
+}  // namespace daystream

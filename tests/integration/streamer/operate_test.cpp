@@ -1,0 +1,220 @@
+// What an operator sees of a running deltastream: systemd, logs, status, warnings, pauses.
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "stream.h"
+#include "support/cut_proxy.h"
+#include "support/fd.h"
+
+using deltastream_test::contains;
+using deltastream_test::Stream;
+using support::Cluster;
+using support::CutProxy;
+using support::Exit;
+using support::Process;
+
+namespace {
+
+// systemd's end of sd_notify.
+class NotifySocket {
+ public:
+  explicit NotifySocket(const std::filesystem::path& path)
+      : path_(path), fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.string().copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+  // All messages so far.
+  const std::vector<std::string>& messages() {
+    char buffer[4096];
+    for (;;) {
+      const ssize_t size = ::recv(fd_.get(), buffer, sizeof buffer, 0);
+      if (size <= 0) return all_;
+      all_.emplace_back(buffer, static_cast<std::size_t>(size));
+    }
+  }
+  std::ptrdiff_t count(const std::string& message) {
+    const auto& all = messages();
+    return std::count(all.begin(), all.end(), message);
+  }
+
+ private:
+  std::filesystem::path path_;
+  support::Fd fd_;
+  std::vector<std::string> all_;
+};
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+// The pauses that the log tells, in milliseconds.
+std::vector<int> pauses_in(const std::string& log) {
+  std::vector<int> pauses;
+  constexpr std::string_view kText = "next try in ";
+  for (const std::string& line : lines_of(log)) {
+    const auto at = line.find(kText);
+    if (at != std::string::npos) pauses.push_back(std::stoi(line.substr(at + kText.size())));
+  }
+  return pauses;
+}
+
+}  // namespace
+
+TEST_CASE("systemd: told when the stream runs, that it lives, and that it stops", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  const support::TempDir dir;
+  NotifySocket systemd(dir / "notify");
+  Process process(
+      stream.command({"--create-slot"}),
+      {.env = {{"NOTIFY_SOCKET", systemd.path().string()}, {"WATCHDOG_USEC", "2000000"}}});
+  REQUIRE(support::eventually([&] { return systemd.count("READY=1") == 1; }));
+  CHECK(contains(process.err(), "streaming from slot"));
+  REQUIRE(support::eventually([&] { return systemd.count("WATCHDOG=1") >= 2; }));
+  process.signal(SIGTERM);
+  CHECK(process.wait() == Exit{0, 0});
+  CHECK(systemd.messages().back() == "STOPPING=1");
+  CHECK(systemd.count("READY=1") == 1);
+}
+
+TEST_CASE("systemd: a stream that cannot begin is alive, but not ready", "[streamer]") {
+  Cluster cluster;
+  const Stream stream(cluster);
+  stream.create_slot();
+  REQUIRE(stream.run_to_end().ok());
+  cluster.stop();
+  const support::TempDir dir;
+  NotifySocket systemd(dir / "notify");
+  Process process(stream.command(), {.env = {{"NOTIFY_SOCKET", systemd.path().string()},
+                                             {"WATCHDOG_USEC", "1000000"}}});
+  REQUIRE(support::eventually([&] { return contains(process.err(), " WARN "); }));
+  CHECK(systemd.count("READY=1") == 0);
+  cluster.start();
+  CHECK(support::eventually([&] { return systemd.count("READY=1") == 1; }));
+}
+
+TEST_CASE("log: as JSON, each line is an object that says when, how bad, who and what",
+          "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "--log-format", "json", "--log-level", "debug"});
+  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  process.signal(SIGTERM);
+  CHECK(process.wait() == Exit{0, 0});
+  const auto lines = lines_of(process.err());
+  CHECK(lines.size() >= 2);
+  for (const std::string& line : lines) {
+    CAPTURE(line);
+    const auto json = nlohmann::json::parse(line);
+    for (const char* key : {"time", "level", "program", "message"}) CHECK(json[key].is_string());
+  }
+}
+
+TEST_CASE("status: says how much WAL is kept and how long until the slot is lost, in time",
+          "[streamer]") {
+  const Cluster cluster(
+      {.config = {"max_wal_size = 32MB", "min_wal_size = 32MB", "max_slot_wal_keep_size = 1GB"}});
+  cluster.execute("CREATE TABLE fox (a int); CREATE TABLE noise (a int)");
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  // A transaction that stays open keeps the WAL it began in.
+  support::Session open = cluster.session();
+  open.execute("BEGIN; INSERT INTO fox VALUES (1)");
+  const auto push_wal = [&] {
+    cluster.execute("INSERT INTO noise VALUES (1)");
+    cluster.execute("SELECT pg_switch_wal()");
+  };
+  REQUIRE(support::eventually([&] {
+    push_wal();
+    return contains(process.err(), "of WAL from being lost (max_slot_wal_keep_size)");
+  }));
+  const auto status = nlohmann::json::parse(
+      support::run_ok({support::program("deltastream"), "status", stream.directory(), "--json"}));
+  for (const char* key : {"position", "lsn", "server_lsn", "wal_status", "last_error"}) {
+    CAPTURE(key);
+    CHECK(status[key].is_string());
+  }
+  for (const char* key : {"lines_per_s", "bytes_per_s", "lag_bytes", "lag_s", "retained_wal_bytes",
+                          "until_lost_bytes", "disk_free_bytes"}) {
+    CAPTURE(key);
+    CHECK(status[key].is_number());
+  }
+  CHECK(status["wal_status"] == "extended");
+  CHECK(status["retained_wal_bytes"].get<std::uint64_t>() > 32'000'000);
+  const std::string text =
+      support::run_ok({support::program("deltastream"), "status", stream.directory().string()});
+  CHECK(contains(text, "before the slot is lost"));
+}
+
+TEST_CASE("status: keeps the last error", "[streamer]") {
+  Cluster cluster;
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(stream.caught_up());
+  cluster.stop();
+  const auto status = [&] {
+    const auto result =
+        support::run({support::program("deltastream"), "status", stream.directory(), "--json"});
+    return nlohmann::json::parse(result.out);
+  };
+  CHECK(support::eventually([&] { return status()["state"] == "waiting"; }));
+  const std::string problem = status()["last_error"];
+  CHECK(problem != "");
+  CHECK(status()["last_error_s"] > 0);
+  cluster.start();
+  CHECK(support::eventually([&] { return status()["state"] == "streaming"; }));
+  CHECK(status()["last_error"] != "");
+}
+
+TEST_CASE("stream: pauses grow until a stream gets somewhere, then begin anew", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  stream.create_slot();
+  REQUIRE(stream.run_to_end().ok());
+  CutProxy proxy(cluster.socket_dir());
+  Process process({support::program("deltastream"), "-d",
+                   proxy.conninfo() + " user=postgres dbname=postgres", "-S", stream.slot(), "-D",
+                   stream.directory(), "--log-level", "debug"});
+  const auto streams = [&] {
+    std::ptrdiff_t count = 0;
+    for (const std::string& line : lines_of(process.err())) {
+      count += contains(line, "streaming from slot") ? 1 : 0;
+    }
+    return count;
+  };
+  // Each stream begins, and ends before anything has come.
+  const auto longest = [&] {
+    const auto pauses = pauses_in(process.err());
+    return pauses.empty() ? 0 : *std::max_element(pauses.begin(), pauses.end());
+  };
+  for (std::ptrdiff_t n = 1; longest() < 400; ++n) {
+    INFO(process.err());
+    REQUIRE(n < 30);
+    REQUIRE(support::eventually([&] { return streams() >= n; }));
+    proxy.break_all(CutProxy::Fault::Close);
+  }
+  const auto before = streams();
+  REQUIRE(support::eventually([&] { return streams() > before; }));
+  cluster.execute("INSERT INTO fox VALUES (1)");
+  REQUIRE(stream.caught_up());
+  proxy.break_all(CutProxy::Fault::Close);
+  const auto count = pauses_in(process.err()).size();
+  REQUIRE(support::eventually([&] { return pauses_in(process.err()).size() > count; }));
+  CHECK(pauses_in(process.err()).back() == 100);
+}
