@@ -6,6 +6,7 @@
 #include "arguments.h"
 #include "follow.h"
 #include "program/program.h"
+#include "remote/enable.h"
 #include "seed.h"
 #include "status.h"
 #include "up.h"
@@ -20,6 +21,7 @@ namespace {
 
 int run(int argc, char** argv) {
   const Arguments arguments = parse_arguments(argc, argv);
+  daystream::remote::enable();
   program::start_log("deltamirror", arguments.log);
   const program::Signals signals;  // before any thread
   switch (arguments.command) {

@@ -112,7 +112,9 @@ void build_indexes(Database& db, const MirrorConfig& config, const std::vector<S
 
 Checkpoint first_checkpoint(const SeedSession& session, const std::filesystem::path& directory) {
   Checkpoint checkpoint;
-  checkpoint.directory = std::filesystem::absolute(directory).string();
+  const bool is_url = directory.native().find("://") != std::string::npos;
+  checkpoint.directory =
+      is_url ? directory.string() : std::filesystem::absolute(directory).string();
   checkpoint.source = session.manifest().name;
   checkpoint.position = session.seam().position;
   checkpoint.lsn = session.seam().lsn;

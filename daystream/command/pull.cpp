@@ -5,8 +5,8 @@
 
 #include "commands.h"
 #include "program/program.h"
+#include "remote/enable.h"
 #include "remote/relay.h"
-#include "remote_options.h"
 
 namespace daystream::command {
 
@@ -26,7 +26,6 @@ void add_pull(CLI::App& app, Chosen& chosen) {
   command.add_flag("--once", options->relay.once, "end when all that is there has been pulled");
   command.add_option("--copy", options->relay.copy,
                      "what the server calls this copy (default: HOST:DIR)");
-  add_remote_options(command, options->relay.http);
   command.add_option("--log-level", options->log.level, "error, warn, info or debug")
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
       ->capture_default_str();
@@ -44,6 +43,7 @@ void add_pull(CLI::App& app, Chosen& chosen) {
     chosen = [options] {
       program::start_log("daystream pull", options->log);
       options->relay.url = remote::Url::parse(options->url);
+      options->relay.http = remote::current_options();
       if (options->relay.copy.empty()) {
         options->relay.copy =
             remote::own_host() + ":" +

@@ -27,7 +27,7 @@ struct FollowerFacts {
   std::string peer;        // its address
   std::string client;      // its User-Agent
   std::int64_t since = 0;  // seconds since 1970
-  std::string filter;      // its tables; empty: all
+  std::string grant;       // who it was let in as; empty: there is no authentication
 };
 
 // A slow peer has at most kQueueBytes and a block waiting for it; nothing is read for it meanwhile.

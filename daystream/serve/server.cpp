@@ -12,6 +12,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "commits_back.h"
 #include "crc32c.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
@@ -25,10 +26,12 @@ namespace {
 constexpr int kMostHeaderBytes = 16 * 1024;
 constexpr int kMostBodyBytes = 64 * 1024;
 constexpr std::uint64_t kMostBeatSeconds = 60;
-constexpr std::size_t kMostName = 100;  // of what a peer calls itself
+constexpr std::uint64_t kMostCommitsBack = 10000;  // each is looked for
+constexpr std::size_t kMostName = 100;             // of what a peer calls itself
 
 constexpr const char* kLines = "text/tab-separated-values; charset=utf-8";
 constexpr const char* kJson = "application/json";
+constexpr const char* kMetrics = "text/plain; version=0.0.4";
 
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.front() != '.' &&
@@ -69,6 +72,16 @@ Server::Server(const ServerOptions& options)
       http_(evhttp_new(loop_.get())),
       limits_(loop_.get(), options.limits),
       bury_(loop_.get(), -1, false, [this] { bury_ended(); }) {
+  facts_.since = std::time(nullptr);
+  if (!options_.tokens.empty()) access_.emplace(options_.tokens);
+  if (options_.tls.wanted()) {
+    // Whoever has no token to show needs a certificate.
+    options_.tls.need_client = !options_.tls.client_ca.empty() && !access_;
+    tls_.emplace(options_.tls);
+    https_.reset(evhttp_new(loop_.get()));
+    set_up(https_.get(), true);
+  }
+  set_up(http_.get(), false);
   for (const std::string& argument : options.streams) {
     auto [name, directory] = name_and_directory(argument);
     if (!is_plain_name(name)) {
@@ -85,33 +98,64 @@ Server::Server(const ServerOptions& options)
       for (const auto& follower : served.followers) follower->pump();
     });
   }
-  evhttp_set_max_headers_size(http_.get(), kMostHeaderBytes);
-  evhttp_set_max_body_size(http_.get(), kMostBodyBytes);
-  evhttp_set_allowed_methods(http_.get(), EVHTTP_REQ_GET | EVHTTP_REQ_POST);
-  evhttp_set_timeout(http_.get(), static_cast<int>(options.limits.request_time.count()));
-  evhttp_set_gencb(http_.get(), handle, this);
-  evhttp_set_bevcb(
-      http_.get(),
-      [](event_base* loop, void* self) {
-        bufferevent* connection = bufferevent_socket_new(loop, -1, BEV_OPT_CLOSE_ON_FREE);
-        static_cast<Server*>(self)->limits_.expect(connection);
-        return connection;
-      },
-      this);
-  for (const std::string& text : options.listen) {
-    ListenAddress address = ListenAddress::parse(text);
-    if (!address.is_local()) {
-      throw ConfigError(
-          fmt::format("cannot listen on \"{}\" without TLS and authentication", address.text()),
-          "listen on a loopback address or a Unix socket");
-    }
-    const UniqueFd fd = listen_on(address);
-    const int owned_by_http = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
-    if (owned_by_http < 0 || evhttp_accept_socket(http_.get(), owned_by_http) != 0) {
-      throw Error(fmt::format("could not accept connections on \"{}\"", address.text()));
-    }
-    addresses_.push_back(address);
+  for (const std::string& text : options.listen) listen(text);
+}
+
+void Server::set_up(evhttp* http, bool secure) {
+  evhttp_set_max_headers_size(http, kMostHeaderBytes);
+  evhttp_set_max_body_size(http, kMostBodyBytes);
+  evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
+  evhttp_set_timeout(http, static_cast<int>(options_.limits.request_time.count()));
+  evhttp_set_gencb(http, handle, this);
+  const auto plain_connection = [](event_base* loop, void* self) {
+    bufferevent* connection = bufferevent_socket_new(loop, -1, BEV_OPT_CLOSE_ON_FREE);
+    static_cast<Server*>(self)->limits_.expect(connection);
+    return connection;
+  };
+  const auto secure_connection = [](event_base* loop, void* self) {
+    auto* server = static_cast<Server*>(self);
+    bufferevent* connection = server->tls_->accept(loop);
+    if (connection != nullptr) server->limits_.expect(connection);
+    return connection;
+  };
+  if (secure) {
+    evhttp_set_bevcb(http, secure_connection, this);
+  } else {
+    evhttp_set_bevcb(http, plain_connection, this);
   }
+}
+
+// Whoever can reach a loopback address or a Unix socket is on this machine. To others nothing is
+// said in the clear, and nothing without knowing who they are.
+void Server::listen(const std::string& text) {
+  ListenAddress address = ListenAddress::parse(text);
+  const bool authenticates = access_ || options_.tls.need_client;
+  if (!address.is_local() && !(tls_ && authenticates)) {
+    throw ConfigError(
+        fmt::format("cannot listen on \"{}\" without TLS and authentication", address.text()),
+        "give --tls-cert and --tls-key, and --tokens or --client-ca; or listen on a loopback "
+        "address");
+  }
+  const UniqueFd fd = listen_on(address);
+  evhttp* http = tls_ && !address.is_unix() ? https_.get() : http_.get();
+  const int owned_by_http = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
+  if (owned_by_http < 0 || evhttp_accept_socket(http, owned_by_http) != 0) {
+    throw Error(fmt::format("could not accept connections on \"{}\"", address.text()));
+  }
+  addresses_.push_back(address);
+}
+
+void Server::reload() noexcept {
+  const auto attempt = [](const char* what, const auto& action) {
+    try {
+      action();
+      spdlog::info("read {} again", what);
+    } catch (const std::exception& e) {
+      spdlog::error("kept the {} that were in force: {}", what, e.what());
+    }
+  };
+  if (tls_) attempt("certificates", [this] { tls_->reload(); });
+  if (access_) attempt("tokens", [this] { access_->reload(); });
 }
 
 Server::~Server() {
@@ -125,7 +169,8 @@ Server::~Server() {
 std::vector<std::string> Server::addresses() const {
   std::vector<std::string> urls;
   for (const ListenAddress& address : addresses_) {
-    urls.push_back(address.is_unix() ? address.text() : "http://" + address.text());
+    const char* scheme = tls_ ? "https://" : "http://";
+    urls.push_back(address.is_unix() ? address.text() : scheme + address.text());
   }
   return urls;
 }
@@ -146,11 +191,13 @@ void Server::handle(evhttp_request* request, void* self) {
 
 void Server::answer(evhttp_request* raw) {
   limits_.asked(raw);
+  ++facts_.requests;
   try {
     const Request request(raw);
     try {
       route(request);
     } catch (const HttpError& e) {
+      ++facts_.refused;
       request.reply(e);
     } catch (const std::exception& e) {
       spdlog::error("could not answer {}: {}", request.peer(), e.what());
@@ -161,9 +208,23 @@ void Server::answer(evhttp_request* raw) {
   }
 }
 
-Server::Served& Server::served(const std::string& name) {
+Grant Server::admit(const Request& request) const {
+  if (!access_) return {};
+  bufferevent* connection =
+      evhttp_connection_get_bufferevent(evhttp_request_get_connection(request.raw()));
+  auto grant = access_->check(request.header("Authorization"), Tls::client_name(connection));
+  if (!grant) {
+    request.set_header("WWW-Authenticate", "Bearer");
+    throw HttpError(401, "unauthorized", "no token, or one that is not known here",
+                    "see \"daystream token\"");
+  }
+  return std::move(*grant);
+}
+
+// One that may not be seen is as if it were not there.
+Served& Server::served(const std::string& name, const Grant& grant) {
   const auto found = streams_.find(name);
-  if (found == streams_.end()) {
+  if (found == streams_.end() || !grant.covers(name)) {
     throw HttpError(404, "no-such-stream", fmt::format("there is no daystream \"{}\"", name));
   }
   return found->second;
@@ -173,24 +234,33 @@ void Server::route(const Request& request) {
   const std::vector<std::string>& path = request.path();
   const std::string first = path.empty() ? "" : path[0];
   if (path.size() == 1 && first == "healthz") return request.reply(200, "text/plain", "ok\n");
+  const Grant grant = admit(request);
+  if (path.size() == 1 && (first == "status" || first == "metrics")) {
+    request.allow({});
+    facts_.disconnected = limits_.refused();
+    const MaySee may_see = [&grant](const std::string& stream) { return grant.covers(stream); };
+    if (first == "status") return request.reply(200, kJson, status_json(facts_, streams_, may_see));
+    return request.reply(200, kMetrics, metrics_text(facts_, streams_, may_see));
+  }
   if (path.empty() || path.size() > 2) {
     throw HttpError(404, "not-found", "there is nothing here");
   }
   const std::string what = path.size() == 1 ? "info" : path[1];
-  Served& stream = served(first);
+  Served& stream = served(first, grant);
   if (what == "copies") {
     if (!request.is_post()) throw HttpError(405, "method", "this takes POST only");
     return take_copy(request, stream);
   }
   if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
-  if (what == "stream") return reply_stream(request, stream);
+  if (what == "stream") return reply_stream(request, stream, grant);
   if (what == "info") return reply_info(request, stream);
   if (what == "manifest") return request.reply(200, kJson, stream.stream->manifest_text());
   if (what == "seam") return reply_seam(request, stream);
+  if (what == "back") return reply_back(request, stream);
   throw HttpError(404, "not-found", "there is nothing here");
 }
 
-void Server::reply_stream(const Request& request, Served& served) {
+void Server::reply_stream(const Request& request, Served& served, const Grant& grant) {
   request.allow({"after", "lsn", "line", "crc", "beat", "follow"});
   ServedStream& stream = *served.stream;
   stream.refresh();
@@ -236,6 +306,7 @@ void Server::reply_stream(const Request& request, Served& served) {
   facts.host = plain(request.header("Daystream-Host"));
   if (facts.host.empty()) facts.host = facts.peer;
   facts.client = plain(request.header("User-Agent"));
+  facts.grant = grant.name;
   facts.since = std::time(nullptr);
   served.followers.push_back(std::make_unique<Follower>(
       loop_.get(), request.raw(), std::make_unique<WholeSource>(stream, begin), options,
@@ -260,6 +331,21 @@ void Server::reply_seam(const Request& request, Served& served) {
   if (const auto seam = find_seam(served.stream->directory(), *xmin)) {
     body["seam"] = {
         {"position", seam->position.text()}, {"lsn", seam->lsn.text()}, {"next", seam->next}};
+  }
+  request.reply(200, kJson, body.dump() + "\n");
+}
+
+void Server::reply_back(const Request& request, Served& served) {
+  request.allow({"commits"});
+  const auto commits = request.number("commits");
+  if (!commits || *commits > kMostCommitsBack) {
+    throw HttpError(400, "bad-request",
+                    fmt::format("parameter \"commits\" is a number up to {}", kMostCommitsBack));
+  }
+  nlohmann::ordered_json body;
+  body["position"] = nullptr;
+  if (const auto position = position_before_last(served.stream->directory(), *commits)) {
+    body["position"] = position->text();
   }
   request.reply(200, kJson, body.dump() + "\n");
 }

@@ -10,6 +10,7 @@
 #include "daystream/error.h"
 #include "dir.h"
 #include "manifest_file.h"
+#include "reader_source.h"
 
 namespace daystream {
 
@@ -122,6 +123,7 @@ void save_manifest(Dir& dir, const Manifest& manifest) {
 }
 
 Manifest Manifest::load(const std::filesystem::path& directory) {
+  if (const auto url = remote_url(directory)) return remote_hooks.manifest(*url);
   return load_manifest(*real_dir(directory));
 }
 

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
+#include "daystream/durable.h"
 #include "remote/beats.h"
 #include "remote/http_client.h"
 #include "server_process.h"
@@ -166,6 +167,48 @@ TEST_CASE("serve: followers that take nothing cost the others nothing", "[serve]
   CHECK(body_of(server.url() + "/stream?follow=0") == all);
   // 50 times what was not taken would be a gigabyte.
   CHECK(server.process().peak_resident_bytes() < 64 * 1024 * 1024);
+}
+
+TEST_CASE("serve: a follower that takes nothing for long is let go", "[serve][stuck]") {
+  Stream stream;
+  Writer writer = stream.writer();
+  fill(stream, writer);
+  std::string lines;
+  for (int n = 0; n < 2000; ++n) lines += row(10, n) + std::string(8000, 'x') + "\n";
+  writer.append(lines + commit(10));
+  writer.flush();
+  ServerProcess server({stream.directory.path()}, {"--stall-timeout", "1"});
+  RawConnection stuck(server.port());
+  stuck.send("GET /test/stream HTTP/1.1\r\nHost: x\r\n\r\n");
+  REQUIRE(stuck.read_some(12) == "HTTP/1.1 200");
+  const auto nobody = [&] {
+    return body_of(server.url("/status")).find("\"followers\": []") != std::string::npos;
+  };
+  CHECK_FALSE(nobody());
+  CHECK(eventually(nobody));
+}
+
+TEST_CASE("serve: status and metrics tell of followers and copies", "[serve][status]") {
+  Stream stream;
+  Writer writer = stream.writer();
+  fill(stream, writer);
+  ServerProcess server({stream.directory.path()});
+  RawConnection follower(server.port());
+  follower.send("GET /test/stream HTTP/1.1\r\nHost: x\r\nDaystream-Host: edge7\r\n\r\n");
+  REQUIRE(follower.read_some(12) == "HTTP/1.1 200");
+  CHECK(outcome_of(server.url("/test/copies?copy=spare&kind=pull&position=1507550402/1&lsn=0/1020"),
+                   "POST") == "200");
+  const std::string last = Durable::load(stream.directory.path())->position.text();
+  CHECK(eventually([&] {
+    const std::string status = body_of(server.url("/status"));
+    return status.find("\"host\": \"edge7\"") != std::string::npos &&
+           status.find("\"position\": \"" + last + "\"") != std::string::npos &&
+           status.find("\"copy\": \"spare\"") != std::string::npos;
+  }));
+  const std::string metrics = body_of(server.url("/metrics"));
+  CHECK(metrics.find("daystream_followers{stream=\"test\",state=\"live\"} 1\n") !=
+        std::string::npos);
+  CHECK(metrics.find("daystream_copies{stream=\"test\"} 1\n") != std::string::npos);
 }
 
 TEST_CASE("serve: what is no request disturbs nobody", "[serve][bad]") {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -43,6 +44,10 @@ ServerProcess::ServerProcess(const std::vector<std::string>& streams,
 
 std::string ServerProcess::url(const std::string& path) const {
   return fmt::format("http://127.0.0.1:{}{}", port_, path);
+}
+
+std::string ServerProcess::https_url(const std::string& path) const {
+  return fmt::format("https://127.0.0.1:{}{}", port_, path);
 }
 
 std::string body_of(const std::string& url) {
@@ -108,6 +113,12 @@ std::string RawConnection::read_some(std::size_t size) {
     all.append(bytes, static_cast<std::size_t>(got));
   }
   return all;
+}
+
+bool RawConnection::is_closed() {
+  char byte;
+  const ssize_t got = recv(fd_.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+  return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 std::string RawConnection::read_all() {

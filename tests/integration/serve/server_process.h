@@ -21,6 +21,7 @@ class ServerProcess {
   Process& process() { return process_; }
   int port() const noexcept { return port_; }
   std::string url(const std::string& path = "/test") const;
+  std::string https_url(const std::string& path = "/test") const;
 
  private:
   Process process_;
@@ -42,6 +43,7 @@ class RawConnection {
   // All until the peer closes; throws where it does not within support::kPatience.
   std::string read_all();
   std::string read_some(std::size_t size);
+  bool is_closed();  // the peer has ended it, and said nothing before
 
  private:
   support::Fd fd_;

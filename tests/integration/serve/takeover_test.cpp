@@ -53,3 +53,30 @@ TEST_CASE("pull: deltastream takes over where the copy ends, nothing is lost or 
   heir.signal(SIGTERM);
   CHECK(heir.wait() == support::Exit{0, 0});
 }
+
+TEST_CASE("remote: a mirror is seeded and fed by URL alone, also while the server is killed",
+          "[remote][mirror]") {
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id bigserial PRIMARY KEY, name text)");
+  p.execute("INSERT INTO fox (name) SELECT 'fox ' || g FROM generate_series(1, 500) g");
+  p.start_stream();
+  std::optional<ServerProcess> server;
+  server.emplace(std::vector<std::string>{"app=" + p.daystream().string()});
+  const int port = server->port();
+  const std::string url = server->url("/app");
+  support::run_ok({program("deltamirror"), "seed", p.mirror().string(), "-d", p.conninfo(),
+                   "--daystream", url, "--table", "fox"});
+  Process mirror({program("deltamirror"), "run", p.mirror().string(), "--daystream", url});
+  for (int round = 0; round < 3; ++round) {
+    p.execute("UPDATE fox SET name = name || '!' WHERE id % 3 = " + std::to_string(round));
+    p.execute("INSERT INTO fox (name) SELECT 'new ' || g FROM generate_series(1, 300) g");
+    server->process().signal(SIGKILL);
+    server->process().wait();
+    p.execute("DELETE FROM fox WHERE id % 11 = " + std::to_string(round));
+    server.emplace(std::vector<std::string>{"app=" + p.daystream().string()},
+                   std::vector<std::string>{}, port);
+  }
+  p.wait_until_caught_up();
+  CHECK(difference(p, "fox", p.mirror()).empty());
+  CHECK(mirror.running());
+}
