@@ -86,7 +86,9 @@ void add_following(CLI::App* app, Raw& raw) {
 }
 
 void add_daystream(CLI::App* app, Raw& raw) {
-  app->add_option("--daystream", raw.arguments.daystream, "directory of the daystream")->required();
+  app->add_option("--daystream", raw.arguments.daystream,
+                  "directory of the daystream, or its http(s):// URL")
+      ->required();
 }
 
 void describe(CLI::App& app, Raw& raw) {
@@ -249,12 +251,6 @@ Arguments checked(const CLI::App& app, Raw& raw) {
       usage(fmt::format("invalid --timeout \"{}\"", raw.timeout));
     }
     arguments.timeout = std::chrono::milliseconds(std::llround(raw.timeout * 1000));
-  }
-  if (arguments.daystream.starts_with("http://") || arguments.daystream.starts_with("https://")) {
-    throw daystream::ConfigError(
-        fmt::format("daystream \"{}\" is remote, which this build does not support",
-                    arguments.daystream),
-        "name a directory on this host");
   }
   return std::move(arguments);
 }

@@ -8,6 +8,7 @@
 #include "follow.h"
 #include "owner.h"
 #include "program/program.h"
+#include "remote/enable.h"
 #include "seed.h"
 #include "status.h"
 #include "table_commands.h"
@@ -33,6 +34,7 @@ std::string required_daystream(const Arguments& arguments) {
 int run(int argc, char** argv) {
   const Arguments arguments = parse_arguments(argc, argv);
   const std::string conninfo = arguments.conninfo.value_or("");
+  daystream::remote::enable();
   program::start_log("deltamirror", arguments.log);
   program::Signals signals;  // before any thread
   switch (arguments.command) {

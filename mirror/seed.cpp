@@ -117,7 +117,9 @@ void load_tables_whole(SeedFile& file, SeedSession& session,
 Checkpoint first_checkpoint(const SeedSession& session, const SeedFile& file,
                             const std::filesystem::path& directory) {
   Checkpoint checkpoint;
-  checkpoint.directory = std::filesystem::absolute(directory).string();
+  const bool is_url = directory.native().find("://") != std::string::npos;
+  checkpoint.directory =
+      is_url ? directory.string() : std::filesystem::absolute(directory).string();
   checkpoint.source = session.manifest().name;
   checkpoint.position = file.seam().position;
   checkpoint.lsn = file.seam().lsn;

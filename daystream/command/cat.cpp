@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "commits_back.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
 #include "line_presenter.h"
@@ -19,7 +20,6 @@
 #include "selection.h"
 #include "source.h"
 #include "sql_presenter.h"
-#include "stream_view.h"
 #include "text_presenter.h"
 #include "when.h"
 
@@ -54,26 +54,10 @@ std::unique_ptr<Presenter> presenter_of(const Options& options) {
 // Where the last `count` transactions that `printer` would show begin.
 StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t count,
                          const Options& options) {
-  const auto dir = real_dir(directory);
-  const StreamView view(*dir);
   // Goes back far enough, and looks how many of those there are wanted; further if too few.
   for (std::uint64_t wanted = count;; wanted *= 8) {
-    std::uint64_t seen = 0;
-    std::optional<Position> start;
-    bool reached_begin = true;
-    for (auto day = view.days().rbegin(); day != view.days().rend() && !start; ++day) {
-      const DayView open = view.open(*day);
-      const Seeker seeker(*open.file, open.limit);
-      for (auto end = seeker.last_end_before(open.limit); end;
-           end = seeker.last_end_before(end->begin)) {
-        if (end->action != Action::Commit) continue;
-        if (seen++ == wanted) {
-          start = end->position;
-          reached_begin = false;
-          break;
-        }
-      }
-    }
+    const auto start = position_before_last(directory, wanted);
+    const bool reached_begin = !start;
     const StartAfter from{start.value_or(Position::begin()), std::nullopt};
     std::vector<Position> begins;  // after which each wanted one stands
     Output nowhere(-1);
@@ -125,7 +109,8 @@ int show(const Options& options) {
 }
 
 void add_common(CLI::App& command, const std::shared_ptr<Options>& options) {
-  command.add_option("SOURCE", options->source, "the daystream's directory")->required();
+  command.add_option("SOURCE", options->source, "the daystream's directory, or its http(s):// URL")
+      ->required();
   command.add_option("--tables", options->selection.tables,
                      "only lines of these tables: flights,ops.crew,ops.*");
   command

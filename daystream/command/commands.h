@@ -20,5 +20,8 @@ void add_log(CLI::App& app, Chosen& chosen);
 void add_consume(CLI::App& app, Chosen& chosen);
 void add_split(CLI::App& app, Chosen& chosen);
 void add_merge(CLI::App& app, Chosen& chosen);
+void add_serve(CLI::App& app, Chosen& chosen);
+void add_pull(CLI::App& app, Chosen& chosen);
+void add_token(CLI::App& app, Chosen& chosen);
 
 }  // namespace daystream::command

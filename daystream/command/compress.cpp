@@ -18,7 +18,7 @@ namespace daystream::command {
 namespace {
 
 int compress(const std::string& source, int level) {
-  const std::filesystem::path directory = source_directory(source);
+  const std::filesystem::path directory = local_directory(source);
   Manifest::load(directory);  // or it is no daystream
   program::Signals signals;
   HousekeepingRules rules;

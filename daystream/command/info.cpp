@@ -16,6 +16,8 @@
 #include "durable_file.h"
 #include "manifest_file.h"
 #include "range.h"
+#include "reader_source.h"
+#include "remote_info.h"
 #include "source.h"
 #include "stream_view.h"
 #include "table_counts.h"
@@ -199,7 +201,8 @@ void add_info(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("info", "tell what a daystream holds, and who writes it");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("SOURCE", options->source, "the daystream's directory")->required();
+  command.add_option("SOURCE", options->source, "the daystream's directory, or its http(s):// URL")
+      ->required();
   command.add_flag("--json", options->json, "for programs");
   auto* tables =
       command.add_flag("--tables", options->tables, "instead: count changes per table and action");
@@ -219,6 +222,7 @@ void add_info(CLI::App& app, Chosen& chosen) {
   command.callback([options, &chosen] {
     chosen = [options] {
       if (options->tables) return info_tables(options->source, options->range, options->json);
+      if (const auto url = remote_url(options->source)) return info_remote(*url, options->json);
       const Info info = gather(source_directory(options->source));
       options->json ? print_json(info) : print_text(info);
       return 0;

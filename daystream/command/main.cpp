@@ -3,6 +3,8 @@
 
 #include "commands.h"
 #include "program/program.h"
+#include "remote/enable.h"
+#include "remote_options.h"
 
 namespace daystream::command {
 
@@ -32,6 +34,14 @@ int parse_and_run(int count, char** arguments) {
   add_consume(app, chosen);
   add_split(app, chosen);
   add_merge(app, chosen);
+  add_serve(app, chosen);
+  add_pull(app, chosen);
+  add_token(app, chosen);
+  remote::Options remote_options;
+  add_remote_options(app, remote_options);
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    command->fallthrough();
+  }
   try {
     app.parse(count, arguments);
   } catch (const CLI::CallForHelp&) {
@@ -41,6 +51,7 @@ int parse_and_run(int count, char** arguments) {
     std::puts(e.what());
     return 0;
   }
+  remote::enable(remote_options);
   return chosen();
 }
 

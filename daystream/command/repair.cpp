@@ -16,7 +16,7 @@ namespace daystream::command {
 namespace {
 
 int repair(const std::string& source) {
-  const std::filesystem::path directory = source_directory(source);
+  const std::filesystem::path directory = local_directory(source);
   const Manifest manifest = Manifest::load(directory);
   const Writer writer(directory, manifest, std::nullopt, {});
   const Recovery& done = writer.recovery();

@@ -7,10 +7,14 @@
 namespace daystream::command {
 
 std::filesystem::path source_directory(const std::string& source) {
+  return source;
+}
+
+std::filesystem::path local_directory(const std::string& source) {
   if (source.starts_with("http://") || source.starts_with("https://")) {
     throw ConfigError(
-        fmt::format("cannot read \"{}\": this version reads directories only", source),
-        "run the command on the machine that has the files");
+        fmt::format("cannot use \"{}\": this command needs the files themselves", source),
+        "run it on the machine that has them, or pull them: daystream pull URL DIR");
   }
   return source;
 }

@@ -109,7 +109,7 @@ Counts check(const StreamView& view, bool has_durable) {
 
 int verify(const std::string& source) {
   const auto begin = std::chrono::steady_clock::now();
-  const auto dir = real_dir(source_directory(source));
+  const auto dir = real_dir(local_directory(source));
   load_manifest(*dir);
   const bool has_durable = load_durable(*dir).has_value();
   const StreamView view(*dir);

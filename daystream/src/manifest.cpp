@@ -10,6 +10,7 @@
 #include "daystream/error.h"
 #include "dir.h"
 #include "manifest_file.h"
+#include "reader_source.h"
 
 namespace daystream {
 
@@ -57,13 +58,18 @@ Manifest load_manifest(Dir& dir) {
     throw IoError(fmt::format("could not open file \"{}\"", dir.path_of(kManifestName)), ENOENT,
                   "a daystream is a directory that deltastream has written to");
   }
+  return parse_manifest(read_whole(*file), file->path(), dir.path().string());
+}
+
+Manifest parse_manifest(const std::string& text, const std::string& path,
+                        const std::string& directory) {
   Manifest manifest;
   try {
-    const json value = json::parse(read_whole(*file));
+    const json value = json::parse(text);
     value.at("format").get_to(manifest.format);
     if (manifest.format != kFormatVersion) {
       throw WrongSource(fmt::format("daystream \"{}\" has format {}, this program reads format {}",
-                                    dir.path().string(), manifest.format, kFormatVersion),
+                                    directory, manifest.format, kFormatVersion),
                         "use a program of the version that wrote it, or a later one");
     }
     value.at("name").get_to(manifest.name);
@@ -82,11 +88,11 @@ Manifest load_manifest(Dir& dir) {
     kept("keep_bytes", manifest.keep_bytes);
     if (manifest.holdings.empty()) throw ConfigError("\"holdings\" is empty");
   } catch (const json::parse_error& e) {
-    throw Corruption(file->path(), e.byte, "not JSON");
+    throw Corruption(path, e.byte, "not JSON");
   } catch (const json::exception& e) {
-    throw Corruption(file->path(), 0, fmt::format("not a manifest: {}", e.what()));
+    throw Corruption(path, 0, fmt::format("not a manifest: {}", e.what()));
   } catch (const ConfigError& e) {
-    throw Corruption(file->path(), 0, fmt::format("not a manifest: {}", e.what()));
+    throw Corruption(path, 0, fmt::format("not a manifest: {}", e.what()));
   }
   return manifest;
 }
@@ -117,6 +123,7 @@ void save_manifest(Dir& dir, const Manifest& manifest) {
 }
 
 Manifest Manifest::load(const std::filesystem::path& directory) {
+  if (const auto url = remote_url(directory)) return remote_hooks.manifest(*url);
   return load_manifest(*real_dir(directory));
 }
 

@@ -7,6 +7,9 @@
 namespace daystream {
 
 Manifest load_manifest(Dir& dir);
+// `path` and `directory` are for messages.
+Manifest parse_manifest(const std::string& text, const std::string& path,
+                        const std::string& directory);
 void save_manifest(Dir& dir, const Manifest& manifest);
 
 }  // namespace daystream

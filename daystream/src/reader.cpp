@@ -10,12 +10,10 @@
 #include "crc32c.h"
 #include "day_file.h"
 #include "daystream/error.h"
-#include "durable_file.h"
 #include "line_prefix.h"
-#include "manifest_file.h"
+#include "reader_source.h"
 #include "scanner.h"
 #include "stream_view.h"
-#include "wake.h"
 
 namespace daystream {
 
@@ -196,15 +194,21 @@ class Reader::Impl {
  public:
   Impl(const std::filesystem::path& directory, StartAfter start)
       : start_(start), position_(start.position), lsn_(start.lsn.value_or(Lsn{})) {
-    dir_ = real_dir(directory);
-    manifest_ = load_manifest(*dir_);
+    const auto url = remote_url(directory);
+    source_ = url ? remote_hooks.source(*url) : local_source(directory);
+    manifest_ = source_->manifest();
     transaction_.impl_ = &lines_;
     begin();
   }
 
   Transaction* next();
-  bool wait(std::chrono::milliseconds timeout, int wake_fd);
-  std::uint64_t backlog_bytes();
+  bool wait(std::chrono::milliseconds timeout, int wake_fd) {
+    return source_->wait(timeout, wake_fd);
+  }
+  std::uint64_t backlog_bytes() {
+    return begun_ ? source_->backlog_bytes(day_, scanner_->last_group().offset)
+                  : source_->backlog_bytes(0, 0);
+  }
 
   Manifest manifest_;
   Position position() const { return position_; }
@@ -217,9 +221,8 @@ class Reader::Impl {
   bool cross_day();
   void open_day(std::int64_t day, const ScanState& from);
   Transaction* deliver();
-  std::optional<Durable> durable_now();
 
-  std::unique_ptr<Dir> dir_;
+  std::unique_ptr<ReaderSource> source_;
   StartAfter start_;
   bool begun_ = false;  // start_ was found
   Position position_;
@@ -232,14 +235,12 @@ class Reader::Impl {
   Group group_;
   Transaction transaction_;
   Transaction::Impl lines_;
-  std::optional<DurableWatch> watch_;
 };
 
 bool Reader::Impl::begin() {
   for (int tries = 0;; ++tries) {
     try {
-      const StreamView view(*dir_);
-      const auto place = view.resolve(start_);
+      const auto place = source_->resolve(start_);
       if (!place) return false;
       open_day(place->day, place->state);
       begun_ = true;
@@ -256,27 +257,17 @@ bool Reader::Impl::begin() {
 }
 
 void Reader::Impl::open_day(std::int64_t day, const ScanState& from) {
-  auto file = open_day_file(*dir_, day).file;
+  auto file = source_->open_day(day);
   if (!file) {
     throw PositionGone(
-        fmt::format("day file \"{}\" is no longer kept", dir_->path_of(day_file_name(day))),
+        fmt::format("day file \"{}\" is no longer kept",
+                    (std::filesystem::path(source_->name()) / day_file_name(day)).string()),
         "start anew from a fresh copy of the tables");
   }
   scanner_.reset();
   file_ = std::move(file);
   day_ = day;
   scanner_.emplace(*file_, day, from, from.offset);
-}
-
-// What may be read. Where there is no `durable`, what the whole lines say (FORMAT.md).
-std::optional<Durable> Reader::Impl::durable_now() {
-  if (auto durable = load_durable(*dir_)) {
-    if (durable->position == Position::begin()) return std::nullopt;
-    return durable;
-  }
-  const StreamView view(*dir_);
-  if (view.empty()) return std::nullopt;
-  return view.durable();
 }
 
 Transaction* Reader::Impl::next() {
@@ -310,14 +301,15 @@ void Reader::Impl::check_limit() {
 // At the limit: moves it, or crosses into the next day. False: nothing more yet.
 bool Reader::Impl::more_to_scan() {
   check_limit();
-  const auto durable = durable_now();
-  if (!durable) return false;
-  const std::int64_t durable_day = day_number(durable->position.c);
+  const auto limit = source_->limit(day_, scanner_->last_group().offset);
+  if (!limit) return false;
+  const Durable& durable = limit->durable;
+  const std::int64_t durable_day = day_number(durable.position.c);
   if (durable_day < day_) return false;
   if (durable_day == day_) {
-    if (durable->size_bytes <= scanner_->limit()) return false;
-    scanner_->set_limit(durable->size_bytes);
-    limit_durable_ = durable;
+    if (durable.size_bytes <= scanner_->limit()) return false;
+    scanner_->set_limit(durable.size_bytes);
+    if (limit->has_chain) limit_durable_ = durable;
     return true;
   }
   // A later day is durable, so this file is as long as it will ever be.
@@ -337,7 +329,7 @@ bool Reader::Impl::cross_day() {
                          ? "the file is empty, but a later day follows"
                          : "the file ends in an unfinished transaction, but a later day follows");
   }
-  const auto days = list_days(*dir_);
+  const auto days = source_->days();
   const auto next = std::upper_bound(days.begin(), days.end(), day_);
   if (next == days.end()) {
     throw Corruption(file_->path(), state.offset, "a later day is durable, but has no file");
@@ -362,7 +354,7 @@ bool Reader::Impl::cross_day() {
   throw PositionGone(
       fmt::format("what follows position {} is no longer in daystream \"{}\", which begins with "
                   "day file \"{}\"",
-                  state.last.text(), dir_->path().string(), day_file_name(*next)),
+                  state.last.text(), source_->name(), day_file_name(*next)),
       "going on from there would skip changes: start anew from a fresh copy of the tables");
 }
 
@@ -381,27 +373,6 @@ Transaction* Reader::Impl::deliver() {
   position_ = group_.end_position;
   if (end.action != Action::Gap) lsn_ = end.lsn;
   return &transaction_;
-}
-
-bool Reader::Impl::wait(std::chrono::milliseconds timeout, int wake_fd) {
-  if (!watch_) watch_.emplace(dir_->path());
-  return watch_->wait(timeout, wake_fd);
-}
-
-std::uint64_t Reader::Impl::backlog_bytes() {
-  const auto durable = durable_now();
-  if (!durable) return 0;
-  const std::int64_t durable_day = day_number(durable->position.c);
-  const std::int64_t from_day = begun_ ? day_ : 0;
-  const std::uint64_t done = begun_ ? scanner_->last_group().offset : 0;
-  std::uint64_t total = 0;
-  for (const std::int64_t day : list_days(*dir_)) {
-    if (day < from_day || day > durable_day) continue;
-    const auto file = open_day_file(*dir_, day).file;
-    if (!file) continue;  // deleted just now: the next call of next() will say so
-    total += day == durable_day ? durable->size_bytes : file->size();
-  }
-  return total - std::min(total, done);
 }
 
 Reader::Reader(const std::filesystem::path& directory, StartAfter start)
@@ -432,6 +403,7 @@ std::uint64_t Reader::backlog_bytes() {
 // ---- questions ---------------------------------------------------------------------------------
 
 std::optional<Seam> find_seam(const std::filesystem::path& directory, std::uint64_t xmin) {
+  if (const auto url = remote_url(directory)) return remote_hooks.seam(*url, xmin);
   const auto dir = real_dir(directory);
   const StreamView view(*dir);
   const auto found = view.last_end_not(
@@ -442,6 +414,7 @@ std::optional<Seam> find_seam(const std::filesystem::path& directory, std::uint6
 }
 
 std::optional<Extent> extent(const std::filesystem::path& directory) {
+  if (const auto url = remote_url(directory)) return remote_hooks.extent(*url);
   const auto dir = real_dir(directory);
   const StreamView view(*dir);
   if (view.empty()) return std::nullopt;

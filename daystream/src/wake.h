@@ -17,6 +17,9 @@ class DurableWatch {
   // began is not known.
   bool wait(std::chrono::milliseconds timeout, int wake_fd);
 
+  // Readable when wait() would not sleep: for a loop of the caller's own.
+  int fd() const noexcept { return inotify_.get(); }
+
  private:
   void watch_file();
   bool drain();

@@ -152,8 +152,8 @@ TEST_CASE("command: what is wrong is said in one line, with its exit code", "[co
   check("cat " + farm.dir + " --tables a,", 2, "invalid table list \"a,\"");
   check("cat /nowhere", 1,
         "could not open file \"/nowhere/daystream.json\": No such file or directory");
-  check("cat https://host/prod", 2,
-        "cannot read \"https://host/prod\": this version reads directories only");
+  check("verify https://host/prod", 2,
+        "cannot use \"https://host/prod\": this command needs the files themselves");
   check("cat " + farm.dir + " --after 1/1", 3,
         "what follows position 1/1 is no longer in daystream \"" + farm.dir +
             "\", which begins at 1507550400/0 (LSN 0/1000)");

@@ -1,0 +1,63 @@
+// daystream pull: a copy of another host's daystream, kept up to date.
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "program/program.h"
+#include "remote/enable.h"
+#include "remote/relay.h"
+
+namespace daystream::command {
+
+void add_pull(CLI::App& app, Chosen& chosen) {
+  struct Options {
+    std::string url;
+    remote::RelayOptions relay;
+    program::LogOptions log;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("pull", "keep a copy of a daystream of another host");
+  command.set_help_flag("-h,--help", "show this help and exit");
+  command.add_option("URL", options->url, "http(s)://HOST:PORT/NAME of a \"daystream serve\"")
+      ->required();
+  command.add_option("DIR", options->relay.directory, "the copy's directory; made if need be")
+      ->required();
+  command.add_flag("--once", options->relay.once, "end when all that is there has been pulled");
+  command.add_option("--copy", options->relay.copy,
+                     "what the server calls this copy (default: HOST:DIR)");
+  command.add_option("--log-level", options->log.level, "error, warn, info or debug")
+      ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
+      ->capture_default_str();
+  command.add_option("--log-format", options->log.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  command.footer(
+      "The files are the same byte for byte, each checked before it counts. They can be read,\n"
+      "served on, and taken over: \"deltastream -D DIR\" goes on where the copy ends.\n"
+      "May be killed at any moment; asks again, with growing pauses, when the server is away.\n\n"
+      "Examples:\n"
+      "  daystream pull https://stream1:8447/prod /var/lib/daystream/prod --token-file token\n"
+      "  daystream pull http://127.0.0.1:8447/prod /srv/copy --once");
+  command.callback([options, &chosen] {
+    chosen = [options] {
+      program::start_log("daystream pull", options->log);
+      options->relay.url = remote::Url::parse(options->url);
+      options->relay.http = remote::current_options();
+      if (options->relay.copy.empty()) {
+        options->relay.copy =
+            remote::own_host() + ":" +
+            std::filesystem::absolute(options->relay.directory).lexically_normal().string();
+      }
+      program::Signals signals;
+      remote::Relay relay(options->relay);
+      relay.run(signals.fd(), [&signals] {
+        signals.clear();
+        return signals.stop_requested();
+      });
+      return 0;
+    };
+  });
+}
+
+}  // namespace daystream::command

@@ -1,0 +1,97 @@
+// daystream serve: daystreams over HTTP, to readers on other hosts.
+#include "serve/server.h"
+
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+#include "commands.h"
+#include "daystream/error.h"
+#include "program/program.h"
+
+namespace daystream::command {
+
+void add_serve(CLI::App& app, Chosen& chosen) {
+  struct Options {
+    serve::ServerOptions server;
+    program::LogOptions log;
+    std::uint32_t stall_s = 60;
+    std::uint32_t request_s = 10;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("serve", "serve daystreams to readers on other hosts");
+  command.set_help_flag("-h,--help", "show this help and exit");
+  command
+      .add_option("DIR", options->server.streams,
+                  "a daystream's directory, served under its name, or NAME=DIR")
+      ->required();
+  command.add_option("--listen", options->server.listen, "HOST:PORT or unix:PATH; may be repeated")
+      ->capture_default_str()
+      ->allow_extra_args(false);
+  auto* cert = command.add_option("--tls-cert", options->server.tls.cert,
+                                  "file with the server's certificate chain (PEM)");
+  auto* key =
+      command.add_option("--tls-key", options->server.tls.key, "file with its private key (PEM)");
+  cert->needs(key);
+  key->needs(cert);
+  command
+      .add_option("--client-ca", options->server.tls.client_ca,
+                  "file with the certificates that may vouch for clients (PEM)")
+      ->needs(cert);
+  command.add_option("--tokens", options->server.tokens,
+                     "file of who may read what; see \"daystream token\"");
+  command
+      .add_option("--request-timeout", options->request_s,
+                  "seconds a peer has for the handshake and its request")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str();
+  command
+      .add_option("--most-connections", options->server.limits.connections,
+                  "how many there may be in all")
+      ->capture_default_str();
+  command
+      .add_option("--most-per-address", options->server.limits.connections_per_address,
+                  "…and of one address")
+      ->capture_default_str();
+  command
+      .add_option("--stall-timeout", options->stall_s,
+                  "seconds after which a follower that takes nothing is let go")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  command.add_option("--log-level", options->log.level, "error, warn, info or debug")
+      ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
+      ->capture_default_str();
+  command.add_option("--log-format", options->log.format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  command.footer(
+      "Sends only what is fsynced, to any number of followers. What it serves is read only.\n"
+      "Prints where it listens once it does. An address that other machines can reach needs TLS\n"
+      "and authentication. SIGHUP: read certificates and tokens again.\n\n"
+      "Examples:\n"
+      "  daystream serve /var/lib/daystream/prod\n"
+      "  daystream serve prod=/srv/a test=/srv/b --listen unix:/run/daystream.sock\n"
+      "  daystream serve /srv/prod --listen 0.0.0.0:8447 --tls-cert c.pem --tls-key k.pem --tokens "
+      "t\n"
+      "  curl -N http://127.0.0.1:8447/prod/stream?after=1507507200/17\n"
+      "  daystream pull http://127.0.0.1:8447/prod /var/lib/daystream/copy");
+  command.callback([options, &chosen] {
+    chosen = [options] {
+      program::start_log("daystream serve", options->log);
+      options->server.stall = std::chrono::seconds(options->stall_s);
+      options->server.limits.request_time = std::chrono::seconds(options->request_s);
+      program::Signals signals;
+      serve::Server server(options->server);
+      for (const std::string& address : server.addresses()) spdlog::info("serving at {}", address);
+      server.run(signals.fd(), [&] {
+        signals.clear();
+        if (signals.take_reload()) server.reload();
+        return signals.stop_requested();
+      });
+      spdlog::info("told to stop");
+      return 0;
+    };
+  });
+}
+
+}  // namespace daystream::command

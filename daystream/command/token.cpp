@@ -1,0 +1,47 @@
+// daystream token: lets somebody read what `daystream serve --tokens` serves.
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "serve/access.h"
+
+namespace daystream::command {
+
+void add_token(CLI::App& app, Chosen& chosen) {
+  struct Options {
+    std::string file;
+    std::string name;
+    std::vector<std::string> streams;
+    std::string expires;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("token", "make a token for a reader on another host");
+  command.set_help_flag("-h,--help", "show this help and exit");
+  command.add_option("FILE", options->file, "the file that \"daystream serve --tokens\" reads")
+      ->required();
+  command.add_option("NAME", options->name, "whose it is: one word, for the log")->required();
+  command.add_option("--streams", options->streams, "good for these only: prod,test")
+      ->delimiter(',');
+  command.add_option("--expires", options->expires, "good through this day, UTC: 2026-12-31");
+  command.footer(
+      "Prints the token, which is stored nowhere: FILE gets its SHA-256 only. Several are good at\n"
+      "once; to replace one, add the new, hand it out, then delete the old line. The server reads\n"
+      "FILE again on SIGHUP.\n\n"
+      "Examples:\n"
+      "  (umask 077; daystream token /etc/daystream/tokens edge7 --streams prod > edge7.token)\n"
+      "  daystream tail https://stream1:8447/prod --token-file edge7.token");
+  command.callback([options, &chosen] {
+    chosen = [options] {
+      const std::string token = serve::Access::make_token();
+      serve::Access::append_line(
+          options->file,
+          serve::Access::line_for(token, options->name, options->streams, options->expires));
+      std::puts(token.c_str());
+      return 0;
+    };
+  });
+}
+
+}  // namespace daystream::command

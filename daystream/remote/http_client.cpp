@@ -1,0 +1,345 @@
+#include "remote/http_client.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+
+#include "daystream/error.h"
+#include "remote/refusal.h"
+
+namespace daystream::remote {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr long kConnectSeconds = 10;
+constexpr long kWholeSeconds = 30;  // for an answer that is read whole
+
+struct EasyDeleter {
+  void operator()(CURL* easy) const noexcept { curl_easy_cleanup(easy); }
+};
+struct MultiDeleter {
+  void operator()(CURLM* multi) const noexcept { curl_multi_cleanup(multi); }
+};
+struct ListDeleter {
+  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
+};
+using Easy = std::unique_ptr<CURL, EasyDeleter>;
+using Multi = std::unique_ptr<CURLM, MultiDeleter>;
+using List = std::unique_ptr<curl_slist, ListDeleter>;
+
+std::string trimmed(std::string text) {
+  const char* const spaces = " \t\r\n";
+  text.erase(0, text.find_first_not_of(spaces));
+  const auto last = text.find_last_not_of(spaces);
+  text.resize(last == std::string::npos ? 0 : last + 1);
+  return text;
+}
+
+std::string read_token(const Options& options) {
+  if (options.token_file.empty()) {
+    const char* token = std::getenv("DAYSTREAM_TOKEN");
+    return token != nullptr ? trimmed(token) : "";
+  }
+  std::ifstream file(options.token_file);
+  std::string token;
+  if (!std::getline(file, token)) {
+    throw ConfigError(fmt::format("could not read token file \"{}\"", options.token_file));
+  }
+  return trimmed(token);
+}
+
+// A host that is gone without a word is noticed also where bytes of ours are under way.
+int prepare_socket(void*, curl_socket_t fd, curlsocktype) {
+  const int most_ms = 30000;
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof most_ms);
+  return CURL_SOCKOPT_OK;
+}
+
+// One transfer: what curl calls back into, and how it was set up.
+struct Transfer {
+  Easy easy;
+  List headers;
+  Response response;
+  std::string url;
+  std::size_t most_waiting = SIZE_MAX;
+  bool paused = false;
+  char error[CURL_ERROR_SIZE] = "";
+
+  Transfer(const Options& options, std::string target) : url(std::move(target)) {
+    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+    easy.reset(curl_easy_init());
+    if (ready != CURLE_OK || !easy) throw Error("could not start libcurl");
+    set(CURLOPT_URL, url.c_str());
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+    set(CURLOPT_TCP_KEEPALIVE, 1L);
+    set(CURLOPT_TCP_KEEPIDLE, 10L);
+    set(CURLOPT_TCP_KEEPINTVL, 5L);
+    set(CURLOPT_SOCKOPTFUNCTION, prepare_socket);
+    set(CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2});
+    set(CURLOPT_USERAGENT, "daystream/" DELTAFLOOD_VERSION);
+    set(CURLOPT_ERRORBUFFER, error);
+    set(CURLOPT_WRITEFUNCTION, receive);
+    set(CURLOPT_WRITEDATA, this);
+    set(CURLOPT_HEADERFUNCTION, receive_header);
+    set(CURLOPT_HEADERDATA, this);
+    if (!options.ca.empty()) set(CURLOPT_CAINFO, options.ca.c_str());
+    if (!options.cert.empty()) set(CURLOPT_SSLCERT, options.cert.c_str());
+    if (!options.key.empty()) set(CURLOPT_SSLKEY, options.key.c_str());
+    add_header("Daystream-Host: " + own_host());
+    if (const std::string token = read_token(options); !token.empty()) {
+      add_header("Authorization: Bearer " + token);
+    }
+    set(CURLOPT_HTTPHEADER, headers.get());
+  }
+  Transfer(const Transfer&) = delete;
+  Transfer& operator=(const Transfer&) = delete;
+
+  template <typename Value>
+  void set(CURLoption option, Value value) {
+    const CURLcode code = curl_easy_setopt(easy.get(), option, value);
+    if (code != CURLE_OK) throw Error(fmt::format("libcurl: {}", curl_easy_strerror(code)));
+  }
+
+  void add_header(const std::string& line) {
+    curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
+    if (longer == nullptr) throw Error("libcurl: out of memory");
+    [[maybe_unused]] auto* const before = headers.release();
+    headers.reset(longer);
+  }
+
+  std::string failure(CURLcode code) const {
+    return fmt::format("{}: {}", url.substr(0, url.find('?')),
+                       error[0] != '\0' ? error : curl_easy_strerror(code));
+  }
+  [[noreturn]] void fail(CURLcode code) const {
+    switch (code) {
+      case CURLE_PEER_FAILED_VERIFICATION:
+      case CURLE_SSL_CERTPROBLEM:
+      case CURLE_SSL_CACERT_BADFILE:
+      case CURLE_SSL_CIPHER:
+        throw NeedsPerson(failure(code), "see --ca for who may vouch for the server");
+      default:
+        throw ConnectionLost(failure(code));
+    }
+  }
+
+  static std::size_t receive(char* bytes, std::size_t one, std::size_t size, void* self) {
+    auto* transfer = static_cast<Transfer*>(self);
+    std::string& body = transfer->response.body;
+    if (body.size() >= transfer->most_waiting) {
+      transfer->paused = true;
+      return CURL_WRITEFUNC_PAUSE;
+    }
+    body.append(bytes, one * size);
+    return one * size;
+  }
+
+  static std::size_t receive_header(char* bytes, std::size_t one, std::size_t size, void* self) {
+    auto& headers = static_cast<Transfer*>(self)->response.headers;
+    const std::string line(bytes, one * size);
+    if (line.starts_with("HTTP/")) headers.clear();  // after a 100
+    const auto colon = line.find(':');
+    if (colon != std::string::npos) {
+      std::string name = line.substr(0, colon);
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      headers[name] = trimmed(line.substr(colon + 1));
+    }
+    return one * size;
+  }
+
+  int status() const {
+    long code = 0;
+    curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &code);
+    return static_cast<int>(code);
+  }
+};
+
+}  // namespace
+
+std::string own_host() {
+  char host[256] = "";
+  return gethostname(host, sizeof host - 1) == 0 ? host : "";
+}
+
+bool Url::is_one(std::string_view text) {
+  return text.starts_with("http://") || text.starts_with("https://");
+}
+
+Url Url::parse(const std::string& text) {
+  const auto bad = [&text](const char* why) {
+    return ConfigError(fmt::format("cannot read from \"{}\": {}", text, why),
+                       "a daystream of another host is http://HOST:PORT/NAME or https://…");
+  };
+  Url url;
+  url.base = text;
+  while (url.base.ends_with('/')) url.base.pop_back();
+  const auto host = url.base.find("://") + 3;
+  const auto slash = url.base.find('/', host);
+  if (slash == std::string::npos) throw bad("it names no stream");
+  if (url.base.find_first_of("?#") != std::string::npos) throw bad("it has a query");
+  if (url.base.substr(host, slash - host).find('@') != std::string::npos) {
+    throw ConfigError("an URL is no place for a user or password", "see --token-file");
+  }
+  url.name = url.base.substr(url.base.rfind('/') + 1);
+  return url;
+}
+
+Response request(const Options& options, const std::string& method, const std::string& url) {
+  Transfer transfer(options, url);
+  transfer.set(CURLOPT_TIMEOUT, kWholeSeconds);
+  if (method != "GET") {
+    transfer.set(CURLOPT_POSTFIELDS, "");
+    transfer.set(CURLOPT_CUSTOMREQUEST, method.c_str());
+  }
+  const CURLcode code = curl_easy_perform(transfer.easy.get());
+  if (code != CURLE_OK) transfer.fail(code);
+  transfer.response.status = transfer.status();
+  if (transfer.response.status / 100 != 2) throw_refusal(url, transfer.response);
+  return std::move(transfer.response);
+}
+
+class Download::Impl {
+ public:
+  Impl(const Options& options, const std::string& url)
+      : multi_(curl_multi_init()), transfer_(options, url), heard_(steady_clock::now()) {
+    transfer_.most_waiting = kMostWaiting;
+    transfer_.set(CURLOPT_ACCEPT_ENCODING, "zstd");
+    if (!multi_ || curl_multi_add_handle(multi_.get(), transfer_.easy.get()) != CURLM_OK) {
+      throw Error("could not start libcurl");
+    }
+  }
+  ~Impl() { curl_multi_remove_handle(multi_.get(), transfer_.easy.get()); }
+
+  bool wait(std::chrono::milliseconds timeout, int wake_fd) {
+    const auto deadline = steady_clock::now() + timeout;
+    for (;;) {
+      if (turn()) return true;
+      const auto now = steady_clock::now();
+      if (now >= deadline) return false;
+      const auto silent_at = heard_ + kSilence;
+      if (now >= silent_at) {
+        throw ConnectionLost(
+            fmt::format("{}: the server has been silent for {} s", name(), kSilence.count()));
+      }
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(std::min(deadline, silent_at) - now);
+      curl_waitfd extra{wake_fd, CURL_WAIT_POLLIN, 0};
+      curl_multi_poll(multi_.get(), &extra, wake_fd < 0 ? 0 : 1,
+                      static_cast<int>(std::min<std::int64_t>(left.count(), 60000)), nullptr);
+      if (extra.revents != 0) return turn();
+    }
+  }
+
+  Transfer& transfer() { return transfer_; }
+
+ private:
+  // Lets curl do what can be done now. True: bytes of a good response wait.
+  bool turn() {
+    std::string& body = transfer_.response.body;
+    if (transfer_.paused && body.size() < kMostWaiting / 2) {
+      transfer_.paused = false;
+      heard_ = steady_clock::now();  // it was we who did not listen
+      curl_easy_pause(transfer_.easy.get(), CURLPAUSE_CONT);
+    }
+    const std::size_t before = body.size();
+    int running = 0;
+    if (!ended_) curl_multi_perform(multi_.get(), &running);
+    if (body.size() != before || transfer_.paused) heard_ = steady_clock::now();
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      ended_ = true;
+      code_ = message->data.result;
+    }
+    const int status = transfer_.status();
+    if (status / 100 == 2 && !body.empty()) return true;
+    if (!ended_) return false;
+    if (code_ != CURLE_OK) transfer_.fail(code_);
+    transfer_.response.status = status;
+    if (status / 100 != 2) throw_refusal(transfer_.url, transfer_.response);
+    throw ConnectionLost(fmt::format("{}: the server ended the response", name()));
+  }
+
+  std::string name() const { return transfer_.url.substr(0, transfer_.url.find('?')); }
+
+  Multi multi_;
+  Transfer transfer_;
+  steady_clock::time_point heard_;
+  bool ended_ = false;
+  CURLcode code_ = CURLE_OK;
+};
+
+class Notices::Impl {
+ public:
+  explicit Impl(Options options) : options_(std::move(options)), multi_(curl_multi_init()) {}
+  ~Impl() { stop(); }
+
+  bool busy() const { return transfer_ != nullptr; }
+  void post(const std::string& url) {
+    if (busy()) return;
+    transfer_ = std::make_unique<Transfer>(options_, url);
+    transfer_->set(CURLOPT_TIMEOUT, kWholeSeconds);
+    transfer_->set(CURLOPT_POSTFIELDS, "");
+    curl_multi_add_handle(multi_.get(), transfer_->easy.get());
+    turn();
+  }
+  void turn() {
+    if (!busy()) return;
+    int running = 0;
+    curl_multi_perform(multi_.get(), &running);
+    if (running == 0) stop();
+  }
+
+ private:
+  void stop() {
+    if (busy()) curl_multi_remove_handle(multi_.get(), transfer_->easy.get());
+    transfer_.reset();
+  }
+
+  Options options_;
+  Multi multi_;
+  std::unique_ptr<Transfer> transfer_;
+};
+
+Notices::Notices(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Notices::~Notices() = default;
+bool Notices::busy() const noexcept {
+  return impl_->busy();
+}
+void Notices::post(const std::string& url) {
+  impl_->post(url);
+}
+void Notices::turn() {
+  impl_->turn();
+}
+
+Download::Download(const Options& options, const std::string& url)
+    : impl_(std::make_unique<Impl>(options, url)) {}
+Download::~Download() = default;
+
+bool Download::wait(std::chrono::milliseconds timeout, int wake_fd) {
+  return impl_->wait(timeout, wake_fd);
+}
+std::string& Download::bytes() noexcept {
+  return impl_->transfer().response.body;
+}
+std::string Download::header(const std::string& name) const {
+  const auto& headers = impl_->transfer().response.headers;
+  const auto found = headers.find(name);
+  return found != headers.end() ? found->second : "";
+}
+
+}  // namespace daystream::remote

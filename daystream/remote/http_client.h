@@ -1,0 +1,97 @@
+// HTTP as a client of `daystream serve` needs it: small answers whole, and one long response that
+// is read as it comes. libcurl does the work, on the caller's thread and inside the calls below.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace daystream::remote {
+
+// How to reach a server, and who we are to it. Files are read again for each connection, so that a
+// new token or certificate needs no restart.
+struct Options {
+  std::string ca;    // PEM: who may vouch for the server; empty: the system's
+  std::string cert;  // PEM: our certificate; with `key`
+  std::string key;
+  std::string token_file;  // a bearer token; empty: $DAYSTREAM_TOKEN, or none
+};
+
+// A server as `http://host[:port]/name` names it.
+struct Url {
+  std::string base;  // without the last slash
+  std::string name;  // of the stream
+
+  bool is_secure() const { return base.starts_with("https://"); }
+  static bool is_one(std::string_view text);
+  // Throws ConfigError: no name, a user in it (a password is no argument), a query.
+  static Url parse(const std::string& text);
+};
+
+struct Response {
+  int status = 0;
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;
+};
+
+// Throws what a status that is no success stands for (PROTOCOL.md): PositionGone, WrongSource,
+// NeedsPerson, Behind, ConnectionLost…
+void throw_refusal(const std::string& url, const Response& response);
+
+// One request and its whole answer. Throws ConnectionLost, and what throw_refusal() does.
+Response request(const Options& options, const std::string& method, const std::string& url);
+
+// A long response. Ended by its destructor.
+// Threads: one.
+class Download {
+ public:
+  // What is received waits here up to this; then the socket is not read any more.
+  static constexpr std::size_t kMostWaiting = 1024 * 1024;
+
+  Download(const Options& options, const std::string& url);
+  Download(const Download&) = delete;
+  Download& operator=(const Download&) = delete;
+  ~Download();
+
+  // Sleeps until bytes wait, the response has ended, `wake_fd` (-1: none) is readable or the time
+  // is over. True: bytes wait. Throws ConnectionLost when it broke, ended or brought nothing for
+  // kSilence; what throw_refusal() does when it was refused.
+  bool wait(std::chrono::milliseconds timeout, int wake_fd);
+  // The bytes that wait. The caller takes them out of it, all or some.
+  std::string& bytes() noexcept;
+  // Of the response; empty before wait() was true, or where there is none.
+  std::string header(const std::string& name) const;
+
+  // A server that has nothing to say beats every kBeat: one that is silent for longer is gone.
+  static constexpr std::chrono::seconds kBeat{10};
+  static constexpr std::chrono::seconds kSilence{25};
+
+  class Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// Small requests whose answers nobody waits for, one at a time.
+class Notices {
+ public:
+  explicit Notices(Options options);
+  ~Notices();
+
+  bool busy() const noexcept;
+  // Sends a POST, unless busy().
+  void post(const std::string& url);
+  // Lets it go on; nothing is known of how it ends. To be called every now and then while busy().
+  void turn();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+std::string own_host();  // what we call ourselves
+
+}  // namespace daystream::remote

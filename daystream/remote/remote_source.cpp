@@ -1,0 +1,194 @@
+#include "remote/remote_source.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "calendar.h"
+#include "daystream/error.h"
+#include "manifest_file.h"
+#include "number.h"
+#include "remote/refusal.h"
+
+namespace daystream::remote {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kForever = std::chrono::hours(1);
+
+// A signal ends it early: the caller may want to look at its flags.
+void pause_until(steady_clock::time_point end, int wake_fd) {
+  const auto left = std::chrono::ceil<milliseconds>(end - steady_clock::now());
+  pollfd polled{wake_fd, POLLIN, 0};
+  if (left.count() > 0) poll(&polled, wake_fd < 0 ? 0 : 1, static_cast<int>(left.count()));
+}
+
+}  // namespace
+
+RemoteSource::RemoteSource(Options options, Url url)
+    : options_(std::move(options)), url_(std::move(url)) {}
+
+Manifest RemoteSource::manifest() {
+  const std::string url = url_.base + "/manifest";
+  return parse_manifest(request(options_, "GET", url).body, url, url_.base);
+}
+
+std::unique_ptr<File> RemoteSource::open_day(std::int64_t day) {
+  return spool_.open(day, fmt::format("{} of {}", day_text(day), url_.base));
+}
+
+// ---- connecting --------------------------------------------------------------------------------
+
+void RemoteSource::connect(const std::string& query) {
+  download_ = std::make_unique<Download>(
+      options_, fmt::format("{}/stream?beat={}{}", url_.base, Download::kBeat.count(), query));
+  beats_ = Beats();
+  at_tail_ = false;
+}
+
+void RemoteSource::connect_again() {
+  spool_.drop_half_line();
+  runs_ = LineRuns();
+  connect(last_ == Position::begin() ? "" : "&line=" + last_.text());
+}
+
+void RemoteSource::lost(const Error& error) {
+  download_.reset();
+  if (!error.retryable()) throw;
+  try_again_at_ = steady_clock::now() + pauses_.next();
+}
+
+std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
+  std::string query;
+  if (start.position != Position::begin()) query += "&after=" + start.position.text();
+  if (start.lsn) query += "&lsn=" + start.lsn->text();
+  try {
+    connect(query);
+    // A response begins with a line, or with the beat that says that there is none yet.
+    while (!download_->wait(kForever, -1)) continue;
+  } catch (const Behind&) {
+    download_.reset();
+    try_again_at_ = steady_clock::now() + pauses_.next();
+    return std::nullopt;
+  }
+  Place place;
+  const std::string after = download_->header("daystream-after");
+  if (after.empty()) {
+    while (!have_more()) {
+      if (!take()) download_->wait(kForever, -1);
+    }
+    place.day = spool_.days().front();
+    begun_ = true;
+    return place;
+  }
+  const auto position = Position::parse(after);
+  const auto chain = parse_crc(download_->header("daystream-chain"));
+  const auto lsn = Lsn::parse(download_->header("daystream-lsn"));
+  if (!position || !chain || !lsn) {
+    throw ProtocolError(fmt::format("{}: the server does not say where it begins", url_.base),
+                        "is it a \"daystream serve\"?");
+  }
+  last_ = *position;
+  place.day = day_number(position->c);
+  place.state = {Spool::kInside, *position, *chain, false};
+  place.lsn = *lsn;
+  spool_.begin_day(place.day, true);
+  begun_ = true;
+  return place;
+}
+
+// ---- receiving ---------------------------------------------------------------------------------
+
+// Spools what waits. True: there was something.
+bool RemoteSource::take() {
+  if (download_->bytes().empty()) return false;
+  lines_.clear();
+  beats_.strip(download_->bytes(), lines_);
+  download_->bytes().clear();
+  runs_.feed(lines_, [this](std::int64_t day, std::string_view run) {
+    if (spool_.empty() || day != spool_.last_day()) spool_.begin_day(day, false);
+    spool_.append(run);
+    if (run.back() == '\n') spool_.end_line();
+  });
+  if (runs_.last() != Position::begin()) last_ = runs_.last();
+  at_tail_ = beats_.at_tail();
+  pauses_.reset();
+  return true;
+}
+
+// Whether more is spooled than limit() has told of.
+bool RemoteSource::have_more() const {
+  if (spool_.empty()) return false;
+  if (!told_) return spool_.bytes_from(spool_.days().front(), 0) > 0;
+  return day_number(told_->durable.position.c) != spool_.last_day() ||
+         spool_.last_end() > told_->durable.size_bytes;
+}
+
+// Connects where there is no connection, and takes what comes. False: nothing did.
+bool RemoteSource::receive(milliseconds timeout, int wake_fd) {
+  try {
+    if (!download_) {
+      const auto now = steady_clock::now();
+      if (now < try_again_at_) {
+        pause_until(std::min(try_again_at_, now + timeout), wake_fd);
+        if (steady_clock::now() < try_again_at_) return false;
+      }
+      connect_again();
+    }
+    return download_->wait(timeout, wake_fd) && take();
+  } catch (const Error& e) {
+    lost(e);
+    return false;
+  }
+}
+
+std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::uint64_t offset) {
+  spool_.release(day, offset);
+  // Whoever asks has read all that was told: now it is either more, or the end of what is durable.
+  if (!have_more() && download_) receive(milliseconds(0), -1);
+  const auto give_up = steady_clock::now() + kPatience;
+  while (!have_more() && !at_tail_) {
+    receive(milliseconds(1000), -1);
+    if (!download_ && !have_more() && !at_tail_ && steady_clock::now() >= give_up) {
+      throw ConnectionLost(
+          fmt::format("{}: the server has been away for {} s", url_.base, kPatience.count()));
+    }
+  }
+  if (have_more()) {
+    Limit limit;
+    limit.has_chain = false;
+    limit.durable.position = last_;
+    limit.durable.size_bytes = spool_.last_end();
+    told_ = limit;
+  }
+  return told_;
+}
+
+bool RemoteSource::wait(milliseconds timeout, int wake_fd) {
+  const auto deadline = steady_clock::now() + timeout;
+  if (!begun_) {
+    pause_until(std::min(deadline, try_again_at_), wake_fd);
+    return steady_clock::now() >= try_again_at_;
+  }
+  for (;;) {
+    if (have_more()) return true;
+    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    if (left.count() <= 0) return false;
+    const bool connected = download_ != nullptr;
+    if (receive(std::min(left, milliseconds(60000)), wake_fd)) return have_more();
+    pollfd polled{wake_fd, POLLIN, 0};
+    if (wake_fd >= 0 && poll(&polled, 1, 0) > 0) return false;
+    if (connected && download_) return false;  // a signal, or the time is over
+  }
+}
+
+std::uint64_t RemoteSource::backlog_bytes(std::int64_t day, std::uint64_t offset) {
+  return spool_.bytes_from(day, offset);
+}
+
+}  // namespace daystream::remote

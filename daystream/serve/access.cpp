@@ -1,0 +1,179 @@
+#include "serve/access.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+
+#include "calendar.h"
+#include "daystream/error.h"
+#include "daystream/unique_fd.h"
+
+namespace daystream::serve {
+
+namespace {
+
+constexpr std::string_view kBearer = "Bearer ";
+constexpr std::size_t kTokenBytes = 32;
+constexpr std::size_t kHashDigits = 64;
+
+std::string hex(const unsigned char* bytes, std::size_t size) {
+  std::string text;
+  for (std::size_t i = 0; i < size; ++i) text += fmt::format("{:02x}", bytes[i]);
+  return text;
+}
+
+std::string sha256(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) {
+    throw Error("could not compute a SHA-256");
+  }
+  return hex(digest.data(), size);
+}
+
+bool is_word(std::string_view text) {
+  return !text.empty() && std::none_of(text.begin(), text.end(), [](unsigned char c) {
+    return c <= ' ' || c == ',' || c == 0x7f;
+  });
+}
+
+void check_private(const std::filesystem::path& file) {
+  struct stat status {};
+  if (stat(file.c_str(), &status) != 0) {
+    throw ConfigError(fmt::format("could not open token file \"{}\"", file.string()));
+  }
+  if ((status.st_mode & 077) != 0) {
+    throw ConfigError(
+        fmt::format("token file \"{}\" may be read or written by others than its owner",
+                    file.string()),
+        fmt::format("chmod 600 \"{}\"", file.string()));
+  }
+}
+
+}  // namespace
+
+bool Grant::covers(std::string_view stream) const {
+  return streams.empty() || std::find(streams.begin(), streams.end(), stream) != streams.end();
+}
+
+Access::Access(std::filesystem::path file) : file_(std::move(file)), entries_(load(file_)) {}
+
+void Access::reload() {
+  entries_ = load(file_);
+}
+
+std::vector<Access::Entry> Access::load(const std::filesystem::path& file) {
+  check_private(file);
+  std::ifstream lines(file);
+  if (!lines) throw ConfigError(fmt::format("could not open token file \"{}\"", file.string()));
+  std::vector<Entry> entries;
+  std::size_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (line.empty() || line.front() == '#') continue;
+    try {
+      entries.push_back(parse(line));
+    } catch (const ConfigError& e) {
+      throw ConfigError(
+          fmt::format("token file \"{}\", line {}: {}", file.string(), number, e.what()), e.hint());
+    }
+  }
+  return entries;
+}
+
+Access::Entry Access::parse(const std::string& line) {
+  std::istringstream words(line);
+  std::string word;
+  Entry entry;
+  words >> word;
+  if (word.starts_with("sha256:")) {
+    entry.hash = word.substr(7);
+    if (entry.hash.size() != kHashDigits ||
+        entry.hash.find_first_not_of("0123456789abcdef") != std::string::npos) {
+      throw ConfigError("not 64 hexadecimal digits after \"sha256:\"", "see \"daystream token\"");
+    }
+  } else if (word.starts_with("cert:") && word.size() > 5) {
+    entry.certificate = word.substr(5);
+  } else {
+    throw ConfigError("it begins neither with \"sha256:\" nor \"cert:\"");
+  }
+  if (!(words >> entry.grant.name)) throw ConfigError("the name is missing");
+  while (words >> word) {
+    if (word.starts_with("streams=")) {
+      std::istringstream streams(word.substr(8));
+      for (std::string stream; std::getline(streams, stream, ',');) {
+        if (!stream.empty()) entry.grant.streams.push_back(stream);
+      }
+      // An empty list would mean all of them.
+      if (entry.grant.streams.empty()) throw ConfigError("\"streams=\" names none");
+    } else if (word.starts_with("expires=")) {
+      entry.last_day = parse_day(word.substr(8));
+      if (!entry.last_day) throw ConfigError(fmt::format("not a day: \"{}\"", word.substr(8)));
+    } else {
+      throw ConfigError(fmt::format("unknown word \"{}\"", word));
+    }
+  }
+  return entry;
+}
+
+std::optional<Grant> Access::check(std::string_view authorization,
+                                   const std::string& certificate) const {
+  std::string hash;
+  if (authorization.starts_with(kBearer)) hash = sha256(authorization.substr(kBearer.size()));
+  const std::int64_t today = day_number(std::time(nullptr));
+  const Entry* found = nullptr;
+  for (const Entry& entry : entries_) {
+    const bool matches = entry.hash.empty()
+                             ? !certificate.empty() && entry.certificate == certificate
+                             : hash.size() == kHashDigits &&
+                                   CRYPTO_memcmp(hash.data(), entry.hash.data(), kHashDigits) == 0;
+    if (matches && (!entry.last_day || today <= *entry.last_day)) found = &entry;
+  }
+  if (found == nullptr) return std::nullopt;
+  return found->grant;
+}
+
+std::string Access::make_token() {
+  std::array<unsigned char, kTokenBytes> bytes{};
+  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
+    throw Error("the system has no random numbers");
+  }
+  return hex(bytes.data(), bytes.size());
+}
+
+std::string Access::line_for(const std::string& token, const std::string& name,
+                             const std::vector<std::string>& streams, const std::string& expires) {
+  if (!is_word(name)) throw ConfigError(fmt::format("\"{}\" is not a name: one word", name));
+  for (const std::string& stream : streams) {
+    if (!is_word(stream)) throw ConfigError(fmt::format("\"{}\" is not a stream's name", stream));
+  }
+  std::string line = fmt::format("sha256:{} {}", sha256(token), name);
+  if (!streams.empty()) line += fmt::format(" streams={}", fmt::join(streams, ","));
+  if (!expires.empty()) line += " expires=" + expires;
+  parse(line);
+  return line;
+}
+
+void Access::append_line(const std::filesystem::path& file, const std::string& line) {
+  const UniqueFd fd(open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) throw IoError(fmt::format("could not open token file \"{}\"", file.string()), errno);
+  check_private(file);
+  const std::string text = line + "\n";
+  if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      fsync(fd.get()) != 0) {
+    throw IoError(fmt::format("could not write token file \"{}\"", file.string()), errno);
+  }
+}
+
+}  // namespace daystream::serve

@@ -1,0 +1,61 @@
+// Who may read what: bearer tokens and client certificates, each with the streams it is good for.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace daystream::serve {
+
+// Who asks, and what that one may see.
+struct Grant {
+  std::string name;                  // for the log; nothing secret
+  std::vector<std::string> streams;  // empty: all
+
+  bool covers(std::string_view stream) const;
+};
+
+// A file of lines, of which any number may be in force at once, so that a token can be replaced
+// while the old one is still good:
+//
+//   sha256:HEX NAME [streams=prod,test] [expires=2026-12-31]
+//   cert:COMMON-NAME NAME [streams=…] [expires=…]
+//
+// Tokens are stored as their SHA-256 only: whoever reads the file cannot ask with it. Nobody but
+// the owner may read or write it all the same.
+class Access {
+ public:
+  // Throws ConfigError: readable by others, or a line that cannot be understood.
+  explicit Access(std::filesystem::path file);
+
+  void reload();  // throws as the constructor; what was in force stays then
+
+  // `authorization`: that header. `certificate`: the common name of a client certificate that was
+  // verified; empty: none. nullopt: neither is known, or no longer. Takes as long whatever it is.
+  std::optional<Grant> check(std::string_view authorization, const std::string& certificate) const;
+
+  // A new token, 256 bits from the system, as it is to be handed out.
+  static std::string make_token();
+  // The line for it. Throws ConfigError on a name, stream or day that cannot be in one.
+  static std::string line_for(const std::string& token, const std::string& name,
+                              const std::vector<std::string>& streams, const std::string& expires);
+  // Appends a line, making the file if need be; on disk when this returns.
+  static void append_line(const std::filesystem::path& file, const std::string& line);
+
+ private:
+  struct Entry {
+    std::string hash;  // 64 hexadecimal digits; empty: `certificate`
+    std::string certificate;
+    Grant grant;
+    std::optional<std::int64_t> last_day;  // day number; nullopt: for ever
+  };
+  static std::vector<Entry> load(const std::filesystem::path& file);
+  static Entry parse(const std::string& line);
+
+  std::filesystem::path file_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace daystream::serve

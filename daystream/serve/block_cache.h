@@ -1,0 +1,43 @@
+// Bytes of day files, read once and shared by all who are sent them.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "dir.h"
+
+struct evbuffer;
+
+namespace daystream::serve {
+
+using Block = std::shared_ptr<const std::string>;
+
+// A few MiB of what was read last: followers at the tail of a stream all want the same bytes in the
+// same moment. What is queued for a slow one keeps its blocks alive beyond that.
+//
+// Threads: one.
+class BlockCache {
+ public:
+  static constexpr std::uint64_t kBlockBytes = 64 * 1024;
+
+  // Bytes of `file`, which is that of `day`, from `begin` up to `limit` or the next multiple of
+  // kBlockBytes, whichever is nearer. Throws Corruption where the file is shorter.
+  Block read(std::int64_t day, const File& file, std::uint64_t begin, std::uint64_t limit);
+
+ private:
+  static constexpr std::size_t kKept = 32;
+
+  struct Entry {
+    std::int64_t day;
+    std::uint64_t begin;
+    Block block;
+  };
+  std::list<Entry> entries_;  // the latest used first
+};
+
+// Appends `block` to `out` without copying it.
+void append_block(evbuffer* out, const Block& block);
+
+}  // namespace daystream::serve

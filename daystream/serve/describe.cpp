@@ -1,0 +1,60 @@
+#include "serve/describe.h"
+
+#include <nlohmann/json.hpp>
+
+#include "calendar.h"
+#include "day_file.h"
+
+namespace daystream::serve {
+
+using nlohmann::ordered_json;
+
+ordered_json place_json(const Position& position, Lsn lsn) {
+  return {
+      {"c", position.c}, {"s", position.s}, {"time", utc_text(position.c)}, {"lsn", lsn.text()}};
+}
+
+ordered_json describe(const ServedStream& stream) {
+  const Manifest manifest = stream.manifest();
+  ordered_json value;
+  value["name"] = manifest.name;
+  value["format"] = manifest.format;
+  value["system_identifier"] = manifest.system_identifier;
+  value["database"] = manifest.database;
+  value["slot"] = manifest.slot;
+  value["created"] = manifest.created;
+  value["holdings"] = ordered_json::array();
+  for (const Holding& holding : manifest.holdings) {
+    ordered_json options = ordered_json::object();
+    for (const auto& [key, text] : holding.options) options[key] = text;
+    value["holdings"].push_back(ordered_json{
+        {"since", holding.since.text()}, {"tables", holding.tables}, {"options", options}});
+  }
+  const StreamView view = stream.view();
+  std::uint64_t size = 0;
+  ordered_json days = ordered_json::array();
+  ordered_json first;
+  for (const std::int64_t day : view.days()) {
+    const DayView open = view.open(day);
+    size += open.limit;
+    days.push_back(ordered_json{{"file", day_file_name(day)}, {"size_bytes", open.limit}});
+    if (!first.is_null()) continue;
+    const auto line =
+        Seeker(*open.file, open.limit).first_end_from(0, [](const EndLine&) { return true; });
+    if (line) first = place_json(line->position, line->lsn);
+  }
+  value["size_bytes"] = size;
+  value["first"] = std::move(first);
+  value["last"] = nullptr;
+  value["durable"] = nullptr;
+  if (!view.empty()) {
+    if (const auto last = view.last_end()) {
+      value["last"] = place_json(last->position, view.durable().lsn);
+    }
+    value["durable"] = place_json(view.durable().position, view.durable().lsn);
+  }
+  value["days"] = std::move(days);
+  return value;
+}
+
+}  // namespace daystream::serve

@@ -1,0 +1,222 @@
+#include "serve/served_stream.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "calendar.h"
+#include "crc32c.h"
+#include "day_file.h"
+#include "daystream/error.h"
+#include "durable_file.h"
+#include "line_prefix.h"
+#include "manifest_file.h"
+#include "number.h"
+#include "serve/http_error.h"
+
+namespace daystream::serve {
+
+namespace {
+
+using std::chrono::microseconds;
+
+// How long lines that became durable may wait for others, so that a follower is written to 50
+// times a second at most.
+constexpr microseconds kGather{20000};
+
+std::int64_t now_us() {
+  return std::chrono::duration_cast<microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+HttpError no_such_line(const std::string& name, Position line) {
+  return {
+      409, "wrong-source", fmt::format("daystream \"{}\" has no line {}", name, line.text()),
+      "it is another stream, or the stream host lost what it had: start anew from a fresh copy"};
+}
+
+}  // namespace
+
+ServedStream::ServedStream(event_base* loop, std::string name,
+                           const std::filesystem::path& directory)
+    : name_(std::move(name)),
+      dir_(real_dir(directory)),
+      watch_(directory),
+      watch_event_(loop, watch_.fd(), true, [this] { watched(); }),
+      gather_(loop, -1, false, [this] { announce(); }) {
+  load_manifest(*dir_);
+  load_durable();
+  watch_event_.start();
+}
+
+Manifest ServedStream::manifest() const {
+  return load_manifest(*dir_);
+}
+
+std::string ServedStream::manifest_text() const {
+  const auto file = dir_->open(kManifestName);
+  if (!file) throw IoError(fmt::format("could not open \"{}\"", dir_->path_of(kManifestName)), 2);
+  return read_whole(*file);
+}
+
+// ---- what is durable ---------------------------------------------------------------------------
+
+void ServedStream::load_durable() {
+  if (auto durable = daystream::load_durable(*dir_)) {
+    durable_.reset();
+    if (durable->position != Position::begin()) durable_ = durable;
+    return;
+  }
+  // A copy without `durable`: what its whole lines say.
+  const StreamView view(*dir_);
+  durable_.reset();
+  if (!view.empty()) durable_ = view.durable();
+}
+
+void ServedStream::watched() {
+  try {
+    if (!watch_.wait(std::chrono::milliseconds(0), -1) || gather_.pending()) return;
+    const std::int64_t waited = now_us() - announced_us_;
+    if (waited >= kGather.count()) {
+      announce();
+    } else {
+      gather_.start(kGather - microseconds(waited));
+    }
+  } catch (const std::exception& e) {
+    spdlog::error("{}: {}", name_, e.what());
+  }
+}
+
+void ServedStream::announce() {
+  try {
+    announced_us_ = now_us();
+    load_durable();
+    if (on_more_) on_more_();
+  } catch (const std::exception& e) {
+    spdlog::error("{}: {}", name_, e.what());
+  }
+}
+
+// ---- where to begin ----------------------------------------------------------------------------
+
+std::shared_ptr<File> ServedStream::open_day(std::int64_t day) const {
+  std::weak_ptr<File>& known = files_[day];
+  if (auto file = known.lock()) return file;
+  std::shared_ptr<File> file = open_day_file(*dir_, day).file;
+  if (!file) {
+    throw PositionGone(
+        fmt::format("day {} of daystream \"{}\" is no longer kept", day_text(day), name_),
+        "start anew from a fresh copy of the tables");
+  }
+  known = file;
+  std::erase_if(files_, [](const auto& entry) { return entry.second.expired(); });
+  return file;
+}
+
+Beginning ServedStream::beginning_of(const Place& place) const {
+  return {{place.day, place.state.offset, open_day(place.day)},
+          place.state.last,
+          place.state.chain,
+          place.lsn};
+}
+
+Beginning ServedStream::begin_after(const StartAfter& start) const {
+  const StreamView view(*dir_);
+  try {
+    const auto place = view.resolve(start);
+    if (!place) {
+      throw HttpError(503, "behind",
+                      start.lsn ? fmt::format("daystream \"{}\" is still behind LSN {}", name_,
+                                              start.lsn->text())
+                                : fmt::format("daystream \"{}\" has no line yet", name_));
+    }
+    return beginning_of(*place);
+  } catch (const PositionGone& e) {
+    throw HttpError(410, "position-gone", e.what(), e.hint());
+  }
+}
+
+Beginning ServedStream::begin_at_line(Position line, std::optional<std::uint32_t> crc) const {
+  if (line == Position::begin()) return begin_after({});
+  const StreamView view(*dir_);
+  if (view.empty() || line > view.durable().position) {
+    throw HttpError(503, "ahead",
+                    fmt::format("position {} is ahead of daystream \"{}\", which ends at {}",
+                                line.text(), name_, view.durable().position.text()),
+                    "the server's copy is behind this one, or is another stream");
+  }
+  const std::int64_t day = day_number(line.c);
+  if (day < view.days().front()) {
+    throw HttpError(410, "position-gone",
+                    fmt::format("what follows position {} is no longer in daystream \"{}\", which "
+                                "begins with {}",
+                                line.text(), name_, day_text(view.days().front())),
+                    "going on from there would skip changes: start anew in an empty directory");
+  }
+  if (!std::binary_search(view.days().begin(), view.days().end(), day)) {
+    throw no_such_line(name_, line);
+  }
+  Beginning begin;
+  begin.cursor = {day, 0, open_day(day)};
+  const DayView open = view.open(day);
+  const Seeker seeker(*open.file, open.limit);
+  begin.cursor.offset = seeker.after(line);
+  // The line itself has to be there, and, where it says a CRC, with the CRC of the asker.
+  const Seeker before(*open.file, begin.cursor.offset);
+  const auto found = before.last_line();
+  const auto prefix = found ? parse_prefix(found->text) : std::nullopt;
+  if (!prefix || prefix->position != line) throw no_such_line(name_, line);
+  const std::string_view rest = std::string_view(found->text).substr(prefix->size);
+  if (rest.starts_with(kCrcKey)) begin.chain = parse_crc(rest.substr(kCrcKey.size(), 8));
+  if (crc && begin.chain != crc) {
+    throw HttpError(
+        409, "wrong-source",
+        fmt::format("line {} of daystream \"{}\" has {}, not CRC {}", line.text(), name_,
+                    begin.chain ? "CRC " + crc_text(*begin.chain) : "no CRC", crc_text(*crc)),
+        "it is another stream, or one of the two copies is damaged");
+  }
+  begin.after = line;
+  return begin;
+}
+
+// ---- bytes -------------------------------------------------------------------------------------
+
+Block ServedStream::next(Cursor& cursor) {
+  if (!durable_) return nullptr;
+  const std::int64_t last = day_number(durable_->position.c);
+  for (;;) {
+    if (cursor.day > last) return nullptr;
+    const std::uint64_t limit = cursor.day == last ? durable_->size_bytes : cursor.file->size();
+    if (cursor.offset < limit) {
+      Block block = blocks_.read(cursor.day, *cursor.file, cursor.offset, limit);
+      cursor.offset += block->size();
+      return block;
+    }
+    if (cursor.day == last) return nullptr;
+    const auto days = list_days(*dir_);
+    const auto next = std::upper_bound(days.begin(), days.end(), cursor.day);
+    if (next == days.end()) return nullptr;
+    if (!std::binary_search(days.begin(), days.end(), cursor.day)) {
+      throw PositionGone(fmt::format("day {} was deleted while it was sent", day_text(cursor.day)));
+    }
+    cursor = {*next, 0, open_day(*next)};
+  }
+}
+
+std::uint64_t ServedStream::backlog_bytes(const Cursor& cursor) const {
+  if (!durable_) return 0;
+  const std::int64_t last = day_number(durable_->position.c);
+  if (cursor.day == last)
+    return durable_->size_bytes - std::min(durable_->size_bytes, cursor.offset);
+  std::uint64_t total = 0;
+  for (const std::int64_t day : list_days(*dir_)) {
+    if (day < cursor.day || day > last) continue;
+    total += day == last ? durable_->size_bytes : open_day(day)->size();
+  }
+  return total - std::min(total, cursor.offset);
+}
+
+}  // namespace daystream::serve

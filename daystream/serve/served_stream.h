@@ -1,0 +1,88 @@
+// One daystream as the server has it: what is durable of it, where a follower begins, the bytes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daystream/durable.h"
+#include "daystream/manifest.h"
+#include "serve/block_cache.h"
+#include "serve/libevent.h"
+#include "stream_view.h"
+#include "wake.h"
+
+namespace daystream::serve {
+
+// What comes next in a day's file.
+struct Cursor {
+  std::int64_t day = 0;
+  std::uint64_t offset = 0;
+  std::shared_ptr<File> file;
+};
+
+// Where a response begins, and what stands before it.
+struct Beginning {
+  Cursor cursor;
+  Position after;                      // the line before; Position::begin() where none is kept
+  std::optional<std::uint32_t> chain;  // running CRC there, where it is known
+  Lsn lsn;                             // of the last commit or mark before
+};
+
+// Ownership:  owns its descriptors and its event in the loop, which must outlive it.
+// Threads:    the loop's one.
+class ServedStream {
+ public:
+  // Throws what Manifest::load() throws: a directory without a manifest is no daystream.
+  ServedStream(event_base* loop, std::string name, const std::filesystem::path& directory);
+
+  const std::string& name() const noexcept { return name_; }
+  const std::filesystem::path& directory() const noexcept { return dir_->path(); }
+  Manifest manifest() const;
+  std::string manifest_text() const;  // the file, byte for byte
+  StreamView view() const { return StreamView(*dir_); }
+
+  // Looks again at what is durable: a new follower is to get all of it, whenever the loop was told.
+  void refresh() { load_durable(); }
+  // The end of what may be sent; nullopt: no line yet.
+  const std::optional<Durable>& durable() const noexcept { return durable_; }
+
+  // Both throw HttpError: 410 where what follows is no longer kept, 409 where the stream has no
+  // such line (it is another one, or lost what it had), 503 while it is still behind.
+  Beginning begin_after(const StartAfter& start) const;  // as a Reader begins
+  Beginning begin_at_line(Position line, std::optional<std::uint32_t> crc) const;  // right after it
+
+  // The next bytes, moving `cursor`; nullptr: all that is durable was read. Throws PositionGone
+  // where the day was deleted meanwhile.
+  Block next(Cursor& cursor);
+  // What is durable and not yet read, in bytes.
+  std::uint64_t backlog_bytes(const Cursor& cursor) const;
+
+  // Called when more is durable, at most every kGather. One at a time.
+  void on_more(std::function<void()> callback) { on_more_ = std::move(callback); }
+
+ private:
+  void watched();
+  void load_durable();
+  void announce();
+  std::shared_ptr<File> open_day(std::int64_t day) const;
+  Beginning beginning_of(const Place& place) const;
+
+  std::string name_;
+  std::unique_ptr<Dir> dir_;
+  DurableWatch watch_;
+  std::optional<Durable> durable_;
+  mutable std::map<std::int64_t, std::weak_ptr<File>> files_;  // open ones, shared
+  BlockCache blocks_;
+  std::function<void()> on_more_;
+  Event watch_event_;
+  Event gather_;
+  std::int64_t announced_us_ = 0;
+};
+
+}  // namespace daystream::serve

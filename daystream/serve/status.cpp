@@ -1,0 +1,140 @@
+#include "serve/status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "calendar.h"
+#include "serve/describe.h"
+
+namespace daystream::serve {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+std::uint64_t sent_bytes(const Served& served) {
+  std::uint64_t total = served.sent_bytes;
+  for (const auto& follower : served.followers) total += follower->sent_bytes();
+  return total;
+}
+
+ordered_json stream_json(Served& served, std::int64_t now) {
+  ordered_json value;
+  value["name"] = served.stream->name();
+  value["durable"] = nullptr;
+  value["age_s"] = nullptr;
+  if (const auto& durable = served.stream->durable()) {
+    value["durable"] = place_json(durable->position, durable->lsn);
+    value["age_s"] = std::max<std::int64_t>(0, now - durable->position.c);
+  }
+  value["sent_bytes"] = sent_bytes(served);
+  value["followers"] = ordered_json::array();
+  for (const auto& follower : served.followers) {
+    if (follower->ended()) continue;
+    const FollowerFacts& facts = follower->facts();
+    value["followers"].push_back(ordered_json{{"host", facts.host},
+                                              {"address", facts.peer},
+                                              {"client", facts.client},
+                                              {"grant", facts.grant},
+                                              {"since", utc_text(facts.since)},
+                                              {"position", follower->position().text()},
+                                              {"backlog_bytes", follower->backlog_bytes()},
+                                              {"sent_bytes", follower->sent_bytes()},
+                                              {"state", follower->state()}});
+  }
+  value["copies"] = ordered_json::array();
+  for (const auto& [name, copy] : served.copies.all()) {
+    value["copies"].push_back(ordered_json{{"copy", name},
+                                           {"kind", copy.kind},
+                                           {"host", copy.host},
+                                           {"position", copy.position.text()},
+                                           {"lsn", copy.lsn.text()},
+                                           {"lag_ms", copy.lag_ms},
+                                           {"told", utc_text(copy.told)}});
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string status_json(const ServerFacts& facts, ServedStreams& streams, const MaySee& may_see) {
+  const std::int64_t now = std::time(nullptr);
+  ordered_json value;
+  value["version"] = DELTAFLOOD_VERSION;
+  value["time"] = utc_text(now);
+  value["since"] = utc_text(facts.since);
+  value["requests"] = facts.requests;
+  value["refused"] = facts.refused;
+  value["disconnected"] = facts.disconnected;
+  value["streams"] = ordered_json::array();
+  for (auto& [name, served] : streams) {
+    if (may_see(name)) value["streams"].push_back(stream_json(served, now));
+  }
+  return value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const MaySee& may_see) {
+  std::string text;
+  const auto family = [&text](const char* name, const char* type, const char* help) {
+    text += fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
+  };
+  const auto total = [&](const char* name, const char* help, std::uint64_t value) {
+    family(name, "counter", help);
+    text += fmt::format("{} {}\n", name, value);
+  };
+  total("daystream_serve_requests_total", "Requests that were complete.", facts.requests);
+  total("daystream_serve_refused_total", "Requests that were refused.", facts.refused);
+  total("daystream_serve_disconnected_total", "Connections that were too many or too slow to ask.",
+        facts.disconnected);
+
+  // Names of streams are letters, digits, - _ . and need no escapes.
+  const auto per_stream = [&](const char* name, const char* type, const char* help,
+                              const std::function<std::uint64_t(Served&)>& value) {
+    family(name, type, help);
+    for (auto& [stream, served] : streams) {
+      if (!may_see(stream)) continue;
+      text += fmt::format("{}{{stream=\"{}\"}} {}\n", name, stream, value(served));
+    }
+  };
+  per_stream("daystream_durable_seconds", "gauge", "When the last durable line began to arrive.",
+             [](Served& served) -> std::uint64_t {
+               const auto& durable = served.stream->durable();
+               return durable ? static_cast<std::uint64_t>(durable->position.c) : 0;
+             });
+  per_stream("daystream_durable_lsn_bytes", "gauge", "The last durable LSN, as a number.",
+             [](Served& served) -> std::uint64_t {
+               const auto& durable = served.stream->durable();
+               return durable ? durable->lsn.value : 0;
+             });
+  per_stream("daystream_sent_bytes_total", "counter", "Bytes queued for followers.", sent_bytes);
+  for (const char* state : {"live", "sending", "stuck"}) {
+    if (state == std::string("live")) {
+      family("daystream_followers", "gauge", "Followers by what they do.");
+    }
+    for (auto& [stream, served] : streams) {
+      if (!may_see(stream)) continue;
+      const auto count = std::count_if(
+          served.followers.begin(), served.followers.end(), [state](const auto& follower) {
+            return !follower->ended() && follower->state() == std::string(state);
+          });
+      text += fmt::format("daystream_followers{{stream=\"{}\",state=\"{}\"}} {}\n", stream, state,
+                          count);
+    }
+  }
+  per_stream("daystream_backlog_bytes", "gauge", "Bytes that the slowest follower is behind.",
+             [](Served& served) -> std::uint64_t {
+               std::uint64_t most = 0;
+               for (const auto& follower : served.followers) {
+                 if (!follower->ended()) most = std::max(most, follower->backlog_bytes());
+               }
+               return most;
+             });
+  per_stream("daystream_copies", "gauge", "Copies that told of themselves within a day.",
+             [](Served& served) { return served.copies.all().size(); });
+  return text;
+}
+
+}  // namespace daystream::serve

@@ -1,0 +1,87 @@
+// A directory of this machine, as a Reader's source.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "calendar.h"
+#include "day_file.h"
+#include "daystream/error.h"
+#include "durable_file.h"
+#include "manifest_file.h"
+#include "reader_source.h"
+#include "wake.h"
+
+namespace daystream {
+
+RemoteHooks remote_hooks;
+
+std::optional<std::string> remote_url(const std::filesystem::path& source) {
+  const std::string& text = source.native();
+  if (!text.starts_with("http://") && !text.starts_with("https://")) return std::nullopt;
+  if (remote_hooks.source == nullptr) {
+    throw ConfigError(fmt::format("cannot read \"{}\": this program reads directories only", text),
+                      "pull it into a directory: daystream pull URL DIR");
+  }
+  return text;
+}
+
+namespace {
+
+class LocalSource final : public ReaderSource {
+ public:
+  explicit LocalSource(const std::filesystem::path& directory) : dir_(real_dir(directory)) {}
+
+  std::string name() const override { return dir_->path().string(); }
+  Manifest manifest() override { return load_manifest(*dir_); }
+
+  std::optional<Place> resolve(const StartAfter& start) override {
+    return StreamView(*dir_).resolve(start);
+  }
+
+  std::vector<std::int64_t> days() override { return list_days(*dir_); }
+  std::unique_ptr<File> open_day(std::int64_t day) override {
+    return open_day_file(*dir_, day).file;
+  }
+
+  // Where there is no `durable`, what the whole lines say (FORMAT.md).
+  std::optional<Limit> limit(std::int64_t, std::uint64_t) override {
+    if (const auto durable = load_durable(*dir_)) {
+      if (durable->position == Position::begin()) return std::nullopt;
+      return Limit{*durable};
+    }
+    const StreamView view(*dir_);
+    if (view.empty()) return std::nullopt;
+    return Limit{view.durable()};
+  }
+
+  bool wait(std::chrono::milliseconds timeout, int wake_fd) override {
+    if (!watch_) watch_.emplace(dir_->path());
+    return watch_->wait(timeout, wake_fd);
+  }
+
+  std::uint64_t backlog_bytes(std::int64_t from_day, std::uint64_t offset) override {
+    const auto end = limit(from_day, offset);
+    if (!end) return 0;
+    const std::int64_t last = day_number(end->durable.position.c);
+    std::uint64_t total = 0;
+    for (const std::int64_t day : days()) {
+      if (day < from_day || day > last) continue;
+      const auto file = open_day(day);
+      if (!file) continue;  // deleted just now: the next call of next() will say so
+      total += day == last ? end->durable.size_bytes : file->size();
+    }
+    return total - std::min(total, offset);
+  }
+
+ private:
+  std::unique_ptr<Dir> dir_;
+  std::optional<DurableWatch> watch_;
+};
+
+}  // namespace
+
+std::unique_ptr<ReaderSource> local_source(const std::filesystem::path& directory) {
+  return std::make_unique<LocalSource>(directory);
+}
+
+}  // namespace daystream

@@ -1,0 +1,63 @@
+// Where a Reader's bytes come from: a directory of this machine, or a server (remote/).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daystream/durable.h"
+#include "daystream/manifest.h"
+#include "daystream/reader.h"
+#include "dir.h"
+#include "stream_view.h"
+
+namespace daystream {
+
+// Threads: one.
+class ReaderSource {
+ public:
+  virtual ~ReaderSource() = default;
+
+  virtual std::string name() const = 0;  // for messages
+  virtual Manifest manifest() = 0;
+  // Where a Reader begins; nullopt: not yet. Throws PositionGone.
+  virtual std::optional<Place> resolve(const StartAfter& start) = 0;
+  // The days there are, oldest first. None is missing between two that were read.
+  virtual std::vector<std::int64_t> days() = 0;
+  // nullptr: no longer kept. Offsets are those of place.state.offset and Durable::size_bytes.
+  virtual std::unique_ptr<File> open_day(std::int64_t day) = 0;
+  // The end of what may be read now; nullopt: no line yet. What is before `offset` of `day`, and
+  // earlier days, will not be asked for again.
+  struct Limit {
+    Durable durable;
+    bool has_chain = true;  // whether durable.chain is known
+  };
+  virtual std::optional<Limit> limit(std::int64_t day, std::uint64_t offset) = 0;
+  // As Reader::wait().
+  virtual bool wait(std::chrono::milliseconds timeout, int wake_fd) = 0;
+  // From `offset` of `day` on.
+  virtual std::uint64_t backlog_bytes(std::int64_t day, std::uint64_t offset) = 0;
+};
+
+std::unique_ptr<ReaderSource> local_source(const std::filesystem::path& directory);
+
+// How a program that is linked with libcurl reads URLs: remote/ sets these (remote/enable.h). The
+// library itself needs no HTTP.
+struct RemoteHooks {
+  std::unique_ptr<ReaderSource> (*source)(const std::string& url) = nullptr;
+  Manifest (*manifest)(const std::string& url) = nullptr;
+  std::optional<Seam> (*seam)(const std::string& url, std::uint64_t xmin) = nullptr;
+  std::optional<Extent> (*extent)(const std::string& url) = nullptr;
+  std::optional<Position> (*back)(const std::string& url, std::uint64_t commits) = nullptr;
+};
+extern RemoteHooks remote_hooks;
+
+// The URL, where `source` is one; nullopt: a directory. Throws ConfigError where this program
+// cannot read URLs.
+std::optional<std::string> remote_url(const std::filesystem::path& source);
+
+}  // namespace daystream
