@@ -117,7 +117,6 @@ int sync(const std::string& directory, int count) {
   const std::string path = directory + "/stream_bench.sync";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) throw std::runtime_error("could not create " + path);
-  ::unlink(path.c_str());
   std::vector<double> times;
   const std::string line(200, 'x');
   for (int i = 0; i < count; ++i) {
@@ -127,6 +126,7 @@ int sync(const std::string& directory, int count) {
     times.push_back(milliseconds(Clock::now() - begin));
   }
   ::close(fd);
+  ::unlink(path.c_str());
   print("fdatasync", times);
   return 0;
 }
