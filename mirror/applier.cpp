@@ -31,6 +31,7 @@ const std::string kSeedAgain =
 Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
                  std::function<bool()> stop_requested)
     : db_(db),
+      checkpoints_(db),
       holding_(std::move(holding)),
       stop_requested_(std::move(stop_requested)),
       types_(load_types(db)),
@@ -88,14 +89,20 @@ void Applier::begin() {
 void Applier::roll_back() noexcept {
   open_.reset();
   reached_ = committed_;
+  commit_time_us_ = 0;
+  complete_to_us_ = 0;
   pending_changes_ = 0;
   pending_bytes_ = 0;
 }
 
 void Applier::commit() {
   if (open_ == nullptr) return;
+  if (commit_time_us_ != 0) reached_.commit_time = utc_text(commit_time_us_);
+  if (complete_to_us_ != 0) {
+    reached_.complete_to = std::max(reached_.complete_to, utc_text(complete_to_us_));
+  }
   reached_.applied_at = utc_text(now_us());
-  save_checkpoint(db_, reached_);
+  checkpoints_.save(reached_);
   open_->commit();
   open_.reset();
   committed_ = reached_;
@@ -129,7 +136,8 @@ bool Applier::apply(Transaction& transaction) {
           return false;
         }
         ++applied_transactions_;
-        if (end.time_us != 0) reached_.commit_time = utc_text(end.time_us);
+        if (end.time_us != 0) commit_time_us_ = end.time_us;
+        complete_to_us_ = std::max(complete_to_us_, end.time_us);
         break;
       }
     }
@@ -154,6 +162,7 @@ void Applier::take_mark(const Transaction& mark) {
         kSeedAgain);
   }
   if (facts.timeline) reached_.timeline = *facts.timeline;
+  complete_to_us_ = std::max(complete_to_us_, mark.position().c * 1'000'000);
 
   // A connection's first mark says what the stream holds from here on.
   daystream::Holding holding;

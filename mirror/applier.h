@@ -131,6 +131,7 @@ class Applier {
   };
 
   Database& db_;
+  CheckpointWriter checkpoints_;
   std::optional<daystream::Holding> holding_;
   std::function<bool()> stop_requested_;
   TypeNames types_;
@@ -146,6 +147,8 @@ class Applier {
 
   Checkpoint committed_;
   Checkpoint reached_;
+  std::int64_t commit_time_us_ = 0;  // of the last transaction taken up; 0: as in `reached_`
+  std::int64_t complete_to_us_ = 0;
   std::unique_ptr<WriteTransaction> open_;
   std::uint64_t pending_changes_ = 0;
   std::uint64_t pending_bytes_ = 0;

@@ -5,6 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
+#include "checkpoint.h"
+#include "wait.h"
+
 namespace deltamirror {
 
 namespace {
@@ -41,7 +44,7 @@ needed (verify: rows differ).
 struct Raw {
   Arguments arguments;
   std::vector<std::string> tables, queries, names;
-  std::string lsn, shapes = "follow", on_commit, conninfo;
+  std::string lsn, time, sample, shapes = "follow", on_commit, conninfo;
   double timeout = 0;
 };
 
@@ -146,9 +149,11 @@ void describe(CLI::App& app, Raw& raw) {
   status->add_flag("--json", raw.arguments.json, "for machines");
   status->add_flag("--rows", raw.arguments.rows, "count the rows of each table");
 
-  CLI::App* wait = app.add_subcommand("wait", "wait until a mirror has come to an LSN");
+  CLI::App* wait = app.add_subcommand("wait", "wait until a mirror has come to an LSN or time");
   add_mirror(wait, raw);
-  wait->add_option("--lsn", raw.lsn, "place in PostgreSQL's log")->required();
+  wait->add_option("--lsn", raw.lsn, "place in PostgreSQL's log");
+  wait->add_option("--time", raw.time,
+                   "all committed before it is here: now, YYYY-MM-DD HH:MM[:SS] in UTC, @SECONDS");
   wait->add_option("--timeout", raw.timeout, "seconds (default: for ever)");
 
   CLI::App* verify = app.add_subcommand("verify", "compare a mirror with PostgreSQL row by row");
@@ -157,6 +162,8 @@ void describe(CLI::App& app, Raw& raw) {
   add_daystream(verify, raw);
   verify->add_flag("--repair", raw.arguments.repair,
                    "mend what differs; the mirror's \"run\" must be stopped");
+  verify->add_option("--sample", raw.sample,
+                     "compare only about so many rows of each table: 1%, 1000");
 }
 
 // --query and --as belong to the --table before them: what counts is the order on the line.
@@ -223,6 +230,19 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (!raw.lsn.empty()) {
     arguments.lsn = daystream::Lsn::parse(raw.lsn);
     if (!arguments.lsn) usage(fmt::format("invalid LSN \"{}\"", raw.lsn));
+  }
+  if (!raw.sample.empty()) {
+    arguments.sample = parse_sample_size(raw.sample);
+    if (!arguments.sample) usage(fmt::format("invalid --sample \"{}\"", raw.sample));
+    if (arguments.repair) usage("--repair mends all rows: it does not go with --sample");
+  }
+  if (name == "wait") {
+    if (raw.lsn.empty() && raw.time.empty()) usage("give --lsn or --time");
+    if (!raw.time.empty()) {
+      const auto time = parse_wait_time(raw.time, now_us());
+      if (!time) usage(fmt::format("invalid --time \"{}\"", raw.time));
+      arguments.time = *time;
+    }
   }
   if (name == "wait" && chosen->count("--timeout") > 0) {
     if (!std::isfinite(raw.timeout) || raw.timeout < 0 || raw.timeout > 1e6) {

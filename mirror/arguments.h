@@ -10,6 +10,7 @@
 #include "daystream/lsn.h"
 #include "program/program.h"
 #include "shape.h"
+#include "verify.h"
 
 namespace deltamirror {
 
@@ -28,11 +29,13 @@ struct Arguments {
   std::string on_commit;
   bool once = false;
   std::optional<daystream::Lsn> lsn;  // of wait --lsn, run --until-lsn
+  std::string time;                   // of wait --time, as WaitGoal has it
   std::optional<std::chrono::milliseconds> timeout;
   std::string slot;  // of up
   bool json = false;
   bool rows = false;
   bool repair = false;
+  std::optional<SampleSize> sample;  // of verify
 };
 
 // Throws CLI::ParseError: with exit code 0 its text is what --help or --version print.

@@ -1,5 +1,6 @@
 #include "copy_pump.h"
 
+#include <memory>
 #include <utility>
 
 #include "program/postgres.h"
@@ -13,7 +14,8 @@ constexpr std::size_t kQueued = 8;
 
 }  // namespace
 
-CopyPump::CopyPump(PGconn* connection) : connection_(connection), thread_([this] { receive(); }) {}
+CopyPump::CopyPump(PGconn* connection, std::vector<CopyColumn> columns)
+    : connection_(connection), copy_(std::move(columns)), thread_([this] { receive(); }) {}
 
 CopyPump::~CopyPump() {
   {
@@ -33,14 +35,15 @@ CopyPump::~CopyPump() {
 
 void CopyPump::receive() {
   try {
-    Batch batch;
+    RowBatch batch(copy_.columns());
     const auto hand_over = [&] {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [&] { return stop_ || full_.size() < kQueued; });
       if (stop_) return false;
       full_.push_back(std::move(batch));
-      batch = {};
-      if (!spare_.empty()) {
+      if (spare_.empty()) {
+        batch = RowBatch(copy_.columns());
+      } else {
         batch = std::move(spare_.back());
         spare_.pop_back();
       }
@@ -54,12 +57,11 @@ void CopyPump::receive() {
       if (size < 0) {
         daystream::program::throw_error(connection_, nullptr, "could not receive rows");
       }
-      batch.bytes.append(row, static_cast<std::size_t>(size));
-      PQfreemem(row);
-      batch.ends.push_back(batch.bytes.size());
-      if (batch.bytes.size() >= kBatchBytes && !hand_over()) return;
+      const std::unique_ptr<char, decltype(&PQfreemem)> owner(row, &PQfreemem);
+      copy_.take({row, static_cast<std::size_t>(size)}, batch);
+      if (batch.size_bytes() >= kBatchBytes && !hand_over()) return;
     }
-    if (!batch.ends.empty() && !hand_over()) return;
+    if (batch.rows() != 0 && !hand_over()) return;
     // What ends a COPY is its result: an error of the server comes here.
     for (daystream::program::PgResult result; result.reset(PQgetResult(connection_)), result;) {
       if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) {
@@ -76,12 +78,14 @@ void CopyPump::receive() {
   changed_.notify_all();
 }
 
-CopyPump::Batch* CopyPump::next() {
+const RowBatch* CopyPump::next() {
   std::unique_lock lock(mutex_);
-  current_.bytes.clear();
-  current_.ends.clear();
-  if (current_.bytes.capacity() <= 2 * kBatchBytes) spare_.push_back(std::move(current_));
-  current_ = {};
+  // A batch that held a huge row gives its memory back.
+  if (current_.columns() != 0 && current_.size_bytes() <= 2 * kBatchBytes) {
+    current_.clear();
+    spare_.push_back(std::move(current_));
+  }
+  current_ = RowBatch();
   changed_.wait(lock, [&] { return done_ || !full_.empty(); });
   if (!full_.empty()) {
     current_ = std::move(full_.front());

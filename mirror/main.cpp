@@ -79,8 +79,11 @@ int run(int argc, char** argv) {
     case Command::Verify: {
       // A mirror that runs is mended by its owner.
       const bool owned = arguments.repair && Owner::holder(arguments.mirror) != 0;
-      const VerifyResult result = verify(
-          {arguments.mirror, conninfo, arguments.daystream, arguments.repair && !owned}, signals);
+      const VerifyOptions options{arguments.mirror, conninfo, arguments.daystream,
+                                  arguments.repair && !owned,
+                                  arguments.sample.value_or(SampleSize{})};
+      const VerifyResult result =
+          arguments.sample ? verify_sample(options, signals) : verify(options, signals);
       if (owned && !result.tables.empty()) {
         reseed_tables(table_command(arguments), result.tables, signals);
       }
@@ -89,10 +92,12 @@ int run(int argc, char** argv) {
                                                result.differences, arguments.mirror),
                                    "stop its \"run\" and mend it with --repair, or seed it again");
     }
-    case Command::Wait:
-      if (wait_for_lsn(arguments.mirror, *arguments.lsn, arguments.timeout, signals)) return 0;
-      throw daystream::Error(fmt::format("mirror \"{}\" has not reached {} in time",
-                                         arguments.mirror, arguments.lsn->text()));
+    case Command::Wait: {
+      const WaitGoal goal{arguments.lsn, arguments.time};
+      if (wait_for(arguments.mirror, goal, arguments.timeout, signals)) return 0;
+      throw daystream::Error(
+          fmt::format("mirror \"{}\" has not reached {} in time", arguments.mirror, goal.text()));
+    }
   }
   return 0;
 }

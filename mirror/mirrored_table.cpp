@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kMirrorFormat = 1;
+constexpr int kMirrorFormat = 2;
 
 // Throws where a name is not UTF-8, which only a SQL_ASCII database can have.
 std::string dump(const json& value) {
@@ -118,7 +118,9 @@ void create_catalog(Database& db) {
       commit_time TEXT,                    -- of the last transaction applied, UTC
       applied_at TEXT NOT NULL,            -- when it was applied here, UTC
       consistent_at TEXT NOT NULL,         -- before it, a fresh seed is not at one commit
-      directory TEXT NOT NULL) WITHOUT ROWID;
+      directory TEXT NOT NULL,
+      complete_to TEXT NOT NULL            -- all that was committed before is here, UTC
+      ) WITHOUT ROWID;
   )",
                       kMirrorFormat));
 }

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "copy_pump.h"
-#include "copy_text.h"
+#include "key_scan.h"
 #include "progress.h"
 
 namespace deltamirror {
@@ -13,28 +13,6 @@ namespace deltamirror {
 namespace {
 
 const std::string kTemporary = "_deltamirror_verify";
-
-// What SQLite gives back for `value` once it is stored: -0.0 comes back as 0.0.
-bool same(const Value& value, const Statement& row, int column) {
-  sqlite3_stmt* const raw = row.raw();
-  const int type = sqlite3_column_type(raw, column);
-  switch (value.type) {
-    case Value::Type::Null:
-      return type == SQLITE_NULL;
-    case Value::Type::Integer:
-      return type == SQLITE_INTEGER && sqlite3_column_int64(raw, column) == value.integer;
-    case Value::Type::Real:
-      return type == SQLITE_FLOAT && sqlite3_column_double(raw, column) == value.real;
-    case Value::Type::Text:
-    case Value::Type::Blob: {
-      if (type != (value.type == Value::Type::Text ? SQLITE_TEXT : SQLITE_BLOB)) return false;
-      const auto* bytes = static_cast<const char*>(sqlite3_column_blob(raw, column));
-      const auto size = static_cast<std::size_t>(sqlite3_column_bytes(raw, column));
-      return std::string_view(bytes == nullptr ? "" : bytes, size) == value.bytes;
-    }
-  }
-  return false;
-}
 
 std::string words(const Value& value) {
   switch (value.type) {
@@ -50,6 +28,15 @@ std::string words(const Value& value) {
       return fmt::format("({} bytes)", value.bytes.size());
   }
   return {};
+}
+
+void insert_all(Statement& insert, const RowBatch& batch) {
+  for (std::size_t row = 0; row < batch.rows(); ++row) {
+    for (std::size_t i = 0; i < batch.columns(); ++i) {
+      batch.value(row, i).bind_to(insert, static_cast<int>(i) + 1);
+    }
+    insert.run();
+  }
 }
 
 std::string question_marks(std::size_t count) {
@@ -92,10 +79,11 @@ std::string RowCompare::column_list(const std::vector<int>& columns) const {
   return out;
 }
 
-void RowCompare::each_row(SeedSession& session, const SeedTable& source,
-                          const std::vector<int>& columns,
-                          const std::function<void(const std::vector<Value>&)>& row) {
+void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
+                            const std::vector<int>& columns, const std::string& sample,
+                            const std::function<void(const RowBatch&)>& take) {
   SeedTable part = source;
+  part.copied.clear();
   std::string list;
   for (const int column : columns) {
     const SourceColumn* from = source.mirrored.shape.column(table_.columns[column].attnum);
@@ -106,82 +94,77 @@ void RowCompare::each_row(SeedSession& session, const SeedTable& source,
     }
     if (!list.empty()) list += ", ";
     list += daystream::program::quote_identifier(from->name);
+    const ColumnType& type = table_.columns[column].type;
+    part.copied.push_back({.wire = wire_of(session.types(), from->type, type), .type = type});
   }
   part.own_search_path = false;
-  part.copy_sql =
-      fmt::format("COPY (SELECT {} FROM ONLY {}) TO STDOUT", list, source.relation.name.sql());
-  std::vector<CopyField> fields;
-  std::vector<std::string> scratch(columns.size());
-  std::vector<Value> values(columns.size());
-  CopyPump pump(session.start_copy(part));
-  while (CopyPump::Batch* batch = pump.next()) {
-    std::size_t start = 0;
-    for (const std::size_t end : batch->ends) {
-      split_copy_row(batch->bytes.data() + start, end - start, fields);
-      start = end;
-      if (fields.size() != columns.size()) {
-        throw daystream::ProtocolError("a row of COPY has another number of columns");
-      }
-      for (std::size_t i = 0; i < fields.size(); ++i) {
-        values[i] = fields[i].null
-                        ? Value{}
-                        : convert(table_.columns[columns[i]].type, fields[i].text, scratch[i]);
-      }
-      row(values);
-    }
-  }
+  part.copy_sql = binary_copy_sql(
+      fmt::format("SELECT {} FROM ONLY {} {}", list, source.relation.name.sql(), sample),
+      part.copied);
+  CopyPump pump(session.start_copy(part), part.copied);
+  while (const RowBatch* batch = pump.next()) take(*batch);
 }
 
 void RowCompare::compare_keyed(SeedSession& session, const SeedTable& source) {
   const std::vector<int> columns = all_columns();
   const std::string name = quote_name(table_.name);
-  std::string where;
-  for (const int k : key_) {
-    if (!where.empty()) where += " AND ";
-    where += quote_name(table_.columns[k].name) + " = ?";
-  }
-  Statement find =
-      db_.prepare(fmt::format("SELECT {} FROM {} WHERE {}", column_list(columns), name, where));
+  KeyScan scan(db_, table_);
   Statement mend = db_.prepare(fmt::format("INSERT OR REPLACE INTO {}({}) VALUES({})", name,
                                            column_list(columns), question_marks(columns.size())));
   Progress progress("verifying " + table_.name, source.relation.estimated_rows);
-  each_row(session, source, columns, [&](const std::vector<Value>& row) {
-    std::string named;
-    const auto key_words = [&] {
-      for (const int k : key_) {
-        if (!named.empty()) named += ", ";
-        named += table_.columns[k].name + "=" + words(row[k]);
+  each_batch(session, source, columns, {}, [&](const RowBatch& batch) {
+    for (std::size_t row = 0; row < batch.rows(); ++row) {
+      if (compare_row(scan, batch, row) || !repair_) continue;
+      scan.reset();
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        batch.value(row, i).bind_to(mend, static_cast<int>(i) + 1);
       }
-      return named;
-    };
-    int index = 1;
-    for (const int k : key_) row[k].bind_to(find, index++);
-    std::string wrong;
-    const bool found = find.step();
-    if (found) {
-      ++found_;
-      for (std::size_t i = 0; i < row.size(); ++i) {
-        if (same(row[i], find, static_cast<int>(i))) continue;
-        if (!wrong.empty()) wrong += ", ";
-        wrong += table_.columns[i].name;
-      }
-    }
-    find.reset();
-    if (!found) {
-      differs(fmt::format("{}: row {} is missing in the mirror", table_.name, key_words()));
-    } else if (!wrong.empty()) {
-      differs(fmt::format("{}: row {} differs in {}", table_.name, key_words(), wrong));
-    }
-    if (repair_ && (!found || !wrong.empty())) {
-      for (std::size_t i = 0; i < row.size(); ++i) row[i].bind_to(mend, static_cast<int>(i) + 1);
       mend.run();
-      if (!found) ++found_;
     }
-    progress.update(++rows_);
+    progress.update(rows_);
   });
   progress.finish(rows_);
+  scan.reset();  // find_surplus() drops a table, which no statement may stand beside
   const auto count = std::stoull(db_.value("SELECT count(*) FROM " + name).value());
-  if (count != found_) find_surplus(session, source);
+  const std::uint64_t known = repair_ ? rows_ : found_;
+  if (count != known) find_surplus(session, source);
+}
+
+void RowCompare::run_sample(SeedSession& session, const SeedTable& source,
+                            const std::string& sample,
+                            const std::function<bool(const RowBatch&, std::size_t)>& leave_out) {
+  KeyScan scan(db_, table_);
+  each_batch(session, source, all_columns(), sample, [&](const RowBatch& batch) {
+    for (std::size_t row = 0; row < batch.rows(); ++row) {
+      if (!leave_out(batch, row)) compare_row(scan, batch, row);
+    }
+  });
+}
+
+bool RowCompare::compare_row(KeyScan& scan, const RowBatch& batch, std::size_t row) {
+  ++rows_;
+  const auto key_words = [&] {
+    std::string named;
+    for (const int k : key_) {
+      if (!named.empty()) named += ", ";
+      named += table_.columns[k].name + "=" + words(batch.value(row, static_cast<std::size_t>(k)));
+    }
+    return named;
+  };
+  if (!scan.find(batch, row)) {
+    differs(fmt::format("{}: row {} is missing in the mirror", table_.name, key_words()));
+    return false;
+  }
+  ++found_;
+  std::string wrong;
+  for (std::size_t i = 0; i < batch.columns(); ++i) {
+    if (stores(scan.row(), static_cast<int>(i), batch.value(row, i))) continue;
+    if (!wrong.empty()) wrong += ", ";
+    wrong += table_.columns[i].name;
+  }
+  if (wrong.empty()) return true;
+  differs(fmt::format("{}: row {} differs in {}", table_.name, key_words(), wrong));
+  return false;
 }
 
 // Only now are PostgreSQL's keys gathered: which of ours are not among them?
@@ -203,10 +186,8 @@ void RowCompare::find_surplus(SeedSession& session, const SeedTable& source) {
   {
     Statement insert = db_.prepare(
         fmt::format("INSERT INTO temp.{} VALUES({})", kTemporary, question_marks(key_.size())));
-    each_row(session, source, key_, [&](const std::vector<Value>& row) {
-      for (std::size_t i = 0; i < row.size(); ++i) row[i].bind_to(insert, static_cast<int>(i) + 1);
-      insert.run();
-    });
+    each_batch(session, source, key_, {},
+               [&](const RowBatch& batch) { insert_all(insert, batch); });
     const std::string surplus = fmt::format(
         "FROM {} WHERE NOT EXISTS (SELECT 1 FROM temp.{} v WHERE {})", name, kTemporary, joined);
     Statement select = db_.prepare(fmt::format("SELECT {} {}", shown, surplus));
@@ -235,10 +216,9 @@ void RowCompare::compare_keyless(SeedSession& session, const SeedTable& source) 
   {
     Statement insert = db_.prepare(
         fmt::format("INSERT INTO temp.{} VALUES({})", kTemporary, question_marks(columns.size())));
-    each_row(session, source, columns, [&](const std::vector<Value>& row) {
-      for (std::size_t i = 0; i < row.size(); ++i) row[i].bind_to(insert, static_cast<int>(i) + 1);
-      insert.run();
-      ++rows_;
+    each_batch(session, source, columns, {}, [&](const RowBatch& batch) {
+      insert_all(insert, batch);
+      rows_ += batch.rows();
     });
     const auto counted = [&](const std::string& table) {
       return fmt::format("SELECT {0}, count(*) AS _n FROM {1} GROUP BY {0}", list, table);

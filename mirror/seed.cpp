@@ -7,13 +7,13 @@
 
 #include "checkpoint.h"
 #include "copy_pump.h"
-#include "copy_text.h"
 #include "mirror_file.h"
 #include "owner.h"
 #include "progress.h"
 #include "requests.h"
 #include "seed_file.h"
 #include "seed_session.h"
+#include "wal_keeper.h"
 
 namespace deltamirror {
 
@@ -29,24 +29,13 @@ class Loader {
     std::string marks;
     for (std::size_t i = 0; i < table.columns.size(); ++i) marks += i == 0 ? "?" : ",?";
     insert_ = db.prepare(fmt::format("INSERT INTO {} VALUES({})", quote_name(table.name), marks));
-    scratch_.resize(table.columns.size());
   }
 
-  void load(CopyPump::Batch& batch) {
-    std::size_t start = 0;
-    for (const std::size_t end : batch.ends) {
-      split_copy_row(batch.bytes.data() + start, end - start, fields_);
-      start = end;
-      if (fields_.size() != table_.columns.size()) {
-        throw daystream::ProtocolError(fmt::format("a row of \"{}\" has {} columns instead of {}",
-                                                   table_.name, fields_.size(),
-                                                   table_.columns.size()));
-      }
-      for (std::size_t i = 0; i < fields_.size(); ++i) {
-        const Value value = fields_[i].null
-                                ? Value{}
-                                : convert(table_.columns[i].type, fields_[i].text, scratch_[i]);
-        value.bind_to(insert_, static_cast<int>(i) + 1);
+  void load(const RowBatch& batch) {
+    const std::size_t columns = batch.columns();
+    for (std::size_t row = 0; row < batch.rows(); ++row) {
+      for (std::size_t i = 0; i < columns; ++i) {
+        batch.value(row, i).bind_to(insert_, static_cast<int>(i) + 1);
       }
       insert();
       ++rows_;
@@ -69,8 +58,6 @@ class Loader {
 
   const MirroredTable& table_;
   Statement insert_;
-  std::vector<CopyField> fields_;
-  std::vector<std::string> scratch_;
   std::uint64_t rows_ = 0;
 };
 
@@ -83,8 +70,8 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
   Progress progress(fmt::format("seeding {}", table.mirrored.name),
                     counted ? static_cast<double>(expected) : table.relation.estimated_rows);
   Loader loader(db, table.mirrored);
-  CopyPump pump(session.start_copy(table));
-  while (CopyPump::Batch* batch = pump.next()) {
+  CopyPump pump(session.start_copy(table), table.copied);
+  while (const RowBatch* batch = pump.next()) {
     if (signals.stop_requested()) throw Error("stopped before the seed was complete");
     loader.load(*batch);
     progress.update(loader.rows());
@@ -158,6 +145,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
     Database& db = file->db();
     load_tables_whole(*file, session, signals);
     build_indexes(db, options.config, session.tables());
+    analyze(db);
     save_types(db, session.types());
     save_checkpoint(db, first_checkpoint(session, *file, options.daystream));
     Database whole = file->finish();

@@ -257,8 +257,9 @@ void SeedSession::describe(SeedTable& table) {
   }
   mirrored.columns.clear();
   mirrored.all_columns = table.request.query.empty();
+  std::vector<std::string> spelt;  // the type of each column, as format_type does
   if (!table.request.query.empty()) {
-    describe_query(table);
+    spelt = describe_query(table);
   } else {
     std::string list;
     for (const SourceColumn& column : mirrored.shape.columns) {
@@ -271,11 +272,17 @@ void SeedSession::describe(SeedTable& table) {
       list += daystream::program::quote_identifier(column.name);
     }
     // ONLY: rows of inheriting tables come under their own names.
-    table.copy_sql =
-        fmt::format("COPY (SELECT {} FROM ONLY {}) TO STDOUT", list, table.relation.name.sql());
+    table.select_sql = fmt::format("SELECT {} FROM ONLY {}", list, table.relation.name.sql());
+    for (const SourceColumn& column : mirrored.shape.columns) spelt.push_back(column.type);
   }
   check_columns(mirrored);
   apply_overrides(table.request, mirrored);
+  table.copied.clear();
+  for (std::size_t i = 0; i < spelt.size(); ++i) {
+    const ColumnType& type = mirrored.columns[i].type;
+    table.copied.push_back({.wire = wire_of(types_, spelt[i], type), .type = type});
+  }
+  table.copy_sql = binary_copy_sql(table.select_sql, table.copied);
   for (const int attnum : mirrored.shape.row_key()) {
     const bool there = std::any_of(mirrored.columns.begin(), mirrored.columns.end(),
                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
@@ -288,7 +295,8 @@ void SeedSession::describe(SeedTable& table) {
 
 // What replay cannot compute again must not be in a followed query: each of its columns is one of
 // the table's, which the server tells in the description of the result.
-void SeedSession::describe_query(SeedTable& table) {
+std::vector<std::string> SeedSession::describe_query(SeedTable& table) {
+  std::vector<std::string> types;
   PGconn* const pg = connection_.get();
   MirroredTable& mirrored = table.mirrored;
   std::string query = table.request.query;
@@ -315,7 +323,7 @@ void SeedSession::describe_query(SeedTable& table) {
     const auto type = query_value(
         pg, "SELECT pg_catalog.format_type($1::oid, $2::int4)",
         {std::to_string(PQftype(described.get(), i)), std::to_string(PQfmod(described.get(), i))});
-    const std::string spelt = type.value_or("text");
+    const std::string& spelt = types.emplace_back(type.value_or("text"));
     column.type = types_.resolve(spelt).value_or(ColumnType{});
     if (table.relation.oid == 0) continue;
     column.attnum = PQftablecol(described.get(), i);
@@ -332,7 +340,8 @@ void SeedSession::describe_query(SeedTable& table) {
                         "name the table without a query");
     }
   }
-  table.copy_sql = fmt::format("COPY (\n{}\n) TO STDOUT", query);
+  table.select_sql = query;
+  return types;
 }
 
 std::uint64_t SeedSession::count_rows(const SeedTable& table) {

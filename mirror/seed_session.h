@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "binary_copy.h"
 #include "config.h"
 #include "daystream/lsn.h"
 #include "daystream/manifest.h"
@@ -22,10 +23,12 @@ namespace deltamirror {
 // A table as it is to be copied.
 struct SeedTable {
   TableRequest request;
-  SourceRelation relation;       // oid 0: a static query
-  MirroredTable mirrored;        // complete once the snapshot is there
-  std::string copy_sql;          // COPY (…) TO STDOUT
-  bool own_search_path = false;  // a query's names are the user's, not the fixed settings'
+  SourceRelation relation;         // oid 0: a static query
+  MirroredTable mirrored;          // complete once the snapshot is there
+  std::string select_sql;          // its rows
+  std::string copy_sql;            // COPY (…) TO STDOUT (FORMAT binary)
+  std::vector<CopyColumn> copied;  // its columns
+  bool own_search_path = false;    // a query's names are the user's, not the fixed settings'
 };
 
 // The order is what makes a seed exact (DESIGN section 3):
@@ -73,7 +76,8 @@ class SeedSession {
   bool try_seam();
   void wait_for_seam();
   void describe(SeedTable& table);
-  void describe_query(SeedTable& table);
+  // Gives the types of its columns.
+  std::vector<std::string> describe_query(SeedTable& table);
   void pause(int milliseconds);
 
   std::filesystem::path directory_;

@@ -44,6 +44,9 @@ void Statement::bind(int index, std::string_view text) {
   check(sqlite3_bind_text64(raw(), index, bytes_of(text), text.size(), SQLITE_TRANSIENT,
                             SQLITE_UTF8));
 }
+void Statement::bind_blob(int index, std::string_view bytes) {
+  check(sqlite3_bind_blob64(raw(), index, bytes_of(bytes), bytes.size(), SQLITE_TRANSIENT));
+}
 void Statement::bind_static_text(int index, std::string_view text) {
   check(sqlite3_bind_text64(raw(), index, bytes_of(text), text.size(), SQLITE_STATIC, SQLITE_UTF8));
 }
@@ -81,6 +84,8 @@ void Statement::fail(int code) const {
 }
 
 Database::Database(const std::string& path, Mode mode) : path_(path) {
+  // Once, before the first database: SQLite need not count its memory under a lock.
+  [[maybe_unused]] static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   if (mode == Mode::ReadOnly) flags |= SQLITE_OPEN_READONLY;
   if (mode == Mode::ReadWrite) flags |= SQLITE_OPEN_READWRITE;
@@ -114,7 +119,18 @@ std::optional<std::string> Database::value(std::string_view sql) const {
   return statement.text(0);
 }
 
+void Database::begin_immediate() {
+  if (!begin_) begin_ = prepare("BEGIN IMMEDIATE");
+  begin_.run();
+}
+void Database::commit() {
+  if (!commit_) commit_ = prepare("COMMIT");
+  commit_.run();
+}
+
 void Database::close() {
+  begin_ = {};
+  commit_ = {};
   const int code = sqlite3_close(db_.get());
   if (code != SQLITE_OK) {
     throw SqliteError(fmt::format("could not close \"{}\": {}", path_, message(db_.get(), code)),
@@ -124,14 +140,14 @@ void Database::close() {
 }
 
 WriteTransaction::WriteTransaction(Database& db) : db_(db) {
-  db_.exec("BEGIN IMMEDIATE");
+  db_.begin_immediate();
 }
 WriteTransaction::~WriteTransaction() {
   // Fails only where SQLite has rolled back by itself, which is what we want.
   if (db_.in_transaction()) sqlite3_exec(db_.raw(), "ROLLBACK", nullptr, nullptr, nullptr);
 }
 void WriteTransaction::commit() {
-  db_.exec("COMMIT");
+  db_.commit();
 }
 
 std::string quote_name(std::string_view name) {

@@ -35,7 +35,8 @@ class Statement {
   void bind_null(int index) { check(sqlite3_bind_null(raw(), index)); }
   void bind(int index, std::int64_t value) { check(sqlite3_bind_int64(raw(), index, value)); }
   void bind(int index, double value) { check(sqlite3_bind_double(raw(), index, value)); }
-  void bind(int index, std::string_view text);  // copies
+  void bind(int index, std::string_view text);        // copies
+  void bind_blob(int index, std::string_view bytes);  // copies
   void bind_static_text(int index, std::string_view text);
   void bind_static_blob(int index, std::string_view bytes);
 
@@ -76,6 +77,9 @@ class Database {
   std::optional<std::string> value(std::string_view sql) const;
   int changes() const noexcept { return sqlite3_changes(db_.get()); }
   bool in_transaction() const noexcept { return sqlite3_get_autocommit(db_.get()) == 0; }
+  // BEGIN IMMEDIATE and COMMIT, prepared once: a mirror that is caught up does little else.
+  void begin_immediate();
+  void commit();
   // Closes now; throws where statements are still alive.
   void close();
 
@@ -88,6 +92,8 @@ class Database {
   };
   std::string path_;
   std::unique_ptr<sqlite3, Close> db_;
+  Statement begin_;
+  Statement commit_;
 };
 
 // BEGIN IMMEDIATE … COMMIT. Rolls back when destroyed without commit().

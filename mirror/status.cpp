@@ -33,7 +33,7 @@ double seconds_since(const std::string& text) {
   return static_cast<double>(now_us() - then) / 1e6;
 }
 
-ordered_json table_json(const Database& db, const MirroredTable& table, bool rows) {
+ordered_json table_json(const Database& db, const MirroredTable& table, bool rows, bool analyzed) {
   ordered_json out;
   out["name"] = table.name;
   out["source_table"] = table.is_static() ? ordered_json() : ordered_json(table.source_table);
@@ -41,6 +41,13 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   if (!table.query.empty()) out["query"] = table.query;
   out["seeded_at"] = table.seeded_at;
   out["seeded_rows"] = table.seeded_rows;
+  if (analyzed) {
+    // As of the last ANALYZE, which the owner runs after the seed and every few hours.
+    Statement about =
+        db.prepare("SELECT max(CAST(stat AS INTEGER)) FROM sqlite_stat1 WHERE tbl = ?");
+    about.bind(1, table.name);
+    if (about.step() && !about.is_null(0)) out["about_rows"] = about.integer(0);
+  }
   if (rows) {
     out["rows"] = std::stoll(db.value("SELECT count(*) FROM " + quote_name(table.name)).value());
   }
@@ -69,6 +76,7 @@ ordered_json collect(const StatusOptions& options) {
   out["state"] = at.lsn >= at.consistent_at ? "following" : "seeded";
   out["commit_time"] = at.commit_time.empty() ? ordered_json() : ordered_json(at.commit_time);
   out["applied_at"] = at.applied_at;
+  out["complete_to"] = at.complete_to.empty() ? ordered_json() : ordered_json(at.complete_to);
   const auto durable = daystream::Durable::load(at.directory);
   if (durable) {
     const bool behind = durable->lsn > at.lsn;
@@ -79,8 +87,10 @@ ordered_json collect(const StatusOptions& options) {
   out["size_bytes"] = file_size(options.mirror);
   out["wal_size_bytes"] = file_size(options.mirror + "-wal");
   out["tables"] = ordered_json::array();
+  const bool analyzed =
+      db.value("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").has_value();
   for (const MirroredTable& table : load_tables(db)) {
-    out["tables"].push_back(table_json(db, table, options.rows));
+    out["tables"].push_back(table_json(db, table, options.rows, analyzed));
   }
   return out;
 }

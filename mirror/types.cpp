@@ -151,19 +151,29 @@ std::optional<ColumnType> TypeNames::resolve(std::string_view name) const {
     return array;
   }
   if (is_qualified(name)) {
-    const auto found = bases_.find(name);
-    if (found == bases_.end()) {
-      const auto bare = bases_.find(without_modifier(name));
-      if (bare == bases_.end()) return std::nullopt;
-      return bare->second.empty() ? ColumnType{} : resolve(bare->second);
-    }
-    return found->second.empty() ? ColumnType{} : resolve(found->second);
+    const std::string* const base = base_of(name);
+    if (base == nullptr) return std::nullopt;
+    return base->empty() ? ColumnType{} : resolve(*base);
   }
   const std::string plain = without_modifier(name);
   for (const BuiltIn& type : kBuiltIn) {
     if (type.name == plain) return ColumnType{.kind = type.kind};
   }
   return ColumnType{};
+}
+
+const std::string* TypeNames::base_of(std::string_view name) const {
+  auto found = bases_.find(name);
+  if (found == bases_.end()) found = bases_.find(without_modifier(name));
+  return found == bases_.end() ? nullptr : &found->second;
+}
+
+std::string TypeNames::underlying(std::string_view name) const {
+  if (is_qualified(name)) {
+    const std::string* const base = base_of(name);
+    if (base != nullptr && !base->empty()) return underlying(*base);
+  }
+  return without_modifier(name);
 }
 
 std::optional<ColumnType> type_named(std::string_view word) {
@@ -187,6 +197,12 @@ void Value::bind_to(Statement& statement, int index) const {
     case Type::Blob:
       return statement.bind_static_blob(index, bytes);
   }
+}
+
+void Value::copy_to(Statement& statement, int index) const {
+  if (type == Type::Text) return statement.bind(index, bytes);
+  if (type == Type::Blob) return statement.bind_blob(index, bytes);
+  bind_to(statement, index);
 }
 
 Value convert(const ColumnType& type, std::string_view text, std::string& scratch) {

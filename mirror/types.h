@@ -57,8 +57,13 @@ class TypeNames {
   // What a column of the type that format_type spells `name` becomes. nullopt: a user's type that
   // we have not heard of; it may be a domain, so guessing TEXT could be wrong.
   std::optional<ColumnType> resolve(std::string_view name) const;
+  // The type below all domains, without its modifier: `numeric(10,2)` is `numeric`.
+  std::string underlying(std::string_view name) const;
 
  private:
+  // What is known of a qualified name, with or without its modifier; nullptr: nothing.
+  const std::string* base_of(std::string_view name) const;
+
   std::map<std::string, std::string, std::less<>> bases_;
 };
 
@@ -73,7 +78,8 @@ struct Value {
   double real = 0;
   std::string_view bytes;
 
-  void bind_to(Statement& statement, int index) const;
+  void bind_to(Statement& statement, int index) const;  // borrows
+  void copy_to(Statement& statement, int index) const;
 };
 
 // `text`: what the type's output function gave, under the plugin's fixed settings. Throws

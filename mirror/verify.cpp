@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <optional>
 
 #include "applier.h"
@@ -14,6 +13,7 @@
 #include "owner.h"
 #include "row_compare.h"
 #include "seed_session.h"
+#include "verify_point.h"
 
 namespace deltamirror {
 
@@ -60,61 +60,6 @@ class Copy {
   std::string path_;
 };
 
-MirrorConfig request_of(const std::vector<MirroredTable>& tables) {
-  MirrorConfig config;
-  for (const MirroredTable& table : tables) {
-    if (table.is_static()) continue;
-    config.tables.push_back({.table = daystream::unescape(table.shape.line_name),
-                             .query = {},
-                             .as = table.name,
-                             .indexes = {},
-                             .types = {}});
-  }
-  return config;
-}
-
-// Whether the snapshot sees all that the mirror has: every commit up to its checkpoint.
-bool sees_all_up_to(const SeedSession& session, const std::filesystem::path& directory,
-                    const Checkpoint& at) {
-  if (session.seam().position >= at.position) return true;
-  Reader reader(directory, {session.seam().position, session.seam().lsn});
-  while (Transaction* transaction = reader.next()) {
-    if (transaction->lsn() > at.lsn) break;
-    if (transaction->kind() != Transaction::Kind::Transaction) continue;
-    const daystream::Change& end = transaction->end();
-    if (end.xid != 0 && end.next &&
-        !session.snapshot().sees(daystream::widen_xid(end.xid, *end.next))) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// On an idle server nothing moves the log, and so the stream, past where the snapshot found it.
-void nudge(const std::string& conninfo) {
-  const auto connection = daystream::program::connect(conninfo, "deltamirror");
-  for (const char* sql :
-       {"BEGIN", "SET LOCAL synchronous_commit = local", "SELECT pg_current_xact_id()", "COMMIT"}) {
-    daystream::program::exec(connection.get(), sql);
-  }
-}
-
-void bring_to_snapshot(Applier& applier, Reader& reader, const SeedSession& session,
-                       const VerifyOptions& options, const daystream::program::Signals& signals) {
-  bool nudged = false;
-  while (applier.reached().lsn < session.consistent_at()) {
-    if (signals.stop_requested()) throw daystream::Error("stopped before all was verified");
-    Transaction* const transaction = reader.next();
-    if (transaction != nullptr) {
-      applier.apply(*transaction);
-      continue;
-    }
-    if (!nudged) nudge(options.conninfo);
-    nudged = true;
-    reader.wait(std::chrono::seconds(10), signals.fd());
-  }
-}
-
 }  // namespace
 
 VerifyResult verify(const VerifyOptions& options, const daystream::program::Signals& signals) {
@@ -130,18 +75,16 @@ VerifyResult verify(const VerifyOptions& options, const daystream::program::Sign
   const Checkpoint at = load_checkpoint(db);
 
   SeedSession session(options.conninfo, options.daystream, request_of(tables), signals);
-  session.take_snapshot();
-  while (!sees_all_up_to(session, options.daystream, at)) {
-    session.give_up_snapshot();
-    session.take_snapshot();
-  }
+  take_snapshot_seeing(session, options.daystream, at);
 
   Reader reader(options.daystream, {at.position, at.lsn});
   const daystream::Holding* holding = holding_at(reader.manifest(), at.position);
   Applier applier(db, holding == nullptr ? std::nullopt : std::optional(*holding),
                   [&] { return signals.stop_requested(); });
   applier.compare_with(session.snapshot());
-  bring_to_snapshot(applier, reader, session, options, signals);
+  read_to_snapshot(
+      reader, session, options.conninfo, signals, [&] { return applier.reached().lsn; },
+      [&](Transaction& transaction) { applier.apply(transaction); });
 
   VerifyResult result;
   const auto tell = [&](const std::string& what) {

@@ -3,18 +3,29 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "program/program.h"
 
 namespace deltamirror {
 
+// How many rows of each table to compare; neither: all.
+struct SampleSize {
+  double percent = 0;
+  std::uint64_t rows = 0;  // about
+};
+// `1%`, `0.1%`, `1000`; nullopt: no such size.
+std::optional<SampleSize> parse_sample_size(std::string_view text);
+
 struct VerifyOptions {
   std::string mirror;
   std::string conninfo;
   std::filesystem::path daystream;
   bool repair = false;
+  SampleSize sample;  // instead of all rows
 };
 
 struct VerifyResult {
@@ -34,5 +45,12 @@ struct VerifyResult {
 //
 // Names what differs on standard output. Throws as seed() and follow() do.
 VerifyResult verify(const VerifyOptions& options, const daystream::program::Signals& signals);
+
+// The same for random blocks of PostgreSQL's rows, and, where the key is one integer, for random
+// stretches of the mirror's keys. Nothing is copied or written: rows that the stream changes
+// between the mirror's checkpoint and the snapshot are left out. Tables without a key are passed
+// over.
+VerifyResult verify_sample(const VerifyOptions& options,
+                           const daystream::program::Signals& signals);
 
 }  // namespace deltamirror

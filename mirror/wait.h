@@ -1,18 +1,33 @@
-// Waits until a mirror has come to a place in PostgreSQL's log: to read what one has written.
+// Waits until a mirror has come to a place in PostgreSQL's log, or to a time: to read what one has
+// written.
 #pragma once
 
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "daystream/lsn.h"
 #include "program/program.h"
 
 namespace deltamirror {
 
-// False: `timeout` passed first, or a stop was requested.
-bool wait_for_lsn(const std::string& mirror, daystream::Lsn lsn,
-                  std::optional<std::chrono::milliseconds> timeout,
-                  const daystream::program::Signals& signals);
+// What to wait for: all that is given.
+struct WaitGoal {
+  std::optional<daystream::Lsn> lsn;
+  std::string time;  // as Checkpoint::complete_to; empty: none
+
+  std::string text() const;  // in words
+};
+
+// `now`, `2026-11-21 10:15[:04[.5]]` (UTC; a T between and a Z after are welcome) or seconds since
+// 1970 as `@1795255200`. nullopt: no such time.
+std::optional<std::string> parse_wait_time(std::string_view text, std::int64_t now_us);
+
+// False: `timeout` passed first, or a stop was requested. Sleeps until the mirror commits, as
+// inotify on its files tells, and looks once a second besides.
+bool wait_for(const std::string& mirror, const WaitGoal& goal,
+              std::optional<std::chrono::milliseconds> timeout,
+              const daystream::program::Signals& signals);
 
 }  // namespace deltamirror

@@ -9,10 +9,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::uint64_t kLargeBytes = 64ull << 20;
-constexpr std::chrono::seconds kBetweenLooks{1};
-constexpr std::chrono::seconds kPatience{30};
 constexpr std::chrono::minutes kBetweenWarnings{5};
+constexpr std::chrono::hours kBetweenAnalyses{6};
 
 }  // namespace
 
@@ -21,12 +19,23 @@ std::uint64_t file_size(const std::string& path) noexcept {
   return stat(path.c_str(), &facts) == 0 ? static_cast<std::uint64_t>(facts.st_size) : 0;
 }
 
+void analyze(Database& db) {
+  db.exec("PRAGMA analysis_limit = 1000; ANALYZE");
+}
+
 void WalKeeper::after_commit() {
   const auto now = steady_clock::now();
-  if (now - looked_ < kBetweenLooks) return;
+  if (now - looked_ < limits_.between_looks) return;
   looked_ = now;
+  bound_log(now);
+  if (now - analyzed_ < kBetweenAnalyses) return;
+  analyzed_ = now;
+  analyze(db_);
+}
+
+void WalKeeper::bound_log(steady_clock::time_point now) {
   const std::uint64_t size = file_size(db_.path() + "-wal");
-  if (size <= kLargeBytes) {
+  if (size <= limits_.large_bytes) {
     large_ = false;
     return;
   }
@@ -43,7 +52,7 @@ void WalKeeper::after_commit() {
     large_ = false;
     return;
   }
-  if (now - large_since_ > kPatience && now - told_ > kBetweenWarnings) {
+  if (now - large_since_ >= limits_.patience && now - told_ > kBetweenWarnings) {
     told_ = now;
     spdlog::warn(
         "\"{}-wal\" has {} MiB: a reader has had the mirror open in one transaction for {} s",

@@ -1,0 +1,144 @@
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "bank.h"
+#include "pipeline.h"
+
+using namespace support;
+
+namespace {
+
+const std::string kAccounts = "SELECT id || '|' || balance || '|' || note FROM account ORDER BY id";
+const std::string kLedger =
+    "SELECT id || '|' || src || '|' || dst || '|' || amount FROM ledger ORDER BY id";
+
+}  // namespace
+
+TEST_CASE("mirror: verify under load finds what differs, and mends it", "[mirror][integration]") {
+  Pipeline pipeline;
+  Bank bank(pipeline.cluster);
+  pipeline.cluster.execute(
+      "CREATE TABLE twins(a int, b text); ALTER TABLE twins REPLICA IDENTITY FULL;"
+      "INSERT INTO twins VALUES(1, 'x'), (1, 'x'), (2, 'y')");
+  pipeline.start_stream();
+  bank.start();
+  REQUIRE(pipeline.seed({"--table", "account", "--table", "ledger", "--table", "twins"}).ok());
+  const auto verify = [&](std::vector<std::string> more) {
+    std::vector<std::string> argv = {
+        program("deltamirror"),      "verify",      pipeline.mirror(), "-d",
+        pipeline.cluster.conninfo(), "--daystream", pipeline.stream()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return run(argv);
+  };
+  pipeline.start_run();
+  const Result clean = verify({});
+  INFO(clean.err);
+  CHECK(clean.ok());
+  CHECK_THAT(clean.out, Catch::Contains("account: 200 rows, 0 differ"));
+  pipeline.runner->signal(SIGTERM);
+  CHECK(pipeline.runner->wait() == Exit{0, 0});
+
+  deltamirror::Database(pipeline.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(
+          "UPDATE ledger SET amount = -1 WHERE id = 7; DELETE FROM account WHERE id = 8;"
+          "INSERT INTO account VALUES(-5, 0, 'surplus'); DELETE FROM twins WHERE rowid = 1");
+  const Result found = verify({});
+  CHECK(found.exit == Exit{3, 0});
+  CHECK_THAT(found.out, Catch::Contains("ledger: row id=7 differs in amount"));
+  CHECK_THAT(found.out, Catch::Contains("account: row id=8 is missing in the mirror"));
+  CHECK_THAT(found.out, Catch::Contains("account: row id=-5 is not in PostgreSQL"));
+  CHECK_THAT(found.out, Catch::Contains("twins: row (1, 'x') is in PostgreSQL 2 times"));
+  CHECK_THAT(found.out, Catch::Contains("account: 200 rows, 2 differ"));
+
+  const Result mended = verify({"--repair"});
+  INFO(mended.err);
+  CHECK(mended.ok());
+  CHECK(pipeline.value("SELECT sum(balance) FROM account") == "200000");
+  const Result after = verify({});
+  INFO(after.out);
+  CHECK(after.ok());
+  pipeline.start_run();
+  bank.stop();
+  pipeline.catch_up();
+  CHECK(pipeline.rows(kAccounts) == pipeline.source_rows(kAccounts));
+  CHECK(pipeline.rows(kLedger) == pipeline.source_rows(kLedger));
+  CHECK(pipeline.value("SELECT count(*) FROM twins") == "3");
+}
+
+TEST_CASE("mirror: verify --sample finds what is damaged, and nothing on a busy mirror",
+          "[mirror][integration]") {
+  Pipeline pipeline;
+  Bank bank(pipeline.cluster);
+  pipeline.cluster.execute(
+      "CREATE TABLE pair(a text, b int, v text, PRIMARY KEY(a, b));"
+      "INSERT INTO pair SELECT 'k' || i % 7, i, 'v' || i FROM generate_series(1, 2000) i;"
+      "CREATE TABLE many(id bigint PRIMARY KEY, v text);"
+      "INSERT INTO many SELECT i, 'v' || i FROM generate_series(1, 2000) i;"
+      "CREATE TABLE twins(a int); ALTER TABLE twins REPLICA IDENTITY FULL");
+  pipeline.start_stream();
+  bank.start();
+  REQUIRE(pipeline
+              .seed({"--table", "account", "--table", "ledger", "--table", "pair", "--table",
+                     "many", "--table", "twins"})
+              .ok());
+  const auto sample = [&](const std::string& size) {
+    return run({program("deltamirror"), "verify", pipeline.mirror(), "-d",
+                pipeline.cluster.conninfo(), "--daystream", pipeline.stream(), "--sample", size});
+  };
+  pipeline.start_run();
+  const std::uint64_t before = bank.transfers();
+  for (const char* size : {"100%", "50", "100%", "10%", "100%"}) {
+    const Result clean = sample(size);
+    INFO(clean.out << clean.err);
+    CHECK(clean.ok());
+  }
+  CHECK(bank.transfers() > before);
+  bank.stop();
+  pipeline.catch_up();
+  pipeline.runner->signal(SIGTERM);
+  CHECK(pipeline.runner->wait() == Exit{0, 0});
+
+  deltamirror::Database(pipeline.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(
+          "UPDATE pair SET v = 'wrong' WHERE b = 77; DELETE FROM many WHERE id = 1999;"
+          "INSERT INTO many SELECT id + 10000, v FROM many");
+  // What the stream has not told the mirror yet is no damage.
+  pipeline.cluster.execute(
+      "UPDATE pair SET v = 'later' WHERE b = 78; DELETE FROM many WHERE id = 5");
+  const Result found = sample("100%");
+  INFO(found.out << found.err);
+  CHECK(found.exit == Exit{3, 0});
+  CHECK_THAT(found.out, Catch::Contains("pair: row a=\"k0\", b=77 differs in v\n"));
+  CHECK_THAT(found.out, Catch::Contains("many: row id=1999 is missing in the mirror\n"));
+  CHECK_THAT(found.out, Catch::Contains(" is not in PostgreSQL\n"));
+  CHECK_THAT(found.out, !Catch::Contains("b=78"));
+  CHECK_THAT(found.out, !Catch::Contains("id=5 "));
+  CHECK_THAT(found.out, Catch::Contains("twins: passed over, it has no key\n"));
+  CHECK(sample("0").exit == Exit{2, 0});
+  CHECK(sample("101%").exit == Exit{2, 0});
+}
+
+TEST_CASE("mirror: wait --time knows when all before that time is there", "[mirror][integration]") {
+  Pipeline pipeline;
+  pipeline.cluster.execute("CREATE TABLE t(id int PRIMARY KEY)");
+  pipeline.start_stream();
+  REQUIRE(pipeline.seed({"--table", "t"}).ok());
+  pipeline.start_run();
+  pipeline.cluster.execute("INSERT INTO t SELECT generate_series(1, 1000)");
+  const std::string time =
+      pipeline.cluster.scalar("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::text");
+  pipeline.cluster.execute("INSERT INTO t VALUES(1001)");
+  const auto wait = [&](const std::string& until, const std::string& timeout) {
+    return run(
+        {program("deltamirror"), "wait", pipeline.mirror(), "--time", until, "--timeout", timeout});
+  };
+  const Result there = wait(time, "60");
+  INFO(there.err);
+  CHECK(there.ok());
+  CHECK(std::stoi(pipeline.value("SELECT count(*) FROM t")) >= 1000);
+  CHECK(pipeline.value("SELECT complete_to > '2026' FROM _deltamirror_checkpoint") == "1");
+  const Result future = wait("2999-01-01 00:00", "0.1");
+  CHECK(future.exit == Exit{1, 0});
+  CHECK_THAT(future.err, Catch::Contains("has not reached 2999-01-01 00:00:00.000000 in time"));
+  CHECK(wait("tomorrow", "1").exit == Exit{2, 0});
+}
