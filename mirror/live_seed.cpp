@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "copy_text.h"
-
 namespace deltamirror {
 
 using daystream::ConfigError;
@@ -138,20 +136,11 @@ bool LiveSeed::load(steady_clock::time_point deadline) {
     loading_ = batch_->table;
     insert_ = db_.prepare(insert_sql(table));
   }
-  std::vector<CopyField> fields;
-  std::vector<std::string> scratch(table.columns.size());
-  for (; next_row_ < batch_->ends.size(); ++next_row_) {
+  const RowBatch& rows = batch_->rows;
+  for (; next_row_ < rows.rows(); ++next_row_) {
     if (next_row_ % 64 == 63 && steady_clock::now() >= deadline) return false;
-    const std::size_t start = next_row_ == 0 ? 0 : batch_->ends[next_row_ - 1];
-    split_copy_row(batch_->bytes.data() + start, batch_->ends[next_row_] - start, fields);
-    if (fields.size() != table.columns.size()) {
-      throw daystream::ProtocolError(fmt::format("a row of \"{}\" has {} columns instead of {}",
-                                                 table.name, fields.size(), table.columns.size()));
-    }
-    for (std::size_t i = 0; i < fields.size(); ++i) {
-      const Value value =
-          fields[i].null ? Value{} : convert(table.columns[i].type, fields[i].text, scratch[i]);
-      value.bind_to(insert_, static_cast<int>(i) + 1);
+    for (std::size_t i = 0; i < rows.columns(); ++i) {
+      rows.value(next_row_, i).bind_to(insert_, static_cast<int>(i) + 1);
     }
     try {
       insert_.run();

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "program/postgres.h"
@@ -19,25 +20,6 @@ namespace {
 constexpr std::size_t kBatchBytes = 256 * 1024;
 constexpr std::size_t kQueued = 8;
 constexpr std::chrono::milliseconds kBetweenCancels{100};
-
-// As text, so that a value takes the way that replay takes.
-SeedTable as_text(const SeedTable& table) {
-  SeedTable copied = table;
-  if (!table.request.query.empty()) {
-    std::string query = table.request.query;
-    query.erase(query.find_last_not_of("; \t\r\n") + 1);
-    copied.copy_sql = fmt::format("COPY (\n{}\n) TO STDOUT", query);
-    return copied;
-  }
-  std::string list;
-  for (const MirrorColumn& column : table.mirrored.columns) {
-    if (!list.empty()) list += ", ";
-    list += daystream::program::quote_identifier(table.mirrored.shape.column(column.attnum)->name);
-  }
-  copied.copy_sql =
-      fmt::format("COPY (SELECT {} FROM ONLY {}) TO STDOUT", list, table.relation.name.sql());
-  return copied;
-}
 
 }  // namespace
 
@@ -132,22 +114,22 @@ void LiveSource::copy(SeedSession& session, const SeedTable& table, std::size_t 
   const bool counted = table.relation.oid != 0 && !table.request.query.empty();
   const std::uint64_t expected = counted ? session.count_rows(table) : 0;
   std::uint64_t rows = 0;
-  PGconn* const pg = session.start_copy(as_text(table));
-  LiveRows batch;
-  batch.table = number;
+  PGconn* const pg = session.start_copy(table);
+  BinaryCopy copy(table.copied);
+  LiveRows batch{.table = number, .rows = RowBatch(copy.columns())};
   for (;;) {
-    char* row = nullptr;
-    const int size = PQgetCopyData(pg, &row, 0);
+    char* message = nullptr;
+    const int size = PQgetCopyData(pg, &message, 0);
     if (size == -1) break;
     if (size < 0) daystream::program::throw_error(pg, nullptr, "could not receive rows");
-    batch.bytes.append(row, static_cast<std::size_t>(size));
-    PQfreemem(row);
-    batch.ends.push_back(batch.bytes.size());
-    ++rows;
-    if (batch.bytes.size() < kBatchBytes) continue;
-    hand_over(std::exchange(batch, LiveRows{.table = number, .bytes = {}, .ends = {}}));
+    const std::unique_ptr<char, decltype(&PQfreemem)> owned(message, PQfreemem);
+    copy.take({message, static_cast<std::size_t>(size)}, batch.rows);
+    if (batch.rows.size_bytes() < kBatchBytes) continue;
+    rows += batch.rows.rows();
+    hand_over(std::exchange(batch, LiveRows{.table = number, .rows = RowBatch(copy.columns())}));
   }
-  if (!batch.ends.empty()) hand_over(std::move(batch));
+  rows += batch.rows.rows();
+  if (batch.rows.rows() > 0) hand_over(std::move(batch));
   // What ends a COPY is its result: an error of the server comes here.
   for (daystream::program::PgResult result; result.reset(PQgetResult(pg)), result;) {
     if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) {

@@ -17,6 +17,7 @@
 #include "config.h"
 #include "daystream/unique_fd.h"
 #include "program/program.h"
+#include "row_batch.h"
 #include "seed_session.h"
 
 namespace deltamirror {
@@ -31,11 +32,10 @@ struct LiveSnapshot {
   TypeNames types;
 };
 
-// Rows of COPY's text format, of one table.
+// Rows of one table, converted.
 struct LiveRows {
   std::size_t table = 0;  // index into LiveSnapshot::tables
-  std::string bytes;
-  std::vector<std::size_t> ends;  // where each ends
+  RowBatch rows;
 };
 
 // All rows are there, and what the snapshot saw is flushed: it cannot be undone any more.
