@@ -275,7 +275,7 @@ void SeedSession::describe(SeedTable& table) {
     table.select_sql = fmt::format("SELECT {} FROM ONLY {}", list, table.relation.name.sql());
     for (const SourceColumn& column : mirrored.shape.columns) spelt.push_back(column.type);
   }
-  check_columns(mirrored);
+  if (!only_compare_) check_columns(mirrored);
   apply_overrides(table.request, mirrored);
   table.copied.clear();
   for (std::size_t i = 0; i < spelt.size(); ++i) {

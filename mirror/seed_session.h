@@ -47,6 +47,9 @@ class SeedSession {
   SeedSession(const std::string& conninfo, std::filesystem::path daystream,
               const MirrorConfig& config, const daystream::program::Signals& signals);
 
+  // Nothing is made of the tables: they may have columns that SQLite could not tell apart.
+  void only_compare() noexcept { only_compare_ = true; }
+
   // Steps 1 to 3. Waits, with progress, until the daystream reaches back far enough.
   void take_snapshot();
   // Ends the transaction of take_snapshot(), after a pause, so that a later one can be taken.
@@ -96,6 +99,7 @@ class SeedSession {
   daystream::Lsn consistent_at_;
   daystream::Seam seam_{};
   TypeNames types_;
+  bool only_compare_ = false;
 };
 
 }  // namespace deltamirror

@@ -54,6 +54,7 @@ MirrorConfig request_of(const std::vector<MirroredTable>& tables) {
 
 void take_snapshot_seeing(SeedSession& session, const std::filesystem::path& directory,
                           const Checkpoint& at) {
+  session.only_compare();
   session.take_snapshot();
   while (!sees_all_up_to(session, directory, at)) {
     session.give_up_snapshot();

@@ -30,7 +30,8 @@ TABLES = ['pgbench_accounts', 'pgbench_tellers', 'pgbench_branches', 'pgbench_hi
 ITEMS = """
 CREATE TABLE item(id int PRIMARY KEY, name text, note text, price float8, at timestamptz);
 INSERT INTO item SELECT i, 'item ' || i, md5(i::text), i * 0.37,
-  '2026-11-21 10:15:04+00'::timestamptz + i * interval '1.000123 s' FROM generate_series(1, {rows}) i"""
+  '2026-11-21 10:15:04+00'::timestamptz + i * interval '1.000123 s'
+  FROM generate_series(1, {rows}) i"""
 
 TPCB = """
 CREATE PROCEDURE tpcb(transactions int) LANGUAGE plpgsql AS $$
@@ -65,7 +66,8 @@ class Bench:
         return os.path.join(self.dir, name)
 
     def program(self, name):
-        folder = {'deltamirror': 'mirror', 'deltastream': 'streamer'}.get(name, 'tests/bench/mirror')
+        folders = {'deltamirror': 'mirror', 'deltastream': 'streamer'}
+        folder = folders.get(name, 'tests/bench/mirror')
         return os.path.join(self.options.build, folder, name)
 
     def start_stream(self):
@@ -136,8 +138,8 @@ def told(command):
 
 
 def compare(title, sides, rounds, count, unit):
-    """`sides`: name → function that gives (seconds, CPU seconds, MiB); the first is 1.0. CPU is that
-    of the side's own processes, all threads, without PostgreSQL's."""
+    """`sides`: name → function that gives (seconds, CPU seconds, MiB); the first is 1.0. CPU is
+    that of the side's own processes, all threads, without PostgreSQL's."""
     runs = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in list(sides.items()):
@@ -186,7 +188,9 @@ def bench_seed(bench, options):
         'Tcl: pg_select and INSERT in one transaction':
             lambda: timed(['tclsh', os.path.join(peer, 'seed.tcl'), bench.conninfo, mirror]),
         'Python: psycopg2 and executemany':
-            lambda: timed([sys.executable, os.path.join(peer, 'seed.py'), bench.conninfo, mirror]),
+            # Debian's, which has python3-psycopg2
+            lambda: timed(['/usr/bin/python3', os.path.join(peer, 'seed.py'), bench.conninfo,
+                           mirror]),
     }
     compare(f'seed: {rows} rows', {name: fresh(run) for name, run in chosen(sides, options)},
             options.rounds, rows, 'rows')
@@ -203,7 +207,7 @@ class Subscriber:
 
     def __init__(self, bench, options):
         self.publisher = bench.cluster
-        self.cluster = plugin_bench.Cluster(options.bindir, '')
+        self.cluster = plugin_bench.Cluster(options.bindir, os.path.join(options.build, 'plugin'))
         self.round = 0
         subprocess.run(f'"{options.bindir}/pg_dump" -h {self.publisher.dir} -U postgres '
                        f'{" ".join("-t " + table for table in TABLES)} postgres | '

@@ -74,12 +74,14 @@ TEST_CASE("mirror: verify --sample finds what is damaged, and nothing on a busy 
       "INSERT INTO pair SELECT 'k' || i % 7, i, 'v' || i FROM generate_series(1, 2000) i;"
       "CREATE TABLE many(id bigint PRIMARY KEY, v text);"
       "INSERT INTO many SELECT i, 'v' || i FROM generate_series(1, 2000) i;"
+      "CREATE TABLE cases(a int PRIMARY KEY, \"A\" text); INSERT INTO cases VALUES(1, 'x');"
       "CREATE TABLE twins(a int); ALTER TABLE twins REPLICA IDENTITY FULL");
   pipeline.start_stream();
   bank.start();
   REQUIRE(pipeline
               .seed({"--table", "account", "--table", "ledger", "--table", "pair", "--table",
-                     "many", "--table", "twins"})
+                     "many", "--table", "twins", "--table", "cases", "--query",
+                     "SELECT a, \"A\" AS a_text FROM cases"})
               .ok());
   const auto sample = [&](const std::string& size) {
     return run({program("deltamirror"), "verify", pipeline.mirror(), "-d",
@@ -113,6 +115,7 @@ TEST_CASE("mirror: verify --sample finds what is damaged, and nothing on a busy 
   CHECK_THAT(found.out, Catch::Contains(" is not in PostgreSQL\n"));
   CHECK_THAT(found.out, !Catch::Contains("b=78"));
   CHECK_THAT(found.out, !Catch::Contains("id=5 "));
+  CHECK_THAT(found.out, Catch::Contains("cases: 1 rows of a sample"));
   CHECK_THAT(found.out, Catch::Contains("twins: passed over, it has no key\n"));
   CHECK(sample("0").exit == Exit{2, 0});
   CHECK(sample("101%").exit == Exit{2, 0});
