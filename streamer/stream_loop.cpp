@@ -86,6 +86,7 @@ bool StreamLoop::handle_next() {
     parts_.clock.saw_server(data->sent_us);
     parts_.clock.set_last(parts_.writer.position().c);
     parts_.writer.append(data->payload);
+    kept_any_ = kept_any_ || !parts_.writer.in_transaction();
     watermarks_.on_data(Clock::now(), writer_state());
   } else {
     const auto& keepalive = std::get<Keepalive>(frame);

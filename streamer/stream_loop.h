@@ -51,6 +51,10 @@ class StreamLoop {
   // NeedsPerson, ProtocolError. A transaction may be open and the Flusher busy then.
   End run();
 
+  // Whether a whole transaction has come: such a stream got somewhere, even if it then broke off.
+  // Marks do not count: the transaction id that each connection asks for moves the server on.
+  bool kept_any() const noexcept { return kept_any_; }
+
  private:
   WriterState writer_state() const;
   // Hands what has come to the Writer, up to a limit, so that syncs are begun in between.
@@ -74,7 +78,8 @@ class StreamLoop {
   Parts parts_;
   Watermarks watermarks_;
   daystream::Lsn written_;  // handed to the kernel
-  bool all_sent_ = true;    // no status packet waits for the socket
+  bool kept_any_ = false;
+  bool all_sent_ = true;  // no status packet waits for the socket
 };
 
 }  // namespace deltastream

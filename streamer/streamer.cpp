@@ -193,7 +193,7 @@ StreamLoop::End Streamer::stream() {
                    housekeeper_, [this] { return reload(); }});
   const Clock::time_point since = Clock::now();
   const auto got_somewhere = [&] {
-    return writer_->last_lsn() > begin || Clock::now() >= since + Pauses::kLongest;
+    return loop.kept_any() || Clock::now() >= since + Pauses::kLongest;
   };
   StreamLoop::End end{};
   try {

@@ -17,7 +17,7 @@ struct Halted : Pipeline {
         "CREATE TABLE b(id int PRIMARY KEY, v text); INSERT INTO b SELECT * FROM a");
     start_stream();
   }
-  // Two tables and a query that waits for `gate`.
+  // Two tables and two queries that can be made to wait.
   std::vector<std::string> command(const std::string& columns_of_b = "*") const {
     return {program("deltamirror"),
             "seed",
@@ -33,20 +33,32 @@ struct Halted : Pipeline {
             "--query",
             "SELECT " + columns_of_b + " FROM b",
             "--query",
+            "SELECT 1 AS one FROM pg_advisory_lock_shared(2)",
+            "--as",
+            "gate",
+            "--query",
             "SELECT 7 AS seven FROM pg_advisory_lock_shared(1)",
             "--as",
             "last"};
   }
-  // Returns once both tables are whole and the query waits.
+  // Returns once all but the last are whole. What was copied counts as whole once the log up to the
+  // snapshot is on PostgreSQL's disk: a commit sees to that while the first query waits.
   void halt(int signal) {
     Session gate = cluster.session();
-    gate.execute("SELECT pg_advisory_lock(1)");
+    gate.execute("SELECT pg_advisory_lock(1), pg_advisory_lock(2)");
     Process seed(command());
-    REQUIRE(eventually([&] {
-      return cluster.scalar(
-                 "SELECT count(*) FROM pg_locks WHERE NOT granted AND "
-                 "locktype = 'advisory'") == "1";
-    }));
+    const auto waits_for = [&](int query) {
+      REQUIRE(eventually([&] {
+        return cluster.scalar(
+                   "SELECT count(*) FROM pg_locks WHERE NOT granted AND "
+                   "locktype = 'advisory' AND objid = " +
+                   std::to_string(query)) == "1";
+      }));
+    };
+    waits_for(2);
+    cluster.execute("SELECT pg_logical_emit_message(true, 'flush', '')");
+    gate.execute("SELECT pg_advisory_unlock(2)");
+    waits_for(1);
     seed.signal(signal);
     seed.wait();
     CHECK_FALSE(std::filesystem::exists(mirror()));
@@ -76,7 +88,7 @@ TEST_CASE("mirror: a killed seed goes on with the tables that are whole", "[mirr
   const Result again = run(h.command());
   INFO(again.err);
   REQUIRE(again.ok());
-  CHECK_THAT(again.err, Catch::Contains("2 of 3 tables are whole"));
+  CHECK_THAT(again.err, Catch::Contains("3 of 4 tables are whole"));
   CHECK_THAT(again.err, !Catch::Contains("seeding a:"));
   h.check_equal();
 }

@@ -218,12 +218,13 @@ TEST_CASE("guest: a long filtered transaction streams on past wal_sender_timeout
   const Source source;
   source.execute(
       "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE other (a int PRIMARY KEY, b text)");
-  const std::string rows = is_long() ? "10000000" : "400000";
+  const std::string rows = is_long() ? "10000000" : "800000";
   source.execute("INSERT INTO other SELECT i, repeat('x', 50) FROM generate_series(1, " + rows +
                  ") i");
   source.execute("DELETE FROM other");
   source.execute("INSERT INTO t VALUES (1)");
-  source.execute("ALTER DATABASE " + source.database() + " SET wal_sender_timeout = '1s'");
+  source.execute("ALTER DATABASE " + source.database() + " SET wal_sender_timeout = '" +
+                 (is_long() ? "1s" : "500ms") + "'");
   Walsender walsender(cluster(), source.database(), source.database(),
                       {{"exclude-tables", "other"}}, "-c logical_decoding_work_mem=64kB");
   const auto line = walsender.next(kLongPatience);

@@ -99,6 +99,8 @@ TEST_CASE("remote: a follower survives its server, and gets every line once", "[
   const int port = server->port();
   Process follower({support::program("daystream"), "cat", server->url(), "--follow"});
   int number = 30;
+  REQUIRE(
+      eventually([&] { return follower.out().find(lsn_of(number).text()) != std::string::npos; }));
   for (int round = 0; round < 6; ++round) {
     for (int i = 0; i < 20; ++i) {
       stream.now += 1;

@@ -67,6 +67,7 @@ TEST_CASE("remote: a mirror is seeded and fed by URL alone, also while the serve
   support::run_ok({program("deltamirror"), "seed", p.mirror().string(), "-d", p.conninfo(),
                    "--daystream", url, "--table", "fox"});
   Process mirror({program("deltamirror"), "run", p.mirror().string(), "--daystream", url});
+  p.wait_until_caught_up();  // it has begun: the first connection is not tried again
   for (int round = 0; round < 3; ++round) {
     p.execute("UPDATE fox SET name = name || '!' WHERE id % 3 = " + std::to_string(round));
     p.execute("INSERT INTO fox (name) SELECT 'new ' || g FROM generate_series(1, 300) g");
