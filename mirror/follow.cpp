@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <exception>
@@ -16,6 +17,7 @@
 #include "owner.h"
 #include "owner_work.h"
 #include "program/notify.h"
+#include "remote/pauses.h"
 #include "wal_keeper.h"
 
 namespace deltamirror {
@@ -242,6 +244,21 @@ daystream::UniqueFd any_of(std::initializer_list<int> fds) {
   return any;
 }
 
+// False: asked to stop meanwhile.
+bool pause(std::chrono::milliseconds length, const Owned& owned) {
+  const auto end = steady_clock::now() + length;
+  for (auto now = steady_clock::now(); now < end; now = steady_clock::now()) {
+    owned.notify.alive();
+    if (owned.control.stop_requested()) return false;
+    const auto left = std::min<steady_clock::duration>(end - now, kShortSleep);
+    pollfd wake{.fd = owned.control.wake_fd, .events = POLLIN, .revents = 0};
+    const auto nap = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    // What else a signal asks for is still to be seen by take_reload().
+    if (poll(&wake, 1, static_cast<int>(nap)) > 0) owned.control.signals.clear();
+  }
+  return !owned.control.stop_requested();
+}
+
 }  // namespace
 
 void follow(const FollowOptions& options, const FollowControl& control) {
@@ -254,10 +271,13 @@ void follow(const FollowOptions& options, const FollowControl& control) {
   daystream::program::Notify notify;
   const daystream::UniqueFd wake = any_of({control.wake_fd, work.fd()});
   const Owned owned{options, control, db, work, notify, wake.get()};
-  for (Batches batches = Batches::Large;; batches = Batches::Single) {
-    std::exception_ptr failure;
-    {
+  const bool stays = !options.once && options.seed_now.empty();
+  daystream::remote::Pauses pauses;
+  Batches batches = Batches::Large;
+  for (;;) {
+    try {
       Follower follower(owned, batches);
+      pauses.reset();
       try {
         follower.run();
         notify.stopping();
@@ -265,19 +285,22 @@ void follow(const FollowOptions& options, const FollowControl& control) {
       } catch (const daystream::Error&) {
         // Whole transactions may have gone back with the one that failed: they are applied again
         // one by one, to fail at that very place.
-        if (follower.lost_whole_transactions()) {
-          work.rolled_back();
-          continue;
-        }
-        failure = std::current_exception();
+        if (!follower.lost_whole_transactions()) throw;
+        batches = Batches::Single;
       }
-    }
-    work.rolled_back();
-    // Its statements are gone with it: the tables can be changed.
-    try {
-      std::rethrow_exception(failure);
+      work.rolled_back();
     } catch (const daystream::Error& e) {
-      if (!work.take_over(e)) throw;
+      // The Follower's statements are gone with it: the tables can be changed.
+      work.rolled_back();
+      if (e.retryable() && stays) {
+        batches = Batches::Large;
+        spdlog::warn("{}; trying again", e.what());
+        if (!pause(pauses.next(), owned)) return;
+      } else if (work.take_over(e)) {
+        batches = Batches::Single;
+      } else {
+        throw;
+      }
     }
   }
 }

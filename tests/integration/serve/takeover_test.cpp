@@ -67,7 +67,6 @@ TEST_CASE("remote: a mirror is seeded and fed by URL alone, also while the serve
   support::run_ok({program("deltamirror"), "seed", p.mirror().string(), "-d", p.conninfo(),
                    "--daystream", url, "--table", "fox"});
   Process mirror({program("deltamirror"), "run", p.mirror().string(), "--daystream", url});
-  p.wait_until_caught_up();  // it has begun: the first connection is not tried again
   for (int round = 0; round < 3; ++round) {
     p.execute("UPDATE fox SET name = name || '!' WHERE id % 3 = " + std::to_string(round));
     p.execute("INSERT INTO fox (name) SELECT 'new ' || g FROM generate_series(1, 300) g");
@@ -80,4 +79,18 @@ TEST_CASE("remote: a mirror is seeded and fed by URL alone, also while the serve
   p.wait_until_caught_up();
   CHECK(difference(p, "fox", p.mirror()).empty());
   CHECK(mirror.running());
+
+  // A mirror that starts while its server is away waits for it.
+  mirror.signal(SIGTERM);
+  CHECK(mirror.wait() == support::Exit{0, 0});
+  server->process().signal(SIGKILL);
+  server->process().wait();
+  Process later({program("deltamirror"), "run", p.mirror().string(), "--daystream", url});
+  REQUIRE(
+      support::eventually([&] { return later.err().find("trying again") != std::string::npos; }));
+  p.execute("UPDATE fox SET name = 'late' WHERE id = 7");
+  server.emplace(std::vector<std::string>{"app=" + p.daystream().string()},
+                 std::vector<std::string>{}, port);
+  p.wait_until_caught_up();
+  CHECK(difference(p, "fox", p.mirror()).empty());
 }
