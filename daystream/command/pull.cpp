@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "log_flags.h"
 #include "program/program.h"
 #include "remote/enable.h"
 #include "remote/relay.h"
@@ -26,12 +27,7 @@ void add_pull(CLI::App& app, Chosen& chosen) {
   command.add_flag("--once", options->relay.once, "end when all that is there has been pulled");
   command.add_option("--copy", options->relay.copy,
                      "what the server calls this copy (default: HOST:DIR)");
-  command.add_option("--log-level", options->log.level, "error, warn, info or debug")
-      ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
-      ->capture_default_str();
-  command.add_option("--log-format", options->log.format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  add_log_flags(command, options->log);
   command.footer(
       "The files are the same byte for byte, each checked before it counts. They can be read,\n"
       "served on, and taken over: \"deltastream -D DIR\" goes on where the copy ends.\n"

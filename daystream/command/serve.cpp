@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "daystream/error.h"
+#include "log_flags.h"
 #include "program/program.h"
 
 namespace daystream::command {
@@ -58,12 +59,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
                   "seconds after which a follower that takes nothing is let go")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
-  command.add_option("--log-level", options->log.level, "error, warn, info or debug")
-      ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
-      ->capture_default_str();
-  command.add_option("--log-format", options->log.format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->capture_default_str();
+  add_log_flags(command, options->log);
   command.footer(
       "Sends only what is fsynced, to any number of followers. What it serves is read only.\n"
       "Prints where it listens once it does. An address that other machines can reach needs TLS\n"
