@@ -64,22 +64,8 @@ int hex_digit(char c) noexcept {
   return -1;
 }
 
-Value text_value(std::string_view text) noexcept {
-  Value value;
-  value.type = Value::Type::Text;
-  value.bytes = text;
-  return value;
-}
-
-Value integer(std::int64_t number) noexcept {
-  Value value;
-  value.type = Value::Type::Integer;
-  value.integer = number;
-  return value;
-}
-
 Value integer_value(std::string_view text) {
-  Value value = integer(0);
+  Value value = Value::of_integer(0);
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value.integer);
   if (error != std::errc() || end != text.data() + text.size()) bad_value("an integer", text);
   return value;
@@ -87,15 +73,15 @@ Value integer_value(std::string_view text) {
 
 Value bool_value(std::string_view text) {
   // COPY says t and f, the plugin's convert-bool 1 and 0.
-  if (text == "t" || text == "1") return integer(1);
-  if (text == "f" || text == "0") return integer(0);
+  if (text == "t" || text == "1") return Value::of_integer(1);
+  if (text == "f" || text == "0") return Value::of_integer(0);
   bad_value("a boolean", text);
 }
 
 Value real_value(std::string_view text) {
   Value value;
   value.type = Value::Type::Real;
-  if (text == "NaN") return text_value(text);
+  if (text == "NaN") return Value::of_text(text);
   if (text == "Infinity" || text == "-Infinity") {
     value.real = std::numeric_limits<double>::infinity();
     if (text.front() == '-') value.real = -value.real;
@@ -208,10 +194,10 @@ void Value::copy_to(Statement& statement, int index) const {
 Value convert(const ColumnType& type, std::string_view text, std::string& scratch) {
   if (type.array) {
     // Bounds that do not begin at 1 have no place in JSON: `[0:1]={1,2}` stays.
-    if (!text.starts_with('{')) return text_value(text);
+    if (!text.starts_with('{')) return Value::of_text(text);
     scratch.clear();
     array_to_json(scratch, text, type);
-    return text_value(scratch);
+    return Value::of_text(scratch);
   }
   switch (type.kind) {
     case Kind::Integer:
@@ -224,11 +210,11 @@ Value convert(const ColumnType& type, std::string_view text, std::string& scratc
       return blob_value(text, scratch);
     case Kind::TimestampTz:
       // What ends otherwise is infinite or BC.
-      return text_value(text.ends_with("+00") ? text.substr(0, text.size() - 3) : text);
+      return Value::of_text(text.ends_with("+00") ? text.substr(0, text.size() - 3) : text);
     case Kind::Text:
       break;
   }
-  return text_value(text);
+  return Value::of_text(text);
 }
 
 }  // namespace deltamirror

@@ -78,6 +78,11 @@ struct Value {
   double real = 0;
   std::string_view bytes;
 
+  static Value of_integer(std::int64_t number) noexcept { return {Type::Integer, number, 0, {}}; }
+  // These borrow `bytes`.
+  static Value of_text(std::string_view bytes) noexcept { return {Type::Text, 0, 0, bytes}; }
+  static Value of_blob(std::string_view bytes) noexcept { return {Type::Blob, 0, 0, bytes}; }
+
   void bind_to(Statement& statement, int index) const;  // borrows
   void copy_to(Statement& statement, int index) const;
 };

@@ -63,30 +63,11 @@ std::int8_t number<std::int8_t>(std::string_view bytes, const char* what) {
   return static_cast<std::int8_t>(bytes[0]);
 }
 
-Value integer(std::int64_t value) noexcept {
-  Value out;
-  out.type = Value::Type::Integer;
-  out.integer = value;
-  return out;
-}
-Value text(std::string_view bytes) noexcept {
-  Value out;
-  out.type = Value::Type::Text;
-  out.bytes = bytes;
-  return out;
-}
-Value blob(std::string_view bytes) noexcept {
-  Value out;
-  out.type = Value::Type::Blob;
-  out.bytes = bytes;
-  return out;
-}
-
 Value real(std::uint64_t bits) noexcept {
   Value out;
   out.type = Value::Type::Real;
   out.real = std::bit_cast<double>(bits);
-  return std::isnan(out.real) ? text("NaN") : out;
+  return std::isnan(out.real) ? Value::of_text("NaN") : out;
 }
 
 // At least `digits` of them.
@@ -137,25 +118,25 @@ void put_time(std::string& out, std::int64_t us) {
 
 Value date(std::string_view bytes, std::string& scratch) {
   const auto days = number<std::int32_t>(bytes, "a date");
-  if (days == std::numeric_limits<std::int32_t>::max()) return text("infinity");
-  if (days == std::numeric_limits<std::int32_t>::min()) return text("-infinity");
+  if (days == std::numeric_limits<std::int32_t>::max()) return Value::of_text("infinity");
+  if (days == std::numeric_limits<std::int32_t>::min()) return Value::of_text("-infinity");
   scratch.clear();
   if (put_date(scratch, days)) scratch += " BC";
-  return text(scratch);
+  return Value::of_text(scratch);
 }
 
 // In UTC, which leaves no trace but before Christ, where the text stays as PostgreSQL writes it.
 Value timestamp(std::string_view bytes, bool zone, std::string& scratch) {
   const auto us = number<std::int64_t>(bytes, "a timestamp");
-  if (us == std::numeric_limits<std::int64_t>::max()) return text("infinity");
-  if (us == std::numeric_limits<std::int64_t>::min()) return text("-infinity");
+  if (us == std::numeric_limits<std::int64_t>::max()) return Value::of_text("infinity");
+  if (us == std::numeric_limits<std::int64_t>::min()) return Value::of_text("-infinity");
   const std::int64_t day = (us >= 0 ? us : us - (kDayUs - 1)) / kDayUs;
   scratch.clear();
   const bool before_christ = put_date(scratch, day);
   scratch += ' ';
   put_time(scratch, us - day * kDayUs);
   if (before_christ) scratch += zone ? "+00 BC" : " BC";
-  return text(scratch);
+  return Value::of_text(scratch);
 }
 
 Value uuid(std::string_view bytes, std::string& scratch) {
@@ -167,7 +148,7 @@ Value uuid(std::string_view bytes, std::string& scratch) {
     scratch += kDigits[static_cast<unsigned char>(bytes[i]) >> 4];
     scratch += kDigits[static_cast<unsigned char>(bytes[i]) & 15];
   }
-  return text(scratch);
+  return Value::of_text(scratch);
 }
 
 // Four decimal digits in each of `count` places, the first worth 10000^weight; `scale` of them are
@@ -182,9 +163,9 @@ Value numeric(std::string_view bytes, std::string& scratch) {
   const int weight = static_cast<std::int16_t>(at(1));
   const std::uint16_t sign = at(2);
   const int scale = at(3);
-  if (sign == 0xC000) return text("NaN");
-  if (sign == 0xD000) return text("Infinity");
-  if (sign == 0xF000) return text("-Infinity");
+  if (sign == 0xC000) return Value::of_text("NaN");
+  if (sign == 0xD000) return Value::of_text("Infinity");
+  if (sign == 0xF000) return Value::of_text("-Infinity");
   if (bytes.size() != 8 + 2 * static_cast<std::size_t>(count) || (sign != 0 && sign != kNegative)) {
     bad_bytes(bytes, "a numeric");
   }
@@ -205,7 +186,7 @@ Value numeric(std::string_view bytes, std::string& scratch) {
     for (int i = weight + 1; scratch.size() < end; ++i) put(scratch, place(i), 4);
     scratch.resize(end);
   }
-  return text(scratch);
+  return Value::of_text(scratch);
 }
 
 }  // namespace
@@ -222,26 +203,26 @@ Wire wire_of(const TypeNames& types, std::string_view name, const ColumnType& ta
 Value decode(Wire wire, const ColumnType& target, std::string_view bytes, std::string& scratch) {
   switch (wire) {
     case Wire::Int2:
-      return integer(number<std::int16_t>(bytes, "a smallint"));
+      return Value::of_integer(number<std::int16_t>(bytes, "a smallint"));
     case Wire::Int4:
-      return integer(number<std::int32_t>(bytes, "an integer"));
+      return Value::of_integer(number<std::int32_t>(bytes, "an integer"));
     case Wire::Int8:
-      return integer(number<std::int64_t>(bytes, "a bigint"));
+      return Value::of_integer(number<std::int64_t>(bytes, "a bigint"));
     case Wire::Unsigned4:
-      return integer(number<std::uint32_t>(bytes, "an oid"));
+      return Value::of_integer(number<std::uint32_t>(bytes, "an oid"));
     case Wire::Bool:
-      return integer(number<std::int8_t>(bytes, "a boolean") != 0 ? 1 : 0);
+      return Value::of_integer(number<std::int8_t>(bytes, "a boolean") != 0 ? 1 : 0);
     case Wire::Float8:
       return real(number<std::uint64_t>(bytes, "a double precision"));
     case Wire::Numeric:
       return numeric(bytes, scratch);
     case Wire::String:
-      return text(bytes);
+      return Value::of_text(bytes);
     case Wire::Jsonb:
       if (bytes.empty() || bytes.front() != 1) bad_bytes(bytes, "a jsonb of version 1");
-      return text(bytes.substr(1));
+      return Value::of_text(bytes.substr(1));
     case Wire::Bytea:
-      return blob(bytes);
+      return Value::of_blob(bytes);
     case Wire::Uuid:
       return uuid(bytes, scratch);
     case Wire::Date:
@@ -249,7 +230,7 @@ Value decode(Wire wire, const ColumnType& target, std::string_view bytes, std::s
     case Wire::Time:
       scratch.clear();
       put_time(scratch, number<std::int64_t>(bytes, "a time"));
-      return text(scratch);
+      return Value::of_text(scratch);
     case Wire::Timestamp:
     case Wire::TimestampTz:
       return timestamp(bytes, wire == Wire::TimestampTz, scratch);
