@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,12 +57,18 @@ class FaultPreload {
   std::uint64_t struck() const;   // of these, made to fail or cut short
   void heal();                    // from now on nothing fails, also in a child that runs
   std::vector<Sync> sync_log() const;
+  std::size_t sync_count() const;  // its size, without the cost of a copy; from any thread
 
  private:
   Plan plan_;
   TempDir dir_;
   struct Shared;
   Shared* shared_ = nullptr;
+
+  void read_log() const;  // what the file has more than log_; with log_mutex_ held
+  mutable std::mutex log_mutex_;
+  mutable std::vector<Sync> log_;
+  mutable std::uint64_t log_offset_ = 0;
 };
 
 }  // namespace support

@@ -67,15 +67,27 @@ void FaultPreload::heal() {
   shared_->healed.store(1);
 }
 
-std::vector<FaultPreload::Sync> FaultPreload::sync_log() const {
-  std::vector<Sync> out;
+void FaultPreload::read_log() const {
   std::ifstream in(dir_ / "syncs");
+  in.seekg(static_cast<std::streamoff>(log_offset_));
   for (std::string line; std::getline(in, line) && !in.eof();) {
     const std::size_t tab = line.find('\t');
     if (tab == std::string::npos) throw std::runtime_error("sync log: cannot read " + line);
-    out.push_back({line.substr(tab + 1), std::stoull(line.substr(0, tab))});
+    log_.push_back({line.substr(tab + 1), std::stoull(line.substr(0, tab))});
+    log_offset_ += line.size() + 1;
   }
-  return out;
+}
+
+std::vector<FaultPreload::Sync> FaultPreload::sync_log() const {
+  const std::lock_guard lock(log_mutex_);
+  read_log();
+  return log_;
+}
+
+std::size_t FaultPreload::sync_count() const {
+  const std::lock_guard lock(log_mutex_);
+  read_log();
+  return log_.size();
 }
 
 }  // namespace support

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,11 +60,16 @@ struct StreamContent {
   std::vector<const StreamTransaction*> commits() const;
 };
 
+// Bytes by name of a day file.
+using FileSizes = std::vector<std::pair<std::string, std::uint64_t>>;
+
 struct StreamCheckOptions {
   // A writer is at work or was killed: the last file may end in a half line or an open transaction.
   bool live = false;
   // Read only so much of a file (by name); a file that is not named is not there. Empty: all.
-  std::vector<std::pair<std::string, std::uint64_t>> sizes = {};
+  FileSizes sizes = {};
+  // Lines for which this is false are judged but not kept: memory for large streams. Empty: all.
+  std::function<bool(std::string_view line)> keep = {};
 };
 
 // Reads every day file of `directory`, compressed ones too. Damage is reported in `violation`;

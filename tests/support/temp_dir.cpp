@@ -5,13 +5,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
+#include <vector>
 
 namespace support {
 
@@ -28,17 +32,20 @@ if [ -n "$pid" ]; then
   tries=0
   while kill -0 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
 fi
-rm -rf "$0"
+[ "$word" = keep ] || rm -rf "$0"
 )";
 
 [[noreturn]] void fail(const std::string& action) {
   throw std::system_error(errno, std::generic_category(), action);
 }
 
-bool keep() {
+std::string keep() {
   const char* value = std::getenv("DELTAFLOOD_TEST_KEEP");
-  return value != nullptr && value[0] != '\0' && value[0] != '0';
+  return value == nullptr ? "" : value;
 }
+
+std::mutex live_mutex;
+std::vector<TempDir*> live;
 
 }  // namespace
 
@@ -50,7 +57,7 @@ TempDir::TempDir() {
   if (mkdtemp(name.data()) == nullptr) fail("could not create folder \"" + name + "\"");
   path_ = name;
   if (chmod(name.c_str(), 0711) != 0) fail("could not open folder \"" + name + "\" to others");
-  if (keep()) return;
+  if (!keep().empty() && keep() != "0" && keep() != "failed") return;
 
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) fail("could not create a pipe");
@@ -67,18 +74,33 @@ TempDir::TempDir() {
     execl("/bin/sh", "sh", "-c", kReaper, path_.c_str(), nullptr);
     _exit(127);
   }
+  const std::lock_guard lock(live_mutex);
+  live.push_back(this);
 }
 
 TempDir::~TempDir() {
   if (reaper_ < 0) return;
+  {
+    const std::lock_guard lock(live_mutex);
+    live.erase(std::find(live.begin(), live.end(), this));
+  }
   std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
+  if (!kept_) std::filesystem::remove_all(path_, ignored);
   if (!ignored) {
-    const ssize_t written = write(alive_.get(), "done\n", 5);
+    const ssize_t written = write(alive_.get(), kept_ ? "keep\n" : "done\n", 5);
     static_cast<void>(written);  // it then tries once more to remove what is left
   }
   alive_.reset();
   waitpid(reaper_, nullptr, 0);
+}
+
+void TempDir::keep_all() {
+  if (keep() != "failed") return;
+  const std::lock_guard lock(live_mutex);
+  for (TempDir* dir : live) {
+    if (!dir->kept_) std::fprintf(stderr, "kept: %s\n", dir->path_.c_str());
+    dir->kept_ = true;
+  }
 }
 
 std::string read_file(const std::filesystem::path& path) {

@@ -1,6 +1,8 @@
 #include "common/power_loss.h"
 
 #include <algorithm>
+#include <fstream>
+#include <stdexcept>
 
 #include "support/temp_dir.h"
 
@@ -48,14 +50,21 @@ void PowerLoss::strike(Random& random) const {
     const auto known = std::find_if(sizes_.begin(), sizes_.end(),
                                     [&](const auto& size) { return size.first == name; });
     const std::uint64_t safe = known == sizes_.end() ? 0 : known->second;
-    std::string content = support::read_file(entry.path());
-    for (std::size_t at = safe; at < content.size(); at = (at / kSector + 1) * kSector) {
-      const std::size_t end = std::min((at / kSector + 1) * kSector, content.size());
+    const std::uint64_t size = fs::file_size(entry.path());
+    std::fstream file(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
+    std::uint64_t end = size;
+    for (std::uint64_t at = safe; at < end; at = (at / kSector + 1) * kSector) {
       const std::uint64_t fate = random.below(4);
-      if (fate == 0) content.resize(at);
-      if (fate == 1) std::fill(content.begin() + at, content.begin() + end, '\0');
+      if (fate == 0) end = at;
+      if (fate == 1) {
+        const std::string zeros(std::min((at / kSector + 1) * kSector, end) - at, '\0');
+        file.seekp(static_cast<std::streamoff>(at));
+        file.write(zeros.data(), static_cast<std::streamsize>(zeros.size()));
+      }
     }
-    support::write_file(entry.path(), content);
+    file.close();
+    if (!file) throw std::runtime_error("could not damage \"" + entry.path().string() + "\"");
+    fs::resize_file(entry.path(), end);
   }
   if (!fs::exists(directory_ / "durable")) return;
   const std::uint64_t fate = random.below(3);

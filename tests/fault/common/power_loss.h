@@ -18,6 +18,7 @@ class PowerLoss {
   PowerLoss(const std::filesystem::path& directory,
             const std::vector<support::FaultPreload::Sync>& syncs);
 
+  const support::FileSizes& synced_sizes() const noexcept { return sizes_; }
   // The stream as far as it was synced.
   support::StreamContent durable_content() const;
   // Of its first mark, also if even that was not synced: where the slot stood when it was made.
@@ -29,7 +30,7 @@ class PowerLoss {
 
  private:
   std::filesystem::path directory_;
-  std::vector<std::pair<std::string, std::uint64_t>> sizes_;
+  support::FileSizes sizes_;
 };
 
 }  // namespace fault

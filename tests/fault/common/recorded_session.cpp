@@ -23,12 +23,12 @@ void write_history(support::Session& session) {
       "ROLLBACK TO s; UPDATE t SET b = 'b' WHERE a = 5; COMMIT");
   session.execute(
       "INSERT INTO big SELECT 1, string_agg(md5(i::text), '') FROM "
-      "generate_series(1, 200) i");
+      "generate_series(1, 80) i");
   session.execute("UPDATE big SET a = 2");  // its value stays where it is: unchanged TOAST
   session.execute("ALTER TABLE t ADD COLUMN d int DEFAULT 7");
-  session.execute("INSERT INTO t SELECT i, 'many', NULL, i FROM generate_series(100, 180) i");
+  session.execute("INSERT INTO t SELECT i, 'many', NULL, i FROM generate_series(100, 112) i");
   session.execute("TRUNCATE big");
-  session.execute("DELETE FROM t WHERE a < 150");
+  session.execute("DELETE FROM t WHERE a < 108");
 }
 
 // Everything of a transaction that is the same whenever it is received. Not so a table's shape,

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
 
 namespace fault {
 
@@ -35,6 +36,15 @@ int rounds(int in_short, int in_long) {
   const std::string given = environment("DELTAFLOOD_FAULT_ROUNDS");
   if (!given.empty()) return std::atoi(given.c_str());
   return long_form() ? in_long : in_short;
+}
+
+bool in_shard(std::uint64_t n) {
+  unsigned shard = 0, count = 1;
+  const char* given = environment("DELTAFLOOD_FAULT_SHARD");
+  if (*given != '\0' && (std::sscanf(given, "%u/%u", &shard, &count) != 2 || shard >= count)) {
+    throw std::runtime_error(std::string("DELTAFLOOD_FAULT_SHARD: not I/N: ") + given);
+  }
+  return n % count == shard;
 }
 
 Random::Random(const std::string& test) {

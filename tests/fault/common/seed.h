@@ -17,6 +17,10 @@ bool long_form();
 // DELTAFLOOD_FAULT_ROUNDS where given, else the one that fits the form.
 int rounds(int in_short, int in_long);
 
+// Whether case `n` of an exhaustive test is for this process: all are, unless
+// DELTAFLOOD_FAULT_SHARD=I/N (0 <= I < N) shares them among N processes that run side by side.
+bool in_shard(std::uint64_t n);
+
 // A generator of its own for each test, so that the order of tests does not matter.
 class Random {
  public:

@@ -34,7 +34,7 @@ void ConfirmedSampler::run(std::string conninfo, std::string slot, int per_secon
           "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" + slot + "'");
       if (rows.empty()) continue;
       const std::uint64_t confirmed = support::parse_lsn(*rows[0][0]);
-      samples_.push_back({confirmed, faults_.sync_log().size()});
+      samples_.push_back({confirmed, faults_.sync_count()});
     } catch (const daystream::Error&) {
       session.reset();
     }
@@ -46,6 +46,8 @@ std::string unsafe_confirmation(const std::vector<ConfirmedSample>& samples,
                                 const StreamContent& content) {
   std::map<std::string, std::uint64_t> sizes;
   std::size_t applied = 0;
+  std::uint64_t durable = content.transactions.empty() ? 0 : content.transactions.front().lsn;
+  auto next = content.transactions.begin();  // the first that was not on disk yet
   for (const ConfirmedSample& sample : samples) {
     for (; applied < sample.sync_count; ++applied) {
       const std::filesystem::path path(syncs[applied].path);
@@ -53,11 +55,10 @@ std::string unsafe_confirmation(const std::vector<ConfirmedSample>& samples,
       std::uint64_t& size = sizes[path.filename()];
       size = std::max(size, syncs[applied].size_bytes);
     }
-    std::uint64_t durable = content.transactions.empty() ? 0 : content.transactions.front().lsn;
-    for (const auto& transaction : content.transactions) {
-      const auto size = sizes.find(transaction.file);
-      if (size == sizes.end() || transaction.end_offset > size->second) break;
-      durable = transaction.lsn;
+    for (; next != content.transactions.end(); ++next) {
+      const auto size = sizes.find(next->file);
+      if (size == sizes.end() || next->end_offset > size->second) break;
+      durable = next->lsn;
     }
     if (sample.confirmed > durable) {
       return fmt::format("the slot was confirmed up to {} when the disk had {} (after {} syncs)",
@@ -66,6 +67,10 @@ std::string unsafe_confirmation(const std::vector<ConfirmedSample>& samples,
     }
   }
   return "";
+}
+
+bool is_ledger_line(std::string_view line) {
+  return line.starts_with("_table\tledger\t");
 }
 
 StreamedLedger streamed_ledger(const StreamContent& content) {

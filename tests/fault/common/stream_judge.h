@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/workload.h"
@@ -49,6 +50,8 @@ struct StreamedLedger {
   std::map<std::int64_t, int> count_by_txid;
 };
 StreamedLedger streamed_ledger(const support::StreamContent& content);
+// The lines it looks at, for StreamCheckOptions::keep.
+bool is_ledger_line(std::string_view line);
 
 // I1 and I2: what is wrong, empty: nothing. An ok transaction that is missing, a failed one that is
 // there, one that is there twice, an n that is not the next one.
