@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <variant>
 
+#include "daystream/line.h"
 #include "disk_wait.h"
 #include "program/program.h"
 
@@ -24,6 +25,15 @@ constexpr std::size_t kBytesAtOnce = 1 << 20;
 constexpr Milliseconds kLongestSleep{1'000};
 // How long the server may take to end the stream once we have.
 constexpr Milliseconds kFarewell{2'000};
+
+constexpr std::int64_t kBehindAfterUs =
+    std::chrono::duration_cast<std::chrono::microseconds>(kBehindAfter).count();
+
+// Of the commit line that ends `lines`; like the message's own time it is the server's.
+std::int64_t commit_time_us(std::string_view lines) {
+  const auto newline = lines.rfind('\n');
+  return daystream::parse_change(lines.substr(newline + 1)).time_us;  // npos + 1: all of it
+}
 
 std::int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
@@ -54,8 +64,8 @@ StreamLoop::StreamLoop(const Parts& parts)
 
 WriterState StreamLoop::writer_state() const {
   const daystream::Writer& writer = parts_.writer;
-  return {writer.last_lsn(), writer.flushed(), writer.in_transaction(), writer.dirty(),
-          writer.appended_bytes()};
+  return {writer.last_lsn(), writer.flushed(),        writer.in_transaction(),
+          writer.dirty(),    writer.appended_bytes(), behind_};
 }
 
 StreamLoop::End StreamLoop::run() {
@@ -86,7 +96,10 @@ bool StreamLoop::handle_next() {
     parts_.clock.saw_server(data->sent_us);
     parts_.clock.set_last(parts_.writer.position().c);
     parts_.writer.append(data->payload);
-    kept_any_ = kept_any_ || !parts_.writer.in_transaction();
+    if (!parts_.writer.in_transaction()) {
+      kept_any_ = true;
+      behind_ = data->sent_us - commit_time_us(data->payload) > kBehindAfterUs;
+    }
     watermarks_.on_data(Clock::now(), writer_state());
   } else {
     const auto& keepalive = std::get<Keepalive>(frame);

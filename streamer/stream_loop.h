@@ -79,6 +79,7 @@ class StreamLoop {
   Watermarks watermarks_;
   daystream::Lsn written_;  // handed to the kernel
   bool kept_any_ = false;
+  bool behind_ = false;   // see WriterState
   bool all_sent_ = true;  // no status packet waits for the socket
 };
 

@@ -96,7 +96,12 @@ bool Watermarks::sync_due(Clock::time_point now, const WriterState& writer) cons
   // (A transaction that comes again is taken back, so the count may also fall.)
   if (!commit_waits && writer.appended_bytes < synced_bytes_ + kSyncEveryBytes) return false;
   // Who asked is not made to wait for -F.
-  return (asked_ && commit_waits) || now >= last_sync_ + intervals_.fsync;
+  return (asked_ && commit_waits) || now >= next_sync(writer);
+}
+
+Clock::time_point Watermarks::next_sync(const WriterState& writer) const noexcept {
+  const bool spare = writer.behind && !intervals_.synchronous_standby;
+  return last_sync_ + (spare ? std::max(intervals_.fsync, kBehindSyncInterval) : intervals_.fsync);
 }
 
 bool Watermarks::status_due(Clock::time_point now, const WriterState& writer) const noexcept {
@@ -121,7 +126,7 @@ Clock::time_point Watermarks::next_deadline(Clock::time_point now,
   if (reply_owed_) next = std::min(next, reply_since_ + kReplyDelay);
   if (asked_) next = std::min(next, asked_since_ + kAnswerWithin);
   if (writer.dirty) {
-    const Clock::time_point sync = last_sync_ + intervals_.fsync;
+    const Clock::time_point sync = next_sync(writer);
     if (sync > now) next = std::min(next, sync);
   }
   return next;

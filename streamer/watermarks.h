@@ -32,6 +32,13 @@ inline constexpr Milliseconds kReplyDelay{200};
 // all.
 inline constexpr std::uint64_t kSyncEveryBytes = 8 << 20;
 
+// A commit that is this old when it comes shows that we are catching up: nobody waits for it to the
+// tenth of a millisecond.
+inline constexpr Milliseconds kBehindAfter{100};
+// While catching up, syncs begin at least so far apart. One after the other they would cost as much
+// CPU as all else, here and in the kernel, and confirm no sooner in any way that counts.
+inline constexpr Milliseconds kBehindSyncInterval{20};
+
 struct Intervals {
   Milliseconds fsync{0};
   Milliseconds status{10'000};            // 0: never by time
@@ -46,6 +53,7 @@ struct WriterState {
   bool in_transaction = false;
   bool dirty = false;
   std::uint64_t appended_bytes = 0;
+  bool behind = false;  // the last commit was kBehindAfter old when it came
 };
 
 class Watermarks {
@@ -80,6 +88,7 @@ class Watermarks {
 
  private:
   bool at_once(daystream::Lsn lsn) const noexcept;
+  Clock::time_point next_sync(const WriterState&) const noexcept;
   Clock::time_point mark_time(const WriterState&) const noexcept;
 
   Intervals intervals_;

@@ -18,16 +18,20 @@ void LinePrefix::set(Position position) noexcept {
   at = std::to_chars(at, text_ + sizeof text_, position.s).ptr;
   put("\t");
   size_ = static_cast<std::size_t>(at - text_);
+  unit_ = text_[size_ - 2];
 }
 
-void LinePrefix::count_up() noexcept {
-  std::size_t digit = size_ - 2;
+// The last digit is a nine.
+void LinePrefix::carry() noexcept {
+  unit_ = '0';
+  std::size_t digit = size_ - 3;
   while (text_[digit] == '9') text_[digit--] = '0';
   if (text_[digit] != '\t') {
     ++text_[digit];
     return;
   }
   // All nines: one digit more.
+  text_[size_ - 2] = '0';
   text_[digit + 1] = '1';
   text_[size_ - 1] = '0';
   text_[size_++] = '\t';

@@ -20,12 +20,31 @@ class LinePrefix {
   explicit LinePrefix(Position position) noexcept { set(position); }
 
   void set(Position position) noexcept;
-  void count_up() noexcept;  // the next `_s`
-  std::string_view view() const noexcept { return {text_, size_}; }
+  void count_up() noexcept {  // the next `_s`
+    if (unit_ == '9') return carry();
+    ++unit_;
+  }
+  std::string_view view() const noexcept {
+    text_[size_ - 2] = unit_;
+    return {text_, size_};
+  }
+  // The same to `out`, which has room for kRoom bytes: a copy of fixed size is a few instructions.
+  std::size_t copy_to(char* out) const noexcept {
+    std::memcpy(out, text_, 32);
+    if (size_ > 32) std::memcpy(out + 32, text_ + 32, kRoom - 32);
+    out[size_ - 2] = unit_;
+    return size_;
+  }
+  inline static constexpr std::size_t kRoom = 48;  // two numbers of 20 digits, and 8 characters
 
  private:
-  char text_[64];
+  void carry() noexcept;
+
+  // The last digit is kept apart and put in where it is used: a processor that reads many bytes of
+  // which it has just written one must wait for the write.
+  mutable char text_[kRoom] = {};
   std::size_t size_ = 0;
+  char unit_ = '0';
 };
 
 struct ParsedPrefix {

@@ -75,17 +75,15 @@ void Writer::Impl::write_out() {
   if (size == 0) return;
   if (open_ && !open_waits) open_written_ = true;
   if (crc_at_ < size) {
-    chain_ = extend_crc(chain_, std::string_view(buffer_).substr(crc_at_, size - crc_at_));
+    chain_ = extend_crc(chain_, buffer_.from(crc_at_).substr(0, size - crc_at_));
     crc_at_ = size;
   }
-  on_disk([&] { file_->write_at(std::string_view(buffer_).substr(0, size), written_); });
+  on_disk([&] { file_->write_at(buffer_.view().substr(0, size), written_); });
   written_ += size;
-  buffer_.erase(0, size);
+  buffer_.drop_front(size);
   crc_at_ -= size;
   open_at_ -= std::min(open_at_, size);
-  if (buffer_.capacity() > kKeepCapacity && buffer_.size() < kKeepCapacity / 2) {
-    buffer_.shrink_to_fit();
-  }
+  buffer_.shrink(kKeepCapacity);
 }
 
 std::shared_ptr<Writer::Flush::Work> Writer::Impl::begin_flush() {

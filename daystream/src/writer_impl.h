@@ -16,6 +16,7 @@
 #include "flush.h"
 #include "line_prefix.h"
 #include "recovery.h"
+#include "write_buffer.h"
 
 namespace daystream {
 
@@ -60,7 +61,8 @@ class Writer::Impl {
   void on_disk(const Action& action);
   void begin_transaction(std::string_view first_line);
   void append_line(std::string_view line);
-  bool has_open_xid(std::string_view line) const;
+  bool has_open_xid(std::string_view line);
+  std::string_view append_rows(std::string_view lines);
   void add_row(std::string_view line);
   void commit(std::string_view line, const Change& change);
   void drop_open();
@@ -81,7 +83,7 @@ class Writer::Impl {
   std::int64_t day_ = 0;
   std::int64_t least_c_ = 0;   // after recovery: past what readers may have seen
   std::uint64_t written_ = 0;  // bytes of file_ the kernel has
-  std::string buffer_;         // follows written_
+  WriteBuffer buffer_;         // follows written_
 
   LinePrefix prefix_;              // of the next line of the open transaction
   std::uint32_t chain_ = 0;        // running CRC up to buffer_[crc_at_]
@@ -95,6 +97,7 @@ class Writer::Impl {
   std::uint64_t open_bytes_ = 0;
   std::uint64_t open_lines_ = 0;
   std::string xid_field_;  // `_xid N` and a tab
+  std::string row_head_;   // `_table T _xid N` and a tab, of the last row; empty: none yet
   std::uint32_t xid_ = 0;
   Position before_open_;
 };

@@ -46,6 +46,8 @@ TEST_CASE("deltastream: killed at random under load, nothing is lost, repeated o
   workload.start(3, run_seed(), long_form() ? 100 : 400);
   ConfirmedSampler sampler(cluster.conninfo(), "kill", faults);
 
+  // The long form runs beside other work, at a low priority: there a start has taken over a minute.
+  const auto patience = long_form() ? std::chrono::minutes(15) : std::chrono::minutes(1);
   support::StreamFollower judge(dir / "d");
   const int kills = rounds(30, 1000);
   for (int i = 0; i < kills; ++i) {
@@ -66,7 +68,7 @@ TEST_CASE("deltastream: killed at random under load, nothing is lost, repeated o
       const std::uint64_t before = confirmed_flush(cluster);
       stream.emplace(argv, Process::Options{.env = faults.env()});
       INFO(stream->err());
-      REQUIRE(support::eventually([&] { return confirmed_flush(cluster) > before; }));
+      REQUIRE(support::eventually(patience, [&] { return confirmed_flush(cluster) > before; }));
       const auto violation = judge.advance(PowerLoss(dir / "d", faults.sync_log()).synced_sizes());
       REQUIRE((violation ? violation->text() : "") == "");
     } else {
@@ -76,7 +78,7 @@ TEST_CASE("deltastream: killed at random under load, nothing is lost, repeated o
   workload.stop();
   const std::uint64_t end = support::parse_lsn(cluster.scalar("SELECT pg_current_wal_lsn()"));
   INFO(stream->err());
-  REQUIRE(support::eventually([&] { return confirmed_flush(cluster) >= end; }));
+  REQUIRE(support::eventually(patience, [&] { return confirmed_flush(cluster) >= end; }));
   const std::vector<ConfirmedSample> samples = sampler.stop();
   stream->signal(SIGTERM);
   CHECK(stream->wait() == support::Exit{0, 0});

@@ -128,6 +128,28 @@ TEST_CASE("watermarks: a commit is synced at once, -F apart, but for who asks", 
   CHECK(marks.sync_due(kStart + Milliseconds{1}, at(200, 100)));
 }
 
+TEST_CASE("watermarks: who catches up syncs less often, but for who waits", "[watermarks]") {
+  Intervals intervals;
+  WriterState late = at(200, 100);
+  late.behind = true;
+  const Clock::time_point soon = kStart + Milliseconds{1};
+  Watermarks marks(intervals, kStart);
+  CHECK_FALSE(marks.sync_due(soon, late));
+  CHECK(marks.sync_due(soon, at(200, 100)));
+  const Clock::time_point due = kStart + deltastream::kBehindSyncInterval;
+  CHECK(marks.next_deadline(soon, late) == due);
+  CHECK(marks.sync_due(due, late));
+  SECTION("a server that asked") {
+    marks.on_keepalive(soon, Lsn{200}, true, late);
+    CHECK(marks.sync_due(soon, late));
+  }
+  SECTION("a synchronous standby") {
+    intervals.synchronous_standby = true;
+    marks.set_intervals(intervals);
+    CHECK(marks.sync_due(soon, late));
+  }
+}
+
 TEST_CASE("watermarks: an open transaction is synced in pieces, and not in crumbs",
           "[watermarks]") {
   Watermarks marks({}, kStart);
