@@ -141,7 +141,8 @@ void describe(CLI::App& app, Raw& raw) {
   app.add_flag("-n,--no-loop", raw.no_loop, "do not reconnect when the connection is lost")
       ->group("How");
   app.add_option("-F,--fsync-interval", raw.fsync_interval,
-                 "least seconds between fdatasyncs (default: 0, one begins when the last ends)")
+                 "least seconds between fdatasyncs (default: 0, one begins when the last ends, or "
+                 "50 ms after it began while what comes is more than 100 ms old)")
       ->group("How");
   app.add_option("-s,--status-interval", raw.status_interval,
                  "seconds between status packets to the server (default: 10 s)")

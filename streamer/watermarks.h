@@ -37,7 +37,7 @@ inline constexpr std::uint64_t kSyncEveryBytes = 8 << 20;
 inline constexpr Milliseconds kBehindAfter{100};
 // While catching up, syncs begin at least so far apart. One after the other they would cost as much
 // CPU as all else, here and in the kernel, and confirm no sooner in any way that counts.
-inline constexpr Milliseconds kBehindSyncInterval{20};
+inline constexpr Milliseconds kBehindSyncInterval{50};
 
 struct Intervals {
   Milliseconds fsync{0};
