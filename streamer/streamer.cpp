@@ -193,7 +193,7 @@ StreamLoop::End Streamer::stream() {
                    housekeeper_, [this] { return reload(); }});
   const Clock::time_point since = Clock::now();
   const auto got_somewhere = [&] {
-    return loop.kept_any() || Clock::now() >= since + Pauses::kLongest;
+    return loop.kept_any() || Clock::now() >= since + kLongestPause;
   };
   StreamLoop::End end{};
   try {
@@ -211,7 +211,13 @@ StreamLoop::End Streamer::stream() {
 
 void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_flush) {
   daystream::WriterOptions options;
-  options.day_mark = [this] { return day_mark(); };
+  // The next transaction id the Writer knows from the last commit: midnight asks nobody, so that
+  // nothing that hangs can keep a keepalive waiting.
+  options.day_mark = [this] {
+    daystream::MarkFacts facts;
+    facts.timeline = timeline_;
+    return facts;
+  };
   options.clock = [this] { return clock_.now(); };
   writer_ = std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server),
                                                 confirmed_flush, std::move(options));
@@ -283,21 +289,6 @@ void Streamer::settle() {
     if (!is_full(e)) throw;
     spdlog::warn("{}", e.what());
   }
-}
-
-daystream::MarkFacts Streamer::day_mark() const {
-  daystream::MarkFacts facts;
-  facts.timeline = timeline_;
-  try {
-    const program::PgConn other =
-        program::connect(config_.conninfo, "deltastream", {{"connect_timeout", "5"}});
-    program::exec(other.get(), "SET statement_timeout = '5s'");
-    facts.next = next_transaction_id(other.get());
-  } catch (const daystream::Error& e) {
-    // Seeds then begin at another line: a commit's, as a rule the next one.
-    spdlog::warn("the new day's mark goes without the next transaction id: {}", e.what());
-  }
-  return facts;
 }
 
 bool Streamer::reload() {

@@ -10,8 +10,8 @@
 #include "daystream/writer.h"
 #include "flusher.h"
 #include "housekeeper.h"
-#include "pauses.h"
 #include "progress.h"
+#include "remote/pauses.h"
 #include "server.h"
 #include "slot.h"
 #include "stream_loop.h"
@@ -42,7 +42,6 @@ class Streamer {
   void settle();
   // What is to be kept, as the configuration says it now.
   void keep_house();
-  daystream::MarkFacts day_mark() const;
   // Takes over the configuration file. True: it takes another connection.
   bool reload();
   // Sleeps, or until asked to stop.
@@ -57,7 +56,9 @@ class Streamer {
   daystream::HousekeepingRules kept_by_;       // housekeeper_'s
   std::optional<Progress> progress_;           // once the directory is ours
   TimelineId timeline_ = 0;                    // of the server we are connected to
-  Pauses pauses_;
+  // A server that comes back is not mobbed, neither by one stream nor by hundreds at once.
+  inline static constexpr std::chrono::milliseconds kLongestPause{30'000};
+  daystream::remote::Pauses pauses_{std::chrono::milliseconds{100}, kLongestPause};
   bool slot_made_ = false;     // by us, in this run
   bool slot_created_ = false;  // --create-slot is done with
 };

@@ -70,7 +70,14 @@ extern "C" void on_signal(int number) {
   errno = saved;
 }
 
+// Set by start_log(): who reads the log as JSON reads how we ended there too.
+std::atomic<bool> json_log{false};
+
 void report(const std::string& program, const std::string& text, const std::string& hint) noexcept {
+  if (json_log.load()) {
+    spdlog::error("{}{}{}", text, hint.empty() ? "" : "; HINT: ", hint);  // throws nothing
+    return;
+  }
   std::fprintf(stderr, "%s: %s\n", program.c_str(), text.c_str());
   if (!hint.empty()) std::fprintf(stderr, "HINT: %s\n", hint.c_str());
 }
@@ -88,6 +95,7 @@ void start_log(const std::string& program, const LogOptions& options) {
   }
   auto logger =
       std::make_shared<spdlog::logger>(program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  json_log.store(options.format == "json");
   logger->set_formatter(std::move(formatter));
   logger->set_level(spdlog::level::from_str(options.level));
   logger->flush_on(spdlog::level::debug);

@@ -20,9 +20,9 @@ struct LogOptions {
 void start_log(const std::string& program, const LogOptions&);
 
 // Runs `body` and turns how it ends into an exit code: an Error is reported once, as one line and a
-// `HINT: ` line, with its own exit code; CLI11's help and version end with 0, its errors with
-// `PROGRAM: what`, `Try "PROGRAM --help" for more information.` and 2. SIGPIPE is ignored; EPIPE on
-// standard output ends with 0.
+// `HINT: ` line (in a JSON log: as one of its lines), with its own exit code; CLI11's help and
+// version end with 0, its errors with `PROGRAM: what`, `Try "PROGRAM --help" for more information.`
+// and 2. SIGPIPE is ignored; EPIPE on standard output ends with 0.
 int run(const std::string& program, const std::function<int()>& body) noexcept;
 
 // SIGTERM and SIGINT ask for an end, SIGHUP for a reload. One per process, made before threads.

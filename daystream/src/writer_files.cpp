@@ -32,7 +32,9 @@ bool Writer::Impl::is_new_day(Position at) const {
 Position Writer::Impl::ready_position() {
   Position at = next_position();
   while (is_new_day(at)) {
-    const MarkFacts facts = options_.day_mark ? options_.day_mark() : MarkFacts{};
+    MarkFacts facts = options_.day_mark ? options_.day_mark() : MarkFacts{};
+    // What was true of the last commit still is: no transaction of ours came since.
+    if (!facts.next) facts.next = known_next_;
     open_day_file(at);
     add_single(at, mark_body(last_lsn_, facts, true));
     at = next_position();  // asking may have taken a while

@@ -156,6 +156,7 @@ void Writer::Impl::commit(std::string_view line, const Change& change) {
   }
   add_end_line(line);
   last_lsn_ = change.lsn;
+  if (change.next) known_next_ = change.next;
   open_ = false;
 }
 
@@ -241,6 +242,7 @@ void Writer::Impl::mark(Lsn lsn, const MarkFacts& facts) {
     add_single(at, mark_body(lsn, facts, false));
   }
   last_lsn_ = lsn;
+  if (facts.next) known_next_ = facts.next;
 }
 
 void Writer::Impl::gap(Lsn old_slot_end) {

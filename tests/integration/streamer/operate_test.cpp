@@ -19,6 +19,7 @@ using support::Cluster;
 using support::CutProxy;
 using support::Exit;
 using support::Process;
+using support::Result;
 
 namespace {
 
@@ -122,6 +123,14 @@ TEST_CASE("log: as JSON, each line is an object that says when, how bad, who and
     const auto json = nlohmann::json::parse(line);
     for (const char* key : {"time", "level", "program", "message"}) CHECK(json[key].is_string());
   }
+
+  // How it ends too, hint and all.
+  cluster.query("SELECT pg_drop_replication_slot('stream')");
+  const Result refused = stream.run({"--log-format", "json"});
+  CHECK(refused.exit == Exit{3, 0});
+  const auto last = nlohmann::json::parse(lines_of(refused.err).back());
+  CHECK(last["level"] == "ERROR");
+  CHECK(contains(last["message"], "replication slot \"stream\" does not exist; HINT: "));
 }
 
 TEST_CASE("status: says how much WAL is kept and how long until the slot is lost, in time",

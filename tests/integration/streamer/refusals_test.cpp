@@ -2,10 +2,13 @@
 // written.
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <csignal>
 
 #include "stream.h"
 
+using deltastream_test::check_sound;
 using deltastream_test::contains;
 using deltastream_test::Stream;
 using support::Cluster;
@@ -147,6 +150,32 @@ TEST_CASE("refusal: a second deltastream on the same directory", "[streamer]") {
   const Result second = stream.run();
   check_refused(second, 1, "is in use by");
   CHECK(contains(second.err, std::to_string(first.pid())));
+}
+
+TEST_CASE("refusal: of several starts on a new directory one wins, the others say who has it",
+          "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  stream.create_slot();
+  std::vector<Process> racers;
+  for (int i = 0; i < 4; ++i) racers.push_back(stream.start());
+  const auto left = [&] {
+    return std::count_if(racers.begin(), racers.end(), [](Process& p) { return p.running(); });
+  };
+  REQUIRE(support::eventually([&] { return left() <= 1; }));
+  REQUIRE(left() == 1);
+  Process& winner =
+      *std::find_if(racers.begin(), racers.end(), [](Process& p) { return p.running(); });
+  for (Process& racer : racers) {
+    if (&racer == &winner) continue;
+    CHECK(racer.wait() == Exit{1, 0});
+    CHECK(contains(racer.err(), "is in use by"));
+    CHECK(contains(racer.err(), std::to_string(winner.pid())));
+  }
+  CHECK(stream.caught_up());
+  winner.signal(SIGTERM);
+  CHECK(winner.wait() == Exit{0, 0});
+  check_sound(stream);
 }
 
 TEST_CASE("refusal: a slot that is ahead of the daystream", "[streamer]") {

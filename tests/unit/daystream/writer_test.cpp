@@ -55,6 +55,28 @@ TEST_CASE("writer: a transaction never straddles midnight", "[writer][clock]") {
   CHECK(transactions_of(reader) == std::vector<std::string>{transaction(1, 2), transaction(2)});
 }
 
+TEST_CASE("writer: a new day's mark has the next transaction id of the last commit or mark",
+          "[writer][clock]") {
+  Stream stream;
+  WriterOptions options = stream.options();
+  options.day_mark = [] { return MarkFacts{}; };  // nobody is asked at midnight
+  Writer writer(stream.directory.path(), source(), std::nullopt, options);
+  const auto first_line = [&](const std::string& day) {
+    writer.flush();
+    const std::string text = slurp(stream.day_path(day));
+    return text.substr(0, text.find('\n'));
+  };
+  MarkFacts facts;
+  facts.next = 77;
+  writer.mark(lsn_of(1), facts);
+  stream.now += 86400;
+  writer.append(transaction(2));
+  CHECK_THAT(first_line("2017-10-10"), Catch::Contains("\t_next\t77\t"));
+  stream.now += 86400;
+  writer.mark(lsn_of(3), {});  // an idle one, which knows less
+  CHECK_THAT(first_line("2017-10-11"), Catch::Contains("\t_next\t3\t"));
+}
+
 TEST_CASE("writer: lines without commit lines are refused", "[writer]") {
   Stream stream;
   Writer writer = stream.writer();
@@ -209,7 +231,7 @@ TEST_CASE("seam: the last line with a next that is old enough, as a search of al
           "[seam]") {
   Stream stream;
   auto options = stream.options();
-  options.day_mark = [] { return MarkFacts{}; };  // days whose first mark has no next
+  options.day_mark = [] { return MarkFacts{}; };  // a day's first mark has the last commit's next
   Writer writer(stream.directory.path(), source(), std::nullopt, options);
   struct Place {
     std::uint64_t next;
@@ -217,7 +239,9 @@ TEST_CASE("seam: the last line with a next that is old enough, as a search of al
   };
   std::vector<Place> places;
   for (int number = 2; number <= 90; ++number) {
+    const bool new_day = (stream.now + 5'000) / 86400 != stream.now / 86400;
     stream.now += 5'000;
+    if (new_day) places.push_back({places.back().next, Position{stream.now, 0}});
     if (number % 7 == 0) writer.mark(lsn_of(number), {});
     writer.append(transaction(number * 3, number % 5 == 0 ? 400 : number % 4));
     places.push_back({static_cast<std::uint64_t>(number) * 3 + 1, writer.position()});

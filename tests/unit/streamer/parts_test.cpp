@@ -1,5 +1,6 @@
 // The small pure parts: frames, timelines, standby names, the clock, configuration, status.
 #include <catch2/catch.hpp>
+#include <set>
 #include <string>
 
 #include "clock_guard.h"
@@ -7,7 +8,7 @@
 #include "daystream/error.h"
 #include "disk_space.h"
 #include "frames.h"
-#include "pauses.h"
+#include "remote/pauses.h"
 #include "server_error.h"
 #include "status.h"
 #include "synchronous_standby.h"
@@ -122,14 +123,26 @@ TEST_CASE("clock: only one that is ahead of server and stream is refused", "[clo
   }
 }
 
-TEST_CASE("pauses: grow, end growing, begin again", "[pauses]") {
-  Pauses pauses;
-  CHECK(pauses.next().count() == 100);
-  CHECK(pauses.next().count() == 200);
-  for (int i = 0; i < 20; ++i) pauses.next();
-  CHECK(pauses.next().count() == 30'000);
-  pauses.reset();
-  CHECK(pauses.next().count() == 100);
+TEST_CASE("pauses: grow, end growing, begin again, and differ from stream to stream", "[pauses]") {
+  using daystream::remote::Pauses;
+  const auto within = [](std::chrono::milliseconds pause, int least, int most) {
+    return pause.count() >= least && pause.count() <= most;
+  };
+  const std::chrono::milliseconds first{100};
+  const std::chrono::milliseconds longest{30'000};
+  std::set<std::int64_t> sixths;
+  for (int stream = 0; stream < 50; ++stream) {
+    Pauses pauses(first, longest);
+    CHECK(within(pauses.next(), 50, 100));
+    CHECK(within(pauses.next(), 100, 200));
+    for (int i = 0; i < 3; ++i) pauses.next();
+    sixths.insert(pauses.next().count());  // of 1,600 to 3,200 ms
+    for (int i = 0; i < 20; ++i) pauses.next();
+    CHECK(within(pauses.next(), 15'000, 30'000));
+    pauses.reset();
+    CHECK(within(pauses.next(), 50, 100));
+  }
+  CHECK(sixths.size() > 20);
 }
 
 TEST_CASE("disk: enough room is 16 MiB, or a twentieth of a small file system", "[disk]") {
