@@ -1,21 +1,18 @@
 // daystream log: the history of one row.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "calendar.h"
 #include "commands.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
-#include "format.h"
-#include "output.h"
+#include "log_entries.h"
+#include "origin.h"
 #include "range.h"
 #include "search.h"
 #include "source.h"
@@ -25,13 +22,11 @@ namespace daystream::command {
 
 namespace {
 
-// Names and values are raw here, as they stand in the files.
-using Columns = std::map<std::string, std::string, std::less<>>;
-
 struct Options {
   std::string source;
   std::string table;
   std::string key;
+  std::string from;  // --source
   RangeOptions range;
   bool json = false;
 };
@@ -81,10 +76,10 @@ class History {
  public:
   History(const std::filesystem::path& directory, const Options& options)
       : directory_(directory),
-        json_(options.json),
+        from_(chosen_source(directory, options.from, true)),
         table_(escaped(without_public(options.table))),
         needle_("_table\t" + table_ + "\t"),
-        output_(STDOUT_FILENO) {
+        entries_(options.json) {
     const std::vector<std::string> parts = split(options.key);
     const bool named = std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
       return part.find('=') != std::string::npos && part.front() != '=';
@@ -103,6 +98,7 @@ class History {
 
   void read(Transaction& transaction) {
     if (transaction.kind() != Transaction::Kind::Transaction) return;
+    if (!from_.empty() && source_of(transaction.end()) != from_) return;
     Line line;
     std::optional<Columns> old;  // of a `replace`
     const Transaction::Find find = [this](std::string_view lines) { return candidate_in(lines); };
@@ -123,7 +119,7 @@ class History {
   // The table got another key before anything was found: all is to be read again with that.
   bool starts_again() noexcept { return std::exchange(starts_again_, false); }
   bool found() const noexcept { return found_; }
-  void flush() { output_.flush(); }
+  void flush() { entries_.flush(); }
 
  private:
   // Where the first of `lines` is that may tell of one of the rows: most do not, and are not taken
@@ -176,7 +172,7 @@ class History {
   void learn_key() {
     if (!asked_.empty() || std::exchange(looked_back_, true)) return;
     TableBook book;
-    book.look_back(directory_, {INT64_MAX, 0}, table_);
+    book.look_back(directory_, {INT64_MAX, 0}, table_, from_);
     if (const KnownTable* known = book.find(table_)) take_key(known->key);
   }
   void take_key(const std::vector<std::string>& names) {
@@ -281,62 +277,11 @@ class History {
   void show(const Transaction& transaction, const Line& line, Action action, const Columns& key,
             const Columns& before, const Columns& changed) {
     found_ = true;
-    std::string& out = output_.buffer();
-    const Change& end = transaction.end();
-    const std::string time =
-        utc_text(end.time_us == 0 ? transaction.position().c : end.time_us / 1'000'000);
-    if (json_) {
-      fmt::format_to(std::back_inserter(out),
-                     "{{\"time\":\"{}\",\"xid\":{},\"lsn\":\"{}\",\"c\":{},\"s\":{},"
-                     "\"action\":\"{}\",\"key\":",
-                     time, end.xid, end.lsn.text(), line.position.c, line.position.s,
-                     action_name(action));
-      json_columns(key);
-      out += ",\"old\":";
-      json_columns(of_those(before, action == Action::Delete ? before : changed));
-      out += ",\"new\":";
-      json_columns(changed);
-      out += "}\n";
-    } else {
-      fmt::format_to(std::back_inserter(out), "{}  xid {}  {}  {}\n", time, end.xid,
-                     line.position.text(), action_name(action));
-      if (action == Action::Delete) {
-        for (const auto& [name, value] : before) out += "    " + name + "  " + value + " →\n";
-      }
-      for (const auto& [name, value] : changed) {
-        const auto old = before.find(name);
-        out += "    " + name + "  ";
-        if (old != before.end()) out += old->second + " ";
-        out += "→ " + value + "\n";
-      }
-    }
-    output_.written();
-  }
-
-  static Columns of_those(const Columns& from, const Columns& names) {
-    Columns some;
-    for (const auto& [name, value] : from) {
-      if (names.contains(name)) some.emplace(name, value);
-    }
-    return some;
-  }
-
-  void json_columns(const Columns& columns) {
-    std::string& out = output_.buffer();
-    out += '{';
-    bool first = true;
-    for (const auto& [name, value] : columns) {
-      if (!first) out += ',';
-      first = false;
-      json_raw(out, name);
-      out += ':';
-      json_raw(out, value);
-    }
-    out += '}';
+    entries_.show(transaction, line.position, action, {key, before, changed});
   }
 
   std::filesystem::path directory_;
-  bool json_;
+  std::string from_;  // the raw `_source` that the table is of
   std::string table_;
   Needle needle_;  // what every line of the table begins with
   // In every line that names the row by the key that was asked for.
@@ -348,7 +293,7 @@ class History {
   bool other_identity_ = false;  // old rows are named by other columns than the key
   std::vector<Row> rows_;
   bool found_ = false;
-  Output output_;
+  LogEntries entries_;
 };
 
 // False: all is to be read again.
@@ -391,6 +336,10 @@ void add_log(CLI::App& app, Chosen& chosen) {
                   "its key: VALUE[,VALUE], or COLUMN=VALUE[,COLUMN=VALUE]; a comma in a value is "
                   "written \\,")
       ->required();
+  command
+      .add_option("--source", options->from,
+                  "of a stream merged of several databases, the one that the table is of")
+      ->type_name("NAME");
   command.add_option("--since", options->range.since,
                      "from a time (UTC), position or LSN on: \"10:15\", \"2h ago\"");
   command.add_option("--until", options->range.until,
