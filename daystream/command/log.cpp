@@ -115,6 +115,14 @@ class History {
     }
   }
 
+  // From what is already there, where values alone were given: a table may get its key long after
+  // its first rows. Mostly this is not needed, as schema lines come before rows.
+  void learn_key() {
+    if (!asked_.empty() || std::exchange(looked_back_, true)) return;
+    TableBook book;
+    book.look_back(directory_, {INT64_MAX, 0}, table_, from_);
+    if (const KnownTable* known = book.find(table_)) take_key(known->key);
+  }
   bool knows_key() const noexcept { return !asked_.empty(); }
   // The table got another key before anything was found: all is to be read again with that.
   bool starts_again() noexcept { return std::exchange(starts_again_, false); }
@@ -166,14 +174,6 @@ class History {
     return names.size() == asked_.size() &&
            std::all_of(names.begin(), names.end(),
                        [this](const std::string& name) { return asked_.contains(name); });
-  }
-  // From what is already there, where values alone were given: a table may get its key long after
-  // its first rows. Mostly this is not needed, as schema lines come before rows.
-  void learn_key() {
-    if (!asked_.empty() || std::exchange(looked_back_, true)) return;
-    TableBook book;
-    book.look_back(directory_, {INT64_MAX, 0}, table_, from_);
-    if (const KnownTable* known = book.find(table_)) take_key(known->key);
   }
   void take_key(const std::vector<std::string>& names) {
     if (names.empty()) return;  // a key may come later
@@ -314,6 +314,7 @@ int log(const Options& options) {
   while (!read_range(options, directory, history)) {
   }
   history.flush();
+  history.learn_key();  // where the range has no line of the table
   if (!history.knows_key()) {
     throw ConfigError(fmt::format("no schema line tells the key of table \"{}\"", options.table),
                       "name the key's columns: --key id=4711");

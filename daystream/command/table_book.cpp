@@ -8,7 +8,6 @@
 #include "daystream/reader.h"
 #include "origin.h"
 #include "search.h"
-#include "stream_view.h"
 
 namespace daystream::command {
 
@@ -70,21 +69,20 @@ const KnownTable* TableBook::find(std::string_view table) const {
 
 void TableBook::look_back(const std::string& directory, Position position, std::string_view table,
                           std::string_view source) {
-  const auto dir = real_dir(directory);
-  const StreamView view(*dir);
+  const auto bounds = extent(directory);
+  if (!bounds) return;
   const std::string begin = fmt::format("_table\t{}\t", table);
   const Needle needle("n\tschema");  // the end of `_action`, and the verb
   const Transaction::Find find = [&](std::string_view lines) { return needle.find_in(lines); };
-  for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
-    const std::int64_t begin_s = *day * kSecondsPerDay;
-    if (begin_s > position.c) continue;
+  const std::int64_t first = day_number(bounds->first.c);
+  for (std::int64_t day = day_number(std::min(position.c, bounds->last.c)); day >= first; --day) {
     StartAfter start;
-    if (*day != view.days().front()) start.position = {begin_s - 1, UINT64_MAX};
+    if (day != first) start.position = {day * kSecondsPerDay - 1, UINT64_MAX};
     Reader reader(directory, start);
     bool found = false;
     while (Transaction* transaction = reader.next()) {
       const Position at = transaction->position();
-      if (at > position || day_number(at.c) > *day) break;
+      if (at > position || day_number(at.c) > day) break;
       if (!source.empty() && source_of(transaction->end()) != source) continue;
       Line line;
       while (transaction->next_line_where(find, line)) {
