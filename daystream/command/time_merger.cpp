@@ -24,6 +24,21 @@ std::string raw(const std::string& text) {
   return escaped;
 }
 
+// Up to when `group` shows that its source has nothing more; 0: it does not. A connection's first
+// mark, which tells what the stream holds, and a day's, which has `_prev`, say how far the stream
+// is, which may be far behind.
+std::int64_t known_until_us(const Transaction& group) {
+  const Change& end = group.end();
+  if (group.kind() != Transaction::Kind::Mark) return end.time_us;
+  if (!end.columns.empty()) return 0;
+  std::string_view key;
+  std::string_view value;
+  for (FieldCursor cursor(end.head); cursor.next(key, value);) {
+    if (key == "_prev") return 0;
+  }
+  return group.position().c * kMicroseconds;
+}
+
 // An output LSN is a time, so that a mark can say up to when nothing is missing.
 Lsn lsn_at(std::int64_t time_us) {
   return Lsn{static_cast<std::uint64_t>(std::max<std::int64_t>(time_us, 0))};
@@ -100,11 +115,8 @@ void TimeMerger::fill() {
     while (source->head == nullptr) {
       Transaction* next = source->reader.next();
       if (next == nullptr) break;
-      const bool is_mark = next->kind() == Transaction::Kind::Mark;
-      const std::int64_t time_us =
-          is_mark ? next->position().c * kMicroseconds : next->end().time_us;
-      source->turn_us = std::max(source->turn_us, time_us);
-      if (is_mark) {
+      source->turn_us = std::max(source->turn_us, known_until_us(*next));
+      if (next->kind() == Transaction::Kind::Mark) {
         source->place = {next->position(), next->lsn(), source->turn_us};
       } else {
         source->head = next;
