@@ -74,6 +74,7 @@ std::optional<std::pair<std::string, Place>> origin_of(const Change& end) {
   if (name.empty()) return std::nullopt;
   Place place = place_of(fmt::format("{}/{}", c, s), lsn);
   place.turn_us = end.time_us;
+  if (end.action == Action::Gap) place.lsn = {};
   return std::pair(unescape(name), place);
 }
 

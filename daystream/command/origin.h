@@ -21,7 +21,7 @@ namespace daystream::command {
 // A place in one of the sources: a commit, mark or gap line of it.
 struct Place {
   Position position = Position::begin();
-  Lsn lsn;
+  Lsn lsn;                   // of a commit or mark; 0/0: of a gap
   std::int64_t turn_us = 0;  // what follows there comes in no earlier turn (TimeMerger)
 };
 using Places = std::map<std::string, Place, std::less<>>;  // by the source's name

@@ -52,9 +52,13 @@ struct TimeMerger::Source {
         raw_name(raw(name)),
         place(from),
         turn_us(from.turn_us),
-        reader(directory, from.position == Position::begin()
-                              ? StartAfter{}
-                              : StartAfter{from.position, from.lsn}) {}
+        reader(directory, start_after(from)) {}
+
+  static StartAfter start_after(const Place& from) {
+    StartAfter start{from.position, std::nullopt};
+    if (from.lsn != Lsn{}) start.lsn = from.lsn;  // a gap is known by its position only
+    return start;
+  }
 
   std::string name;
   std::string raw_name;
@@ -64,20 +68,24 @@ struct TimeMerger::Source {
   Transaction* head = nullptr;  // the next to go out; nullptr: not there yet
 };
 
-TimeMerger::TimeMerger(const std::vector<NamedSource>& sources,
-                       const std::filesystem::path& output) {
+// By name, so that it does not matter in which order they were given.
+TimeMerger::TimeMerger(std::vector<NamedSource> sources, const std::filesystem::path& output) {
+  for (NamedSource& source : sources) {
+    if (source.name.empty()) source.name = Manifest::load(source.directory).name;
+  }
+  std::sort(sources.begin(), sources.end(),
+            [](const NamedSource& a, const NamedSource& b) { return a.name < b.name; });
   Manifest wanted;
   wanted.slot = "merged";
   for (const NamedSource& source : sources) {
     const Manifest manifest = Manifest::load(source.directory);
     require_one_database(manifest, source.directory, "merge the sources that it was made of");
-    const std::string name = source.name.empty() ? manifest.name : source.name;
-    for (const MergedSource& other : wanted.sources) {
-      if (other.name != name) continue;
-      throw ConfigError(fmt::format("two sources are called \"{}\"", name),
+    if (!wanted.sources.empty() && wanted.sources.back().name == source.name) {
+      throw ConfigError(fmt::format("two sources are called \"{}\"", source.name),
                         "give them names: east=/srv/east/prod west=/srv/west/prod");
     }
-    wanted.sources.push_back({name, manifest.system_identifier, manifest.database, manifest.slot});
+    wanted.sources.push_back(
+        {source.name, manifest.system_identifier, manifest.database, manifest.slot});
   }
   output_ = std::make_unique<Part>(output, wanted, facts_);
   const Places places = output_->empty() ? Places{} : places_in(output);
@@ -125,7 +133,7 @@ void TimeMerger::fill() {
   }
 }
 
-// Among equal turns the order is that in which the sources were named.
+// Among equal turns the order is that of the sources' names.
 TimeMerger::Source* TimeMerger::next_source() const {
   Source* first = nullptr;
   for (const auto& source : sources_) {
@@ -169,10 +177,11 @@ void TimeMerger::mark() {
 void TimeMerger::emit(Source& source) {
   Transaction& head = *source.head;
   facts_.clock = std::max(facts_.clock, head.position().c);
-  const Place place{head.position(), head.lsn(), source.turn_us};
+  Place place{head.position(), head.lsn(), source.turn_us};
   const Fields origin = origin_fields(source.name, place);
   if (head.kind() == Transaction::Kind::Gap) {
     output_->new_gap(output_->last_lsn(), origin);
+    place.lsn = {};
   } else {
     const auto send = [this] {
       if (lines_.empty()) return;

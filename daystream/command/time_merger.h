@@ -33,7 +33,7 @@ class TimeMerger {
  public:
   // Throws WrongSource where the output is of other sources, ConfigError where two have one name,
   // NeedsPerson where one is itself merged of several databases.
-  TimeMerger(const std::vector<NamedSource>& sources, const std::filesystem::path& output);
+  TimeMerger(std::vector<NamedSource> sources, const std::filesystem::path& output);
   ~TimeMerger();
 
   // Works through what can go out now, until `stop` says so. It is on disk afterwards.

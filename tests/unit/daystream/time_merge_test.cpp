@@ -196,6 +196,36 @@ TEST_CASE("time merge: killed anywhere it goes on, everything exactly once", "[m
   support::run_ok({kProgram, "verify", killed});
 }
 
+TEST_CASE("time merge: a gap of one is told once", "[merge]") {
+  Land east("east");
+  Land west("west");
+  support::TemporaryDirectory work;
+  const std::string into = (work.path() / "all").string();
+  {
+    Writer a = east.writer();
+    Writer b = west.writer();
+    east.write(a, 2, 100);
+    west.write(b, 2, 50);
+    b.gap(b.last_lsn());
+    east.now += 1;
+    a.mark(a.last_lsn(), {});
+    a.flush();
+    b.flush();
+  }
+  for (int i = 0; i < 3; ++i) {
+    support::run_ok(merge_of(i == 1 ? west : east, i == 1 ? east : west, into));  // in any order
+    CHECK(order_of(into) == "east 1, west 1, west 2, west gap");
+  }
+  {
+    Writer b = west.writer();
+    west.now += 1;
+    b.mark(b.last_lsn(), {});
+    b.flush();
+  }
+  support::run_ok(merge_of(east, west, into));
+  CHECK(order_of(into) == "east 1, west 1, west 2, west gap, east 2");
+}
+
 TEST_CASE("time merge: the tools know the sources apart", "[merge]") {
   Land east("east");
   Land west("west");
