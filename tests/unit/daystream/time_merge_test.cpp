@@ -251,6 +251,8 @@ TEST_CASE("time merge: the tools know the sources apart", "[merge]") {
              Catch::Contains("insert"));
   CHECK_THAT(support::run_ok({kProgram, "cat", into, "--source", "o", "--format=sql"}),
              Catch::Contains("INSERT INTO public.fox"));
+  CHECK_THAT(support::run_ok({kProgram, "tail", into, "-n", "1", "--format=text"}),
+             Catch::StartsWith("2017-10-09T12:00:00.000100Z  xid 2") && Catch::Contains("  o\n"));
   CHECK_THAT(support::run_ok({kProgram, "info", into}),
              Catch::Contains("\"o\": database \"eastland\" of system"));
   support::run_ok({kProgram, "consume", into, "--checkpoint", (work.path() / "at").string(),
