@@ -116,6 +116,7 @@ class Follower {
 
 void Follower::check_source() const {
   const daystream::Manifest& manifest = reader_.manifest();
+  require_one_database(manifest, options_.daystream.string());
   if (!manifest.system_identifier.empty() &&
       manifest.system_identifier != checkpoint_.system_identifier) {
     throw WrongSource(

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "daystream/error.h"
 #include "daystream/line.h"
 
 namespace deltamirror {
@@ -44,6 +45,17 @@ const daystream::Holding* holding_at(const daystream::Manifest& manifest,
     if (holding.since <= position) found = &holding;
   }
   return found;
+}
+
+void require_one_database(const daystream::Manifest& manifest, const std::string& directory) {
+  if (manifest.sources.empty()) return;
+  std::string names;
+  for (const daystream::MergedSource& source : manifest.sources) {
+    names += (names.empty() ? "\"" : ", \"") + source.name + "\"";
+  }
+  throw daystream::NeedsPerson(
+      fmt::format("daystream \"{}\" is merged of several databases: {}", directory, names),
+      "a mirror is of one: follow the stream of that database itself");
 }
 
 }  // namespace deltamirror

@@ -20,4 +20,8 @@ std::optional<daystream::Position> held_since(const daystream::Manifest& manifes
 const daystream::Holding* holding_at(const daystream::Manifest& manifest,
                                      daystream::Position position);
 
+// Throws NeedsPerson where it is merged of several databases: what a mirror goes by (LSNs,
+// transaction ids, OIDs) is of one.
+void require_one_database(const daystream::Manifest& manifest, const std::string& directory);
+
 }  // namespace deltamirror

@@ -91,6 +91,7 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
                          const MirrorConfig& config, const daystream::program::Signals& signals)
     : directory_(std::move(directory)), signals_(signals) {
   manifest_ = daystream::Manifest::load(directory_);
+  require_one_database(manifest_, directory_.string());
   for (const TableRequest& request : config.tables) {
     SeedTable& table = tables_.emplace_back();
     table.request = request;

@@ -76,6 +76,17 @@ bool told(const RowWriter& writer, const RelationName& name,
          !excludes_column(*writer.options, name.schema, name.table, NameStr(attribute->attname));
 }
 
+// The stored generated columns: lines tell their values, but nobody may set them.
+List* generated_columns(const RowWriter& writer, TupleDesc shape, const RelationName& name) {
+  List* columns = NIL;
+  for (int i = 0; i < shape->natts; ++i) {
+    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
+    if (attribute->attgenerated == '\0' || !told(writer, name, attribute)) continue;
+    columns = lappend_int(columns, attribute->attnum);
+  }
+  return columns;
+}
+
 // What follows the transaction id; with the table's name, all that can change.
 void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
                   const RelationName& name) {
@@ -95,6 +106,10 @@ void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
   append_numbers(out, index_columns(relation->rd_pkindex));
   append_key(out, options, "_ikey");
   append_numbers(out, identity);
+  if (List* const generated = generated_columns(writer, shape, name); generated != NIL) {
+    append_key(out, options, "_generated");
+    append_numbers(out, generated);
+  }
   for (int i = 0; i < shape->natts; ++i) {
     if (told(writer, name, TupleDescAttr(shape, i))) append_missing(out, writer, shape, i);
   }

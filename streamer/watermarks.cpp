@@ -28,6 +28,7 @@ Watermarks::Watermarks(const Intervals& intervals, Clock::time_point now)
 void Watermarks::on_data(Clock::time_point now, const WriterState& writer) noexcept {
   last_heard_ = now;
   data_since_mark_ = true;
+  quiet_ = false;
   ping_interval_ = kShortestPing;
   server_lsn_ = std::max(server_lsn_, writer.last_lsn);
 }
@@ -41,6 +42,7 @@ void Watermarks::on_keepalive(Clock::time_point now, Lsn lsn, bool reply_request
   }
   // Inside a transaction it says nothing we could confirm: the transaction's commit comes later.
   if (!writer.in_transaction) pending_ = std::max(pending_, lsn);
+  quiet_ = !writer.in_transaction && lsn <= writer.last_lsn;
   if (!reply_requested) return;
   if (!reply_owed_) reply_since_ = now;
   reply_owed_ = true;
@@ -76,7 +78,11 @@ bool Watermarks::at_once(Lsn lsn) const noexcept {
 }
 
 Clock::time_point Watermarks::mark_time(const WriterState& writer) const noexcept {
-  if (writer.in_transaction || pending_ <= writer.last_lsn) return kNever;
+  if (writer.in_transaction) return kNever;
+  if (pending_ <= writer.last_lsn) {
+    const bool due = quiet_ && last_heard_ >= last_mark_ + kQuietMarkInterval;
+    return due ? Clock::time_point::min() : kNever;
+  }
   if (at_once(pending_)) return Clock::time_point::min();
   const Clock::time_point idle =
       data_since_mark_ ? last_heard_ + kIdleAfter
@@ -87,14 +93,17 @@ Clock::time_point Watermarks::mark_time(const WriterState& writer) const noexcep
 std::optional<Lsn> Watermarks::mark_due(Clock::time_point now,
                                         const WriterState& writer) const noexcept {
   if (now < mark_time(writer)) return std::nullopt;
-  return pending_;
+  return std::max(pending_, writer.last_lsn);
 }
 
 bool Watermarks::sync_due(Clock::time_point now, const WriterState& writer) const noexcept {
   if (!writer.dirty) return false;
   const bool commit_waits = writer.last_lsn > writer.flushed;
   // (A transaction that comes again is taken back, so the count may also fall.)
-  if (!commit_waits && writer.appended_bytes < synced_bytes_ + kSyncEveryBytes) return false;
+  if (!commit_waits && writer.in_transaction &&
+      writer.appended_bytes < synced_bytes_ + kSyncEveryBytes) {
+    return false;
+  }
   // Who asked is not made to wait for -F.
   return (asked_ && commit_waits) || now >= next_sync(writer);
 }

@@ -22,6 +22,9 @@ inline constexpr Milliseconds kIdleAfter{10};
 inline constexpr Milliseconds kIdleMarkInterval{100};
 // Longest time between marks when the stream is never idle.
 inline constexpr Milliseconds kBusyMarkInterval{10'000};
+// While the server has nothing at all, a mark says so at its first answer after so long: who goes
+// by time (`wait --time`, a merge of several databases) waits for it. We ask every 10 s at least.
+inline constexpr Milliseconds kQuietMarkInterval{5'000};
 // How long the server may wait for a confirmation it asked for, before we let go of it: while it
 // shuts down it waits for us.
 inline constexpr Milliseconds kAnswerWithin{3'000};
@@ -99,6 +102,7 @@ class Watermarks {
   bool asked_ = false;           // and we have not confirmed it
   bool reply_owed_ = false;      // no status sent since it asked
   bool data_since_mark_ = true;  // so that falling idle is news
+  bool quiet_ = false;           // the server's last word was that there is nothing new
   Clock::time_point asked_since_;
   Clock::time_point reply_since_;
   Clock::time_point last_heard_;

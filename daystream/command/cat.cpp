@@ -13,6 +13,7 @@
 #include "daystream/error.h"
 #include "daystream/reader.h"
 #include "line_presenter.h"
+#include "origin.h"
 #include "output.h"
 #include "printer.h"
 #include "program/program.h"
@@ -47,7 +48,11 @@ std::unique_ptr<Presenter> presenter_of(const Options& options) {
   std::string format = options.json ? "json" : options.format;
   if (format == "auto") format = terminal || options.colour == "always" ? "text" : "tsv";
   if (format == "text") return std::make_unique<TextPresenter>(colours);
-  if (format == "sql") return std::make_unique<SqlPresenter>(source_directory(options.source));
+  if (format == "sql") {
+    const std::filesystem::path directory = source_directory(options.source);
+    return std::make_unique<SqlPresenter>(directory,
+                                          chosen_source(directory, options.selection.source, true));
+  }
   return std::make_unique<LinePresenter>(format == "json" ? Format::Json : Format::Tsv);
 }
 
@@ -80,6 +85,7 @@ StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t c
 int show(const Options& options) {
   const std::filesystem::path directory = source_directory(options.source);
   Selection selection(options.selection);
+  if (!options.selection.source.empty()) chosen_source(directory, options.selection.source, false);
   const Until until = until_of(options.range);
   std::optional<Position> after;
   if (!options.range.after.empty()) after = parse_position("--after", options.range.after);
@@ -120,6 +126,10 @@ void add_common(CLI::App& command, const std::shared_ptr<Options>& options) {
       ->allow_extra_args(false);
   command.add_option("--actions", options->selection.actions, "only these: insert,update,delete…")
       ->delimiter(',');
+  command
+      .add_option("--source", options->selection.source,
+                  "of a stream merged of several databases, only this source")
+      ->type_name("NAME");
   command.add_option("--xid", options->selection.xid, "only this transaction id");
   command
       .add_option("--format", options->format,

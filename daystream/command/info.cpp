@@ -16,6 +16,7 @@
 #include "durable_file.h"
 #include "manifest_file.h"
 #include "range.h"
+#include "rate.h"
 #include "reader_source.h"
 #include "remote_info.h"
 #include "source.h"
@@ -27,8 +28,6 @@
 namespace daystream::command {
 
 namespace {
-
-constexpr std::int64_t kRateSeconds = 300;
 
 struct Day {
   std::string file;
@@ -45,22 +44,9 @@ struct Info {
   std::optional<EndLine> last;   // the last commit, mark, abort or gap
   Durable durable;
   bool has_durable = false;
-  double bytes_per_second = 0;  // over the last minutes
+  Rate rate;
   std::optional<std::string> writer;
 };
-
-// Bytes of the last minutes, from where the first line of that time stands.
-double recent_rate(const StreamView& view) {
-  const std::int64_t since = std::time(nullptr) - kRateSeconds;
-  double bytes = 0;
-  for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
-    if ((*day + 1) * kSecondsPerDay < since) break;
-    const DayView open = view.open(*day);
-    const std::uint64_t begin = Seeker(*open.file, open.limit).after({since - 1, UINT64_MAX});
-    bytes += static_cast<double>(open.limit - begin);
-  }
-  return bytes / kRateSeconds;
-}
 
 Info gather(const std::filesystem::path& directory) {
   const auto dir = real_dir(directory);
@@ -85,7 +71,7 @@ Info gather(const std::filesystem::path& directory) {
     }
   }
   info.last = view.last_end();
-  info.bytes_per_second = recent_rate(view);
+  info.rate = recent_rate(view, directory);
   return info;
 }
 
@@ -103,6 +89,12 @@ void print_json(const Info& info) {
   value["database"] = info.manifest.database;
   value["slot"] = info.manifest.slot;
   value["created"] = info.manifest.created;
+  for (const MergedSource& source : info.manifest.sources) {
+    value["sources"].push_back(ordered_json{{"name", source.name},
+                                            {"system_identifier", source.system_identifier},
+                                            {"database", source.database},
+                                            {"slot", source.slot}});
+  }
   value["holdings"] = ordered_json::array();
   for (const Holding& holding : info.manifest.holdings) {
     ordered_json options = ordered_json::object();
@@ -117,7 +109,10 @@ void print_json(const Info& info) {
       info.manifest.keep_bytes ? ordered_json(*info.manifest.keep_bytes) : ordered_json(nullptr);
   value["size_bytes"] = info.size_bytes;
   value["stored_bytes"] = info.stored_bytes;
-  value["bytes_per_second"] = info.bytes_per_second;
+  value["bytes_per_second"] = info.rate.bytes;
+  value["lines_per_second"] = info.rate.lines;
+  value["transactions_per_second"] = info.rate.transactions;
+  value["rate_seconds"] = info.rate.seconds;
   value["first"] = info.first ? place_json(info.first->position, info.first->lsn) : ordered_json();
   value["last"] = info.last ? place_json(info.last->position, info.durable.lsn) : ordered_json();
   value["durable"] =
@@ -156,7 +151,13 @@ std::string stored_text(std::uint64_t size_bytes, std::uint64_t stored_bytes) {
 void print_text(const Info& info) {
   const Manifest& manifest = info.manifest;
   fmt::print("name      {}\n", manifest.name);
-  if (manifest.system_identifier.empty()) {
+  for (const MergedSource& source : manifest.sources) {
+    fmt::print("source    \"{}\": database \"{}\" of system {}, slot \"{}\"\n", source.name,
+               source.database, source.system_identifier, source.slot);
+  }
+  if (!manifest.sources.empty()) {
+    // Said above.
+  } else if (manifest.system_identifier.empty()) {
     fmt::print("source    standard input\n");
   } else {
     fmt::print("source    database \"{}\" of system {}, slot \"{}\"\n", manifest.database,
@@ -177,8 +178,10 @@ void print_text(const Info& info) {
   if (info.first) fmt::print("first     {}\n", place_text(info.first->position, info.first->lsn));
   if (info.last) fmt::print("last      {}\n", place_text(info.last->position, info.durable.lsn));
   if (!info.has_durable) fmt::print("durable   no readable file \"{}\"\n", kDurableName);
-  fmt::print("rate      {}/s over the last {} min\n", bytes_text(info.bytes_per_second),
-             kRateSeconds / 60);
+  fmt::print("rate      {}/s, {:.1f} lines/s, {:.1f} transactions/s over the last {}\n",
+             bytes_text(info.rate.bytes), info.rate.lines, info.rate.transactions,
+             info.rate.seconds < 120 ? fmt::format("{} s", info.rate.seconds)
+                                     : fmt::format("{} min", info.rate.seconds / 60));
   fmt::print("size      {} in {}{}\n", bytes_text(static_cast<double>(info.size_bytes)),
              count_text(info.days.size(), "day"),
              info.stored_bytes < info.size_bytes

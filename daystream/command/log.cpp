@@ -1,21 +1,18 @@
 // daystream log: the history of one row.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "calendar.h"
 #include "commands.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
-#include "format.h"
-#include "output.h"
+#include "log_entries.h"
+#include "origin.h"
 #include "range.h"
 #include "search.h"
 #include "source.h"
@@ -25,13 +22,11 @@ namespace daystream::command {
 
 namespace {
 
-// Names and values are raw here, as they stand in the files.
-using Columns = std::map<std::string, std::string, std::less<>>;
-
 struct Options {
   std::string source;
   std::string table;
   std::string key;
+  std::string from;  // --source
   RangeOptions range;
   bool json = false;
 };
@@ -79,11 +74,12 @@ struct Row {
 
 class History {
  public:
-  History(const Options& options)
-      : json_(options.json),
+  History(const std::filesystem::path& directory, const Options& options)
+      : directory_(directory),
+        from_(chosen_source(directory, options.from, true)),
         table_(escaped(without_public(options.table))),
         needle_("_table\t" + table_ + "\t"),
-        output_(STDOUT_FILENO) {
+        entries_(options.json) {
     const std::vector<std::string> parts = split(options.key);
     const bool named = std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
       return part.find('=') != std::string::npos && part.front() != '=';
@@ -96,28 +92,20 @@ class History {
         asked_values_.push_back(escaped(part));
       }
     }
-  }
-
-  // Learns the key's columns from what is already there, where values alone were given: a table
-  // may get its key long after its first rows.
-  void learn_key(const std::string& directory) {
-    if (!asked_.empty()) {
-      set_needle();
-      return;
-    }
-    TableBook book;
-    book.look_back(directory, {INT64_MAX, 0}, table_);
-    if (const KnownTable* known = book.find(table_)) take_key(known->key);
+    // Until the key's columns are known, any column's.
+    asked_needle_ = named ? needle_of(asked_) : Needle("\t" + asked_values_.front());
   }
 
   void read(Transaction& transaction) {
     if (transaction.kind() != Transaction::Kind::Transaction) return;
+    if (!from_.empty() && source_of(transaction.end()) != from_) return;
     Line line;
     std::optional<Columns> old;  // of a `replace`
     const Transaction::Find find = [this](std::string_view lines) { return candidate_in(lines); };
     while (old ? transaction.next_line(line) : transaction.next_line_where(find, line)) {
       if (!line.body.starts_with(needle_.bytes())) continue;
       const Change change = parse_change(line.body);
+      if (asked_.empty() && change.action != Action::Schema) learn_key();
       if (change.action == Action::Replace) {
         old = columns_of(change.columns);
       } else {
@@ -127,47 +115,65 @@ class History {
     }
   }
 
+  // From what is already there, where values alone were given: a table may get its key long after
+  // its first rows. Mostly this is not needed, as schema lines come before rows.
+  void learn_key() {
+    if (!asked_.empty() || std::exchange(looked_back_, true)) return;
+    TableBook book;
+    book.look_back(directory_, {INT64_MAX, 0}, table_, from_);
+    if (const KnownTable* known = book.find(table_)) take_key(known->key);
+  }
   bool knows_key() const noexcept { return !asked_.empty(); }
+  // The table got another key before anything was found: all is to be read again with that.
+  bool starts_again() noexcept { return std::exchange(starts_again_, false); }
   bool found() const noexcept { return found_; }
-  void flush() { output_.flush(); }
+  void flush() { entries_.flush(); }
 
  private:
   // Where the first of `lines` is that may tell of one of the rows: most do not, and are not taken
   // apart.
   std::size_t candidate_in(std::string_view lines) const {
     std::size_t first = std::string_view::npos;
-    const auto look_for = [&](const Needle& needle) {
-      const std::size_t found = needle.find_in(lines.substr(0, first));
-      if (found != std::string_view::npos) first = found;
-    };
     if (other_identity_) {
-      look_for(needle_);
+      first = needle_.find_in(lines);
     } else {
-      if (asked_needle_) look_for(*asked_needle_);
+      first = asked_needle_->find_with_table_verbs(lines);
       for (const Row& row : rows_) {
-        const auto& [name, value] = *row.key.begin();
-        const std::string bytes = "\t" + name + "\t" + value;
-        if (!asked_needle_ || bytes != asked_needle_->bytes()) look_for(Needle(bytes));
+        if (row.key == asked_) continue;
+        first = std::min(first, needle_of(row.key).find_in(lines.substr(0, first)));
       }
-      for (const Needle& verb : verbs_) look_for(verb);
     }
     return pair_at(lines, first);
   }
 
   // Learns which columns are the key.
   void take_schema(const Change& change) {
-    other_identity_ = change.identity == "i";
     // A column was added with a default: rows that are there have that, not NULL.
     if (contains(change.head, "_missing_")) {
       for (Row& row : rows_) row.whole = false;
     }
-    if (!asked_.empty()) {
-      set_needle();
-      return;
-    }
     TableBook book;
     book.learn(change);
-    take_key(book.find(change.table)->key);
+    const std::vector<std::string>& names = book.find(change.table)->key;
+    if (!asked_values_.empty() && !names.empty() && !is_key(names)) {
+      if (names.size() != asked_values_.size()) {
+        learn_key();
+      } else if (asked_.empty()) {
+        take_key(names);
+      } else if (!found_ && !looked_back_) {
+        asked_.clear();
+        learn_key();
+        starts_again_ = true;
+      }
+    }
+    // Then the bytes that are looked for are not in the line of a delete.
+    other_identity_ = !asked_.empty() && change.identity != "f" && !names.empty() &&
+                      std::find(names.begin(), names.end(), asked_.begin()->first) == names.end();
+  }
+  bool is_key(const std::vector<std::string>& names) const {
+    return names.size() == asked_.size() &&
+           std::all_of(names.begin(), names.end(),
+                       [this](const std::string& name) { return asked_.contains(name); });
   }
   void take_key(const std::vector<std::string>& names) {
     if (names.empty()) return;  // a key may come later
@@ -177,10 +183,10 @@ class History {
                         "name the columns that tell the row: --key id=4711,leg=2");
     }
     for (std::size_t i = 0; i < names.size(); ++i) asked_.emplace(names[i], asked_values_[i]);
-    set_needle();
+    asked_needle_ = needle_of(asked_);
   }
-  void set_needle() {
-    asked_needle_.emplace("\t" + asked_.begin()->first + "\t" + asked_.begin()->second);
+  static Needle needle_of(const Columns& key) {
+    return Needle("\t" + key.begin()->first + "\t" + key.begin()->second);
   }
 
   // Whether an old identity is that of `row`: by its key, or by other columns that are known.
@@ -271,87 +277,44 @@ class History {
   void show(const Transaction& transaction, const Line& line, Action action, const Columns& key,
             const Columns& before, const Columns& changed) {
     found_ = true;
-    std::string& out = output_.buffer();
-    const Change& end = transaction.end();
-    const std::string time =
-        utc_text(end.time_us == 0 ? transaction.position().c : end.time_us / 1'000'000);
-    if (json_) {
-      fmt::format_to(std::back_inserter(out),
-                     "{{\"time\":\"{}\",\"xid\":{},\"lsn\":\"{}\",\"c\":{},\"s\":{},"
-                     "\"action\":\"{}\",\"key\":",
-                     time, end.xid, end.lsn.text(), line.position.c, line.position.s,
-                     action_name(action));
-      json_columns(key);
-      out += ",\"old\":";
-      json_columns(of_those(before, action == Action::Delete ? before : changed));
-      out += ",\"new\":";
-      json_columns(changed);
-      out += "}\n";
-    } else {
-      fmt::format_to(std::back_inserter(out), "{}  xid {}  {}  {}\n", time, end.xid,
-                     line.position.text(), action_name(action));
-      if (action == Action::Delete) {
-        for (const auto& [name, value] : before) out += "    " + name + "  " + value + " →\n";
-      }
-      for (const auto& [name, value] : changed) {
-        const auto old = before.find(name);
-        out += "    " + name + "  ";
-        if (old != before.end()) out += old->second + " ";
-        out += "→ " + value + "\n";
-      }
-    }
-    output_.written();
+    entries_.show(transaction, line.position, action, {key, before, changed});
   }
 
-  static Columns of_those(const Columns& from, const Columns& names) {
-    Columns some;
-    for (const auto& [name, value] : from) {
-      if (names.contains(name)) some.emplace(name, value);
-    }
-    return some;
-  }
-
-  void json_columns(const Columns& columns) {
-    std::string& out = output_.buffer();
-    out += '{';
-    bool first = true;
-    for (const auto& [name, value] : columns) {
-      if (!first) out += ',';
-      first = false;
-      json_raw(out, name);
-      out += ':';
-      json_raw(out, value);
-    }
-    out += '}';
-  }
-
-  bool json_;
+  std::filesystem::path directory_;
+  std::string from_;  // the raw `_source` that the table is of
   std::string table_;
   Needle needle_;  // what every line of the table begins with
-  // Lines of the whole table. (Told by their last letter too: an `_action` is in every line.)
-  const std::array<Needle, 4> verbs_ = {Needle("n\tschema"), Needle("n\ttruncate"),
-                                        Needle("n\trewrite"), Needle("n\tdrop")};
-  // In every line that names the row by the key that was asked for, where its columns are known.
+  // In every line that names the row by the key that was asked for.
   std::optional<Needle> asked_needle_;
   std::vector<std::string> asked_values_;
-  Columns asked_;                // empty: the key's columns are not known yet
+  Columns asked_;  // empty: the key's columns are not known yet
+  bool looked_back_ = false;
+  bool starts_again_ = false;
   bool other_identity_ = false;  // old rows are named by other columns than the key
   std::vector<Row> rows_;
   bool found_ = false;
-  Output output_;
+  LogEntries entries_;
 };
 
-int log(const Options& options) {
-  const std::filesystem::path directory = source_directory(options.source);
-  History history(options);
-  history.learn_key(directory);
+// False: all is to be read again.
+bool read_range(const Options& options, const std::filesystem::path& directory, History& history) {
   const Until until = until_of(options.range);
   Reader reader(directory, start_of(options.range, directory));
   while (Transaction* transaction = reader.next()) {
     if (until.passed(*transaction)) break;
     history.read(*transaction);
+    if (history.starts_again()) return false;
+  }
+  return true;
+}
+
+int log(const Options& options) {
+  const std::filesystem::path directory = source_directory(options.source);
+  History history(directory, options);
+  while (!read_range(options, directory, history)) {
   }
   history.flush();
+  history.learn_key();  // where the range has no line of the table
   if (!history.knows_key()) {
     throw ConfigError(fmt::format("no schema line tells the key of table \"{}\"", options.table),
                       "name the key's columns: --key id=4711");
@@ -374,6 +337,10 @@ void add_log(CLI::App& app, Chosen& chosen) {
                   "its key: VALUE[,VALUE], or COLUMN=VALUE[,COLUMN=VALUE]; a comma in a value is "
                   "written \\,")
       ->required();
+  command
+      .add_option("--source", options->from,
+                  "of a stream merged of several databases, the one that the table is of")
+      ->type_name("NAME");
   command.add_option("--since", options->range.since,
                      "from a time (UTC), position or LSN on: \"10:15\", \"2h ago\"");
   command.add_option("--until", options->range.until,

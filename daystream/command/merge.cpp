@@ -1,13 +1,22 @@
 // daystream merge: several daystreams into one.
+#include <fmt/format.h>
+
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands.h"
 #include "daystream/error.h"
+#include "daystream/manifest.h"
 #include "merger.h"
+#include "origin.h"
 #include "program/program.h"
 #include "source.h"
+#include "split_catalog.h"
+#include "time_merger.h"
 
 namespace daystream::command {
 
@@ -20,22 +29,66 @@ struct Options {
   bool once = false;
 };
 
-int merge(const Options& options) {
-  std::vector<std::filesystem::path> sources;
-  for (const std::string& source : options.sources) sources.push_back(source_directory(source));
+// NAME=SOURCE, or SOURCE alone.
+NamedSource named(const std::string& text) {
+  const auto equals = text.find('=');
+  const bool has_name = equals != std::string::npos && equals > 0 && text.find('/') > equals &&
+                        !std::filesystem::exists(text);
+  if (!has_name) return {"", source_directory(text)};
+  return {text.substr(0, equals), source_directory(text.substr(equals + 1))};
+}
+
+bool are_of_one_database(const std::vector<NamedSource>& sources) {
+  std::optional<std::pair<std::string, std::string>> first;
+  for (const auto& [name, directory] : sources) {
+    std::pair<std::string, std::string> found;
+    if (std::filesystem::exists(directory / kSplitName)) {
+      const auto catalog = SplitCatalog::load(directory);
+      found = {catalog->system_identifier, catalog->database};
+    } else {
+      const Manifest manifest = Manifest::load(directory);
+      require_one_database(manifest, directory, "merge the sources that it was made of");
+      found = {manifest.system_identifier, manifest.database};
+    }
+    if (!first) first = found;
+    if (found != *first) return false;
+  }
+  return true;
+}
+
+template <typename AnyMerger>
+int run(AnyMerger& merger, bool once) {
   const program::Signals signals;
-  Merger merger(std::move(sources), options.into);
   const auto stop = [&] { return signals.stop_requested(); };
   for (;;) {
     merger.work(stop);
     if (signals.stop_requested()) return 0;
-    if (options.once) {
+    if (once) {
       merger.mark();
       merger.work(stop);
       return 0;
     }
     merger.wait(signals.fd());
   }
+}
+
+int merge(const Options& options) {
+  std::vector<NamedSource> sources;
+  for (const std::string& source : options.sources) sources.push_back(named(source));
+  if (!are_of_one_database(sources)) {
+    for (const NamedSource& source : sources) {
+      if (!std::filesystem::exists(source.directory / kSplitName)) continue;
+      throw ConfigError(
+          fmt::format("\"{}\" holds the parts of a split", source.directory.string()),
+          "merge them by themselves first, and then what they give with the other databases");
+    }
+    TimeMerger merger(sources, options.into);
+    return run(merger, options.once);
+  }
+  std::vector<std::filesystem::path> directories;
+  for (const NamedSource& source : sources) directories.push_back(source.directory);
+  Merger merger(std::move(directories), options.into);
+  return run(merger, options.once);
 }
 
 }  // namespace
@@ -46,7 +99,8 @@ void add_merge(CLI::App& app, Chosen& chosen) {
   command.set_help_flag("-h,--help", "show this help and exit");
   command
       .add_option("SOURCE", options->sources,
-                  "daystreams, or a directory of \"daystream split\": then all its parts")
+                  "daystreams, NAME=… to name one, or a directory of \"daystream split\": then all "
+                  "its parts")
       ->required();
   command.add_option("--into", options->into, "the directory of the daystream to write")
       ->required();
@@ -54,14 +108,18 @@ void add_merge(CLI::App& app, Chosen& chosen) {
                                   "go on as more comes, until told to stop (default)");
   command.add_flag("--once", options->once, "end after what is there now")->excludes(follow);
   command.footer(
-      "The sources are of one database: the parts of a split, or streams of several slots. Their\n"
-      "transactions go out in commit order, by LSN; what several have of one becomes one again.\n"
-      "One goes out when all sources are past it, so a source that stands still holds the others\n"
-      "up. The output begins where all sources have begun. Started again it goes on where it was,\n"
-      "every transaction exactly once.\n\n"
+      "Sources of one database, the parts of a split or streams of several slots: transactions go\n"
+      "out in commit order, by LSN; what several have of one becomes one again. The output begins\n"
+      "where all sources have begun, and can be mirrored.\n\n"
+      "Sources of different databases: transactions go out in commit-time order, as far as the\n"
+      "servers' clocks agree. Each line says where it is from, by the stream's name or the NAME\n"
+      "given. It cannot be mirrored: what it holds is of several databases.\n\n"
+      "Either way one goes out when all sources are past it, so a source that stands still holds\n"
+      "the others up. Started again it goes on where it was, every transaction exactly once.\n\n"
       "Examples:\n"
       "  daystream merge /srv/shards --into /srv/whole\n"
-      "  daystream merge /srv/orders /srv/stock --into /srv/shop --once");
+      "  daystream merge /srv/orders /srv/stock --into /srv/shop --once\n"
+      "  daystream merge east=/srv/east/prod west=/srv/west/prod --into /srv/all");
   command.callback([options, &chosen] { chosen = [options] { return merge(*options); }; });
 }
 

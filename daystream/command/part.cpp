@@ -1,7 +1,9 @@
 #include "part.h"
 
+#include <ctime>
 #include <utility>
 
+#include "calendar.h"
 #include "stream_view.h"
 
 namespace daystream::command {
@@ -17,23 +19,36 @@ std::optional<Lsn> last_gap(const std::filesystem::path& directory) {
   return end->lsn;
 }
 
+// The clock that the Writer goes by is the source's: it was not now that this was made.
+Manifest made_now(Manifest manifest) {
+  if (manifest.created.empty()) manifest.created = utc_text(std::time(nullptr));
+  return manifest;
+}
+
 WriterOptions options_with(const SourceFacts& facts) {
   WriterOptions options;
   options.clock = [&facts] { return facts.clock; };
-  options.day_mark = [&facts] { return MarkFacts{facts.timeline, facts.next, {}}; };
+  options.day_mark = [&facts] { return mark_facts(facts); };
   return options;
 }
 
 }  // namespace
 
+MarkFacts mark_facts(const SourceFacts& facts) {
+  MarkFacts said{facts.timeline, facts.next, {}, {}};
+  if (facts.head) said.head = facts.head();
+  return said;
+}
+
 Part::Part(const std::filesystem::path& directory, const Manifest& manifest,
            const SourceFacts& facts)
-    : facts_(facts), writer_(directory, manifest, std::nullopt, options_with(facts)) {
+    : facts_(facts), writer_(directory, made_now(manifest), std::nullopt, options_with(facts)) {
   gap_ = last_gap(directory);
 }
 
 void Part::begin(Lsn lsn, const Holding& holding) {
-  MarkFacts said{facts_.timeline, facts_.next, {{"tables", holding.tables}}};
+  MarkFacts said = mark_facts(facts_);
+  said.holds.emplace_back("tables", holding.tables);
   for (const auto& option : holding.options) said.holds.push_back(option);
   writer_.declare_holding(holding);
   writer_.mark(lsn, said);
@@ -42,13 +57,18 @@ void Part::begin(Lsn lsn, const Holding& holding) {
 
 void Part::mark(Lsn lsn) {
   if (!needs(lsn)) return;
-  writer_.mark(lsn, {facts_.timeline, facts_.next, {}});
+  writer_.mark(lsn, mark_facts(facts_));
   gap_.reset();
 }
 
 void Part::gap(Lsn lsn, Lsn before) {
   if (before < last_lsn() || gap_ == lsn) return;
   writer_.gap(lsn);
+  gap_ = lsn;
+}
+
+void Part::new_gap(Lsn lsn, const std::vector<std::pair<std::string, std::string>>& head) {
+  writer_.gap(lsn, head);
   gap_ = lsn;
 }
 

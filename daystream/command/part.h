@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "daystream/writer.h"
 
@@ -16,7 +19,12 @@ struct SourceFacts {
   std::int64_t clock = 0;  // `_c` of what was read last: parts keep their source's seconds
   std::optional<std::uint32_t> timeline;
   std::optional<std::uint64_t> next;
+  // Other keys before the verb, asked for when they are due.
+  std::function<std::vector<std::pair<std::string, std::string>>()> head = {};
 };
+
+// The facts with what only a mark has room for.
+MarkFacts mark_facts(const SourceFacts& facts);
 
 // Its own last LSN is the checkpoint: what is not past it has been here before.
 //
@@ -42,6 +50,8 @@ class Part {
   void mark(Lsn lsn);
   // Unless it is there: `before` is the last LSN of the source before the gap.
   void gap(Lsn lsn, Lsn before);
+  // A gap that is known not to be there; `head` are keys before its verb.
+  void new_gap(Lsn lsn, const std::vector<std::pair<std::string, std::string>>& head);
   void flush();
 
  private:

@@ -1,7 +1,9 @@
 // Searching text for a few bytes, at the speed of memory.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,12 +18,19 @@ class Needle {
   const std::string& bytes() const noexcept { return bytes_; }
   // Where the first of them begins in `text`; npos: they are not there.
   std::size_t find_in(std::string_view text) const noexcept;
+  // The same, or, where that comes first, a place in a line that tells of a whole table: `schema`,
+  // `truncate`, `rewrite`, `drop`. One pass for both.
+  std::size_t find_with_table_verbs(std::string_view text) const noexcept;
 
  private:
+  template <bool kTableVerbs>
+  std::uint32_t next_block(const char* text, std::size_t& at, std::size_t last) const noexcept;
+  template <bool kTableVerbs>
+  std::size_t find(std::string_view text) const noexcept;
+
   std::string bytes_;
-  // The two of them, by place, that are least frequent in lines: looked for first.
-  std::size_t rare_ = 0;
-  std::size_t other_ = 0;
+  // Those, by place, that are least frequent in lines: looked for first. (One may be there twice.)
+  std::array<std::size_t, 3> rare_ = {};
 };
 
 // `found` is a place in one of `lines`, or npos. Where that line is an `update` with a `replace`

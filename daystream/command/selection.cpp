@@ -5,6 +5,7 @@
 
 #include "daystream/error.h"
 #include "daystream/manifest.h"
+#include "origin.h"
 #include "search.h"
 
 namespace daystream::command {
@@ -57,12 +58,13 @@ Selection::Selection(const SelectionOptions& options) : tables_(options.tables),
     // The pair is one UPDATE.
     if (*action == Action::Update) actions_.push_back(Action::Replace);
   }
+  escape_to(source_, options.source);
   if (!where_.empty()) {
     needle_ = where_.front().needle;
   } else if (is_one_name(tables_)) {
     needle_.emplace(tables_.substr(tables_.find('.') + 1));
   }
-  all_ = tables_.empty() && where_.empty() && actions_.empty() && !xid_;
+  all_ = tables_.empty() && where_.empty() && actions_.empty() && !xid_ && source_.empty();
 }
 
 bool Selection::takes_transaction(const Transaction& transaction) const {
@@ -70,6 +72,7 @@ bool Selection::takes_transaction(const Transaction& transaction) const {
   // Marks and gaps are lines of the stream, not of what was asked for.
   if (transaction.kind() != Transaction::Kind::Transaction) return false;
   if (xid_ && transaction.end().xid != *xid_) return false;
+  if (!source_.empty() && source_of(transaction.end()) != source_) return false;
   // What is nowhere in it need not be looked for line by line. (A large one is.)
   const std::string_view text = transaction.text();
   return text.empty() || !needle_ || needle_->find_in(text) != std::string_view::npos;

@@ -21,6 +21,7 @@ struct SelectionOptions {
   std::vector<std::string> where;    // COLUMN=VALUE, all must hold
   std::vector<std::string> actions;  // names; empty: all
   std::optional<std::uint32_t> xid;
+  std::string source;  // of a stream merged of several databases: only its; empty: all
 };
 
 class Selection {
@@ -53,6 +54,7 @@ class Selection {
   std::vector<Condition> where_;
   std::vector<Action> actions_;
   std::optional<std::uint32_t> xid_;
+  std::string source_;            // raw
   std::optional<Needle> needle_;  // in every line that is wanted, or in the other one of its pair
   struct Known {
     std::string table;

@@ -8,6 +8,7 @@
 #include "day_file.h"
 #include "daystream/error.h"
 #include "dir.h"
+#include "origin.h"
 
 namespace daystream::command {
 
@@ -50,6 +51,7 @@ Splitter::Splitter(std::filesystem::path source, std::filesystem::path directory
     : source_(std::move(source)), directory_(std::move(directory)) {
   allow_many_files();
   const Manifest manifest = Manifest::load(source_);
+  require_one_database(manifest, source_, "split the sources that it was made of");
   make_directory(directory_);
   if (auto known = SplitCatalog::load(directory_)) {
     catalog_ = std::move(*known);

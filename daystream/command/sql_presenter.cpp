@@ -93,7 +93,7 @@ const KnownTable* SqlPresenter::known(std::string_view table, Position at) {
   const KnownTable* found = book_.find(table);
   if (found != nullptr || looked_for_.contains(table)) return found;
   looked_for_.emplace(table);
-  book_.look_back(directory_, at, table);
+  book_.look_back(directory_, at, table, source_);
   return book_.find(table);
 }
 
@@ -185,10 +185,15 @@ void SqlPresenter::insert(std::string& out, const Change& change) {
   };
   // An absent column is NULL, whatever its default is.
   const KnownTable* table = book_.find(change.table);
-  for (const auto& [name, value] : given) add(name, value);
+  const auto may_set = [table](const std::string& name) {
+    return table == nullptr || !table->is_generated(name);
+  };
+  for (const auto& [name, value] : given) {
+    if (may_set(name)) add(name, value);
+  }
   if (table != nullptr) {
     for (const auto& [name, type] : table->columns) {
-      if (value_of(given, name) == nullptr) add(name, kNull);
+      if (value_of(given, name) == nullptr && may_set(name)) add(name, kNull);
     }
   }
   const std::string name = sql_table(change.table);
@@ -256,6 +261,7 @@ void SqlPresenter::update(std::string& out, const Change& change, Position at) {
   for (const auto& [name, value] : values) {
     const std::string* before = value_of(old, name);
     if (before != nullptr && *before == value) continue;
+    if (table != nullptr && table->is_generated(name)) continue;
     if (!changes.empty()) changes += ", ";
     sql_name(changes, name);
     changes += " = ";

@@ -21,7 +21,9 @@ namespace daystream::command {
 class SqlPresenter final : public Presenter {
  public:
   // `directory` is looked back into for the keys of tables whose schema line came earlier.
-  explicit SqlPresenter(std::string directory) : directory_(std::move(directory)) {}
+  // `source`: the raw `_source` that all lines given are of, where the stream is of several.
+  explicit SqlPresenter(std::string directory, std::string source = {})
+      : directory_(std::move(directory)), source_(std::move(source)) {}
 
   void start(std::string& out) override;
   void line(std::string& out, const Transaction& of, const Line& line) override;
@@ -44,6 +46,7 @@ class SqlPresenter final : public Presenter {
   const KnownTable* known(std::string_view table, Position at);
 
   std::string directory_;
+  std::string source_;
   TableBook book_;
   std::set<std::string, std::less<>> looked_for_;  // tables that look_back() was asked for
   bool open_ = false;                              // BEGIN is written

@@ -6,8 +6,8 @@
 
 #include "calendar.h"
 #include "daystream/reader.h"
+#include "origin.h"
 #include "search.h"
-#include "stream_view.h"
 
 namespace daystream::command {
 
@@ -37,6 +37,10 @@ std::string_view KnownTable::type_of(std::string_view column) const noexcept {
   return at == columns.end() ? std::string_view{} : std::string_view(at->second);
 }
 
+bool KnownTable::is_generated(std::string_view column) const noexcept {
+  return std::find(generated.begin(), generated.end(), column) != generated.end();
+}
+
 void TableBook::learn(const Change& change) {
   KnownTable table;
   table.oid = change.oid;
@@ -46,6 +50,9 @@ void TableBook::learn(const Change& change) {
   if (table.identity != 'n') table.key = names_of(numbers, change.columns);
   std::string_view name;
   std::string_view type;
+  for (FieldCursor cursor(change.head); cursor.next(name, type);) {
+    if (name == "_generated") table.generated = names_of(type, change.columns);
+  }
   for (FieldCursor cursor(change.columns); cursor.next(name, type);) {
     type.remove_prefix(std::min(type.size(), type.find(' ') + 1));
     constexpr std::string_view kNotNull = " not null";
@@ -60,22 +67,23 @@ const KnownTable* TableBook::find(std::string_view table) const {
   return at == tables_.end() ? nullptr : &at->second;
 }
 
-void TableBook::look_back(const std::string& directory, Position position, std::string_view table) {
-  const auto dir = real_dir(directory);
-  const StreamView view(*dir);
+void TableBook::look_back(const std::string& directory, Position position, std::string_view table,
+                          std::string_view source) {
+  const auto bounds = extent(directory);
+  if (!bounds) return;
   const std::string begin = fmt::format("_table\t{}\t", table);
   const Needle needle("n\tschema");  // the end of `_action`, and the verb
   const Transaction::Find find = [&](std::string_view lines) { return needle.find_in(lines); };
-  for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
-    const std::int64_t begin_s = *day * kSecondsPerDay;
-    if (begin_s > position.c) continue;
+  const std::int64_t first = day_number(bounds->first.c);
+  for (std::int64_t day = day_number(std::min(position.c, bounds->last.c)); day >= first; --day) {
     StartAfter start;
-    if (*day != view.days().front()) start.position = {begin_s - 1, UINT64_MAX};
+    if (day != first) start.position = {day * kSecondsPerDay - 1, UINT64_MAX};
     Reader reader(directory, start);
     bool found = false;
     while (Transaction* transaction = reader.next()) {
       const Position at = transaction->position();
-      if (at > position || day_number(at.c) > *day) break;
+      if (at > position || day_number(at.c) > day) break;
+      if (!source.empty() && source_of(transaction->end()) != source) continue;
       Line line;
       while (transaction->next_line_where(find, line)) {
         if (!line.body.starts_with(begin)) continue;

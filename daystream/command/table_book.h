@@ -21,6 +21,9 @@ struct KnownTable {
   std::vector<std::string> key;  // what tells a row from others; empty: nothing does
   std::vector<std::pair<std::string, std::string>> columns;  // name and type, in their order
 
+  std::vector<std::string> generated;  // columns that nobody may set
+
+  bool is_generated(std::string_view column) const noexcept;
   // The type of a column without "not null"; empty: there is no such column.
   std::string_view type_of(std::string_view column) const noexcept;
 };
@@ -34,7 +37,9 @@ class TableBook {
 
   // Reads the stream backwards from `position`, a day at a time, until a schema line of `table` is
   // found, and learns it: for readers that begin in the middle. Does nothing where there is none.
-  void look_back(const std::string& directory, Position position, std::string_view table);
+  // `source`: only those of this raw `_source`; empty: the stream is of one database.
+  void look_back(const std::string& directory, Position position, std::string_view table,
+                 std::string_view source = {});
 
  private:
   std::map<std::string, KnownTable, std::less<>> tables_;

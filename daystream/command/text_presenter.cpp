@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "calendar.h"
+#include "origin.h"
 
 namespace daystream::command {
 
@@ -60,9 +61,13 @@ void TextPresenter::value(std::string& out, std::string_view raw) const {
 }
 
 void TextPresenter::heading(std::string& out, const Transaction& of) {
-  put(out, Colour::Heading,
-      fmt::format("{}  xid {}  LSN {}  {}", time_text(of), of.end().xid, of.lsn().text(),
-                  of.position().text()));
+  std::string text = fmt::format("{}  xid {}  LSN {}  {}", time_text(of), of.end().xid,
+                                 of.lsn().text(), of.position().text());
+  // Of a stream merged of several databases: whose it is.
+  if (const std::string_view source = source_of(of.end()); !source.empty()) {
+    text += fmt::format("  {}", source);
+  }
+  put(out, Colour::Heading, text);
   out += '\n';
   open_ = true;
 }

@@ -80,6 +80,14 @@ Manifest parse_manifest(const std::string& text, const std::string& path,
     for (const json& holding : value.at("holdings")) {
       manifest.holdings.push_back(holding_from_json(holding));
     }
+    if (const auto found = value.find("sources"); found != value.end()) {
+      for (const json& source : *found) {
+        manifest.sources.push_back({source.at("name").get<std::string>(),
+                                    source.at("system_identifier").get<std::string>(),
+                                    source.at("database").get<std::string>(),
+                                    source.at("slot").get<std::string>()});
+      }
+    }
     const auto kept = [&value](const char* key, std::optional<std::uint64_t>& to) {
       if (const auto found = value.find(key); found != value.end())
         to = found->get<std::uint64_t>();
@@ -107,6 +115,12 @@ void save_manifest(Dir& dir, const Manifest& manifest) {
   value["created"] = manifest.created;
   value["holdings"] = ordered_json::array();
   for (const Holding& holding : manifest.holdings) value["holdings"].push_back(to_json(holding));
+  for (const MergedSource& source : manifest.sources) {
+    value["sources"].push_back(ordered_json{{"name", source.name},
+                                            {"system_identifier", source.system_identifier},
+                                            {"database", source.database},
+                                            {"slot", source.slot}});
+  }
   if (manifest.keep_days) value["keep_days"] = *manifest.keep_days;
   if (manifest.keep_bytes) value["keep_bytes"] = *manifest.keep_bytes;
   const std::string text = value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";

@@ -51,10 +51,10 @@ GroupScanner::GroupScanner(const File& file, std::int64_t day, const ScanState& 
       in_transaction_(from.in_transaction),
       last_group_(from) {
   current_.begin = from.offset;
+  expected_.count_up();
   if (in_transaction_) {
     // The lines before are elsewhere: what is delivered of this group is its end.
     in_memory_ = false;
-    expected_.count_up();
     current_.first = from.last;
   }
 }
@@ -156,9 +156,12 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
   const std::string_view line(text, newline - at_);
 
   std::size_t body_at;
-  if (in_transaction_ && line.starts_with(expected_.view())) {
+  // The next of the same second, as most are; of a second that was of this day.
+  const bool knows_next = in_transaction_ || last_.c >= day_begin_s_;
+  if (knows_next && line.starts_with(expected_.view())) {
     body_at = expected_.view().size();
     ++last_.s;
+    if (!in_transaction_) current_.first = last_;
   } else {
     const auto prefix = parse_prefix(line);
     if (!prefix) damaged(at_, fmt::format("not a line: \"{}\"", quoted_start(line)));
@@ -221,6 +224,7 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
   }
 
   chain_ = *crc;
+  expected_.count_up();
   current_.end_line = offset_of(at_);
   current_.end = offset_of(newline + 1);
   current_.in_memory = in_memory_;

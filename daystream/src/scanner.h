@@ -93,7 +93,7 @@ class GroupScanner {
   std::size_t crc_at_ = 0;       // chain_ covers what is before
 
   Position last_;
-  LinePrefix expected_;  // of the next line of this group
+  LinePrefix expected_;  // of the next line, if it is of the same second
   std::optional<std::uint32_t> chain_;
   bool in_transaction_;
   bool in_memory_ = true;

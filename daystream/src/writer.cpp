@@ -32,8 +32,8 @@ void Writer::abort() {
 void Writer::mark(Lsn lsn, const MarkFacts& facts) {
   impl_->mark(lsn, facts);
 }
-void Writer::gap(Lsn old_slot_end) {
-  impl_->gap(old_slot_end);
+void Writer::gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head) {
+  impl_->gap(old_slot_end, head);
 }
 Lsn Writer::last_lsn() const noexcept {
   return impl_->last_lsn_;

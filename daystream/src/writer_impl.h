@@ -28,7 +28,7 @@ class Writer::Impl {
   void append(std::string_view lines);
   void abort();
   void mark(Lsn lsn, const MarkFacts& facts);
-  void gap(Lsn old_slot_end);
+  void gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head);
   void write_out();
   std::shared_ptr<Flush::Work> begin_flush();
   void finish_flush(const Flush::Work& work);

@@ -17,6 +17,17 @@ constexpr std::string_view kTableKey = "_table\t";
 // Room is made for so much at once.
 constexpr std::size_t kRowsAtOnce = 64 * 1024;
 constexpr std::size_t kWriteWhileWarm = 128 * 1024;
+
+void append_fields(std::string& body,
+                   const std::vector<std::pair<std::string, std::string>>& fields) {
+  for (const auto& [key, value] : fields) {
+    body += '\t';
+    escape_to(body, key);
+    body += '\t';
+    escape_to(body, value);
+  }
+}
+
 }  // namespace
 
 void Writer::Impl::append(std::string_view lines) {
@@ -217,13 +228,9 @@ std::string Writer::Impl::mark_body(Lsn lsn, const MarkFacts& facts, bool first_
   if (facts.timeline) body += fmt::format("\t_timeline\t{}", *facts.timeline);
   if (facts.next) body += fmt::format("\t_next\t{}", *facts.next);
   if (first_of_day && last_ != Position::begin()) body += "\t_prev\t" + crc_text(group_chain_);
+  append_fields(body, facts.head);
   body += "\t_action\tmark";
-  for (const auto& [key, value] : facts.holds) {
-    body += '\t';
-    escape_to(body, key);
-    body += '\t';
-    escape_to(body, value);
-  }
+  append_fields(body, facts.holds);
   return body;
 }
 
@@ -245,11 +252,14 @@ void Writer::Impl::mark(Lsn lsn, const MarkFacts& facts) {
   if (facts.next) known_next_ = facts.next;
 }
 
-void Writer::Impl::gap(Lsn old_slot_end) {
+void Writer::Impl::gap(Lsn old_slot_end,
+                       const std::vector<std::pair<std::string, std::string>>& head) {
   check_usable();
   assert(!open_);
   const Position at = ready_position();
-  add_single(at, fmt::format("_lsn\t{}\t_action\tgap", old_slot_end.text()));
+  std::string body = "_lsn\t" + old_slot_end.text();
+  append_fields(body, head);
+  add_single(at, body + "\t_action\tgap");
 }
 
 }  // namespace daystream

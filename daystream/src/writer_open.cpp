@@ -30,6 +30,18 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& f
   check("system identifier", found.system_identifier, wanted.system_identifier);
   check("database", found.database, wanted.database);
   check("slot", found.slot, wanted.slot);
+  if (found.sources == wanted.sources) return;
+  const auto names = [](const Manifest& manifest) {
+    std::string text;
+    for (const MergedSource& source : manifest.sources) {
+      text += fmt::format("{}\"{}\" (database \"{}\" of system {})", text.empty() ? "" : ", ",
+                          source.name, source.database, source.system_identifier);
+    }
+    return text.empty() ? std::string("one database") : text;
+  };
+  throw WrongSource(fmt::format("daystream \"{}\" is merged of {}, not of {}", directory.string(),
+                                names(found), names(wanted)),
+                    "name the same sources, or write to another directory");
 }
 
 }  // namespace

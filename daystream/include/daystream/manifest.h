@@ -27,6 +27,17 @@ struct Holding {
   bool holds(std::string_view table) const;
 };
 
+// One of the streams that `daystream merge` made one of, in commit-time order: of different
+// databases, so what is said of one of them (an LSN, a transaction id) says nothing of another.
+struct MergedSource {
+  std::string name;  // what lines call it: `_source`
+  std::string system_identifier;
+  std::string database;
+  std::string slot;
+
+  bool operator==(const MergedSource&) const = default;
+};
+
 struct Manifest {
   int format = kFormatVersion;
   std::string name;               // what people call the stream; the directory's name by default
@@ -35,6 +46,8 @@ struct Manifest {
   std::string slot;
   std::string created;            // 2026-11-21T10:15:04Z
   std::vector<Holding> holdings;  // oldest first, at least one
+  // Not empty: a stream of several databases; then it has no system identifier and database itself.
+  std::vector<MergedSource> sources;
   // What deltastream deletes from the front: days older than so many before the current one, and
   // the oldest while all take more bytes than that; nullopt: nothing for that reason.
   std::optional<std::uint64_t> keep_days;

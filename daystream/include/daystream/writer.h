@@ -27,6 +27,8 @@ struct MarkFacts {
   std::optional<std::uint64_t> next;  // read after the mark's LSN was received
   // After the verb, as key and value, unescaped: the effective filter, at a connection's begin.
   std::vector<std::pair<std::string, std::string>> holds;
+  // Before the verb, as key and value, unescaped: for readers that know these keys.
+  std::vector<std::pair<std::string, std::string>> head = {};
 };
 
 struct WriterOptions {
@@ -82,7 +84,8 @@ class Writer {
   void abort();
   // Neither may be called with a transaction open.
   void mark(Lsn lsn, const MarkFacts& facts);
-  void gap(Lsn old_slot_end);
+  // `head`: as that of a mark.
+  void gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head = {});
 
   Lsn last_lsn() const noexcept;       // of the last commit or mark appended
   Position position() const noexcept;  // of the last line appended

@@ -40,6 +40,8 @@ TEST_CASE("remote: every command says of an URL what it says of the directory", 
       {"cat", "--after", "1507550403/1"},
       {"cat", "--since", "2017-10-10", "--tables", "fox"},
       {"cat", "--lsn", "0/1050"},
+      {"cat", "--format=sql"},
+      {"cat", "--since", "2017-10-10", "--where", "a=fox20", "--format=sql"},
       {"cat", "--since", "0/1050", "--until", "0/1070", "--json"},
       {"tail", "-n", "3"},
       {"tail", "-n", "1000"},
@@ -56,6 +58,15 @@ TEST_CASE("remote: every command says of an URL what it says of the directory", 
     CHECK(remote.exit == local.exit);
     CHECK(remote.out.size() > 10);
   }
+  support::TemporaryDirectory parts;
+  const auto split = [&](const std::string& source, const std::string& name) {
+    const std::string into = (parts.path() / name).string();
+    CHECK(daystream_command({"split", source, into, "--once"}).exit.code == 0);
+    return daystream_command({"cat", into + "/fox"}).out;
+  };
+  const std::string local = split(stream.directory.path(), "local");
+  CHECK(split(server.url(), "remote") == local);
+  CHECK(local.size() > 1000);
   CHECK(find_seam(stream.directory.path(), 6)->position ==
         (remote::enable(), find_seam(server.url(), 6)->position));
   CHECK(extent(server.url())->last == extent(stream.directory.path())->last);

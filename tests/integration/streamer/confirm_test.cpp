@@ -120,7 +120,7 @@ TEST_CASE("stream: WAL that is not ours is confirmed through marks", "[streamer]
   CHECK(contains(stream.lines("\t_action\tmark").back(), stream.confirmed()));
 }
 
-TEST_CASE("stream: an idle server costs no lines", "[streamer]") {
+TEST_CASE("stream: an idle server costs next to no lines", "[streamer]") {
   const Cluster cluster;
   const Stream stream(cluster);
   Process process = stream.start({"--create-slot", "-s", "1"});
@@ -136,8 +136,9 @@ TEST_CASE("stream: an idle server costs no lines", "[streamer]") {
     REQUIRE(support::eventually([&] { return cluster.scalar(query) != reply; }));
   }
   CHECK(cluster.scalar(query) != before);
-  // The server's own snapshots of running transactions may add a mark or two.
-  CHECK(std::count(settled.begin(), settled.end(), '\n') + 2 >=
+  // The server's own snapshots of running transactions may add a mark or two, and that there is
+  // nothing new is one every 10 s.
+  CHECK(std::count(settled.begin(), settled.end(), '\n') + 3 >=
         static_cast<std::ptrdiff_t>(stream.lines("").size()));
 }
 

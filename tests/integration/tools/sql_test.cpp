@@ -13,7 +13,7 @@ constexpr const char* kTables = R"(
   CREATE SCHEMA "Odd schema";
   CREATE TABLE kinds (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, flag boolean, n numeric,
     f float8, t timestamptz, b bytea, a text[], j jsonb, i interval, u uuid, c char(5), m mood,
-    money money, r int4range, d date DEFAULT current_date, "Odd ""column" text);
+    twice numeric GENERATED ALWAYS AS (n * 2) STORED, money money, r int4range, d date DEFAULT current_date, "Odd ""column" text);
   CREATE TABLE "Odd schema"."Odd.Table" (a text, b int, c text, PRIMARY KEY (b, a));
   CREATE TABLE whole (a int, j json, x text);
   ALTER TABLE whole REPLICA IDENTITY FULL;

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstdlib>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -228,6 +230,26 @@ TEST_CASE("info: tells what is there and who writes", "[command]") {
   const Ran ran = run("info " + farm.dir);
   CHECK(ran.code == 0);
   CHECK(ran.out.find("(pid " + std::to_string(getpid())) != std::string::npos);
+}
+
+TEST_CASE("info: the rate is of the last five minutes, in bytes, lines and transactions",
+          "[command]") {
+  Stream stream;
+  {
+    stream.now = std::time(nullptr) - 400;
+    Writer writer = stream.writer();
+    writer.mark(Lsn{0x1000}, {1, 1, {}});
+    for (int i = 1; i <= 50; ++i) writer.append(transaction(i));
+    stream.now = std::time(nullptr);
+    for (int i = 51; i <= 80; ++i) writer.append(transaction(i, 2));
+    writer.flush();
+  }
+  const auto info =
+      nlohmann::json::parse(run("info --json " + stream.directory.path().string()).out);
+  CHECK(info["rate_seconds"] == 300);
+  CHECK(info["transactions_per_second"] == 0.1);
+  CHECK(std::abs(info["lines_per_second"].get<double>() - 0.3) < 0.01);  // perhaps a day's mark
+  CHECK(info["bytes_per_second"].get<double>() > 0.1);
 }
 
 TEST_CASE("info: --tables counts changes per table and action", "[command]") {

@@ -108,6 +108,24 @@ TEST_CASE("log: a key that a table got after its first rows tells them too", "[l
   CHECK(coop.log("1") == Told{"2 insert: code  → a, id  → 1"});
 }
 
+TEST_CASE("log: a value is of the key that the table has at last", "[log]") {
+  Coop coop("d", "_pkey\t1\t_ikey\t",
+            {"insert\tid\t1\tcode\ta", "insert\tid\t2\tcode\tb", "update\tid\t1\tcode\tc"});
+  {
+    Writer writer = coop.writer();
+    writer.append(
+        "_table\thens\t_xid\t9\t_oid\t7\t_identity\td\t_pkey\t2\t_ikey\t\t_action\tschema\tid\t1 "
+        "integer not null\tcode\t2 text not null\tegg\t3 text\n" +
+        commit(9));
+    writer.append("_table\thens\t_xid\t10\t_action\tdelete\tcode\tc\n" + commit(10));
+    writer.flush();
+  }
+  CHECK(coop.log("b") == Told{"3 insert: code  → b, id  → 2"});
+  // By its name it is followed from key to key.
+  CHECK(coop.log("id=1") == Told{"2 insert: code  → a, id  → 1", "4 update: code  a → c",
+                                 "10 delete: code  c →, id  1 →"});
+}
+
 TEST_CASE("reader: lines that are looked for are found, in memory and beyond", "[reader][find]") {
   const int rows = GENERATE(3, 40'000);  // the latter is read again from the file
   Stream stream;

@@ -92,6 +92,38 @@ TEST_CASE("watermarks: a keepalive that is not ahead of the stream is no mark", 
   CHECK(marks.status_due(kStart, at(100, 100)));
 }
 
+TEST_CASE("watermarks: that there is nothing new is marked now and then", "[watermarks]") {
+  Watermarks marks({}, kStart);
+  const WriterState writer = at(100, 100);
+  const Clock::time_point later = kStart + deltastream::kQuietMarkInterval;
+  marks.on_keepalive(later - Milliseconds{1}, Lsn{100}, false, writer);
+  CHECK_FALSE(marks.mark_due(later + deltastream::kBusyMarkInterval, writer));
+  marks.on_keepalive(later, Lsn{90}, false, writer);
+  CHECK(marks.mark_due(later, writer) == Lsn{100});
+  SECTION("and synced, though its LSN is known") {
+    WriterState marked = writer;
+    marked.dirty = true;
+    CHECK(marks.sync_due(later, marked));
+  }
+  SECTION("once") {
+    marks.on_mark(later);
+    CHECK_FALSE(marks.mark_due(later + deltastream::kBusyMarkInterval, writer));
+    marks.on_keepalive(later + deltastream::kQuietMarkInterval, Lsn{100}, false, writer);
+    CHECK(marks.mark_due(later + deltastream::kQuietMarkInterval, writer) == Lsn{100});
+  }
+  SECTION("not when something has come since") {
+    marks.on_data(later, writer);
+    CHECK_FALSE(marks.mark_due(later + deltastream::kBusyMarkInterval, writer));
+  }
+  SECTION("not inside a transaction") {
+    WriterState open = writer;
+    open.in_transaction = true;
+    marks.on_keepalive(later, Lsn{100}, false, open);
+    CHECK_FALSE(marks.mark_due(later, open));
+    CHECK_FALSE(marks.mark_due(later, writer));
+  }
+}
+
 TEST_CASE("watermarks: a reply waits shortly for the sync that makes it useful", "[watermarks]") {
   Watermarks marks({}, kStart);
   marks.on_status_sent(kStart, Lsn{100}, false);

@@ -1,0 +1,60 @@
+// Where a group of a stream that is merged of several databases came from: what its end line, and
+// its marks, say of that (FORMAT.md, "Merged of several databases").
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "daystream/line.h"
+#include "daystream/lsn.h"
+#include "daystream/manifest.h"
+#include "daystream/position.h"
+
+namespace daystream::command {
+
+// A place in one of the sources: a commit, mark or gap line of it.
+struct Place {
+  Position position = Position::begin();
+  Lsn lsn;                   // of a commit or mark; 0/0: of a gap
+  std::int64_t turn_us = 0;  // what follows there comes in no earlier turn (TimeMerger)
+};
+using Places = std::map<std::string, Place, std::less<>>;  // by the source's name
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+// What a commit or gap line says: `_source`, `_source_c`, `_source_s`, `_source_lsn`.
+Fields origin_fields(const std::string& name, const Place& place);
+// What a mark says: `_at_NAME` of each source that anything of is there.
+Fields places_fields(const Places& places);
+
+// The same from a line, taken apart. Throws Corruption's parent Error where it is not understood.
+std::optional<std::pair<std::string, Place>> origin_of(const Change& end);
+// Overwrites what the mark knows. False: it says nothing of places.
+bool take_places(const Change& mark, Places& places);
+
+// The raw name of the source that a line or its commit is of; empty: it has none.
+std::string_view source_of(const Change& change);
+
+// `body` with `_source` in front of its `_action`. `raw_name` is escaped.
+void append_with_source(std::string& out, std::string_view body, std::string_view raw_name);
+
+// How far each source is in the merged daystream `directory`, which has a line.
+Places places_in(const std::filesystem::path& directory);
+
+// Checks `--source`: the name of one of the sources of `directory`; "" for a stream of one
+// database, and, unless `must_choose`, for all. Throws ConfigError that tells the names there are.
+// Returns the raw name.
+std::string chosen_source(const std::filesystem::path& directory, const std::string& name,
+                          bool must_choose);
+
+// Throws NeedsPerson where `manifest` is of a stream of several databases; `advice` is what to do.
+void require_one_database(const Manifest& manifest, const std::filesystem::path& directory,
+                          const std::string& advice);
+
+}  // namespace daystream::command

@@ -1,0 +1,228 @@
+#include "time_merger.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "daystream/error.h"
+#include "daystream/reader.h"
+
+namespace daystream::command {
+
+namespace {
+
+constexpr std::uint64_t kFlushEvery = 64 * 1024 * 1024;
+constexpr std::size_t kLinesAtOnce = 64 * 1024;
+constexpr std::chrono::milliseconds kMarkEvery{1000};
+constexpr std::chrono::milliseconds kLookEvery{1000};
+constexpr std::int64_t kMicroseconds = 1'000'000;
+
+std::string raw(const std::string& text) {
+  std::string escaped;
+  escape_to(escaped, text);
+  return escaped;
+}
+
+// Up to when `group` shows that its source has nothing more; 0: it does not. A connection's first
+// mark, which tells what the stream holds, and a day's, which has `_prev`, say how far the stream
+// is, which may be far behind.
+std::int64_t known_until_us(const Transaction& group) {
+  const Change& end = group.end();
+  if (group.kind() != Transaction::Kind::Mark) return end.time_us;
+  if (!end.columns.empty()) return 0;
+  std::string_view key;
+  std::string_view value;
+  for (FieldCursor cursor(end.head); cursor.next(key, value);) {
+    if (key == "_prev") return 0;
+  }
+  return group.position().c * kMicroseconds;
+}
+
+// An output LSN is a time, so that a mark can say up to when nothing is missing.
+Lsn lsn_at(std::int64_t time_us) {
+  return Lsn{static_cast<std::uint64_t>(std::max<std::int64_t>(time_us, 0))};
+}
+
+}  // namespace
+
+struct TimeMerger::Source {
+  Source(std::string called, const std::filesystem::path& directory, Place from)
+      : name(std::move(called)),
+        raw_name(raw(name)),
+        place(from),
+        turn_us(from.turn_us),
+        reader(directory, start_after(from)) {}
+
+  static StartAfter start_after(const Place& from) {
+    StartAfter start{from.position, std::nullopt};
+    if (from.lsn != Lsn{}) start.lsn = from.lsn;  // a gap is known by its position only
+    return start;
+  }
+
+  std::string name;
+  std::string raw_name;
+  Place place;           // what is out, and marks before the head
+  std::int64_t turn_us;  // of the head, or before which nothing more can come
+  Reader reader;
+  Transaction* head = nullptr;  // the next to go out; nullptr: not there yet
+};
+
+// By name, so that it does not matter in which order they were given.
+TimeMerger::TimeMerger(std::vector<NamedSource> sources, const std::filesystem::path& output) {
+  for (NamedSource& source : sources) {
+    if (source.name.empty()) source.name = Manifest::load(source.directory).name;
+  }
+  std::sort(sources.begin(), sources.end(),
+            [](const NamedSource& a, const NamedSource& b) { return a.name < b.name; });
+  Manifest wanted;
+  wanted.slot = "merged";
+  for (const NamedSource& source : sources) {
+    const Manifest manifest = Manifest::load(source.directory);
+    require_one_database(manifest, source.directory, "merge the sources that it was made of");
+    if (!wanted.sources.empty() && wanted.sources.back().name == source.name) {
+      throw ConfigError(fmt::format("two sources are called \"{}\"", source.name),
+                        "give them names: east=/srv/east/prod west=/srv/west/prod");
+    }
+    wanted.sources.push_back(
+        {source.name, manifest.system_identifier, manifest.database, manifest.slot});
+  }
+  output_ = std::make_unique<Part>(output, wanted, facts_);
+  const Places places = output_->empty() ? Places{} : places_in(output);
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const std::string& name = wanted.sources[i].name;
+    const auto at = places.find(name);
+    sources_.push_back(std::make_unique<Source>(name, sources[i].directory,
+                                                at == places.end() ? Place{} : at->second));
+  }
+  facts_.head = [this] {
+    Places now;
+    for (const auto& source : sources_) now[source->name] = source->place;
+    return places_fields(now);
+  };
+  if (!output_->empty()) return;
+  fill();
+  facts_.clock = INT64_MAX;
+  for (const auto& source : sources_) {
+    const std::int64_t c = source->reader.position().c;
+    if (c < 0) {
+      throw Error(fmt::format("daystream \"{}\" has no line yet", source->name),
+                  "start again when it has");
+    }
+    facts_.clock = std::min(facts_.clock, c);
+  }
+  output_->begin(Lsn{}, {});
+  output_->flush();
+}
+
+TimeMerger::~TimeMerger() = default;
+
+// Every source shows what it has next, or up to when it has nothing.
+void TimeMerger::fill() {
+  for (const auto& source : sources_) {
+    while (source->head == nullptr) {
+      Transaction* next = source->reader.next();
+      if (next == nullptr) break;
+      source->turn_us = std::max(source->turn_us, known_until_us(*next));
+      if (next->kind() == Transaction::Kind::Mark) {
+        source->place = {next->position(), next->lsn(), source->turn_us};
+      } else {
+        source->head = next;
+      }
+    }
+  }
+}
+
+// Among equal turns the order is that of the sources' names.
+TimeMerger::Source* TimeMerger::next_source() const {
+  Source* first = nullptr;
+  for (const auto& source : sources_) {
+    if (first == nullptr || source->turn_us < first->turn_us) first = source.get();
+  }
+  return first->head == nullptr ? nullptr : first;
+}
+
+std::int64_t TimeMerger::reached_us() const {
+  return (*std::min_element(sources_.begin(), sources_.end(),
+                            [](const auto& a, const auto& b) { return a->turn_us < b->turn_us; }))
+      ->turn_us;
+}
+
+void TimeMerger::work(const std::function<bool()>& stop) {
+  for (bool stopped = false; !stopped; stopped = stop()) {
+    fill();
+    Source* next = next_source();
+    if (next == nullptr) break;
+    emit(*next);
+    if (unflushed_bytes_ >= kFlushEvery) {
+      output_->flush();
+      unflushed_bytes_ = 0;
+    }
+    if (std::chrono::steady_clock::now() - marked_ >= kMarkEvery) mark();
+  }
+  if (std::chrono::steady_clock::now() - marked_ >= kMarkEvery) mark();
+  output_->flush();
+  unflushed_bytes_ = 0;
+}
+
+// What is still to come has a turn that is not less than the least, and so a larger LSN than this.
+void TimeMerger::mark() {
+  for (const auto& source : sources_) {
+    facts_.clock = std::max(facts_.clock, source->reader.position().c);
+  }
+  output_->mark(lsn_at(reached_us() - 1));
+  marked_ = std::chrono::steady_clock::now();
+}
+
+void TimeMerger::emit(Source& source) {
+  Transaction& head = *source.head;
+  facts_.clock = std::max(facts_.clock, head.position().c);
+  Place place{head.position(), head.lsn(), source.turn_us};
+  const Fields origin = origin_fields(source.name, place);
+  if (head.kind() == Transaction::Kind::Gap) {
+    output_->new_gap(output_->last_lsn(), origin);
+    place.lsn = {};
+  } else {
+    const auto send = [this] {
+      if (lines_.empty()) return;
+      lines_.pop_back();  // the last newline
+      output_->append(lines_);
+      unflushed_bytes_ += lines_.size();
+      lines_.clear();
+    };
+    for (Line line; head.next_line(line);) {
+      append_with_source(lines_, line.body, source.raw_name);
+      lines_ += '\n';
+      if (lines_.size() >= kLinesAtOnce) send();
+    }
+    const Change& end = head.end();
+    const Lsn lsn = std::max(lsn_at(source.turn_us), Lsn{output_->last_lsn().value + 1});
+    fmt::format_to(std::back_inserter(lines_), "_xid\t{}\t_lsn\t{}", end.xid, lsn.text());
+    std::string_view key;
+    std::string_view value;
+    for (FieldCursor cursor(end.head); cursor.next(key, value);) {
+      if (key == "_time") lines_.append("\t_time\t").append(value);
+      if (key == "_next") lines_.append("\t_source_next\t").append(value);
+    }
+    for (const auto& [name, text] : origin) {
+      lines_.append("\t").append(name).append("\t");
+      escape_to(lines_, text);
+    }
+    lines_ += "\t_action\tcommit\n";
+    send();
+  }
+  source.place = place;  // not before: a new day's mark, written just now, is before it
+  source.head = nullptr;
+}
+
+void TimeMerger::wait(int wake_fd) {
+  Source* slowest = nullptr;
+  for (const auto& source : sources_) {
+    if (source->head == nullptr && (slowest == nullptr || source->turn_us < slowest->turn_us)) {
+      slowest = source.get();
+    }
+  }
+  if (slowest != nullptr) slowest->reader.wait(kLookEvery, wake_fd);
+}
+
+}  // namespace daystream::command
