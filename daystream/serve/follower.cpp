@@ -10,6 +10,8 @@
 
 #include <ctime>
 
+#include "serve/request.h"
+
 namespace daystream::serve {
 
 namespace {
@@ -42,6 +44,7 @@ Follower::Follower(event_base* loop, evhttp_request* request, std::unique_ptr<By
       facts_(std::move(facts)),
       on_end_(std::move(on_end)),
       beat_(loop, -1, false, [this] { beat(); }),
+      again_(loop, -1, false, [this] { pump(); }),
       chunk_(evbuffer_new()) {}
 
 Follower::~Follower() {
@@ -53,7 +56,7 @@ void Follower::begin() {
   evhttp_connection_set_closecb(connection, closed, this);
   bufferevent* stream = evhttp_connection_get_bufferevent(connection);
   notice_dead_peer(bufferevent_getfd(stream));
-  evhttp_send_reply_start(request_, 200, "OK");
+  evhttp_send_reply_start(request_, options_.status, reason_of(options_.status));
   // A follower says nothing, for as long as it likes. One that takes nothing is stuck.
   const timeval stall{options_.stall.count(), 0};
   bufferevent_set_timeouts(stream, nullptr, &stall);
@@ -75,14 +78,15 @@ void Follower::pump() noexcept {
 void Follower::send() {
   std::size_t size = 0;
   at_tail_ = false;
-  while (size < kQueueBytes && !at_tail_) {
+  int reads = 0;
+  for (; size < kQueueBytes && !at_tail_ && reads < kReadsAtOnce; ++reads) {
     at_tail_ = !source_->read(chunk_.get());
     size = evbuffer_get_length(chunk_.get());
   }
   sent_bytes_ += size;
   if (size > 0) told_tail_ = false;
   if (at_tail_ && !told_tail_ && options_.beat.count() > 0) {
-    evbuffer_add(chunk_.get(), "\n", 1);
+    append_text(chunk_.get(), "\n", options_.encoding);
     told_tail_ = true;
   }
   if (evbuffer_get_length(chunk_.get()) > 0) {
@@ -95,6 +99,8 @@ void Follower::send() {
     evhttp_send_reply_end(request_);
     end();
     return;
+  } else if (!at_tail_) {
+    again_.start(std::chrono::microseconds(0));
   }
   if (options_.beat.count() > 0) beat_.start(options_.beat);
 }
