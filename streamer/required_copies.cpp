@@ -56,8 +56,8 @@ void RequiredCopies::load() {
   // A file that cannot be read (a power loss may leave an empty one) says nothing; a new one comes.
   if (value.is_object() && value.contains("copies") && value["copies"].is_array()) {
     for (const auto& copy : value["copies"]) {
-      if (!copy.is_object()) continue;
-      if (const auto lsn = Lsn::parse(copy.value("lsn", ""))) lsns.push_back(*lsn);
+      if (!copy.is_object() || !copy.contains("lsn") || !copy["lsn"].is_string()) continue;
+      if (const auto lsn = Lsn::parse(copy["lsn"].get<std::string>())) lsns.push_back(*lsn);
     }
   }
   known_ = lsns.size();

@@ -43,6 +43,7 @@ class Follower {
  public:
   static constexpr std::size_t kQueueBytes = 128 * 1024;
   static constexpr int kReadsAtOnce = 16;
+  static constexpr std::chrono::seconds kDeadAfter{20};
 
   // `on_end` is called once, when the response has ended or the peer is gone: the owner destroys
   // this then, but not from within the call.
@@ -59,6 +60,8 @@ class Follower {
   // Ends the response in the middle: the peer sees a broken one and asks again.
   void drop() noexcept;
 
+  // The peer's host has acknowledged nothing for kDeadAfter, not even the kernel's probes.
+  bool is_dead() const noexcept;
   bool ended() const noexcept { return request_ == nullptr; }
   const FollowerFacts& facts() const noexcept { return facts_; }
   Position position() const { return source_->position(); }

@@ -19,6 +19,7 @@ namespace {
 
 constexpr int kMostHeaderBytes = 16 * 1024;
 constexpr int kMostBodyBytes = 64 * 1024;
+constexpr std::chrono::seconds kLookForDead{5};
 
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.front() != '.' &&
@@ -50,7 +51,8 @@ Server::Server(const ServerOptions& options)
       http_(evhttp_new(loop_.get())),
       limits_(loop_.get(), options.limits),
       bury_(loop_.get(), -1, false, [this] { bury_ended(); }),
-      sample_(loop_.get(), -1, true, [this] { take_samples(); }) {
+      sample_(loop_.get(), -1, true, [this] { take_samples(); }),
+      dead_(loop_.get(), -1, true, [this] { drop_dead(); }) {
   facts_.since = std::time(nullptr);
   if (!options_.tokens.empty()) access_.emplace(options_.tokens);
   if (options_.tls.wanted()) {
@@ -80,6 +82,7 @@ Server::Server(const ServerOptions& options)
   for (const std::string& argument : options.snapshots) serve_snapshots(argument);
   for (const std::string& text : options.listen) listen(text);
   sample_.start(History::kStep);
+  dead_.start(kLookForDead);
 }
 
 void Server::serve_snapshots(const std::string& argument) {
@@ -91,6 +94,18 @@ void Server::serve_snapshots(const std::string& argument) {
   }
   Served& served = named ? streams_[argument.substr(0, equals)] : streams_.begin()->second;
   served.snapshots = std::make_unique<Snapshots>(named ? argument.substr(equals + 1) : argument);
+}
+
+void Server::drop_dead() noexcept {
+  for (auto& [name, served] : streams_) {
+    for (const auto* list : {&served.followers, &served.downloads}) {
+      for (const auto& follower : *list) {
+        if (!follower->is_dead()) continue;
+        spdlog::info("follower {}: its host is gone", follower->facts().host);
+        follower->drop();
+      }
+    }
+  }
 }
 
 void Server::take_samples() noexcept {

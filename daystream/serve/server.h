@@ -67,6 +67,7 @@ class Server {
   void reply_page(const Request& request);
   void take_copy(const Request& request, Served& served, const Grant& grant);
   void bury_ended();
+  void drop_dead() noexcept;
   void take_samples() noexcept;
 
   ServerOptions options_;
@@ -82,6 +83,7 @@ class Server {
   Page page_;
   Event bury_;
   Event sample_;
+  Event dead_;
 };
 
 }  // namespace daystream::serve

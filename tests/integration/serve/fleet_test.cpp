@@ -213,7 +213,13 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
   const auto other = p.mirror("other");
   const std::vector<std::string> seed = {program("deltamirror"), "seed", other, "--from",
                                          server.url("/app")};
-  SECTION("all in one, and it follows") {
+  const auto forget = [&] {
+    for (const char* end : {"", "-wal", "-shm", "-lock", ".sock"}) {
+      std::filesystem::remove(other.string() + end);
+    }
+  };
+  {
+    INFO("all in one, and it follows");
     Process up({program("deltamirror"), "up", other, "--from", server.url("/app")});
     REQUIRE(eventually([&] { return std::filesystem::exists(other); }));
     support::run_ok({program("deltamirror"), "wait", other, "--lsn", p.lsn(), "--timeout", "60"});
@@ -221,7 +227,9 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
     up.signal(SIGTERM);
     CHECK(up.wait() == support::Exit{0, 0});
   }
-  SECTION("one that broke off is gone on with") {
+  forget();
+  {
+    INFO("one that broke off is gone on with");
     const auto part = other.string() + "." + id + ".part";
     std::filesystem::copy_file(folder / "fox.db", part);
     std::filesystem::resize_file(part, 12345);
@@ -233,7 +241,9 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
     const auto again = support::run(seed);
     CHECK(again.exit.code == 1);
   }
-  SECTION("bytes that are others are no mirror") {
+  forget();
+  {
+    INFO("bytes that are others are no mirror");
     const auto part = other.string() + "." + id + ".part";
     std::ofstream(part) << std::string(5000, 'x');
     const auto result = support::run(seed);
@@ -242,7 +252,9 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
     CHECK_FALSE(std::filesystem::exists(other));
     CHECK(support::run(seed).ok());
   }
-  SECTION("a file that is no mirror is refused") {
+  forget();
+  {
+    INFO("a file that is no mirror is refused");
     std::ofstream(folder / "newer.db") << "nonsense";
     const std::string nonsense = daystream::program::sha256_of("nonsense");
     REQUIRE(eventually(
@@ -252,7 +264,9 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
     CHECK(result.err.find("is no mirror") != std::string::npos);
     CHECK_FALSE(std::filesystem::exists(other));
   }
-  SECTION("who may read some tables only gets none") {
+  forget();
+  {
+    INFO("who may read some tables only gets none");
     const auto keys = p.folder() / "keys";
     std::filesystem::create_directory(keys);
     const std::string token = support::run_ok(
