@@ -24,6 +24,8 @@ Examples:
       some columns of a table
   deltamirror up flights.db -d service=prod --table flights
       all in one: starts deltastream, seeds, follows; again to go on
+  deltamirror up flights.db --from https://stream1:8447/prod
+      all in one without PostgreSQL: a copy of that server's newest snapshot, then what came since
   deltamirror seed flights.db --table ops.crews -d service=prod
   deltamirror reseed flights.db --table flights
       one table more; a table copied anew; both while it runs
@@ -91,6 +93,13 @@ void add_daystream(CLI::App* app, Raw& raw) {
       ->required();
 }
 
+void add_from(CLI::App* app, Raw& raw) {
+  app->add_option(
+      "--from", raw.arguments.from,
+      "instead: http(s)://HOST:PORT/NAME of a server with snapshots; a copy of the newest "
+      "is the beginning");
+}
+
 void describe(CLI::App& app, Raw& raw) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.set_version_flag("--version", "deltamirror " DELTAFLOOD_VERSION "\n",
@@ -111,6 +120,7 @@ void describe(CLI::App& app, Raw& raw) {
                    "directory of the daystream; not needed to add tables");
   seed->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_tables(seed, raw);
+  add_from(seed, raw);
 
   CLI::App* reseed = app.add_subcommand("reseed", "copy tables of a mirror anew, while it runs");
   add_mirror(reseed, raw);
@@ -145,6 +155,7 @@ void describe(CLI::App& app, Raw& raw) {
   add_following(up, raw);
   up->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_tables(up, raw);
+  add_from(up, raw);
 
   CLI::App* status = app.add_subcommand("status", "show what a mirror is and how far it has come");
   add_mirror(status, raw);
@@ -208,6 +219,13 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (name == "verify") arguments.command = Command::Verify;
   if (arguments.command == Command::Seed || arguments.command == Command::Up) {
     const std::vector<TableRequest> requests = table_requests(*chosen, raw);
+    if (!arguments.from.empty()) {
+      const bool more =
+          !requests.empty() || !arguments.config_file.empty() || chosen->count("-d") > 0;
+      if (more)
+        usage("--from brings the tables of the snapshot: it goes with no --table and no -d");
+      return std::move(arguments);
+    }
     if (!requests.empty() && !arguments.config_file.empty()) {
       usage("--config names the tables: give either it or --table");
     }

@@ -13,6 +13,7 @@
 #include "applier.h"
 #include "daystream/reader.h"
 #include "holding.h"
+#include "lag_report.h"
 #include "mirror_file.h"
 #include "owner.h"
 #include "owner_work.h"
@@ -55,6 +56,7 @@ struct Owned {
   Database& db;
   OwnerWork& work;
   daystream::program::Notify& notify;
+  LagReport& lag;
   int wake_fd;  // readable: a signal, or work
 };
 
@@ -150,6 +152,7 @@ void Follower::commit() {
   if (!applier_.pending() || !applier_.may_commit()) return;
   applier_.commit();
   owned_.work.committed(applier_.committed());
+  owned_.lag.tell(applier_.committed());
   uncommitted_ = 0;
   keeper_.after_commit();
   if (steady_clock::now() - reported_ >= kBetweenReports) report();
@@ -271,7 +274,8 @@ void follow(const FollowOptions& options, const FollowControl& control) {
   OwnerWork work(db, options, control);
   daystream::program::Notify notify;
   const daystream::UniqueFd wake = any_of({control.wake_fd, work.fd()});
-  const Owned owned{options, control, db, work, notify, wake.get()};
+  LagReport lag(options.daystream, options.mirror);
+  const Owned owned{options, control, db, work, notify, lag, wake.get()};
   const bool stays = !options.once && options.seed_now.empty();
   daystream::remote::Pauses pauses;
   Batches batches = Batches::Large;

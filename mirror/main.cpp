@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "follow.h"
+#include "from_snapshot.h"
 #include "owner.h"
 #include "program/program.h"
 #include "remote/enable.h"
@@ -31,6 +32,24 @@ std::string required_daystream(const Arguments& arguments) {
   throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
 }
 
+FollowOptions follow_options(const Arguments& arguments, const std::string& daystream) {
+  return {.mirror = arguments.mirror,
+          .daystream = daystream,
+          .once = arguments.once,
+          .until = arguments.lsn,
+          .conninfo = arguments.conninfo,
+          .config_file = arguments.config_file,
+          .shapes = arguments.shapes,
+          .on_commit = arguments.on_commit,
+          .seed_now = {}};
+}
+
+FollowControl control_of(program::Signals& signals) {
+  return {.stop_requested = [&signals] { return signals.stop_requested(); },
+          .wake_fd = signals.fd(),
+          .signals = signals};
+}
+
 int run(int argc, char** argv) {
   const Arguments arguments = parse_arguments(argc, argv);
   const std::string conninfo = arguments.conninfo.value_or("");
@@ -39,7 +58,9 @@ int run(int argc, char** argv) {
   program::Signals signals;  // before any thread
   switch (arguments.command) {
     case Command::Seed:
-      if (std::filesystem::exists(arguments.mirror)) {
+      if (!arguments.from.empty()) {
+        fetch_mirror(arguments.mirror, arguments.from, signals);
+      } else if (std::filesystem::exists(arguments.mirror)) {
         add_tables(table_command(arguments), arguments.config, signals);
       } else {
         seed({arguments.mirror, conninfo, required_daystream(arguments), arguments.config},
@@ -53,20 +74,15 @@ int run(int argc, char** argv) {
       remove_tables(table_command(arguments), arguments.tables);
       return 0;
     case Command::Run:
-      follow({.mirror = arguments.mirror,
-              .daystream = arguments.daystream,
-              .once = arguments.once,
-              .until = arguments.lsn,
-              .conninfo = arguments.conninfo,
-              .config_file = arguments.config_file,
-              .shapes = arguments.shapes,
-              .on_commit = arguments.on_commit,
-              .seed_now = {}},
-             {.stop_requested = [&] { return signals.stop_requested(); },
-              .wake_fd = signals.fd(),
-              .signals = signals});
+      follow(follow_options(arguments, arguments.daystream), control_of(signals));
       return 0;
     case Command::Up:
+      if (!arguments.from.empty()) {
+        const bool there = std::filesystem::exists(arguments.mirror);
+        if (!there && !fetch_mirror(arguments.mirror, arguments.from, signals)) return 0;
+        follow(follow_options(arguments, arguments.from), control_of(signals));
+        return 0;
+      }
       return up({.mirror = arguments.mirror,
                  .conninfo = conninfo,
                  .slot = arguments.slot,

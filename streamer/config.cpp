@@ -147,6 +147,13 @@ void describe(CLI::App& app, Raw& raw) {
   app.add_option("-s,--status-interval", raw.status_interval,
                  "seconds between status packets to the server (default: 10 s)")
       ->group("How");
+  app.add_option(
+         "--require-copies", config.require_copies,
+         "confirm to PostgreSQL only what N relays have on disk too (daystream pull, from a "
+         "daystream serve --record-copies here)")
+      ->check(CLI::Range(0U, 1000U))
+      ->type_name("N")
+      ->group("How");
   app.add_option("--config", config.config_file, "JSON file with these names as keys")
       ->group("How");
   app.add_option("--log-level", config.log_level, "error, warn, info, debug (default: info)")
@@ -242,6 +249,9 @@ void require(const Config& config) {
   if (config.if_not_exists && !config.create_slot) usage("--if-not-exists needs --create-slot");
   if (config.command == Command::Stdin && (!config.conninfo.empty() || !config.slot.empty())) {
     usage("--stdin takes no connection and no slot");
+  }
+  if (config.command == Command::Stdin && config.require_copies != 0) {
+    usage("--stdin confirms nothing: --require-copies has no meaning there");
   }
   if (config.command == Command::Stdin && (!config.tables.empty() || !config.filters.empty())) {
     usage("--stdin takes no filters: give them to pg_recvlogical");
@@ -382,7 +392,7 @@ Config reload_config(const Config& running) {
 
 bool same_stream(const Config& one, const Config& other) {
   return one.conninfo == other.conninfo && one.tables == other.tables &&
-         one.filters == other.filters;
+         one.filters == other.filters && one.require_copies == other.require_copies;
 }
 
 Config parse_config(int argc, const char* const* argv) {

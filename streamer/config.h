@@ -42,6 +42,8 @@ struct Config {
   std::chrono::milliseconds fsync_interval{0};
   std::chrono::milliseconds status_interval{10'000};  // 0: only when asked or moved
 
+  unsigned require_copies = 0;  // confirm only what so many relays have on disk too
+
   daystream::HousekeepingRules housekeeping;  // --compress, --keep-days, --keep-bytes
 
   bool json = false;                   // status

@@ -24,6 +24,8 @@ class Progress {
   void waiting(const std::string& problem);         // it ended; another try comes
   // At least once a second.
   void tick(const daystream::Writer& writer);
+  // What keeps it from being confirmed, for people; empty: nothing.
+  void waits_for(std::string what) { status_.waiting_for = std::move(what); }
   void alive() { notify_.alive(); }  // the same while there is no Writer
 
   // Whether commits on the server wait for us, as last seen.

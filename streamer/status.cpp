@@ -62,6 +62,7 @@ Json to_json(const Status& status) {
   out["wal_status"] = status.wal_status;
   put(out, "disk_free_bytes", status.disk_free_bytes);
   put(out, "disk_left_s", status.disk_left_s);
+  out["waiting_for"] = status.waiting_for;
   out["last_error"] = status.last_error;
   out["last_error_s"] = status.last_error_s;
   return out;
@@ -100,6 +101,7 @@ void print_status(const Status& status, const std::string& state) {
              status.disk_left_s ? fmt::format(" ({})", human_seconds(*status.disk_left_s)) : ""));
   }
   if (status.updated_s != 0) line("updated", utc(status.updated_s));
+  if (!status.waiting_for.empty()) line("waiting for", status.waiting_for);
   if (!status.last_error.empty()) {
     line("last error", fmt::format("{}: {}", utc(status.last_error_s), status.last_error));
   }
@@ -132,6 +134,7 @@ std::optional<Status> Status::parse(const std::string& text) {
     out.wal_status = in.at("wal_status").get<std::string>();
     out.disk_free_bytes = get<std::uint64_t>(in, "disk_free_bytes");
     out.disk_left_s = get<double>(in, "disk_left_s");
+    out.waiting_for = in.value("waiting_for", "");
     out.last_error = in.at("last_error").get<std::string>();
     out.last_error_s = in.at("last_error_s").get<std::int64_t>();
     return out;

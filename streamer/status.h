@@ -19,7 +19,7 @@ struct Status {
   std::int64_t updated_s = 0;  // since 1970
   std::string slot;
   daystream::Position position;  // durable
-  daystream::Lsn lsn;            // durable and confirmed
+  daystream::Lsn lsn;            // durable; and confirmed, unless waiting_for says otherwise
   double lines_per_s = 0;
   double bytes_per_s = 0;
   std::optional<daystream::Lsn> server_lsn;  // end of its WAL when last asked
@@ -31,6 +31,7 @@ struct Status {
   std::string wal_status;
   std::optional<std::uint64_t> disk_free_bytes;
   std::optional<double> disk_left_s;  // at the present rate
+  std::string waiting_for;  // --require-copies: what is not on enough disks; empty: nothing
   std::string last_error;
   std::int64_t last_error_s = 0;
 

@@ -64,8 +64,8 @@ StreamLoop::StreamLoop(const Parts& parts)
 
 WriterState StreamLoop::writer_state() const {
   const daystream::Writer& writer = parts_.writer;
-  return {writer.last_lsn(), writer.flushed(),        writer.in_transaction(),
-          writer.dirty(),    writer.appended_bytes(), behind_};
+  return {writer.last_lsn(),       writer.flushed(), writer.in_transaction(), writer.dirty(),
+          writer.appended_bytes(), behind_,          parts_.copies.reached()};
 }
 
 StreamLoop::End StreamLoop::run() {
@@ -76,6 +76,7 @@ StreamLoop::End StreamLoop::run() {
   for (;;) {
     receive_some();
     take_finished_flush();
+    parts_.copies.refresh();
     write_due_mark();
     begin_due_flush();
     send_due_status();
@@ -152,9 +153,10 @@ void StreamLoop::begin_flush() {
 }
 
 void StreamLoop::send_status(bool ask_reply) {
-  const Lsn flushed = parts_.writer.flushed();
-  parts_.connection.send({std::max(written_, flushed), flushed, now_us(), ask_reply});
-  watermarks_.on_status_sent(Clock::now(), flushed, ask_reply);
+  const Lsn confirmed = confirmable();
+  parts_.connection.send(
+      {std::max(written_, parts_.writer.flushed()), confirmed, now_us(), ask_reply});
+  watermarks_.on_status_sent(Clock::now(), confirmed, ask_reply);
   all_sent_ = false;
 }
 
@@ -168,6 +170,11 @@ void StreamLoop::send_due_status() {
 void StreamLoop::check_answers() {
   const Clock::time_point now = Clock::now();
   if (watermarks_.answer_overdue(now)) {
+    const std::string waiting = parts_.copies.waiting_for(parts_.writer.flushed());
+    if (!waiting.empty()) {
+      throw ConnectionLost(
+          fmt::format("{}; let go of the connection so that PostgreSQL need not wait", waiting));
+    }
     throw ConnectionLost(
         fmt::format("the disk took longer than {} s to sync what PostgreSQL asked us to confirm; "
                     "let go of the connection so that it need not wait",
@@ -180,6 +187,8 @@ void StreamLoop::check_answers() {
 }
 
 void StreamLoop::tell_progress() {
+  parts_.copies.tell(parts_.writer.flushed());
+  parts_.progress.waits_for(parts_.copies.waiting_for(parts_.writer.flushed()));
   parts_.progress.tick(parts_.writer);
   if (parts_.housekeeper && watermarks_.confirmed().value != 0) {
     parts_.housekeeper->tell(watermarks_.confirmed(), parts_.writer.flushed_position());
@@ -199,8 +208,9 @@ void StreamLoop::sleep() {
   pollfd fds[] = {
       {parts_.connection.socket(), static_cast<short>(POLLIN | (all_sent_ ? 0 : POLLOUT)), 0},
       {parts_.signals.fd(), POLLIN, 0},
-      {parts_.flusher.fd(), POLLIN, 0}};
-  if (::poll(fds, 3, static_cast<int>(left.count())) < 0 && errno != EINTR) {
+      {parts_.flusher.fd(), POLLIN, 0},
+      {parts_.copies.fd(), POLLIN, 0}};
+  if (::poll(fds, 4, static_cast<int>(left.count())) < 0 && errno != EINTR) {
     throw daystream::IoError("could not wait for the connection", errno);
   }
   if (fds[1].revents != 0) parts_.signals.clear();
@@ -213,7 +223,7 @@ void StreamLoop::take_flush_at_end() {
 }
 
 bool StreamLoop::reached_end() const {
-  return parts_.config.end_lsn && parts_.writer.flushed() >= *parts_.config.end_lsn;
+  return parts_.config.end_lsn && confirmable() >= *parts_.config.end_lsn;
 }
 
 StreamLoop::End StreamLoop::finish(End end) {

@@ -1,6 +1,6 @@
 // One connection's stream: from START_REPLICATION to its end.
 //
-//   receive -> Writer (written) -> Flusher (flushed) -> status packet (confirmed)
+//   receive -> Writer (written) -> Flusher (flushed) -> RequiredCopies -> status packet (confirmed)
 //
 // Threads: one; only the disk waits on the Flusher's.
 #pragma once
@@ -15,6 +15,7 @@
 #include "housekeeper.h"
 #include "progress.h"
 #include "replication_connection.h"
+#include "required_copies.h"
 #include "server.h"
 #include "watermarks.h"
 
@@ -41,6 +42,7 @@ class StreamLoop {
     const Config& config;
     const Server& server;
     Progress& progress;
+    RequiredCopies& copies;
     std::optional<Housekeeper>& housekeeper;  // none: all is kept as it is; reload() may change it
     std::function<bool()> reload;             // on SIGHUP; true: end with Reconnect
   };
@@ -57,6 +59,7 @@ class StreamLoop {
 
  private:
   WriterState writer_state() const;
+  daystream::Lsn confirmable() const { return writer_state().confirmable(); }
   // Hands what has come to the Writer, up to a limit, so that syncs are begun in between.
   void receive_some();
   // What libpq has read already; nothing more from the socket.

@@ -189,8 +189,10 @@ StreamLoop::End Streamer::stream() {
 
   progress_->streaming(*writer_);
 
+  copies_.emplace(config_.directory, config_.require_copies);
+  copies_->told_before(slot.confirmed_flush);
   StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server, *progress_,
-                   housekeeper_, [this] { return reload(); }});
+                   *copies_, housekeeper_, [this] { return reload(); }});
   const Clock::time_point since = Clock::now();
   const auto got_somewhere = [&] {
     return loop.kept_any() || Clock::now() >= since + kLongestPause;
@@ -204,8 +206,9 @@ StreamLoop::End Streamer::stream() {
     if (got_somewhere()) pauses_.reset();
     throw;
   }
-  spdlog::info("stopped at {}, position={}: all of it is on disk and confirmed",
-               writer_->flushed().text(), writer_->position().text());
+  const std::string waiting = copies_->waiting_for(writer_->flushed());
+  spdlog::info("stopped at {}, position={}: all of it is on disk{}{}", writer_->flushed().text(),
+               writer_->position().text(), waiting.empty() ? " and confirmed" : "; ", waiting);
   return end;
 }
 

@@ -12,6 +12,7 @@
 #include "housekeeper.h"
 #include "progress.h"
 #include "remote/pauses.h"
+#include "required_copies.h"
 #include "server.h"
 #include "slot.h"
 #include "stream_loop.h"
@@ -50,6 +51,7 @@ class Streamer {
   Config& config_;
   daystream::program::Signals& signals_;
   ClockGuard clock_;
+  std::optional<RequiredCopies> copies_;  // of the present connection
   Flusher flusher_;
   std::unique_ptr<daystream::Writer> writer_;  // kept across connections; none before the first
   std::optional<Housekeeper> housekeeper_;     // once the directory is ours, if there are rules

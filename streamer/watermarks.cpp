@@ -46,7 +46,7 @@ void Watermarks::on_keepalive(Clock::time_point now, Lsn lsn, bool reply_request
   if (!reply_requested) return;
   if (!reply_owed_) reply_since_ = now;
   reply_owed_ = true;
-  if (writer.in_transaction || lsn <= writer.flushed) return;  // it only wants a sign of life
+  if (writer.in_transaction || lsn <= writer.confirmable()) return;  // it only wants a sign of life
   if (!asked_) asked_since_ = now;
   asked_ = true;
   asked_lsn_ = std::max(asked_lsn_, lsn);
@@ -62,11 +62,11 @@ void Watermarks::on_sync_begin(Clock::time_point now, const WriterState& writer)
   synced_bytes_ = writer.appended_bytes;
 }
 
-void Watermarks::on_status_sent(Clock::time_point now, Lsn flushed, bool asked_reply) noexcept {
+void Watermarks::on_status_sent(Clock::time_point now, Lsn confirmed, bool asked_reply) noexcept {
   last_status_ = now;
   reply_owed_ = false;
-  confirmed_ = flushed;
-  if (asked_ && flushed >= asked_lsn_) asked_ = false;
+  confirmed_ = confirmed;
+  if (asked_ && confirmed >= asked_lsn_) asked_ = false;
   if (!asked_reply) return;
   last_ping_ = now;
   ping_interval_ = std::min(ping_interval_ * 2, kLongestPing);
@@ -114,7 +114,7 @@ Clock::time_point Watermarks::next_sync(const WriterState& writer) const noexcep
 }
 
 bool Watermarks::status_due(Clock::time_point now, const WriterState& writer) const noexcept {
-  if (writer.flushed > confirmed_) return true;
+  if (writer.confirmable() > confirmed_) return true;
   if (reply_owed_ && (!asked_ || now >= reply_since_ + kReplyDelay)) return true;
   return intervals_.status.count() > 0 && now >= last_status_ + intervals_.status;
 }

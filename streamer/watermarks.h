@@ -4,6 +4,7 @@
 //   received >= written >= flushed; flushed alone is confirmed
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -56,7 +57,13 @@ struct WriterState {
   bool in_transaction = false;
   bool dirty = false;
   std::uint64_t appended_bytes = 0;
-  bool behind = false;  // the last commit was kBehindAfter old when it came
+  bool behind = false;                        // the last commit was kBehindAfter old when it came
+  std::optional<daystream::Lsn> copied = {};  // on the disks of the required copies, if any are
+
+  // What may be confirmed: on our disk, and on theirs.
+  daystream::Lsn confirmable() const noexcept {
+    return copied ? std::min(flushed, *copied) : flushed;
+  }
 };
 
 class Watermarks {
@@ -71,7 +78,7 @@ class Watermarks {
                     const WriterState& writer) noexcept;
   void on_mark(Clock::time_point now) noexcept;
   void on_sync_begin(Clock::time_point now, const WriterState& writer) noexcept;
-  void on_status_sent(Clock::time_point now, daystream::Lsn flushed, bool asked_reply) noexcept;
+  void on_status_sent(Clock::time_point now, daystream::Lsn confirmed, bool asked_reply) noexcept;
 
   // Decisions.
   // The LSN to write a mark for now.

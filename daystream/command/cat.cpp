@@ -63,7 +63,8 @@ StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t c
   for (std::uint64_t wanted = count;; wanted *= 8) {
     const auto start = position_before_last(directory, wanted);
     const bool reached_begin = !start;
-    const StartAfter from{start.value_or(Position::begin()), std::nullopt};
+    const StartAfter from{start.value_or(Position::begin()), std::nullopt,
+                          options.selection.tables};
     std::vector<Position> begins;  // after which each wanted one stands
     Output nowhere(-1);
     Printer printer(Selection(options.selection), std::make_unique<LinePresenter>(Format::Tsv),
@@ -89,8 +90,9 @@ int show(const Options& options) {
   const Until until = until_of(options.range);
   std::optional<Position> after;
   if (!options.range.after.empty()) after = parse_position("--after", options.range.after);
-  const StartAfter start = options.last ? start_of_last(directory, *options.last, options)
-                                        : start_of(options.range, directory);
+  StartAfter start = options.last ? start_of_last(directory, *options.last, options)
+                                  : start_of(options.range, directory);
+  start.tables = options.selection.tables;
   std::optional<program::Signals> signals;
   if (options.follow) signals.emplace();
 

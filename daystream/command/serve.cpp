@@ -59,6 +59,14 @@ void add_serve(CLI::App& app, Chosen& chosen) {
                   "seconds after which a follower that takes nothing is let go")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
+  command
+      .add_option("--snapshots", options->server.snapshots,
+                  "directory of mirrors, *.db, for \"deltamirror up --from\": DIR, or NAME=DIR "
+                  "where several streams are served")
+      ->allow_extra_args(false);
+  command.add_flag("--record-copies", options->server.record_copies,
+                   "write into each DIR what relays have on disk, for deltastream "
+                   "--require-copies");
   add_log_flags(command, options->log);
   command.footer(
       "Sends only what is fsynced, to any number of followers. What it serves is read only.\n"

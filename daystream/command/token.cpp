@@ -14,6 +14,7 @@ void add_token(CLI::App& app, Chosen& chosen) {
     std::string file;
     std::string name;
     std::vector<std::string> streams;
+    std::string tables;
     std::string expires;
   };
   auto options = std::make_shared<Options>();
@@ -24,6 +25,8 @@ void add_token(CLI::App& app, Chosen& chosen) {
   command.add_option("NAME", options->name, "whose it is: one word, for the log")->required();
   command.add_option("--streams", options->streams, "good for these only: prod,test")
       ->delimiter(',');
+  command.add_option("--tables", options->tables,
+                     "good for these tables only, and no whole copy: flights,ops.*");
   command.add_option("--expires", options->expires, "good through this day, UTC: 2026-12-31");
   command.footer(
       "Prints the token, which is stored nowhere: FILE gets its SHA-256 only. Several are good at\n"
@@ -35,9 +38,9 @@ void add_token(CLI::App& app, Chosen& chosen) {
   command.callback([options, &chosen] {
     chosen = [options] {
       const std::string token = serve::Access::make_token();
-      serve::Access::append_line(
-          options->file,
-          serve::Access::line_for(token, options->name, options->streams, options->expires));
+      serve::Access::append_line(options->file,
+                                 serve::Access::line_for(token, options->name, options->streams,
+                                                         options->tables, options->expires));
       std::puts(token.c_str());
       return 0;
     };

@@ -27,6 +27,7 @@ struct Url {
 
   bool is_secure() const { return base.starts_with("https://"); }
   static bool is_one(std::string_view text);
+  static bool is_local(std::string_view text);  // it is on this machine
   // Throws ConfigError: no name, a user in it (a password is no argument), a query.
   static Url parse(const std::string& text);
 };
@@ -51,7 +52,8 @@ class Download {
   // What is received waits here up to this; then the socket is not read any more.
   static constexpr std::size_t kMostWaiting = 1024 * 1024;
 
-  Download(const Options& options, const std::string& url);
+  // `from`: the first byte wanted; not 0: a server that sends all the same is an error.
+  Download(const Options& options, const std::string& url, std::uint64_t from = 0);
   Download(const Download&) = delete;
   Download& operator=(const Download&) = delete;
   ~Download();

@@ -74,6 +74,7 @@ void Relay::session(int wake_fd, const std::function<bool()>& stop) {
   while (!stop()) {
     const milliseconds patience = notices_.busy() ? milliseconds(50) : kFlushAfter;
     if (download.wait(patience, wake_fd)) {
+      check_whole(download);
       lines.clear();
       beats.strip(download.bytes(), lines);
       download.bytes().clear();
@@ -96,6 +97,15 @@ void Relay::session(int wake_fd, const std::function<bool()>& stop) {
   writer_->flush();
 }
 
+void Relay::check_whole(const Download& download) const {
+  const std::string tables = download.header("daystream-tables");
+  if (tables.empty()) return;
+  throw NeedsPerson(
+      fmt::format("{}: the server sends us only tables \"{}\"", options_.url.base, tables),
+      "a copy needs all of them: use a token without \"tables=\", or let the readers ask the "
+      "server itself");
+}
+
 // The source's writer began a connection: perhaps it holds other tables from there on.
 void Relay::refresh_manifest() {
   writer_->save_manifest(request(options_.http, "GET", options_.url.base + "/manifest").body);
@@ -108,8 +118,9 @@ void Relay::report() {
   const std::string position = writer_->position().text();
   const auto since = now - reported_at_;
   if (position == reported_ ? since < kReportAgain : since < kReportAfter) return;
-  notices_.post(fmt::format("{}/copies?copy={}&kind=pull&position={}&lsn={}", options_.url.base,
-                            url_encode(options_.copy), position, writer_->lsn().text()));
+  notices_.post(fmt::format("{}/copies?copy={}&kind=pull&position={}&lsn={}&crc={}",
+                            options_.url.base, url_encode(options_.copy), position,
+                            writer_->lsn().text(), crc_text(writer_->crc())));
   reported_ = position;
   reported_at_ = now;
 }

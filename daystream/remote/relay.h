@@ -34,6 +34,7 @@ class Relay {
  private:
   void open();
   void session(int wake_fd, const std::function<bool()>& stop);
+  void check_whole(const Download& download) const;
   void refresh_manifest();
   void report();
   void wait(std::chrono::milliseconds pause, int wake_fd) const;

@@ -7,10 +7,12 @@
 #include <cerrno>
 
 #include "calendar.h"
+#include "crc32c.h"
 #include "daystream/error.h"
 #include "manifest_file.h"
 #include "number.h"
 #include "remote/refusal.h"
+#include "remote/url_encode.h"
 
 namespace daystream::remote {
 
@@ -46,15 +48,36 @@ std::unique_ptr<File> RemoteSource::open_day(std::int64_t day) {
 
 void RemoteSource::connect(const std::string& query) {
   download_ = std::make_unique<Download>(
-      options_, fmt::format("{}/stream?beat={}{}", url_.base, Download::kBeat.count(), query));
+      options_, fmt::format("{}/stream?beat={}{}{}", url_.base, Download::kBeat.count(),
+                            tables_.empty() ? "" : "&tables=" + url_encode(tables_), query));
+  filter_known_ = false;
   beats_ = Beats();
   at_tail_ = false;
 }
 
 void RemoteSource::connect_again() {
   spool_.drop_half_line();
+  chain_.drop_half_line();
   runs_ = LineRuns();
-  connect(last_ == Position::begin() ? "" : "&line=" + last_.text());
+  std::string query;
+  if (last_ != Position::begin()) query = "&line=" + last_.text();
+  if (is_filtered() && chain_.value()) query += "&chain=" + crc_text(*chain_.value());
+  connect(query);
+}
+
+// Which lines are left out must not change in between: whoever reads has checked it at the start.
+void RemoteSource::check_filter() {
+  if (filter_known_) return;
+  filter_known_ = true;
+  const std::string filter = download_->header("daystream-tables");
+  if (!begun_) {
+    filter_ = filter;
+  } else if (filter != filter_) {
+    throw NeedsPerson(
+        fmt::format("{}: the server sends other tables than before: \"{}\", not \"{}\"", url_.base,
+                    filter, filter_),
+        "our token was changed there: start again, to see whether what is sent now is enough");
+  }
 }
 
 void RemoteSource::lost(const Error& error) {
@@ -64,6 +87,7 @@ void RemoteSource::lost(const Error& error) {
 }
 
 std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
+  tables_ = start.tables;
   std::string query;
   if (start.position != Position::begin()) query += "&after=" + start.position.text();
   if (start.lsn) query += "&lsn=" + start.lsn->text();
@@ -71,6 +95,7 @@ std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
     connect(query);
     // A response begins with a line, or with the beat that says that there is none yet.
     while (!download_->wait(kForever, -1)) continue;
+    check_filter();
   } catch (const Behind&) {
     download_.reset();
     try_again_at_ = steady_clock::now() + pauses_.next();
@@ -94,6 +119,7 @@ std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
                         "is it a \"daystream serve\"?");
   }
   last_ = *position;
+  chain_.begin(chain);
   place.day = day_number(position->c);
   place.state = {Spool::kInside, *position, *chain, false};
   place.lsn = *lsn;
@@ -113,10 +139,12 @@ bool RemoteSource::take() {
   runs_.feed(lines_, [this](std::int64_t day, std::string_view run) {
     if (spool_.empty() || day != spool_.last_day()) spool_.begin_day(day, false);
     spool_.append(run);
+    if (is_filtered()) chain_.add(run);
     if (run.back() == '\n') spool_.end_line();
   });
   if (runs_.last() != Position::begin()) last_ = runs_.last();
   at_tail_ = beats_.at_tail();
+  caught_up_ = caught_up_ || at_tail_;
   pauses_.reset();
   return true;
 }
@@ -140,7 +168,9 @@ bool RemoteSource::receive(milliseconds timeout, int wake_fd) {
       }
       connect_again();
     }
-    return download_->wait(timeout, wake_fd) && take();
+    if (!download_->wait(timeout, wake_fd)) return false;
+    check_filter();
+    return take();
   } catch (const Error& e) {
     lost(e);
     return false;
@@ -153,7 +183,10 @@ std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::ui
   if (!have_more() && download_) receive(milliseconds(0), -1);
   const auto give_up = steady_clock::now() + kPatience;
   while (!have_more() && !at_tail_) {
-    receive(milliseconds(1000), -1);
+    if (caught_up_ && !download_) return told_;
+    receive(milliseconds(1000), wake_fd_);
+    pollfd polled{wake_fd_, POLLIN, 0};
+    if (wake_fd_ >= 0 && poll(&polled, 1, 0) > 0) return told_;
     if (!download_ && !have_more() && !at_tail_ && steady_clock::now() >= give_up) {
       throw ConnectionLost(
           fmt::format("{}: the server has been away for {} s", url_.base, kPatience.count()));
@@ -171,6 +204,7 @@ std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::ui
 
 bool RemoteSource::wait(milliseconds timeout, int wake_fd) {
   const auto deadline = steady_clock::now() + timeout;
+  wake_fd_ = wake_fd;
   if (!begun_) {
     pause_until(std::min(deadline, try_again_at_), wake_fd);
     return steady_clock::now() >= try_again_at_;

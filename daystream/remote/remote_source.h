@@ -12,6 +12,7 @@
 #include "remote/http_client.h"
 #include "remote/line_runs.h"
 #include "remote/pauses.h"
+#include "remote/running_chain.h"
 #include "remote/spool.h"
 
 namespace daystream::remote {
@@ -19,20 +20,22 @@ namespace daystream::remote {
 // Bytes are taken from the socket when all that came before was read, so that little is spooled but
 // a large transaction that is not whole yet.
 //
-// A connection that breaks is made again right after the last whole line, with growing pauses. In
-// limit(), which must say how much there is, for kPatience at most; then it throws ConnectionLost.
-// In wait() for as long as it takes. What cannot be mended by that is thrown as what it is.
+// A connection that breaks is made again right after the last whole line, with growing pauses: in
+// wait(), for as long as it takes. limit() says "nothing more yet" meanwhile once everything was
+// there; before that it has to know, tries for kPatience at most and throws ConnectionLost.
+// What cannot be mended by trying again is thrown as what it is.
 //
 // Threads: one; all work is done inside the calls.
 class RemoteSource final : public ReaderSource {
  public:
-  static constexpr std::chrono::seconds kPatience{60};
+  static constexpr std::chrono::seconds kPatience{20};
 
   RemoteSource(Options options, Url url);
 
   std::string name() const override { return url_.base; }
   Manifest manifest() override;
   std::optional<Place> resolve(const StartAfter& start) override;
+  bool is_filtered() const override { return !filter_.empty(); }
   std::vector<std::int64_t> days() override { return spool_.days(); }
   std::unique_ptr<File> open_day(std::int64_t day) override;
   std::optional<Limit> limit(std::int64_t day, std::uint64_t offset) override;
@@ -42,6 +45,7 @@ class RemoteSource final : public ReaderSource {
  private:
   void connect(const std::string& query);
   void connect_again();
+  void check_filter();
   void lost(const Error& error);
   bool take();
   bool have_more() const;
@@ -54,8 +58,14 @@ class RemoteSource final : public ReaderSource {
   LineRuns runs_;
   Spool spool_;
   std::string lines_;
+  RunningChain chain_;
+  std::string tables_;  // what we ask for: a table list, empty: all
+  std::string filter_;  // what the server said it leaves; empty: everything
+  bool filter_known_ = false;
   Position last_ = Position::begin();  // the last whole line that was spooled, or where it began
   bool at_tail_ = false;               // a beat was the last that came
+  bool caught_up_ = false;             // one has come
+  int wake_fd_ = -1;                   // that wait() was given last
   bool begun_ = false;                 // resolve() found where
   std::optional<Limit> told_;          // what limit() said last
   Pauses pauses_;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +16,9 @@
 
 #include "calendar.h"
 #include "daystream/error.h"
+#include "daystream/manifest.h"
 #include "daystream/unique_fd.h"
+#include "program/sha256.h"
 
 namespace daystream::serve {
 
@@ -31,15 +32,6 @@ std::string hex(const unsigned char* bytes, std::size_t size) {
   std::string text;
   for (std::size_t i = 0; i < size; ++i) text += fmt::format("{:02x}", bytes[i]);
   return text;
-}
-
-std::string sha256(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) {
-    throw Error("could not compute a SHA-256");
-  }
-  return hex(digest.data(), size);
 }
 
 bool is_word(std::string_view text) {
@@ -117,6 +109,10 @@ Access::Entry Access::parse(const std::string& line) {
       }
       // An empty list would mean all of them.
       if (entry.grant.streams.empty()) throw ConfigError("\"streams=\" names none");
+    } else if (word.starts_with("tables=")) {
+      entry.grant.tables = word.substr(7);
+      // Throws where it is no table list, the empty one included.
+      table_list_matches(entry.grant.tables, "any");
     } else if (word.starts_with("expires=")) {
       entry.last_day = parse_day(word.substr(8));
       if (!entry.last_day) throw ConfigError(fmt::format("not a day: \"{}\"", word.substr(8)));
@@ -130,7 +126,8 @@ Access::Entry Access::parse(const std::string& line) {
 std::optional<Grant> Access::check(std::string_view authorization,
                                    const std::string& certificate) const {
   std::string hash;
-  if (authorization.starts_with(kBearer)) hash = sha256(authorization.substr(kBearer.size()));
+  if (authorization.starts_with(kBearer))
+    hash = program::sha256_of(authorization.substr(kBearer.size()));
   const std::int64_t today = day_number(std::time(nullptr));
   const Entry* found = nullptr;
   for (const Entry& entry : entries_) {
@@ -153,13 +150,20 @@ std::string Access::make_token() {
 }
 
 std::string Access::line_for(const std::string& token, const std::string& name,
-                             const std::vector<std::string>& streams, const std::string& expires) {
+                             const std::vector<std::string>& streams, const std::string& tables,
+                             const std::string& expires) {
   if (!is_word(name)) throw ConfigError(fmt::format("\"{}\" is not a name: one word", name));
   for (const std::string& stream : streams) {
     if (!is_word(stream)) throw ConfigError(fmt::format("\"{}\" is not a stream's name", stream));
   }
-  std::string line = fmt::format("sha256:{} {}", sha256(token), name);
+  if (!tables.empty() && !std::all_of(tables.begin(), tables.end(),
+                                      [](unsigned char c) { return c > ' ' && c != 0x7f; })) {
+    throw ConfigError(fmt::format("table list \"{}\" is not one word", tables),
+                      "a name with a space in it cannot be part of a token's line");
+  }
+  std::string line = fmt::format("sha256:{} {}", program::sha256_of(token), name);
   if (!streams.empty()) line += fmt::format(" streams={}", fmt::join(streams, ","));
+  if (!tables.empty()) line += " tables=" + tables;
   if (!expires.empty()) line += " expires=" + expires;
   parse(line);
   return line;

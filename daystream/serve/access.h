@@ -13,6 +13,7 @@ namespace daystream::serve {
 struct Grant {
   std::string name;                  // for the log; nothing secret
   std::vector<std::string> streams;  // empty: all
+  std::string tables;                // a table list, of each of them; empty: all
 
   bool covers(std::string_view stream) const;
 };
@@ -20,8 +21,8 @@ struct Grant {
 // A file of lines, of which any number may be in force at once, so that a token can be replaced
 // while the old one is still good:
 //
-//   sha256:HEX NAME [streams=prod,test] [expires=2026-12-31]
-//   cert:COMMON-NAME NAME [streams=…] [expires=…]
+//   sha256:HEX NAME [streams=prod,test] [tables=flights,ops.*] [expires=2026-12-31]
+//   cert:COMMON-NAME NAME [streams=…] [tables=…] [expires=…]
 //
 // Tokens are stored as their SHA-256 only: whoever reads the file cannot ask with it. Nobody but
 // the owner may read or write it all the same.
@@ -40,7 +41,8 @@ class Access {
   static std::string make_token();
   // The line for it. Throws ConfigError on a name, stream or day that cannot be in one.
   static std::string line_for(const std::string& token, const std::string& name,
-                              const std::vector<std::string>& streams, const std::string& expires);
+                              const std::vector<std::string>& streams, const std::string& tables,
+                              const std::string& expires);
   // Appends a line, making the file if need be; on disk when this returns.
   static void append_line(const std::filesystem::path& file, const std::string& line);
 

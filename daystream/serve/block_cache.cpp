@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daystream/error.h"
+#include "serve/zstd_frame.h"
 
 namespace daystream::serve {
 
@@ -20,9 +21,18 @@ Block BlockCache::read(std::int64_t day, const File& file, std::uint64_t begin,
   auto bytes = std::make_shared<std::string>(size, '\0');
   const std::size_t got = file.read_at(*bytes, begin);
   if (got < size) throw Corruption(file.path(), begin + got, "the file ends here, it was longer");
-  entries_.push_front({day, begin, bytes});
+  entries_.push_front({day, begin, bytes, nullptr});
   if (entries_.size() > kKept) entries_.pop_back();
   return bytes;
+}
+
+Block BlockCache::packed(const Block& block) {
+  for (Entry& entry : entries_) {
+    if (entry.block != block) continue;
+    if (!entry.packed) entry.packed = std::make_shared<std::string>(zstd_frame(*block));
+    return entry.packed;
+  }
+  return std::make_shared<std::string>(zstd_frame(*block));
 }
 
 void append_block(evbuffer* out, const Block& block) {

@@ -25,6 +25,8 @@ class BlockCache {
   // Bytes of `file`, which is that of `day`, from `begin` up to `limit` or the next multiple of
   // kBlockBytes, whichever is nearer. Throws Corruption where the file is shorter.
   Block read(std::int64_t day, const File& file, std::uint64_t begin, std::uint64_t limit);
+  // The same bytes as a zstd frame, which is made once while the block is kept.
+  Block packed(const Block& block);
 
  private:
   static constexpr std::size_t kKept = 32;
@@ -33,6 +35,7 @@ class BlockCache {
     std::int64_t day;
     std::uint64_t begin;
     Block block;
+    Block packed;  // nullptr: nobody has asked
   };
   std::list<Entry> entries_;  // the latest used first
 };

@@ -1,8 +1,20 @@
 #include "serve/byte_source.h"
 
+#include <event2/buffer.h>
+
 #include "line_prefix.h"
+#include "serve/zstd_frame.h"
 
 namespace daystream::serve {
+
+void append_text(evbuffer* out, std::string_view text, Encoding encoding) {
+  if (encoding == Encoding::Zstd) {
+    const std::string frame = zstd_frame(text);
+    evbuffer_add(out, frame.data(), frame.size());
+  } else {
+    evbuffer_add(out, text.data(), text.size());
+  }
+}
 
 bool WholeSource::read(evbuffer* out) {
   const Block block = stream_.next(cursor_);
@@ -10,7 +22,7 @@ bool WholeSource::read(evbuffer* out) {
     if (stream_.durable()) position_ = stream_.durable()->position;
     return false;
   }
-  append_block(out, block);
+  append_block(out, encoding_ == Encoding::Zstd ? stream_.packed(block) : block);
   // Where it is, for who looks at it: the last line that begins in the block, if one does.
   if (block->size() > 1) {
     const auto newline = block->rfind('\n', block->size() - 2);
@@ -20,6 +32,19 @@ bool WholeSource::read(evbuffer* out) {
     }
   }
   return true;
+}
+
+bool FilteredSource::read(evbuffer* out) {
+  const Block block = stream_.next(cursor_);
+  left_.clear();
+  if (block) {
+    filter_.feed(*block, left_);
+  } else {
+    filter_.end(left_);
+  }
+  if (!left_.empty()) append_text(out, left_, encoding_);
+  // What was appended now is no end: the next call will find one.
+  return block != nullptr || !left_.empty();
 }
 
 }  // namespace daystream::serve

@@ -3,19 +3,23 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
+#include "serve/line_filter.h"
 #include "serve/served_stream.h"
 
 struct evbuffer;
 
 namespace daystream::serve {
 
+enum class Encoding { None, Zstd };
+
 class ByteSource {
  public:
   virtual ~ByteSource() = default;
 
-  // Appends some of what comes next to `out`; false: at the end of what is durable, nothing was
-  // appended. What was appended last before a false ends in a line's end.
+  // Appends some of what comes next to `out`, or reads on without finding any; false: at the end of
+  // what is durable, nothing is left. What was appended last before a false ends in a line's end.
   virtual bool read(evbuffer* out) = 0;
   virtual Position position() const = 0;      // a line at or before what was read last
   virtual std::uint64_t backlog_bytes() = 0;  // of the stream, not yet read
@@ -25,8 +29,8 @@ class ByteSource {
 class WholeSource final : public ByteSource {
  public:
   // `stream` must outlive it.
-  WholeSource(ServedStream& stream, const Beginning& begin)
-      : stream_(stream), cursor_(begin.cursor), position_(begin.after) {}
+  WholeSource(ServedStream& stream, const Beginning& begin, Encoding encoding)
+      : stream_(stream), cursor_(begin.cursor), position_(begin.after), encoding_(encoding) {}
 
   bool read(evbuffer* out) override;
   Position position() const override { return position_; }
@@ -36,6 +40,29 @@ class WholeSource final : public ByteSource {
   ServedStream& stream_;
   Cursor cursor_;
   Position position_;
+  Encoding encoding_;
 };
+
+// Lines of some tables.
+class FilteredSource final : public ByteSource {
+ public:
+  // `stream` must outlive it.
+  FilteredSource(ServedStream& stream, const Beginning& begin, LineFilter filter, Encoding encoding)
+      : stream_(stream), cursor_(begin.cursor), filter_(std::move(filter)), encoding_(encoding) {}
+
+  bool read(evbuffer* out) override;
+  Position position() const override { return filter_.position(); }
+  std::uint64_t backlog_bytes() override { return stream_.backlog_bytes(cursor_); }
+
+ private:
+  ServedStream& stream_;
+  Cursor cursor_;
+  LineFilter filter_;
+  Encoding encoding_;
+  std::string left_;
+};
+
+// Appends `text` to `out` as `encoding` has it.
+void append_text(evbuffer* out, std::string_view text, Encoding encoding);
 
 }  // namespace daystream::serve

@@ -4,6 +4,8 @@
 
 #include "calendar.h"
 #include "day_file.h"
+#include "manifest_json.h"
+#include "serve/table_filter.h"
 
 namespace daystream::serve {
 
@@ -14,22 +16,16 @@ ordered_json place_json(const Position& position, Lsn lsn) {
       {"c", position.c}, {"s", position.s}, {"time", utc_text(position.c)}, {"lsn", lsn.text()}};
 }
 
-ordered_json describe(const ServedStream& stream) {
-  const Manifest manifest = stream.manifest();
-  ordered_json value;
-  value["name"] = manifest.name;
-  value["format"] = manifest.format;
-  value["system_identifier"] = manifest.system_identifier;
-  value["database"] = manifest.database;
-  value["slot"] = manifest.slot;
-  value["created"] = manifest.created;
-  value["holdings"] = ordered_json::array();
-  for (const Holding& holding : manifest.holdings) {
-    ordered_json options = ordered_json::object();
-    for (const auto& [key, text] : holding.options) options[key] = text;
-    value["holdings"].push_back(ordered_json{
-        {"since", holding.since.text()}, {"tables", holding.tables}, {"options", options}});
+Manifest manifest_for(const ServedStream& stream, const std::string& granted) {
+  Manifest manifest = stream.manifest();
+  for (Holding& holding : manifest.holdings) {
+    holding.tables = narrowed_holding(holding.tables, granted);
   }
+  return manifest;
+}
+
+ordered_json describe(const ServedStream& stream, const std::string& granted) {
+  ordered_json value = to_json(manifest_for(stream, granted));
   const StreamView view = stream.view();
   std::uint64_t size = 0;
   ordered_json days = ordered_json::array();

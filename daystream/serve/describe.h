@@ -7,7 +7,9 @@
 
 namespace daystream::serve {
 
-nlohmann::ordered_json describe(const ServedStream& stream);
+// `granted`: a table list; whoever may read no other tables is told of no others. Empty: all.
+nlohmann::ordered_json describe(const ServedStream& stream, const std::string& granted);
+Manifest manifest_for(const ServedStream& stream, const std::string& granted);
 // {"c", "s", "time", "lsn"}
 nlohmann::ordered_json place_json(const Position& position, Lsn lsn);
 

@@ -10,6 +10,8 @@
 
 #include <ctime>
 
+#include "serve/request.h"
+
 namespace daystream::serve {
 
 namespace {
@@ -17,18 +19,16 @@ namespace {
 // A peer's request is read; what else it sends is not wanted, and not gathered beyond this.
 constexpr std::size_t kMostInput = 4096;
 
-// A peer whose host went away without a word is noticed within 30 s: by what is not acknowledged
-// where something is sent, by keepalives where nothing is.
-void notice_dead_peer(int fd) {
+// Whoever is there answers the kernel's probes: so that silence means something (is_dead()).
+void ask_for_life(int fd) {
   const auto set = [fd](int level, int option, int value) {
     // On a Unix socket none of these is known, and none is needed.
     [[maybe_unused]] const int result = setsockopt(fd, level, option, &value, sizeof value);
   };
   set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, 10);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 5);
   set(IPPROTO_TCP, TCP_KEEPINTVL, 5);
   set(IPPROTO_TCP, TCP_KEEPCNT, 4);
-  set(IPPROTO_TCP, TCP_USER_TIMEOUT, 30000);
   set(IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
@@ -42,6 +42,7 @@ Follower::Follower(event_base* loop, evhttp_request* request, std::unique_ptr<By
       facts_(std::move(facts)),
       on_end_(std::move(on_end)),
       beat_(loop, -1, false, [this] { beat(); }),
+      again_(loop, -1, false, [this] { pump(); }),
       chunk_(evbuffer_new()) {}
 
 Follower::~Follower() {
@@ -52,8 +53,8 @@ void Follower::begin() {
   evhttp_connection* connection = evhttp_request_get_connection(request_);
   evhttp_connection_set_closecb(connection, closed, this);
   bufferevent* stream = evhttp_connection_get_bufferevent(connection);
-  notice_dead_peer(bufferevent_getfd(stream));
-  evhttp_send_reply_start(request_, 200, "OK");
+  ask_for_life(bufferevent_getfd(stream));
+  evhttp_send_reply_start(request_, options_.status, reason_of(options_.status));
   // A follower says nothing, for as long as it likes. One that takes nothing is stuck.
   const timeval stall{options_.stall.count(), 0};
   bufferevent_set_timeouts(stream, nullptr, &stall);
@@ -75,14 +76,15 @@ void Follower::pump() noexcept {
 void Follower::send() {
   std::size_t size = 0;
   at_tail_ = false;
-  while (size < kQueueBytes && !at_tail_) {
+  int reads = 0;
+  for (; size < kQueueBytes && !at_tail_ && reads < kReadsAtOnce; ++reads) {
     at_tail_ = !source_->read(chunk_.get());
     size = evbuffer_get_length(chunk_.get());
   }
   sent_bytes_ += size;
   if (size > 0) told_tail_ = false;
   if (at_tail_ && !told_tail_ && options_.beat.count() > 0) {
-    evbuffer_add(chunk_.get(), "\n", 1);
+    append_text(chunk_.get(), "\n", options_.encoding);
     told_tail_ = true;
   }
   if (evbuffer_get_length(chunk_.get()) > 0) {
@@ -95,6 +97,8 @@ void Follower::send() {
     evhttp_send_reply_end(request_);
     end();
     return;
+  } else if (!at_tail_) {
+    again_.start(std::chrono::microseconds(0));
   }
   if (options_.beat.count() > 0) beat_.start(options_.beat);
 }
@@ -132,6 +136,17 @@ void Follower::drop() noexcept {
 void Follower::end() noexcept {
   request_ = nullptr;
   if (on_end_) on_end_();
+}
+
+// A reader that is only slow acknowledges what it was sent, and probes while it takes nothing: a
+// time limit of TCP's own (TCP_USER_TIMEOUT) would end it too.
+bool Follower::is_dead() const noexcept {
+  if (request_ == nullptr) return false;
+  bufferevent* stream = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request_));
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return getsockopt(bufferevent_getfd(stream), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         info.tcpi_last_ack_recv > std::chrono::milliseconds(kDeadAfter).count();
 }
 
 const char* Follower::state() const noexcept {

@@ -16,9 +16,11 @@ struct evhttp_request;
 namespace daystream::serve {
 
 struct FollowerOptions {
-  std::chrono::seconds beat{0};    // an empty line at least that often; 0: none (PROTOCOL.md)
-  bool follow = true;              // else the response ends at the end of what is durable
-  std::chrono::seconds stall{60};  // a peer that takes nothing for so long is let go
+  int status = 200;
+  std::chrono::seconds beat{0};        // an empty line at least that often; 0: none (PROTOCOL.md)
+  bool follow = true;                  // else the response ends at the end of what is durable
+  Encoding encoding = Encoding::None;  // of the beats; the source knows its own
+  std::chrono::seconds stall{60};      // a peer that takes nothing for so long is let go
 };
 
 // What the status page tells of one.
@@ -27,16 +29,21 @@ struct FollowerFacts {
   std::string peer;        // its address
   std::string client;      // its User-Agent
   std::int64_t since = 0;  // seconds since 1970
+  std::string tables;      // a table list: the only ones it gets; empty: all
   std::string grant;       // who it was let in as; empty: there is no authentication
 };
 
 // A slow peer has at most kQueueBytes and a block waiting for it; nothing is read for it meanwhile.
+// One whose filter leaves nearly all out has its turn of kReadsAtOnce blocks, then others have
+// theirs.
 //
 // Ownership:  owns the request from begin() on, until on_end was called.
 // Threads:    the loop's one. Not movable: libevent keeps its address.
 class Follower {
  public:
   static constexpr std::size_t kQueueBytes = 128 * 1024;
+  static constexpr int kReadsAtOnce = 16;
+  static constexpr std::chrono::seconds kDeadAfter{20};
 
   // `on_end` is called once, when the response has ended or the peer is gone: the owner destroys
   // this then, but not from within the call.
@@ -53,6 +60,8 @@ class Follower {
   // Ends the response in the middle: the peer sees a broken one and asks again.
   void drop() noexcept;
 
+  // The peer's host has acknowledged nothing for kDeadAfter, not even the kernel's probes.
+  bool is_dead() const noexcept;
   bool ended() const noexcept { return request_ == nullptr; }
   const FollowerFacts& facts() const noexcept { return facts_; }
   Position position() const { return source_->position(); }
@@ -74,6 +83,7 @@ class Follower {
   FollowerFacts facts_;
   std::function<void()> on_end_;
   Event beat_;
+  Event again_;  // its next turn
   Buffer chunk_;
   bool writing_ = false;  // bytes are queued: drained() will come
   bool at_tail_ = false;  // the last bytes that were queued were all there were

@@ -33,12 +33,23 @@ HttpError bad_parameter(const std::string& name, const char* what) {
 
 }  // namespace
 
+std::string plain(std::string text) {
+  constexpr std::size_t kMost = 100;
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  if (text.size() > kMost) text.resize(kMost);
+  return text;
+}
+
 const char* reason_of(int status) noexcept {
   switch (status) {
     case 200:
       return "OK";
     case 204:
       return "No Content";
+    case 206:
+      return "Partial Content";
     case 400:
       return "Bad Request";
     case 401:
@@ -53,6 +64,8 @@ const char* reason_of(int status) noexcept {
       return "Conflict";
     case 410:
       return "Gone";
+    case 416:
+      return "Range Not Satisfiable";
     case 429:
       return "Too Many Requests";
     case 500:
@@ -126,6 +139,14 @@ std::optional<Lsn> Request::lsn(const std::string& name) const {
   const auto lsn = Lsn::parse(*text);
   if (!lsn) throw bad_parameter(name, "an LSN");
   return lsn;
+}
+
+std::optional<std::uint32_t> Request::crc(const std::string& name) const {
+  const auto text = parameter(name);
+  if (!text) return std::nullopt;
+  const auto crc = parse_crc(*text);
+  if (!crc) throw bad_parameter(name, "a CRC");
+  return crc;
 }
 
 std::optional<std::uint64_t> Request::number(const std::string& name) const {

@@ -33,6 +33,7 @@ class Request {
   std::optional<std::string> parameter(const std::string& name) const;
   std::optional<Position> position(const std::string& name) const;  // 400 where it is none
   std::optional<Lsn> lsn(const std::string& name) const;
+  std::optional<std::uint32_t> crc(const std::string& name) const;
   std::optional<std::uint64_t> number(const std::string& name) const;
 
   std::string header(const char* name) const;  // empty: absent
@@ -49,6 +50,9 @@ class Request {
   std::vector<std::string> path_;
   std::map<std::string, std::string> query_;
 };
+
+// What a peer says of itself, made fit to be shown: no control characters, cut where it is long.
+std::string plain(std::string text);
 
 const char* reason_of(int status) noexcept;  // "Not Found"
 

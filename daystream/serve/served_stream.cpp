@@ -49,6 +49,7 @@ ServedStream::ServedStream(event_base* loop, std::string name,
       gather_(loop, -1, false, [this] { announce(); }) {
   load_manifest(*dir_);
   load_durable();
+  if (durable_) lag_told_ = durable_->position;  // when that became durable nobody knows
   watch_event_.start();
 }
 
@@ -65,15 +66,32 @@ std::string ServedStream::manifest_text() const {
 // ---- what is durable ---------------------------------------------------------------------------
 
 void ServedStream::load_durable() {
-  if (auto durable = daystream::load_durable(*dir_)) {
-    durable_.reset();
-    if (durable->position != Position::begin()) durable_ = durable;
-    return;
+  auto durable = daystream::load_durable(*dir_);
+  if (!durable) {
+    // A copy without it: what its whole lines say.
+    const StreamView view(*dir_);
+    if (!view.empty()) durable = view.durable();
   }
-  // A copy without `durable`: what its whole lines say.
-  const StreamView view(*dir_);
-  durable_.reset();
-  if (!view.empty()) durable_ = view.durable();
+  if (durable && durable->position == Position::begin()) durable.reset();
+  if (durable && (!durable_ || durable->position != durable_->position)) {
+    durable_at_us_ = std::chrono::duration_cast<microseconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count();
+    const bool same_day = durable_ && durable->position.day() == durable_->position.day();
+    const std::uint64_t before = same_day ? durable_->size_bytes : 0;
+    if (durable_) grown_bytes_ += durable->size_bytes - std::min(before, durable->size_bytes);
+  }
+  durable_ = std::move(durable);
+}
+
+std::optional<std::int64_t> ServedStream::take_lag_ms() {
+  if (!durable_ || durable_->position == lag_told_) return std::nullopt;
+  lag_told_ = durable_->position;
+  const auto end = view().last_end();
+  if (!end || end->action != Action::Commit) return std::nullopt;
+  const std::int64_t committed_us = parse_change(end->body).time_us;
+  if (committed_us == 0) return std::nullopt;
+  return std::max<std::int64_t>(0, (durable_at_us_ - committed_us) / 1000);
 }
 
 void ServedStream::watched() {

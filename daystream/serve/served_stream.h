@@ -52,6 +52,12 @@ class ServedStream {
   // The end of what may be sent; nullopt: no line yet.
   const std::optional<Durable>& durable() const noexcept { return durable_; }
 
+  // How many bytes have become durable since this was made, but for the end of days that went by.
+  std::uint64_t grown_bytes() const noexcept { return grown_bytes_; }
+  // How long the last commit, if one came since the last call, took from the server's clock to
+  // here, where it is known to be durable; in milliseconds.
+  std::optional<std::int64_t> take_lag_ms();
+
   // Both throw HttpError: 410 where what follows is no longer kept, 409 where the stream has no
   // such line (it is another one, or lost what it had), 503 while it is still behind.
   Beginning begin_after(const StartAfter& start) const;  // as a Reader begins
@@ -60,6 +66,7 @@ class ServedStream {
   // The next bytes, moving `cursor`; nullptr: all that is durable was read. Throws PositionGone
   // where the day was deleted meanwhile.
   Block next(Cursor& cursor);
+  Block packed(const Block& block) { return blocks_.packed(block); }  // as a zstd frame
   // What is durable and not yet read, in bytes.
   std::uint64_t backlog_bytes(const Cursor& cursor) const;
 
@@ -83,6 +90,9 @@ class ServedStream {
   Event watch_event_;
   Event gather_;
   std::int64_t announced_us_ = 0;
+  std::uint64_t grown_bytes_ = 0;
+  std::int64_t durable_at_us_ = 0;  // since 1970, when durable_ was seen first
+  Position lag_told_ = Position::begin();
 };
 
 }  // namespace daystream::serve

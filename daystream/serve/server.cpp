@@ -1,6 +1,5 @@
 #include "serve/server.h"
 
-#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <fcntl.h>
@@ -10,14 +9,9 @@
 
 #include <algorithm>
 #include <ctime>
-#include <nlohmann/json.hpp>
+#include <utility>
 
-#include "commits_back.h"
-#include "crc32c.h"
 #include "daystream/error.h"
-#include "daystream/reader.h"
-#include "number.h"
-#include "serve/describe.h"
 
 namespace daystream::serve {
 
@@ -25,13 +19,7 @@ namespace {
 
 constexpr int kMostHeaderBytes = 16 * 1024;
 constexpr int kMostBodyBytes = 64 * 1024;
-constexpr std::uint64_t kMostBeatSeconds = 60;
-constexpr std::uint64_t kMostCommitsBack = 10000;  // each is looked for
-constexpr std::size_t kMostName = 100;             // of what a peer calls itself
-
-constexpr const char* kLines = "text/tab-separated-values; charset=utf-8";
-constexpr const char* kJson = "application/json";
-constexpr const char* kMetrics = "text/plain; version=0.0.4";
+constexpr std::chrono::seconds kLookForDead{5};
 
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.front() != '.' &&
@@ -49,15 +37,6 @@ std::pair<std::string, std::string> name_and_directory(const std::string& argume
   return {Manifest::load(argument).name, argument};
 }
 
-// What a peer says of itself, made fit to be shown.
-std::string plain(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  if (text.size() > kMostName) text.resize(kMostName);
-  return text;
-}
-
 }  // namespace
 
 Server::Server(const ServerOptions& options)
@@ -71,7 +50,9 @@ Server::Server(const ServerOptions& options)
       }()),
       http_(evhttp_new(loop_.get())),
       limits_(loop_.get(), options.limits),
-      bury_(loop_.get(), -1, false, [this] { bury_ended(); }) {
+      bury_(loop_.get(), -1, false, [this] { bury_ended(); }),
+      sample_(loop_.get(), -1, true, [this] { take_samples(); }),
+      dead_(loop_.get(), -1, true, [this] { drop_dead(); }) {
   facts_.since = std::time(nullptr);
   if (!options_.tokens.empty()) access_.emplace(options_.tokens);
   if (options_.tls.wanted()) {
@@ -98,7 +79,49 @@ Server::Server(const ServerOptions& options)
       for (const auto& follower : served.followers) follower->pump();
     });
   }
+  for (const std::string& argument : options.snapshots) serve_snapshots(argument);
   for (const std::string& text : options.listen) listen(text);
+  sample_.start(History::kStep);
+  dead_.start(kLookForDead);
+}
+
+void Server::serve_snapshots(const std::string& argument) {
+  const auto equals = argument.find('=');
+  const bool named = equals != std::string::npos && streams_.count(argument.substr(0, equals)) != 0;
+  if (!named && streams_.size() != 1) {
+    throw ConfigError(fmt::format("snapshots in \"{}\" are of no stream that is served", argument),
+                      "say of which they are: --snapshots NAME=DIR");
+  }
+  Served& served = named ? streams_[argument.substr(0, equals)] : streams_.begin()->second;
+  served.snapshots = std::make_unique<Snapshots>(named ? argument.substr(equals + 1) : argument);
+}
+
+void Server::drop_dead() noexcept {
+  for (auto& [name, served] : streams_) {
+    for (const auto* list : {&served.followers, &served.downloads}) {
+      for (const auto& follower : *list) {
+        if (!follower->is_dead()) continue;
+        spdlog::info("follower {}: its host is gone", follower->facts().host);
+        follower->drop();
+      }
+    }
+  }
+}
+
+void Server::take_samples() noexcept {
+  for (auto& [name, served] : streams_) {
+    try {
+      History::Step step;
+      const std::uint64_t bytes = served.stream->grown_bytes();
+      step.bytes_per_s = static_cast<double>(bytes - std::exchange(served.sampled_bytes, bytes)) /
+                         static_cast<double>(History::kStep.count());
+      step.lag_ms = served.stream->take_lag_ms();
+      step.followers = served.followers.size();
+      served.history.add(step);
+    } catch (const std::exception& e) {
+      spdlog::error("{}: {}", name, e.what());
+    }
+  }
 }
 
 void Server::set_up(evhttp* http, bool secure) {
@@ -160,7 +183,10 @@ void Server::reload() noexcept {
 
 Server::~Server() {
   // Followers go before the HTTP server that their requests belong to.
-  for (auto& [name, served] : streams_) served.followers.clear();
+  for (auto& [name, served] : streams_) {
+    served.followers.clear();
+    served.downloads.clear();
+  }
   for (const ListenAddress& address : addresses_) {
     if (address.is_unix()) unlink(address.path.c_str());
   }
@@ -181,201 +207,6 @@ void Server::run(int stop_fd, const std::function<bool()>& stop) {
   });
   stopped.start();
   event_base_dispatch(loop_.get());
-}
-
-// ---- requests ----------------------------------------------------------------------------------
-
-void Server::handle(evhttp_request* request, void* self) {
-  static_cast<Server*>(self)->answer(request);
-}
-
-void Server::answer(evhttp_request* raw) {
-  limits_.asked(raw);
-  ++facts_.requests;
-  try {
-    const Request request(raw);
-    try {
-      route(request);
-    } catch (const HttpError& e) {
-      ++facts_.refused;
-      request.reply(e);
-    } catch (const std::exception& e) {
-      spdlog::error("could not answer {}: {}", request.peer(), e.what());
-      request.reply(HttpError(500, "failed", e.what()));
-    }
-  } catch (const HttpError&) {
-    evhttp_send_error(raw, 400, nullptr);
-  }
-}
-
-Grant Server::admit(const Request& request) const {
-  if (!access_) return {};
-  bufferevent* connection =
-      evhttp_connection_get_bufferevent(evhttp_request_get_connection(request.raw()));
-  auto grant = access_->check(request.header("Authorization"), Tls::client_name(connection));
-  if (!grant) {
-    request.set_header("WWW-Authenticate", "Bearer");
-    throw HttpError(401, "unauthorized", "no token, or one that is not known here",
-                    "see \"daystream token\"");
-  }
-  return std::move(*grant);
-}
-
-// One that may not be seen is as if it were not there.
-Served& Server::served(const std::string& name, const Grant& grant) {
-  const auto found = streams_.find(name);
-  if (found == streams_.end() || !grant.covers(name)) {
-    throw HttpError(404, "no-such-stream", fmt::format("there is no daystream \"{}\"", name));
-  }
-  return found->second;
-}
-
-void Server::route(const Request& request) {
-  const std::vector<std::string>& path = request.path();
-  const std::string first = path.empty() ? "" : path[0];
-  if (path.size() == 1 && first == "healthz") return request.reply(200, "text/plain", "ok\n");
-  const Grant grant = admit(request);
-  if (path.size() == 1 && (first == "status" || first == "metrics")) {
-    request.allow({});
-    facts_.disconnected = limits_.refused();
-    const MaySee may_see = [&grant](const std::string& stream) { return grant.covers(stream); };
-    if (first == "status") return request.reply(200, kJson, status_json(facts_, streams_, may_see));
-    return request.reply(200, kMetrics, metrics_text(facts_, streams_, may_see));
-  }
-  if (path.empty() || path.size() > 2) {
-    throw HttpError(404, "not-found", "there is nothing here");
-  }
-  const std::string what = path.size() == 1 ? "info" : path[1];
-  Served& stream = served(first, grant);
-  if (what == "copies") {
-    if (!request.is_post()) throw HttpError(405, "method", "this takes POST only");
-    return take_copy(request, stream);
-  }
-  if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
-  if (what == "stream") return reply_stream(request, stream, grant);
-  if (what == "info") return reply_info(request, stream);
-  if (what == "manifest") return request.reply(200, kJson, stream.stream->manifest_text());
-  if (what == "seam") return reply_seam(request, stream);
-  if (what == "back") return reply_back(request, stream);
-  throw HttpError(404, "not-found", "there is nothing here");
-}
-
-void Server::reply_stream(const Request& request, Served& served, const Grant& grant) {
-  request.allow({"after", "lsn", "line", "crc", "beat", "follow"});
-  ServedStream& stream = *served.stream;
-  stream.refresh();
-  Beginning begin;
-  if (const auto line = request.parameter("line")) {
-    std::optional<std::uint32_t> crc;
-    if (const auto text = request.parameter("crc")) {
-      crc = parse_crc(*text);
-      if (!crc) throw HttpError(400, "bad-request", "parameter \"crc\" is not a CRC");
-    }
-    begin = stream.begin_at_line(request.position("line").value_or(Position::begin()), crc);
-  } else {
-    begin = stream.begin_after(
-        {request.position("after").value_or(Position::begin()), request.lsn("lsn")});
-  }
-  FollowerOptions options;
-  options.stall = options_.stall;
-  options.follow = request.parameter("follow").value_or("1") != "0";
-  const std::uint64_t beat = request.number("beat").value_or(0);
-  if (beat > kMostBeatSeconds) {
-    throw HttpError(400, "bad-request", fmt::format("a beat is at most {} s", kMostBeatSeconds));
-  }
-  options.beat = std::chrono::seconds(beat);
-
-  const Manifest manifest = stream.manifest();
-  request.set_header("Content-Type", kLines);
-  request.set_header("Cache-Control", "no-store");
-  request.set_header("X-Accel-Buffering", "no");  // nginx: pass on as it comes
-  request.set_header("Connection", "close");
-  request.set_header("Daystream-Format", std::to_string(manifest.format));
-  request.set_header("Daystream-System", manifest.system_identifier);
-  request.set_header("Daystream-Database", plain(manifest.database));
-  request.set_header("Daystream-Slot", plain(manifest.slot));
-  if (begin.after != Position::begin()) {
-    request.set_header("Daystream-After", begin.after.text());
-    request.set_header("Daystream-LSN", begin.lsn.text());
-    if (begin.chain) request.set_header("Daystream-Chain", crc_text(*begin.chain));
-  }
-  if (stream.durable()) request.set_header("Daystream-Last", stream.durable()->position.text());
-
-  FollowerFacts facts;
-  facts.peer = request.peer();
-  facts.host = plain(request.header("Daystream-Host"));
-  if (facts.host.empty()) facts.host = facts.peer;
-  facts.client = plain(request.header("User-Agent"));
-  facts.grant = grant.name;
-  facts.since = std::time(nullptr);
-  served.followers.push_back(std::make_unique<Follower>(
-      loop_.get(), request.raw(), std::make_unique<WholeSource>(stream, begin), options,
-      std::move(facts), [this] { bury_.start(std::chrono::microseconds(0)); }));
-  served.followers.back()->begin();
-}
-
-void Server::reply_info(const Request& request, Served& served) {
-  request.allow({});
-  using nlohmann::ordered_json;
-  request.reply(
-      200, kJson,
-      describe(*served.stream).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-}
-
-void Server::reply_seam(const Request& request, Served& served) {
-  request.allow({"xmin"});
-  const auto xmin = request.number("xmin");
-  if (!xmin) throw HttpError(400, "bad-request", "parameter \"xmin\" is missing");
-  nlohmann::ordered_json body;
-  body["seam"] = nullptr;
-  if (const auto seam = find_seam(served.stream->directory(), *xmin)) {
-    body["seam"] = {
-        {"position", seam->position.text()}, {"lsn", seam->lsn.text()}, {"next", seam->next}};
-  }
-  request.reply(200, kJson, body.dump() + "\n");
-}
-
-void Server::reply_back(const Request& request, Served& served) {
-  request.allow({"commits"});
-  const auto commits = request.number("commits");
-  if (!commits || *commits > kMostCommitsBack) {
-    throw HttpError(400, "bad-request",
-                    fmt::format("parameter \"commits\" is a number up to {}", kMostCommitsBack));
-  }
-  nlohmann::ordered_json body;
-  body["position"] = nullptr;
-  if (const auto position = position_before_last(served.stream->directory(), *commits)) {
-    body["position"] = position->text();
-  }
-  request.reply(200, kJson, body.dump() + "\n");
-}
-
-void Server::take_copy(const Request& request, Served& served) {
-  request.allow({"copy", "kind", "position", "lsn", "lag_ms"});
-  const auto name = request.parameter("copy");
-  const auto position = request.position("position");
-  if (!name || name->empty() || name->size() > kMostName || !position) {
-    throw HttpError(400, "bad-request", "parameters \"copy\" and \"position\" are needed");
-  }
-  Copy copy;
-  copy.kind = plain(request.parameter("kind").value_or("pull"));
-  copy.host = plain(request.header("Daystream-Host"));
-  if (copy.host.empty()) copy.host = request.peer();
-  copy.position = *position;
-  copy.lsn = request.lsn("lsn").value_or(Lsn{});
-  copy.lag_ms = static_cast<std::int64_t>(request.number("lag_ms").value_or(0));
-  copy.told = std::time(nullptr);
-  served.copies.tell(plain(*name), std::move(copy));
-  request.reply(200, kJson, "{}\n");
-}
-
-void Server::bury_ended() {
-  for (auto& [name, served] : streams_) {
-    std::erase_if(served.followers, [&served = served](const std::unique_ptr<Follower>& follower) {
-      if (follower->ended()) served.sent_bytes += follower->sent_bytes();
-      return follower->ended();
-    });
-  }
 }
 
 }  // namespace daystream::serve

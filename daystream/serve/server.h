@@ -12,6 +12,7 @@
 #include "serve/connection_limits.h"
 #include "serve/libevent.h"
 #include "serve/listen.h"
+#include "serve/page.h"
 #include "serve/request.h"
 #include "serve/served.h"
 #include "serve/status.h"
@@ -25,6 +26,8 @@ struct ServerOptions {
   TlsFiles tls;
   std::string tokens;  // file of who may read what; empty: everybody who reaches us
   Limits limits;
+  std::vector<std::string> snapshots;  // DIR, of the only stream, or NAME=DIR
+  bool record_copies = false;  // write into a stream's directory what its relays have on disk
   std::chrono::seconds stall{60};
 };
 
@@ -48,17 +51,24 @@ class Server {
   static void handle(evhttp_request* request, void* self);
   void set_up(evhttp* http, bool secure);
   void listen(const std::string& text);
+  void serve_snapshots(const std::string& argument);
   void answer(evhttp_request* raw);
   Grant admit(const Request& request) const;
   void route(const Request& request);
   Served& served(const std::string& name, const Grant& grant);
 
   void reply_stream(const Request& request, Served& served, const Grant& grant);
-  void reply_info(const Request& request, Served& served);
+  void reply_info(const Request& request, Served& served, const Grant& grant);
+  void reply_manifest(const Request& request, Served& served, const Grant& grant);
   void reply_seam(const Request& request, Served& served);
   void reply_back(const Request& request, Served& served);
-  void take_copy(const Request& request, Served& served);
+  void reply_snapshots(const Request& request, Served& served);
+  void reply_snapshot(const Request& request, Served& served, const Grant& grant);
+  void reply_page(const Request& request);
+  void take_copy(const Request& request, Served& served, const Grant& grant);
   void bury_ended();
+  void drop_dead() noexcept;
+  void take_samples() noexcept;
 
   ServerOptions options_;
   Loop loop_;
@@ -70,7 +80,10 @@ class Server {
   std::vector<ListenAddress> addresses_;
   ServedStreams streams_;
   ServerFacts facts_;
+  Page page_;
   Event bury_;
+  Event sample_;
+  Event dead_;
 };
 
 }  // namespace daystream::serve

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "calendar.h"
+#include "day_file.h"
 #include "serve/describe.h"
 
 namespace daystream::serve {
@@ -21,6 +24,33 @@ std::uint64_t sent_bytes(const Served& served) {
   return total;
 }
 
+// What a deltastream that writes here tells of itself (streamer/status.h); null: none does.
+ordered_json streamer_json(const std::filesystem::path& directory) {
+  std::ifstream file(directory / "status.json");
+  const auto told = ordered_json::parse(file, nullptr, false);
+  return told.is_object() ? told : ordered_json(nullptr);
+}
+
+ordered_json days_json(const std::filesystem::path& directory) {
+  const auto dir = real_dir(directory);
+  ordered_json days = ordered_json::array();
+  for (const std::int64_t day : list_days(*dir)) {
+    std::error_code missing;
+    std::uint64_t size = std::filesystem::file_size(directory / packed_file_name(day), missing);
+    const bool packed = !missing;
+    if (!packed) size = std::filesystem::file_size(directory / day_file_name(day), missing);
+    if (missing) continue;  // deleted just now
+    days.push_back({{"day", day_text(day)}, {"stored_bytes", size}, {"compressed", packed}});
+  }
+  return days;
+}
+
+std::int64_t most_lag_ms(const Served& served) {
+  std::int64_t most = 0;
+  for (const auto& [name, copy] : served.copies.all()) most = std::max(most, copy.lag_ms);
+  return most;
+}
+
 ordered_json stream_json(Served& served, std::int64_t now) {
   ordered_json value;
   value["name"] = served.stream->name();
@@ -31,6 +61,8 @@ ordered_json stream_json(Served& served, std::int64_t now) {
     value["age_s"] = std::max<std::int64_t>(0, now - durable->position.c);
   }
   value["sent_bytes"] = sent_bytes(served);
+  value["streamer"] = streamer_json(served.stream->directory());
+  value["days"] = days_json(served.stream->directory());
   value["followers"] = ordered_json::array();
   for (const auto& follower : served.followers) {
     if (follower->ended()) continue;
@@ -39,6 +71,7 @@ ordered_json stream_json(Served& served, std::int64_t now) {
                                               {"address", facts.peer},
                                               {"client", facts.client},
                                               {"grant", facts.grant},
+                                              {"tables", facts.tables},
                                               {"since", utc_text(facts.since)},
                                               {"position", follower->position().text()},
                                               {"backlog_bytes", follower->backlog_bytes()},
@@ -53,6 +86,7 @@ ordered_json stream_json(Served& served, std::int64_t now) {
                                            {"position", copy.position.text()},
                                            {"lsn", copy.lsn.text()},
                                            {"lag_ms", copy.lag_ms},
+                                           {"on_disk", copy.proven},
                                            {"told", utc_text(copy.told)}});
   }
   return value;
@@ -76,6 +110,25 @@ std::string status_json(const ServerFacts& facts, ServedStreams& streams, const 
   return value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
+std::string history_json(ServedStreams& streams, const MaySee& may_see) {
+  ordered_json value;
+  value["step_s"] = History::kStep.count();
+  value["streams"] = ordered_json::object();
+  for (auto& [name, served] : streams) {
+    if (!may_see(name)) continue;
+    ordered_json& stream = value["streams"][name];
+    for (const char* key : {"bytes_per_s", "lag_ms", "followers"}) {
+      stream[key] = ordered_json::array();
+    }
+    for (const History::Step& step : served.history.steps()) {
+      stream["bytes_per_s"].push_back(step.bytes_per_s);
+      stream["lag_ms"].push_back(step.lag_ms ? ordered_json(*step.lag_ms) : ordered_json(nullptr));
+      stream["followers"].push_back(step.followers);
+    }
+  }
+  return value.dump() + "\n";
+}
+
 std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const MaySee& may_see) {
   std::string text;
   const auto family = [&text](const char* name, const char* type, const char* help) {
@@ -89,6 +142,7 @@ std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const
   total("daystream_serve_refused_total", "Requests that were refused.", facts.refused);
   total("daystream_serve_disconnected_total", "Connections that were too many or too slow to ask.",
         facts.disconnected);
+  total("daystream_serve_errors_total", "Requests that failed here.", facts.failed);
 
   // Names of streams are letters, digits, - _ . and need no escapes.
   const auto per_stream = [&](const char* name, const char* type, const char* help,
@@ -132,6 +186,32 @@ std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const
                }
                return most;
              });
+  per_stream("daystream_bytes_total", "counter", "Bytes that became durable since the start.",
+             [](Served& served) { return served.stream->grown_bytes(); });
+  per_stream("daystream_rate_bytes_per_second", "gauge", "Bytes that became durable, over 10 s.",
+             [](Served& served) -> std::uint64_t {
+               const auto& steps = served.history.steps();
+               return steps.empty() ? 0 : static_cast<std::uint64_t>(steps.back().bytes_per_s);
+             });
+  per_stream("daystream_commit_lag_milliseconds", "gauge",
+             "From the last commit on the server to durable here.",
+             [](Served& served) -> std::uint64_t {
+               const auto& steps = served.history.steps();
+               const auto last = std::find_if(steps.rbegin(), steps.rend(),
+                                              [](const auto& step) { return step.lag_ms; });
+               return last == steps.rend() ? 0 : static_cast<std::uint64_t>(*last->lag_ms);
+             });
+  per_stream("daystream_copy_lag_milliseconds", "gauge", "The most that a mirror tells of itself.",
+             [](Served& served) { return static_cast<std::uint64_t>(most_lag_ms(served)); });
+  family("daystream_retained_wal_bytes", "gauge", "WAL that PostgreSQL keeps for the stream.");
+  for (auto& [stream, served] : streams) {
+    if (!may_see(stream)) continue;
+    const auto told = streamer_json(served.stream->directory());
+    const auto retained = told.is_object() ? told.find("retained_wal_bytes") : told.end();
+    if (!told.is_object() || retained == told.end() || !retained->is_number()) continue;
+    text += fmt::format("daystream_retained_wal_bytes{{stream=\"{}\"}} {}\n", stream,
+                        retained->get<std::uint64_t>());
+  }
   per_stream("daystream_copies", "gauge", "Copies that told of themselves within a day.",
              [](Served& served) { return served.copies.all().size(); });
   return text;

@@ -10,6 +10,7 @@
 #include "daystream/error.h"
 #include "dir.h"
 #include "manifest_file.h"
+#include "manifest_json.h"
 #include "reader_source.h"
 
 namespace daystream {
@@ -105,7 +106,7 @@ Manifest parse_manifest(const std::string& text, const std::string& path,
   return manifest;
 }
 
-void save_manifest(Dir& dir, const Manifest& manifest) {
+ordered_json to_json(const Manifest& manifest) {
   ordered_json value;
   value["format"] = manifest.format;
   value["name"] = manifest.name;
@@ -123,6 +124,11 @@ void save_manifest(Dir& dir, const Manifest& manifest) {
   }
   if (manifest.keep_days) value["keep_days"] = *manifest.keep_days;
   if (manifest.keep_bytes) value["keep_bytes"] = *manifest.keep_bytes;
+  return value;
+}
+
+void save_manifest(Dir& dir, const Manifest& manifest) {
+  const ordered_json value = to_json(manifest);
   const std::string text = value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 
   // Whatever happens, one of the two is there whole: the new name is written and synced before it

@@ -48,10 +48,12 @@ class Transaction::Impl {
       line.body = {group_.text + span.body, span.end - span.body};
     } else {
       line.whole = read_line();
+      if (group_.has_holes) prefix_.set(position_of(line.whole));
       line.body = line.whole.substr(prefix_.view().size());
       prefix_.count_up();
     }
-    line.position = {group_.first.c, group_.first.s + index_};
+    line.position = group_.has_holes ? position_of(line.whole)
+                                     : Position{group_.first.c, group_.first.s + index_};
     ++index_;
     return true;
   }
@@ -76,6 +78,14 @@ class Transaction::Impl {
   static constexpr std::size_t kRead = 256 * 1024;
   static constexpr std::size_t kKeep = 8 * kRead;
   static constexpr std::size_t kLongestPrefix = 64;
+
+  Position position_of(std::string_view line) const {
+    const auto prefix = parse_prefix(line.substr(0, kLongestPrefix));
+    if (!prefix || prefix->position.c != group_.first.c || prefix->position < group_.first) {
+      throw Corruption(file_->path(), group_.begin, "bytes that were here a moment ago are others");
+    }
+    return prefix->position;
+  }
 
   // All lines from the next on, of a group in memory.
   std::string_view lines_in_memory() const {
@@ -109,6 +119,7 @@ class Transaction::Impl {
       index_ = group_.line_count;
       return;
     }
+    if (group_.has_holes) index_ += count_lines(lines);
     at_ += lines.size();
     while (buffer_.size() - at_ < kLongestPrefix && offset_ < group_.end_line) fill();
     if (at_ == buffer_.size()) {
@@ -129,13 +140,16 @@ class Transaction::Impl {
       index_ = static_cast<std::uint64_t>(after - 1 - group_.lines->begin());
       return;
     }
-    const auto prefix = parse_prefix(lines.substr(begin, kLongestPrefix));
-    if (!prefix || prefix->position.c != group_.first.c || prefix->position.s < group_.first.s) {
-      throw Corruption(file_->path(), group_.begin, "bytes that were here a moment ago are others");
-    }
+    const Position position = position_of(lines.substr(begin));
     at_ += begin;
-    index_ = prefix->position.s - group_.first.s;
-    prefix_.set(prefix->position);
+    // (skip() has counted those before `lines`.)
+    index_ = group_.has_holes ? index_ + count_lines(lines.substr(0, begin))
+                              : position.s - group_.first.s;
+    prefix_.set(position);
+  }
+
+  static std::uint64_t count_lines(std::string_view lines) {
+    return static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
   }
 
   // Reads more behind what is not yet used.
@@ -267,7 +281,8 @@ void Reader::Impl::open_day(std::int64_t day, const ScanState& from) {
   scanner_.reset();
   file_ = std::move(file);
   day_ = day;
-  scanner_.emplace(*file_, day, from, from.offset);
+  scanner_.emplace(*file_, day, from, from.offset,
+                   source_->is_filtered() ? Lines::Some : Lines::All);
 }
 
 Transaction* Reader::Impl::next() {

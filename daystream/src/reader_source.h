@@ -26,6 +26,8 @@ class ReaderSource {
   virtual Manifest manifest() = 0;
   // Where a Reader begins; nullopt: not yet. Throws PositionGone.
   virtual std::optional<Place> resolve(const StartAfter& start) = 0;
+  // Whether lines may be left out of what comes after that place: positions have holes then.
+  virtual bool is_filtered() const { return false; }
   // The days there are, oldest first. None is missing between two that were read.
   virtual std::vector<std::int64_t> days() = 0;
   // nullptr: no longer kept. Offsets are those of place.state.offset and Durable::size_bytes.

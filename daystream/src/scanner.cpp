@@ -38,10 +38,11 @@ std::string quoted_start(std::string_view line) {
 }  // namespace
 
 GroupScanner::GroupScanner(const File& file, std::int64_t day, const ScanState& from,
-                           std::uint64_t limit)
+                           std::uint64_t limit, Lines lines)
     : file_(file),
       day_begin_s_(day * kSecondsPerDay),
       limit_(limit),
+      which_(lines),
       buffer_(std::make_unique_for_overwrite<char[]>(kBufferSize)),
       capacity_(kBufferSize),
       buffer_offset_(from.offset),
@@ -151,6 +152,14 @@ void GroupScanner::grow(std::size_t keep, std::size_t wanted) {
   crc_at_ -= std::min(crc_at_, keep);
 }
 
+bool GroupScanner::may_follow(Position position) const noexcept {
+  if (which_ == Lines::Some) {
+    return position > last_ && (!in_transaction_ || position.c == last_.c);
+  }
+  return !in_transaction_ && (position.c == last_.c ? position.s == last_.s + 1
+                                                    : position.c > last_.c && position.s == 0);
+}
+
 void GroupScanner::take_line(std::size_t newline, Group& group) {
   const char* const text = buffer_.get() + at_;
   const std::string_view line(text, newline - at_);
@@ -166,9 +175,7 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
     const auto prefix = parse_prefix(line);
     if (!prefix) damaged(at_, fmt::format("not a line: \"{}\"", quoted_start(line)));
     const Position position = prefix->position;
-    const bool follows =
-        position.c == last_.c ? position.s == last_.s + 1 : position.c > last_.c && position.s == 0;
-    if (!follows || in_transaction_) {
+    if (!may_follow(position)) {
       damaged(at_, fmt::format("position {} cannot follow {}", position.text(), last_.text()));
     }
     if (position.c < day_begin_s_ || position.c >= day_begin_s_ + kSecondsPerDay) {
@@ -177,7 +184,7 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
     body_at = prefix->size;
     last_ = position;
     expected_.set(position);
-    current_.first = position;
+    if (!in_transaction_) current_.first = position;
   }
   std::string_view body = line.substr(body_at);
 
@@ -228,6 +235,7 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
   current_.end_line = offset_of(at_);
   current_.end = offset_of(newline + 1);
   current_.in_memory = in_memory_;
+  current_.has_holes = which_ == Lines::Some;
   current_.text = in_memory_ ? buffer_.get() + group_at_ : text;
   current_.lines = &lines_;
   current_.end_whole = line;

@@ -41,6 +41,7 @@ struct Group {
   Position first;                // of the first line
   std::uint64_t line_count = 0;  // before the end line
   bool in_memory = true;         // `text` and `lines` hold all of it; else too large for that
+  bool has_holes = false;        // its lines need not count up: each says where it stands
   const char* text = nullptr;    // the group's first byte, or, too large, the end line's
   const std::vector<LineSpan>* lines = nullptr;
   std::string_view end_whole;  // the end line as it stands, without newline
@@ -49,11 +50,15 @@ struct Group {
   Change end_change;
 };
 
+// Whether positions must count up without holes. Only what a server filtered has some left out.
+enum class Lines { All, Some };
+
 class GroupScanner {
  public:
   // `file` is that of `day` and must outlive it. Reads up to `limit`, an offset; raising it later
   // is how to follow.
-  GroupScanner(const File& file, std::int64_t day, const ScanState& from, std::uint64_t limit);
+  GroupScanner(const File& file, std::int64_t day, const ScanState& from, std::uint64_t limit,
+               Lines lines = Lines::All);
 
   // The next group; false: the limit was reached before its end line was whole. What was read so
   // far is kept, nothing is read twice. Views live until the next call.
@@ -79,10 +84,12 @@ class GroupScanner {
   void begin_file(std::string_view line, std::string_view body, std::uint64_t offset);
   std::uint64_t offset_of(std::size_t index) const noexcept { return buffer_offset_ + index; }
   [[noreturn]] void damaged(std::size_t index, const std::string& problem) const;
+  bool may_follow(Position position) const noexcept;
 
   const File& file_;
   std::int64_t day_begin_s_;
   std::uint64_t limit_;
+  Lines which_;
   std::unique_ptr<char[]> buffer_;
   std::size_t capacity_;
   std::uint64_t buffer_offset_;  // in the file, of buffer_[0]

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "daystream/manifest.h"
 #include "daystream/position.h"
@@ -22,6 +23,9 @@ namespace daystream {
 struct StartAfter {
   Position position = Position::begin();
   std::optional<Lsn> lsn;
+  // A table list. A server is asked to send no others (a directory is read whole): what is
+  // delivered has at least these tables' lines, and every commit that follows any of them.
+  std::string tables = {};
 };
 
 // Delivers whole transactions, marks and gaps; aborted transactions are passed over.
@@ -30,8 +34,9 @@ struct StartAfter {
 // Threads:    one thread per Reader; any number of Readers beside one Writer, in any process.
 // Memory:     a few MiB, whatever the size of a transaction.
 // Invariant:  position() never goes back.
-// Checks:     positions strictly increase and have no holes within a second, and the CRC chain
-//             holds, on every byte delivered; else Corruption with file and offset.
+// Checks:     positions strictly increase and have no holes within a second (but where a server has
+//             left lines out, as it was asked to or must), and the CRC chain holds, on every byte
+//             delivered; else Corruption with file and offset.
 class Reader {
  public:
   // Throws PositionGone if what follows `start` is no longer kept (the caller must re-seed: going

@@ -38,7 +38,7 @@ TEST_CASE("remote: every command says of an URL what it says of the directory", 
   const std::vector<std::vector<std::string>> commands = {
       {"cat"},
       {"cat", "--after", "1507550403/1"},
-      {"cat", "--since", "2017-10-10", "--tables", "fox"},
+      {"cat", "--since", "2017-10-10"},
       {"cat", "--lsn", "0/1050"},
       {"cat", "--format=sql"},
       {"cat", "--since", "2017-10-10", "--where", "a=fox20", "--format=sql"},

@@ -218,3 +218,22 @@ TEST_CASE("watermarks: a server that moves is asked often, an idle one seldom", 
   marks.on_keepalive(now, Lsn{200}, false, at(100, 100));
   CHECK(marks.ping_due(now + Milliseconds{500}));
 }
+
+TEST_CASE("watermarks: with required copies only what they have is confirmed", "[watermarks]") {
+  Watermarks marks({}, kStart);
+  WriterState writer = at(200, 200);
+  writer.copied = Lsn{100};
+  CHECK(writer.confirmable() == Lsn{100});
+  marks.on_status_sent(kStart, writer.confirmable(), false);
+  CHECK_FALSE(marks.status_due(kStart, writer));
+  // The server wants to know: it is let go of, as with a disk that hangs.
+  marks.on_keepalive(kStart, Lsn{200}, true, writer);
+  CHECK_FALSE(marks.answer_overdue(kStart + deltastream::kAnswerWithin - Milliseconds(1)));
+  CHECK(marks.answer_overdue(kStart + deltastream::kAnswerWithin));
+  // The copies have it: it is told at once.
+  writer.copied = Lsn{300};
+  CHECK(writer.confirmable() == Lsn{200});
+  CHECK(marks.status_due(kStart, writer));
+  marks.on_status_sent(kStart, writer.confirmable(), false);
+  CHECK_FALSE(marks.answer_overdue(kStart + deltastream::kAnswerWithin));
+}

@@ -1,0 +1,145 @@
+#include "remote/fetch.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "daystream/error.h"
+#include "daystream/unique_fd.h"
+#include "program/sha256.h"
+#include "remote/pauses.h"
+#include "remote/refusal.h"
+
+namespace daystream::remote {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kTurn{1000};
+
+struct Newest {
+  std::string id;
+  std::uint64_t size_bytes;
+};
+
+// Throws Behind where the server is still computing which it has.
+Newest newest_of(const Options& options, const Url& url) {
+  const std::string where = url.base + "/snapshots";
+  const auto body = nlohmann::json::parse(request(options, "GET", where).body, nullptr, false);
+  try {
+    if (!body.at("snapshots").empty()) {
+      const auto& first = body.at("snapshots").front();
+      const auto id = first.at("id").get<std::string>();
+      // It becomes part of a file's name here.
+      if (id.size() == 64 && id.find_first_not_of("0123456789abcdef") == std::string::npos) {
+        return {id, first.at("size_bytes").get<std::uint64_t>()};
+      }
+    } else if (body.at("preparing").get<std::uint64_t>() > 0) {
+      throw Behind(fmt::format("{}: the server is reading its snapshots", where));
+    } else {
+      throw NeedsPerson(fmt::format("{}: the server has no snapshot", where),
+                        "put one into the directory of its --snapshots, or seed from PostgreSQL");
+    }
+  } catch (const nlohmann::json::exception&) {
+  }
+  throw ProtocolError(fmt::format("{}: the answer cannot be understood", where));
+}
+
+[[noreturn]] void fail(const char* action, const std::filesystem::path& path) {
+  throw IoError(fmt::format("could not {} file \"{}\"", action, path.string()), errno);
+}
+
+void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t put = write(fd, bytes.data(), bytes.size());
+    if (put > 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(put));
+    } else if (errno != EINTR) {
+      fail("write", path);
+    }
+  }
+}
+
+// False: told to stop.
+bool receive(const Options& options, const std::string& url, const Newest& newest,
+             const std::filesystem::path& part, int wake_fd, const std::function<bool()>& stop,
+             std::uint64_t& resumed_at) {
+  const UniqueFd fd(open(part.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  struct stat status {};
+  if (!fd || fstat(fd.get(), &status) != 0) fail("open", part);
+  auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size > newest.size_bytes) {
+    if (ftruncate(fd.get(), 0) != 0) fail("cut", part);
+    size = 0;
+  }
+  resumed_at = size;
+  if (size < newest.size_bytes) {
+    Download download(options, url, size);
+    while (size < newest.size_bytes) {
+      if (stop()) return false;
+      if (!download.wait(kTurn, wake_fd)) continue;
+      std::string& bytes = download.bytes();
+      if (size + bytes.size() > newest.size_bytes) {
+        throw ProtocolError(fmt::format("{}: more bytes than the snapshot has", url));
+      }
+      write_all(fd.get(), bytes, part);
+      size += bytes.size();
+      bytes.clear();
+    }
+  }
+  if (fsync(fd.get()) != 0) fail("sync", part);
+  return true;
+}
+
+void sync_folder_of(const std::filesystem::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  const UniqueFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || fsync(fd.get()) != 0) fail("sync the folder of", path);
+}
+
+}  // namespace
+
+bool fetch_newest_snapshot(const Options& options, const Url& url,
+                           const std::filesystem::path& path, int wake_fd,
+                           const std::function<bool()>& stop, Fetched& fetched) {
+  Pauses pauses;
+  for (bool told = false; !stop();) {
+    try {
+      const Newest newest = newest_of(options, url);
+      const std::filesystem::path part = fmt::format("{}.{}.part", path.string(), newest.id);
+      const std::string from = fmt::format("{}/snapshot?id={}", url.base, newest.id);
+      if (!receive(options, from, newest, part, wake_fd, stop, fetched.resumed_at)) return false;
+      const std::string id = program::sha256_of_file(part, stop);
+      if (id.empty()) return false;
+      if (id != newest.id) {
+        std::filesystem::remove(part);
+        throw Error(fmt::format("{}: what came has another SHA-256: {}", from, id),
+                    "it is removed: try again; if that does not help, the file at the server was "
+                    "changed after its SHA-256 was taken");
+      }
+      // A link does not replace what somebody has put there meanwhile.
+      if (link(part.c_str(), path.c_str()) != 0) fail("create", path);
+      unlink(part.c_str());
+      sync_folder_of(path);
+      fetched.id = newest.id;
+      fetched.size_bytes = newest.size_bytes;
+      return true;
+    } catch (const Error& e) {
+      if (!e.retryable()) throw;
+      if (!std::exchange(told, true)) spdlog::warn("{}; trying again", e.what());
+      pollfd polled{wake_fd, POLLIN, 0};
+      poll(&polled, 1, static_cast<int>(pauses.next().count()));
+    }
+  }
+  return false;
+}
+
+}  // namespace daystream::remote

@@ -1,0 +1,87 @@
+// The page at `/`: in a headless browser where there is one, and as a document everywhere.
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "server_process.h"
+#include "stream_fixture.h"
+#include "support/temporary_directory.h"
+
+using namespace daystream;
+using namespace daystream::test;
+using namespace serve_test;
+using support::eventually;
+
+namespace {
+
+struct Shown : Stream {
+  Shown() : writer_(writer()) {
+    writer_.mark(Lsn{0x1000}, {1, 1, {}});
+    for (int i = 1; i <= 30; ++i) {
+      now += i % 11 == 0 ? 86400 : 1;
+      writer_.append(transaction(i, 3));
+    }
+    writer_.flush();
+  }
+  Writer writer_;
+};
+
+}  // namespace
+
+TEST_CASE("page: one document, that nothing from elsewhere gets into", "[serve][page]") {
+  Shown shown;
+  support::TemporaryDirectory keys;
+  spill(keys / "tokens", "");
+  std::filesystem::permissions(keys / "tokens", std::filesystem::perms::owner_read);
+  ServerProcess server({shown.directory.path()}, {"--tokens", keys / "tokens"});
+  // It says nothing by itself, so it needs no token; what it asks for does.
+  const std::string answer =
+      support::run_ok({"curl", "-sS", "-i", "--path-as-is", server.url("/")});
+  CHECK(answer.find("HTTP/1.1 200") == 0);
+  CHECK(answer.find("Content-Type: text/html; charset=utf-8") != std::string::npos);
+  CHECK(answer.find("Content-Security-Policy: default-src 'none'; script-src 'sha256-") !=
+        std::string::npos);
+  CHECK(answer.find("'unsafe-inline'") == std::string::npos);
+  const std::string html = answer.substr(answer.find("<!DOCTYPE html>"));
+  for (const char* outside : {"src=\"", "http://", "https://", "@import", "url(", "style=\""}) {
+    CAPTURE(outside);
+    // (The namespace of SVG is a name, not a place.)
+    const auto at = html.find(outside);
+    CHECK((at == std::string::npos || html.compare(at, 18, "http://www.w3.org/") == 0));
+  }
+  CHECK(html.find("prefers-color-scheme: dark") != std::string::npos);
+  CHECK(outcome_of(server.url("/status")) == "401 unauthorized");
+  CHECK(outcome_of(server.url("/history")) == "401 unauthorized");
+}
+
+TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its script",
+          "[serve][page]") {
+  const auto found = support::run({"sh", "-c", "command -v chromium"});
+  Shown shown;
+  ServerProcess server({shown.directory.path()});
+  RawConnection follower(server.port());
+  follower.send("GET /test/stream HTTP/1.1\r\nHost: x\r\nDaystream-Host: edge7\r\n\r\n");
+  REQUIRE(follower.read_some(12) == "HTTP/1.1 200");
+  CHECK(outcome_of(server.url("/test/copies?copy=edge8:/srv/a.db&kind=mirror&position=1507550402/1"
+                              "&lag_ms=1234"),
+                   "POST") == "200");
+  CHECK(body_of(server.url("/history")).find("\"test\":{\"bytes_per_s\":[") != std::string::npos);
+  if (!found.ok()) {
+    WARN("chromium is not installed: the page was not loaded");
+    return;
+  }
+  support::TemporaryDirectory profile;
+  // No sandbox, as tests may run as root; it loads nothing but our own page.
+  const auto shown_by = [&] {
+    return support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",
+                         "--disable-dev-shm-usage", "--user-data-dir=" + profile.path().string(),
+                         "--virtual-time-budget=3000", "--dump-dom", server.url("/")},
+                        {}, std::chrono::seconds{120})
+        .out;
+  };
+  const std::string document = shown_by();
+  CHECK(document.find("<h2>test</h2>") != std::string::npos);
+  CHECK(document.find("edge7") != std::string::npos);
+  CHECK(document.find("edge8:/srv/a.db") != std::string::npos);
+  CHECK(document.find("1.2 s") != std::string::npos);
+  CHECK(document.find("● live") != std::string::npos);
+}
