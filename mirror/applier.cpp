@@ -256,51 +256,8 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
 }
 
 void Applier::apply_line(Followed& followed, const Change& change) {
-  TablePlan& plan = *followed.plan;
-  switch (change.action) {
-    case Action::Insert:
-      plan.insert(change.columns);
-      return;
-    case Action::Update:
-      plan.update(change.columns);
-      return;
-    case Action::Delete:
-    case Action::Replace:
-      if (change.identity == "none") {
-        throw NeedsPerson(
-            fmt::format("a delete of table {} does not name its row: the table has no key",
-                        followed.table.source_table),
-            "give it a primary key or REPLICA IDENTITY FULL, then seed the mirror again");
-      }
-      if (change.action == Action::Delete) {
-        plan.erase(change.columns);
-      } else {
-        plan.replace(change.columns);
-      }
-      return;
-    case Action::Truncate:
-      plan.truncate();
-      return;
-    case Action::Rewrite:
-      plan.truncate();
-      followed.needs_rewrite = false;
-      return;
-    case Action::Oversize:
-      throw NeedsPerson(
-          fmt::format("a row of table {} is too large for the stream", followed.table.source_table),
-          "leave the column out of the mirror with --query, then seed it again");
-    case Action::Schema:
-    case Action::Drop:
-    case Action::Message:
-    case Action::Commit:
-    case Action::Mark:
-    case Action::Abort:
-    case Action::Gap:
-      break;
-  }
-  throw daystream::ProtocolError(
-      fmt::format("a line of table {} has the verb {}, which is no row's",
-                  followed.table.source_table, daystream::action_name(change.action)));
+  followed.plan->apply(change);
+  if (change.action == Action::Rewrite) followed.needs_rewrite = false;
 }
 
 // Another table has the name of one of ours, or of one that gave it up in this transaction: it was

@@ -74,6 +74,8 @@ class Applier {
   bool remove(const std::string& name);
   // What is written down of the table's indexes; they themselves are the caller's.
   void set_indexes(const std::string& name, std::vector<std::vector<std::string>> indexes);
+  // The table's rows have been compared with PostgreSQL's, and are the same from here on.
+  void set_seeded(const std::string& name, const std::string& at);
   // Opens the SQLite transaction that commit() ends.
   void open_transaction() { begin(); }
   // Takes back what was done in SQLite alone since the last commit().

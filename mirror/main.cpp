@@ -23,7 +23,7 @@ namespace deltamirror {
 namespace {
 
 TableCommand table_command(const Arguments& arguments) {
-  return {arguments.mirror, arguments.conninfo, arguments.daystream};
+  return {arguments.mirror, arguments.conninfo, arguments.daystream, arguments.whole};
 }
 
 std::string required_daystream(const Arguments& arguments) {

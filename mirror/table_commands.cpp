@@ -77,7 +77,8 @@ void add_tables(const TableCommand& command, const MirrorConfig& config,
 
 void reseed_tables(const TableCommand& command, const std::vector<std::string>& names,
                    daystream::program::Signals& signals) {
-  if (ask(command, {{"request", "reseed"}, {"tables", names}}, "seeding")) return;
+  const json request = {{"request", "reseed"}, {"tables", names}, {"whole", command.whole}};
+  if (ask(command, request, "seeding")) return;
   const std::vector<MirroredTable> tables = load_tables(open_for_reading(command.mirror));
   std::vector<TableRequest> requests;
   for (const std::string& name : names) requests.push_back(request_for(find_table(tables, name)));
