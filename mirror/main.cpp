@@ -92,7 +92,7 @@ int run(int argc, char** argv) {
       if (result.differences == 0 || arguments.repair) return 0;
       throw daystream::NeedsPerson(fmt::format("{} rows of mirror \"{}\" differ from PostgreSQL",
                                                result.differences, arguments.mirror),
-                                   "stop its \"run\" and mend it with --repair, or seed it again");
+                                   "mend it with --repair, or seed it again");
     }
     case Command::Wait: {
       const WaitGoal goal{arguments.lsn, arguments.time};
