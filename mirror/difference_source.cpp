@@ -65,6 +65,8 @@ DifferenceSource::~DifferenceSource() {
 std::optional<Differences> DifferenceSource::try_take() {
   const std::lock_guard lock(mutex_);
   if (!done_) return std::nullopt;
+  eventfd_t count = 0;
+  eventfd_read(fd_.get(), &count);  // there is no more to wake for
   if (error_) std::rethrow_exception(error_);
   return std::exchange(found_, std::nullopt);
 }
