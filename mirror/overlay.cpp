@@ -1,5 +1,7 @@
 #include "overlay.h"
 
+#include <algorithm>
+
 namespace deltamirror {
 
 using daystream::Change;
@@ -13,7 +15,7 @@ constexpr std::size_t kMostRows = 200'000;
 }  // namespace
 
 Overlay::Overlay(Database& mirror, const std::vector<MirroredTable>& tables)
-    : mirror_(mirror), touched_(tables) {}
+    : mirror_(mirror), tables_(tables), touched_(tables) {}
 
 const Overlay::Part* Overlay::part(std::uint32_t oid) const {
   const auto found = parts_.find(oid);
@@ -27,6 +29,12 @@ bool Overlay::take(Transaction& transaction, const Snapshot& upto) {
   const std::uint64_t xid =
       end.xid == 0 || !end.next ? 0 : daystream::widen_xid(end.xid, *end.next);
   if (xid != 0 && !upto.sees(xid)) return true;
+  // After a fresh seed the stream tells much that all of the seed has seen.
+  const bool known =
+      xid != 0 && std::all_of(tables_.begin(), tables_.end(), [&](const auto& table) {
+        return table.is_static() || table.snapshot.sees(xid);
+      });
+  if (known) return true;
   for (daystream::Line line; transaction.next_line(line);) {
     if (!apply(daystream::parse_change(line.body), xid)) return false;
   }

@@ -45,6 +45,7 @@ class Overlay {
   bool apply(const daystream::Change& change, std::uint64_t xid);
 
   Database& mirror_;
+  const std::vector<MirroredTable>& tables_;
   TouchedKeys touched_;
   std::map<std::uint32_t, Part> parts_;  // by OID
 };

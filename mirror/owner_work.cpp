@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "history.h"
 #include "live_mend.h"
 #include "live_seed.h"
 #include "requests.h"
@@ -231,6 +232,7 @@ void OwnerWork::fail_seed(const Error& error) {
   if (db_.in_transaction()) throw;  // of a half-done install: the Applier's, which ends with it
   drop_shadows();
   if (control_.stop_requested()) return;
+  remember_error(db_, error);
   if (job.required && error.retryable() && options_.seed_now.empty()) {
     spdlog::warn("could not copy {}: {}; trying again", names_of(job.request.config.tables),
                  error.what());

@@ -274,6 +274,29 @@ TEST_CASE("live: verify --repair mends a mirror that runs, row by row, under loa
   s.end();
 }
 
+TEST_CASE("live: status tells when a table last changed, and the last error",
+          "[mirror][live][integration]") {
+  Live s;
+  const auto status = [&] { return json::parse(s.command("status", {"--json"}).out); };
+  CHECK(status().at("last_error").is_null());
+  CHECK(status().at("tables")[0].at("last_change").is_null());
+  s.start();
+  s.cluster.execute("UPDATE t SET v = 'a' WHERE id = 3");
+  s.catch_up();
+  s.end();  // what was put off is written by then
+  const json after = status();
+  CHECK(after.at("tables")[0].at("last_change") == after.at("commit_time"));
+  CHECK(after.at("lag_bytes") == 0);
+  CHECK(after.at("last_error").is_null());
+
+  s.cluster.execute("DROP TABLE t; CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  CHECK(s.run_once().exit == Exit{3, 0});
+  const json stopped = status();
+  CHECK_THAT(stopped.at("last_error").get<std::string>(),
+             Catch::Contains("table t is another table now"));
+  CHECK(stopped.at("last_error_at") > after.at("applied_at"));
+}
+
 TEST_CASE("live: a table that is right already is not written by a re-seed",
           "[mirror][live][integration]") {
   Live s;
