@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "history.h"
 #include "holding.h"
 #include "names.h"
 #include "reshape.h"
@@ -23,6 +24,9 @@ namespace {
 // How often a long transaction looks whether it should stop.
 constexpr std::uint64_t kLinesBetweenLooks = 4096;
 
+// A write to each changed table's line beside every commit would be a large part of a small one.
+constexpr std::int64_t kBetweenSavesUs = 1'000'000;
+
 const std::string kSeedAgain =
     "seed the mirror again: remove its files and run \"deltamirror seed\"";
 
@@ -36,7 +40,8 @@ Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
       stop_requested_(std::move(stop_requested)),
       types_(load_types(db)),
       committed_(load_checkpoint(db)),
-      reached_(committed_) {
+      reached_(committed_),
+      has_history_(has_history(db)) {
   for (MirroredTable& table : load_tables(db)) {
     if (table.is_static()) continue;
     auto followed = std::make_unique<Followed>();
@@ -95,14 +100,33 @@ void Applier::roll_back() noexcept {
   pending_bytes_ = 0;
 }
 
+void Applier::save_changes(std::int64_t now) {
+  changes_saved_us_ = now;
+  for (const auto& followed : tables_) {
+    if (!std::exchange(followed->changed, false)) continue;
+    save_change(db_, followed->table.shape.oid, {reached_.commit_time, reached_.lsn.text()});
+  }
+}
+
+void Applier::settle() {
+  const bool changed = std::any_of(tables_.begin(), tables_.end(),
+                                   [](const auto& followed) { return followed->changed; });
+  if (!changed || !has_history_ || !may_commit()) return;
+  begin();
+  changes_saved_us_ = 0;
+  commit();
+}
+
 void Applier::commit() {
   if (open_ == nullptr) return;
   if (commit_time_us_ != 0) reached_.commit_time = utc_text(commit_time_us_);
   if (complete_to_us_ != 0) {
     reached_.complete_to = std::max(reached_.complete_to, utc_text(complete_to_us_));
   }
-  reached_.applied_at = utc_text(now_us());
+  const std::int64_t now = now_us();
+  reached_.applied_at = utc_text(now);
   checkpoints_.save(reached_);
+  if (has_history_ && now - changes_saved_us_ >= kBetweenSavesUs) save_changes(now);
   open_->commit();
   open_.reset();
   committed_ = reached_;
@@ -256,51 +280,9 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
 }
 
 void Applier::apply_line(Followed& followed, const Change& change) {
-  TablePlan& plan = *followed.plan;
-  switch (change.action) {
-    case Action::Insert:
-      plan.insert(change.columns);
-      return;
-    case Action::Update:
-      plan.update(change.columns);
-      return;
-    case Action::Delete:
-    case Action::Replace:
-      if (change.identity == "none") {
-        throw NeedsPerson(
-            fmt::format("a delete of table {} does not name its row: the table has no key",
-                        followed.table.source_table),
-            "give it a primary key or REPLICA IDENTITY FULL, then seed the mirror again");
-      }
-      if (change.action == Action::Delete) {
-        plan.erase(change.columns);
-      } else {
-        plan.replace(change.columns);
-      }
-      return;
-    case Action::Truncate:
-      plan.truncate();
-      return;
-    case Action::Rewrite:
-      plan.truncate();
-      followed.needs_rewrite = false;
-      return;
-    case Action::Oversize:
-      throw NeedsPerson(
-          fmt::format("a row of table {} is too large for the stream", followed.table.source_table),
-          "leave the column out of the mirror with --query, then seed it again");
-    case Action::Schema:
-    case Action::Drop:
-    case Action::Message:
-    case Action::Commit:
-    case Action::Mark:
-    case Action::Abort:
-    case Action::Gap:
-      break;
-  }
-  throw daystream::ProtocolError(
-      fmt::format("a line of table {} has the verb {}, which is no row's",
-                  followed.table.source_table, daystream::action_name(change.action)));
+  followed.plan->apply(change);
+  followed.changed = true;
+  if (change.action == Action::Rewrite) followed.needs_rewrite = false;
 }
 
 // Another table has the name of one of ours, or of one that gave it up in this transaction: it was

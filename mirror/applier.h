@@ -74,6 +74,8 @@ class Applier {
   bool remove(const std::string& name);
   // What is written down of the table's indexes; they themselves are the caller's.
   void set_indexes(const std::string& name, std::vector<std::vector<std::string>> indexes);
+  // The table's rows have been compared with PostgreSQL's, and are the same from here on.
+  void set_seeded(const std::string& name, const std::string& at);
   // Opens the SQLite transaction that commit() ends.
   void open_transaction() { begin(); }
   // Takes back what was done in SQLite alone since the last commit().
@@ -81,6 +83,8 @@ class Applier {
 
   // Commits what was taken up, with its checkpoint.
   void commit();
+  // Writes down what commit() puts off: which tables have changed in the last second.
+  void settle();
 
   bool pending() const noexcept { return open_ != nullptr; }
   // Something besides marks waits for commit().
@@ -103,10 +107,12 @@ class Applier {
     bool needs_rewrite = false;    // in the current transaction: values changed their type
     std::string final_name;        // in SQLite, once the transaction is at its end; empty: as it is
     std::uint64_t generation = 0;  // of the transaction that `skip` is about
+    bool changed = false;          // which history.h is not told yet
   };
 
   void begin();
   void roll_back() noexcept;
+  void save_changes(std::int64_t now);
   bool apply_lines(daystream::Transaction& transaction, std::uint64_t xid);
   void apply_line(Followed& followed, const daystream::Change& change);
   void check_namesake(const daystream::Change& change, std::uint64_t xid);
@@ -150,6 +156,8 @@ class Applier {
   std::int64_t commit_time_us_ = 0;  // of the last transaction taken up; 0: as in `reached_`
   std::int64_t complete_to_us_ = 0;
   std::unique_ptr<WriteTransaction> open_;
+  const bool has_history_;
+  std::int64_t changes_saved_us_ = 0;
   std::uint64_t pending_changes_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t applied_changes_ = 0;

@@ -67,6 +67,15 @@ void Applier::set_indexes(const std::string& name, std::vector<std::vector<std::
   }
 }
 
+void Applier::set_seeded(const std::string& name, const std::string& at) {
+  begin();
+  for (const auto& followed : tables_) {
+    if (followed->table.name != name) continue;
+    followed->table.seeded_at = at;
+    save_table(db_, followed->table);
+  }
+}
+
 bool Applier::remove(const std::string& name) {
   const std::vector<MirroredTable> tables = load_tables(db_);
   const auto found = std::find_if(tables.begin(), tables.end(),

@@ -122,11 +122,14 @@ void describe(CLI::App& app, Raw& raw) {
   add_tables(seed, raw);
   add_from(seed, raw);
 
-  CLI::App* reseed = app.add_subcommand("reseed", "copy tables of a mirror anew, while it runs");
+  CLI::App* reseed = app.add_subcommand(
+      "reseed", "make tables of a mirror the same as PostgreSQL's, while it runs");
   add_mirror(reseed, raw);
   add_connection(reseed, raw);
   reseed->add_option("--daystream", raw.arguments.daystream,
                      "directory of the daystream (default: where the mirror was last read from)");
+  reseed->add_flag("--whole", raw.arguments.whole,
+                   "copy them anew; else only rows that differ are written, where they are few");
   CLI::App* remove = app.add_subcommand("remove", "take tables away from a mirror");
   add_mirror(remove, raw);
   for (CLI::App* command : {reseed, remove}) {

@@ -26,6 +26,7 @@ struct Arguments {
   MirrorConfig config;
   std::string config_file;
   std::vector<std::string> tables;  // of reseed, remove
+  bool whole = false;               // of reseed
   ShapePolicy shapes = ShapePolicy::Follow;
   std::string on_commit;
   bool once = false;

@@ -26,8 +26,12 @@ CatchUp::CatchUp(Database& db, const std::filesystem::path& directory, const day
 
 void CatchUp::add(const MirroredTable& table) {
   if (table.is_static()) return;
-  by_line_name_.emplace(table.shape.line_name,
-                        Fed{&table, std::make_unique<TablePlan>(db_, table)});
+  const auto plan = std::make_shared<TablePlan>(db_, table);
+  add(table, [plan](const Change& change) { plan->apply(change); });
+}
+
+void CatchUp::add(const MirroredTable& table, Take take) {
+  by_line_name_.emplace(table.shape.line_name, Fed{&table, std::move(take)});
 }
 
 bool CatchUp::is_ours(const Transaction& transaction) const {
@@ -88,29 +92,7 @@ void CatchUp::apply(const Change& change) {
     return;
   }
   const auto found = by_line_name_.find(std::string(change.table));
-  if (found == by_line_name_.end()) return;
-  TablePlan& plan = *found->second.plan;
-  switch (change.action) {
-    case Action::Insert:
-      plan.insert(change.columns);
-      return;
-    case Action::Update:
-      plan.update(change.columns);
-      return;
-    case Action::Delete:
-      plan.erase(change.columns);
-      return;
-    case Action::Replace:
-      plan.replace(change.columns);
-      return;
-    case Action::Truncate:
-    case Action::Rewrite:
-      plan.truncate();
-      return;
-    default:
-      throw ShapeChanged(fmt::format("{} has a line with the verb {}", change.table,
-                                     daystream::action_name(change.action)));
-  }
+  if (found != by_line_name_.end()) found->second.take(change);
 }
 
 }  // namespace deltamirror

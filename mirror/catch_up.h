@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ class CatchUp {
   CatchUp(Database& db, const std::filesystem::path& daystream, const daystream::Seam& seam,
           Snapshot snapshot);
   void add(const MirroredTable& table);
+  // The same, with another who takes the lines of its rows.
+  using Take = std::function<void(const daystream::Change&)>;
+  void add(const MirroredTable& table, Take take);
 
   // In the caller's SQLite transaction: goes on until `at`, or until `deadline`. True: it is there,
   // or already past it, which a mirror that is behind may be. Throws ShapeChanged.
@@ -40,7 +44,7 @@ class CatchUp {
  private:
   struct Fed {
     const MirroredTable* table;
-    std::unique_ptr<TablePlan> plan;
+    Take take;
   };
   bool go_on(std::chrono::steady_clock::time_point deadline);
   void apply(const daystream::Change& change);

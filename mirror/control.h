@@ -10,7 +10,8 @@
 // Requests:
 //   status      pid, position, lsn and what the owner is at
 //   seed        adds "tables", spelt as in the configuration; "conninfo" is optional
-//   reseed      copies "tables" (names in the mirror) anew
+//   reseed      makes "tables" (names in the mirror) the same as PostgreSQL's: writes the rows that
+//               differ, or, where they are many or "whole" is true, copies the tables anew
 //   remove      drops "tables" (names in the mirror) from the mirror
 //   reload      reads the configuration again, as SIGHUP does
 //   checkpoint  moves the write-ahead log into the file as far as readers let it

@@ -12,6 +12,7 @@
 
 #include "applier.h"
 #include "daystream/reader.h"
+#include "history.h"
 #include "holding.h"
 #include "lag_report.h"
 #include "mirror_file.h"
@@ -229,6 +230,7 @@ void Follower::run() {
     if (!followed && !more && !stop_requested()) sleep();
   }
   commit();
+  applier_.settle();
   if (applier_.committed().lsn < applier_.committed().consistent_at) {
     spdlog::info("the mirror is as its seed saw PostgreSQL: the daystream ends before {}",
                  applier_.committed().consistent_at.text());
@@ -271,6 +273,7 @@ void follow(const FollowOptions& options, const FollowControl& control) {
   const Owner owner(options.mirror);
   Database db = open_owned(options.mirror);
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
+  create_history(db);
   OwnerWork work(db, options, control);
   daystream::program::Notify notify;
   const daystream::UniqueFd wake = any_of({control.wake_fd, work.fd()});
@@ -297,6 +300,7 @@ void follow(const FollowOptions& options, const FollowControl& control) {
     } catch (const daystream::Error& e) {
       // The Follower's statements are gone with it: the tables can be changed.
       work.rolled_back();
+      remember_error(db, e);
       if (e.retryable() && stays) {
         batches = Batches::Large;
         spdlog::warn("{}; trying again", e.what());

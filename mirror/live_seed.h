@@ -11,17 +11,12 @@
 #include "applier.h"
 #include "catch_up.h"
 #include "config.h"
+#include "live_copy.h"
 #include "live_source.h"
 #include "program/program.h"
 #include "shadow.h"
 
 namespace deltamirror {
-
-struct LiveSeedRequest {
-  std::string conninfo;
-  std::filesystem::path daystream;
-  MirrorConfig config;  // only its tables
-};
 
 // 1. All tables come from one snapshot, into shadows in the mirror itself, in SQLite transactions
 //    of at most about 50 ms, between those of the replay.
@@ -32,29 +27,22 @@ struct LiveSeedRequest {
 //
 // Killed at any time, it leaves shadows at most: Shadow::drop_left_over(). A table that changes its
 // shape meanwhile is loaded anew.
-//
-// Errors: step() throws what seeds throw; the object is then of no more use.
-class LiveSeed {
+class LiveSeed : public LiveCopy {
  public:
   LiveSeed(Database& db, LiveSeedRequest request, const Checkpoint& mirror,
            const daystream::program::Signals& signals);
-  ~LiveSeed();
+  ~LiveSeed() override;
 
-  const LiveSeedRequest& request() const noexcept { return request_; }
-  int fd() const noexcept { return source_->fd(); }
+  int fd() const noexcept override { return source_->fd(); }
+  bool step(const Checkpoint& at) override;
+  bool ready() const noexcept override { return stage_ == Stage::Ready; }
+  void install(Applier& applier) override;
 
-  // With no SQLite transaction open, and the mirror at `at`. True: there is more to do at once;
-  // else fd() tells when.
-  bool step(const Checkpoint& at);
-  // All is there and caught up to where the last step() was told that the mirror is.
-  bool ready() const noexcept { return stage_ == Stage::Ready; }
-  // Only with ready(), before anything else is applied. Opens the transaction of `applier`.
-  void install(Applier& applier);
-
-  // What install() will bring.
-  daystream::Lsn consistent_at() const noexcept { return facts_.consistent_at; }
-  std::uint64_t rows() const noexcept { return rows_; }
-  double expected_rows() const noexcept;  // estimated by PostgreSQL; below 0: not known
+  daystream::Lsn consistent_at() const noexcept override { return facts_.consistent_at; }
+  std::uint64_t rows() const noexcept override { return rows_; }
+  double expected_rows() const noexcept override;
+  std::uint64_t written() const noexcept override { return rows_; }
+  bool replaces_tables() const noexcept override { return true; }
 
  private:
   enum class Stage { Waiting, Copying, CatchingUp, Ready };

@@ -24,7 +24,7 @@ namespace deltamirror {
 namespace {
 
 TableCommand table_command(const Arguments& arguments) {
-  return {arguments.mirror, arguments.conninfo, arguments.daystream};
+  return {arguments.mirror, arguments.conninfo, arguments.daystream, arguments.whole};
 }
 
 std::string required_daystream(const Arguments& arguments) {
@@ -108,7 +108,7 @@ int run(int argc, char** argv) {
       if (result.differences == 0 || arguments.repair) return 0;
       throw daystream::NeedsPerson(fmt::format("{} rows of mirror \"{}\" differ from PostgreSQL",
                                                result.differences, arguments.mirror),
-                                   "stop its \"run\" and mend it with --repair, or seed it again");
+                                   "mend it with --repair, or seed it again");
     }
     case Command::Wait: {
       const WaitGoal goal{arguments.lsn, arguments.time};

@@ -8,6 +8,7 @@
 
 #include "owner_work.h"
 #include "requests.h"
+#include "shadow.h"
 
 namespace deltamirror {
 
@@ -49,7 +50,8 @@ void OwnerWork::handle(const ControlRequest& request, Applier& applier) {
         wanted.push_back(request_for(find_table(tables, name.get<std::string>())));
       }
       if (wanted.empty()) throw ConfigError("no table specified");
-      want(std::move(wanted), connection(conninfo), request.client);
+      want(std::move(wanted), connection(conninfo), request.client).only_rows =
+          !asked.value("whole", false);
     } else if (verb == "remove") {
       const std::vector<MirroredTable> tables = load_tables(db_);
       std::vector<std::string> names;

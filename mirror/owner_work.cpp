@@ -9,6 +9,9 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "history.h"
+#include "live_mend.h"
+#include "live_seed.h"
 #include "requests.h"
 
 namespace deltamirror {
@@ -52,8 +55,7 @@ OwnerWork::OwnerWork(Database& db, const FollowOptions& options, const FollowCon
     watch(feed_->fd());
   }
   if (!options.seed_now.empty()) {
-    want(options.seed_now, connection(std::nullopt), 0);
-    waiting_.back().required = true;
+    want(options.seed_now, connection(std::nullopt), 0).required = true;
   }
 }
 
@@ -84,14 +86,29 @@ const std::string& OwnerWork::connection(const std::optional<std::string>& given
                     "give -d CONNINFO with the request, or to \"deltamirror run\"");
 }
 
-void OwnerWork::want(std::vector<TableRequest> tables, const std::string& conninfo,
-                     std::uint64_t client) {
+OwnerWork::Job& OwnerWork::want(std::vector<TableRequest> tables, const std::string& conninfo,
+                                std::uint64_t client) {
   check_distinct(load_tables(db_), tables);
   Job job;
-  job.request = {.conninfo = conninfo, .daystream = options_.daystream, .config = {}};
+  job.request = {.mirror = options_.mirror,
+                 .conninfo = conninfo,
+                 .daystream = options_.daystream,
+                 .config = {}};
   job.request.config.tables = std::move(tables);
   if (client != 0) job.clients.push_back(client);
   waiting_.push_back(std::move(job));
+  return waiting_.back();
+}
+
+// Each of its tables is there, defined as is asked for, with a key to find rows by.
+bool OwnerWork::can_mend(const Job& job) const {
+  if (!job.only_rows || job.required || stalled_) return false;
+  const std::vector<MirroredTable> tables = load_tables(db_);
+  return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
+                     [&](const TableRequest& wanted) {
+                       const MirroredTable& table = find_table(tables, name_for(wanted));
+                       return !table.is_static() && !table.key().empty();
+                     });
 }
 
 bool OwnerWork::step(Applier& applier) {
@@ -123,10 +140,20 @@ bool OwnerWork::step(Applier& applier) {
 void OwnerWork::start_next(const Applier& applier) {
   job_ = std::move(waiting_.front());
   waiting_.pop_front();
-  spdlog::info("copying {} from PostgreSQL", names_of(job_->request.config.tables));
-  seed_ = std::make_unique<LiveSeed>(db_, job_->request, applier.committed(), control_.signals);
-  watch(seed_->fd());
+  start_seed(applier.committed());
+}
+
+void OwnerWork::start_seed(const Checkpoint& at) {
+  const std::string names = names_of(job_->request.config.tables);
   installed_ = false;
+  if (can_mend(*job_)) {
+    spdlog::info("comparing {} with PostgreSQL", names);
+    seed_ = std::make_unique<LiveMend>(db_, job_->request, at, control_.signals);
+  } else {
+    spdlog::info("copying {} from PostgreSQL", names);
+    seed_ = std::make_unique<LiveSeed>(db_, job_->request, at, control_.signals);
+  }
+  watch(seed_->fd());
 }
 
 bool OwnerWork::seed_step(Applier& applier) {
@@ -135,13 +162,22 @@ bool OwnerWork::seed_step(Applier& applier) {
     return true;
   }
   const int fd = seed_->fd();
-  const bool more = seed_->step(applier.committed());
+  bool more = false;
+  try {
+    more = seed_->step(applier.committed());
+  } catch (const TooDifferent& e) {
+    spdlog::info("copying the tables whole: {}", e.what());
+    job_->only_rows = false;
+    seed_.reset();
+    start_seed(applier.committed());
+    return true;
+  }
   if (seed_->fd() != fd) watch(seed_->fd());  // it has begun anew
   tell_progress();
   const bool may = stalled_ || applier.committed().lsn >= seed_->consistent_at();
   if (!seed_->ready() || !may) return more;
   seed_->install(applier);
-  if (feed_) {
+  if (feed_ && seed_->replaces_tables()) {
     for (const TableRequest& table : job_->request.config.tables) {
       feed_->whole_table(name_for(table));
     }
@@ -168,9 +204,10 @@ void OwnerWork::tell_progress() {
 }
 
 void OwnerWork::finish_seed() {
-  spdlog::info("{}: {} rows are in place", names_of(job_->request.config.tables), seed_->rows());
+  spdlog::info("{}: {} rows are in place, {} of them written",
+               names_of(job_->request.config.tables), seed_->rows(), seed_->written());
   for (const std::uint64_t client : job_->clients) {
-    server_->done(client, {{"rows", seed_->rows()}});
+    server_->done(client, {{"rows", seed_->rows()}, {"written", seed_->written()}});
   }
   seed_.reset();
   job_.reset();
@@ -195,6 +232,7 @@ void OwnerWork::fail_seed(const Error& error) {
   if (db_.in_transaction()) throw;  // of a half-done install: the Applier's, which ends with it
   drop_shadows();
   if (control_.stop_requested()) return;
+  remember_error(db_, error);
   if (job.required && error.retryable() && options_.seed_now.empty()) {
     spdlog::warn("could not copy {}: {}; trying again", names_of(job.request.config.tables),
                  error.what());
@@ -222,7 +260,10 @@ bool OwnerWork::take_over(const Error& error) {
     job_.reset();
   } else {
     if (!options_.conninfo) return false;
-    job.request = {.conninfo = *options_.conninfo, .daystream = options_.daystream, .config = {}};
+    job.request = {.mirror = options_.mirror,
+                   .conninfo = *options_.conninfo,
+                   .daystream = options_.daystream,
+                   .config = {}};
   }
   if (reseed != nullptr) {
     const std::vector<MirroredTable> tables = load_tables(db_);

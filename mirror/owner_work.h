@@ -14,7 +14,7 @@
 #include "commit_feed.h"
 #include "control.h"
 #include "follow.h"
-#include "live_seed.h"
+#include "live_copy.h"
 
 namespace deltamirror {
 
@@ -49,6 +49,7 @@ class OwnerWork {
     LiveSeedRequest request;
     std::vector<std::uint64_t> clients;  // to answer
     bool required = false;               // the mirror cannot go on without
+    bool only_rows = false;              // that differ: the tables themselves may stay
     int attempts = 0;
   };
 
@@ -56,7 +57,9 @@ class OwnerWork {
   nlohmann::json status(const Applier& applier) const;
   void reload(Applier& applier);
   void change_indexes(const MirroredTable& table, const TableRequest& wanted);
-  void want(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
+  Job& want(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
+  bool can_mend(const Job& job) const;
+  void start_seed(const Checkpoint& at);
   const std::string& connection(const std::optional<std::string>& given) const;
   void start_next(const Applier& applier);
   bool seed_step(Applier& applier);
@@ -74,7 +77,7 @@ class OwnerWork {
   std::unique_ptr<CommitFeed> feed_;
   std::deque<Job> waiting_;
   std::optional<Job> job_;  // what seed_ is for
-  std::unique_ptr<LiveSeed> seed_;
+  std::unique_ptr<LiveCopy> seed_;
   std::vector<std::string> extra_sql_;  // to be run once the tables are there
   bool read_config_ = false;
   bool installed_ = false;  // in a transaction that may not be committed yet

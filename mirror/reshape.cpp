@@ -73,6 +73,20 @@ struct Plan {
   bool retyped = false;
 };
 
+// A column that goes away may stand in the way of one that takes its name. (SQLite would let the
+// table have both for a while, and then not read its own schema any more.)
+void move_out_of_the_way(const MirroredTable& table, const Shape& now, Plan& plan) {
+  int number = 0;
+  for (const MirrorColumn& column : table.columns) {
+    if (now.column(column.attnum) != nullptr) continue;
+    const bool wanted = std::any_of(plan.renames.begin(), plan.renames.end(), [&](const auto& r) {
+      return folded(r.second) == folded(column.name);
+    });
+    if (!wanted) continue;
+    plan.renames.emplace_back(column.name, fmt::format("_deltamirror_gone_{}", number++));
+  }
+}
+
 Plan plan_columns(const MirroredTable& table, const SchemaLine& line, const TypeNames& types,
                   Reshaped& result) {
   Plan plan;
@@ -107,6 +121,7 @@ Plan plan_columns(const MirroredTable& table, const SchemaLine& line, const Type
                               .type_override = {}});
     }
   }
+  move_out_of_the_way(table, line.shape, plan);
   if (plan.columns.empty()) {
     throw NeedsPerson(
         fmt::format("table {} has no column left that is mirrored", line.shape.line_name),

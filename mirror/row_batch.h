@@ -25,7 +25,7 @@ class RowBatch {
   }
   // The next value, row by row. Text and blobs: from `at`, where keep() put them.
   void add(const Value& value, std::size_t at) {
-    Field& field = fields_.emplace_back();
+    Field field;
     field.type = value.type;
     switch (value.type) {
       case Value::Type::Integer:
@@ -42,6 +42,7 @@ class RowBatch {
       case Value::Type::Null:
         break;
     }
+    fields_.push_back(field);
   }
 
   std::size_t columns() const noexcept { return columns_; }

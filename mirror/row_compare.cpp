@@ -30,6 +30,31 @@ std::string words(const Value& value) {
   return {};
 }
 
+// Borrows.
+Value value_of(sqlite3_value* stored) {
+  const auto bytes = [&] {
+    const auto* const data = static_cast<const char*>(sqlite3_value_blob(stored));
+    const auto size = static_cast<std::size_t>(sqlite3_value_bytes(stored));
+    return std::string_view(data == nullptr ? "" : data, size);
+  };
+  switch (sqlite3_value_type(stored)) {
+    case SQLITE_INTEGER:
+      return Value::of_integer(sqlite3_value_int64(stored));
+    case SQLITE_FLOAT: {
+      Value value;
+      value.type = Value::Type::Real;
+      value.real = sqlite3_value_double(stored);
+      return value;
+    }
+    case SQLITE_TEXT:
+      return Value::of_text(bytes());
+    case SQLITE_BLOB:
+      return Value::of_blob(bytes());
+    default:
+      return {};
+  }
+}
+
 void insert_all(Statement& insert, const RowBatch& batch) {
   for (std::size_t row = 0; row < batch.rows(); ++row) {
     for (std::size_t i = 0; i < batch.columns(); ++i) {
@@ -47,9 +72,17 @@ std::string question_marks(std::size_t count) {
 
 }  // namespace
 
-RowCompare::RowCompare(Database& db, const MirroredTable& table, bool repair,
-                       std::function<void(const std::string&)> tell)
-    : db_(db), table_(table), key_(table.key()), repair_(repair), tell_(std::move(tell)) {}
+RowCompare::RowCompare(Database& db, const MirroredTable& table, bool repair, Tell tell,
+                       const Overlay* overlay)
+    : db_(db),
+      table_(table),
+      key_(table.key()),
+      repair_(repair),
+      tell_(std::move(tell)),
+      overlay_(overlay) {
+  if (overlay != nullptr) overlaid_ = overlay->part(table.shape.oid);
+  if (overlaid_ != nullptr) overlay_scan_.emplace(db, overlaid_->rows->rows());
+}
 
 void RowCompare::run(SeedSession& session, const SeedTable& source) {
   if (key_.empty()) {
@@ -59,9 +92,10 @@ void RowCompare::run(SeedSession& session, const SeedTable& source) {
   }
 }
 
-void RowCompare::differs(const std::string& what) {
+void RowCompare::differs(const std::string& what, std::vector<Value> key, const RowBatch* batch,
+                         std::size_t row) {
   ++differences_;
-  tell_(what);
+  tell_({.what = what, .key = std::move(key), .batch = batch, .row = row});
 }
 
 std::vector<int> RowCompare::all_columns() const {
@@ -84,7 +118,7 @@ void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
                             const std::function<void(const RowBatch&)>& take) {
   SeedTable part = source;
   part.copied.clear();
-  std::string list;
+  std::vector<std::string> names;
   for (const int column : columns) {
     const SourceColumn* from = source.mirrored.shape.column(table_.columns[column].attnum);
     if (from == nullptr) {
@@ -92,15 +126,12 @@ void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
           fmt::format("table \"{}\" has another shape than the mirror", table_.source_table),
           "seed the mirror again");
     }
-    if (!list.empty()) list += ", ";
-    list += daystream::program::quote_identifier(from->name);
+    names.push_back(from->name);
     const ColumnType& type = table_.columns[column].type;
     part.copied.push_back({.wire = wire_of(session.types(), from->type, type), .type = type});
   }
   part.own_search_path = false;
-  part.copy_sql = binary_copy_sql(
-      fmt::format("SELECT {} FROM ONLY {} {}", list, source.relation.name.sql(), sample),
-      part.copied);
+  part.copy_sql = SeedSession::copy_sql(source.relation, names, part.copied, sample);
   CopyPump pump(session.start_copy(part), part.copied);
   while (const RowBatch* batch = pump.next()) take(*batch);
 }
@@ -122,12 +153,25 @@ void RowCompare::compare_keyed(SeedSession& session, const SeedTable& source) {
       mend.run();
     }
     progress.update(rows_);
+    if (on_progress_) on_progress_(rows_);
   });
   progress.finish(rows_);
-  scan.reset();  // find_surplus() drops a table, which no statement may stand beside
-  const auto count = std::stoull(db_.value("SELECT count(*) FROM " + name).value());
-  const std::uint64_t known = repair_ ? rows_ : found_;
-  if (count != known) find_surplus(session, source);
+  const bool surplus = has_surplus(scan);
+  // find_surplus() drops a table, which no statement may stand beside.
+  scan.reset();
+  if (overlay_scan_) overlay_scan_->reset();
+  if (surplus) find_surplus(session, source);
+}
+
+bool RowCompare::has_surplus(KeyScan& scan) {
+  if (scan.found_all()) return false;
+  const auto count = [&](const std::string& name) {
+    return std::stoull(db_.value("SELECT count(*) FROM " + quote_name(name)).value());
+  };
+  if (repair_) return count(table_.name) != rows_;
+  if (overlaid_ == nullptr) return count(table_.name) != found_;
+  return count(table_.name) != found_ + overlaid_->in_mirror ||
+         count(overlaid_->rows->rows().name) != found_overlaid_;
 }
 
 void RowCompare::run_sample(SeedSession& session, const SeedTable& source,
@@ -143,6 +187,8 @@ void RowCompare::run_sample(SeedSession& session, const SeedTable& source,
 
 bool RowCompare::compare_row(KeyScan& scan, const RowBatch& batch, std::size_t row) {
   ++rows_;
+  const bool overlaid = overlaid_ != nullptr && overlay_->covers(table_.shape.oid, batch, row);
+  KeyScan& in = overlaid ? *overlay_scan_ : scan;
   const auto key_words = [&] {
     std::string named;
     for (const int k : key_) {
@@ -151,35 +197,38 @@ bool RowCompare::compare_row(KeyScan& scan, const RowBatch& batch, std::size_t r
     }
     return named;
   };
-  if (!scan.find(batch, row)) {
-    differs(fmt::format("{}: row {} is missing in the mirror", table_.name, key_words()));
+  const auto key = [&] {
+    std::vector<Value> values;
+    for (const int k : key_) values.push_back(batch.value(row, static_cast<std::size_t>(k)));
+    return values;
+  };
+  if (!in.find(batch, row)) {
+    differs(fmt::format("{}: row {} is missing in the mirror", table_.name, key_words()), key(),
+            &batch, row);
     return false;
   }
-  ++found_;
+  ++(overlaid ? found_overlaid_ : found_);
+  std::size_t i = 0;
+  while (i < batch.columns() && stores(in.row(), static_cast<int>(i), batch.value(row, i))) ++i;
+  if (i == batch.columns()) return true;
   std::string wrong;
-  for (std::size_t i = 0; i < batch.columns(); ++i) {
-    if (stores(scan.row(), static_cast<int>(i), batch.value(row, i))) continue;
+  for (; i < batch.columns(); ++i) {
+    if (stores(in.row(), static_cast<int>(i), batch.value(row, i))) continue;
     if (!wrong.empty()) wrong += ", ";
     wrong += table_.columns[i].name;
   }
-  if (wrong.empty()) return true;
-  differs(fmt::format("{}: row {} differs in {}", table_.name, key_words(), wrong));
+  differs(fmt::format("{}: row {} differs in {}", table_.name, key_words(), wrong), key(), &batch,
+          row);
   return false;
 }
 
 // Only now are PostgreSQL's keys gathered: which of ours are not among them?
 void RowCompare::find_surplus(SeedSession& session, const SeedTable& source) {
-  const std::string name = quote_name(table_.name);
   const std::string keys = column_list(key_);
   std::string declared;
-  std::string shown;
-  std::string joined;
   for (const int k : key_) {
-    const std::string column = quote_name(table_.columns[k].name);
-    if (!declared.empty()) declared += ", ", shown += " || ', ' || ", joined += " AND ";
-    declared += fmt::format("{} {} NOT NULL", column, table_.columns[k].type.declared());
-    shown += fmt::format("{} || '=' || quote({})", quote_text(table_.columns[k].name), column);
-    joined += fmt::format("v.{0} = {1}.{0}", column, name);
+    declared += fmt::format("{}{} {} NOT NULL", declared.empty() ? "" : ", ",
+                            quote_name(table_.columns[k].name), table_.columns[k].type.declared());
   }
   db_.exec(fmt::format("CREATE TEMP TABLE {}({}, PRIMARY KEY({})) WITHOUT ROWID", kTemporary,
                        declared, keys));
@@ -188,16 +237,43 @@ void RowCompare::find_surplus(SeedSession& session, const SeedTable& source) {
         fmt::format("INSERT INTO temp.{} VALUES({})", kTemporary, question_marks(key_.size())));
     each_batch(session, source, key_, {},
                [&](const RowBatch& batch) { insert_all(insert, batch); });
-    const std::string surplus = fmt::format(
-        "FROM {} WHERE NOT EXISTS (SELECT 1 FROM temp.{} v WHERE {})", name, kTemporary, joined);
-    Statement select = db_.prepare(fmt::format("SELECT {} {}", shown, surplus));
-    while (select.step()) {
-      differs(fmt::format("{}: row {} is not in PostgreSQL", table_.name, select.text(0)));
-    }
-    select.reset();
-    if (repair_) db_.exec("DELETE " + surplus);
   }
+  if (overlaid_ != nullptr) {
+    tell_surplus(overlaid_->rows->rows().name);
+    // What the mirror has of these rows is of no interest.
+    db_.exec(fmt::format("INSERT OR IGNORE INTO temp.{} SELECT * FROM temp.{}", kTemporary,
+                         overlaid_->rows->keys_name()));
+  }
+  tell_surplus(table_.name);
   db_.exec("DROP TABLE temp." + kTemporary);
+}
+
+// Rows of `from` whose keys have not been gathered.
+void RowCompare::tell_surplus(const std::string& from) {
+  const std::string name = quote_name(from);
+  std::string shown;
+  std::string joined;
+  for (const int k : key_) {
+    const std::string column = quote_name(table_.columns[k].name);
+    if (!shown.empty()) shown += " || ', ' || ", joined += " AND ";
+    shown += fmt::format("{} || '=' || quote({})", quote_text(table_.columns[k].name), column);
+    joined += fmt::format("v.{0} = {1}.{0}", column, name);
+  }
+  const std::string surplus = fmt::format(
+      "FROM {} WHERE NOT EXISTS (SELECT 1 FROM temp.{} v WHERE {})", name, kTemporary, joined);
+  {
+    Statement select =
+        db_.prepare(fmt::format("SELECT {}, {} {}", shown, column_list(key_), surplus));
+    while (select.step()) {
+      std::vector<Value> key;
+      for (std::size_t i = 0; i < key_.size(); ++i) {
+        key.push_back(value_of(sqlite3_column_value(select.raw(), static_cast<int>(i) + 1)));
+      }
+      differs(fmt::format("{}: row {} is not in PostgreSQL", table_.name, select.text(0)),
+              std::move(key));
+    }
+  }
+  if (repair_) db_.exec("DELETE " + surplus);
 }
 
 // Rows without a key are compared as a multiset.

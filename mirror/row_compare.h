@@ -3,24 +3,40 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "key_scan.h"
 #include "mirrored_table.h"
+#include "overlay.h"
 #include "row_batch.h"
 #include "seed_session.h"
 #include "sqlite.h"
 
 namespace deltamirror {
 
-class KeyScan;
+struct RowDifference {
+  std::string what;  // in words: table, key and columns
+  // As the mirror would store it; borrowed from the call. Empty: the table has none.
+  std::vector<Value> key;
+  // PostgreSQL's row, by the columns of the mirror; nullptr: it has none.
+  const RowBatch* batch = nullptr;
+  std::size_t row = 0;
+};
 
 class RowCompare {
  public:
-  // `tell`: called with each difference in words. Runs in the caller's SQLite transaction.
-  RowCompare(Database& db, const MirroredTable& table, bool repair,
-             std::function<void(const std::string&)> tell);
+  // `tell`: called with each row that differs. Runs in the caller's SQLite transaction. `overlay`:
+  // rows that are to be looked for there instead.
+  using Tell = std::function<void(const RowDifference&)>;
+  RowCompare(Database& db, const MirroredTable& table, bool repair, Tell tell,
+             const Overlay* overlay = nullptr);
 
-  // `session` holds the snapshot that the table has been brought to.
+  // Called with how many rows have been compared, now and then.
+  void on_progress(std::function<void(std::uint64_t)> tell) { on_progress_ = std::move(tell); }
+
+  // `session` holds the snapshot that the table, or its overlay, has been brought to.
   void run(SeedSession& session, const SeedTable& source);
 
   // Only the rows of PostgreSQL's table that `sample` (what follows its name in FROM) chooses, and
@@ -37,10 +53,13 @@ class RowCompare {
                   const std::string& sample, const std::function<void(const RowBatch&)>& take);
   // False: told that it differs.
   bool compare_row(KeyScan& scan, const RowBatch& batch, std::size_t row);
+  bool has_surplus(KeyScan& scan);
   void compare_keyed(SeedSession& session, const SeedTable& source);
   void find_surplus(SeedSession& session, const SeedTable& source);
+  void tell_surplus(const std::string& from);
   void compare_keyless(SeedSession& session, const SeedTable& source);
-  void differs(const std::string& what);
+  void differs(const std::string& what, std::vector<Value> key = {},
+               const RowBatch* batch = nullptr, std::size_t row = 0);
   std::string column_list(const std::vector<int>& columns) const;
   std::vector<int> all_columns() const;
 
@@ -48,9 +67,14 @@ class RowCompare {
   const MirroredTable& table_;
   const std::vector<int> key_;
   const bool repair_;
-  std::function<void(const std::string&)> tell_;
+  Tell tell_;
+  std::function<void(std::uint64_t)> on_progress_;
+  const Overlay::Part* overlaid_ = nullptr;
+  const Overlay* overlay_;
+  std::optional<KeyScan> overlay_scan_;
   std::uint64_t rows_ = 0;
-  std::uint64_t found_ = 0;  // PostgreSQL's rows whose key the mirror has
+  std::uint64_t found_ = 0;           // PostgreSQL's rows whose key the mirror has
+  std::uint64_t found_overlaid_ = 0;  // whose key the overlay has
   std::uint64_t differences_ = 0;
 };
 

@@ -259,21 +259,18 @@ void SeedSession::describe(SeedTable& table) {
   mirrored.columns.clear();
   mirrored.all_columns = table.request.query.empty();
   std::vector<std::string> spelt;  // the type of each column, as format_type does
+  std::vector<std::string> names;  // in the source
   if (!table.request.query.empty()) {
     spelt = describe_query(table);
   } else {
-    std::string list;
     for (const SourceColumn& column : mirrored.shape.columns) {
       const auto type = types_.resolve(column.type);
       mirrored.columns.push_back({.attnum = column.attnum,
                                   .name = column.name,
                                   .type = type.value_or(ColumnType{}),
                                   .type_override = {}});
-      if (!list.empty()) list += ", ";
-      list += daystream::program::quote_identifier(column.name);
+      names.push_back(column.name);
     }
-    // ONLY: rows of inheriting tables come under their own names.
-    table.select_sql = fmt::format("SELECT {} FROM ONLY {}", list, table.relation.name.sql());
     for (const SourceColumn& column : mirrored.shape.columns) spelt.push_back(column.type);
   }
   if (!only_compare_) check_columns(mirrored);
@@ -283,7 +280,8 @@ void SeedSession::describe(SeedTable& table) {
     const ColumnType& type = mirrored.columns[i].type;
     table.copied.push_back({.wire = wire_of(types_, spelt[i], type), .type = type});
   }
-  table.copy_sql = binary_copy_sql(table.select_sql, table.copied);
+  table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied)
+                                               : binary_copy_sql(table.select_sql, table.copied);
   for (const int attnum : mirrored.shape.row_key()) {
     const bool there = std::any_of(mirrored.columns.begin(), mirrored.columns.end(),
                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
@@ -343,6 +341,25 @@ std::vector<std::string> SeedSession::describe_query(SeedTable& table) {
   }
   table.select_sql = query;
   return types;
+}
+
+// COPY of the table itself costs the server a sixth less than that of a query, but it knows no
+// generated columns and calls no functions.
+std::string SeedSession::copy_sql(const SourceRelation& relation,
+                                  const std::vector<std::string>& names,
+                                  const std::vector<CopyColumn>& columns,
+                                  const std::string& sample) {
+  std::string list;
+  for (const std::string& name : names) {
+    list += (list.empty() ? "" : ", ") + daystream::program::quote_identifier(name);
+  }
+  const bool by_function = std::any_of(columns.begin(), columns.end(),
+                                       [](const CopyColumn& c) { return c.wire == Wire::Text; });
+  if (sample.empty() && relation.kind == 'r' && !relation.has_generated && !by_function) {
+    return fmt::format("COPY {} ({}) TO STDOUT (FORMAT binary)", relation.name.sql(), list);
+  }
+  return binary_copy_sql(
+      fmt::format("SELECT {} FROM ONLY {} {}", list, relation.name.sql(), sample), columns);
 }
 
 std::uint64_t SeedSession::count_rows(const SeedTable& table) {

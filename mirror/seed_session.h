@@ -64,6 +64,11 @@ class SeedSession {
   const TypeNames& types() const noexcept { return types_; }
   std::uint64_t count_rows(const SeedTable& table);
 
+  // COPY of those columns of a table's own rows, not those of tables that inherit from it; `sample`
+  // is what may follow the table's name in FROM.
+  static std::string copy_sql(const SourceRelation& relation, const std::vector<std::string>& names,
+                              const std::vector<CopyColumn>& columns,
+                              const std::string& sample = {});
   // Begins the COPY of one table; the caller receives it to its end.
   PGconn* start_copy(const SeedTable& table);
   void finish();

@@ -55,7 +55,9 @@ SourceServer identify_server(PGconn* connection) {
 
 SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
   const PgResult result = exec_params(connection, R"(
-    SELECT c.oid, c.relkind, c.relpersistence, c.reltuples, c.relhassubclass
+    SELECT c.oid, c.relkind, c.relpersistence, c.reltuples, c.relhassubclass,
+           EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
+                   WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))",
                                       {name.schema, name.table});
@@ -71,6 +73,7 @@ SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
   relation.persistence = cell(result, 0, 2).at(0);
   relation.estimated_rows = std::strtod(PQgetvalue(result.get(), 0, 3), nullptr);
   relation.has_children = cell(result, 0, 4) == "t";
+  relation.has_generated = cell(result, 0, 5) == "t";
   return relation;
 }
 

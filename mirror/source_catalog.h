@@ -27,6 +27,7 @@ struct SourceRelation {
   char kind = 'r';         // relkind
   char persistence = 'p';  // relpersistence
   bool has_children = false;
+  bool has_generated = false;  // a generated column
   double estimated_rows = -1;  // -1: never analyzed
 };
 

@@ -8,6 +8,7 @@
 
 #include "checkpoint.h"
 #include "daystream/durable.h"
+#include "history.h"
 #include "mirror_file.h"
 #include "mirrored_table.h"
 #include "owner.h"
@@ -41,6 +42,8 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   if (!table.query.empty()) out["query"] = table.query;
   out["seeded_at"] = table.seeded_at;
   out["seeded_rows"] = table.seeded_rows;
+  const auto change = table.is_static() ? std::nullopt : load_change(db, table.shape.oid);
+  out["last_change"] = change ? ordered_json(change->at) : ordered_json();
   if (analyzed) {
     // As of the last ANALYZE, which the owner runs after the seed and every few hours.
     Statement about =
@@ -86,6 +89,9 @@ ordered_json collect(const StatusOptions& options) {
   }
   out["size_bytes"] = file_size(options.mirror);
   out["wal_size_bytes"] = file_size(options.mirror + "-wal");
+  const auto error = load_error(db);
+  out["last_error"] = error ? ordered_json(error->message) : ordered_json();
+  out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
   out["tables"] = ordered_json::array();
   const bool analyzed =
       db.value("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").has_value();
@@ -111,11 +117,12 @@ std::string status_text(const StatusOptions& options) {
     out += fmt::format("{:<18}{}\n", key, shown(value));
   }
   for (const ordered_json& table : facts["tables"]) {
-    out += fmt::format("table {:<30} {} {}, {} rows {}\n", shown(table["name"]),
+    out += fmt::format("table {:<30} {} {}, {} rows {}, last change {}\n", shown(table["name"]),
                        table["kind"] == "static" ? "static query" : "from",
                        table["kind"] == "static" ? "" : shown(table["source_table"]),
                        shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
-                       table.contains("rows") ? "now" : "seeded " + shown(table["seeded_at"]));
+                       table.contains("rows") ? "now" : "seeded " + shown(table["seeded_at"]),
+                       shown(table["last_change"]));
   }
   return out;
 }

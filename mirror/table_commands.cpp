@@ -77,11 +77,22 @@ void add_tables(const TableCommand& command, const MirrorConfig& config,
 
 void reseed_tables(const TableCommand& command, const std::vector<std::string>& names,
                    daystream::program::Signals& signals) {
-  if (ask(command, {{"request", "reseed"}, {"tables", names}}, "seeding")) return;
   const std::vector<MirroredTable> tables = load_tables(open_for_reading(command.mirror));
+  // Apart, as rows without a key cannot be mended one by one.
+  std::vector<std::string> with_key;
+  std::vector<std::string> others;
+  for (const std::string& name : names) {
+    const MirroredTable& table = find_table(tables, name);
+    (table.key().empty() ? others : with_key).push_back(table.name);
+  }
   std::vector<TableRequest> requests;
-  for (const std::string& name : names) requests.push_back(request_for(find_table(tables, name)));
-  seed_by_ourselves(command, std::move(requests), signals);
+  for (const auto& group : {with_key, others}) {
+    if (group.empty()) continue;
+    const json request = {{"request", "reseed"}, {"tables", group}, {"whole", command.whole}};
+    if (ask(command, request, "seeding")) continue;
+    for (const std::string& name : group) requests.push_back(request_for(find_table(tables, name)));
+  }
+  if (!requests.empty()) seed_by_ourselves(command, std::move(requests), signals);
 }
 
 void remove_tables(const TableCommand& command, const std::vector<std::string>& names) {

@@ -15,6 +15,7 @@ struct TableCommand {
   std::string mirror;
   std::optional<std::string> conninfo;  // nullopt: the owner's own
   std::string daystream;                // empty: where the mirror was last read from
+  bool whole = false;                   // reseed: copies the tables, not only the rows that differ
 };
 
 // All end once the tables are in place, readers included. They throw as seeds do.

@@ -8,6 +8,8 @@
 
 namespace deltamirror {
 
+using daystream::Action;
+using daystream::Change;
 using daystream::ProtocolError;
 
 namespace {
@@ -195,6 +197,34 @@ void TablePlan::run_one(Statement& statement, std::string_view verb, const Row& 
     throw Diverged(fmt::format("table \"{}\" lacks the row with {} that the stream's {} is about",
                                table_.name, key_text(row), verb),
                    kReseed);
+  }
+}
+
+void TablePlan::apply(const Change& change) {
+  switch (change.action) {
+    case Action::Insert:
+      return insert(change.columns);
+    case Action::Update:
+      return update(change.columns);
+    case Action::Delete:
+    case Action::Replace:
+      if (change.identity == "none") {
+        throw daystream::NeedsPerson(
+            fmt::format("a delete of table {} does not name its row: the table has no key",
+                        table_.source_table),
+            "give it a primary key or REPLICA IDENTITY FULL, then seed the mirror again");
+      }
+      return change.action == Action::Delete ? erase(change.columns) : replace(change.columns);
+    case Action::Truncate:
+    case Action::Rewrite:
+      return truncate();
+    case Action::Oversize:
+      throw daystream::NeedsPerson(
+          fmt::format("a row of table {} is too large for the stream", table_.source_table),
+          "leave the column out of the mirror with --query, then seed it again");
+    default:
+      throw ProtocolError(fmt::format("a line of table {} has the verb {}, which is no row's",
+                                      table_.source_table, daystream::action_name(change.action)));
   }
 }
 

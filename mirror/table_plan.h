@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "daystream/line.h"
 #include "mirrored_table.h"
 #include "sqlite.h"
 
@@ -33,6 +34,11 @@ class TablePlan {
   TablePlan(Database& db, const MirroredTable& table, Strictness strictness = Strictness::Strict);
   TablePlan(const TablePlan&) = delete;
   TablePlan& operator=(const TablePlan&) = delete;
+
+  // One line of the table's rows: insert, update, delete, replace; truncate and rewrite, after
+  // which there are none. Throws NeedsPerson where it does not tell the row, ProtocolError on a
+  // verb that is no row's.
+  void apply(const daystream::Change& change);
 
   // `columns`: the raw fields after the verb.
   void insert(std::string_view columns);

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstring>
 
 namespace deltamirror {
 
 using daystream::Action;
+using daystream::Change;
 
 namespace {
 
@@ -42,74 +42,72 @@ void append(std::string& out, const Value& value) {
 
 TouchedKeys::TouchedKeys(const std::vector<MirroredTable>& tables) {
   for (const MirroredTable& table : tables) {
-    if (table.is_static() || table.key().empty()) continue;
+    if (table.is_static()) continue;
     Table& touched = tables_[table.shape.oid];
     touched.table = &table;
     touched.key = table.key();
-    for (const int k : touched.key) {
-      std::string& raw = touched.raw_names.emplace_back();
-      daystream::escape_to(raw, table.shape.column(table.columns[k].attnum)->name);
-    }
+    if (!touched.key.empty()) touched.line_key.emplace(table);
     oids_.emplace(table.shape.line_name, table.shape.oid);
   }
+}
+
+const TouchedKeys::Table* TouchedKeys::find(const Change& change) const {
+  if (change.oid != 0) {  // a shape
+    const auto found = tables_.find(change.oid);
+    return found == tables_.end() ? nullptr : &found->second;
+  }
+  if (change.action == Action::Message) return nullptr;
+  const auto oid = oids_.find(std::string(change.table));
+  return oid == oids_.end() ? nullptr : &tables_.at(oid->second);
+}
+
+const MirroredTable* TouchedKeys::followed(const Change& change) const {
+  const Table* const table = find(change);
+  return table == nullptr ? nullptr : table->table;
 }
 
 void TouchedKeys::read(daystream::Transaction& transaction) {
   if (transaction.kind() != daystream::Transaction::Kind::Transaction) return;
   for (daystream::Line line; transaction.next_line(line);) {
-    const daystream::Change change = daystream::parse_change(line.body);
-    if (change.oid != 0) {  // a shape
-      const auto found = tables_.find(change.oid);
-      // The first of a connection tells again what is known.
-      if (found != tables_.end() && (change.action != Action::Schema ||
-                                     parse_schema(change).shape != found->second.table->shape)) {
-        found->second.whole = true;
-      }
-      continue;
-    }
-    const auto oid = oids_.find(std::string(change.table));
-    if (oid == oids_.end()) continue;
-    Table& table = tables_.at(oid->second);
-    switch (change.action) {
-      case Action::Insert:
-      case Action::Update:
-      case Action::Delete:
-      case Action::Replace:
-        add(table, change.columns);
-        break;
-      default:
-        table.whole = true;
-    }
-  }
-}
-
-void TouchedKeys::add(Table& table, std::string_view columns) {
-  std::vector<std::string> scratch(2 * table.key.size());
-  std::vector<Value> values(table.key.size());
-  std::size_t found = 0;
-  std::string_view name;
-  std::string_view raw;
-  for (daystream::FieldCursor fields{columns}; fields.next(name, raw);) {
-    const auto at = std::find(table.raw_names.begin(), table.raw_names.end(), name);
-    if (at == table.raw_names.end()) continue;
-    const auto i = static_cast<std::size_t>(at - table.raw_names.begin());
-    scratch[2 * i] = daystream::unescape(raw);
-    values[i] =
-        convert(table.table->columns[table.key[i]].type, scratch[2 * i], scratch[2 * i + 1]);
-    ++found;
-  }
-  // A part of the key that is not in the line did not change; which it is, a line does not say.
-  if (found != values.size()) {
-    table.whole = true;
-    return;
-  }
-  std::string key;
-  for (const Value& value : values) append(key, value);
-  if (table.keys.insert(std::move(key)).second && ++count_ > kMostKeys) {
+    take(daystream::parse_change(line.body), {});
+    if (count_ <= kMostKeys) continue;
     throw daystream::NeedsPerson(
         fmt::format("the mirror is more than {} changed rows behind", kMostKeys),
         "let its \"run\" catch up before a sample is compared, or verify all rows");
   }
+}
+
+void TouchedKeys::take(const Change& change, const IsNew& is_new) {
+  const Table* const found = find(change);
+  if (found == nullptr) return;
+  Table& table = tables_.at(found->table->shape.oid);
+  switch (change.action) {
+    case Action::Insert:
+    case Action::Update:
+    case Action::Delete:
+    case Action::Replace:
+      add(table, change.columns, is_new);
+      return;
+    case Action::Schema:
+      // The first of a connection tells again what is known.
+      if (parse_schema(change).shape != table.table->shape) table.whole = true;
+      return;
+    default:
+      table.whole = true;
+  }
+}
+
+void TouchedKeys::add(Table& table, std::string_view columns, const IsNew& is_new) {
+  // A part of the key that is not in the line did not change; which it is, a line does not say.
+  if (!table.line_key || !table.line_key->read(columns)) {
+    table.whole = true;
+    return;
+  }
+  std::string key;
+  for (const Value& value : table.line_key->values()) append(key, value);
+  if (!table.keys.insert(std::move(key)).second) return;
+  ++count_;
+  if (is_new) is_new(table.line_key->values());
 }
 
 bool TouchedKeys::contains(std::uint32_t oid, const std::vector<Value>& key) const {

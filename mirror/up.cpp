@@ -84,9 +84,9 @@ int up(const UpOptions& options, daystream::program::Signals& signals) {
                                    "-D",
                                    directory.string(),
                                    "--create-slot",
-                                   "--if-not-exists",
-                                   "--tables",
-                                   tables};
+                                   "--if-not-exists"};
+  // A configuration may name other tables at the next SIGHUP: then the stream holds all of them.
+  if (options.config_file.empty()) argv.insert(argv.end(), {"--tables", tables});
   if (!options.conninfo.empty()) {
     argv.push_back("-d");
     argv.push_back(options.conninfo);

@@ -34,12 +34,13 @@ struct VerifyResult {
   std::vector<std::string> tables;  // that have such rows, by their names in the mirror
 };
 
-// 1. The mirror is copied, at its checkpoint P. With `repair` it is the mirror itself, owned, in
-// one
-//    SQLite transaction that readers do not see.
+// 1. The mirror is read in one read transaction, at its checkpoint P. With `repair` it is owned,
+// and
+//    changed in one SQLite transaction that readers do not see.
 // 2. A snapshot V of PostgreSQL is taken, and again while V does not see a commit up to P (one that
 //    waits for a synchronous standby).
-// 3. The copy is brought to V: what comes after P and V sees, is applied.
+// 3. What comes after P and V sees is applied to an overlay of the rows that it changes; where that
+//    is more than rows (a truncated table, another shape) or very many, to a copy of the mirror.
 // 4. Both are compared row by row. With `repair`, rows are made as V has them, and V becomes the
 //    mirror's seed snapshot: replay joins it by the same rule as after any seed.
 //

@@ -1,5 +1,6 @@
 #include "verify_point.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "daystream/reader.h"
@@ -77,6 +78,21 @@ void read_to_snapshot(Reader& reader, const SeedSession& session, const std::str
     nudged = true;
     reader.wait(std::chrono::seconds(10), signals.fd());
   }
+}
+
+bool lay_over(Overlay& overlay, const SeedSession& session, const std::filesystem::path& directory,
+              const Checkpoint& at, const std::string& conninfo,
+              const daystream::program::Signals& signals) {
+  Reader reader(directory, {at.position, at.lsn});
+  daystream::Lsn reached = at.lsn;
+  bool fits = true;
+  read_to_snapshot(
+      reader, session, conninfo, signals, [&] { return fits ? reached : session.consistent_at(); },
+      [&](Transaction& transaction) {
+        fits = overlay.take(transaction, session.snapshot());
+        reached = std::max(reached, transaction.lsn());
+      });
+  return fits;
 }
 
 }  // namespace deltamirror

@@ -10,6 +10,7 @@
 #include "checkpoint.h"
 #include "config.h"
 #include "mirrored_table.h"
+#include "overlay.h"
 #include "seed_session.h"
 
 namespace deltamirror {
@@ -27,5 +28,10 @@ void read_to_snapshot(daystream::Reader& reader, const SeedSession& session,
                       const std::string& conninfo, const daystream::program::Signals& signals,
                       const std::function<daystream::Lsn()>& reached,
                       const std::function<void(daystream::Transaction&)>& take);
+
+// Brings an overlay of a mirror that is at `at` to the session's snapshot; false: it cannot be.
+bool lay_over(Overlay& overlay, const SeedSession& session, const std::filesystem::path& directory,
+              const Checkpoint& at, const std::string& conninfo,
+              const daystream::program::Signals& signals);
 
 }  // namespace deltamirror

@@ -123,9 +123,9 @@ VerifyResult verify_sample(const VerifyOptions& options,
   const std::uint32_t seed = device() % 1'000'000;
   std::mt19937_64 random(seed);
   VerifyResult result;
-  const auto tell = [&](const std::string& what) {
+  const auto tell = [&](const RowDifference& difference) {
     ++result.differences;
-    fmt::print("{}\n", what);
+    fmt::print("{}\n", difference.what);
   };
   for (const SeedTable& source : session.tables()) {
     const auto table = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
@@ -160,8 +160,9 @@ VerifyResult verify_sample(const VerifyOptions& options,
         value.integer = missing;
         if (touched.contains(oid, {value})) continue;
         ++surplus;
-        tell(fmt::format("{}: row {}={} is not in PostgreSQL", table->name,
-                         table->columns[table->key()[0]].name, missing));
+        tell({.what = fmt::format("{}: row {}={} is not in PostgreSQL", table->name,
+                                  table->columns[table->key()[0]].name, missing),
+              .key = {value}});
       }
       result.rows += keys.size();
     }

@@ -80,49 +80,85 @@ void put(std::string& out, std::uint64_t value, int digits) {
   while (size > 0) out += reversed[--size];
 }
 
+// A date or time being written: nearly every row has one, so it grows no string digit by digit.
+class Clock {
+ public:
+  // Two digits of `value`, which is below 100.
+  void put2(std::uint32_t value) noexcept {
+    *end_++ = static_cast<char>('0' + value / 10);
+    *end_++ = static_cast<char>('0' + value % 10);
+  }
+  void put(char c) noexcept { *end_++ = c; }
+  void put_year(std::uint32_t year) noexcept {
+    char reversed[10];
+    int size = 0;
+    for (; year != 0 || size < 4; year /= 10) reversed[size++] = static_cast<char>('0' + year % 10);
+    while (size > 0) *end_++ = reversed[--size];
+  }
+  // 10:15:04.5: without the fraction's trailing zeros. `us` is below a day and an hour.
+  void put_time(std::int64_t us) noexcept {
+    const auto seconds = static_cast<std::uint32_t>(us / 1'000'000);
+    auto fraction = static_cast<std::uint32_t>(us % 1'000'000);
+    put2(seconds / 3'600);
+    put(':');
+    put2(seconds / 60 % 60);
+    put(':');
+    put2(seconds % 60);
+    if (fraction == 0) return;
+    put('.');
+    for (std::uint32_t place = 100'000; fraction != 0; place /= 10) {
+      *end_++ = static_cast<char>('0' + fraction / place);
+      fraction %= place;
+    }
+  }
+  Value to_text(std::string& scratch, std::string_view suffix) const {
+    scratch.assign(text_, static_cast<std::size_t>(end_ - text_));
+    scratch += suffix;
+    return Value::of_text(scratch);
+  }
+
+ private:
+  char text_[48];
+  char* end_ = text_;
+};
+
 // Text's form of a year is that of its era; there is no year 0. Returns whether it is BC.
-bool put_date(std::string& out, std::int64_t days_since_2000) {
+bool put_date(Clock& out, std::int64_t days_since_2000) {
   // Days are counted from 1 March of a year divisible by 400, so that leap days come last.
   constexpr std::int64_t kEraDays = 146'097;
   const std::int64_t days = days_since_2000 + 730'425;  // since 0000-03-01
   const std::int64_t era = (days >= 0 ? days : days - (kEraDays - 1)) / kEraDays;
-  const std::int64_t of_era = days - era * kEraDays;
-  const std::int64_t year_of_era =
+  const auto of_era = static_cast<std::uint32_t>(days - era * kEraDays);
+  const std::uint32_t year_of_era =
       (of_era - of_era / 1'460 + of_era / 36'524 - of_era / 146'096) / 365;
-  const std::int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  const std::int64_t shifted = (5 * of_year + 2) / 153;  // 0: March
-  const std::int64_t day = of_year - (153 * shifted + 2) / 5 + 1;
-  const std::int64_t month = shifted < 10 ? shifted + 3 : shifted - 9;
+  const std::uint32_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const std::uint32_t shifted = (5 * of_year + 2) / 153;  // 0: March
+  const std::uint32_t day = of_year - (153 * shifted + 2) / 5 + 1;
+  const std::uint32_t month = shifted < 10 ? shifted + 3 : shifted - 9;
   const std::int64_t year = era * 400 + year_of_era + (month <= 2 ? 1 : 0);
-  put(out, static_cast<std::uint64_t>(year > 0 ? year : 1 - year), 4);
-  out += '-';
-  put(out, static_cast<std::uint64_t>(month), 2);
-  out += '-';
-  put(out, static_cast<std::uint64_t>(day), 2);
+  out.put_year(static_cast<std::uint32_t>(year > 0 ? year : 1 - year));
+  out.put('-');
+  out.put2(month);
+  out.put('-');
+  out.put2(day);
   return year <= 0;
-}
-
-// 10:15:04.5: without the fraction's trailing zeros.
-void put_time(std::string& out, std::int64_t us) {
-  const auto value = static_cast<std::uint64_t>(us);
-  put(out, value / 3'600'000'000, 2);
-  out += ':';
-  put(out, value / 60'000'000 % 60, 2);
-  out += ':';
-  put(out, value / 1'000'000 % 60, 2);
-  if (value % 1'000'000 == 0) return;
-  out += '.';
-  put(out, value % 1'000'000, 6);
-  while (out.back() == '0') out.pop_back();
 }
 
 Value date(std::string_view bytes, std::string& scratch) {
   const auto days = number<std::int32_t>(bytes, "a date");
   if (days == std::numeric_limits<std::int32_t>::max()) return Value::of_text("infinity");
   if (days == std::numeric_limits<std::int32_t>::min()) return Value::of_text("-infinity");
-  scratch.clear();
-  if (put_date(scratch, days)) scratch += " BC";
-  return Value::of_text(scratch);
+  Clock clock;
+  const bool before_christ = put_date(clock, days);
+  return clock.to_text(scratch, before_christ ? " BC" : "");
+}
+
+Value time(std::string_view bytes, std::string& scratch) {
+  const auto us = number<std::int64_t>(bytes, "a time");
+  if (us < 0 || us > kDayUs) bad_bytes(bytes, "a time");  // 24:00:00 is one
+  Clock clock;
+  clock.put_time(us);
+  return clock.to_text(scratch, {});
 }
 
 // In UTC, which leaves no trace but before Christ, where the text stays as PostgreSQL writes it.
@@ -131,12 +167,11 @@ Value timestamp(std::string_view bytes, bool zone, std::string& scratch) {
   if (us == std::numeric_limits<std::int64_t>::max()) return Value::of_text("infinity");
   if (us == std::numeric_limits<std::int64_t>::min()) return Value::of_text("-infinity");
   const std::int64_t day = (us >= 0 ? us : us - (kDayUs - 1)) / kDayUs;
-  scratch.clear();
-  const bool before_christ = put_date(scratch, day);
-  scratch += ' ';
-  put_time(scratch, us - day * kDayUs);
-  if (before_christ) scratch += zone ? "+00 BC" : " BC";
-  return Value::of_text(scratch);
+  Clock clock;
+  const bool before_christ = put_date(clock, day);
+  clock.put(' ');
+  clock.put_time(us - day * kDayUs);
+  return clock.to_text(scratch, !before_christ ? "" : zone ? "+00 BC" : " BC");
 }
 
 Value uuid(std::string_view bytes, std::string& scratch) {
@@ -228,9 +263,7 @@ Value decode(Wire wire, const ColumnType& target, std::string_view bytes, std::s
     case Wire::Date:
       return date(bytes, scratch);
     case Wire::Time:
-      scratch.clear();
-      put_time(scratch, number<std::int64_t>(bytes, "a time"));
-      return Value::of_text(scratch);
+      return time(bytes, scratch);
     case Wire::Timestamp:
     case Wire::TimestampTz:
       return timestamp(bytes, wire == Wire::TimestampTz, scratch);

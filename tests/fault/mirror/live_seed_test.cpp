@@ -63,6 +63,7 @@ TEST_CASE("deltamirror: killed at random while it copies tables anew, it shows n
     Strings reseed = {
         support::program("deltamirror"), "reseed", mirror, "--table", "misc", "--table",
         tables[random.below(3)]};
+    if (random.one_in(2)) reseed.push_back("--whole");
     support::Process asks(reseed);
     const auto end = asks.wait(std::chrono::milliseconds(random.below(700)));
     if (end) {

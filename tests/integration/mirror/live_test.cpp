@@ -4,8 +4,11 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "bank.h"
 #include "pipeline.h"
 #include "support/row_compare.h"
 #include "unix_socket.h"
@@ -87,7 +90,7 @@ TEST_CASE("live: a table copied anew keeps indexes, triggers and views, and is f
   deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
       .exec("UPDATE t SET v = 'wrong' WHERE id = 7; DELETE FROM t WHERE id = 8");
   CHECK(s.differences({"t"}) != Texts{});
-  const Result reseeded = s.command("reseed", {"--table", "public.t"});
+  const Result reseeded = s.command("reseed", {"--table", "public.t", "--whole"});
   INFO(reseeded.err);
   CHECK(reseeded.ok());
   CHECK(s.differences({"t"}) == Texts{});
@@ -214,16 +217,102 @@ TEST_CASE("live: what no line tells is copied anew with -d, and stops without",
   s.end();
 }
 
-TEST_CASE("live: verify --repair mends a mirror that runs", "[mirror][live][integration]") {
+TEST_CASE("live: verify --repair mends a mirror that runs, row by row, under load",
+          "[mirror][live][integration]") {
+  Live s;
+  Bank bank(s.cluster);
+  s.cluster.execute(
+      "CREATE TABLE pair(a text, b int, v text, PRIMARY KEY(a, b));"
+      "INSERT INTO pair SELECT 'k' || i, i, 'v' || i FROM generate_series(1, 500) i");
+  const Texts all = {"t", "u", "pair", "twins", "ledger", "account"};
+  Texts seeded = {"-d", s.cluster.conninfo()};
+  for (const std::string& table : all) {
+    if (table != "t") seeded.insert(seeded.end(), {"--table", table});
+  }
+  REQUIRE(s.command("seed", seeded).ok());
+  const std::string path = (s.dir / "changes.sock").string();
+  s.start({"-d", s.cluster.conninfo(), "--on-commit", "socket:" + path});
+  bank.start();
+  REQUIRE(eventually([&] { return bank.transfers() > 20; }));
+  s.catch_up();
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(
+          "UPDATE t SET v = 'wrong' WHERE id = 7; DELETE FROM t WHERE id = 8;"
+          "INSERT INTO t VALUES(-5, 'surplus', 0); UPDATE pair SET v = NULL WHERE b = 3;"
+          "UPDATE ledger SET amount = -1 WHERE id = 7");
+  REQUIRE(eventually([&] { return std::filesystem::exists(path); }));
+  const daystream::UniqueFd listener = deltamirror::connect_to(path);
+  CHECK(json::parse(Live::next_line(listener)).at("version") == 1);
+  const Texts repair = {"-d", s.cluster.conninfo(), "--daystream", s.stream(), "--repair"};
+  const Result mended = s.command("verify", repair);
+  INFO(mended.out << mended.err << s.runner->err());
+  CHECK(mended.ok());
+  CHECK_THAT(mended.out, Catch::Contains("t: row id=7 differs in v\n"));
+  s.cluster.execute("UPDATE t SET v = 'the last' WHERE id = 100");
+
+  // Of all that was told meanwhile, only these rows of the quiet tables.
+  std::map<std::string, std::set<json>> told;
+  while (!told["t"].contains(json::parse("[100]"))) {
+    const json changed = json::parse(Live::next_line(listener)).at("tables");
+    for (const auto& [table, keys] : changed.items()) {
+      if (keys.is_null()) told[table].insert(nullptr);
+      for (const json& key : keys) told[table].insert(key);
+    }
+  }
+  CHECK(told["t"] == std::set<json>{{-5}, {7}, {8}, {100}});
+  CHECK(told["pair"] == std::set<json>{{"k3", 3}});
+  CHECK(told["ledger"].contains(json::parse("[7]")));
+  CHECK(told["twins"].empty());
+  CHECK(told["u"].empty());
+
+  // Rows without a key cannot be told apart: the table is copied.
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("DELETE FROM twins WHERE rowid = 1");
+  CHECK(s.command("verify", repair).ok());
+  bank.stop();
+  s.check_equal(all);
+  s.end();
+}
+
+TEST_CASE("live: status tells when a table last changed, and the last error",
+          "[mirror][live][integration]") {
+  Live s;
+  const auto status = [&] { return json::parse(s.command("status", {"--json"}).out); };
+  CHECK(status().at("last_error").is_null());
+  CHECK(status().at("tables")[0].at("last_change").is_null());
+  s.start();
+  s.cluster.execute("UPDATE t SET v = 'a' WHERE id = 3");
+  s.catch_up();
+  s.end();  // what was put off is written by then
+  const json after = status();
+  CHECK(after.at("tables")[0].at("last_change") == after.at("commit_time"));
+  CHECK(after.at("lag_bytes") == 0);
+  CHECK(after.at("last_error").is_null());
+
+  s.cluster.execute("DROP TABLE t; CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  CHECK(s.run_once().exit == Exit{3, 0});
+  const json stopped = status();
+  CHECK_THAT(stopped.at("last_error").get<std::string>(),
+             Catch::Contains("table t is another table now"));
+  CHECK(stopped.at("last_error_at") > after.at("applied_at"));
+}
+
+TEST_CASE("live: a table that is right already is not written by a re-seed",
+          "[mirror][live][integration]") {
   Live s;
   s.start({"-d", s.cluster.conninfo()});
+  const auto log_size = [&] { return std::filesystem::file_size(s.mirror() + "-wal"); };
+  const auto before = log_size();
+  REQUIRE(s.command("reseed", {"--table", "t"}).ok());
+  CHECK(s.runner->err().find("t: 3000 rows are in place, 0 of them written") != std::string::npos);
+  CHECK(log_size() - before < 100'000);
+  // Another shape, or many rows: the table is copied whole.
   deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
-      .exec("UPDATE t SET v = 'wrong' WHERE id = 7");
-  const Result mended =
-      s.command("verify", {"-d", s.cluster.conninfo(), "--daystream", s.stream(), "--repair"});
-  INFO(mended.err);
-  CHECK(mended.ok());
-  CHECK_THAT(mended.out, Catch::Contains("t: row id=7 differs in v"));
+      .exec(
+          "WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) "
+          "INSERT INTO t SELECT i, 'surplus', 0 FROM n");
+  REQUIRE(s.command("reseed", {"--table", "t"}).ok());
+  CHECK(s.runner->err().find("3000 rows are in place, 3000 of them written") != std::string::npos);
   s.check_equal({"t"});
   s.end();
 }
@@ -254,7 +343,7 @@ TEST_CASE("live: local programs hear which rows each commit changed",
   CHECK(heard() == json::parse(R"({"twins": null})"));
   s.cluster.execute("UPDATE t SET v = 'all'");
   CHECK(heard() == json::parse(R"({"t": null})"));
-  CHECK(s.command("reseed", {"--table", "t"}).ok());
+  CHECK(s.command("reseed", {"--table", "t", "--whole"}).ok());
   CHECK(heard().at("t").is_null());
 
   // The deaf one is let go without anybody waiting; what it reads ends by saying so.

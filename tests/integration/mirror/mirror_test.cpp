@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <fstream>
 #include <thread>
 
 #include "bank.h"
@@ -377,4 +378,29 @@ TEST_CASE("mirror: one owner, and up goes on where it was killed", "[mirror][int
   // The child is gone with it, so the slot is free.
   CHECK(eventually(
       [&] { return pipeline.cluster.scalar("SELECT active FROM pg_replication_slots") == "f"; }));
+}
+
+TEST_CASE("mirror: up takes up a table that its configuration names later",
+          "[mirror][integration]") {
+  Pipeline pipeline;
+  pipeline.cluster.execute(
+      "CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE u(id int PRIMARY KEY);"
+      "INSERT INTO u VALUES(1)");
+  const std::string config = (pipeline.dir / "c.json").string();
+  const auto write = [&](const std::string& text) { std::ofstream(config) << text; };
+  write(R"({"tables": [{"table": "t"}]})");
+  Process up({program("deltamirror"), "up", pipeline.mirror(), "-d", pipeline.cluster.conninfo(),
+              "--config", config});
+  REQUIRE(eventually([&] { return std::filesystem::exists(pipeline.mirror() + ".sock"); }));
+  write(R"({"tables": [{"table": "t"}, {"table": "u"}]})");
+  up.signal(SIGHUP);
+  INFO(up.err());
+  REQUIRE(eventually([&] {
+    return pipeline.value("SELECT count(*) FROM sqlite_schema WHERE name = 'u'") == "1";
+  }));
+  pipeline.cluster.execute("INSERT INTO u VALUES(2)");
+  pipeline.catch_up();
+  CHECK(pipeline.value("SELECT count(*) FROM u") == "2");
+  up.signal(SIGTERM);
+  CHECK(up.wait() == Exit{0, 0});
 }

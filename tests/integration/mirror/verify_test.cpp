@@ -65,6 +65,59 @@ TEST_CASE("mirror: verify under load finds what differs, and mends it", "[mirror
   CHECK(pipeline.value("SELECT count(*) FROM twins") == "3");
 }
 
+TEST_CASE("mirror: verify looks past what the stream has not told the mirror yet",
+          "[mirror][integration]") {
+  Pipeline pipeline;
+  pipeline.cluster.execute(
+      "CREATE TABLE many(id bigint PRIMARY KEY, v text);"
+      "INSERT INTO many SELECT i, 'v' || i FROM generate_series(1, 2000) i;"
+      "CREATE TABLE pair(a text, b int, v text, PRIMARY KEY(a, b));"
+      "INSERT INTO pair SELECT 'k' || i % 7, i, 'v' || i FROM generate_series(1, 200) i;"
+      "CREATE TABLE twins(a int); ALTER TABLE twins REPLICA IDENTITY FULL;"
+      "INSERT INTO twins VALUES(1), (1)");
+  pipeline.start_stream();
+  REQUIRE(pipeline.seed({"--table", "many", "--table", "pair", "--table", "twins"}).ok());
+  // Nobody follows: the mirror stays behind.
+  pipeline.cluster.execute(
+      "UPDATE many SET v = 'later' WHERE id % 10 = 0; DELETE FROM many WHERE id = 5;"
+      "INSERT INTO many VALUES(9001, 'new'); UPDATE many SET id = id + 5000 WHERE id IN (1, 2);"
+      "UPDATE pair SET b = b + 1000 WHERE b < 10; DELETE FROM pair WHERE a = 'k3'");
+  const auto verify = [&] {
+    return run({program("deltamirror"), "verify", pipeline.mirror(), "-d",
+                pipeline.cluster.conninfo(), "--daystream", pipeline.stream()});
+  };
+  const Result clean = verify();
+  INFO(clean.out << clean.err);
+  CHECK(clean.ok());
+  CHECK_THAT(clean.err, !Catch::Contains("a copy of the mirror"));
+
+  deltamirror::Database(pipeline.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(
+          "DELETE FROM many WHERE id = 10; UPDATE many SET v = 'wrong' WHERE id = 21;"
+          "INSERT INTO many VALUES(9001, 'x'), (-7, 'x'), (5001, 'x');"
+          "INSERT INTO pair VALUES('k9', 1, 'x')");
+  const Result found = verify();
+  INFO(found.out);
+  CHECK(found.exit == Exit{3, 0});
+  for (const char* what :
+       {"many: row id=10 is missing in the mirror\n", "many: row id=21 differs in v\n",
+        "many: row id=9001 differs in v\n", "many: row id=-7 is not in PostgreSQL\n",
+        "many: row id=5001 differs in v\n", "many: row id=1 is not in PostgreSQL\n",
+        "many: 2000 rows, 6 differ\n", "pair: row a='k9', b=1 is not in PostgreSQL\n",
+        "pair: 171 rows, 1 differ\n", "twins: 2 rows, 0 differ\n"}) {
+    CHECK_THAT(found.out, Catch::Contains(what));
+  }
+  CHECK(std::filesystem::exists(pipeline.mirror() + ".verify") == false);
+
+  // More than rows: what empties a table, and rows that no key tells apart.
+  pipeline.cluster.execute("TRUNCATE many; INSERT INTO twins VALUES(2)");
+  const Result copied = verify();
+  INFO(copied.err);
+  CHECK_THAT(copied.err, Catch::Contains("a copy of the mirror"));
+  CHECK_THAT(copied.out, Catch::Contains("many: 0 rows, 0 differ\n"));
+  CHECK_THAT(copied.out, Catch::Contains("twins: 3 rows, 0 differ\n"));
+}
+
 TEST_CASE("mirror: verify --sample finds what is damaged, and nothing on a busy mirror",
           "[mirror][integration]") {
   Pipeline pipeline;

@@ -66,6 +66,18 @@ TEST_CASE("reshape: columns may swap names", "[mirror][reshape]") {
   CHECK(t.table.indexes[0] == std::vector<std::string>{"b"});
 }
 
+TEST_CASE("reshape: a column may take the name of one that goes away", "[mirror][reshape]") {
+  MemoryTable t = filled();
+  SchemaLine line = changed(t);
+  line.shape.columns.erase(line.shape.columns.begin() + 1);
+  line.shape.columns[1].name = "A";  // b; to SQLite the same as a
+  reshape(t.db, t.table, line, {});
+  CHECK(t.rows() == Rows{"1|x", "2|NULL"});
+  CHECK(schema_of(t).find("\"A\" TEXT") != std::string::npos);
+  CHECK(indexes_of(t) == 0);
+  CHECK(t.table.indexes.empty());
+}
+
 TEST_CASE("reshape: a new key makes the table anew, rows and indexes kept", "[mirror][reshape]") {
   MemoryTable t = filled();
   SchemaLine line = changed(t);
