@@ -16,12 +16,12 @@
 #include "output.h"
 #include "printer.h"
 #include "program/program.h"
+#include "program/when.h"
 #include "range.h"
 #include "selection.h"
 #include "source.h"
 #include "sql_presenter.h"
 #include "text_presenter.h"
-#include "when.h"
 
 namespace daystream::command {
 
@@ -82,7 +82,7 @@ int show(const Options& options) {
   Selection selection(options.selection);
   const Until until = until_of(options.range);
   std::optional<Position> after;
-  if (!options.range.after.empty()) after = parse_position("--after", options.range.after);
+  if (!options.range.after.empty()) after = program::parse_position("--after", options.range.after);
   const StartAfter start = options.last ? start_of_last(directory, *options.last, options)
                                         : start_of(options.range, directory);
   std::optional<program::Signals> signals;
