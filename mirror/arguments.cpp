@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "checkpoint.h"
-#include "wait.h"
+#include "program/when.h"
+
+namespace program = daystream::program;
 
 namespace deltamirror {
 
@@ -34,6 +36,9 @@ Examples:
 
   deltamirror verify flights.db -d service=prod --daystream /var/lib/daystream/prod
       prove that the copy is right, while both go on
+  deltamirror snapshot flights.db /srv/snapshots --keep 7d,4w,12m
+  deltamirror restore was.db --snapshot /srv/snapshots --daystream prod --to "2026-11-21 10:15"
+      copies that other hosts start from; and the mirror as it was at that minute
 
 Exit codes: 0 done, 1 failed (wait: not there in time), 2 wrong usage, 3 a person or a re-seed is
 needed (verify: rows differ).
@@ -46,8 +51,9 @@ needed (verify: rows differ).
 struct Raw {
   Arguments arguments;
   std::vector<std::string> tables, queries, names;
-  std::string lsn, time, sample, shapes = "follow", on_commit, conninfo;
+  std::string lsn, time, sample, shapes = "follow", on_commit, conninfo, delay, keep;
   double timeout = 0;
+  bool raw = false;
 };
 
 void add_config(CLI::App* app, Raw& raw) {
@@ -85,6 +91,8 @@ void add_following(CLI::App* app, Raw& raw) {
       ->check(CLI::IsMember({"follow", "stop"}));
   app->add_option("--on-commit", raw.on_commit,
                   "socket:PATH where local programs hear which rows each commit has changed");
+  app->add_option("--delay", raw.delay,
+                  "stay so far behind PostgreSQL: 1h, 30 min, 90s (default: not at all)");
 }
 
 void add_daystream(CLI::App* app, Raw& raw) {
@@ -168,9 +176,37 @@ void describe(CLI::App& app, Raw& raw) {
   CLI::App* wait = app.add_subcommand("wait", "wait until a mirror has come to an LSN or time");
   add_mirror(wait, raw);
   wait->add_option("--lsn", raw.lsn, "place in PostgreSQL's log");
-  wait->add_option("--time", raw.time,
-                   "all committed before it is here: now, YYYY-MM-DD HH:MM[:SS] in UTC, @SECONDS");
+  wait->add_option(
+      "--time", raw.time,
+      "all committed before it is here: now, \"2026-11-21 10:15:04.5\" (UTC, or with an "
+      "offset), \"2 min ago\", @SECONDS");
   wait->add_option("--timeout", raw.timeout, "seconds (default: for ever)");
+
+  CLI::App* snapshot = app.add_subcommand(
+      "snapshot", "copy a mirror, while it runs, into one file that others start from");
+  add_mirror(snapshot, raw);
+  snapshot
+      ->add_option("OUT", raw.arguments.snapshot.out,
+                   "a new file; in a directory: MIRROR-20261121T101504Z.db")
+      ->required();
+  snapshot->add_flag("--raw", raw.raw, "page by page: made faster, but no smaller than the mirror");
+  snapshot->add_option("--keep", raw.keep,
+                       "with a directory, remove older ones: 7d,4w,12m keeps the newest of 7 days, "
+                       "4 weeks and 12 months; 10 the last ten");
+
+  CLI::App* restore =
+      app.add_subcommand("restore", "make a mirror as it was at a time, LSN or position");
+  restore->add_option("OUT", raw.arguments.mirror, "new SQLite file")->required();
+  restore
+      ->add_option("--snapshot", raw.arguments.begin_with,
+                   "a snapshot to begin with, or a directory of them: the newest that will do")
+      ->required();
+  add_daystream(restore, raw);
+  restore
+      ->add_option("--to", raw.arguments.to,
+                   "\"2026-11-21 10:15\" (UTC, or with an offset), \"2h ago\", an LSN, a position "
+                   "of the daystream, latest")
+      ->required();
 
   CLI::App* verify = app.add_subcommand("verify", "compare a mirror with PostgreSQL row by row");
   add_mirror(verify, raw);
@@ -208,6 +244,12 @@ std::vector<TableRequest> table_requests(const CLI::App& app, const Raw& raw) {
   return out;
 }
 
+std::chrono::seconds parse_delay(const std::string& text) {
+  const auto span = program::parse_span(text);
+  if (!span) usage(fmt::format("invalid --delay \"{}\": write it like 1h, 30 min or 90s", text));
+  return std::chrono::seconds(*span);
+}
+
 Arguments checked(const CLI::App& app, Raw& raw) {
   Arguments& arguments = raw.arguments;
   const CLI::App* chosen = app.get_subcommands().front();
@@ -220,6 +262,8 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (name == "status") arguments.command = Command::Status;
   if (name == "wait") arguments.command = Command::Wait;
   if (name == "verify") arguments.command = Command::Verify;
+  if (name == "snapshot") arguments.command = Command::Snapshot;
+  if (name == "restore") arguments.command = Command::Restore;
   if (arguments.command == Command::Seed || arguments.command == Command::Up) {
     const std::vector<TableRequest> requests = table_requests(*chosen, raw);
     if (!arguments.from.empty()) {
@@ -243,6 +287,13 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (chosen->get_option_no_throw("-d") != nullptr && chosen->count("-d") > 0) {
     arguments.conninfo = raw.conninfo;
   }
+  arguments.snapshot.mirror = arguments.mirror;
+  if (raw.raw) arguments.snapshot.form = SnapshotForm::Raw;
+  if (!raw.keep.empty()) {
+    arguments.snapshot.keep = parse_retention(raw.keep);
+    if (!arguments.snapshot.keep) usage(fmt::format("invalid --keep \"{}\"", raw.keep));
+  }
+  if (!raw.delay.empty()) arguments.delay = parse_delay(raw.delay);
   if (raw.shapes == "stop") arguments.shapes = ShapePolicy::Stop;
   if (!raw.on_commit.empty()) {
     if (!raw.on_commit.starts_with("socket:") || raw.on_commit.size() == 7) {
@@ -262,9 +313,9 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (name == "wait") {
     if (raw.lsn.empty() && raw.time.empty()) usage("give --lsn or --time");
     if (!raw.time.empty()) {
-      const auto time = parse_wait_time(raw.time, now_us());
+      const auto time = program::parse_time_us(raw.time, now_us());
       if (!time) usage(fmt::format("invalid --time \"{}\"", raw.time));
-      arguments.time = *time;
+      arguments.time = utc_text(*time);
     }
   }
   if (name == "wait" && chosen->count("--timeout") > 0) {

@@ -10,11 +10,12 @@
 #include "daystream/lsn.h"
 #include "program/program.h"
 #include "shape.h"
+#include "snapshot/take.h"
 #include "verify.h"
 
 namespace deltamirror {
 
-enum class Command { Seed, Reseed, Remove, Run, Up, Status, Wait, Verify };
+enum class Command { Seed, Reseed, Remove, Run, Up, Status, Wait, Verify, Snapshot, Restore };
 
 struct Arguments {
   Command command = Command::Status;
@@ -38,6 +39,9 @@ struct Arguments {
   bool rows = false;
   bool repair = false;
   std::optional<SampleSize> sample;  // of verify
+  std::chrono::seconds delay{0};     // of run, up
+  SnapshotOptions snapshot;
+  std::string begin_with, to;  // of restore: --snapshot, --to
 };
 
 // Throws CLI::ParseError: with exit code 0 its text is what --help or --version print.

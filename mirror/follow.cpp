@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <exception>
+#include <utility>
 
 #include "applier.h"
 #include "daystream/reader.h"
@@ -20,6 +21,7 @@
 #include "owner_work.h"
 #include "program/notify.h"
 #include "remote/pauses.h"
+#include "same_source.h"
 #include "wal_keeper.h"
 
 namespace deltamirror {
@@ -27,7 +29,6 @@ namespace deltamirror {
 using daystream::ConfigError;
 using daystream::Reader;
 using daystream::Transaction;
-using daystream::WrongSource;
 using std::chrono::steady_clock;
 
 namespace {
@@ -95,6 +96,12 @@ class Follower {
   bool past_end(const Transaction& transaction) const {
     return options_.until && transaction.lsn() > *options_.until;
   }
+  // Until when a delayed mirror must not have it, microseconds since 1970.
+  std::int64_t due(const Transaction& transaction) const {
+    const std::int64_t committed = transaction.end().time_us;
+    const std::int64_t known = committed != 0 ? committed : transaction.position().c * 1'000'000;
+    return known + std::chrono::microseconds(options_.delay).count();
+  }
   bool at_end() const { return options_.until && applier_.reached().lsn >= *options_.until; }
   bool batch_is_full() const;
   bool work(bool idle);
@@ -110,6 +117,7 @@ class Follower {
   Reader reader_;
   Applier applier_;
   WalKeeper keeper_;
+  Transaction* early_ = nullptr;   // the reader's last: not due yet
   std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
   bool past_end_ = false;
   steady_clock::time_point batch_began_{};
@@ -118,23 +126,7 @@ class Follower {
 };
 
 void Follower::check_source() const {
-  const daystream::Manifest& manifest = reader_.manifest();
-  require_one_database(manifest, options_.daystream.string());
-  if (!manifest.system_identifier.empty() &&
-      manifest.system_identifier != checkpoint_.system_identifier) {
-    throw WrongSource(
-        fmt::format("daystream \"{}\" is of another cluster (system identifier {}) than mirror "
-                    "\"{}\" (system identifier {})",
-                    options_.daystream.string(), manifest.system_identifier, options_.mirror,
-                    checkpoint_.system_identifier),
-        "name the daystream that the mirror was seeded with");
-  }
-  if (!manifest.database.empty() && manifest.database != checkpoint_.database) {
-    throw WrongSource(fmt::format("daystream \"{}\" is of database \"{}\", mirror \"{}\" of \"{}\"",
-                                  options_.daystream.string(), manifest.database, options_.mirror,
-                                  checkpoint_.database),
-                      "name the daystream that the mirror was seeded with");
-  }
+  check_same_source(reader_.manifest(), options_.daystream.string(), checkpoint_, options_.mirror);
   if (options_.until && *options_.until < checkpoint_.consistent_at &&
       checkpoint_.lsn < checkpoint_.consistent_at) {
     throw ConfigError(fmt::format("cannot stop at {}: the seed saw transactions up to {}",
@@ -186,9 +178,13 @@ void Follower::sleep() {
   // Work that failed is tried again by the clock.
   const auto longest =
       owned_.notify.has_watchdog() || owned_.work.busy() ? kShortSleep : kLongSleep;
-  if (owned_.work.stalled()) {
+  if (owned_.work.stalled() || early_ != nullptr) {
+    std::int64_t pause = longest.count();
+    if (early_ != nullptr) {
+      pause = std::clamp<std::int64_t>((due(*early_) - now_us() + 999) / 1000, 0, pause);
+    }
     pollfd wake{.fd = owned_.wake_fd, .events = POLLIN, .revents = 0};
-    poll(&wake, 1, static_cast<int>(longest.count()));
+    poll(&wake, 1, static_cast<int>(pause));
   } else {
     reader_.wait(longest, owned_.wake_fd);
   }
@@ -197,7 +193,8 @@ void Follower::sleep() {
 // Takes up one transaction. False: there is none, or none may be taken up now.
 bool Follower::follow_one() {
   if (owned_.work.stalled()) return false;
-  Transaction* const transaction = reader_.next();
+  Transaction* const transaction =
+      early_ != nullptr ? std::exchange(early_, nullptr) : reader_.next();
   if (transaction == nullptr) {
     commit();
     batches_ = Batches::Large;
@@ -205,6 +202,11 @@ bool Follower::follow_one() {
   }
   if (past_end(*transaction)) {
     past_end_ = true;
+    return false;
+  }
+  if (options_.delay.count() > 0 && due(*transaction) > now_us()) {
+    early_ = transaction;
+    commit();
     return false;
   }
   if (!applier_.pending()) batch_began_ = steady_clock::now();

@@ -1,6 +1,7 @@
 // Follows a daystream with a mirror: the body of `deltamirror run`.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -18,6 +19,9 @@ struct FollowOptions {
   std::filesystem::path daystream;
   bool once = false;                    // end where the daystream ends now
   std::optional<daystream::Lsn> until;  // end with the last transaction up to this LSN
+  // What PostgreSQL committed less than so long ago is left for later, as its clock and this host's
+  // tell: a mistake can be caught before it is here.
+  std::chrono::seconds delay{0};
   // To PostgreSQL, for tables that have to be copied anew or are added; nullopt: stop there.
   std::optional<std::string> conninfo;
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has

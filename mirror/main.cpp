@@ -11,6 +11,8 @@
 #include "program/program.h"
 #include "remote/enable.h"
 #include "seed.h"
+#include "snapshot/restore.h"
+#include "snapshot/take.h"
 #include "status.h"
 #include "table_commands.h"
 #include "up.h"
@@ -37,6 +39,7 @@ FollowOptions follow_options(const Arguments& arguments, const std::string& days
           .daystream = daystream,
           .once = arguments.once,
           .until = arguments.lsn,
+          .delay = arguments.delay,
           .conninfo = arguments.conninfo,
           .config_file = arguments.config_file,
           .shapes = arguments.shapes,
@@ -89,7 +92,8 @@ int run(int argc, char** argv) {
                  .config = arguments.config,
                  .config_file = arguments.config_file,
                  .shapes = arguments.shapes,
-                 .on_commit = arguments.on_commit},
+                 .on_commit = arguments.on_commit,
+                 .delay = arguments.delay},
                 signals);
     case Command::Status:
       fmt::print("{}", status_text({arguments.mirror, arguments.json, arguments.rows}));
@@ -110,6 +114,12 @@ int run(int argc, char** argv) {
                                                result.differences, arguments.mirror),
                                    "mend it with --repair, or seed it again");
     }
+    case Command::Snapshot:
+      fmt::print("{}\n", take_snapshot(arguments.snapshot, signals));
+      return 0;
+    case Command::Restore:
+      restore({arguments.mirror, arguments.begin_with, arguments.daystream, arguments.to}, signals);
+      return 0;
     case Command::Wait: {
       const WaitGoal goal{arguments.lsn, arguments.time};
       if (wait_for(arguments.mirror, goal, arguments.timeout, signals)) return 0;

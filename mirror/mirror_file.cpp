@@ -20,10 +20,6 @@ using daystream::UniqueFd;
 
 namespace {
 
-std::string loading_name(const std::string& mirror) {
-  return mirror + ".seeding";
-}
-
 void sync_path(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) throw IoError(fmt::format("could not open \"{}\"", path), errno);
@@ -37,11 +33,15 @@ bool exists(const std::string& path) {
 
 }  // namespace
 
+std::string loading_name(const std::string& mirror) {
+  return mirror + ".seeding";
+}
+
 void check_absent(const std::string& mirror) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
     if (!exists(mirror + suffix)) continue;
     throw Error(fmt::format("file \"{}{}\" exists", mirror, suffix),
-                "a seed makes a new mirror: name another file, or remove this one with its -wal, "
+                "this makes a new mirror: name another file, or remove this one with its -wal, "
                 "-shm and -journal");
   }
 }
@@ -63,33 +63,36 @@ Database open_for_loading(const std::string& mirror, Loading how) {
   return db;
 }
 
-// 1. WAL is a property of the file's header: set while it still has its other name, so that the
-//    mirror never exists without it. Closing then removes the empty -wal.
-// 2. All bytes are on disk before the name says that the mirror is complete.
-// 3. The rename replaces nothing; the directory's sync makes it last.
+// The rename replaces nothing; the directory's sync makes it last.
+void give_name(const std::string& whole, const std::string& name) {
+  sync_path(whole);
+  if (renameat2(AT_FDCWD, whole.c_str(), AT_FDCWD, name.c_str(), RENAME_NOREPLACE) != 0) {
+    const int reason = errno;
+    // Not every file system knows the flag; a hard link does not replace either.
+    if (reason != EINVAL || link(whole.c_str(), name.c_str()) != 0) {
+      throw IoError(fmt::format("could not rename \"{}\" to \"{}\"", whole, name), reason);
+    }
+    unlink(whole.c_str());
+  }
+  const auto folder = std::filesystem::path(name).parent_path();
+  try {
+    sync_path(folder.empty() ? "." : folder.string());
+  } catch (const IoError&) {
+    // Whether the name lasts nobody knows: what has failed leaves nothing.
+    unlink(name.c_str());
+    throw;
+  }
+}
+
+// WAL is a property of the file's header: set while it still has its other name, so that the mirror
+// never exists without it. Closing then removes the empty -wal.
 void publish(Database loaded, const std::string& mirror) {
   const std::string loading = loading_name(mirror);
   loaded.exec("PRAGMA locking_mode = NORMAL");
   loaded.exec("PRAGMA journal_mode = WAL");
   loaded.close();
-  sync_path(loading);
   check_absent(mirror);
-  if (renameat2(AT_FDCWD, loading.c_str(), AT_FDCWD, mirror.c_str(), RENAME_NOREPLACE) != 0) {
-    const int reason = errno;
-    // Not every file system knows the flag; a hard link does not replace either.
-    if (reason != EINVAL || link(loading.c_str(), mirror.c_str()) != 0) {
-      throw IoError(fmt::format("could not rename \"{}\" to \"{}\"", loading, mirror), reason);
-    }
-    unlink(loading.c_str());
-  }
-  const auto folder = std::filesystem::path(mirror).parent_path();
-  try {
-    sync_path(folder.empty() ? "." : folder.string());
-  } catch (const IoError&) {
-    // Whether the name lasts nobody knows: a seed that has failed leaves no mirror.
-    unlink(mirror.c_str());
-    throw;
-  }
+  give_name(loading, mirror);
   try {
     // Once written to, -wal and -shm are there for readers that could not make them.
     open_owned(mirror).exec("PRAGMA user_version = 1");

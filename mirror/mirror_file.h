@@ -15,8 +15,12 @@ void check_absent(const std::string& mirror);
 // is synced. Anew: what a killed seed left is removed first.
 enum class Loading { Anew, GoOn };
 Database open_for_loading(const std::string& mirror, Loading how);
+std::string loading_name(const std::string& mirror);  // where that is
 // Makes it a WAL database on disk under its own name. Throws Error where that name exists by now.
 void publish(Database loaded, const std::string& mirror);
+// Puts the closed, complete file `whole` on disk under another name. Throws IoError where that name
+// exists; then, and where it may not last, there is nothing under it of ours.
+void give_name(const std::string& whole, const std::string& name);
 void remove_loading_files(const std::string& mirror) noexcept;
 
 // As the owner opens it: WAL that stays when it is closed, so that a reader without any right to

@@ -110,6 +110,7 @@ int up(const UpOptions& options, daystream::program::Signals& signals) {
             .daystream = directory,
             .once = false,
             .until = {},
+            .delay = options.delay,
             .conninfo = options.conninfo,
             .config_file = options.config_file,
             .shapes = options.shapes,

@@ -1,6 +1,7 @@
 // `deltamirror up`: one command from a PostgreSQL to a mirror that follows it.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "config.h"
@@ -17,6 +18,7 @@ struct UpOptions {
   std::string config_file;  // where `config` was read; empty: nowhere
   ShapePolicy shapes = ShapePolicy::Follow;
   std::string on_commit;
+  std::chrono::seconds delay{0};  // as FollowOptions has it
 };
 
 // Starts deltastream as a child with the daystream beside the mirror (MIRROR.daystream), seeds

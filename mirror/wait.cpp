@@ -6,10 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
-#include <cmath>
-#include <cstdio>
-#include <ctime>
 
 #include "checkpoint.h"
 #include "mirror_file.h"
@@ -43,35 +39,6 @@ void drain(int fd) {
 std::string WaitGoal::text() const {
   if (!lsn) return time;
   return time.empty() ? lsn->text() : fmt::format("{} and {}", lsn->text(), time);
-}
-
-std::optional<std::string> parse_wait_time(std::string_view text, std::int64_t now) {
-  if (text == "now") return utc_text(now);
-  if (text.starts_with('@')) {
-    double seconds = 0;
-    const auto [end, error] = std::from_chars(text.data() + 1, text.data() + text.size(), seconds);
-    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    if (!(seconds >= 0 && seconds < 1e11)) return std::nullopt;
-    return utc_text(std::llround(seconds * 1e6));
-  }
-  if (text.ends_with('Z')) text.remove_suffix(1);
-  std::string out(text);
-  if (out.size() > 10 && out[10] == 'T') out[10] = ' ';
-  if (out.size() == 16) out += ":00";
-  if (out.size() == 19) out += '.';
-  if (out.size() > 26) return std::nullopt;
-  while (out.size() < 26) out += '0';
-  // What is left is a time if it reads the same once it is written again.
-  std::tm parts{};
-  long fraction = 0;
-  if (std::sscanf(out.c_str(), "%4d-%2d-%2d %2d:%2d:%2d.%6ld", &parts.tm_year, &parts.tm_mon,
-                  &parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &fraction) != 7) {
-    return std::nullopt;
-  }
-  parts.tm_year -= 1900;
-  parts.tm_mon -= 1;
-  const std::string again = utc_text(std::int64_t{timegm(&parts)} * 1'000'000 + fraction);
-  return again == out ? std::optional(out) : std::nullopt;
 }
 
 bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<milliseconds> timeout,

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "daystream/lsn.h"
 #include "program/program.h"
@@ -19,10 +18,6 @@ struct WaitGoal {
 
   std::string text() const;  // in words
 };
-
-// `now`, `2026-11-21 10:15[:04[.5]]` (UTC; a T between and a Z after are welcome) or seconds since
-// 1970 as `@1795255200`. nullopt: no such time.
-std::optional<std::string> parse_wait_time(std::string_view text, std::int64_t now_us);
 
 // False: `timeout` passed first, or a stop was requested. Sleeps until the mirror commits, as
 // inotify on its files tells, and looks once a second besides.

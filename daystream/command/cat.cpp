@@ -17,12 +17,12 @@
 #include "output.h"
 #include "printer.h"
 #include "program/program.h"
+#include "program/when.h"
 #include "range.h"
 #include "selection.h"
 #include "source.h"
 #include "sql_presenter.h"
 #include "text_presenter.h"
-#include "when.h"
 
 namespace daystream::command {
 
@@ -89,7 +89,7 @@ int show(const Options& options) {
   if (!options.selection.source.empty()) chosen_source(directory, options.selection.source, false);
   const Until until = until_of(options.range);
   std::optional<Position> after;
-  if (!options.range.after.empty()) after = parse_position("--after", options.range.after);
+  if (!options.range.after.empty()) after = program::parse_position("--after", options.range.after);
   StartAfter start = options.last ? start_of_last(directory, *options.last, options)
                                   : start_of(options.range, directory);
   start.tables = options.selection.tables;

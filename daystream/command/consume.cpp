@@ -23,9 +23,9 @@
 #include "line_presenter.h"
 #include "printer.h"
 #include "program/program.h"
+#include "program/when.h"
 #include "source.h"
 #include "text.h"
-#include "when.h"
 
 namespace daystream::command {
 
@@ -344,7 +344,7 @@ int consume(const Options& options) {
   } else if (options.after == "end") {
     if (const auto bounds = extent(directory)) start.position = bounds->last;
   } else if (!options.after.empty()) {
-    start.position = parse_position("--after", options.after);
+    start.position = program::parse_position("--after", options.after);
   }
   Reader reader(directory, start);
   Progress progress(checkpoint, system);

@@ -4,9 +4,15 @@
 #include <limits>
 #include <variant>
 
-#include "when.h"
+#include "program/when.h"
 
 namespace daystream::command {
+
+using program::parse_lsn;
+using program::parse_position;
+using program::parse_when;
+using program::Time;
+using program::When;
 
 namespace {
 

@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "../../../daystream/command/when.h"
 #include "daystream/error.h"
+#include "program/when.h"
 #include "stream_fixture.h"
 
 using namespace daystream;
@@ -328,7 +328,7 @@ TEST_CASE("log: tells what became of a row, also under another key", "[command][
 }
 
 TEST_CASE("when: times as people write them", "[command][when]") {
-  using command::parse_time;
+  using program::parse_time;
   const std::int64_t now = kNoon + 62;  // 12:01:02
   const std::int64_t today = 1507507200;
   CHECK(parse_time("2017-10-09", now) == today);
@@ -350,6 +350,11 @@ TEST_CASE("when: times as people write them", "[command][when]") {
   CHECK(parse_time("2017-10-09 10:15:04+02", now) == today + 36904 - 7200);
   CHECK(parse_time("2017-10-09T10:15+02:30", now) == today + 36900 - 9000);
   CHECK(parse_time("2017-10-09 10:15 -0500", now) == today + 36900 + 18000);
+  constexpr std::int64_t kMicros = 1'000'000;
+  CHECK(program::parse_time_us("2017-10-09 10:15:04.184022", now * kMicros) ==
+        (today + 36904) * kMicros + 184022);
+  CHECK(program::parse_time_us("@1507507200.5", now * kMicros) == today * kMicros + 500'000);
+  CHECK(program::parse_time_us("2s ago", now * kMicros + 7) == (now - 2) * kMicros + 7);
   for (const char* text : {"",        "soon",       "25:00",       "10:60",
                            "1:00",    "2017-02-30", "2017-10-09x", "2017-10-09 ",
                            "-h",      "2 ago",      "2y ago",      "@",

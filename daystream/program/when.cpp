@@ -8,13 +8,16 @@
 #include "calendar.h"
 #include "daystream/error.h"
 
-namespace daystream::command {
+namespace daystream::program {
 
 namespace {
 
 constexpr const char* kTimeHint =
     "write a time like \"2026-11-21\", \"2026-11-21 10:15\", \"10:15\", \"yesterday 14:00\", "
     "\"2h ago\", \"@1507507200\": in UTC, unless it ends in an offset like \"+02:00\"";
+
+constexpr std::int64_t kMicros = 1'000'000;
+constexpr std::int64_t kLastSecond = 253'402'300'799;  // of the year 9999
 
 // All of `text` as a number without sign.
 std::optional<std::int64_t> digits(std::string_view text) {
@@ -31,10 +34,21 @@ std::optional<std::int64_t> part(std::string_view text, std::int64_t most) {
   return text.size() == 2 && value && *value <= most ? value : std::nullopt;
 }
 
-// 10:15, 10:15:04 or 10:15:04.184022, of which the fraction is left out, as seconds of a day.
+// .184022 and the like as microseconds; what is finer is left out.
+std::optional<std::int64_t> fraction(std::string_view text) {
+  if (text.size() < 2 || text[0] != '.' || text.size() > 19) return std::nullopt;
+  text.remove_prefix(1);
+  if (!digits(text)) return std::nullopt;
+  std::string six(text.substr(0, 6));
+  six.resize(6, '0');
+  return digits(six);
+}
+
+// 10:15, 10:15:04 or 10:15:04.184022 as microseconds of a day.
 std::optional<std::int64_t> clock_time(std::string_view text) {
-  if (text.size() > 9 && text[8] == '.') {
-    if (!digits(text.substr(9))) return std::nullopt;
+  std::optional<std::int64_t> micros = 0;
+  if (text.size() > 8) {
+    micros = fraction(text.substr(8));
     text = text.substr(0, 8);
   }
   if ((text.size() != 5 && text.size() != 8) || text[2] != ':') return std::nullopt;
@@ -42,8 +56,18 @@ std::optional<std::int64_t> clock_time(std::string_view text) {
   const auto minutes = part(text.substr(3, 2), 59);
   std::optional<std::int64_t> seconds = 0;
   if (text.size() == 8) seconds = text[5] == ':' ? part(text.substr(6), 60) : std::nullopt;
-  if (!hours || !minutes || !seconds) return std::nullopt;
-  return *hours * 3600 + *minutes * 60 + *seconds;
+  if (!hours || !minutes || !seconds || !micros) return std::nullopt;
+  return (*hours * 3600 + *minutes * 60 + *seconds) * kMicros + *micros;
+}
+
+// 1507507200 or 1507507200.184022.
+std::optional<std::int64_t> unix_time(std::string_view text) {
+  const auto point = text.find('.');
+  const auto seconds = digits(text.substr(0, point));
+  std::optional<std::int64_t> micros = 0;
+  if (point != std::string_view::npos) micros = fraction(text.substr(point));
+  if (!seconds || *seconds > kLastSecond || !micros) return std::nullopt;
+  return *seconds * kMicros + *micros;
 }
 
 // Takes Z, +02, +0200 or -05:30 from the end of `text`: seconds east of Greenwich, 0 where there is
@@ -68,8 +92,9 @@ std::optional<std::int64_t> take_offset(std::string_view& text) {
   return east;
 }
 
-// 2h, 30 min, 1 day: how many seconds.
-std::optional<std::int64_t> span(std::string_view text) {
+}  // namespace
+
+std::optional<std::int64_t> parse_span(std::string_view text) {
   const auto unit_at = text.find_first_not_of("0123456789");
   const auto count = digits(text.substr(0, unit_at));
   if (!count || unit_at == std::string_view::npos || *count > 1'000'000'000) return std::nullopt;
@@ -90,21 +115,19 @@ std::optional<std::int64_t> span(std::string_view text) {
   return std::nullopt;
 }
 
-}  // namespace
-
-std::optional<std::int64_t> parse_time(const std::string& written, std::int64_t now) {
+std::optional<std::int64_t> parse_time_us(const std::string& written, std::int64_t now) {
   std::string_view text = written;
-  const std::int64_t today = day_number(now) * kSecondsPerDay;
+  const std::int64_t today = day_number(now / kMicros) * kSecondsPerDay;
   if (text == "now") return now;
-  if (text.starts_with('@')) return digits(text.substr(1));
+  if (text.starts_with('@')) return unix_time(text.substr(1));
   constexpr std::string_view kAgo = " ago";
   std::optional<std::int64_t> back;
   if (text.starts_with('-')) {
-    back = span(text.substr(1));
+    back = parse_span(text.substr(1));
   } else if (text.ends_with(kAgo)) {
-    back = span(text.substr(0, text.size() - kAgo.size()));
+    back = parse_span(text.substr(0, text.size() - kAgo.size()));
   }
-  if (back) return now - *back;
+  if (back) return now - *back * kMicros;
 
   std::int64_t begin = today;  // of the day that is meant
   bool has_day = true;
@@ -121,7 +144,7 @@ std::optional<std::int64_t> parse_time(const std::string& written, std::int64_t 
     has_day = false;
   }
   if (has_day) {
-    if (text.empty()) return begin;
+    if (text.empty()) return begin * kMicros;
     if (text.front() != ' ' && text.front() != 'T') return std::nullopt;
     text.remove_prefix(1);
   }
@@ -129,7 +152,13 @@ std::optional<std::int64_t> parse_time(const std::string& written, std::int64_t 
   if (!east) return std::nullopt;
   const auto of_day = clock_time(text);
   if (!of_day) return std::nullopt;
-  return begin + *of_day - *east;
+  return (begin - *east) * kMicros + *of_day;
+}
+
+std::optional<std::int64_t> parse_time(const std::string& text, std::int64_t now) {
+  const auto micros = parse_time_us(text, now * kMicros);
+  if (!micros) return std::nullopt;
+  return *micros / kMicros;
 }
 
 Position parse_position(const std::string& option, const std::string& text) {
@@ -156,11 +185,11 @@ When parse_when(const std::string& option, const std::string& text, std::int64_t
     if (slash > 8) return parse_position(option, text);
     return parse_lsn(option, text);
   }
-  const auto seconds = parse_time(text, now);
-  if (!seconds) {
+  const auto micros = parse_time_us(text, now * kMicros);
+  if (!micros) {
     throw ConfigError(fmt::format("invalid time \"{}\" for {}", text, option), kTimeHint);
   }
-  return Time{*seconds};
+  return Time{*micros / kMicros, *micros % kMicros};
 }
 
-}  // namespace daystream::command
+}  // namespace daystream::program

@@ -1,0 +1,36 @@
+// The place in the past that a mirror is restored to.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "checkpoint.h"
+#include "daystream/transaction.h"
+#include "program/when.h"
+
+namespace deltamirror {
+
+class Goal {
+ public:
+  // `now`: seconds since 1970. Throws ConfigError that names `option`.
+  static Goal parse(const std::string& option, const std::string& text, std::int64_t now);
+
+  // Whether `transaction` does not belong to what is wanted, nor anything after it.
+  bool is_passed_by(const daystream::Transaction& transaction) const;
+  // Whether a mirror at `checkpoint` has more than is wanted.
+  bool is_passed_by(const Checkpoint& checkpoint) const;
+  // Whether a mirror at `checkpoint` is known to have all that is wanted.
+  bool is_reached_by(const Checkpoint& checkpoint) const;
+
+  std::string text() const;  // in words
+
+ private:
+  struct Latest {};
+  using Place = std::variant<Latest, daystream::program::When>;
+  explicit Goal(Place place) : place_(place) {}
+
+  Place place_;
+};
+
+}  // namespace deltamirror

@@ -1,0 +1,153 @@
+#include "snapshot/restore.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <ctime>
+#include <optional>
+
+#include "applier.h"
+#include "checkpoint.h"
+#include "daystream/reader.h"
+#include "holding.h"
+#include "mirror_file.h"
+#include "mirrored_table.h"
+#include "owner.h"
+#include "same_source.h"
+#include "snapshot/goal.h"
+#include "snapshot/rotation.h"
+#include "snapshot/take.h"
+
+namespace deltamirror {
+
+namespace {
+
+namespace fs = std::filesystem;
+using daystream::ConfigError;
+using daystream::Error;
+using daystream::Reader;
+using daystream::Transaction;
+using std::chrono::steady_clock;
+
+// Nobody reads the file yet: a commit only bounds what a statement journal holds.
+constexpr std::uint64_t kBatchChanges = 100'000;
+constexpr std::chrono::seconds kBetweenReports{5};
+
+[[noreturn]] void stopped() {
+  throw Error("stopped before the mirror was restored");
+}
+
+Checkpoint checkpoint_of(const std::string& snapshot) {
+  const Database db = open_for_reading(snapshot);
+  static_cast<void>(load_tables(db));  // says so where the file is no mirror
+  return load_checkpoint(db);
+}
+
+// The newest snapshot of a directory that `goal` does not lie before.
+std::string newest_before(const std::string& directory, const Goal& goal) {
+  std::optional<SnapshotName> best;
+  std::string file;
+  std::string stem;
+  bool any = false;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    const auto name = parse_snapshot_name(entry.path().filename().string());
+    if (!name) continue;
+    if (any && name->stem != stem) {
+      throw ConfigError(fmt::format("\"{}\" holds snapshots of several mirrors: \"{}\" and \"{}\"",
+                                    directory, stem, name->stem),
+                        "name one snapshot");
+    }
+    any = true;
+    stem = name->stem;
+    if (best && best->seconds > name->seconds) continue;
+    if (goal.is_passed_by(checkpoint_of(entry.path()))) continue;
+    best = name;
+    file = entry.path();
+  }
+  if (best) return file;
+  if (!any) throw ConfigError(fmt::format("\"{}\" holds no snapshot", directory));
+  throw Error(fmt::format("each snapshot in \"{}\" is later than {}", directory, goal.text()),
+              "only PostgreSQL's own backups reach further back");
+}
+
+std::string snapshot_for(const RestoreOptions& options, const Goal& goal) {
+  if (fs::is_directory(options.snapshot)) return newest_before(options.snapshot, goal);
+  const Checkpoint at = checkpoint_of(options.snapshot);
+  if (goal.is_passed_by(at)) {
+    throw Error(fmt::format("snapshot \"{}\" is at {} ({}, {}), which is after {}",
+                            options.snapshot, at.position.text(), at.lsn.text(),
+                            at.commit_time.empty() ? "-" : at.commit_time, goal.text()),
+                "name an older snapshot, or the directory with all of them");
+  }
+  return options.snapshot;
+}
+
+// Takes up what belongs to the goal. Throws where the stream does not reach it.
+void replay(Database& db, const RestoreOptions& options, const Goal& goal,
+            const daystream::program::Signals& signals) {
+  const Checkpoint start = load_checkpoint(db);
+  Reader reader(options.daystream, {start.position, start.lsn});
+  check_same_source(reader.manifest(), options.daystream.string(), start, options.snapshot);
+  const daystream::Holding* holding = holding_at(reader.manifest(), start.position);
+  Applier applier(db, holding == nullptr ? std::nullopt : std::optional(*holding),
+                  [&] { return signals.stop_requested(); });
+  bool passed = false;
+  auto reported = steady_clock::now();
+  while (Transaction* const transaction = reader.next()) {
+    passed = goal.is_passed_by(*transaction);
+    if (passed) break;
+    if (!applier.apply(*transaction) || signals.stop_requested()) stopped();
+    if (applier.pending_changes() >= kBatchChanges && applier.may_commit()) applier.commit();
+    if (steady_clock::now() - reported < kBetweenReports) continue;
+    reported = steady_clock::now();
+    spdlog::info("restoring: {} ({}), {} changes, {} MiB of what is there to go",
+                 applier.reached().position.text(), applier.reached().lsn.text(),
+                 applier.applied_changes(), reader.backlog_bytes() >> 20);
+  }
+  const Checkpoint& at = applier.reached();
+  if (!passed && !goal.is_reached_by(at)) {
+    throw Error(
+        fmt::format("daystream \"{}\" ends at {} ({}), before {}", options.daystream.string(),
+                    at.position.text(), at.lsn.text(), goal.text()),
+        "name an earlier place, \"--to latest\", or wait until it has come so far");
+  }
+  if (!applier.may_commit()) {
+    throw Error(fmt::format("cannot restore to {}: the seed behind \"{}\" saw transactions up to "
+                            "{}",
+                            goal.text(), options.snapshot, at.consistent_at.text()),
+                "name a later place");
+  }
+  applier.commit();
+  spdlog::info("restored to {} ({}), {} transactions after the snapshot",
+               applier.committed().position.text(), applier.committed().lsn.text(),
+               applier.applied_transactions());
+}
+
+}  // namespace
+
+void restore(const RestoreOptions& options, const daystream::program::Signals& signals) {
+  const Goal goal = Goal::parse("--to", options.to, std::time(nullptr));
+  check_absent(options.out);
+  const std::string snapshot = snapshot_for(options, goal);
+  Owner owner(options.out);
+  const std::string loading = loading_name(options.out);
+  try {
+    check_absent(options.out);
+    remove_loading_files(options.out);
+    spdlog::info("restoring from \"{}\" to {}", snapshot, goal.text());
+    // Through SQLite: what was named may be a mirror that runs.
+    take_snapshot({.mirror = snapshot, .out = loading, .form = SnapshotForm::Raw, .keep = {}},
+                  signals);
+    Database db = open_for_loading(options.out, Loading::GoOn);
+    replay(db, options, goal, signals);
+    publish(std::move(db), options.out);
+  } catch (...) {
+    // Nothing of a failed restore stays; the error goes on.
+    remove_loading_files(options.out);
+    owner.remove_file();
+    throw;
+  }
+}
+
+}  // namespace deltamirror

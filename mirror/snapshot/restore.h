@@ -1,0 +1,27 @@
+// Makes the mirror as it was at a place in the past: from a snapshot, and the daystream since.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "program/program.h"
+
+namespace deltamirror {
+
+struct RestoreOptions {
+  std::string out;       // the new mirror
+  std::string snapshot;  // a snapshot or mirror; a directory: its newest that is not past `to`
+  std::filesystem::path daystream;
+  // As people write a time, an LSN or a position of the daystream; `latest`: all there is.
+  //
+  // The result has every transaction up to there and none after: with a time, the stream is taken
+  // up to the first transaction that was committed later (by PostgreSQL's clock).
+  std::string to;
+};
+
+// The file gets its name only when it is complete. Throws ConfigError on a bad place, Error where
+// the snapshot is past it, the daystream ends before it (with a time: has not been seen to go
+// past it), or a stop was requested; and what following a daystream throws. Then nothing is left.
+void restore(const RestoreOptions& options, const daystream::program::Signals& signals);
+
+}  // namespace deltamirror

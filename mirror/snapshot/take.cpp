@@ -1,0 +1,219 @@
+#include "snapshot/take.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "checkpoint.h"
+#include "daystream/unique_fd.h"
+#include "mirror_file.h"
+#include "mirrored_table.h"
+#include "wal_keeper.h"
+
+namespace deltamirror {
+
+namespace {
+
+namespace fs = std::filesystem;
+using daystream::Error;
+using daystream::IoError;
+using daystream::UniqueFd;
+
+constexpr const char* kPartial = ".partial";
+constexpr int kInstructionsBetweenLooks = 100'000;
+constexpr int kPagesPerStep = 1024;  // 4 MiB: a stop is heard between two
+
+// What is being written, under a name that says so. Locked meanwhile, so that what a killed run
+// has left can be told from what is being made.
+//
+// Ownership: removes the file when destroyed, unless it was given its name.
+class PartialFile {
+ public:
+  explicit PartialFile(const std::string& out) : path_(out + kPartial) {
+    fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!fd_) throw IoError(fmt::format("could not create \"{}\"", path_), errno);
+    if (flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
+      throw Error(fmt::format("\"{}\" is being written by another process", path_));
+    }
+    if (ftruncate(fd_.get(), 0) != 0) {
+      throw IoError(fmt::format("could not empty \"{}\"", path_), errno);
+    }
+  }
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+  ~PartialFile() {
+    if (path_.empty()) return;
+    unlink(path_.c_str());
+    unlink((path_ + "-journal").c_str());
+  }
+
+  const std::string& path() const noexcept { return path_; }
+  void finish(const std::string& out) {
+    give_name(path_, out);
+    path_.clear();
+  }
+
+  // Whether nobody writes `path` any more.
+  static bool is_abandoned(const fs::path& path) {
+    const UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    return fd && flock(fd.get(), LOCK_EX | LOCK_NB) == 0;
+  }
+
+ private:
+  std::string path_;
+  UniqueFd fd_;
+};
+
+void check_room(const Database& db, const std::string& out) {
+  struct statvfs facts {};
+  const fs::path folder = fs::absolute(out).parent_path();
+  if (statvfs(folder.c_str(), &facts) != 0) {
+    throw IoError(fmt::format("could not look at folder \"{}\"", folder.string()), errno);
+  }
+  const auto pragma = [&](const char* sql) { return std::stoull(db.value(sql).value_or("0")); };
+  const std::uint64_t pages =
+      pragma("PRAGMA page_count") - std::min(pragma("PRAGMA freelist_count"), 1ull << 32);
+  const std::uint64_t needed = pages * pragma("PRAGMA page_size");
+  const std::uint64_t free = std::uint64_t{facts.f_bavail} * facts.f_frsize;
+  if (free >= needed) return;
+  throw Error(fmt::format("folder \"{}\" has room for {} MiB, the snapshot needs {} MiB",
+                          folder.string(), free >> 20, needed >> 20),
+              "make room, or name another folder");
+}
+
+[[noreturn]] void stopped() {
+  throw Error("stopped before the snapshot was complete");
+}
+
+// SQLite asks now and then whether to go on.
+class StopWatch {
+ public:
+  StopWatch(sqlite3* db, const daystream::program::Signals& signals) : db_(db) {
+    const auto ask = [](void* given) {
+      return static_cast<const daystream::program::Signals*>(given)->stop_requested() ? 1 : 0;
+    };
+    sqlite3_progress_handler(db, kInstructionsBetweenLooks, ask,
+                             const_cast<daystream::program::Signals*>(&signals));
+  }
+  StopWatch(const StopWatch&) = delete;
+  StopWatch& operator=(const StopWatch&) = delete;
+  ~StopWatch() { sqlite3_progress_handler(db_, 0, nullptr, nullptr); }
+
+ private:
+  sqlite3* db_;
+};
+
+void write_compact(Database& db, const std::string& to,
+                   const daystream::program::Signals& signals) {
+  const StopWatch watch(db.raw(), signals);
+  try {
+    db.exec("VACUUM INTO " + quote_text(to));
+  } catch (const SqliteError&) {
+    if (signals.stop_requested()) stopped();
+    throw;
+  }
+}
+
+// The caller's read transaction holds all steps at one commit, whoever writes meanwhile.
+void write_raw(const Database& db, const std::string& to,
+               const daystream::program::Signals& signals) {
+  Database copy(to, Database::Mode::Create);
+  copy.exec("PRAGMA synchronous = OFF");  // synced as a whole before it gets its name
+  sqlite3_backup* const backup = sqlite3_backup_init(copy.raw(), "main", db.raw(), "main");
+  int code = SQLITE_OK;
+  while (backup != nullptr && code == SQLITE_OK && !signals.stop_requested()) {
+    code = sqlite3_backup_step(backup, kPagesPerStep);
+  }
+  sqlite3_backup_finish(backup);
+  if (signals.stop_requested()) stopped();
+  if (code == SQLITE_DONE) return;
+  throw SqliteError(fmt::format("could not write \"{}\": {}", to, sqlite3_errmsg(copy.raw())),
+                    sqlite3_extended_errcode(copy.raw()));
+}
+
+// A file alone, which any SQLite opens wherever it lies: without the mark of a write-ahead log,
+// which `run` puts there again.
+void without_log(const std::string& path) {
+  Database copy(path, Database::Mode::ReadWrite);
+  copy.exec("PRAGMA synchronous = OFF; PRAGMA journal_mode = DELETE");
+  copy.close();
+}
+
+// `out`, or the name in the directory that it is.
+std::string file_for(const SnapshotOptions& options) {
+  if (!fs::is_directory(options.out)) {
+    if (options.keep) {
+      throw daystream::ConfigError(
+          fmt::format("--keep needs a directory of snapshots, and \"{}\" is none", options.out),
+          "make the directory first");
+    }
+    return options.out;
+  }
+  return (fs::path(options.out) / snapshot_name(options.mirror, std::time(nullptr))).string();
+}
+
+// A snapshot that cannot be removed is no reason to fail: this one is there.
+void remove_old(const SnapshotOptions& options) {
+  const std::string stem = fs::path(options.mirror).stem().string();
+  std::vector<std::int64_t> times;
+  for (const fs::directory_entry& entry : fs::directory_iterator(options.out)) {
+    const bool partial = entry.path().extension() == kPartial;
+    const fs::path name = partial ? entry.path().stem() : entry.path().filename();
+    const auto snapshot = parse_snapshot_name(name.string());
+    if (!snapshot || snapshot->stem != stem) continue;
+    if (!partial) {
+      times.push_back(snapshot->seconds);
+    } else if (PartialFile::is_abandoned(entry.path())) {
+      unlink(entry.path().c_str());
+    }
+  }
+  for (const std::int64_t time : superfluous(times, *options.keep)) {
+    const std::string path = fs::path(options.out) / snapshot_name(options.mirror, time);
+    if (unlink(path.c_str()) == 0) {
+      spdlog::info("removed snapshot \"{}\"", path);
+    } else {
+      spdlog::warn("could not remove snapshot \"{}\": {}", path, std::strerror(errno));
+    }
+  }
+}
+
+}  // namespace
+
+std::string take_snapshot(const SnapshotOptions& options,
+                          const daystream::program::Signals& signals) {
+  const std::string out = file_for(options);
+  check_absent(out);
+  Database db = open_for_reading(options.mirror);
+  static_cast<void>(load_tables(db));  // says so where the file is no mirror
+  check_room(db, out);
+  PartialFile partial(out);
+  if (options.form == SnapshotForm::Raw) {
+    db.exec("BEGIN");
+    static_cast<void>(load_checkpoint(db));  // the transaction begins with its first read
+    write_raw(db, partial.path(), signals);
+    db.exec("COMMIT");
+  } else {
+    write_compact(db, partial.path(), signals);
+  }
+  db.close();
+  without_log(partial.path());
+  const Checkpoint at = load_checkpoint(open_for_reading(partial.path()));
+  partial.finish(out);
+  spdlog::debug("\"{}\" is at {} ({}), {} MiB", out, at.position.text(), at.lsn.text(),
+               file_size(out) >> 20);
+  if (options.keep) remove_old(options);
+  return out;
+}
+
+}  // namespace deltamirror
