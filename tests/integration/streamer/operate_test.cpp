@@ -225,5 +225,5 @@ TEST_CASE("stream: pauses grow until a stream gets somewhere, then begin anew", 
   proxy.break_all(CutProxy::Fault::Close);
   const auto count = pauses_in(process.err()).size();
   REQUIRE(support::eventually([&] { return pauses_in(process.err()).size() > count; }));
-  CHECK(pauses_in(process.err()).back() == 100);
+  CHECK(pauses_in(process.err()).back() <= 100);  // the next would have been 200 ms or more
 }
