@@ -153,6 +153,8 @@ TEST_CASE("serve: no request crashes it, leaks, or disturbs a follower", "[serve
   while (std::chrono::steady_clock::now() < began + length) {
     std::string request = mutator.request();
     if (mutator.below(8) != 0) mutator.damage(request);
+    if (requests % 50 == 0 && !server.process().running())
+      FAIL(requests << " " << server.process().err());
     open.emplace_back(server.port()).send(request);
     ++requests;
     if (mutator.below(3) == 0) open.pop_back();

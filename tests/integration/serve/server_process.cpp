@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -87,7 +88,7 @@ RawConnection::RawConnection(int port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    throw std::runtime_error("connect failed");
+    throw std::runtime_error(fmt::format("connect failed: {}", std::strerror(errno)));
   }
 }
 
