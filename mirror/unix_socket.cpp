@@ -66,8 +66,9 @@ UniqueFd listen_at(const std::string& path) {
     unlink(path.c_str());
   }
   UniqueFd fd = new_socket(path, SOCK_NONBLOCK);
-  if (bind(fd.get(), address.get(), sizeof address.name) != 0 ||
-      chmod(path.c_str(), S_IRUSR | S_IWUSR) != 0 || listen(fd.get(), 16) != 0) {
+  // The mode goes before the name, which bind() gives it: it is never there with another.
+  if (fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0 ||
+      bind(fd.get(), address.get(), sizeof address.name) != 0 || listen(fd.get(), 16) != 0) {
     throw IoError(fmt::format("could not listen on \"{}\"", path), errno);
   }
   return fd;
