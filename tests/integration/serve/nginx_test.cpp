@@ -68,8 +68,9 @@ TEST_CASE("nginx: in front of the server it passes everything on at once", "[ser
   const int port = free_port();
   const std::string folder = place.path();
   spill(place / "nginx.conf",
-        "daemon off; pid " + folder + "/pid; error_log stderr; worker_processes 1;\n" +
-            (support::User::server().uid ? "user root;\n" : "") +
+        "daemon off; master_process off; pid " + folder +
+            "/pid; error_log stderr; worker_processes 1;\n" +
+
             "events {}\nhttp {\n  access_log off; client_body_temp_path " + folder +
             "/body; proxy_temp_path " + folder + "/proxy; fastcgi_temp_path " + folder +
             "/f; uwsgi_temp_path " + folder + "/u; scgi_temp_path " + folder +
@@ -109,5 +110,6 @@ TEST_CASE("nginx: in front of the server it passes everything on at once", "[ser
                             "https://127.0.0.1:" + std::to_string(port) + "/status"})
                .find("\"on_disk\": true") != std::string::npos;
   }));
-  nginx.signal(SIGQUIT);
+  nginx.signal(SIGTERM);
+  CHECK(nginx.wait() == support::Exit{0, 0});
 }
