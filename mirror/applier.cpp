@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daystream/proven_time.h"
 #include "history.h"
 #include "holding.h"
 #include "names.h"
@@ -186,7 +187,7 @@ void Applier::take_mark(const Transaction& mark) {
         kSeedAgain);
   }
   if (facts.timeline) reached_.timeline = *facts.timeline;
-  complete_to_us_ = std::max(complete_to_us_, mark.position().c * 1'000'000);
+  complete_to_us_ = std::max(complete_to_us_, daystream::proven_time_us(mark));
 
   // A connection's first mark says what the stream holds from here on.
   daystream::Holding holding;

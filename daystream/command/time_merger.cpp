@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "daystream/error.h"
+#include "daystream/proven_time.h"
 #include "daystream/reader.h"
 
 namespace daystream::command {
@@ -22,21 +23,6 @@ std::string raw(const std::string& text) {
   std::string escaped;
   escape_to(escaped, text);
   return escaped;
-}
-
-// Up to when `group` shows that its source has nothing more; 0: it does not. A connection's first
-// mark, which tells what the stream holds, and a day's, which has `_prev`, say how far the stream
-// is, which may be far behind.
-std::int64_t known_until_us(const Transaction& group) {
-  const Change& end = group.end();
-  if (group.kind() != Transaction::Kind::Mark) return end.time_us;
-  if (!end.columns.empty()) return 0;
-  std::string_view key;
-  std::string_view value;
-  for (FieldCursor cursor(end.head); cursor.next(key, value);) {
-    if (key == "_prev") return 0;
-  }
-  return group.position().c * kMicroseconds;
 }
 
 // An output LSN is a time, so that a mark can say up to when nothing is missing.
@@ -123,7 +109,7 @@ void TimeMerger::fill() {
     while (source->head == nullptr) {
       Transaction* next = source->reader.next();
       if (next == nullptr) break;
-      source->turn_us = std::max(source->turn_us, known_until_us(*next));
+      source->turn_us = std::max(source->turn_us, proven_time_us(*next));
       if (next->kind() == Transaction::Kind::Mark) {
         source->place = {next->position(), next->lsn(), source->turn_us};
       } else {

@@ -28,11 +28,7 @@ bool Goal::is_passed_by(const Transaction& transaction) const {
   if (const auto* position = std::get_if<Position>(when)) {
     return transaction.position() > *position;
   }
-  const std::int64_t committed = transaction.end().time_us;
-  // A mark's second is when it was written: nothing older comes after it.
-  const std::int64_t known =
-      committed != 0 ? committed : transaction.position().c * std::int64_t{1'000'000};
-  return known > micros(std::get<Time>(*when));
+  return transaction.end().time_us > micros(std::get<Time>(*when));
 }
 
 bool Goal::is_passed_by(const Checkpoint& checkpoint) const {
@@ -48,7 +44,7 @@ bool Goal::is_reached_by(const Checkpoint& checkpoint) const {
   if (when == nullptr) return true;
   if (const auto* lsn = std::get_if<Lsn>(when)) return checkpoint.lsn >= *lsn;
   if (const auto* position = std::get_if<Position>(when)) return checkpoint.position >= *position;
-  return false;  // a later commit may bear the very same time
+  return checkpoint.complete_to > utc_text(micros(std::get<Time>(*when)));
 }
 
 std::string Goal::text() const {

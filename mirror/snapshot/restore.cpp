@@ -105,6 +105,7 @@ void replay(Database& db, const RestoreOptions& options, const Goal& goal,
                  applier.reached().position.text(), applier.reached().lsn.text(),
                  applier.applied_changes(), reader.backlog_bytes() >> 20);
   }
+  if (applier.may_commit()) applier.commit();  // of the file that nobody sees yet
   const Checkpoint& at = applier.reached();
   if (!passed && !goal.is_reached_by(at)) {
     throw Error(
@@ -118,7 +119,6 @@ void replay(Database& db, const RestoreOptions& options, const Goal& goal,
                             goal.text(), options.snapshot, at.consistent_at.text()),
                 "name a later place");
   }
-  applier.commit();
   spdlog::info("restored to {} ({}), {} transactions after the snapshot",
                applier.committed().position.text(), applier.committed().lsn.text(),
                applier.applied_transactions());

@@ -211,7 +211,7 @@ std::string take_snapshot(const SnapshotOptions& options,
   const Checkpoint at = load_checkpoint(open_for_reading(partial.path()));
   partial.finish(out);
   spdlog::debug("\"{}\" is at {} ({}), {} MiB", out, at.position.text(), at.lsn.text(),
-               file_size(out) >> 20);
+                file_size(out) >> 20);
   if (options.keep) remove_old(options);
   return out;
 }
