@@ -4,20 +4,20 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "arguments.h"
-#include "follow.h"
-#include "from_snapshot.h"
-#include "owner.h"
+#include "command/arguments.h"
+#include "command/status.h"
+#include "command/table_commands.h"
+#include "command/wait.h"
+#include "owner/follow.h"
+#include "owner/owner.h"
 #include "program/program.h"
 #include "remote/enable.h"
-#include "seed.h"
+#include "seed/seed.h"
+#include "snapshot/from_snapshot.h"
 #include "snapshot/restore.h"
 #include "snapshot/take.h"
-#include "status.h"
-#include "table_commands.h"
-#include "up.h"
-#include "verify.h"
-#include "wait.h"
+#include "up/up.h"
+#include "verify/verify.h"
 
 namespace program = daystream::program;
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <variant>
 
-#include "checkpoint.h"
 #include "daystream/transaction.h"
 #include "program/when.h"
+#include "store/checkpoint.h"
 
 namespace deltamirror {
 

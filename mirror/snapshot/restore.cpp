@@ -7,17 +7,17 @@
 #include <ctime>
 #include <optional>
 
-#include "applier.h"
-#include "checkpoint.h"
+#include "apply/applier.h"
+#include "apply/holding.h"
+#include "apply/same_source.h"
 #include "daystream/reader.h"
-#include "holding.h"
-#include "mirror_file.h"
-#include "mirrored_table.h"
-#include "owner.h"
-#include "same_source.h"
+#include "owner/owner.h"
 #include "snapshot/goal.h"
 #include "snapshot/rotation.h"
 #include "snapshot/take.h"
+#include "store/checkpoint.h"
+#include "store/mirror_file.h"
+#include "store/mirrored_table.h"
 
 namespace deltamirror {
 

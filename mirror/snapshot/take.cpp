@@ -15,11 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoint.h"
 #include "daystream/unique_fd.h"
-#include "mirror_file.h"
-#include "mirrored_table.h"
-#include "wal_keeper.h"
+#include "store/checkpoint.h"
+#include "store/mirror_file.h"
+#include "store/mirrored_table.h"
+#include "store/wal_keeper.h"
 
 namespace deltamirror {
 

@@ -5,11 +5,11 @@
 //   apply_single DAYSTREAM MIRROR.db
 //
 // Prints the seconds.
-#include "applier.h"
+#include "apply/applier.h"
 #include "daystream/reader.h"
 #include "floor.h"
-#include "mirror_file.h"
-#include "wal_keeper.h"
+#include "store/mirror_file.h"
+#include "store/wal_keeper.h"
 
 int main(int argc, char** argv) {
   if (argc != 3) floors::die("usage: apply_single DAYSTREAM MIRROR.db");

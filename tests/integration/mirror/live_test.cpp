@@ -9,9 +9,9 @@
 #include <set>
 
 #include "bank.h"
+#include "owner/unix_socket.h"
 #include "pipeline.h"
 #include "support/row_compare.h"
-#include "unix_socket.h"
 
 using namespace support;
 using Texts = std::vector<std::string>;

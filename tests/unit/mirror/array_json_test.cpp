@@ -1,4 +1,4 @@
-#include "array_json.h"
+#include "values/array_json.h"
 
 #include <catch2/catch.hpp>
 

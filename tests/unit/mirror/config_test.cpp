@@ -1,4 +1,4 @@
-#include "config.h"
+#include "command/config.h"
 
 #include <catch2/catch.hpp>
 

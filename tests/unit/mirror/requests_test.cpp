@@ -1,8 +1,8 @@
-#include "requests.h"
+#include "seed/requests.h"
 
 #include <catch2/catch.hpp>
 
-#include "shadow.h"
+#include "seed/shadow.h"
 
 using namespace deltamirror;
 using Names = std::vector<std::string>;

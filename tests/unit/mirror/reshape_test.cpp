@@ -1,4 +1,4 @@
-#include "reshape.h"
+#include "apply/reshape.h"
 
 #include <catch2/catch.hpp>
 

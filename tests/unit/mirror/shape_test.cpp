@@ -1,4 +1,4 @@
-#include "shape.h"
+#include "apply/shape.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "side_rows.h"
+#include "verify/side_rows.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "snapshot.h"
+#include "seed/snapshot.h"
 
 #include <catch2/catch.hpp>
 

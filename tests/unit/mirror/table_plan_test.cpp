@@ -1,4 +1,4 @@
-#include "table_plan.h"
+#include "apply/table_plan.h"
 
 #include <catch2/catch.hpp>
 

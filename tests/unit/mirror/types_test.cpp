@@ -1,4 +1,4 @@
-#include "types.h"
+#include "values/types.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>

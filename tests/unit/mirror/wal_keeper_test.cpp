@@ -1,9 +1,9 @@
-#include "wal_keeper.h"
+#include "store/wal_keeper.h"
 
 #include <catch2/catch.hpp>
 
 #include "fixture.h"
-#include "mirror_file.h"
+#include "store/mirror_file.h"
 #include "support/temp_dir.h"
 
 using namespace deltamirror;

@@ -1,8 +1,8 @@
-#include "wire.h"
+#include "values/wire.h"
 
 #include <catch2/catch.hpp>
 
-#include "binary_copy.h"
+#include "values/binary_copy.h"
 
 using namespace deltamirror;
 using namespace std::string_literals;

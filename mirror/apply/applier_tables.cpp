@@ -1,0 +1,94 @@
+// What an owner changes in the set of tables that are followed.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apply/applier.h"
+
+namespace deltamirror {
+
+void Applier::forget(Followed* followed) {
+  followed->plan.reset();
+  const auto named = by_name_.find(followed->table.shape.line_name);
+  if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
+  last_name_.clear();
+  last_ = nullptr;
+  std::erase_if(tables_, [&](const auto& t) { return t.get() == followed; });
+}
+
+void Applier::check_policy(const Followed& followed, const std::string& what) const {
+  if (shape_policy_ == ShapePolicy::Follow || limit_) return;
+  throw daystream::NeedsPerson(
+      fmt::format("table {} changes its shape after {}: {}", followed.table.source_table,
+                  reached_.lsn.text(), what),
+      "this mirror stops at that: run it with --shape-changes follow to go on");
+}
+
+void Applier::install(const MirroredTable& table, const std::function<void()>& put_in_place) {
+  begin();
+  const auto same_name = std::find_if(tables_.begin(), tables_.end(), [&](const auto& followed) {
+    return followed->table.name == table.name;
+  });
+  if (same_name != tables_.end()) forget(same_name->get());
+  put_in_place();
+  save_table(db_, table);
+  if (table.is_static()) return;
+  auto followed = std::make_unique<Followed>();
+  followed->table = table;
+  make_plan(*followed);
+  by_name_.insert_or_assign(table.shape.line_name, followed.get());
+  last_name_.clear();
+  last_ = nullptr;
+  tables_.push_back(std::move(followed));
+}
+
+void Applier::learn(const TypeNames& types, daystream::Lsn consistent_at, std::uint32_t timeline) {
+  begin();
+  types_ = types;
+  save_types(db_, types);
+  if (consistent_at <= reached_.lsn) return;
+  reached_.consistent_at = std::max(reached_.consistent_at, consistent_at);
+  reached_.timeline = timeline;
+}
+
+void Applier::set_indexes(const std::string& name, std::vector<std::vector<std::string>> indexes) {
+  begin();
+  for (const auto& followed : tables_) {
+    if (followed->table.name != name) continue;
+    followed->table.indexes = std::move(indexes);
+    save_table(db_, followed->table);
+    return;
+  }
+  for (MirroredTable& table : load_tables(db_)) {  // a static one
+    if (table.name != name) continue;
+    table.indexes = std::move(indexes);
+    save_table(db_, table);
+    return;
+  }
+}
+
+void Applier::set_seeded(const std::string& name, const std::string& at) {
+  begin();
+  for (const auto& followed : tables_) {
+    if (followed->table.name != name) continue;
+    followed->table.seeded_at = at;
+    save_table(db_, followed->table);
+  }
+}
+
+bool Applier::remove(const std::string& name) {
+  const std::vector<MirroredTable> tables = load_tables(db_);
+  const auto found = std::find_if(tables.begin(), tables.end(),
+                                  [&](const MirroredTable& t) { return t.name == name; });
+  if (found == tables.end()) return false;
+  begin();
+  const auto followed = std::find_if(tables_.begin(), tables_.end(), [&](const auto& candidate) {
+    return candidate->table.name == name;
+  });
+  if (followed != tables_.end()) forget(followed->get());
+  db_.exec("DROP TABLE " + quote_name(name));
+  forget_table(db_, name);
+  return true;
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,98 @@
+#include "apply/catch_up.h"
+
+#include <fmt/format.h>
+
+namespace deltamirror {
+
+using daystream::Action;
+using daystream::Change;
+using daystream::Line;
+using daystream::Transaction;
+using std::chrono::steady_clock;
+
+namespace {
+
+// A look at the clock costs little beside so many lines.
+constexpr int kLinesBetweenLooks = 64;
+
+}  // namespace
+
+CatchUp::CatchUp(Database& db, const std::filesystem::path& directory, const daystream::Seam& seam,
+                 Snapshot snapshot)
+    : db_(db),
+      snapshot_(std::move(snapshot)),
+      reader_(directory, {seam.position, seam.lsn}),
+      reached_(seam.position) {}
+
+void CatchUp::add(const MirroredTable& table) {
+  if (table.is_static()) return;
+  const auto plan = std::make_shared<TablePlan>(db_, table);
+  add(table, [plan](const Change& change) { plan->apply(change); });
+}
+
+void CatchUp::add(const MirroredTable& table, Take take) {
+  by_line_name_.emplace(table.shape.line_name, Fed{&table, std::move(take)});
+}
+
+bool CatchUp::is_ours(const Transaction& transaction) const {
+  if (transaction.kind() != Transaction::Kind::Transaction) return false;
+  const Change& end = transaction.end();
+  if (end.xid == 0 || !end.next) return true;
+  return !snapshot_.sees(daystream::widen_xid(end.xid, *end.next));
+}
+
+bool CatchUp::step(daystream::Position at, steady_clock::time_point deadline) {
+  while (open_ != nullptr || reached_ < at) {
+    if (open_ == nullptr) {
+      Transaction* const next = reader_.next();
+      if (next == nullptr) return true;  // `at` was read from the same daystream
+      if (next->kind() == Transaction::Kind::Gap) {
+        throw ShapeChanged("the daystream has a gap after the snapshot");
+      }
+      if (is_ours(*next)) {
+        open_ = next;
+      } else {
+        reached_ = next->position();
+      }
+    }
+    if (open_ != nullptr && !go_on(deadline)) return false;
+    if (steady_clock::now() >= deadline) return open_ == nullptr && reached_ >= at;
+  }
+  return true;
+}
+
+bool CatchUp::go_on(steady_clock::time_point deadline) {
+  int lines = 0;
+  for (Line line; open_->next_line(line);) {
+    apply(daystream::parse_change(line.body));
+    if (++lines % kLinesBetweenLooks == 0 && steady_clock::now() >= deadline) return false;
+  }
+  reached_ = open_->position();
+  open_ = nullptr;
+  return true;
+}
+
+void CatchUp::apply(const Change& change) {
+  if (change.action == Action::Message) return;
+  if (change.action == Action::Drop) {
+    for (const auto& [name, fed] : by_line_name_) {
+      if (fed.table->shape.oid == change.oid) throw ShapeChanged(name + " was dropped");
+    }
+    return;
+  }
+  if (change.action == Action::Schema) {
+    for (const auto& [name, fed] : by_line_name_) {
+      const bool same_table = fed.table->shape.oid == change.oid;
+      if (!same_table && name != change.table) continue;
+      if (!same_table) throw ShapeChanged(name + " is another table now");
+      const SchemaLine now = parse_schema(change);
+      if (now.shape == fed.table->shape) continue;
+      throw ShapeChanged(fmt::format("{}: {}", name, difference(fed.table->shape, now.shape)));
+    }
+    return;
+  }
+  const auto found = by_line_name_.find(std::string(change.table));
+  if (found != by_line_name_.end()) found->second.take(change);
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,30 @@
+// Changes a mirrored table as `schema` lines say the source has changed.
+#pragma once
+
+#include <string>
+
+#include "apply/shape.h"
+#include "store/mirrored_table.h"
+#include "store/sqlite.h"
+
+namespace deltamirror {
+
+struct Reshaped {
+  // A column's values read otherwise now: right only if a `rewrite` of the table follows in the
+  // same transaction.
+  bool needs_rewrite = false;
+  // What else a person might want to know: an index that could not be kept.
+  std::string notice;
+};
+
+// Runs one ALTER TABLE. A user's view or trigger that is broken already, as its column is gone, is
+// left as it is and does not stand in the way.
+void alter_table(Database& db, const std::string& sql);
+
+// Brings the SQLite table, and `table`, from its shape to that of `line`; the table's SQLite name
+// stays. Runs in the open SQLite transaction; no statement on the table may be alive. Throws
+// NeedsPerson on a change that cannot be followed.
+Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
+                 const TypeNames& types);
+
+}  // namespace deltamirror

@@ -1,0 +1,50 @@
+// The command line of deltamirror.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apply/shape.h"
+#include "command/config.h"
+#include "daystream/lsn.h"
+#include "program/program.h"
+#include "snapshot/take.h"
+#include "verify/verify.h"
+
+namespace deltamirror {
+
+enum class Command { Seed, Reseed, Remove, Run, Up, Status, Wait, Verify, Snapshot, Restore };
+
+struct Arguments {
+  Command command = Command::Status;
+  daystream::program::LogOptions log;
+  std::string mirror;
+  std::optional<std::string> conninfo;  // nullopt: no -d was given
+  std::string daystream;
+  std::string from;  // of seed, up: the URL of a stream whose server has snapshots; empty: none
+  MirrorConfig config;
+  std::string config_file;
+  std::vector<std::string> tables;  // of reseed, remove
+  bool whole = false;               // of reseed
+  ShapePolicy shapes = ShapePolicy::Follow;
+  std::string on_commit;
+  bool once = false;
+  std::optional<daystream::Lsn> lsn;  // of wait --lsn, run --until-lsn
+  std::string time;                   // of wait --time, as WaitGoal has it
+  std::optional<std::chrono::milliseconds> timeout;
+  std::string slot;  // of up
+  bool json = false;
+  bool rows = false;
+  bool repair = false;
+  std::optional<SampleSize> sample;  // of verify
+  std::chrono::seconds delay{0};     // of run, up
+  SnapshotOptions snapshot;
+  std::string begin_with, to;  // of restore: --snapshot, --to
+};
+
+// Throws CLI::ParseError: with exit code 0 its text is what --help or --version print.
+Arguments parse_arguments(int argc, const char* const* argv);
+
+}  // namespace deltamirror

@@ -1,0 +1,28 @@
+// Commands that change which tables a mirror holds: through its owner where one runs, else by
+// themselves.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command/config.h"
+#include "program/program.h"
+
+namespace deltamirror {
+
+struct TableCommand {
+  std::string mirror;
+  std::optional<std::string> conninfo;  // nullopt: the owner's own
+  std::string daystream;                // empty: where the mirror was last read from
+  bool whole = false;                   // reseed: copies the tables, not only the rows that differ
+};
+
+// All end once the tables are in place, readers included. They throw as seeds do.
+void add_tables(const TableCommand& command, const MirrorConfig& config,
+                daystream::program::Signals& signals);
+void reseed_tables(const TableCommand& command, const std::vector<std::string>& tables,
+                   daystream::program::Signals& signals);
+void remove_tables(const TableCommand& command, const std::vector<std::string>& tables);
+
+}  // namespace deltamirror

@@ -1,0 +1,216 @@
+// The library of Debian has the hook, and its header tells of it when asked to.
+#define SQLITE_ENABLE_PREUPDATE_HOOK
+#include "owner/commit_feed.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "owner/unix_socket.h"
+#include "store/mirrored_table.h"
+
+namespace deltamirror {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::size_t kMostKeys = 1000;
+constexpr std::size_t kMostBytes = 256 * 1024;
+constexpr std::size_t kMostUnsent = 1 << 20;
+constexpr std::size_t kMostListeners = 64;
+constexpr std::string_view kOurs = "_deltamirror_";
+
+json value_json(sqlite3_value* value) {
+  const auto bytes = [&] {
+    const auto* data = static_cast<const char*>(sqlite3_value_blob(value));
+    const auto size = static_cast<std::size_t>(sqlite3_value_bytes(value));
+    return std::string(data == nullptr ? "" : data, size);
+  };
+  switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+      return std::int64_t{sqlite3_value_int64(value)};
+    case SQLITE_FLOAT:
+      return sqlite3_value_double(value);
+    case SQLITE_TEXT:
+      return bytes();
+    case SQLITE_BLOB: {
+      std::string hex;
+      for (const char c : bytes()) {
+        fmt::format_to(std::back_inserter(hex), "{:02x}", static_cast<unsigned char>(c));
+      }
+      return {{"hex", hex}};
+    }
+    default:
+      return nullptr;
+  }
+}
+
+std::string text_of(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace
+
+CommitFeed::CommitFeed(Database& db, const std::string& path)
+    : db_(db), path_(path), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_) throw daystream::IoError("could not wait for listeners", errno);
+  listener_ = listen_at(path_);
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), &event) != 0) {
+    throw daystream::IoError("could not wait for listeners", errno);
+  }
+  load_keys();
+  sqlite3_preupdate_hook(db_.raw(), on_change, this);
+}
+
+CommitFeed::~CommitFeed() {
+  sqlite3_preupdate_hook(db_.raw(), nullptr, nullptr);
+  unlink(path_.c_str());
+}
+
+// Called by SQLite, which knows no exceptions.
+void CommitFeed::on_change(void* self, sqlite3* db, int operation, const char*, const char* table,
+                           sqlite3_int64, sqlite3_int64) {
+  auto* const feed = static_cast<CommitFeed*>(self);
+  if (feed->listeners_.empty() || std::string_view(table).starts_with(kOurs)) return;
+  try {
+    feed->note(db, operation, table);
+  } catch (...) {
+    // Out of memory: all that can be said is that there is no saying.
+    feed->changed_.clear();
+    for (Listener& listener : feed->listeners_) listener.lost = true;
+  }
+}
+
+void CommitFeed::load_keys() {
+  keys_.clear();
+  for (const MirroredTable& table : load_tables(db_)) keys_.emplace(table.name, table.key());
+  schema_version_ = db_.value("PRAGMA schema_version").value_or("");
+}
+
+void CommitFeed::note(sqlite3* db, int operation, const char* table) {
+  Changes& changes = changed_[table];
+  if (changes.all) return;
+  const auto key = keys_.find(std::string_view(table));
+  if (key == keys_.end() || key->second.empty() || changes.keys.size() >= kMostKeys ||
+      changes.size_bytes >= kMostBytes) {
+    changes.all = true;
+    changes.keys.clear();
+    return;
+  }
+  const auto add = [&](auto value_at) {
+    json values = json::array();
+    for (const int column : key->second) {
+      sqlite3_value* value = nullptr;
+      value_at(db, column, &value);
+      values.push_back(value == nullptr ? json() : value_json(value));
+    }
+    std::string text = text_of(values);
+    if (text == changes.last) return;
+    changes.size_bytes += text.size();
+    changes.keys.push_back(text);
+    changes.last = std::move(text);
+  };
+  if (operation != SQLITE_INSERT) add(sqlite3_preupdate_old);
+  if (operation != SQLITE_DELETE) add(sqlite3_preupdate_new);
+}
+
+void CommitFeed::whole_table(const std::string& name) {
+  if (!listeners_.empty()) changed_[name] = {.all = true, .keys = {}, .size_bytes = 0, .last = {}};
+}
+
+void CommitFeed::committed(const Checkpoint& at) {
+  // Tables have come, gone or changed: what the hook noted may be of other columns.
+  if (db_.value("PRAGMA schema_version") != schema_version_) {
+    for (const auto& [name, key] : keys_) whole_table(name);
+    load_keys();
+    for (const auto& [name, key] : keys_) whole_table(name);
+  }
+  if (changed_.empty()) return;
+  std::string tables;
+  for (const auto& [name, changes] : std::exchange(changed_, {})) {
+    if (!tables.empty()) tables += ",";
+    tables += text_of(name) + ":";
+    tables += changes.all ? "null" : fmt::format("[{}]", fmt::join(changes.keys, ","));
+  }
+  const std::string line = fmt::format("{{\"position\":\"{}\",\"lsn\":\"{}\",\"tables\":{{{}}}}}\n",
+                                       at.position.text(), at.lsn.text(), tables);
+  for (Listener& listener : listeners_) send_to(listener, line);
+  listeners_.remove_if([](const Listener& l) { return !l.fd; });
+}
+
+void CommitFeed::send_to(Listener& listener, const std::string& line) {
+  if (!listener.lost) {
+    if (listener.unsent.size() + line.size() > kMostUnsent) {
+      // What was begun is ended, so that the last line can be read.
+      listener.unsent.resize(listener.unsent.find('\n') + 1);
+      listener.unsent += "{\"lost\":true}\n";
+      listener.lost = true;
+      spdlog::warn("a listener at \"{}\" does not keep up: it is told so and let go", path_);
+    } else {
+      listener.unsent += line;
+    }
+  }
+  flush(listener);
+}
+
+void CommitFeed::flush(Listener& listener) {
+  while (!listener.unsent.empty()) {
+    const ssize_t sent = send(listener.fd.get(), listener.unsent.data(), listener.unsent.size(),
+                              MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno == EAGAIN) break;
+    if (sent < 0) {
+      listener.fd.reset();
+      return;
+    }
+    listener.unsent.erase(0, static_cast<std::size_t>(sent));
+  }
+  if (listener.unsent.empty() && listener.lost) {
+    listener.fd.reset();
+    return;
+  }
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = listener.id}};
+  if (!listener.unsent.empty()) event.events |= EPOLLOUT;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener.fd.get(), &event);
+}
+
+void CommitFeed::serve(const Checkpoint& at) {
+  epoll_event event{};
+  while (epoll_wait(epoll_.get(), &event, 1, 0) == 1) {
+    if (event.data.u64 == 0) {
+      daystream::UniqueFd fd(
+          accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (!fd || listeners_.size() >= kMostListeners) continue;
+      const std::uint64_t id = ++last_id_;
+      epoll_event wanted{.events = EPOLLIN, .data = {.u64 = id}};
+      if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &wanted) != 0) continue;
+      listeners_.push_back({id, std::move(fd), {}, false});
+      send_to(listeners_.back(),
+              fmt::format("{{\"version\":1,\"position\":\"{}\",\"lsn\":\"{}\"}}\n",
+                          at.position.text(), at.lsn.text()));
+    }
+    for (Listener& listener : listeners_) {
+      if (listener.id != event.data.u64) continue;
+      char ignored[1024];
+      const bool readable = (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
+      // Nothing is expected from a listener but its end.
+      if (readable && recv(listener.fd.get(), ignored, sizeof ignored, 0) == 0) {
+        listener.fd.reset();
+      } else {
+        flush(listener);
+      }
+    }
+    listeners_.remove_if([](const Listener& l) { return !l.fd; });
+  }
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,109 @@
+#include "owner/lag_report.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+#include "daystream/error.h"
+#include "remote/enable.h"
+#include "remote/http_client.h"
+#include "remote/url_encode.h"
+
+namespace deltamirror {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Something new is told at most so often, something old now and then: as a sign of life.
+constexpr milliseconds kBetween{1000};
+constexpr milliseconds kAgain{10'000};
+// A request is looked after so often.
+constexpr milliseconds kTurn{20};
+
+}  // namespace
+
+std::optional<std::int64_t> lag_since(const std::string& commit_time, std::int64_t now_us) {
+  std::tm time{};
+  long us = 0;
+  if (std::sscanf(commit_time.c_str(), "%d-%d-%d %d:%d:%d.%6ld", &time.tm_year, &time.tm_mon,
+                  &time.tm_mday, &time.tm_hour, &time.tm_min, &time.tm_sec, &us) != 7) {
+    return std::nullopt;
+  }
+  time.tm_year -= 1900;
+  time.tm_mon -= 1;
+  const std::int64_t committed_us = std::int64_t{timegm(&time)} * 1'000'000 + us;
+  return std::max<std::int64_t>(0, now_us - committed_us) / 1000;
+}
+
+LagReport::LagReport(const std::filesystem::path& daystream, const std::string& mirror) {
+  using daystream::remote::Url;
+  if (!Url::is_one(daystream.native())) return;
+  const std::string name = daystream::remote::own_host() + ":" +
+                           std::filesystem::absolute(mirror).lexically_normal().string();
+  url_ = fmt::format("{}/copies?kind=mirror&copy={}", Url::parse(daystream.native()).base,
+                     daystream::remote::url_encode(name));
+  thread_ = std::thread([this] { run(); });
+}
+
+LagReport::~LagReport() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void LagReport::tell(const Checkpoint& at) {
+  if (url_.empty()) return;
+  // A mark brings no transaction: what the last one took is still the news.
+  if (at.commit_time != last_commit_time_) {
+    last_commit_time_ = at.commit_time;
+    lag_ms_ = lag_since(at.commit_time, now_us()).value_or(0);
+  }
+  const std::lock_guard lock(mutex_);
+  state_ = State{at.position, at.lsn, lag_ms_};
+  // Woken once for all that comes until the next report.
+  if (!std::exchange(is_new_, true)) changed_.notify_one();
+}
+
+void LagReport::run() {
+  daystream::remote::Notices notices(daystream::remote::current_options());
+  auto told_at = steady_clock::now() - kAgain;
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const auto now = steady_clock::now();
+    const bool was_new = is_new_;
+    const auto due = told_at + (was_new ? kBetween : kAgain);
+    if (notices.busy()) {
+      changed_.wait_for(lock, kTurn, [this] { return stopping_; });
+      notices.turn();
+    } else if (!state_) {
+      changed_.wait(lock);
+    } else if (now < due) {
+      changed_.wait_until(lock, due, [&] { return stopping_ || is_new_ != was_new; });
+    } else {
+      const State state = *state_;
+      is_new_ = false;
+      told_at = now;
+      lock.unlock();
+      try {
+        notices.post(fmt::format("{}&position={}&lsn={}&lag_ms={}", url_, state.position.text(),
+                                 state.lsn.text(), state.lag_ms));
+      } catch (const std::exception& e) {
+        spdlog::debug("could not tell the server of the mirror: {}", e.what());
+      }
+      lock.lock();
+    }
+  }
+}
+
+}  // namespace deltamirror

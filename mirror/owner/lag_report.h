@@ -1,0 +1,54 @@
+// Tells the server that a mirror follows how far the mirror is, so that one page shows them all.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "store/checkpoint.h"
+
+namespace deltamirror {
+
+// Does nothing where the mirror reads a directory. What it tells decides nothing: a report that
+// does not arrive is forgotten, the next one comes within 10 s.
+//
+// Threads: tell() from one thread. The requests are made on a thread of its own, so that a server
+// that hangs holds up nobody.
+class LagReport {
+ public:
+  LagReport(const std::filesystem::path& daystream, const std::string& mirror);
+  LagReport(const LagReport&) = delete;
+  LagReport& operator=(const LagReport&) = delete;
+  ~LagReport();
+
+  // What was just committed here.
+  void tell(const Checkpoint& at);
+
+ private:
+  struct State {
+    daystream::Position position;
+    daystream::Lsn lsn;
+    std::int64_t lag_ms = 0;
+  };
+  void run();
+
+  std::string url_;  // without what changes; empty: nobody is told
+  std::string last_commit_time_;
+  std::int64_t lag_ms_ = 0;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<State> state_;
+  bool is_new_ = false;  // it was not told yet
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+// Milliseconds from `commit_time`, as a checkpoint has it, to `now_us`, microseconds since 1970;
+// not less than 0, for clocks differ. nullopt: not a time.
+std::optional<std::int64_t> lag_since(const std::string& commit_time, std::int64_t now_us);
+
+}  // namespace deltamirror

@@ -1,0 +1,156 @@
+// What an owner is asked for: over its control socket, and by its configuration.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "owner/owner_work.h"
+#include "seed/requests.h"
+#include "seed/shadow.h"
+
+namespace deltamirror {
+
+using daystream::ConfigError;
+using daystream::Error;
+using nlohmann::json;
+
+void OwnerWork::handle(const ControlRequest& request, Applier& applier) {
+  try {
+    json asked;
+    try {
+      asked = json::parse(request.line);
+    } catch (const json::parse_error& e) {
+      throw ConfigError(fmt::format("the request is not JSON at byte {}", e.byte));
+    }
+    if (!asked.is_object() || asked.value("version", 0) != 1) {
+      throw ConfigError("the request is not of version 1", "see control.h or the README");
+    }
+    const std::string verb = asked.value("request", "");
+    std::optional<std::string> conninfo;
+    if (asked.contains("conninfo")) conninfo = asked["conninfo"].get<std::string>();
+    if (verb == "status") {
+      server_->done(request.client, status(applier));
+    } else if (verb == "seed") {
+      const MirrorConfig config =
+          parse_config(json{{"tables", asked.at("tables")}}.dump(), "request");
+      for (const MirroredTable& table : load_tables(db_)) {
+        for (const TableRequest& wanted : config.tables) {
+          if (name_for(wanted) != table.name) continue;
+          throw ConfigError(fmt::format("the mirror has table \"{}\" already", table.name),
+                            "\"deltamirror reseed\" copies it anew");
+        }
+      }
+      want(config.tables, connection(conninfo), request.client);
+    } else if (verb == "reseed") {
+      const std::vector<MirroredTable> tables = load_tables(db_);
+      std::vector<TableRequest> wanted;
+      for (const json& name : asked.at("tables")) {
+        wanted.push_back(request_for(find_table(tables, name.get<std::string>())));
+      }
+      if (wanted.empty()) throw ConfigError("no table specified");
+      want(std::move(wanted), connection(conninfo), request.client).only_rows =
+          !asked.value("whole", false);
+    } else if (verb == "remove") {
+      const std::vector<MirroredTable> tables = load_tables(db_);
+      std::vector<std::string> names;
+      for (const json& name : asked.at("tables")) {
+        names.push_back(find_table(tables, name.get<std::string>()).name);
+      }
+      for (const std::string& name : names) {
+        applier.remove(name);
+        spdlog::info("removed table \"{}\"", name);
+      }
+      if (applier.pending()) applier.commit();
+      server_->done(request.client, json::object());
+    } else if (verb == "reload") {
+      if (options_.config_file.empty()) {
+        throw ConfigError("this mirror runs without a configuration", "give \"run\" --config FILE");
+      }
+      read_config_ = true;
+      server_->done(request.client, json::object());
+    } else if (verb == "checkpoint") {
+      int log = 0;
+      int moved = 0;
+      sqlite3_wal_checkpoint_v2(db_.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &log, &moved);
+      server_->done(request.client, {{"log_pages", log}, {"moved_pages", moved}});
+    } else {
+      throw ConfigError(fmt::format("unknown request \"{}\"", verb),
+                        "known: status, seed, reseed, remove, reload, checkpoint");
+    }
+  } catch (const Error& e) {
+    server_->failed(request.client, e);
+  } catch (const json::exception& e) {
+    server_->failed(request.client, ConfigError(fmt::format("bad request: {}", e.what())));
+  }
+}
+
+json OwnerWork::status(const Applier& applier) const {
+  const Checkpoint& at = applier.committed();
+  json out = {{"pid", getpid()},
+              {"position", at.position.text()},
+              {"lsn", at.lsn.text()},
+              {"stalled", stalled_},
+              {"waiting", waiting_.size()}};
+  if (seed_) {
+    json tables = json::array();
+    for (const TableRequest& table : job_->request.config.tables) tables.push_back(name_for(table));
+    out["seeding"] = {{"tables", tables}, {"rows", seed_->rows()}};
+  }
+  return out;
+}
+
+// All is checked before anything is changed: a configuration is taken whole or not at all.
+void OwnerWork::reload(Applier& applier) {
+  if (options_.config_file.empty()) return;
+  try {
+    const MirrorConfig config = load_config(options_.config_file);
+    const std::vector<MirroredTable> tables = load_tables(db_);
+    check_distinct({}, config.tables);
+    const ConfigChange change = compare(tables, config);
+    if (!change.add.empty()) connection(std::nullopt);
+
+    // What SQLite may refuse comes first; the Applier hears of it when all has gone well.
+    applier.open_transaction();
+    for (const TableRequest& wanted : change.reindex) {
+      change_indexes(find_table(tables, name_for(wanted)), wanted);
+    }
+    if (change.add.empty() && !busy()) run_extra_sql(db_, config.extra_sql);
+    for (const TableRequest& wanted : change.reindex) {
+      applier.set_indexes(find_table(tables, name_for(wanted)).name, wanted.indexes);
+    }
+    for (const std::string& name : change.remove) {
+      applier.remove(name);
+      spdlog::info("removed table \"{}\", which the configuration does not name", name);
+    }
+    applier.commit();
+    if (!change.add.empty()) want(change.add, connection(std::nullopt), 0);
+    if (busy()) extra_sql_ = config.extra_sql;
+    spdlog::info("took configuration \"{}\": {} tables to copy, {} removed, {} with other indexes",
+                 options_.config_file, change.add.size(), change.remove.size(),
+                 change.reindex.size());
+  } catch (const Error& e) {
+    applier.give_up();
+    spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",
+                  options_.config_file, e.what());
+  }
+}
+
+void OwnerWork::change_indexes(const MirroredTable& table, const TableRequest& wanted) {
+  MirroredTable then = table;
+  then.indexes = wanted.indexes;
+  const auto before = create_index_sql(table);
+  const auto after = create_index_sql(then);
+  for (const std::string& sql : before) {
+    if (std::find(after.begin(), after.end(), sql) != after.end()) continue;
+    db_.exec("DROP INDEX IF EXISTS " + quote_name(parse_index_sql(sql).name));
+  }
+  for (const std::string& sql : after) {
+    if (std::find(before.begin(), before.end(), sql) != before.end()) continue;
+    spdlog::info("running {}: readers go on, the mirror stands still meanwhile", sql);
+    db_.exec(sql);
+  }
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,90 @@
+// What the owner of a mirror does beside following: seeds tables into it, takes tables and indexes
+// away, hears requests and reads its configuration again.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apply/applier.h"
+#include "owner/commit_feed.h"
+#include "owner/control.h"
+#include "owner/follow.h"
+#include "seed/live_copy.h"
+
+namespace deltamirror {
+
+// Lives as long as the mirror is owned; Appliers come and go under it.
+//
+// Errors: a request that fails is told to who asked, and in the log, and the mirror goes on. What
+//         step() throws ends it: work that it cannot go on without.
+class OwnerWork {
+ public:
+  OwnerWork(Database& db, const FollowOptions& options, const FollowControl& control);
+  ~OwnerWork();
+
+  // Readable: step() has something to do.
+  int fd() const noexcept { return epoll_.get(); }
+  // With nothing pending in `applier`; what is pending afterwards is to be committed as soon as it
+  // may. True: there is more to do at once.
+  bool step(Applier& applier);
+
+  // Nothing may be applied before a table is copied anew.
+  bool stalled() const noexcept { return stalled_ && !installed_; }
+  // The Applier has committed, or will never commit what it took up.
+  void committed(const Checkpoint& at);
+  void rolled_back() noexcept;
+  bool busy() const noexcept { return seed_ != nullptr || !waiting_.empty(); }
+
+  // An Applier has failed with `error`. True: a table is copied anew, or is about to be in place,
+  // and then it may succeed: go on with a new Applier, once no longer stalled().
+  bool take_over(const daystream::Error& error);
+
+ private:
+  struct Job {
+    LiveSeedRequest request;
+    std::vector<std::uint64_t> clients;  // to answer
+    bool required = false;               // the mirror cannot go on without
+    bool only_rows = false;              // that differ: the tables themselves may stay
+    int attempts = 0;
+  };
+
+  void handle(const ControlRequest& request, Applier& applier);
+  nlohmann::json status(const Applier& applier) const;
+  void reload(Applier& applier);
+  void change_indexes(const MirroredTable& table, const TableRequest& wanted);
+  Job& want(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
+  bool can_mend(const Job& job) const;
+  void start_seed(const Checkpoint& at);
+  const std::string& connection(const std::optional<std::string>& given) const;
+  void start_next(const Applier& applier);
+  bool seed_step(Applier& applier);
+  void finish_seed();
+  void fail_seed(const daystream::Error& error);
+  void drop_shadows();
+  void watch(int fd);
+  void tell_progress();
+
+  Database& db_;
+  const FollowOptions& options_;
+  const FollowControl& control_;
+  daystream::UniqueFd epoll_;
+  std::unique_ptr<ControlServer> server_;
+  std::unique_ptr<CommitFeed> feed_;
+  std::deque<Job> waiting_;
+  std::optional<Job> job_;  // what seed_ is for
+  std::unique_ptr<LiveCopy> seed_;
+  std::vector<std::string> extra_sql_;  // to be run once the tables are there
+  bool read_config_ = false;
+  bool installed_ = false;  // in a transaction that may not be committed yet
+  bool stalled_ = false;
+  bool failed_ = false;
+  std::chrono::steady_clock::time_point try_again_{};
+  std::chrono::steady_clock::time_point told_{};
+};
+
+}  // namespace deltamirror

@@ -1,0 +1,50 @@
+// Receives COPY's rows and converts them on a thread of its own, so that the network and SQLite
+// work side by side.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "values/binary_copy.h"
+
+namespace deltamirror {
+
+// Ownership: borrows the connection, which must be in binary COPY OUT and is the pump's until
+// next()
+//            has said nullptr or the pump is destroyed.
+// Memory:    a few batches of about 256 KiB (and a row is held whole).
+class CopyPump {
+ public:
+  CopyPump(PGconn* connection, std::vector<CopyColumn> columns);
+  CopyPump(const CopyPump&) = delete;
+  CopyPump& operator=(const CopyPump&) = delete;
+  ~CopyPump();  // stops receiving; the connection is then of no more use if rows were left
+
+  // The next rows; nullptr after the last. Valid until the next call. Throws what the server or
+  // connection said, and ProtocolError.
+  const RowBatch* next();
+
+ private:
+  void receive();
+
+  PGconn* connection_;
+  BinaryCopy copy_;  // of the thread
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<RowBatch> full_;
+  std::vector<RowBatch> spare_;
+  bool done_ = false;
+  bool stop_ = false;
+  std::exception_ptr error_;
+  RowBatch current_;
+  bool finished_ = false;  // next() has said so
+  std::thread thread_;     // last: starts when all else is there
+};
+
+}  // namespace deltamirror

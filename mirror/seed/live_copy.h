@@ -1,0 +1,50 @@
+// Rows of PostgreSQL on their way into a mirror that its owner goes on following.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "apply/applier.h"
+#include "command/config.h"
+#include "daystream/lsn.h"
+#include "store/checkpoint.h"
+
+namespace deltamirror {
+
+struct LiveSeedRequest {
+  std::string mirror;
+  std::string conninfo;
+  std::filesystem::path daystream;
+  MirrorConfig config;  // only its tables
+};
+
+// Done in steps between those of the replay, of at most about 50 ms.
+//
+// Errors: step() throws what seeds throw; the object is then of no more use.
+class LiveCopy {
+ public:
+  LiveCopy() = default;
+  LiveCopy(const LiveCopy&) = delete;
+  LiveCopy& operator=(const LiveCopy&) = delete;
+  virtual ~LiveCopy() = default;
+
+  // Readable when step() may have something to do.
+  virtual int fd() const noexcept = 0;
+  // With no SQLite transaction open, and the mirror at `at`. True: there is more to do at once;
+  // else fd() tells when.
+  virtual bool step(const Checkpoint& at) = 0;
+  // All is there and caught up to where the last step() was told that the mirror is.
+  virtual bool ready() const noexcept = 0;
+  // Only with ready(), before anything else is applied. Opens the transaction of `applier`.
+  virtual void install(Applier& applier) = 0;
+
+  // What install() brings is at a commit of PostgreSQL from here on.
+  virtual daystream::Lsn consistent_at() const noexcept = 0;
+  virtual std::uint64_t rows() const noexcept = 0;    // that have come
+  virtual double expected_rows() const noexcept = 0;  // estimated by PostgreSQL; below 0: not known
+  virtual std::uint64_t written() const noexcept = 0;  // of them, by install() or for it
+  // The tables are others in the end, not only some of their rows.
+  virtual bool replaces_tables() const noexcept = 0;
+};
+
+}  // namespace deltamirror

@@ -1,0 +1,51 @@
+#include "seed/progress.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace deltamirror {
+
+using std::chrono::steady_clock;
+
+Progress::Progress(std::string what, double expected)
+    : what_(std::move(what)),
+      expected_(expected),
+      terminal_(isatty(STDERR_FILENO) == 1),
+      start_(steady_clock::now()),
+      shown_(start_) {}
+
+std::string Progress::line(std::uint64_t rows) const {
+  const double seconds = std::chrono::duration<double>(steady_clock::now() - start_).count();
+  const double rate = seconds > 0 ? static_cast<double>(rows) / seconds : 0;
+  std::string text = fmt::format("{}: {} rows, {:.0f} rows/s", what_, rows, rate);
+  if (expected_ > static_cast<double>(rows) && rate > 0) {
+    text +=
+        fmt::format(", {:.0f}%, about {:.0f} s left", 100 * static_cast<double>(rows) / expected_,
+                    (expected_ - static_cast<double>(rows)) / rate);
+  }
+  return text;
+}
+
+void Progress::update(std::uint64_t rows) {
+  const auto now = steady_clock::now();
+  if (now - shown_ < (terminal_ ? std::chrono::milliseconds(500) : std::chrono::seconds(10))) {
+    return;
+  }
+  shown_ = now;
+  if (terminal_) {
+    std::fprintf(stderr, "\r%s\x1b[K", line(rows).c_str());
+  } else {
+    spdlog::info("{}", line(rows));
+  }
+}
+
+void Progress::finish(std::uint64_t rows) {
+  if (terminal_) std::fputs("\r\x1b[K", stderr);
+  const double seconds = std::chrono::duration<double>(steady_clock::now() - start_).count();
+  spdlog::info("{}: {} rows in {:.1f} s", what_, rows, seconds);
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,37 @@
+// What a mirror holds, said as a configuration would say it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "command/config.h"
+#include "store/mirrored_table.h"
+
+namespace deltamirror {
+
+// How `table` would be asked for again.
+TableRequest request_for(const MirroredTable& table);
+
+// The name in the mirror that a request comes to.
+std::string name_for(const TableRequest& request);
+
+// By its name in the mirror or in PostgreSQL. Throws ConfigError where the mirror has none.
+const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name);
+
+// How what is wanted differs from what a mirror holds.
+struct ConfigChange {
+  std::vector<TableRequest> add;      // not there, or defined otherwise
+  std::vector<std::string> remove;    // names in the mirror
+  std::vector<TableRequest> reindex;  // the same but for their indexes
+};
+ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfig& config);
+
+// Throws ConfigError where two would have one name, or follow one table.
+void check_distinct(const std::vector<MirroredTable>& tables,
+                    const std::vector<TableRequest>& wanted);
+
+// Runs those of `sqls` that the mirror has not run yet and remembers them, in the caller's
+// transaction. Throws ConfigError that names the one that fails.
+void run_extra_sql(Database& db, const std::vector<std::string>& sqls);
+
+}  // namespace deltamirror

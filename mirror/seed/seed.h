@@ -1,0 +1,25 @@
+// Makes a mirror: loads tables and query results of one PostgreSQL snapshot.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "command/config.h"
+#include "program/program.h"
+
+namespace deltamirror {
+
+struct SeedOptions {
+  std::string mirror;
+  std::string conninfo;
+  std::filesystem::path daystream;
+  MirrorConfig config;
+};
+
+// Loads into MIRROR.seeding and renames that without replacing anything, once all is on disk: a
+// seed killed at any point leaves no mirror, and a later one goes on with the tables that are
+// whole, or starts clean. Throws Error where the
+// mirror, or its -wal, -shm or -journal, exists.
+void seed(const SeedOptions& options, const daystream::program::Signals& signals);
+
+}  // namespace deltamirror

@@ -1,0 +1,403 @@
+#include "seed/seed_session.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cstdlib>
+#include <set>
+
+#include "apply/holding.h"
+
+namespace deltamirror {
+
+using daystream::ConfigError;
+using daystream::Error;
+using daystream::NeedsPerson;
+using daystream::WrongSource;
+using daystream::program::exec;
+using daystream::program::exec_params;
+using daystream::program::PgResult;
+using daystream::program::query_value;
+
+namespace {
+
+// The plugin's fixed settings, so that a value has one text, whoever reads it; and nothing that
+// ends a long copy. None of these statements takes a snapshot.
+constexpr const char* kSettings[] = {
+    "SET LOCAL DateStyle = 'ISO, MDY'", "SET LOCAL IntervalStyle = 'postgres'",
+    "SET LOCAL extra_float_digits = 3", "SET LOCAL bytea_output = 'hex'",
+    "SET LOCAL TimeZone = 'UTC'",       "SET LOCAL search_path = ''",
+    "SET LOCAL lc_monetary = 'C'",      "SET LOCAL quote_all_identifiers = off",
+    "SET LOCAL row_security = off",     "SET LOCAL statement_timeout = 0",
+    "SET LOCAL lock_timeout = 0",       "SET LOCAL idle_in_transaction_session_timeout = 0",
+};
+
+std::string cell(const PgResult& result, int row, int column) {
+  return PQgetvalue(result.get(), row, column);
+}
+
+daystream::Lsn lsn_of(const std::optional<std::string>& text) {
+  return daystream::Lsn::parse(text.value_or("")).value_or(daystream::Lsn{});
+}
+
+std::string mirror_name(const TableRequest& request) {
+  return request.as.empty() ? default_mirror_name(parse_table_name(request.table)) : request.as;
+}
+
+void check_names(const std::vector<SeedTable>& tables) {
+  std::set<std::string> names;
+  for (const SeedTable& table : tables) {
+    check_mirror_name(table.mirrored.name);
+    if (names.insert(folded(table.mirrored.name)).second) continue;
+    throw ConfigError(
+        fmt::format("two tables would be called \"{}\" in the mirror", table.mirrored.name),
+        "give one another name with --as or \"as\"");
+  }
+}
+
+void check_columns(const MirroredTable& table) {
+  std::set<std::string> names;
+  for (const MirrorColumn& column : table.columns) {
+    if (names.insert(folded(column.name)).second) continue;
+    throw ConfigError(fmt::format("table \"{}\" has two columns that SQLite would both call \"{}\"",
+                                  table.name, column.name),
+                      "rename one of them with --query \"SELECT … AS other_name …\"");
+  }
+  if (table.columns.empty()) {
+    throw ConfigError(fmt::format("table \"{}\" has no columns", table.name));
+  }
+}
+
+void apply_overrides(const TableRequest& request, MirroredTable& table) {
+  for (const auto& [name, word] : request.types) {
+    const auto found = std::find_if(table.columns.begin(), table.columns.end(),
+                                    [&](const MirrorColumn& c) { return c.name == name; });
+    if (found == table.columns.end()) {
+      throw ConfigError(fmt::format(
+          "\"types\" of table \"{}\" names a column \"{}\" that it has not", table.name, name));
+    }
+    found->type_override = word;
+    found->type = type_named(word).value_or(ColumnType{});
+  }
+}
+
+}  // namespace
+
+SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path directory,
+                         const MirrorConfig& config, const daystream::program::Signals& signals)
+    : directory_(std::move(directory)), signals_(signals) {
+  manifest_ = daystream::Manifest::load(directory_);
+  require_one_database(manifest_, directory_.string());
+  for (const TableRequest& request : config.tables) {
+    SeedTable& table = tables_.emplace_back();
+    table.request = request;
+    table.mirrored.name = request.table.empty() ? request.as : mirror_name(request);
+    table.mirrored.query = request.query;
+    table.mirrored.indexes = request.indexes;
+  }
+  check_names(tables_);
+
+  connection_ = daystream::program::connect(conninfo, "deltamirror");
+  cancel_.reset(PQgetCancel(connection_.get()));
+  // No conversion in a SQL_ASCII database: its bytes are what they are, here as in the stream.
+  const char* server_encoding = PQparameterStatus(connection_.get(), "server_encoding");
+  const bool ascii = server_encoding != nullptr && std::string_view(server_encoding) == "SQL_ASCII";
+  exec(connection_.get(), fmt::format("SET client_encoding = '{}'", ascii ? "SQL_ASCII" : "UTF8"));
+  user_search_path_ = query_value(connection_.get(), "SHOW search_path").value_or("");
+  server_ = identify_server(connection_.get());
+  check_source();
+  for (SeedTable& table : tables_) {
+    if (table.request.table.empty()) continue;
+    table.relation = find_relation(connection_.get(), parse_table_name(table.request.table));
+    check_followable(table.relation);
+    const Shape shape = read_shape(connection_.get(), table.relation);
+    check_key(table.relation, shape);
+    if (held_since(manifest_, shape.line_name)) continue;
+    throw NeedsPerson(
+        fmt::format("the daystream does not hold table \"{}\": {}", table.relation.name.display(),
+                    why_not_held(manifest_.holdings.back(), shape.line_name)),
+        "give deltastream a --tables list with it");
+  }
+}
+
+void SeedSession::check_source() {
+  if (manifest_.holdings.empty()) {
+    throw Error(fmt::format("daystream \"{}\" says nothing of what it holds", directory_.string()));
+  }
+  if (!manifest_.system_identifier.empty() &&
+      manifest_.system_identifier != server_.system_identifier) {
+    throw WrongSource(
+        fmt::format("daystream \"{}\" is of another cluster (system identifier {}) than the server "
+                    "(system identifier {})",
+                    directory_.string(), manifest_.system_identifier, server_.system_identifier),
+        "connect to the server that deltastream follows, or name its daystream");
+  }
+  if (!manifest_.database.empty() && manifest_.database != server_.database) {
+    throw WrongSource(fmt::format("daystream \"{}\" is of database \"{}\", the connection is to "
+                                  "\"{}\"",
+                                  directory_.string(), manifest_.database, server_.database),
+                      "name the database in the connection string");
+  }
+}
+
+void SeedSession::pause(int milliseconds) {
+  pollfd wake{.fd = signals_.fd(), .events = POLLIN, .revents = 0};
+  poll(&wake, 1, milliseconds);
+  if (signals_.stop_requested() || cancelled_) {
+    throw Error("stopped before the seed was complete");
+  }
+}
+
+void SeedSession::cancel() noexcept {
+  cancelled_ = true;
+  char problem[256];
+  PQcancel(cancel_.get(), problem, sizeof problem);
+}
+
+void SeedSession::begin() {
+  PGconn* const pg = connection_.get();
+  exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  for (const char* setting : kSettings) exec(pg, setting);
+  for (const SeedTable& table : tables_) {
+    if (table.relation.oid == 0) continue;
+    exec(pg, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", table.relation.name.sql()));
+  }
+  snapshot_ = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
+  consistent_at_ = lsn_of(query_value(pg, "SELECT pg_current_wal_insert_lsn()"));
+}
+
+bool SeedSession::try_seam() {
+  manifest_ = daystream::Manifest::load(directory_);
+  const auto seam = daystream::find_seam(directory_, snapshot_.xmin());
+  if (!seam) return false;
+  for (const SeedTable& table : tables_) {
+    if (table.relation.oid == 0) continue;
+    const auto since = held_since(manifest_, table.mirrored.shape.line_name);
+    if (!since || seam->position < *since) return false;
+  }
+  seam_ = *seam;
+  return true;
+}
+
+// The snapshot is given up meanwhile: it would hold back vacuum, and a later one is needed anyway.
+void SeedSession::wait_for_seam() {
+  using std::chrono::steady_clock;
+  PGconn* const pg = connection_.get();
+  exec(pg, "ROLLBACK");
+  auto told = steady_clock::time_point{};
+  for (;;) {
+    snapshot_ = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
+    if (try_seam()) return;
+    if (steady_clock::now() - told > std::chrono::seconds(5)) {
+      told = steady_clock::now();
+      const PgResult running = exec(pg, R"(
+        SELECT pid::text, backend_xid::text, coalesce(extract(epoch FROM now() - xact_start), 0)::int
+        FROM pg_stat_activity WHERE backend_xid IS NOT NULL
+        UNION ALL
+        SELECT 'prepared ' || quote_literal(gid), transaction::text,
+               extract(epoch FROM now() - prepared)::int
+        FROM pg_prepared_xacts ORDER BY 3 DESC LIMIT 3)");
+      std::string who;
+      for (int row = 0; row < PQntuples(running.get()); ++row) {
+        who += fmt::format("{}xid {} of {} since {} s", who.empty() ? "" : ", ",
+                           cell(running, row, 1), cell(running, row, 0), cell(running, row, 2));
+      }
+      spdlog::info("waiting until the daystream reaches past transactions from before it began{}",
+                   who.empty() ? "" : ": " + who);
+      const auto active =
+          query_value(pg, "SELECT active::text FROM pg_replication_slots WHERE slot_name = $1",
+                      {manifest_.slot});
+      if (!manifest_.slot.empty() && active != "true") {
+        spdlog::warn(
+            "nobody reads replication slot \"{}\": without deltastream the daystream does not grow",
+            manifest_.slot);
+      }
+    }
+    pause(200);
+  }
+}
+
+void SeedSession::give_up_snapshot() {
+  exec(connection_.get(), "ROLLBACK");
+  pause(50);
+}
+
+void SeedSession::take_snapshot() {
+  for (;;) {
+    begin();
+    types_ = read_types(connection_.get());
+    for (SeedTable& table : tables_) describe(table);
+    if (try_seam()) break;
+    wait_for_seam();
+  }
+  for (SeedTable& table : tables_) {
+    table.mirrored.snapshot = snapshot_;
+    table.mirrored.consistent_at = consistent_at_;
+    table.mirrored.timeline = server_.timeline;
+  }
+  spdlog::info("snapshot {} at {}, replay joins after {} ({})", snapshot_.text(),
+               consistent_at_.text(), seam_.position.text(), seam_.lsn.text());
+}
+
+// Under the snapshot and the lock: from here on the shape does not change until we are done.
+void SeedSession::describe(SeedTable& table) {
+  MirroredTable& mirrored = table.mirrored;
+  if (table.relation.oid != 0) {
+    const SourceRelation now = find_relation(connection_.get(), table.relation.name);
+    if (now.oid != table.relation.oid) {
+      throw Error(fmt::format("table \"{}\" was replaced meanwhile", now.name.display()),
+                  "run the seed again");
+    }
+    mirrored.source_table = table.relation.name.display();
+    mirrored.shape = read_shape(connection_.get(), table.relation);
+    check_key(table.relation, mirrored.shape);
+  }
+  mirrored.columns.clear();
+  mirrored.all_columns = table.request.query.empty();
+  std::vector<std::string> spelt;  // the type of each column, as format_type does
+  std::vector<std::string> names;  // in the source
+  if (!table.request.query.empty()) {
+    spelt = describe_query(table);
+  } else {
+    for (const SourceColumn& column : mirrored.shape.columns) {
+      const auto type = types_.resolve(column.type);
+      mirrored.columns.push_back({.attnum = column.attnum,
+                                  .name = column.name,
+                                  .type = type.value_or(ColumnType{}),
+                                  .type_override = {}});
+      names.push_back(column.name);
+    }
+    for (const SourceColumn& column : mirrored.shape.columns) spelt.push_back(column.type);
+  }
+  if (!only_compare_) check_columns(mirrored);
+  apply_overrides(table.request, mirrored);
+  table.copied.clear();
+  for (std::size_t i = 0; i < spelt.size(); ++i) {
+    const ColumnType& type = mirrored.columns[i].type;
+    table.copied.push_back({.wire = wire_of(types_, spelt[i], type), .type = type});
+  }
+  table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied)
+                                               : binary_copy_sql(table.select_sql, table.copied);
+  for (const int attnum : mirrored.shape.row_key()) {
+    const bool there = std::any_of(mirrored.columns.begin(), mirrored.columns.end(),
+                                   [&](const MirrorColumn& c) { return c.attnum == attnum; });
+    if (there) continue;
+    throw ConfigError(fmt::format("the query for \"{}\" leaves out the key column \"{}\"",
+                                  mirrored.source_table, mirrored.shape.column(attnum)->name),
+                      "without it updates and deletes cannot be followed");
+  }
+}
+
+// What replay cannot compute again must not be in a followed query: each of its columns is one of
+// the table's, which the server tells in the description of the result.
+std::vector<std::string> SeedSession::describe_query(SeedTable& table) {
+  std::vector<std::string> types;
+  PGconn* const pg = connection_.get();
+  MirroredTable& mirrored = table.mirrored;
+  std::string query = table.request.query;
+  while (!query.empty() &&
+         (query.back() == ';' || std::isspace(static_cast<unsigned char>(query.back())))) {
+    query.pop_back();
+  }
+  exec_params(pg, "SELECT set_config('search_path', $1, true)", {user_search_path_});
+  table.own_search_path = true;
+  const PgResult prepared(PQprepare(pg, "", query.c_str(), 0, nullptr));
+  if (PQresultStatus(prepared.get()) != PGRES_COMMAND_OK) {
+    daystream::program::throw_error(pg, prepared.get(),
+                                    fmt::format("cannot use the query for \"{}\"", mirrored.name));
+  }
+  const PgResult described(PQdescribePrepared(pg, ""));
+  if (PQresultStatus(described.get()) != PGRES_COMMAND_OK) {
+    daystream::program::throw_error(pg, described.get(),
+                                    fmt::format("cannot use the query for \"{}\"", mirrored.name));
+  }
+  exec(pg, "SET LOCAL search_path = ''");
+  for (int i = 0; i < PQnfields(described.get()); ++i) {
+    MirrorColumn& column = mirrored.columns.emplace_back();
+    column.name = PQfname(described.get(), i);
+    const auto type = query_value(
+        pg, "SELECT pg_catalog.format_type($1::oid, $2::int4)",
+        {std::to_string(PQftype(described.get(), i)), std::to_string(PQfmod(described.get(), i))});
+    const std::string& spelt = types.emplace_back(type.value_or("text"));
+    column.type = types_.resolve(spelt).value_or(ColumnType{});
+    if (table.relation.oid == 0) continue;
+    column.attnum = PQftablecol(described.get(), i);
+    if (PQftable(described.get(), i) != table.relation.oid || column.attnum <= 0) {
+      throw ConfigError(
+          fmt::format("column \"{}\" of the query for \"{}\" is not a column of that table",
+                      column.name, mirrored.source_table),
+          "only the table's own columns can be followed: compute the rest in a SQLite view");
+    }
+    if (spelt.starts_with("reg")) {
+      throw ConfigError(fmt::format("column \"{}\" of the query for \"{}\" is of type {}, whose "
+                                    "text depends on search_path",
+                                    column.name, mirrored.source_table, spelt),
+                        "name the table without a query");
+    }
+  }
+  table.select_sql = query;
+  return types;
+}
+
+// COPY of the table itself costs the server a sixth less than that of a query, but it knows no
+// generated columns and calls no functions.
+std::string SeedSession::copy_sql(const SourceRelation& relation,
+                                  const std::vector<std::string>& names,
+                                  const std::vector<CopyColumn>& columns,
+                                  const std::string& sample) {
+  std::string list;
+  for (const std::string& name : names) {
+    list += (list.empty() ? "" : ", ") + daystream::program::quote_identifier(name);
+  }
+  const bool by_function = std::any_of(columns.begin(), columns.end(),
+                                       [](const CopyColumn& c) { return c.wire == Wire::Text; });
+  if (sample.empty() && relation.kind == 'r' && !relation.has_generated && !by_function) {
+    return fmt::format("COPY {} ({}) TO STDOUT (FORMAT binary)", relation.name.sql(), list);
+  }
+  return binary_copy_sql(
+      fmt::format("SELECT {} FROM ONLY {} {}", list, relation.name.sql(), sample), columns);
+}
+
+std::uint64_t SeedSession::count_rows(const SeedTable& table) {
+  const auto count = query_value(
+      connection_.get(), fmt::format("SELECT count(*) FROM ONLY {}", table.relation.name.sql()));
+  return std::strtoull(count.value_or("0").c_str(), nullptr, 10);
+}
+
+PGconn* SeedSession::start_copy(const SeedTable& table) {
+  PGconn* const pg = connection_.get();
+  if (table.own_search_path) {
+    exec_params(pg, "SELECT set_config('search_path', $1, true)", {user_search_path_});
+  } else {
+    exec(pg, "SET LOCAL search_path = ''");
+  }
+  exec(pg, table.copy_sql);
+  return pg;
+}
+
+bool SeedSession::is_flushed() {
+  return query_value(connection_.get(),
+                     fmt::format("SELECT (pg_current_wal_flush_lsn() >= '{}'::pg_lsn)::text",
+                                 consistent_at_.text())) == "true";
+}
+
+void SeedSession::finish() {
+  PGconn* const pg = connection_.get();
+  exec(pg, "COMMIT");
+  while (!is_flushed()) {
+    // On an idle server the log's end can stand past a page's header, which nothing flushes: a
+    // commit of our own does.
+    exec(pg, "BEGIN");
+    exec(pg, "SET LOCAL synchronous_commit = local");
+    exec(pg, "SELECT pg_current_xact_id()");
+    exec(pg, "COMMIT");
+    if (is_flushed()) return;
+    pause(20);
+  }
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,110 @@
+// The PostgreSQL side of a seed: one snapshot of many tables, and where replay joins it exactly.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "command/config.h"
+#include "daystream/lsn.h"
+#include "daystream/manifest.h"
+#include "daystream/reader.h"
+#include "program/postgres.h"
+#include "program/program.h"
+#include "seed/snapshot.h"
+#include "seed/source_catalog.h"
+#include "store/mirrored_table.h"
+#include "values/binary_copy.h"
+
+namespace deltamirror {
+
+// A table as it is to be copied.
+struct SeedTable {
+  TableRequest request;
+  SourceRelation relation;         // oid 0: a static query
+  MirroredTable mirrored;          // complete once the snapshot is there
+  std::string select_sql;          // its rows
+  std::string copy_sql;            // COPY (…) TO STDOUT (FORMAT binary)
+  std::vector<CopyColumn> copied;  // its columns
+  bool own_search_path = false;    // a query's names are the user's, not the fixed settings'
+};
+
+// The order is what makes a seed exact (DESIGN section 3):
+//  1. the tables are locked before anything takes the snapshot, as TRUNCATE and rewrites are not
+//     MVCC: an older snapshot might find such a table empty;
+//  2. the snapshot is taken, then E, the end of the log: what the snapshot sees, commits below E;
+//  3. a line of the daystream with `_next` <= xmin is looked for: whatever the snapshot does not
+//     see has a larger id and so is committed after that line;
+//  4. the tables are copied;
+//  5. finish() waits until E is flushed: an asynchronous commit that the snapshot saw might
+//     otherwise be undone by a crash, and its id used again.
+class SeedSession {
+ public:
+  // Connects and checks server, manifest and tables: throws WrongSource, NeedsPerson, ConfigError,
+  // with nothing written.
+  SeedSession(const std::string& conninfo, std::filesystem::path daystream,
+              const MirrorConfig& config, const daystream::program::Signals& signals);
+
+  // Nothing is made of the tables: they may have columns that SQLite could not tell apart.
+  void only_compare() noexcept { only_compare_ = true; }
+
+  // Steps 1 to 3. Waits, with progress, until the daystream reaches back far enough.
+  void take_snapshot();
+  // Ends the transaction of take_snapshot(), after a pause, so that a later one can be taken.
+  void give_up_snapshot();
+
+  std::vector<SeedTable>& tables() noexcept { return tables_; }
+  const SourceServer& server() const noexcept { return server_; }
+  const daystream::Manifest& manifest() const noexcept { return manifest_; }
+  const Snapshot& snapshot() const noexcept { return snapshot_; }
+  daystream::Lsn consistent_at() const noexcept { return consistent_at_; }
+  const daystream::Seam& seam() const noexcept { return seam_; }
+  const TypeNames& types() const noexcept { return types_; }
+  std::uint64_t count_rows(const SeedTable& table);
+
+  // COPY of those columns of a table's own rows, not those of tables that inherit from it; `sample`
+  // is what may follow the table's name in FROM.
+  static std::string copy_sql(const SourceRelation& relation, const std::vector<std::string>& names,
+                              const std::vector<CopyColumn>& columns,
+                              const std::string& sample = {});
+  // Begins the COPY of one table; the caller receives it to its end.
+  PGconn* start_copy(const SeedTable& table);
+  void finish();
+  // Whether what the snapshot saw is flushed by now: a table that is copied is then whole.
+  bool is_flushed();
+
+  // From any thread: what the session waits for ends, or will end, with an error.
+  void cancel() noexcept;
+
+ private:
+  void check_source();
+  void begin();
+  bool try_seam();
+  void wait_for_seam();
+  void describe(SeedTable& table);
+  // Gives the types of its columns.
+  std::vector<std::string> describe_query(SeedTable& table);
+  void pause(int milliseconds);
+
+  std::filesystem::path directory_;
+  const daystream::program::Signals& signals_;
+  daystream::program::PgConn connection_;
+  struct FreeCancel {
+    void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
+  };
+  std::unique_ptr<PGcancel, FreeCancel> cancel_;
+  std::atomic<bool> cancelled_ = false;
+  SourceServer server_;
+  daystream::Manifest manifest_;
+  std::vector<SeedTable> tables_;
+  std::string user_search_path_;
+  Snapshot snapshot_;
+  daystream::Lsn consistent_at_;
+  daystream::Seam seam_{};
+  TypeNames types_;
+  bool only_compare_ = false;
+};
+
+}  // namespace deltamirror

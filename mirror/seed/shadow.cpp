@@ -1,0 +1,191 @@
+#include "seed/shadow.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <cctype>
+
+namespace deltamirror {
+
+namespace {
+
+const std::string kPrefix = "_deltamirror_shadow_";
+
+// Walks the words of SQL as sqlite_schema keeps it: comments only where a user wrote them.
+class Words {
+ public:
+  explicit Words(const std::string& sql) : sql_(sql) {}
+
+  // A keyword, name or quoted name; its text without quotes.
+  std::string next() {
+    skip_space();
+    if (at_ >= sql_.size()) return {};
+    const char first = sql_[at_];
+    const char close = first == '[' ? ']' : first;
+    if (first == '"' || first == '`' || first == '\'' || first == '[') return quoted(close);
+    const std::size_t begin = at_;
+    while (at_ < sql_.size() && is_name(sql_[at_])) ++at_;
+    return sql_.substr(begin, at_ - begin);
+  }
+  std::string rest() {
+    skip_space();
+    return sql_.substr(at_);
+  }
+
+ private:
+  static bool is_name(char c) {
+    return c == '_' || c == '$' || std::isalnum(static_cast<unsigned char>(c)) ||
+           static_cast<unsigned char>(c) >= 0x80;
+  }
+  std::string quoted(char close) {
+    std::string out;
+    for (++at_; at_ < sql_.size(); ++at_) {
+      if (sql_[at_] == close) {
+        ++at_;
+        // A quote within the name stands there twice.
+        if (close == ']' || at_ >= sql_.size() || sql_[at_] != close) break;
+      }
+      out += sql_[at_];
+    }
+    return out;
+  }
+  void skip_space() {
+    for (;;) {
+      while (at_ < sql_.size() && std::isspace(static_cast<unsigned char>(sql_[at_]))) ++at_;
+      if (sql_.compare(at_, 2, "--") == 0) {
+        at_ = std::min(sql_.find('\n', at_), sql_.size());
+      } else if (sql_.compare(at_, 2, "/*") == 0) {
+        const std::size_t end = sql_.find("*/", at_ + 2);
+        at_ = end == std::string::npos ? sql_.size() : end + 2;
+      } else {
+        return;
+      }
+    }
+  }
+
+  const std::string& sql_;
+  std::size_t at_ = 0;
+};
+
+bool same_word(const std::string& a, const char* b) {
+  return sqlite3_stricmp(a.c_str(), b) == 0;
+}
+
+std::vector<std::string> schema_sql(Database& db, const char* type, const std::string& table) {
+  std::vector<std::string> out;
+  Statement select = db.prepare(
+      "SELECT sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND type = ? AND "
+      "sql IS NOT NULL ORDER BY rowid");
+  select.bind(1, table);
+  select.bind(2, std::string_view(type));
+  while (select.step()) out.push_back(select.text(0));
+  return out;
+}
+
+}  // namespace
+
+IndexSql parse_index_sql(const std::string& sql) {
+  Words words(sql);
+  IndexSql index;
+  bool right = same_word(words.next(), "CREATE");
+  std::string word = words.next();
+  if (same_word(word, "UNIQUE")) {
+    index.unique = true;
+    word = words.next();
+  }
+  right = right && same_word(word, "INDEX");
+  index.name = words.next();
+  right = right && same_word(words.next(), "ON");
+  words.next();  // the table
+  index.rest = words.rest();
+  if (!right || index.name.empty() || !index.rest.starts_with('(')) {
+    throw daystream::Error(fmt::format("\"{}\" is no index as SQLite writes them", sql));
+  }
+  return index;
+}
+
+Shadow::Shadow(Database& db, const MirroredTable& table)
+    : db_(db), name_(table.name), table_(table) {
+  table_.name = kPrefix + table.name;
+  db_.exec(create_table_sql(table_, table_.name));
+  const bool there = [&] {
+    Statement select =
+        db_.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE");
+    select.bind(1, name_);
+    return select.step();
+  }();
+  const auto sqls = there ? schema_sql(db_, "index", name_) : create_index_sql(table);
+  for (const std::string& sql : sqls) add_index(sql);
+}
+
+void Shadow::add_index(const std::string& sql) {
+  const IndexSql parsed = parse_index_sql(sql);
+  Index index;
+  index.name = parsed.name;
+  index.meanwhile = fmt::format("{}_{}", table_.name, indexes_.size());
+  const auto create = [&](const std::string& name, const std::string& on) {
+    return fmt::format("CREATE {}INDEX {} ON {}{}", parsed.unique ? "UNIQUE " : "",
+                       quote_name(name), quote_name(on), parsed.rest);
+  };
+  index.sql = create(index.name, name_);
+  try {
+    db_.exec(create(index.meanwhile, table_.name));
+  } catch (const SqliteError& e) {
+    if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+    spdlog::warn("table {}: left out \"{}\", whose column is gone", name_, sql);
+    return;
+  }
+  indexes_.push_back(std::move(index));
+}
+
+// SQLite cannot rename an index, and to build it anew here would hold everybody up: its entry in
+// the schema is changed, as ALTER TABLE itself does. The DROP and the RENAME beside it make other
+// connections read the schema again.
+void Shadow::put_in_place() {
+  const auto triggers = schema_sql(db_, "trigger", name_);
+  db_.exec("DROP TABLE IF EXISTS " + quote_name(name_));
+  // Views that name the table must neither stand in the way nor be changed.
+  db_.exec("PRAGMA legacy_alter_table = ON");
+  db_.exec(fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table_.name), quote_name(name_)));
+  db_.exec("PRAGMA legacy_alter_table = OFF");
+  if (!indexes_.empty()) {
+    db_.exec("PRAGMA writable_schema = ON");
+    {
+      Statement rename = db_.prepare(
+          "UPDATE sqlite_schema SET name = ?, sql = ? WHERE type = 'index' AND name = ?");
+      for (const Index& index : indexes_) {
+        rename.bind(1, index.name);
+        rename.bind(2, index.sql);
+        rename.bind(3, index.meanwhile);
+        rename.run();
+      }
+    }
+    db_.exec("PRAGMA writable_schema = RESET");  // and read the schema anew
+  }
+  for (const std::string& sql : triggers) {
+    try {
+      db_.exec(sql);
+    } catch (const SqliteError& e) {
+      if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+      spdlog::warn("table {}: left out trigger \"{}\": {}", name_, sql, e.what());
+    }
+  }
+}
+
+std::vector<std::string> Shadow::drop_left_over(Database& db) {
+  std::vector<std::string> names;
+  {
+    Statement select = db.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, ?) = ?");
+    select.bind(1, static_cast<std::int64_t>(kPrefix.size()));
+    select.bind(2, std::string_view(kPrefix));
+    while (select.step()) names.push_back(select.text(0));
+  }
+  for (std::string& name : names) {
+    db.exec("DROP TABLE " + quote_name(name));
+    name.erase(0, kPrefix.size());
+  }
+  return names;
+}
+
+}  // namespace deltamirror

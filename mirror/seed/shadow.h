@@ -1,0 +1,55 @@
+// A table's successor, built beside it in the mirror and put in its place in one transaction.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "store/mirrored_table.h"
+#include "store/sqlite.h"
+
+namespace deltamirror {
+
+// Readers see the old table, whole, until the transaction of put_in_place() commits, and the new
+// one after. Indexes exist from the beginning, so that no step is long: they grow row by row.
+//
+// Lifetime: borrows the database. Everything runs in the caller's SQLite transactions; a roll back
+//           of the one that made it, or of put_in_place(), makes the object useless.
+class Shadow {
+ public:
+  // Creates it empty, with the indexes that the mirror's table of that name has, whoever made them,
+  // or, where there is none yet, those that `table` asks for.
+  Shadow(Database& db, const MirroredTable& table);
+
+  // As `table`, under the shadow's own SQLite name: for statements on it.
+  const MirroredTable& table() const noexcept { return table_; }
+
+  // DROP and RENAME, under the names of old. Views over the table stay as they are, triggers are
+  // made again. No statement on either table may be alive.
+  void put_in_place();
+
+  // Drops what a killed process left. The names of the tables that were being built.
+  static std::vector<std::string> drop_left_over(Database& db);
+
+ private:
+  struct Index {
+    std::string meanwhile;  // its name until then
+    std::string name;
+    std::string sql;  // as sqlite_schema will have it
+  };
+  void add_index(const std::string& sql);
+
+  Database& db_;
+  std::string name_;  // in the end
+  MirroredTable table_;
+  std::vector<Index> indexes_;
+};
+
+// `CREATE [UNIQUE] INDEX name ON table(…) …` taken apart. Throws Error on anything else.
+struct IndexSql {
+  bool unique = false;
+  std::string name;
+  std::string rest;  // from the parenthesis on
+};
+IndexSql parse_index_sql(const std::string& sql);
+
+}  // namespace deltamirror

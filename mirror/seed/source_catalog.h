@@ -1,0 +1,48 @@
+// What a seed asks PostgreSQL's catalog.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <cstdint>
+#include <string>
+
+#include "apply/shape.h"
+#include "store/names.h"
+#include "values/types.h"
+
+namespace deltamirror {
+
+struct SourceServer {
+  std::string system_identifier;
+  std::string database;
+  std::uint32_t timeline = 0;
+};
+
+// Throws NeedsPerson on a standby: its snapshots do not list running transactions.
+SourceServer identify_server(PGconn*);
+
+struct SourceRelation {
+  std::uint32_t oid = 0;
+  QualifiedName name;
+  char kind = 'r';         // relkind
+  char persistence = 'p';  // relpersistence
+  bool has_children = false;
+  bool has_generated = false;  // a generated column
+  double estimated_rows = -1;  // -1: never analyzed
+};
+
+// By the given name. Throws ConfigError where there is no such table.
+SourceRelation find_relation(PGconn*, const QualifiedName& name);
+
+// Throws NeedsPerson for what logical decoding never sees (views, unlogged, foreign tables…).
+void check_followable(const SourceRelation& relation);
+
+Shape read_shape(PGconn*, const SourceRelation& relation);
+
+// Throws NeedsPerson for a table whose updates and deletes could not be followed.
+void check_key(const SourceRelation& relation, const Shape& shape);
+
+// All types of the database that are not PostgreSQL's own.
+TypeNames read_types(PGconn*);
+
+}  // namespace deltamirror

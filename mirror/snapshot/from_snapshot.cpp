@@ -1,0 +1,48 @@
+#include "snapshot/from_snapshot.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "daystream/error.h"
+#include "remote/enable.h"
+#include "remote/fetch.h"
+#include "store/checkpoint.h"
+#include "store/mirror_file.h"
+
+namespace deltamirror {
+
+bool fetch_mirror(const std::string& mirror, const std::string& daystream,
+                  daystream::program::Signals& signals) {
+  namespace remote = daystream::remote;
+  if (!remote::Url::is_one(daystream)) {
+    throw daystream::ConfigError(fmt::format("cannot fetch a snapshot from \"{}\"", daystream),
+                                 "--from takes the URL of a stream: https://HOST:PORT/NAME");
+  }
+  check_absent(mirror);
+  const remote::Url url = remote::Url::parse(daystream);
+  remote::Fetched fetched;
+  const auto stop = [&signals] {
+    signals.clear();
+    return signals.stop_requested();
+  };
+  spdlog::info("fetching the newest snapshot of {}", url.base);
+  if (!remote::fetch_newest_snapshot(remote::current_options(), url, mirror, signals.fd(), stop,
+                                     fetched)) {
+    return false;
+  }
+  try {
+    // Once written to, its log is there for readers that could not make it.
+    open_owned(mirror).exec("PRAGMA user_version = 1");
+    const Checkpoint at = load_checkpoint(open_for_reading(mirror));
+    spdlog::info("fetched {} bytes ({} of them before), a mirror at {} ({})", fetched.size_bytes,
+                 fetched.resumed_at, at.position.text(), at.lsn.text());
+  } catch (const daystream::Error& e) {
+    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(mirror + end);
+    throw daystream::NeedsPerson(
+        fmt::format("the snapshot {} is no mirror: {}", fetched.id, e.what()),
+        "put a mirror into the directory of the server's --snapshots");
+  }
+  return true;
+}
+
+}  // namespace deltamirror

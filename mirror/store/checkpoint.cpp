@@ -1,0 +1,111 @@
+#include "store/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+namespace deltamirror {
+
+Checkpoint load_checkpoint(const Database& db) {
+  Statement select = db.prepare(
+      "SELECT source, c, s, lsn, system_identifier, database, timeline, commit_time, applied_at, "
+      "consistent_at, directory, complete_to FROM _deltamirror_checkpoint");
+  if (!select.step()) {
+    throw daystream::NeedsPerson(
+        fmt::format("mirror \"{}\" has no checkpoint: it was never seeded", db.path()),
+        "remove it and run \"deltamirror seed\"");
+  }
+  Checkpoint checkpoint;
+  checkpoint.source = select.text(0);
+  checkpoint.position = {select.integer(1), static_cast<std::uint64_t>(select.integer(2))};
+  checkpoint.lsn = daystream::Lsn::parse(select.text(3)).value_or(daystream::Lsn{});
+  checkpoint.system_identifier = select.text(4);
+  checkpoint.database = select.text(5);
+  checkpoint.timeline = static_cast<std::uint32_t>(select.integer(6));
+  checkpoint.commit_time = select.text(7);
+  checkpoint.applied_at = select.text(8);
+  checkpoint.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
+  checkpoint.directory = select.text(10);
+  checkpoint.complete_to = select.text(11);
+  return checkpoint;
+}
+
+void save_checkpoint(Database& db, const Checkpoint& checkpoint) {
+  Statement insert =
+      db.prepare("INSERT OR REPLACE INTO _deltamirror_checkpoint VALUES(?,?,?,?,?,?,?,?,?,?,?,?)");
+  insert.bind(1, checkpoint.source);
+  insert.bind(2, checkpoint.position.c);
+  insert.bind(3, static_cast<std::int64_t>(checkpoint.position.s));
+  insert.bind(4, checkpoint.lsn.text());
+  insert.bind(5, checkpoint.system_identifier);
+  insert.bind(6, checkpoint.database);
+  insert.bind(7, std::int64_t{checkpoint.timeline});
+  if (checkpoint.commit_time.empty()) {
+    insert.bind_null(8);
+  } else {
+    insert.bind(8, checkpoint.commit_time);
+  }
+  insert.bind(9, checkpoint.applied_at);
+  insert.bind(10, checkpoint.consistent_at.text());
+  insert.bind(11, checkpoint.directory);
+  insert.bind(12, checkpoint.complete_to);
+  insert.run();
+}
+
+void CheckpointWriter::save(const Checkpoint& checkpoint) {
+  if (!update_) {
+    update_ = db_.prepare(
+        "UPDATE _deltamirror_checkpoint SET c = ?, s = ?, lsn = ?, timeline = ?, commit_time = ?, "
+        "applied_at = ?, consistent_at = ?, complete_to = ? WHERE source = ?");
+  }
+  const std::string lsn = checkpoint.lsn.text();
+  const std::string consistent_at = checkpoint.consistent_at.text();
+  update_.bind(1, checkpoint.position.c);
+  update_.bind(2, static_cast<std::int64_t>(checkpoint.position.s));
+  update_.bind_static_text(3, lsn);
+  update_.bind(4, std::int64_t{checkpoint.timeline});
+  if (checkpoint.commit_time.empty()) {
+    update_.bind_null(5);
+  } else {
+    update_.bind_static_text(5, checkpoint.commit_time);
+  }
+  update_.bind_static_text(6, checkpoint.applied_at);
+  update_.bind_static_text(7, consistent_at);
+  update_.bind_static_text(8, checkpoint.complete_to);
+  update_.bind_static_text(9, checkpoint.source);
+  update_.run();
+  if (db_.changes() == 1) return;
+  throw daystream::NeedsPerson(fmt::format("mirror \"{}\" has lost its checkpoint", db_.path()),
+                               "somebody else wrote to it: seed it again");
+}
+
+// By hand, as it stands beside every commit: fmt and gmtime_r take longer than the UPDATE itself.
+std::string utc_text(std::int64_t microseconds) {
+  const std::chrono::sys_time<std::chrono::microseconds> time{
+      std::chrono::microseconds(microseconds)};
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date{day};
+  std::string out = "0000-00-00 00:00:00.000000";
+  const auto put = [&](std::size_t at, int digits, std::int64_t value) {
+    for (int i = digits - 1; i >= 0; --i, value /= 10) {
+      out[at + static_cast<std::size_t>(i)] = static_cast<char>('0' + value % 10);
+    }
+  };
+  const std::int64_t of_day = (time - day).count();
+  put(0, 4, int{date.year()});
+  put(5, 2, unsigned{date.month()});
+  put(8, 2, unsigned{date.day()});
+  put(11, 2, of_day / 3'600'000'000);
+  put(14, 2, of_day / 60'000'000 % 60);
+  put(17, 2, of_day / 1'000'000 % 60);
+  put(20, 6, of_day % 1'000'000);
+  return out;
+}
+
+std::int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,33 @@
+// What a mirror remembers for `status` beside its checkpoint: when each table last changed, and the
+// last error of its owner.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "daystream/error.h"
+#include "store/sqlite.h"
+
+namespace deltamirror {
+
+// Creates `_deltamirror_changes` and `_deltamirror_errors` where they are not there yet.
+void create_history(Database& db);
+bool has_history(const Database& db);
+
+struct LastChange {
+  std::string at;   // the commit's time, UTC; to about a second, as it is not written each time
+  std::string lsn;  // of that commit, or a later one of the same second
+};
+void save_change(Database& db, std::uint32_t oid, const LastChange& change);
+std::optional<LastChange> load_change(const Database& db, std::uint32_t oid);
+
+struct LastError {
+  std::string at;
+  std::string message;
+  std::string hint;
+};
+// In a transaction of its own. Says nothing where it cannot: the error itself is what counts.
+void remember_error(Database& db, const daystream::Error& error) noexcept;
+std::optional<LastError> load_error(const Database& db);
+
+}  // namespace deltamirror

@@ -1,0 +1,33 @@
+// The files of a mirror: how it is opened, made durable and given its name.
+#pragma once
+
+#include <string>
+
+#include "store/sqlite.h"
+
+namespace deltamirror {
+
+// Throws Error where MIRROR, -wal, -shm or -journal exists: a stale log of another file would be
+// played into a new one.
+void check_absent(const std::string& mirror);
+
+// The file for loading. What is committed there outlives the process, but not the machine: nothing
+// is synced. Anew: what a killed seed left is removed first.
+enum class Loading { Anew, GoOn };
+Database open_for_loading(const std::string& mirror, Loading how);
+std::string loading_name(const std::string& mirror);  // where that is
+// Makes it a WAL database on disk under its own name. Throws Error where that name exists by now.
+void publish(Database loaded, const std::string& mirror);
+// Puts the closed, complete file `whole` on disk under another name. Throws IoError where that name
+// exists; then, and where it may not last, there is nothing under it of ours.
+void give_name(const std::string& whole, const std::string& name);
+void remove_loading_files(const std::string& mirror) noexcept;
+
+// As the owner opens it: WAL that stays when it is closed, so that a reader without any right to
+// write can open the file at any time.
+Database open_owned(const std::string& mirror);
+
+// As readers do. Throws Error with advice where there is no such mirror.
+Database open_for_reading(const std::string& mirror);
+
+}  // namespace deltamirror

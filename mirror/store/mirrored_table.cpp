@@ -1,0 +1,251 @@
+#include "store/mirrored_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace deltamirror {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMirrorFormat = 2;
+
+// Throws where a name is not UTF-8, which only a SQL_ASCII database can have.
+std::string dump(const json& value) {
+  return value.dump();
+}
+
+json shape_json(const Shape& shape) {
+  json columns = json::array();
+  for (const SourceColumn& column : shape.columns) {
+    columns.push_back({{"attnum", column.attnum},
+                       {"name", column.name},
+                       {"type", column.type},
+                       {"not_null", column.not_null}});
+  }
+  return {{"oid", shape.oid},
+          {"line_name", shape.line_name},
+          {"identity", std::string(1, shape.identity)},
+          {"primary_key", shape.primary_key},
+          {"identity_key", shape.identity_key},
+          {"columns", columns}};
+}
+
+Shape shape_of(const json& value) {
+  Shape shape;
+  shape.oid = value.at("oid");
+  shape.line_name = value.at("line_name");
+  shape.identity = value.at("identity").get<std::string>().at(0);
+  shape.primary_key = value.at("primary_key").get<std::vector<int>>();
+  shape.identity_key = value.at("identity_key").get<std::vector<int>>();
+  for (const json& column : value.at("columns")) {
+    shape.columns.push_back(
+        {column.at("attnum"), column.at("name"), column.at("type"), column.at("not_null")});
+  }
+  return shape;
+}
+
+json columns_json(const std::vector<MirrorColumn>& columns) {
+  json out = json::array();
+  for (const MirrorColumn& column : columns) {
+    out.push_back({{"attnum", column.attnum},
+                   {"name", column.name},
+                   {"kind", static_cast<int>(column.type.kind)},
+                   {"array", column.type.array},
+                   {"delimiter", std::string(1, column.type.delimiter)},
+                   {"override", column.type_override}});
+  }
+  return out;
+}
+
+std::vector<MirrorColumn> columns_of(const json& value) {
+  std::vector<MirrorColumn> out;
+  for (const json& column : value) {
+    MirrorColumn& made = out.emplace_back();
+    made.attnum = column.at("attnum");
+    made.name = column.at("name");
+    made.type.kind = static_cast<Kind>(column.at("kind").get<int>());
+    made.type.array = column.at("array");
+    made.type.delimiter = column.at("delimiter").get<std::string>().at(0);
+    made.type_override = column.at("override");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<int> MirroredTable::key() const {
+  std::vector<int> out;
+  for (const int attnum : shape.row_key()) {
+    const auto found = std::find_if(columns.begin(), columns.end(),
+                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
+    if (found == columns.end()) return {};
+    out.push_back(static_cast<int>(found - columns.begin()));
+  }
+  return out;
+}
+
+void create_catalog(Database& db) {
+  db.exec(fmt::format(R"(
+    CREATE TABLE _deltamirror_format(version INTEGER NOT NULL);
+    INSERT INTO _deltamirror_format VALUES({});
+    CREATE TABLE _deltamirror_tables(
+      name TEXT PRIMARY KEY,
+      source_table TEXT NOT NULL,   -- schema.table in PostgreSQL; empty: a static query result
+      query TEXT NOT NULL,          -- what the seed ran; empty: the table itself
+      oid INTEGER NOT NULL,
+      columns TEXT NOT NULL,        -- JSON: SQLite columns and where they come from
+      all_columns INTEGER NOT NULL,
+      shape TEXT NOT NULL,          -- JSON: the source table as last told
+      indexes TEXT NOT NULL,        -- JSON
+      snapshot TEXT NOT NULL,       -- pg_current_snapshot() of the seed
+      consistent_at TEXT NOT NULL,  -- LSN from which on the table is at a commit
+      timeline INTEGER NOT NULL,
+      seeded_at TEXT NOT NULL,
+      seeded_rows INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE _deltamirror_types(name TEXT PRIMARY KEY, base TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE _deltamirror_checkpoint(
+      source TEXT PRIMARY KEY,             -- the daystream's name
+      c INTEGER NOT NULL,                  -- position of the last commit or mark applied
+      s INTEGER NOT NULL,
+      lsn TEXT NOT NULL,                   -- its LSN
+      system_identifier TEXT NOT NULL,     -- of the PostgreSQL cluster
+      database TEXT NOT NULL,
+      timeline INTEGER NOT NULL,
+      commit_time TEXT,                    -- of the last transaction applied, UTC
+      applied_at TEXT NOT NULL,            -- when it was applied here, UTC
+      consistent_at TEXT NOT NULL,         -- before it, a fresh seed is not at one commit
+      directory TEXT NOT NULL,
+      complete_to TEXT NOT NULL            -- all that was committed before is here, UTC
+      ) WITHOUT ROWID;
+  )",
+                      kMirrorFormat));
+}
+
+void save_table(Database& db, const MirroredTable& table) {
+  Statement insert =
+      db.prepare("INSERT OR REPLACE INTO _deltamirror_tables VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)");
+  insert.bind(1, table.name);
+  insert.bind(2, table.source_table);
+  insert.bind(3, table.query);
+  insert.bind(4, std::int64_t{table.shape.oid});
+  insert.bind(5, dump(columns_json(table.columns)));
+  insert.bind(6, std::int64_t{table.all_columns});
+  insert.bind(7, dump(shape_json(table.shape)));
+  insert.bind(8, dump(json(table.indexes)));
+  insert.bind(9, table.snapshot.text());
+  insert.bind(10, table.consistent_at.text());
+  insert.bind(11, std::int64_t{table.timeline});
+  insert.bind(12, table.seeded_at);
+  insert.bind(13, table.seeded_rows);
+  insert.run();
+}
+
+void forget_table(Database& db, const std::string& name) {
+  Statement remove = db.prepare("DELETE FROM _deltamirror_tables WHERE name = ?");
+  remove.bind(1, name);
+  remove.run();
+}
+
+std::vector<MirroredTable> load_tables(const Database& db) {
+  if (!db.value("SELECT 1 FROM sqlite_schema WHERE name = '_deltamirror_format'")) {
+    throw daystream::NeedsPerson(fmt::format("\"{}\" is not a mirror", db.path()),
+                                 "make one with \"deltamirror seed\"");
+  }
+  const auto version = db.value("SELECT version FROM _deltamirror_format");
+  if (version != std::to_string(kMirrorFormat)) {
+    throw daystream::NeedsPerson(fmt::format("mirror \"{}\" has format {}, this program knows {}",
+                                             db.path(), version.value_or("none"), kMirrorFormat),
+                                 "use the program that made it, or seed it again");
+  }
+  std::vector<MirroredTable> tables;
+  Statement select = db.prepare(
+      "SELECT name, source_table, query, columns, all_columns, shape, indexes, snapshot, "
+      "consistent_at, timeline, seeded_at, seeded_rows FROM _deltamirror_tables ORDER BY name");
+  while (select.step()) {
+    MirroredTable& table = tables.emplace_back();
+    table.name = select.text(0);
+    table.source_table = select.text(1);
+    table.query = select.text(2);
+    table.columns = columns_of(json::parse(select.text(3)));
+    table.all_columns = select.integer(4) != 0;
+    table.shape = shape_of(json::parse(select.text(5)));
+    table.indexes = json::parse(select.text(6)).get<std::vector<std::vector<std::string>>>();
+    table.snapshot = Snapshot::parse(select.text(7));
+    table.consistent_at = daystream::Lsn::parse(select.text(8)).value_or(daystream::Lsn{});
+    table.timeline = static_cast<std::uint32_t>(select.integer(9));
+    table.seeded_at = select.text(10);
+    table.seeded_rows = select.integer(11);
+  }
+  return tables;
+}
+
+void save_types(Database& db, const TypeNames& types) {
+  Statement insert = db.prepare("INSERT OR REPLACE INTO _deltamirror_types VALUES(?,?)");
+  for (const auto& [name, base] : types.all()) {
+    insert.bind(1, name);
+    insert.bind(2, base);
+    insert.run();
+  }
+}
+
+TypeNames load_types(const Database& db) {
+  TypeNames types;
+  Statement select = db.prepare("SELECT name, base FROM _deltamirror_types");
+  while (select.step()) types.add(select.text(0), select.text(1));
+  return types;
+}
+
+// One integer key is the rowid; other keys cluster the table, so that a row costs one b-tree
+// descent. No UNIQUE beyond the key: SQLite checks it row by row, so a deferred swap would fail.
+std::string create_table_sql(const MirroredTable& table, const std::string& as) {
+  const std::vector<int> key = table.key();
+  const auto is_key = [&](int i) { return std::find(key.begin(), key.end(), i) != key.end(); };
+  const bool rowid_key =
+      key.size() == 1 && table.columns[key[0]].type == ColumnType{.kind = Kind::Integer};
+  std::string sql = "CREATE TABLE " + quote_name(as) + "(";
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const MirrorColumn& column = table.columns[i];
+    if (i != 0) sql += ", ";
+    sql += quote_name(column.name);
+    sql += ' ';
+    sql += column.type.declared();
+    if (rowid_key && static_cast<int>(i) == key[0]) {
+      sql += " PRIMARY KEY NOT NULL";
+    } else if (is_key(static_cast<int>(i))) {
+      sql += " NOT NULL";
+    }
+  }
+  if (!key.empty() && !rowid_key) {
+    sql += ", PRIMARY KEY(";
+    for (std::size_t i = 0; i < key.size(); ++i) {
+      if (i != 0) sql += ", ";
+      sql += quote_name(table.columns[key[i]].name);
+    }
+    sql += ")) WITHOUT ROWID";
+  } else {
+    sql += ")";
+  }
+  return sql;
+}
+
+std::vector<std::string> create_index_sql(const MirroredTable& table) {
+  std::vector<std::string> out;
+  for (const std::vector<std::string>& columns : table.indexes) {
+    std::string name = table.name;
+    std::string list;
+    for (const std::string& column : columns) {
+      name += "_" + column;
+      if (!list.empty()) list += ", ";
+      list += quote_name(column);
+    }
+    out.push_back(fmt::format("CREATE INDEX {} ON {}({})", quote_name(name + "_idx"),
+                              quote_name(table.name), list));
+  }
+  return out;
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,63 @@
+// One table of a mirror: where its rows come from and what it is called here. Kept in
+// `_deltamirror_tables`.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apply/shape.h"
+#include "daystream/lsn.h"
+#include "seed/snapshot.h"
+#include "store/sqlite.h"
+#include "values/types.h"
+
+namespace deltamirror {
+
+struct MirrorColumn {
+  int attnum = 0;             // of the source's column; 0 in a static table
+  std::string name;           // in SQLite
+  ColumnType type;            // what its values become
+  std::string type_override;  // the configured word, or empty
+
+  bool operator==(const MirrorColumn&) const = default;
+};
+
+struct MirroredTable {
+  std::string name;          // in SQLite
+  std::string source_table;  // schema.table in PostgreSQL; empty: static
+  Shape shape;               // of the source as last told
+  std::vector<MirrorColumn> columns;
+  bool all_columns = true;  // false: a query or list chose some; new ones are not taken up
+  std::string query;        // as given; empty: the table itself
+  std::vector<std::vector<std::string>> indexes;  // asked for, by SQLite column names
+
+  // The seed: what its snapshot saw is in the table already, and only from `consistent_at` on is
+  // the table at a commit of PostgreSQL together with the others.
+  Snapshot snapshot;
+  daystream::Lsn consistent_at;
+  std::uint32_t timeline = 0;
+  std::string seeded_at;
+  std::int64_t seeded_rows = 0;
+
+  bool is_static() const noexcept { return source_table.empty(); }
+  // Columns that name a row, as indexes into `columns`; empty: all of them together do.
+  std::vector<int> key() const;
+};
+
+// Creates our own tables in a new mirror.
+void create_catalog(Database& db);
+void save_table(Database& db, const MirroredTable& table);
+void forget_table(Database& db, const std::string& name);
+// By name. Throws NeedsPerson where the file is no mirror, or one of a newer format.
+std::vector<MirroredTable> load_tables(const Database& db);
+
+void save_types(Database& db, const TypeNames& types);
+TypeNames load_types(const Database& db);
+
+// CREATE TABLE for `table` under the name `as`, and CREATE INDEX for what was asked for.
+std::string create_table_sql(const MirroredTable& table, const std::string& as);
+std::vector<std::string> create_index_sql(const MirroredTable& table);
+
+}  // namespace deltamirror

@@ -1,0 +1,160 @@
+#include "store/sqlite.h"
+
+#include <fmt/format.h>
+
+namespace deltamirror {
+
+namespace {
+
+std::string message(sqlite3* db, int code) {
+  const char* text = db == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db);
+  return text == nullptr ? "unknown error" : text;
+}
+
+std::string quoted(std::string_view text, char quote) {
+  std::string out(1, quote);
+  for (const char c : text) {
+    if (c == quote) out += c;
+    out += c;
+  }
+  out += quote;
+  return out;
+}
+
+// An empty string_view may have a null pointer, which SQLite would take for NULL.
+const char* bytes_of(std::string_view text) noexcept {
+  return text.data() == nullptr ? "" : text.data();
+}
+
+}  // namespace
+
+Statement::Statement(sqlite3* db, std::string_view sql) {
+  sqlite3_stmt* statement = nullptr;
+  const int code = sqlite3_prepare_v3(db, sql.data(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  statement_.reset(statement);
+  if (code != SQLITE_OK) {
+    throw SqliteError(fmt::format("could not prepare \"{}\" in SQLite: {}", sql.substr(0, 120),
+                                  message(db, code)),
+                      sqlite3_extended_errcode(db));
+  }
+}
+
+void Statement::bind(int index, std::string_view text) {
+  check(sqlite3_bind_text64(raw(), index, bytes_of(text), text.size(), SQLITE_TRANSIENT,
+                            SQLITE_UTF8));
+}
+void Statement::bind_blob(int index, std::string_view bytes) {
+  check(sqlite3_bind_blob64(raw(), index, bytes_of(bytes), bytes.size(), SQLITE_TRANSIENT));
+}
+void Statement::bind_static_text(int index, std::string_view text) {
+  check(sqlite3_bind_text64(raw(), index, bytes_of(text), text.size(), SQLITE_STATIC, SQLITE_UTF8));
+}
+void Statement::bind_static_blob(int index, std::string_view bytes) {
+  check(sqlite3_bind_blob64(raw(), index, bytes_of(bytes), bytes.size(), SQLITE_STATIC));
+}
+
+bool Statement::step() {
+  const int code = sqlite3_step(raw());
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  fail(code);
+}
+
+void Statement::run() {
+  while (step()) {
+  }
+  reset();
+}
+
+std::string Statement::text(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(raw(), column));
+  const int size = sqlite3_column_bytes(raw(), column);
+  return bytes == nullptr ? std::string() : std::string(bytes, static_cast<std::size_t>(size));
+}
+
+void Statement::fail(int code) const {
+  sqlite3* db = sqlite3_db_handle(raw());
+  const std::string text = message(db, code);
+  const int extended = sqlite3_extended_errcode(db);
+  const char* sql = sqlite3_sql(raw());
+  const std::string shown = std::string(sql == nullptr ? "" : sql).substr(0, 120);
+  sqlite3_reset(raw());
+  throw SqliteError(fmt::format("could not run \"{}\" in SQLite: {}", shown, text), extended);
+}
+
+Database::Database(const std::string& path, Mode mode) : path_(path) {
+  // Once, before the first database: SQLite need not count its memory under a lock.
+  [[maybe_unused]] static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  if (mode == Mode::ReadOnly) flags |= SQLITE_OPEN_READONLY;
+  if (mode == Mode::ReadWrite) flags |= SQLITE_OPEN_READWRITE;
+  if (mode == Mode::Create) flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  sqlite3* db = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
+  db_.reset(db);
+  if (code != SQLITE_OK) {
+    throw SqliteError(fmt::format("could not open mirror \"{}\": {}", path, message(db, code)),
+                      code);
+  }
+  sqlite3_busy_timeout(db, 10'000);
+  // "name" is a name and never a string: else an index on a column that is gone would silently be
+  // one on a constant.
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
+}
+
+void Database::exec(const std::string& sql) {
+  const int code = sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) {
+    throw SqliteError(fmt::format("could not run \"{}\" in SQLite: {}", sql.substr(0, 120),
+                                  message(db_.get(), code)),
+                      sqlite3_extended_errcode(db_.get()));
+  }
+}
+
+std::optional<std::string> Database::value(std::string_view sql) const {
+  Statement statement = prepare(sql);
+  if (!statement.step() || statement.is_null(0)) return std::nullopt;
+  return statement.text(0);
+}
+
+void Database::begin_immediate() {
+  if (!begin_) begin_ = prepare("BEGIN IMMEDIATE");
+  begin_.run();
+}
+void Database::commit() {
+  if (!commit_) commit_ = prepare("COMMIT");
+  commit_.run();
+}
+
+void Database::close() {
+  begin_ = {};
+  commit_ = {};
+  const int code = sqlite3_close(db_.get());
+  if (code != SQLITE_OK) {
+    throw SqliteError(fmt::format("could not close \"{}\": {}", path_, message(db_.get(), code)),
+                      code);
+  }
+  static_cast<void>(db_.release());
+}
+
+WriteTransaction::WriteTransaction(Database& db) : db_(db) {
+  db_.begin_immediate();
+}
+WriteTransaction::~WriteTransaction() {
+  // Fails only where SQLite has rolled back by itself, which is what we want.
+  if (db_.in_transaction()) sqlite3_exec(db_.raw(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
+void WriteTransaction::commit() {
+  db_.commit();
+}
+
+std::string quote_name(std::string_view name) {
+  return quoted(name, '"');
+}
+std::string quote_text(std::string_view text) {
+  return quoted(text, '\'');
+}
+
+}  // namespace deltamirror

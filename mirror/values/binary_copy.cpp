@@ -1,0 +1,97 @@
+#include "values/binary_copy.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace deltamirror {
+
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr std::string_view kSignature = "PGCOPY\n\377\r\n\0"sv;
+
+[[noreturn]] void bad_message(const char* what) {
+  throw daystream::ProtocolError(fmt::format("a message of COPY {}", what));
+}
+
+// A number in network byte order, from the front of `rest`.
+template <typename Number>
+Number take_number(std::string_view& rest) {
+  if (rest.size() < sizeof(Number)) bad_message("is cut short");
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < sizeof(Number); ++i) {
+    value = value << 8 | static_cast<unsigned char>(rest[i]);
+  }
+  rest.remove_prefix(sizeof(Number));
+  return static_cast<Number>(value);
+}
+
+std::string_view take_bytes(std::string_view& rest, std::int32_t size) {
+  if (size < 0 || static_cast<std::size_t>(size) > rest.size()) bad_message("is cut short");
+  const std::string_view out = rest.substr(0, static_cast<std::size_t>(size));
+  rest.remove_prefix(out.size());
+  return out;
+}
+
+}  // namespace
+
+// `IS DISTINCT FROM NULL` is about the value itself: IS NULL would also be true for a composite of
+// NULLs only.
+std::string binary_copy_sql(std::string_view select, const std::vector<CopyColumn>& columns) {
+  std::string list;
+  std::string names;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    const std::string name = fmt::format("c{}", i);
+    if (i != 0) list += ", ", names += ", ";
+    names += name;
+    list += columns[i].wire != Wire::Text ? "q." + name
+                                          : fmt::format(
+                                                "CASE WHEN q.{0} IS DISTINCT FROM NULL "
+                                                "THEN pg_catalog.format('%s', q.{0}) END",
+                                                name);
+  }
+  return fmt::format("COPY (SELECT {} FROM (\n{}\n) AS q({})) TO STDOUT (FORMAT binary)", list,
+                     select, names);
+}
+
+BinaryCopy::BinaryCopy(std::vector<CopyColumn> columns) : columns_(std::move(columns)) {}
+
+void BinaryCopy::take(std::string_view message, RowBatch& batch) {
+  if (std::exchange(header_, false)) {
+    if (!message.starts_with(kSignature)) bad_message("does not begin as binary COPY does");
+    message.remove_prefix(kSignature.size());
+    if (take_number<std::uint32_t>(message) != 0) bad_message("has flags that we do not know");
+    take_bytes(message, take_number<std::int32_t>(message));
+  }
+  if (message.empty()) return;
+  const auto count = take_number<std::int16_t>(message);
+  if (count == -1) return;  // the end
+  if (count < 0 || static_cast<std::size_t>(count) != columns_.size()) {
+    bad_message("has another number of columns than its query");
+  }
+  // One copy of the whole row; what is converted comes after it.
+  const std::size_t row_at = batch.keep(message);
+  const char* const row = message.data();
+  for (const CopyColumn& column : columns_) {
+    const auto size = take_number<std::int32_t>(message);
+    if (size == -1) {
+      batch.add(Value{}, 0);
+      continue;
+    }
+    const std::string_view bytes = take_bytes(message, size);
+    const Value value = decode(column.wire, column.type, bytes, scratch_);
+    std::size_t at = 0;
+    if (value.type == Value::Type::Text || value.type == Value::Type::Blob) {
+      const bool borrows_row =
+          value.bytes.data() >= bytes.data() && value.bytes.data() <= bytes.data() + bytes.size();
+      at = borrows_row ? row_at + static_cast<std::size_t>(value.bytes.data() - row)
+                       : batch.keep(value.bytes);
+    }
+    batch.add(value, at);
+  }
+  if (!message.empty()) bad_message("goes on after its row");
+}
+
+}  // namespace deltamirror

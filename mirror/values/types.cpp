@@ -1,0 +1,220 @@
+#include "values/types.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "values/array_json.h"
+
+namespace deltamirror {
+
+namespace {
+
+struct BuiltIn {
+  std::string_view name;  // without its modifier
+  Kind kind;
+};
+
+// Only what is not plain text. Names are format_type's, with `(…)` taken out.
+constexpr BuiltIn kBuiltIn[] = {
+    {"smallint", Kind::Integer},
+    {"integer", Kind::Integer},
+    {"bigint", Kind::Integer},
+    {"oid", Kind::Integer},
+    {"xid", Kind::Integer},
+    {"cid", Kind::Integer},
+    {"boolean", Kind::Bool},
+    {"real", Kind::Real},
+    {"double precision", Kind::Real},
+    {"bytea", Kind::Blob},
+    {"timestamp with time zone", Kind::TimestampTz},
+};
+
+// `timestamp(3) with time zone` → `timestamp with time zone`.
+std::string without_modifier(std::string_view name) {
+  const std::size_t open = name.find('(');
+  if (open == std::string_view::npos || name.starts_with('"')) return std::string(name);
+  const std::size_t close = name.find(')', open);
+  std::string out(name.substr(0, open));
+  if (close != std::string_view::npos) out += name.substr(close + 1);
+  return out;
+}
+
+// A type outside pg_catalog is spelt with its schema, as search_path is empty.
+bool is_qualified(std::string_view name) noexcept {
+  bool quoted = false;
+  for (const char c : name) {
+    if (c == '"') quoted = !quoted;
+    if (c == '.' && !quoted) return true;
+  }
+  return false;
+}
+
+[[noreturn]] void bad_value(std::string_view what, std::string_view text) {
+  throw daystream::ProtocolError(
+      fmt::format("a value of {} bytes is not {} as PostgreSQL writes it", text.size(), what));
+}
+
+int hex_digit(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+Value integer_value(std::string_view text) {
+  Value value = Value::of_integer(0);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value.integer);
+  if (error != std::errc() || end != text.data() + text.size()) bad_value("an integer", text);
+  return value;
+}
+
+Value bool_value(std::string_view text) {
+  // COPY says t and f, the plugin's convert-bool 1 and 0.
+  if (text == "t" || text == "1") return Value::of_integer(1);
+  if (text == "f" || text == "0") return Value::of_integer(0);
+  bad_value("a boolean", text);
+}
+
+Value real_value(std::string_view text) {
+  Value value;
+  value.type = Value::Type::Real;
+  if (text == "NaN") return Value::of_text(text);
+  if (text == "Infinity" || text == "-Infinity") {
+    value.real = std::numeric_limits<double>::infinity();
+    if (text.front() == '-') value.real = -value.real;
+    return value;
+  }
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value.real);
+  if (error != std::errc() || end != text.data() + text.size()) bad_value("a number", text);
+  return value;
+}
+
+Value blob_value(std::string_view text, std::string& scratch) {
+  if (!text.starts_with("\\x") || text.size() % 2 != 0) bad_value("bytea in hex", text);
+  scratch.resize((text.size() - 2) / 2);
+  for (std::size_t i = 0; i < scratch.size(); ++i) {
+    const int high = hex_digit(text[2 + 2 * i]);
+    const int low = hex_digit(text[3 + 2 * i]);
+    if (high < 0 || low < 0) bad_value("bytea in hex", text);
+    scratch[i] = static_cast<char>(high << 4 | low);
+  }
+  Value value;
+  value.type = Value::Type::Blob;
+  value.bytes = scratch;
+  return value;
+}
+
+}  // namespace
+
+std::string_view ColumnType::declared() const noexcept {
+  if (array) return "TEXT";
+  switch (kind) {
+    case Kind::Integer:
+    case Kind::Bool:
+      return "INTEGER";
+    case Kind::Real:
+      return "REAL";
+    case Kind::Blob:
+      return "BLOB";
+    case Kind::Text:
+    case Kind::TimestampTz:
+      return "TEXT";
+  }
+  return "TEXT";
+}
+
+std::optional<ColumnType> TypeNames::resolve(std::string_view name) const {
+  if (name.ends_with("[]")) {
+    const auto element = resolve(name.substr(0, name.size() - 2));
+    if (!element) return std::nullopt;
+    // Elements that are arrays themselves exist only through domains; each is then a JSON string.
+    ColumnType array = element->array ? ColumnType{} : *element;
+    array.array = true;
+    array.delimiter = name == "box[]" ? ';' : ',';
+    return array;
+  }
+  if (is_qualified(name)) {
+    const std::string* const base = base_of(name);
+    if (base == nullptr) return std::nullopt;
+    return base->empty() ? ColumnType{} : resolve(*base);
+  }
+  const std::string plain = without_modifier(name);
+  for (const BuiltIn& type : kBuiltIn) {
+    if (type.name == plain) return ColumnType{.kind = type.kind};
+  }
+  return ColumnType{};
+}
+
+const std::string* TypeNames::base_of(std::string_view name) const {
+  auto found = bases_.find(name);
+  if (found == bases_.end()) found = bases_.find(without_modifier(name));
+  return found == bases_.end() ? nullptr : &found->second;
+}
+
+std::string TypeNames::underlying(std::string_view name) const {
+  if (is_qualified(name)) {
+    const std::string* const base = base_of(name);
+    if (base != nullptr && !base->empty()) return underlying(*base);
+  }
+  return without_modifier(name);
+}
+
+std::optional<ColumnType> type_named(std::string_view word) {
+  if (word == "text") return ColumnType{.kind = Kind::Text};
+  if (word == "integer") return ColumnType{.kind = Kind::Integer};
+  if (word == "real") return ColumnType{.kind = Kind::Real};
+  if (word == "blob") return ColumnType{.kind = Kind::Blob};
+  return std::nullopt;
+}
+
+void Value::bind_to(Statement& statement, int index) const {
+  switch (type) {
+    case Type::Null:
+      return statement.bind_null(index);
+    case Type::Integer:
+      return statement.bind(index, integer);
+    case Type::Real:
+      return statement.bind(index, real);
+    case Type::Text:
+      return statement.bind_static_text(index, bytes);
+    case Type::Blob:
+      return statement.bind_static_blob(index, bytes);
+  }
+}
+
+void Value::copy_to(Statement& statement, int index) const {
+  if (type == Type::Text) return statement.bind(index, bytes);
+  if (type == Type::Blob) return statement.bind_blob(index, bytes);
+  bind_to(statement, index);
+}
+
+Value convert(const ColumnType& type, std::string_view text, std::string& scratch) {
+  if (type.array) {
+    // Bounds that do not begin at 1 have no place in JSON: `[0:1]={1,2}` stays.
+    if (!text.starts_with('{')) return Value::of_text(text);
+    scratch.clear();
+    array_to_json(scratch, text, type);
+    return Value::of_text(scratch);
+  }
+  switch (type.kind) {
+    case Kind::Integer:
+      return integer_value(text);
+    case Kind::Bool:
+      return bool_value(text);
+    case Kind::Real:
+      return real_value(text);
+    case Kind::Blob:
+      return blob_value(text, scratch);
+    case Kind::TimestampTz:
+      // What ends otherwise is infinite or BC.
+      return Value::of_text(text.ends_with("+00") ? text.substr(0, text.size() - 3) : text);
+    case Kind::Text:
+      break;
+  }
+  return Value::of_text(text);
+}
+
+}  // namespace deltamirror

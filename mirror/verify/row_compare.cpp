@@ -1,0 +1,321 @@
+#include "verify/row_compare.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+#include "seed/copy_pump.h"
+#include "seed/progress.h"
+#include "verify/key_scan.h"
+
+namespace deltamirror {
+
+namespace {
+
+const std::string kTemporary = "_deltamirror_verify";
+
+std::string words(const Value& value) {
+  switch (value.type) {
+    case Value::Type::Null:
+      return "NULL";
+    case Value::Type::Integer:
+      return std::to_string(value.integer);
+    case Value::Type::Real:
+      return fmt::format("{}", value.real);
+    case Value::Type::Text:
+      return fmt::format("\"{}\"", value.bytes.substr(0, 80));
+    case Value::Type::Blob:
+      return fmt::format("({} bytes)", value.bytes.size());
+  }
+  return {};
+}
+
+// Borrows.
+Value value_of(sqlite3_value* stored) {
+  const auto bytes = [&] {
+    const auto* const data = static_cast<const char*>(sqlite3_value_blob(stored));
+    const auto size = static_cast<std::size_t>(sqlite3_value_bytes(stored));
+    return std::string_view(data == nullptr ? "" : data, size);
+  };
+  switch (sqlite3_value_type(stored)) {
+    case SQLITE_INTEGER:
+      return Value::of_integer(sqlite3_value_int64(stored));
+    case SQLITE_FLOAT: {
+      Value value;
+      value.type = Value::Type::Real;
+      value.real = sqlite3_value_double(stored);
+      return value;
+    }
+    case SQLITE_TEXT:
+      return Value::of_text(bytes());
+    case SQLITE_BLOB:
+      return Value::of_blob(bytes());
+    default:
+      return {};
+  }
+}
+
+void insert_all(Statement& insert, const RowBatch& batch) {
+  for (std::size_t row = 0; row < batch.rows(); ++row) {
+    for (std::size_t i = 0; i < batch.columns(); ++i) {
+      batch.value(row, i).bind_to(insert, static_cast<int>(i) + 1);
+    }
+    insert.run();
+  }
+}
+
+std::string question_marks(std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) out += i == 0 ? "?" : ",?";
+  return out;
+}
+
+}  // namespace
+
+RowCompare::RowCompare(Database& db, const MirroredTable& table, bool repair, Tell tell,
+                       const Overlay* overlay)
+    : db_(db),
+      table_(table),
+      key_(table.key()),
+      repair_(repair),
+      tell_(std::move(tell)),
+      overlay_(overlay) {
+  if (overlay != nullptr) overlaid_ = overlay->part(table.shape.oid);
+  if (overlaid_ != nullptr) overlay_scan_.emplace(db, overlaid_->rows->rows());
+}
+
+void RowCompare::run(SeedSession& session, const SeedTable& source) {
+  if (key_.empty()) {
+    compare_keyless(session, source);
+  } else {
+    compare_keyed(session, source);
+  }
+}
+
+void RowCompare::differs(const std::string& what, std::vector<Value> key, const RowBatch* batch,
+                         std::size_t row) {
+  ++differences_;
+  tell_({.what = what, .key = std::move(key), .batch = batch, .row = row});
+}
+
+std::vector<int> RowCompare::all_columns() const {
+  std::vector<int> out(table_.columns.size());
+  std::iota(out.begin(), out.end(), 0);
+  return out;
+}
+
+std::string RowCompare::column_list(const std::vector<int>& columns) const {
+  std::string out;
+  for (const int column : columns) {
+    if (!out.empty()) out += ", ";
+    out += quote_name(table_.columns[column].name);
+  }
+  return out;
+}
+
+void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
+                            const std::vector<int>& columns, const std::string& sample,
+                            const std::function<void(const RowBatch&)>& take) {
+  SeedTable part = source;
+  part.copied.clear();
+  std::vector<std::string> names;
+  for (const int column : columns) {
+    const SourceColumn* from = source.mirrored.shape.column(table_.columns[column].attnum);
+    if (from == nullptr) {
+      throw daystream::NeedsPerson(
+          fmt::format("table \"{}\" has another shape than the mirror", table_.source_table),
+          "seed the mirror again");
+    }
+    names.push_back(from->name);
+    const ColumnType& type = table_.columns[column].type;
+    part.copied.push_back({.wire = wire_of(session.types(), from->type, type), .type = type});
+  }
+  part.own_search_path = false;
+  part.copy_sql = SeedSession::copy_sql(source.relation, names, part.copied, sample);
+  CopyPump pump(session.start_copy(part), part.copied);
+  while (const RowBatch* batch = pump.next()) take(*batch);
+}
+
+void RowCompare::compare_keyed(SeedSession& session, const SeedTable& source) {
+  const std::vector<int> columns = all_columns();
+  const std::string name = quote_name(table_.name);
+  KeyScan scan(db_, table_);
+  Statement mend = db_.prepare(fmt::format("INSERT OR REPLACE INTO {}({}) VALUES({})", name,
+                                           column_list(columns), question_marks(columns.size())));
+  Progress progress("verifying " + table_.name, source.relation.estimated_rows);
+  each_batch(session, source, columns, {}, [&](const RowBatch& batch) {
+    for (std::size_t row = 0; row < batch.rows(); ++row) {
+      if (compare_row(scan, batch, row) || !repair_) continue;
+      scan.reset();
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        batch.value(row, i).bind_to(mend, static_cast<int>(i) + 1);
+      }
+      mend.run();
+    }
+    progress.update(rows_);
+    if (on_progress_) on_progress_(rows_);
+  });
+  progress.finish(rows_);
+  const bool surplus = has_surplus(scan);
+  // find_surplus() drops a table, which no statement may stand beside.
+  scan.reset();
+  if (overlay_scan_) overlay_scan_->reset();
+  if (surplus) find_surplus(session, source);
+}
+
+bool RowCompare::has_surplus(KeyScan& scan) {
+  if (scan.found_all()) return false;
+  const auto count = [&](const std::string& name) {
+    return std::stoull(db_.value("SELECT count(*) FROM " + quote_name(name)).value());
+  };
+  if (repair_) return count(table_.name) != rows_;
+  if (overlaid_ == nullptr) return count(table_.name) != found_;
+  return count(table_.name) != found_ + overlaid_->in_mirror ||
+         count(overlaid_->rows->rows().name) != found_overlaid_;
+}
+
+void RowCompare::run_sample(SeedSession& session, const SeedTable& source,
+                            const std::string& sample,
+                            const std::function<bool(const RowBatch&, std::size_t)>& leave_out) {
+  KeyScan scan(db_, table_);
+  each_batch(session, source, all_columns(), sample, [&](const RowBatch& batch) {
+    for (std::size_t row = 0; row < batch.rows(); ++row) {
+      if (!leave_out(batch, row)) compare_row(scan, batch, row);
+    }
+  });
+}
+
+bool RowCompare::compare_row(KeyScan& scan, const RowBatch& batch, std::size_t row) {
+  ++rows_;
+  const bool overlaid = overlaid_ != nullptr && overlay_->covers(table_.shape.oid, batch, row);
+  KeyScan& in = overlaid ? *overlay_scan_ : scan;
+  const auto key_words = [&] {
+    std::string named;
+    for (const int k : key_) {
+      if (!named.empty()) named += ", ";
+      named += table_.columns[k].name + "=" + words(batch.value(row, static_cast<std::size_t>(k)));
+    }
+    return named;
+  };
+  const auto key = [&] {
+    std::vector<Value> values;
+    for (const int k : key_) values.push_back(batch.value(row, static_cast<std::size_t>(k)));
+    return values;
+  };
+  if (!in.find(batch, row)) {
+    differs(fmt::format("{}: row {} is missing in the mirror", table_.name, key_words()), key(),
+            &batch, row);
+    return false;
+  }
+  ++(overlaid ? found_overlaid_ : found_);
+  std::size_t i = 0;
+  while (i < batch.columns() && stores(in.row(), static_cast<int>(i), batch.value(row, i))) ++i;
+  if (i == batch.columns()) return true;
+  std::string wrong;
+  for (; i < batch.columns(); ++i) {
+    if (stores(in.row(), static_cast<int>(i), batch.value(row, i))) continue;
+    if (!wrong.empty()) wrong += ", ";
+    wrong += table_.columns[i].name;
+  }
+  differs(fmt::format("{}: row {} differs in {}", table_.name, key_words(), wrong), key(), &batch,
+          row);
+  return false;
+}
+
+// Only now are PostgreSQL's keys gathered: which of ours are not among them?
+void RowCompare::find_surplus(SeedSession& session, const SeedTable& source) {
+  const std::string keys = column_list(key_);
+  std::string declared;
+  for (const int k : key_) {
+    declared += fmt::format("{}{} {} NOT NULL", declared.empty() ? "" : ", ",
+                            quote_name(table_.columns[k].name), table_.columns[k].type.declared());
+  }
+  db_.exec(fmt::format("CREATE TEMP TABLE {}({}, PRIMARY KEY({})) WITHOUT ROWID", kTemporary,
+                       declared, keys));
+  {
+    Statement insert = db_.prepare(
+        fmt::format("INSERT INTO temp.{} VALUES({})", kTemporary, question_marks(key_.size())));
+    each_batch(session, source, key_, {},
+               [&](const RowBatch& batch) { insert_all(insert, batch); });
+  }
+  if (overlaid_ != nullptr) {
+    tell_surplus(overlaid_->rows->rows().name);
+    // What the mirror has of these rows is of no interest.
+    db_.exec(fmt::format("INSERT OR IGNORE INTO temp.{} SELECT * FROM temp.{}", kTemporary,
+                         overlaid_->rows->keys_name()));
+  }
+  tell_surplus(table_.name);
+  db_.exec("DROP TABLE temp." + kTemporary);
+}
+
+// Rows of `from` whose keys have not been gathered.
+void RowCompare::tell_surplus(const std::string& from) {
+  const std::string name = quote_name(from);
+  std::string shown;
+  std::string joined;
+  for (const int k : key_) {
+    const std::string column = quote_name(table_.columns[k].name);
+    if (!shown.empty()) shown += " || ', ' || ", joined += " AND ";
+    shown += fmt::format("{} || '=' || quote({})", quote_text(table_.columns[k].name), column);
+    joined += fmt::format("v.{0} = {1}.{0}", column, name);
+  }
+  const std::string surplus = fmt::format(
+      "FROM {} WHERE NOT EXISTS (SELECT 1 FROM temp.{} v WHERE {})", name, kTemporary, joined);
+  {
+    Statement select =
+        db_.prepare(fmt::format("SELECT {}, {} {}", shown, column_list(key_), surplus));
+    while (select.step()) {
+      std::vector<Value> key;
+      for (std::size_t i = 0; i < key_.size(); ++i) {
+        key.push_back(value_of(sqlite3_column_value(select.raw(), static_cast<int>(i) + 1)));
+      }
+      differs(fmt::format("{}: row {} is not in PostgreSQL", table_.name, select.text(0)),
+              std::move(key));
+    }
+  }
+  if (repair_) db_.exec("DELETE " + surplus);
+}
+
+// Rows without a key are compared as a multiset.
+void RowCompare::compare_keyless(SeedSession& session, const SeedTable& source) {
+  const std::vector<int> columns = all_columns();
+  const std::string name = quote_name(table_.name);
+  const std::string list = column_list(columns);
+  std::string declared;
+  std::string shown;
+  for (const MirrorColumn& column : table_.columns) {
+    if (!declared.empty()) declared += ", ", shown += " || ', ' || ";
+    declared += quote_name(column.name) + " " + std::string(column.type.declared());
+    shown += fmt::format("substr(quote({}), 1, 80)", quote_name(column.name));
+  }
+  db_.exec(fmt::format("CREATE TEMP TABLE {}({})", kTemporary, declared));
+  {
+    Statement insert = db_.prepare(
+        fmt::format("INSERT INTO temp.{} VALUES({})", kTemporary, question_marks(columns.size())));
+    each_batch(session, source, columns, {}, [&](const RowBatch& batch) {
+      insert_all(insert, batch);
+      rows_ += batch.rows();
+    });
+    const auto counted = [&](const std::string& table) {
+      return fmt::format("SELECT {0}, count(*) AS _n FROM {1} GROUP BY {0}", list, table);
+    };
+    const auto tell_difference = [&](const std::string& from, const std::string& but,
+                                     const char* what) {
+      Statement select = db_.prepare(
+          fmt::format("SELECT {}, _n FROM ({} EXCEPT {})", shown, counted(from), counted(but)));
+      while (select.step()) {
+        differs(fmt::format("{}: row ({}) {} {} times", table_.name, select.text(0), what,
+                            select.integer(1)));
+      }
+    };
+    tell_difference("temp." + kTemporary, name, "is in PostgreSQL");
+    tell_difference(name, "temp." + kTemporary, "is in the mirror");
+    if (repair_ && differences_ > 0) {
+      db_.exec(
+          fmt::format("DELETE FROM {0}; INSERT INTO {0} SELECT * FROM temp.{1}", name, kTemporary));
+    }
+  }
+  db_.exec("DROP TABLE temp." + kTemporary);
+}
+
+}  // namespace deltamirror

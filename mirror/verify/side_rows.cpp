@@ -1,0 +1,119 @@
+#include "verify/side_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace deltamirror {
+
+namespace {
+
+void bind_all(Statement& statement, const std::vector<Value>& values) {
+  int index = 1;
+  for (const Value& value : values) value.copy_to(statement, index++);
+}
+
+std::string question_marks(std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) out += i == 0 ? "?" : ", ?";
+  return out;
+}
+
+}  // namespace
+
+SideRows::SideRows(Database& db, const MirroredTable& table)
+    : db_(db),
+      table_(table),
+      rows_(table),
+      keys_name_(fmt::format("_deltamirror_keys_{}", table.shape.oid)) {
+  rows_.name = fmt::format("_deltamirror_rows_{}", table.shape.oid);
+  std::string create = create_table_sql(rows_, rows_.name);
+  create.insert(create.find(' '), " TEMP");
+  db.exec(create);
+  std::string declared;
+  std::string names;
+  std::string equal;
+  for (const int k : table_.key()) {
+    const MirrorColumn& column = table_.columns[k];
+    const std::string name = quote_name(column.name);
+    declared +=
+        fmt::format("{}{} {} NOT NULL", declared.empty() ? "" : ", ", name, column.type.declared());
+    names += (names.empty() ? "" : ", ") + name;
+    equal += fmt::format("{}{} = ?", equal.empty() ? "" : " AND ", name);
+  }
+  db.exec(fmt::format("CREATE TEMP TABLE {}({}, PRIMARY KEY({})) WITHOUT ROWID", keys_name_,
+                      declared, names));
+  plan_ = std::make_unique<TablePlan>(db, rows_, TablePlan::Strictness::Lenient);
+  add_key_ = db.prepare(
+      fmt::format("INSERT INTO {} VALUES({})", keys_name_, question_marks(table_.key().size())));
+  has_key_ = db.prepare(fmt::format("SELECT 1 FROM {} WHERE {}", keys_name_, equal));
+  add_row_ = db.prepare(
+      fmt::format("INSERT INTO {} VALUES({})", rows_.name, question_marks(table_.columns.size())));
+  fetch_ = db.prepare(fmt::format("INSERT INTO {} SELECT * FROM main.{} WHERE {}", rows_.name,
+                                  quote_name(table_.name), equal));
+}
+
+SideRows::~SideRows() {
+  plan_.reset();
+  for (Statement* statement : {&add_key_, &has_key_, &add_row_, &fetch_}) *statement = {};
+  // Should it fail they go with the connection.
+  const std::string sql = fmt::format("DROP TABLE IF EXISTS temp.{}; DROP TABLE IF EXISTS temp.{}",
+                                      keys_name_, rows_.name);
+  sqlite3_exec(db_.raw(), sql.c_str(), nullptr, nullptr, nullptr);
+}
+
+void SideRows::add_key(const std::vector<Value>& key) {
+  bind_all(add_key_, key);
+  add_key_.run();
+}
+
+bool SideRows::has_key(const std::vector<Value>& key) {
+  bind_all(has_key_, key);
+  const bool has = has_key_.step();
+  has_key_.reset();
+  return has;
+}
+
+void SideRows::add_row(const std::vector<Value>& row) {
+  bind_all(add_row_, row);
+  add_row_.run();
+}
+
+bool SideRows::add_row_of_mirror(const std::vector<Value>& key) {
+  bind_all(fetch_, key);
+  fetch_.run();
+  return db_.changes() != 0;
+}
+
+// Both statements go through our keys, never through the mirror's whole table.
+std::uint64_t SideRows::write_to_mirror() {
+  const std::string name = quote_name(table_.name);
+  std::string keys;
+  std::string same_key;
+  for (const int k : table_.key()) {
+    const std::string column = quote_name(table_.columns[k].name);
+    keys += (keys.empty() ? "" : ", ") + column;
+    same_key += fmt::format("{0}r.{1} = k.{1}", same_key.empty() ? "" : " AND ", column);
+  }
+  std::string same_row;
+  for (std::size_t i = 0; i < table_.columns.size(); ++i) {
+    const std::string column = quote_name(table_.columns[i].name);
+    const std::vector<int> key = table_.key();
+    const bool is_key = std::find(key.begin(), key.end(), static_cast<int>(i)) != key.end();
+    same_row +=
+        fmt::format("{0}m.{1} {2} r.{1}", i == 0 ? "" : " AND ", column, is_key ? "=" : "IS");
+  }
+  db_.exec(
+      fmt::format("DELETE FROM main.{0} WHERE ({1}) IN (SELECT {1} FROM temp.{2} k WHERE "
+                  "NOT EXISTS (SELECT 1 FROM temp.{3} r WHERE {4}))",
+                  name, keys, keys_name_, rows_.name, same_key));
+  auto written = static_cast<std::uint64_t>(db_.changes());
+  db_.exec(
+      fmt::format("INSERT OR REPLACE INTO main.{0} SELECT * FROM temp.{1} r WHERE NOT EXISTS "
+                  "(SELECT 1 FROM main.{0} m WHERE {2})",
+                  name, rows_.name, same_row));
+  written += static_cast<std::uint64_t>(db_.changes());
+  return written;
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,98 @@
+#include "verify/verify_point.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "daystream/reader.h"
+
+namespace deltamirror {
+
+using daystream::Reader;
+using daystream::Transaction;
+
+namespace {
+
+// Whether the snapshot sees all that the mirror has: every commit up to its checkpoint.
+bool sees_all_up_to(const SeedSession& session, const std::filesystem::path& directory,
+                    const Checkpoint& at) {
+  if (session.seam().position >= at.position) return true;
+  Reader reader(directory, {session.seam().position, session.seam().lsn});
+  while (Transaction* transaction = reader.next()) {
+    if (transaction->lsn() > at.lsn) break;
+    if (transaction->kind() != Transaction::Kind::Transaction) continue;
+    const daystream::Change& end = transaction->end();
+    if (end.xid != 0 && end.next &&
+        !session.snapshot().sees(daystream::widen_xid(end.xid, *end.next))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// On an idle server nothing moves the log, and so the stream, past where the snapshot found it.
+void nudge(const std::string& conninfo) {
+  const auto connection = daystream::program::connect(conninfo, "deltamirror");
+  for (const char* sql :
+       {"BEGIN", "SET LOCAL synchronous_commit = local", "SELECT pg_current_xact_id()", "COMMIT"}) {
+    daystream::program::exec(connection.get(), sql);
+  }
+}
+
+}  // namespace
+
+MirrorConfig request_of(const std::vector<MirroredTable>& tables) {
+  MirrorConfig config;
+  for (const MirroredTable& table : tables) {
+    if (table.is_static()) continue;
+    config.tables.push_back({.table = daystream::unescape(table.shape.line_name),
+                             .query = {},
+                             .as = table.name,
+                             .indexes = {},
+                             .types = {}});
+  }
+  return config;
+}
+
+void take_snapshot_seeing(SeedSession& session, const std::filesystem::path& directory,
+                          const Checkpoint& at) {
+  session.only_compare();
+  session.take_snapshot();
+  while (!sees_all_up_to(session, directory, at)) {
+    session.give_up_snapshot();
+    session.take_snapshot();
+  }
+}
+
+void read_to_snapshot(Reader& reader, const SeedSession& session, const std::string& conninfo,
+                      const daystream::program::Signals& signals,
+                      const std::function<daystream::Lsn()>& reached,
+                      const std::function<void(Transaction&)>& take) {
+  bool nudged = false;
+  while (reached() < session.consistent_at()) {
+    if (signals.stop_requested()) throw daystream::Error("stopped before all was verified");
+    if (Transaction* const transaction = reader.next(); transaction != nullptr) {
+      take(*transaction);
+      continue;
+    }
+    if (!nudged) nudge(conninfo);
+    nudged = true;
+    reader.wait(std::chrono::seconds(10), signals.fd());
+  }
+}
+
+bool lay_over(Overlay& overlay, const SeedSession& session, const std::filesystem::path& directory,
+              const Checkpoint& at, const std::string& conninfo,
+              const daystream::program::Signals& signals) {
+  Reader reader(directory, {at.position, at.lsn});
+  daystream::Lsn reached = at.lsn;
+  bool fits = true;
+  read_to_snapshot(
+      reader, session, conninfo, signals, [&] { return fits ? reached : session.consistent_at(); },
+      [&](Transaction& transaction) {
+        fits = overlay.take(transaction, session.snapshot());
+        reached = std::max(reached, transaction.lsn());
+      });
+  return fits;
+}
+
+}  // namespace deltamirror

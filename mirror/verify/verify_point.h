@@ -1,0 +1,37 @@
+// The point at which a mirror and PostgreSQL are compared: a snapshot that sees all that the mirror
+// has, and the stream up to it.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "command/config.h"
+#include "seed/seed_session.h"
+#include "store/checkpoint.h"
+#include "store/mirrored_table.h"
+#include "verify/overlay.h"
+
+namespace deltamirror {
+
+// What a session asks for to see the followed tables, whole.
+MirrorConfig request_of(const std::vector<MirroredTable>& tables);
+
+// Takes snapshots until one sees every commit up to `at` (one may wait for a synchronous standby).
+void take_snapshot_seeing(SeedSession& session, const std::filesystem::path& directory,
+                          const Checkpoint& at);
+
+// Hands on what the reader delivers, until `reached()` is at the session's consistent_at(): waits
+// for the stream to get there, and moves the log of an idle server. Throws Error when stopped.
+void read_to_snapshot(daystream::Reader& reader, const SeedSession& session,
+                      const std::string& conninfo, const daystream::program::Signals& signals,
+                      const std::function<daystream::Lsn()>& reached,
+                      const std::function<void(daystream::Transaction&)>& take);
+
+// Brings an overlay of a mirror that is at `at` to the session's snapshot; false: it cannot be.
+bool lay_over(Overlay& overlay, const SeedSession& session, const std::filesystem::path& directory,
+              const Checkpoint& at, const std::string& conninfo,
+              const daystream::program::Signals& signals);
+
+}  // namespace deltamirror

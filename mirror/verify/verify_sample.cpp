@@ -1,0 +1,177 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <random>
+
+#include "daystream/reader.h"
+#include "seed/copy_pump.h"
+#include "store/mirror_file.h"
+#include "verify/row_compare.h"
+#include "verify/touched_keys.h"
+#include "verify/verify.h"
+#include "verify/verify_point.h"
+
+namespace deltamirror {
+
+namespace {
+
+// Stretches of the mirror's keys, and how long each is.
+constexpr int kStretches = 50;
+constexpr int kStretch = 20;
+
+std::string sample_sql(const SampleSize& size, double estimated_rows, std::uint32_t seed) {
+  double percent = size.percent;
+  if (size.rows > 0) {
+    // Twice as many blocks as should do, as the estimate may be old; LIMIT ends it.
+    percent = estimated_rows > 0 ? 200.0 * static_cast<double>(size.rows) / estimated_rows : 100.0;
+  }
+  std::string sql = fmt::format("TABLESAMPLE SYSTEM ({:.6f}) REPEATABLE ({})",
+                                std::clamp(percent, 0.000001, 100.0), seed);
+  if (size.rows > 0) sql += fmt::format(" LIMIT {}", size.rows);
+  return sql;
+}
+
+// The key's only column, where it is of an integer type; nullptr: another key.
+const SourceColumn* integer_key(const MirroredTable& table) {
+  const std::vector<int> key = table.key();
+  if (key.size() != 1) return nullptr;
+  const SourceColumn* column = table.shape.column(table.columns[key[0]].attnum);
+  const bool is_integer =
+      column->type == "smallint" || column->type == "integer" || column->type == "bigint";
+  return is_integer ? column : nullptr;
+}
+
+// Keys of the mirror from random places on.
+std::vector<std::int64_t> some_keys(const Database& db, const MirroredTable& table,
+                                    std::mt19937_64& random) {
+  const std::string key = quote_name(table.columns[table.key()[0]].name);
+  const std::string name = quote_name(table.name);
+  Statement bounds = db.prepare(fmt::format("SELECT min({0}), max({0}) FROM {1}", key, name));
+  if (!bounds.step() || bounds.is_null(0)) return {};
+  std::uniform_int_distribution<std::int64_t> anywhere(bounds.integer(0), bounds.integer(1));
+  Statement select = db.prepare(fmt::format(
+      "SELECT {0} FROM {1} WHERE {0} >= ? ORDER BY {0} LIMIT {2}", key, name, kStretch));
+  std::vector<std::int64_t> keys;
+  for (int i = 0; i < kStretches; ++i) {
+    select.bind(1, anywhere(random));
+    while (select.step()) keys.push_back(select.integer(0));
+    select.reset();
+  }
+  return keys;
+}
+
+// Those of `keys` that PostgreSQL has not.
+std::vector<std::int64_t> surplus_keys(SeedSession& session, const SeedTable& source,
+                                       const SourceColumn& key,
+                                       const std::vector<std::int64_t>& keys) {
+  SeedTable asked = source;
+  asked.own_search_path = false;
+  asked.copied = {{.wire = Wire::Int8, .type = {.kind = Kind::Integer}}};
+  asked.copy_sql =
+      binary_copy_sql(fmt::format("SELECT k FROM unnest('{{{}}}'::bigint[]) AS k WHERE NOT EXISTS "
+                                  "(SELECT 1 FROM ONLY {} t WHERE t.{} = k)",
+                                  fmt::join(keys, ","), source.relation.name.sql(),
+                                  daystream::program::quote_identifier(key.name)),
+                      asked.copied);
+  std::vector<std::int64_t> out;
+  CopyPump pump(session.start_copy(asked), asked.copied);
+  while (const RowBatch* batch = pump.next()) {
+    for (std::size_t row = 0; row < batch->rows(); ++row)
+      out.push_back(batch->value(row, 0).integer);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<SampleSize> parse_sample_size(std::string_view text) {
+  SampleSize size;
+  const bool percent = text.ends_with('%');
+  if (percent) text.remove_suffix(1);
+  const char* const end = text.data() + text.size();
+  const auto read = percent ? std::from_chars(text.data(), end, size.percent)
+                            : std::from_chars(text.data(), end, size.rows);
+  if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
+  if (percent && !(size.percent > 0 && size.percent <= 100)) return std::nullopt;
+  if (!percent && size.rows == 0) return std::nullopt;
+  return size;
+}
+
+VerifyResult verify_sample(const VerifyOptions& options,
+                           const daystream::program::Signals& signals) {
+  Database db = open_for_reading(options.mirror);
+  // One state of the mirror for all that follows.
+  db.exec("BEGIN");
+  const Checkpoint at = load_checkpoint(db);
+  const std::vector<MirroredTable> tables = load_tables(db);
+
+  SeedSession session(options.conninfo, options.daystream, request_of(tables), signals);
+  take_snapshot_seeing(session, options.daystream, at);
+  TouchedKeys touched(tables);
+  daystream::Reader reader(options.daystream, {at.position, at.lsn});
+  daystream::Lsn reached = at.lsn;
+  read_to_snapshot(
+      reader, session, options.conninfo, signals, [&] { return reached; },
+      [&](daystream::Transaction& transaction) {
+        touched.read(transaction);
+        reached = std::max(reached, transaction.lsn());
+      });
+
+  std::random_device device;
+  const std::uint32_t seed = device() % 1'000'000;
+  std::mt19937_64 random(seed);
+  VerifyResult result;
+  const auto tell = [&](const RowDifference& difference) {
+    ++result.differences;
+    fmt::print("{}\n", difference.what);
+  };
+  for (const SeedTable& source : session.tables()) {
+    const auto table = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
+      return t.shape.oid == source.relation.oid;
+    });
+    if (table == tables.end()) {
+      throw daystream::NeedsPerson(
+          fmt::format("table \"{}\" is not the one that was seeded (OID {})",
+                      source.relation.name.display(), source.relation.oid),
+          "seed the mirror again");
+    }
+    if (table->key().empty()) {
+      fmt::print("{}: passed over, it has no key\n", table->name);
+      continue;
+    }
+    const std::uint32_t oid = table->shape.oid;
+    if (touched.whole_table(oid)) {
+      fmt::print("{}: passed over, it has just been truncated, rewritten or altered\n",
+                 table->name);
+      continue;
+    }
+    RowCompare compare(db, *table, false, tell);
+    compare.run_sample(
+        session, source, sample_sql(options.sample, source.relation.estimated_rows, seed),
+        [&](const RowBatch& batch, std::size_t row) { return touched.contains(oid, batch, row); });
+    std::uint64_t surplus = 0;
+    if (const SourceColumn* key = integer_key(*table); key != nullptr) {
+      const std::vector<std::int64_t> keys = some_keys(db, *table, random);
+      for (const std::int64_t missing : surplus_keys(session, source, *key, keys)) {
+        Value value;
+        value.type = Value::Type::Integer;
+        value.integer = missing;
+        if (touched.contains(oid, {value})) continue;
+        ++surplus;
+        tell({.what = fmt::format("{}: row {}={} is not in PostgreSQL", table->name,
+                                  table->columns[table->key()[0]].name, missing),
+              .key = {value}});
+      }
+      result.rows += keys.size();
+    }
+    fmt::print("{}: {} rows of a sample (seed {}), {} differ\n", table->name, compare.rows(), seed,
+               compare.differences() + surplus);
+    result.rows += compare.rows();
+  }
+  session.finish();
+  return result;
+}
+
+}  // namespace deltamirror
