@@ -313,6 +313,10 @@ std::uint64_t CutProxy::connections() const {
   return impl_->ask([&] { return impl_->connections_; });
 }
 
+std::size_t CutProxy::open_connections() const {
+  return impl_->ask([&] { return impl_->links_.size(); });
+}
+
 void CutProxy::break_all(Fault fault) {
   impl_->change([&] {
     for (Link& link : impl_->links_) impl_->strike(link, fault);

@@ -50,7 +50,8 @@ class CutProxy {
   // Closes what Stall left half open, as a network that gives up at last.
   void drop_stalled();
 
-  std::uint64_t connections() const;  // accepted since construction
+  std::uint64_t connections() const;     // accepted since construction
+  std::size_t open_connections() const;  // 0: all have ended, and nothing more comes of them
 
  private:
   class Impl;
