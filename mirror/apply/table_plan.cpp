@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "values/value_text.h"
+
 namespace deltamirror {
 
 using daystream::Action;
@@ -157,25 +159,7 @@ std::string TablePlan::key_text(const Row& row) const {
   for (std::size_t i = 0; i < row.size(); ++i) {
     if (!key_.empty() && !is_key_[i]) continue;
     if (!out.empty()) out += ", ";
-    const Value& value = row[i].value;
-    out += table_.columns[i].name + "=";
-    switch (value.type) {
-      case Value::Type::Null:
-        out += "NULL";
-        break;
-      case Value::Type::Integer:
-        out += std::to_string(value.integer);
-        break;
-      case Value::Type::Real:
-        out += fmt::format("{}", value.real);
-        break;
-      case Value::Type::Text:
-        out += fmt::format("\"{}\"", value.bytes.substr(0, 80));
-        break;
-      case Value::Type::Blob:
-        out += fmt::format("({} bytes)", value.bytes.size());
-        break;
-    }
+    out += table_.columns[i].name + "=" + value_text(row[i].value);
     if (out.size() > 200) break;
   }
   return out;

@@ -6,6 +6,7 @@
 
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
+#include "values/value_text.h"
 #include "verify/key_scan.h"
 
 namespace deltamirror {
@@ -13,22 +14,6 @@ namespace deltamirror {
 namespace {
 
 const std::string kTemporary = "_deltamirror_verify";
-
-std::string words(const Value& value) {
-  switch (value.type) {
-    case Value::Type::Null:
-      return "NULL";
-    case Value::Type::Integer:
-      return std::to_string(value.integer);
-    case Value::Type::Real:
-      return fmt::format("{}", value.real);
-    case Value::Type::Text:
-      return fmt::format("\"{}\"", value.bytes.substr(0, 80));
-    case Value::Type::Blob:
-      return fmt::format("({} bytes)", value.bytes.size());
-  }
-  return {};
-}
 
 // Borrows.
 Value value_of(sqlite3_value* stored) {
@@ -193,7 +178,8 @@ bool RowCompare::compare_row(KeyScan& scan, const RowBatch& batch, std::size_t r
     std::string named;
     for (const int k : key_) {
       if (!named.empty()) named += ", ";
-      named += table_.columns[k].name + "=" + words(batch.value(row, static_cast<std::size_t>(k)));
+      named +=
+          table_.columns[k].name + "=" + value_text(batch.value(row, static_cast<std::size_t>(k)));
     }
     return named;
   };
