@@ -7,7 +7,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -82,8 +81,8 @@ void check_room(const Database& db, const std::string& out) {
     throw IoError(fmt::format("could not look at folder \"{}\"", folder.string()), errno);
   }
   const auto pragma = [&](const char* sql) { return std::stoull(db.value(sql).value_or("0")); };
-  const std::uint64_t pages =
-      pragma("PRAGMA page_count") - std::min(pragma("PRAGMA freelist_count"), 1ull << 32);
+  // At least so much: a raw one has the free pages too.
+  const std::uint64_t pages = pragma("PRAGMA page_count") - pragma("PRAGMA freelist_count");
   const std::uint64_t needed = pages * pragma("PRAGMA page_size");
   const std::uint64_t free = std::uint64_t{facts.f_bavail} * facts.f_frsize;
   if (free >= needed) return;
