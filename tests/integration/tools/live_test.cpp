@@ -144,12 +144,15 @@ TEST_CASE("merge: streams of two slots of one database are one stream again", "[
                     i, i % 2 == 0 ? "foxes" : "hens"));
     if (i % 10 == 0) {
       merge.signal(SIGKILL);
+      merge.wait();  // until it is gone the output is still its own
       merge =
           Process({program("daystream"), "merge", p.daystream().string(), hens, "--into", whole});
     }
   }
   run_ok({program("deltamirror"), "run", mirror, "--daystream", whole, "--until-lsn",
           p.scalar("SELECT pg_current_wal_lsn()")});
+  INFO(merge.err());
+  CHECK(merge.running());
   CHECK(difference(p, "foxes", mirror) == "");
   CHECK(difference(p, "hens", mirror) == "");
   // What one transaction did to both is one transaction.
