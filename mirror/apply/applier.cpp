@@ -313,6 +313,7 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   const SchemaLine line = parse_schema(change);
   MirroredTable& table = followed->table;
   if (line.shape == table.shape) return;
+  check_asked(line.shape.line_name);
   const std::string what = difference(table.shape, line.shape);
   if (!what.empty()) spdlog::info("table {}: {}", table.source_table, what);
 
