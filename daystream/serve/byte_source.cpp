@@ -47,4 +47,13 @@ bool FilteredSource::read(evbuffer* out) {
   return block != nullptr || !left_.empty();
 }
 
+// A reader that begins anew from the last commit it was sent need not have all that gone through
+// again. Inside a large transaction there is none; then no line is half sent either, as more of it
+// would have been.
+void FilteredSource::tell_progress(evbuffer* out) {
+  left_.clear();
+  filter_.end(left_);
+  append_text(out, left_.empty() ? kWorkBeat : left_, encoding_);
+}
+
 }  // namespace daystream::serve

@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "daystream/housekeeping.h"
+#include "remote/beats.h"
 #include "remote/enable.h"
 #include "server_process.h"
 #include "stream_fixture.h"
@@ -43,6 +44,7 @@ struct Two : Stream {
     }
     writer_.flush();
   }
+  Position last() const { return extent(directory.path())->last; }
   Writer writer_;
   int number_ = 0;
 };
@@ -91,6 +93,32 @@ TEST_CASE("filter: cat --tables of an URL shows what that of the directory does"
   CHECK(count(body, "_table\tfox") == 0);
   CHECK(count(body, "_filtered\towl\t_action\tmark") >= 4);
   CHECK(outcome_of(server.url("/test/stream?tables=a,,b")) == "400 bad-request");
+}
+
+TEST_CASE("filter: while a large transaction is gone through for nothing, the server says so",
+          "[serve][filter][beats]") {
+  Two two;
+  two.add(5);
+  const Position before = two.last();
+  two.add(1, 80000);  // no owl in it
+  const Position first = two.last();
+  two.add(1, 80000);
+  // Reads take long here: 64 KiB each 20 ms. (-D: the server is our own child.)
+  ServerProcess server({two.directory.path()}, {}, 0,
+                       {"strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e",
+                        "inject=pread64:delay_enter=20000"});
+  const std::string body = body_of(
+      fmt::format("{}/stream?follow=0&beat=1&tables=owl&after={}", server.url(), before.text()));
+  CAPTURE(body);
+  CHECK(body.starts_with("\t\n"));
+  CHECK(body.ends_with("_action\tcommit\n\n"));
+  // How far it is, is told as soon as there is a commit to tell it with.
+  CHECK(body.find(fmt::format("_c\t{}\t_s\t{}\t_crc", first.c, first.s)) != std::string::npos);
+  std::string lines;
+  remote::Beats beats;
+  beats.strip(body, lines);
+  CHECK(beats.at_tail());
+  CHECK(count(lines, "\n") == 2);
 }
 
 TEST_CASE("filter: a follower of some tables survives its server", "[serve][filter][kill]") {
