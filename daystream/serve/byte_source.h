@@ -40,6 +40,8 @@ class WholeSource final : public ByteSource {
   std::uint64_t backlog_bytes() override { return stream_.backlog_bytes(cursor_); }
 
  private:
+  void look_for_position(std::string_view text);
+
   ServedStream& stream_;
   Cursor cursor_;
   Position position_;

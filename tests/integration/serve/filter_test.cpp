@@ -210,8 +210,11 @@ TEST_CASE("filter: tables that were taken from a token end the reader that needs
   CHECK(follower.err().find("sends other tables than before") != std::string::npos);
 }
 
-TEST_CASE("serve: days that are compressed are sent as their text", "[serve][zstd]") {
+TEST_CASE("serve: days that are compressed are sent as their text, or as they are",
+          "[serve][zstd]") {
   Two two;
+  two.add(1, 20000);  // some frames
+  two.add(20);
   const std::string all = slurp_days(two.directory.path());
   HousekeepingRules rules;
   rules.compress = 3;
@@ -227,6 +230,29 @@ TEST_CASE("serve: days that are compressed are sent as their text", "[serve][zst
   support::TemporaryDirectory place;
   REQUIRE(run({program("daystream"), "pull", server.url(), place / "copy", "--once"}).ok());
   CHECK(slurp_days(place / "copy") == all);
+
+  // To who takes zstd, as the very frames on disk; one that is begun inside, as what is left of it.
+  const auto zstd = [&](const std::string& query) {
+    run_ok({"curl", "-sS", "-o", place / "body", "-H", "Accept-Encoding: zstd",
+            server.url() + "/stream?follow=0" + query});
+    return slurp(place / "body");
+  };
+  const std::string whole = zstd("");
+  CHECK(run_ok({"zstd", "-dc", place / "body"}) == all);
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(two.directory.path())) {
+    if (entry.path().extension() != ".zst") continue;
+    const std::string stored = slurp(entry.path());
+    found += whole.find(stored.substr(0, stored.rfind("\x5D\x2A\x4D\x18"))) != std::string::npos;
+  }
+  CHECK(found == packed);
+  for (const char* after : {"1507550405/3", "1507636811/2", "1507809637/99", "1507809638/99999"}) {
+    const std::string query = std::string("&beat=5&after=") + after;
+    CAPTURE(query);
+    zstd(query);
+    CHECK(run_ok({"zstd", "-dc", place / "body"}) ==
+          body_of(server.url() + "/stream?follow=0" + query));
+  }
 }
 
 TEST_CASE("serve: zstd on the way where it is asked for, each gather at once", "[serve][zstd]") {
