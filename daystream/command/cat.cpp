@@ -101,12 +101,17 @@ int show(const Options& options) {
   Reader reader(directory, start);
   bool done = false;
   while (!done) {
-    while (Transaction* transaction = reader.next()) {
-      done = until.passed(*transaction);
-      if (done) break;
-      printer.show(*transaction);
-      done = !options.range.lsn.empty() && transaction->kind() == Transaction::Kind::Transaction;
-      if (done || (signals && signals->stop_requested())) break;
+    try {
+      while (Transaction* transaction = reader.next()) {
+        done = until.passed(*transaction);
+        if (done) break;
+        printer.show(*transaction);
+        done = !options.range.lsn.empty() && transaction->kind() == Transaction::Kind::Transaction;
+        if (done || (signals && signals->stop_requested())) break;
+      }
+    } catch (const ConnectionLost&) {
+      // A server that went away before all was here. The reader has said so, and tries on.
+      if (!options.follow) throw;
     }
     output.flush();
     done = done || !options.follow || signals->stop_requested();

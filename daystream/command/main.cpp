@@ -51,6 +51,7 @@ int parse_and_run(int count, char** arguments) {
     std::puts(e.what());
     return 0;
   }
+  program::start_log("daystream", {});  // of a server that is lost; standard output is for lines
   remote::enable(remote_options);
   return chosen();
 }

@@ -1,4 +1,5 @@
-// The empty lines of a response (PROTOCOL.md, "Beats"): "here ends what is durable just now".
+// The beats of a response (PROTOCOL.md, "Beats"), which are no lines of a daystream: an empty line,
+// "here ends what is durable just now", and a line of one TAB, "nothing for you yet, I read on".
 #pragma once
 
 #include <string>
@@ -8,13 +9,14 @@ namespace daystream::remote {
 
 class Beats {
  public:
-  // Appends `bytes` to `out` without the empty lines in them.
+  // Appends `bytes`, cut anywhere, to `out` without the beats in them.
   void strip(std::string_view bytes, std::string& out);
-  // The last byte was a beat: all that was durable when it was sent is here.
+  // The last byte was that of an empty line: all that was durable when it was sent is here.
   bool at_tail() const noexcept { return at_tail_; }
 
  private:
   bool at_line_start_ = true;
+  bool in_beat_ = false;  // after the TAB of one
   bool at_tail_ = false;
 };
 

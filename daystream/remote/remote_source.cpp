@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -83,6 +84,8 @@ void RemoteSource::check_filter() {
 void RemoteSource::lost(const Error& error) {
   download_.reset();
   if (!error.retryable()) throw;
+  // Said once: it may take days.
+  if (failures_++ == 0) spdlog::warn("{}; trying again", error.what());
   try_again_at_ = steady_clock::now() + pauses_.next();
 }
 
@@ -146,6 +149,10 @@ bool RemoteSource::take() {
   at_tail_ = beats_.at_tail();
   caught_up_ = caught_up_ || at_tail_;
   pauses_.reset();
+  if (failures_ > 0) {
+    spdlog::info("{}: connected again after {} failures", url_.base, failures_);
+    failures_ = 0;
+  }
   return true;
 }
 
@@ -185,6 +192,9 @@ std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::ui
   while (!have_more() && !at_tail_) {
     if (caught_up_ && !download_) return told_;
     receive(milliseconds(1000), wake_fd_);
+    // The server may read on for long without finding any of our tables. Who follows comes again,
+    // and has other things to do meanwhile; anybody else takes "nothing" for the end.
+    if (is_filtered() && wake_fd_ >= 0 && download_ && !have_more()) return told_;
     pollfd polled{wake_fd_, POLLIN, 0};
     if (wake_fd_ >= 0 && poll(&polled, 1, 0) > 0) return told_;
     if (!download_ && !have_more() && !at_tail_ && steady_clock::now() >= give_up) {

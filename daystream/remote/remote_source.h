@@ -69,6 +69,7 @@ class RemoteSource final : public ReaderSource {
   bool begun_ = false;                 // resolve() found where
   std::optional<Limit> told_;          // what limit() said last
   Pauses pauses_;
+  int failures_ = 0;  // to connect, since bytes came last
   std::chrono::steady_clock::time_point try_again_at_;
 };
 

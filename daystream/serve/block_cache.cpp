@@ -9,19 +9,22 @@
 
 namespace daystream::serve {
 
-Block BlockCache::read(std::int64_t day, const File& file, std::uint64_t begin,
+Block BlockCache::read(Kind kind, std::int64_t day, const File& file, std::uint64_t begin,
                        std::uint64_t limit) {
   const std::uint64_t end = std::min(limit, (begin / kBlockBytes + 1) * kBlockBytes);
   const std::size_t size = end - begin;
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-    if (entry->day != day || entry->begin != begin || entry->block->size() != size) continue;
+    if (entry->kind != kind || entry->day != day || entry->begin != begin ||
+        entry->block->size() != size) {
+      continue;
+    }
     entries_.splice(entries_.begin(), entries_, entry);
     return entries_.front().block;
   }
   auto bytes = std::make_shared<std::string>(size, '\0');
   const std::size_t got = file.read_at(*bytes, begin);
   if (got < size) throw Corruption(file.path(), begin + got, "the file ends here, it was longer");
-  entries_.push_front({day, begin, bytes, nullptr});
+  entries_.push_front({kind, day, begin, bytes, nullptr});
   if (entries_.size() > kKept) entries_.pop_back();
   return bytes;
 }

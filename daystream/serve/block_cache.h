@@ -22,9 +22,13 @@ class BlockCache {
  public:
   static constexpr std::uint64_t kBlockBytes = 64 * 1024;
 
-  // Bytes of `file`, which is that of `day`, from `begin` up to `limit` or the next multiple of
-  // kBlockBytes, whichever is nearer. Throws Corruption where the file is shorter.
-  Block read(std::int64_t day, const File& file, std::uint64_t begin, std::uint64_t limit);
+  enum class Kind { Text, Stored };
+
+  // Bytes of `file`, which is that of `day`, its text or as it is stored, from `begin` up to
+  // `limit` or the next multiple of kBlockBytes, whichever is nearer. Throws Corruption where the
+  // file is shorter.
+  Block read(Kind kind, std::int64_t day, const File& file, std::uint64_t begin,
+             std::uint64_t limit);
   // The same bytes as a zstd frame, which is made once while the block is kept.
   Block packed(const Block& block);
 
@@ -32,6 +36,7 @@ class BlockCache {
   static constexpr std::size_t kKept = 32;
 
   struct Entry {
+    Kind kind;
     std::int64_t day;
     std::uint64_t begin;
     Block block;

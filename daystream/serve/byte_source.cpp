@@ -17,21 +17,32 @@ void append_text(evbuffer* out, std::string_view text, Encoding encoding) {
 }
 
 bool WholeSource::read(evbuffer* out) {
-  const Block block = stream_.next(cursor_);
+  Piece piece;
+  if (encoding_ == Encoding::Zstd) {
+    piece = stream_.next_packed(cursor_);
+  } else {
+    piece.text = stream_.next(cursor_);
+  }
+  const Block block = piece.packed ? piece.packed : piece.text;
   if (!block) {
     if (stream_.durable()) position_ = stream_.durable()->position;
     return false;
   }
-  append_block(out, encoding_ == Encoding::Zstd ? stream_.packed(block) : block);
-  // Where it is, for who looks at it: the last line that begins in the block, if one does.
-  if (block->size() > 1) {
-    const auto newline = block->rfind('\n', block->size() - 2);
-    const std::size_t line = newline == std::string::npos ? 0 : newline + 1;
-    if (const auto prefix = parse_prefix(std::string_view(*block).substr(line, 64))) {
-      position_ = prefix->position;
-    }
+  append_block(out, block);
+  if (piece.text) {
+    look_for_position(*piece.text);
+  } else {
+    position_ = piece.position;
   }
   return true;
+}
+
+// Where it is, for who looks at it: the last line that begins in `text`, if one does.
+void WholeSource::look_for_position(std::string_view text) {
+  if (text.size() <= 1) return;
+  const auto newline = text.rfind('\n', text.size() - 2);
+  const std::size_t line = newline == std::string_view::npos ? 0 : newline + 1;
+  if (const auto prefix = parse_prefix(text.substr(line, 64))) position_ = prefix->position;
 }
 
 bool FilteredSource::read(evbuffer* out) {
@@ -45,6 +56,15 @@ bool FilteredSource::read(evbuffer* out) {
   if (!left_.empty()) append_text(out, left_, encoding_);
   // What was appended now is no end: the next call will find one.
   return block != nullptr || !left_.empty();
+}
+
+// A reader that begins anew from the last commit it was sent need not have all that gone through
+// again. Inside a large transaction there is none; then no line is half sent either, as more of it
+// would have been.
+void FilteredSource::tell_progress(evbuffer* out) {
+  left_.clear();
+  filter_.end(left_);
+  append_text(out, left_.empty() ? kWorkBeat : left_, encoding_);
 }
 
 }  // namespace daystream::serve

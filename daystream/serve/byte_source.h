@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "serve/line_filter.h"
 #include "serve/served_stream.h"
@@ -21,6 +22,8 @@ class ByteSource {
   // Appends some of what comes next to `out`, or reads on without finding any; false: at the end of
   // what is durable, nothing is left. What was appended last before a false ends in a line's end.
   virtual bool read(evbuffer* out) = 0;
+  // Reads have appended nothing for long, and the end is not reached: appends what tells so.
+  virtual void tell_progress(evbuffer*) {}
   virtual Position position() const = 0;      // a line at or before what was read last
   virtual std::uint64_t backlog_bytes() = 0;  // of the stream, not yet read
 };
@@ -37,6 +40,8 @@ class WholeSource final : public ByteSource {
   std::uint64_t backlog_bytes() override { return stream_.backlog_bytes(cursor_); }
 
  private:
+  void look_for_position(std::string_view text);
+
   ServedStream& stream_;
   Cursor cursor_;
   Position position_;
@@ -51,6 +56,7 @@ class FilteredSource final : public ByteSource {
       : stream_(stream), cursor_(begin.cursor), filter_(std::move(filter)), encoding_(encoding) {}
 
   bool read(evbuffer* out) override;
+  void tell_progress(evbuffer* out) override;
   Position position() const override { return filter_.position(); }
   std::uint64_t backlog_bytes() override { return stream_.backlog_bytes(cursor_); }
 
@@ -61,6 +67,11 @@ class FilteredSource final : public ByteSource {
   Encoding encoding_;
   std::string left_;
 };
+
+// "You have all there is", and "I read on, but there is nothing for you yet" (PROTOCOL.md,
+// "Beats").
+constexpr std::string_view kTailBeat = "\n";
+constexpr std::string_view kWorkBeat = "\t\n";
 
 // Appends `text` to `out` as `encoding` has it.
 void append_text(evbuffer* out, std::string_view text, Encoding encoding);

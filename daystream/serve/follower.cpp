@@ -55,6 +55,7 @@ void Follower::begin() {
   bufferevent* stream = evhttp_connection_get_bufferevent(connection);
   ask_for_life(bufferevent_getfd(stream));
   evhttp_send_reply_start(request_, options_.status, reason_of(options_.status));
+  queued_at_ = std::chrono::steady_clock::now();
   // A follower says nothing, for as long as it likes. One that takes nothing is stuck.
   const timeval stall{options_.stall.count(), 0};
   bufferevent_set_timeouts(stream, nullptr, &stall);
@@ -84,12 +85,17 @@ void Follower::send() {
   sent_bytes_ += size;
   if (size > 0) told_tail_ = false;
   if (at_tail_ && !told_tail_ && options_.beat.count() > 0) {
-    append_text(chunk_.get(), "\n", options_.encoding);
+    append_text(chunk_.get(), kTailBeat, options_.encoding);
     told_tail_ = true;
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (size == 0 && !at_tail_ && options_.beat.count() > 0 && now - queued_at_ >= options_.beat) {
+    source_->tell_progress(chunk_.get());
+    told_tail_ = false;
   }
   if (evbuffer_get_length(chunk_.get()) > 0) {
     writing_ = true;
-    queued_at_ = std::chrono::steady_clock::now();
+    queued_at_ = now;
     evhttp_send_reply_chunk_with_cb(request_, chunk_.get(), drained, this);
   } else if (at_tail_ && !options_.follow) {
     evhttp_connection* connection = evhttp_request_get_connection(request_);

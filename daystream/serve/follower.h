@@ -17,7 +17,7 @@ namespace daystream::serve {
 
 struct FollowerOptions {
   int status = 200;
-  std::chrono::seconds beat{0};        // an empty line at least that often; 0: none (PROTOCOL.md)
+  std::chrono::seconds beat{0};        // a beat at least that often; 0: none (PROTOCOL.md)
   bool follow = true;                  // else the response ends at the end of what is durable
   Encoding encoding = Encoding::None;  // of the beats; the source knows its own
   std::chrono::seconds stall{60};      // a peer that takes nothing for so long is let go
@@ -89,7 +89,7 @@ class Follower {
   bool at_tail_ = false;  // the last bytes that were queued were all there were
   bool told_tail_ = false;
   std::uint64_t sent_bytes_ = 0;
-  std::chrono::steady_clock::time_point queued_at_;
+  std::chrono::steady_clock::time_point queued_at_;  // bytes, last
 };
 
 }  // namespace daystream::serve

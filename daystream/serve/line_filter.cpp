@@ -71,7 +71,8 @@ LineFilter::Line LineFilter::begin_row(std::string_view head, std::size_t body, 
   if (!fields.starts_with(kTableKey)) return Line::LeftOut;
   const auto tab = fields.find('\t', kTableKey.size());
   if (tab == std::string_view::npos) no_line(position_);
-  if (tables_.takes(fields.substr(kTableKey.size(), tab - kTableKey.size()))) {
+  const std::string_view table = fields.substr(kTableKey.size(), tab - kTableKey.size());
+  if (tables_.takes(table)) {
     take(head, out);
     return Line::Taken;
   }
@@ -81,6 +82,10 @@ LineFilter::Line LineFilter::begin_row(std::string_view head, std::size_t body, 
   std::string_view xid;
   std::string_view value;
   if (cursor.next(key, xid) && key == "_xid" && cursor.next(key, value) && key == "_oid") {
+    if (tables_.may_name(table)) {
+      take(head, out);
+      return Line::Taken;
+    }
     std::string line(head.substr(0, body));
     line += fmt::format("_xid\t{}\t_oid\t{}\t_action\tdrop\n", xid, value);
     take(line, out);

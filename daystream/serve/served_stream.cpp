@@ -135,7 +135,7 @@ std::shared_ptr<File> ServedStream::open_day(std::int64_t day) const {
 }
 
 Beginning ServedStream::beginning_of(const Place& place) const {
-  return {{place.day, place.state.offset, open_day(place.day)},
+  return {{place.day, place.state.offset, open_day(place.day), {}},
           place.state.last,
           place.state.chain,
           place.lsn};
@@ -178,7 +178,7 @@ Beginning ServedStream::begin_at_line(Position line, std::optional<std::uint32_t
     throw no_such_line(name_, line);
   }
   Beginning begin;
-  begin.cursor = {day, 0, open_day(day)};
+  begin.cursor = {day, 0, open_day(day), {}};
   const DayView open = view.open(day);
   const Seeker seeker(*open.file, open.limit);
   begin.cursor.offset = seeker.after(line);
@@ -203,24 +203,59 @@ Beginning ServedStream::begin_at_line(Position line, std::optional<std::uint32_t
 // ---- bytes -------------------------------------------------------------------------------------
 
 Block ServedStream::next(Cursor& cursor) {
-  if (!durable_) return nullptr;
+  const std::uint64_t limit = limit_at(cursor);
+  if (limit == 0) return nullptr;
+  Block block =
+      blocks_.read(BlockCache::Kind::Text, cursor.day, *cursor.file, cursor.offset, limit);
+  cursor.offset += block->size();
+  return block;
+}
+
+// Frames are independent, so those on disk and those made here may follow each other. Whoever
+// begins inside one is sent the rest of it as text that is compressed anew.
+Piece ServedStream::next_packed(Cursor& cursor) {
+  if (!cursor.frame) {
+    const std::uint64_t limit = limit_at(cursor);
+    if (limit == 0) return {};
+    cursor.frame = stored_frame_of(*cursor.file, cursor.offset);
+    if (!cursor.frame || cursor.frame->text_begin != cursor.offset) {
+      const std::uint64_t end = cursor.frame ? cursor.frame->text_end : limit;
+      cursor.frame.reset();
+      const Block text =
+          blocks_.read(BlockCache::Kind::Text, cursor.day, *cursor.file, cursor.offset, end);
+      cursor.offset += text->size();
+      return {blocks_.packed(text), text, {}};
+    }
+  }
+  StoredFrame& frame = *cursor.frame;
+  Piece piece{
+      blocks_.read(BlockCache::Kind::Stored, cursor.day, *frame.packed, frame.begin, frame.end),
+      nullptr, frame.position};
+  frame.begin += piece.packed->size();
+  if (frame.begin == frame.end) {
+    cursor.offset = frame.text_end;
+    cursor.frame.reset();
+  }
+  return piece;
+}
+
+// Moves `cursor` on to a day that has more, if this one has not. Where the bytes after it end; 0:
+// there are none.
+std::uint64_t ServedStream::limit_at(Cursor& cursor) const {
+  if (!durable_) return 0;
   const std::int64_t last = day_number(durable_->position.c);
   for (;;) {
-    if (cursor.day > last) return nullptr;
+    if (cursor.day > last) return 0;
     const std::uint64_t limit = cursor.day == last ? durable_->size_bytes : cursor.file->size();
-    if (cursor.offset < limit) {
-      Block block = blocks_.read(cursor.day, *cursor.file, cursor.offset, limit);
-      cursor.offset += block->size();
-      return block;
-    }
-    if (cursor.day == last) return nullptr;
+    if (cursor.offset < limit) return limit;
+    if (cursor.day == last) return 0;
     const auto days = list_days(*dir_);
     const auto next = std::upper_bound(days.begin(), days.end(), cursor.day);
-    if (next == days.end()) return nullptr;
+    if (next == days.end()) return 0;
     if (!std::binary_search(days.begin(), days.end(), cursor.day)) {
       throw PositionGone(fmt::format("day {} was deleted while it was sent", day_text(cursor.day)));
     }
-    cursor = {*next, 0, open_day(*next)};
+    cursor = {*next, 0, open_day(*next), {}};
   }
 }
 

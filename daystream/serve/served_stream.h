@@ -12,6 +12,7 @@
 
 #include "daystream/durable.h"
 #include "daystream/manifest.h"
+#include "packed_day.h"
 #include "serve/block_cache.h"
 #include "serve/libevent.h"
 #include "stream_view.h"
@@ -24,6 +25,14 @@ struct Cursor {
   std::int64_t day = 0;
   std::uint64_t offset = 0;
   std::shared_ptr<File> file;
+  std::optional<StoredFrame> frame = {};  // the rest of one that is sent as it is stored
+};
+
+// What next_packed() has read.
+struct Piece {
+  Block packed = nullptr;  // zstd frames, or a part of one; nullptr: nothing
+  Block text = nullptr;    // of it; nullptr: it was not taken apart
+  Position position;       // without `text`: of a line at or before its end
 };
 
 // Where a response begins, and what stands before it.
@@ -66,7 +75,8 @@ class ServedStream {
   // The next bytes, moving `cursor`; nullptr: all that is durable was read. Throws PositionGone
   // where the day was deleted meanwhile.
   Block next(Cursor& cursor);
-  Block packed(const Block& block) { return blocks_.packed(block); }  // as a zstd frame
+  // The same as zstd frames: those of a compressed day as they are stored.
+  Piece next_packed(Cursor& cursor);
   // What is durable and not yet read, in bytes.
   std::uint64_t backlog_bytes(const Cursor& cursor) const;
 
@@ -78,6 +88,7 @@ class ServedStream {
   void load_durable();
   void announce();
   std::shared_ptr<File> open_day(std::int64_t day) const;
+  std::uint64_t limit_at(Cursor& cursor) const;
   Beginning beginning_of(const Place& place) const;
 
   std::string name_;

@@ -73,7 +73,7 @@ TableFilter::TableFilter(std::string asked, std::string granted)
   if (!text_.empty()) split_table_list(text_);
 }
 
-bool TableFilter::takes(std::string_view table) {
+const TableFilter::Known& TableFilter::look_up(std::string_view table) {
   // Names differ in length and in their last bytes: a slot each, for most lines of most streams.
   std::size_t hash = table.size();
   for (std::size_t i = table.size() > 4 ? table.size() - 4 : 0; i < table.size(); ++i) {
@@ -82,10 +82,11 @@ bool TableFilter::takes(std::string_view table) {
   Known& known = known_[hash % known_.size()];
   if (known.table != table) {
     const std::string name = unescape(table);
-    known = {std::string(table), (asked_.empty() || table_list_matches(asked_, name)) &&
-                                     (granted_.empty() || table_list_matches(granted_, name))};
+    const bool granted = granted_.empty() || table_list_matches(granted_, name);
+    known = {std::string(table), granted && (asked_.empty() || table_list_matches(asked_, name)),
+             granted};
   }
-  return known.taken;
+  return known;
 }
 
 }  // namespace daystream::serve

@@ -28,7 +28,9 @@ class TableFilter {
 
   bool takes_all() const noexcept { return asked_.empty() && granted_.empty(); }
   // `table`: raw, as `_table` stands in a line.
-  bool takes(std::string_view table);
+  bool takes(std::string_view table) { return look_up(table).taken; }
+  // The asker may know of it, whether it asked for its rows or not.
+  bool may_name(std::string_view table) { return look_up(table).granted; }
   // The list that a client is told. Empty: all, or, unless takes_all(), none.
   const std::string& text() const noexcept { return text_; }
 
@@ -39,7 +41,10 @@ class TableFilter {
   struct Known {
     std::string table;
     bool taken = false;
+    bool granted = false;
   };
+  const Known& look_up(std::string_view table);
+
   std::array<Known, 64> known_;  // the answers that were given before
 };
 

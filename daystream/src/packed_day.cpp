@@ -46,6 +46,16 @@ class UnpackedFile final : public File {
   }
   std::uint64_t size() const override { return summary_.size_bytes; }
 
+  std::optional<StoredFrame> stored_frame_of(std::uint64_t offset) const {
+    const std::lock_guard lock(mutex_);
+    if (offset >= summary_.size_bytes) return std::nullopt;
+    const std::uint64_t frame = frame_of(offset);
+    const FrameEntry begin = entry(frame);
+    const FrameEntry end = end_of(frame, begin, offset);
+    return StoredFrame{packed_.get(), begin.packed_at, end.packed_at,
+                       begin.text_at, end.text_at,     begin.position};
+  }
+
   void write_at(std::string_view, std::uint64_t) override { refuse(); }
   void truncate(std::uint64_t) override { refuse(); }
   void sync() override { refuse(); }
@@ -90,16 +100,22 @@ class UnpackedFile final : public File {
     return low;
   }
 
-  void hold_frame_at(std::uint64_t offset) const {
-    if (frame_ != kNone && offset >= begin_.text_at && offset < begin_.text_at + text_.size())
-      return;
-    const std::uint64_t frame = frame_of(offset);
-    const FrameEntry begin = entry(frame);
+  // Where `frame` ends, which begins at `begin` and holds `offset`.
+  FrameEntry end_of(std::uint64_t frame, const FrameEntry& begin, std::uint64_t offset) const {
     const FrameEntry end = entry(frame + 1);
     if (begin.packed_at >= end.packed_at || begin.text_at > offset || end.text_at <= offset ||
         end.packed_at > index_at_) {
       damaged(index_at_ + frame * kSealedLineSize, "this entry and the next do not agree");
     }
+    return end;
+  }
+
+  void hold_frame_at(std::uint64_t offset) const {
+    if (frame_ != kNone && offset >= begin_.text_at && offset < begin_.text_at + text_.size())
+      return;
+    const std::uint64_t frame = frame_of(offset);
+    const FrameEntry begin = entry(frame);
+    const FrameEntry end = end_of(frame, begin, offset);
     frame_ = kNone;
     packed_bytes_.resize(end.packed_at - begin.packed_at);
     if (packed_->read_at(packed_bytes_, begin.packed_at) < packed_bytes_.size()) {
@@ -200,6 +216,12 @@ std::optional<PackedSummary> read_summary(const File& packed) {
 
 std::unique_ptr<File> unpacked(std::unique_ptr<File> packed, const PackedSummary& summary) {
   return std::make_unique<UnpackedFile>(std::move(packed), summary);
+}
+
+std::optional<StoredFrame> stored_frame_of(const File& text, std::uint64_t offset) {
+  const auto* file = dynamic_cast<const UnpackedFile*>(&text);
+  if (file == nullptr) return std::nullopt;
+  return file->stored_frame_of(offset);
 }
 
 }  // namespace daystream

@@ -52,4 +52,17 @@ std::optional<PackedSummary> read_summary(const File& packed);
 // never written again.
 std::unique_ptr<File> unpacked(std::unique_ptr<File> packed, const PackedSummary& summary);
 
+// A frame as it is stored.
+struct StoredFrame {
+  const File* packed = nullptr;  // lives as long as the text's file
+  std::uint64_t begin = 0;       // in it
+  std::uint64_t end = 0;
+  std::uint64_t text_begin = 0;  // in the day
+  std::uint64_t text_end = 0;
+  Position position;  // of its first line
+};
+// The frame whose text holds `offset` of `text`; nullopt: beyond its end, or `text` is not what
+// unpacked() has made. Nothing is decompressed. Throws Corruption on a damaged index.
+std::optional<StoredFrame> stored_frame_of(const File& text, std::uint64_t offset);
+
 }  // namespace daystream

@@ -332,6 +332,7 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   MirroredTable& table = followed->table;
   take_partitioning(*followed, change.root != 0);
   if (line.shape == table.shape) return;
+  check_asked(line.shape.line_name);
   const std::string what = difference(table.shape, line.shape);
   if (!what.empty()) spdlog::info("table {}: {}", table.source_table, what);
 

@@ -53,6 +53,16 @@ class Applier {
   // Stop: apply() throws NeedsPerson at each change of shape.
   void set_shape_policy(ShapePolicy policy) noexcept { shape_policy_ = policy; }
 
+  // What comes has rows of these tables only (apply/asked_tables.h); empty: of all. apply() throws
+  // TableNotAsked where it meets a followed table by another name, and takes nothing of that
+  // transaction.
+  void set_asked(std::string tables) noexcept { asked_ = std::move(tables); }
+  // The same for a table that was put in place since.
+  void check_asked() const;
+
+  // Throws NeedsPerson where the stream does not hold a table that is followed.
+  void check_held() const;
+
   // For verify: only what `snapshot` sees is applied, and rows that are not as the stream says are
   // left for the comparison to find.
   void compare_with(const Snapshot& snapshot);
@@ -125,6 +135,7 @@ class Applier {
   Followed* by_oid(std::uint32_t oid);
   void forget(Followed* followed);
   void check_policy(const Followed& followed, const std::string& what) const;
+  void check_asked(const std::string& line_name) const;
   void enter(Followed& followed, std::uint64_t xid);
   void make_plan(Followed& followed);
   void take_partitioning(Followed& followed, bool is_partition);
@@ -150,6 +161,7 @@ class Applier {
   std::uint64_t generation_ = 0;
   std::optional<Snapshot> limit_;  // of verify
   ShapePolicy shape_policy_ = ShapePolicy::Follow;
+  std::string asked_;
   std::set<std::string, std::less<>>
       left_names_;  // that followed tables gave up in this transaction
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "apply/applier.h"
+#include "apply/asked_tables.h"
 
 namespace deltamirror {
 
@@ -22,6 +23,20 @@ void Applier::check_policy(const Followed& followed, const std::string& what) co
       fmt::format("table {} changes its shape after {}: {}", followed.table.source_table,
                   reached_.lsn.text(), what),
       "this mirror stops at that: run it with --shape-changes follow to go on");
+}
+
+void Applier::check_asked(const std::string& line_name) const {
+  if (asked_.empty()) return;
+  const std::string name = daystream::unescape(line_name);
+  if (!daystream::table_list_matches(asked_, name)) throw TableNotAsked(name);
+}
+
+void Applier::check_held() const {
+  for (const auto& followed : tables_) check_held(*followed, reached_.position);
+}
+
+void Applier::check_asked() const {
+  for (const auto& followed : tables_) check_asked(followed->table.shape.line_name);
 }
 
 void Applier::install(const MirroredTable& table, const std::function<void()>& put_in_place) {

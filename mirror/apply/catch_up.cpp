@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "apply/asked_tables.h"
+
 namespace deltamirror {
 
 using daystream::Action;
@@ -20,9 +22,17 @@ constexpr int kLinesBetweenLooks = 64;
 CatchUp::CatchUp(Database& db, const std::filesystem::path& directory, const daystream::Seam& seam,
                  Snapshot snapshot)
     : db_(db),
+      daystream_(directory),
+      seam_(seam),
       snapshot_(std::move(snapshot)),
-      reader_(directory, {seam.position, seam.lsn}),
       reached_(seam.position) {}
+
+// A server is asked for these tables only: any change of their names throws ShapeChanged.
+daystream::Reader CatchUp::open() const {
+  AskedTables asked;
+  for (const auto& [line_name, fed] : by_line_name_) asked.add(daystream::unescape(line_name));
+  return {daystream_, {seam_.position, seam_.lsn, asked.list()}};
+}
 
 void CatchUp::add(const MirroredTable& table) {
   if (table.is_static()) return;
@@ -41,22 +51,39 @@ bool CatchUp::is_ours(const Transaction& transaction) const {
   return !snapshot_.sees(daystream::widen_xid(end.xid, *end.next));
 }
 
-bool CatchUp::step(daystream::Position at, steady_clock::time_point deadline) {
-  while (open_ != nullptr || reached_ < at) {
-    if (open_ == nullptr) {
-      Transaction* const next = reader_.next();
-      if (next == nullptr) return true;  // `at` was read from the same daystream
-      if (next->kind() == Transaction::Kind::Gap) {
-        throw ShapeChanged("the daystream has a gap after the snapshot");
-      }
-      if (is_ours(*next)) {
-        open_ = next;
-      } else {
-        reached_ = next->position();
-      }
+bool CatchUp::step(const Checkpoint& at, steady_clock::time_point deadline) {
+  if (!reader_) reader_.emplace(open());
+  while (open_ != nullptr || reached_ < at.position) {
+    if (open_ == nullptr && !take_next(at)) {
+      // Nothing more up to `at`; or a server that was lost, or is behind the one the mirror reads.
+      if (ahead_ != nullptr || reader_->lsn() >= at.lsn) return true;
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
+      if (left.count() <= 0 || !reader_->wait(left)) return false;
     }
     if (open_ != nullptr && !go_on(deadline)) return false;
-    if (steady_clock::now() >= deadline) return open_ == nullptr && reached_ >= at;
+    if (steady_clock::now() >= deadline) return open_ == nullptr && reached_ >= at.position;
+  }
+  return true;
+}
+
+// False: there is nothing, or nothing that is not after `at`. (A commit that has none of our
+// tables' lines may have been left out, that of `at` too.)
+bool CatchUp::take_next(const Checkpoint& at) {
+  Transaction* const next = ahead_ != nullptr ? ahead_ : reader_->next();
+  ahead_ = nullptr;
+  if (next == nullptr) return false;
+  if (next->position() > at.position) {
+    ahead_ = next;
+    return false;
+  }
+  if (next->kind() == Transaction::Kind::Gap) {
+    throw ShapeChanged("the daystream has a gap after the snapshot");
+  }
+  if (is_ours(*next)) {
+    open_ = next;
+  } else {
+    reached_ = next->position();
   }
   return true;
 }

@@ -13,6 +13,7 @@
 #include "apply/table_plan.h"
 #include "daystream/reader.h"
 #include "seed/snapshot.h"
+#include "store/checkpoint.h"
 #include "store/mirrored_table.h"
 #include "store/sqlite.h"
 
@@ -38,23 +39,29 @@ class CatchUp {
   void add(const MirroredTable& table, Take take);
 
   // In the caller's SQLite transaction: goes on until `at`, or until `deadline`. True: it is there,
-  // or already past it, which a mirror that is behind may be. Throws ShapeChanged.
-  bool step(daystream::Position at, std::chrono::steady_clock::time_point deadline);
+  // or already past it, which a mirror that is behind may be. Throws ShapeChanged, and the first
+  // time what Reader's constructor throws.
+  bool step(const Checkpoint& at, std::chrono::steady_clock::time_point deadline);
 
  private:
   struct Fed {
     const MirroredTable* table;
     Take take;
   };
+  daystream::Reader open() const;
+  bool take_next(const Checkpoint& at);
   bool go_on(std::chrono::steady_clock::time_point deadline);
   void apply(const daystream::Change& change);
   bool is_ours(const daystream::Transaction& transaction) const;
 
   Database& db_;
+  const std::filesystem::path daystream_;
+  const daystream::Seam seam_;
   Snapshot snapshot_;
-  daystream::Reader reader_;
+  std::optional<daystream::Reader> reader_;
   daystream::Position reached_;
-  daystream::Transaction* open_ = nullptr;  // being applied
+  daystream::Transaction* ahead_ = nullptr;  // the reader's last, which comes after `at`
+  daystream::Transaction* open_ = nullptr;   // being applied
   std::unordered_map<std::string, Fed> by_line_name_;
 };
 

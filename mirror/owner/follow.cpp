@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "apply/applier.h"
+#include "apply/asked_tables.h"
 #include "apply/holding.h"
 #include "apply/same_source.h"
 #include "daystream/reader.h"
@@ -19,6 +20,7 @@
 #include "owner/owner.h"
 #include "owner/owner_work.h"
 #include "program/notify.h"
+#include "remote/http_client.h"
 #include "remote/pauses.h"
 #include "store/history.h"
 #include "store/mirror_file.h"
@@ -64,19 +66,24 @@ struct Owned {
 
 class Follower {
  public:
-  Follower(Owned owned, Batches batches)
+  // `asked`: the tables whose rows a server is to send (apply/asked_tables.h); empty: all.
+  Follower(Owned owned, Batches batches, const std::string& asked)
       : owned_(owned),
         options_(owned.options),
         batches_(batches),
         checkpoint_(load_checkpoint(owned.db)),
-        reader_(options_.daystream, {checkpoint_.position, checkpoint_.lsn}),
+        reader_(options_.daystream, {checkpoint_.position, checkpoint_.lsn, asked}),
         applier_(owned.db, current_holding(), [this] { return stop_requested(); }),
         keeper_(owned.db) {
     check_source();
     applier_.set_shape_policy(options_.shapes);
+    applier_.set_asked(asked);
   }
 
   void run();
+  bool committed_anything() const noexcept {
+    return applier_.committed().position != checkpoint_.position;
+  }
   // Whether the failure of one transaction has taken whole ones before it along.
   bool lost_whole_transactions() const noexcept {
     return batches_ == Batches::Large && uncommitted_ > 0;
@@ -127,6 +134,9 @@ class Follower {
 
 void Follower::check_source() const {
   check_same_source(reader_.manifest(), options_.daystream.string(), checkpoint_, options_.mirror);
+  // A server may keep tables from us: its manifest says so, and the stream not before its next
+  // mark.
+  if (daystream::remote::Url::is_one(options_.daystream.native())) applier_.check_held();
   if (options_.until && *options_.until < checkpoint_.consistent_at &&
       checkpoint_.lsn < checkpoint_.consistent_at) {
     throw ConfigError(fmt::format("cannot stop at {}: the seed saw transactions up to {}",
@@ -169,6 +179,7 @@ bool Follower::work(bool idle) {
   // Before a fresh seed is at a commit, nothing can be put down in between.
   const bool more = !applier_.pending() && owned_.work.step(applier_);
   commit();
+  applier_.check_asked();
   const auto took = steady_clock::now() - began;
   next_look_ = steady_clock::now() + std::max<steady_clock::duration>(took, kBetweenLooks);
   return more;
@@ -220,6 +231,8 @@ void Follower::run() {
   spdlog::info("following \"{}\" from {} ({}), {} tables", options_.daystream.string(),
                checkpoint_.position.text(), checkpoint_.lsn.text(), applier_.table_count());
   bool more = work(true);
+  // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
+  if (!options_.once) reader_.wait(std::chrono::milliseconds(0), owned_.wake_fd);
   owned_.notify.ready();
   while (!stop_requested() && !at_end()) {
     if (!options_.seed_now.empty() && !owned_.work.busy()) break;
@@ -267,6 +280,20 @@ bool pause(std::chrono::milliseconds length, const Owned& owned) {
   return !owned.control.stop_requested();
 }
 
+// The names of tables as lines may call them next; `seen`: those that one has taken just now.
+std::string tables_to_ask_for(const Owned& owned, const std::vector<std::string>& seen) {
+  // With an end to stop at, each commit counts, also one that has nothing for us.
+  const bool remote = daystream::remote::Url::is_one(owned.options.daystream.native());
+  if (!remote || owned.options.until) return {};
+  AskedTables asked;
+  for (const MirroredTable& table : load_tables(owned.db)) {
+    if (!table.is_static()) asked.add(daystream::unescape(table.shape.line_name));
+  }
+  for (const std::string& name : owned.work.tables_to_come()) asked.add(name);
+  for (const std::string& name : seen) asked.add(name);
+  return asked.list();
+}
+
 }  // namespace
 
 void follow(const FollowOptions& options, const FollowControl& control) {
@@ -284,14 +311,20 @@ void follow(const FollowOptions& options, const FollowControl& control) {
   const bool stays = !options.once && options.seed_now.empty();
   daystream::remote::Pauses pauses;
   Batches batches = Batches::Large;
+  std::vector<std::string> seen;  // by which TableNotAsked has told of
   for (;;) {
     try {
-      Follower follower(owned, batches);
+      Follower follower(owned, batches, tables_to_ask_for(owned, seen));
       pauses.reset();
       try {
         follower.run();
         notify.stopping();
         return;
+      } catch (const TableNotAsked& e) {
+        // What was committed since has those before as the mirror's own.
+        if (follower.committed_anything()) seen.clear();
+        seen.push_back(e.name());
+        spdlog::info("asking \"{}\" for table {} too", options.daystream.string(), e.name());
       } catch (const daystream::Error&) {
         // Whole transactions may have gone back with the one that failed: they are applied again
         // one by one, to fail at that very place.

@@ -137,6 +137,16 @@ void OwnerWork::reload(Applier& applier) {
   }
 }
 
+std::vector<std::string> OwnerWork::tables_to_come() const {
+  std::vector<std::string> names;
+  const auto add = [&names](const Job& job) {
+    for (const TableRequest& table : job.request.config.tables) names.push_back(table.table);
+  };
+  if (job_) add(*job_);
+  for (const Job& job : waiting_) add(job);
+  return names;
+}
+
 void OwnerWork::change_indexes(const MirroredTable& table, const TableRequest& wanted) {
   MirroredTable then = table;
   then.indexes = wanted.indexes;

@@ -39,6 +39,8 @@ class OwnerWork {
   void committed(const Checkpoint& at);
   void rolled_back() noexcept;
   bool busy() const noexcept { return seed_ != nullptr || !waiting_.empty(); }
+  // The names of the tables that are being copied, or are to be.
+  std::vector<std::string> tables_to_come() const;
 
   // An Applier has failed with `error`. True: a table is copied anew, or is about to be in place,
   // and then it may succeed: go on with a new Applier, once no longer stalled().

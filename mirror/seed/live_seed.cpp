@@ -76,7 +76,7 @@ bool LiveSeed::step(const Checkpoint& at) {
   }
   WriteTransaction transaction(db_);
   try {
-    stage_ = catch_up_->step(at.position, deadline) ? Stage::Ready : Stage::CatchingUp;
+    stage_ = catch_up_->step(at, deadline) ? Stage::Ready : Stage::CatchingUp;
   } catch (const ShapeChanged& e) {
     transaction.commit();
     start_again(e.what());

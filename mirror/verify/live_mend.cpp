@@ -95,7 +95,7 @@ bool LiveMend::step(const Checkpoint& at) {
   if (found) take(std::move(*found));
   bool there = true;
   try {
-    if (catch_up_) there = catch_up_->step(at.position, steady_clock::now() + kStep);
+    if (catch_up_) there = catch_up_->step(at, steady_clock::now() + kStep);
   } catch (const ShapeChanged& e) {
     throw TooDifferent(e.what());
   }

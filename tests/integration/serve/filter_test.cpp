@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "daystream/housekeeping.h"
+#include "remote/beats.h"
 #include "remote/enable.h"
 #include "server_process.h"
 #include "stream_fixture.h"
@@ -43,6 +44,7 @@ struct Two : Stream {
     }
     writer_.flush();
   }
+  Position last() const { return extent(directory.path())->last; }
   Writer writer_;
   int number_ = 0;
 };
@@ -91,6 +93,32 @@ TEST_CASE("filter: cat --tables of an URL shows what that of the directory does"
   CHECK(count(body, "_table\tfox") == 0);
   CHECK(count(body, "_filtered\towl\t_action\tmark") >= 4);
   CHECK(outcome_of(server.url("/test/stream?tables=a,,b")) == "400 bad-request");
+}
+
+TEST_CASE("filter: while a large transaction is gone through for nothing, the server says so",
+          "[serve][filter][beats]") {
+  Two two;
+  two.add(5);
+  const Position before = two.last();
+  two.add(1, 80000);  // no owl in it
+  const Position first = two.last();
+  two.add(1, 80000);
+  // Reads take long here: 64 KiB each 20 ms. (-D: the server is our own child.)
+  ServerProcess server({two.directory.path()}, {}, 0,
+                       {"strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=pread64", "-e",
+                        "inject=pread64:delay_enter=20000"});
+  const std::string body = body_of(
+      fmt::format("{}/stream?follow=0&beat=1&tables=owl&after={}", server.url(), before.text()));
+  CAPTURE(body);
+  CHECK(body.starts_with("\t\n"));
+  CHECK(body.ends_with("_action\tcommit\n\n"));
+  // How far it is, is told as soon as there is a commit to tell it with.
+  CHECK(body.find(fmt::format("_c\t{}\t_s\t{}\t_crc", first.c, first.s)) != std::string::npos);
+  std::string lines;
+  remote::Beats beats;
+  beats.strip(body, lines);
+  CHECK(beats.at_tail());
+  CHECK(count(lines, "\n") == 2);
 }
 
 TEST_CASE("filter: a follower of some tables survives its server", "[serve][filter][kill]") {
@@ -182,8 +210,11 @@ TEST_CASE("filter: tables that were taken from a token end the reader that needs
   CHECK(follower.err().find("sends other tables than before") != std::string::npos);
 }
 
-TEST_CASE("serve: days that are compressed are sent as their text", "[serve][zstd]") {
+TEST_CASE("serve: days that are compressed are sent as their text, or as they are",
+          "[serve][zstd]") {
   Two two;
+  two.add(1, 20000);  // some frames
+  two.add(20);
   const std::string all = slurp_days(two.directory.path());
   HousekeepingRules rules;
   rules.compress = 3;
@@ -199,6 +230,29 @@ TEST_CASE("serve: days that are compressed are sent as their text", "[serve][zst
   support::TemporaryDirectory place;
   REQUIRE(run({program("daystream"), "pull", server.url(), place / "copy", "--once"}).ok());
   CHECK(slurp_days(place / "copy") == all);
+
+  // To who takes zstd, as the very frames on disk; one that is begun inside, as what is left of it.
+  const auto zstd = [&](const std::string& query) {
+    run_ok({"curl", "-sS", "-o", place / "body", "-H", "Accept-Encoding: zstd",
+            server.url() + "/stream?follow=0" + query});
+    return slurp(place / "body");
+  };
+  const std::string whole = zstd("");
+  CHECK(run_ok({"zstd", "-dc", place / "body"}) == all);
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(two.directory.path())) {
+    if (entry.path().extension() != ".zst") continue;
+    const std::string stored = slurp(entry.path());
+    found += whole.find(stored.substr(0, stored.rfind("\x5D\x2A\x4D\x18"))) != std::string::npos;
+  }
+  CHECK(found == packed);
+  for (const char* after : {"1507550405/3", "1507636811/2", "1507809637/99", "1507809638/99999"}) {
+    const std::string query = std::string("&beat=5&after=") + after;
+    CAPTURE(query);
+    zstd(query);
+    CHECK(run_ok({"zstd", "-dc", place / "body"}) ==
+          body_of(server.url() + "/stream?follow=0" + query));
+  }
 }
 
 TEST_CASE("serve: zstd on the way where it is asked for, each gather at once", "[serve][zstd]") {

@@ -21,8 +21,10 @@ namespace serve_test {
 namespace {
 
 std::vector<std::string> argv_of(const std::vector<std::string>& streams,
-                                 const std::vector<std::string>& more, int port) {
-  std::vector<std::string> argv = {support::program("daystream"), "serve"};
+                                 const std::vector<std::string>& more, int port,
+                                 const std::vector<std::string>& under) {
+  std::vector<std::string> argv = under;
+  argv.insert(argv.end(), {support::program("daystream"), "serve"});
   argv.insert(argv.end(), streams.begin(), streams.end());
   argv.insert(argv.end(), {"--listen", fmt::format("127.0.0.1:{}", port)});
   argv.insert(argv.end(), more.begin(), more.end());
@@ -32,8 +34,9 @@ std::vector<std::string> argv_of(const std::vector<std::string>& streams,
 }  // namespace
 
 ServerProcess::ServerProcess(const std::vector<std::string>& streams,
-                             const std::vector<std::string>& more, int port)
-    : process_(argv_of(streams, more, port)) {
+                             const std::vector<std::string>& more, int port,
+                             const std::vector<std::string>& under)
+    : process_(argv_of(streams, more, port, under)) {
   const std::string before = "://127.0.0.1:";
   support::eventually(
       [&] { return !process_.running() || process_.err().find(before) != std::string::npos; });

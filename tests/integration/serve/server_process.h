@@ -14,9 +14,11 @@ using support::Process;
 
 class ServerProcess {
  public:
-  // `port` 0: any. Returns once it listens; throws with its words where it does not.
+  // `port` 0: any. `under`: a command that runs it, as strace. Returns once it listens; throws with
+  // its words where it does not.
   explicit ServerProcess(const std::vector<std::string>& streams,
-                         const std::vector<std::string>& more = {}, int port = 0);
+                         const std::vector<std::string>& more = {}, int port = 0,
+                         const std::vector<std::string>& under = {});
 
   Process& process() { return process_; }
   int port() const noexcept { return port_; }

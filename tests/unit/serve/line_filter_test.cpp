@@ -64,8 +64,9 @@ struct Zoo : Stream {
   std::string bytes;
 };
 
-std::string filtered(const std::string& bytes, const std::string& tables, std::size_t piece) {
-  LineFilter filter(TableFilter(tables, ""), Position::begin(), std::nullopt, false);
+std::string filtered(const std::string& bytes, const std::string& tables, std::size_t piece,
+                     const std::string& granted = "") {
+  LineFilter filter(TableFilter(tables, granted), Position::begin(), std::nullopt, false);
   std::string out;
   for (std::size_t at = 0; at < bytes.size(); at += piece) {
     filter.feed(std::string_view(bytes).substr(at, piece), out);
@@ -103,7 +104,7 @@ std::vector<std::string> split_lines(const std::string& bytes) {
 TEST_CASE("line filter: rows of the tables stay where they are, in a chain of their own",
           "[serve][filter]") {
   const Zoo zoo;
-  const std::string cats = filtered(zoo.bytes, "cats", zoo.bytes.size());
+  const std::string cats = filtered(zoo.bytes, "", zoo.bytes.size(), "cats");
   CHECK(checked_ends(cats).size() > 5);
   CHECK_THROWS_AS(checked_ends(cats, Lines::All), Corruption);
   CHECK(cats.find("dogs") == std::string::npos);
@@ -113,7 +114,7 @@ TEST_CASE("line filter: rows of the tables stay where they are, in a chain of th
     CAPTURE(line);
     CHECK(cats.find(line) != std::string::npos);
   }
-  // Another table's shape is told as a table that is gone, by number.
+  // The shape of a table that may not be seen is told as a table that is gone, by number.
   CHECK(cats.find("_xid\t7\t_oid\t77\t_action\tdrop\n") != std::string::npos);
   // The first mark says so, and holds what is left.
   const std::string first = split_lines(cats).front();
@@ -122,12 +123,33 @@ TEST_CASE("line filter: rows of the tables stay where they are, in a chain of th
   CHECK(checked_ends(cats).back() == checked_ends(zoo.bytes, Lines::All).back());
 }
 
+TEST_CASE("line filter: shapes and drops of tables that were not asked for are told",
+          "[serve][filter]") {
+  const Zoo zoo;
+  const std::string cats = filtered(zoo.bytes, "cats", zoo.bytes.size());
+  CHECK(checked_ends(cats).back() == checked_ends(zoo.bytes, Lines::All).back());
+  for (const std::string& line : split_lines(zoo.bytes)) {
+    CAPTURE(line);
+    const bool is_row = line.find("\t_action\tinsert\t") != std::string::npos;
+    const bool is_shape = line.find("\t_action\tschema\t") != std::string::npos;
+    if (!is_row && !is_shape) continue;
+    const bool is_cat = line.find("_table\tcats\t") != std::string::npos;
+    CHECK((cats.find(line) != std::string::npos) == (is_cat || is_shape));
+  }
+  CHECK(cats.find("_action\tdrop") == std::string::npos);
+  // To who may see cats only, whatever it asks for, the others do not exist.
+  const std::string limited = filtered(zoo.bytes, "cats,dogs", zoo.bytes.size(), "cats");
+  CHECK(limited == filtered(zoo.bytes, "", zoo.bytes.size(), "cats"));
+}
+
 TEST_CASE("line filter: cut anywhere it leaves the same", "[serve][filter]") {
   const Zoo zoo;
-  const std::string whole = filtered(zoo.bytes, "dogs", zoo.bytes.size());
-  for (const std::size_t piece : {1, 2, 3, 7, 64, 100, 1000}) {
-    CAPTURE(piece);
-    CHECK(filtered(zoo.bytes, "dogs", piece) == whole);
+  for (const char* granted : {"", "dogs"}) {
+    const std::string whole = filtered(zoo.bytes, "dogs", zoo.bytes.size(), granted);
+    for (const std::size_t piece : {1, 2, 3, 7, 64, 100, 1000}) {
+      CAPTURE(piece, granted);
+      CHECK(filtered(zoo.bytes, "dogs", piece, granted) == whole);
+    }
   }
 }
 
@@ -135,7 +157,7 @@ TEST_CASE("line filter: a commit of nothing is sent only where nothing follows",
           "[serve][filter]") {
   const Zoo zoo;
   const std::string mice = filtered(zoo.bytes, "mice", 100);
-  // Two marks, the drops of the others with their commit, and no commit of nothing.
+  // Two marks, the shapes of the others with their commit, and no commit of nothing.
   const auto ends = checked_ends(mice);
   CHECK(ends.size() == 3);
   LineFilter filter(TableFilter("mice", ""), Position::begin(), std::nullopt, false);

@@ -5,6 +5,7 @@
 
 #include "daystream/error.h"
 #include "daystream/manifest.h"
+#include "remote/beats.h"
 #include "serve/table_filter.h"
 #include "serve/zstd_frame.h"
 
@@ -38,6 +39,26 @@ TEST_CASE("table filter: what is told is in both lists", "[serve][filter]") {
   CHECK(narrowed_holding("", "").empty());
   CHECK_FALSE(table_list_matches(narrowed_holding("a", "b"), "a"));
   CHECK_THROWS_AS(TableFilter("a,,b", ""), ConfigError);
+}
+
+TEST_CASE("beats: are no lines, wherever the bytes are cut", "[remote][beats]") {
+  const std::string lines = "_c\t1\t_s\t0\ta\tb\n_c\t1\t_s\t1\ta\t\n_c\t1\t_s\t2\n";
+  const std::string sent =
+      "\n\t\n_c\t1\t_s\t0\ta\tb\n\t\n\t\n\n_c\t1\t_s\t1\ta\t\n\n\t\n_c\t1\t_s\t2\n";
+  for (std::size_t piece = 1; piece <= sent.size(); ++piece) {
+    for (const char* last : {"", "\n", "\t\n", "\n\t\n", "\t\n\n", "\n\n"}) {
+      CAPTURE(piece, last);
+      remote::Beats beats;
+      std::string got;
+      const std::string all = sent + last;
+      for (std::size_t at = 0; at < all.size(); at += piece) {
+        beats.strip(std::string_view(all).substr(at, piece), got);
+      }
+      CHECK(got == lines);
+      // An empty line says that this is all; that the server reads on, that it is not.
+      CHECK(beats.at_tail() == (all.ends_with("\n\n")));
+    }
+  }
 }
 
 TEST_CASE("zstd: frames one after the other are one text", "[serve][zstd]") {
