@@ -165,7 +165,8 @@ TEST_CASE("restore: equals what PostgreSQL held at a commit, by LSN, position an
     ++commit;
   }
   REQUIRE(commit == commits.size());
-  for (std::size_t i = 5; i < commits.size(); ++i) {
+  // The snapshot may stand at a mark after commit 5: the first that it surely lies before is 6.
+  for (std::size_t i = 6; i < commits.size(); ++i) {
     for (const std::string& to : {commits[i].position, commits[i].lsn, commits[i].time}) {
       INFO(i << " " << to);
       const std::string out =
