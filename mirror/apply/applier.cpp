@@ -9,6 +9,7 @@
 #include "apply/holding.h"
 #include "apply/reshape.h"
 #include "daystream/proven_time.h"
+#include "history/history_tables.h"
 #include "store/history.h"
 #include "store/names.h"
 
@@ -56,8 +57,17 @@ Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
 Applier::~Applier() = default;
 
 void Applier::make_plan(Followed& followed) {
+  if (followed.table.mode != TableMode::Mirror) {
+    followed.history = make_history_writer(db_, followed.table);
+    return;
+  }
   followed.plan = std::make_unique<TablePlan>(
       db_, followed.table, limit_ ? TablePlan::Strictness::Lenient : TablePlan::Strictness::Strict);
+}
+
+void Applier::drop_plan(Followed& followed) noexcept {
+  followed.plan.reset();
+  followed.history.reset();
 }
 
 void Applier::compare_with(const Snapshot& snapshot) {
@@ -242,12 +252,15 @@ void Applier::enter(Followed& followed, std::uint64_t xid) {
 bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
   ++generation_;
   left_names_.clear();
+  moment_.lsn = transaction.lsn();
+  moment_.time_us = transaction.end().time_us;
   std::uint64_t lines = 0;
   Followed* pair = nullptr;  // whose `replace` waits for its update
   for (Line line; transaction.next_line(line);) {
     if (++lines % kLinesBetweenLooks == 0 && stop_requested_()) return false;
     pending_bytes_ += line.body.size();
     const Change change = daystream::parse_change(line.body);
+    moment_.position = line.position;
     if (pair != nullptr && change.action != Action::Update) {
       throw daystream::ProtocolError(
           fmt::format("the line at {} should be the update that belongs to the replace before it",
@@ -274,7 +287,9 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
                                  transaction.lsn().text(), line.position.text()),
                      e.hint());
     }
-    pair = followed->plan->replace_open() ? followed : nullptr;
+    const bool open =
+        followed->plan ? followed->plan->replace_open() : followed->history->replace_open();
+    pair = open ? followed : nullptr;
     ++pending_changes_;
     ++applied_changes_;
   }
@@ -283,8 +298,9 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
 }
 
 void Applier::apply_line(Followed& followed, const Change& change) {
-  followed.plan->apply(change);
   followed.changed = true;
+  if (followed.history) return followed.history->apply(change, moment_);
+  followed.plan->apply(change);
   if (change.action == Action::Rewrite) followed.needs_rewrite = false;
 }
 
@@ -338,9 +354,10 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
 
   check_policy(*followed, what.empty() ? "its schema" : what);
 
-  followed->plan.reset();
+  drop_plan(*followed);
   const std::string old_line_name = table.shape.line_name;
-  const Reshaped reshaped = reshape(db_, table, line, types_);
+  const Reshaped reshaped = table.mode == TableMode::Mirror ? reshape(db_, table, line, types_)
+                                                            : reshape_history(table, line, types_);
   if (reshaped.needs_rewrite) followed->needs_rewrite = true;
   if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
   if (old_line_name != line.shape.line_name) rename_in_stream(*followed, old_line_name);
@@ -397,7 +414,7 @@ void Applier::finish_shapes(const Transaction& transaction) {
     }
     if (followed->final_name.empty()) continue;
     check_mirror_name(followed->final_name);
-    followed->plan.reset();
+    drop_plan(*followed);
     alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
                                  quote_name(followed->final_name)));
     forget_table(db_, table.name);
@@ -413,9 +430,16 @@ void Applier::apply_drop(const Change& change, std::uint64_t xid) {
   enter(*followed, xid);
   if (followed->skip) return;
   check_policy(*followed, "it was dropped");
+  if (followed->history) {
+    spdlog::warn("table {} was dropped in PostgreSQL: its history \"{}\" stays",
+                 followed->table.source_table, shown_name(followed->table));
+    followed->history->apply(change, moment_);
+    ++pending_changes_;
+    return;
+  }
   spdlog::warn("table {} was dropped in PostgreSQL: dropping \"{}\"", followed->table.source_table,
                followed->table.name);
-  followed->plan.reset();
+  drop_plan(*followed);
   db_.exec("DROP TABLE " + quote_name(followed->table.name));
   forget_table(db_, followed->table.name);
   const auto named = by_name_.find(followed->table.shape.line_name);
