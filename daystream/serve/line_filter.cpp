@@ -76,20 +76,24 @@ LineFilter::Line LineFilter::begin_row(std::string_view head, std::size_t body, 
     take(head, out);
     return Line::Taken;
   }
-  // Only `schema` and `drop` have an `_oid`, right after `_xid`.
+  // What concerns a whole table, `schema` and `drop`, has an `_oid` right after `_xid`; what
+  // concerns a whole partition of a table a `_root` there or after that.
   FieldCursor cursor(fields.substr(tab + 1));
   std::string_view key;
   std::string_view xid;
   std::string_view value;
-  if (cursor.next(key, xid) && key == "_xid" && cursor.next(key, value) && key == "_oid") {
-    if (tables_.may_name(table)) {
-      take(head, out);
-      return Line::Taken;
-    }
-    std::string line(head.substr(0, body));
-    line += fmt::format("_xid\t{}\t_oid\t{}\t_action\tdrop\n", xid, value);
-    take(line, out);
+  if (!cursor.next(key, xid) || key != "_xid" || !cursor.next(key, value)) return Line::LeftOut;
+  if (key != "_oid" && key != "_root") return Line::LeftOut;
+  if (tables_.may_name(table)) {
+    take(head, out);
+    return Line::Taken;
   }
+  std::string line(head.substr(0, body));
+  line += fmt::format("_xid\t{}\t{}\t{}", xid, key, value);
+  if (key == "_oid" && cursor.next(key, value) && key == "_root") {
+    line += fmt::format("\t_root\t{}", value);
+  }
+  take(line + "\t_action\tdrop\n", out);
   return Line::LeftOut;
 }
 

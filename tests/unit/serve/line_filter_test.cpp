@@ -49,6 +49,9 @@ struct Zoo : Stream {
         rows.push_back(
             "_table\tcats\t_xid\t7\t_oid\t70\t_identity\td\t_pkey\t1\t_action\tschema\tid\t1 "
             "integer");
+        // Partitions of the cats.
+        rows.push_back("_table\tkittens\t_xid\t7\t_root\t70\t_action\ttruncate");
+        rows.push_back("_table\ttoms\t_xid\t7\t_oid\t71\t_root\t70\t_action\tdrop");
       }
       out.append(lines_of(rows, i));
     }
@@ -100,6 +103,22 @@ std::vector<std::string> split_lines(const std::string& bytes) {
 }
 
 }  // namespace
+
+TEST_CASE("line filter: what befalls partitions of a table is told with its rows",
+          "[serve][filter]") {
+  const Zoo zoo;
+  const std::string asked = filtered(zoo.bytes, "cats", zoo.bytes.size());
+  CHECK(asked.find("_table\tkittens\t_xid\t7\t_root\t70\t_action\ttruncate\n") !=
+        std::string::npos);
+  CHECK(asked.find("_table\ttoms\t_xid\t7\t_oid\t71\t_root\t70\t_action\tdrop\n") !=
+        std::string::npos);
+  checked_ends(asked);
+  const std::string granted = filtered(zoo.bytes, "", zoo.bytes.size(), "cats");
+  CHECK(granted.find("kittens") == std::string::npos);
+  CHECK(granted.find("_xid\t7\t_root\t70\t_action\tdrop\n") != std::string::npos);
+  CHECK(granted.find("_xid\t7\t_oid\t71\t_root\t70\t_action\tdrop\n") != std::string::npos);
+  checked_ends(granted);
+}
 
 TEST_CASE("line filter: rows of the tables stay where they are, in a chain of their own",
           "[serve][filter]") {
