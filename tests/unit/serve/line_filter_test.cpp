@@ -142,6 +142,29 @@ TEST_CASE("line filter: shapes and drops of tables that were not asked for are t
   CHECK(limited == filtered(zoo.bytes, "", zoo.bytes.size(), "cats"));
 }
 
+TEST_CASE("line filter: what is about a partition as a whole is told to who reads its root",
+          "[serve][filter]") {
+  Stream stream;
+  Writer writer = stream.writer();
+  writer.mark(Lsn{0x1000}, {1, 1, {}});
+  const std::string schema =
+      "_table\thigh\t_xid\t1\t_oid\t8\t_root\t7\t_identity\td\t_action\tschema\tid\t1 integer";
+  const std::string truncate = "_table\thigh\t_xid\t1\t_root\t7\t_action\ttruncate";
+  const std::string other = "_table\tother\t_xid\t1\t_action\ttruncate";
+  writer.append(lines_of({schema, truncate, other, row_of("top", 1, 1)}, 1));
+  writer.flush();
+  const std::string bytes = slurp(stream.day_path());
+  const std::string asked = filtered(bytes, "top", bytes.size());
+  CHECK(asked.find(schema + "\n") != std::string::npos);
+  CHECK(asked.find(truncate + "\n") != std::string::npos);
+  CHECK(asked.find("other") == std::string::npos);
+  const std::string granted = filtered(bytes, "", bytes.size(), "top");
+  CHECK(granted.find("_s\t1\t_xid\t1\t_oid\t8\t_root\t7\t_action\tdrop\n") != std::string::npos);
+  CHECK(granted.find("_s\t2\t_xid\t1\t_root\t7\t_action\tdrop\n") != std::string::npos);
+  CHECK(granted.find("high") == std::string::npos);
+  CHECK(checked_ends(granted) == checked_ends(asked));
+}
+
 TEST_CASE("line filter: cut anywhere it leaves the same", "[serve][filter]") {
   const Zoo zoo;
   for (const char* granted : {"", "dogs"}) {
