@@ -121,6 +121,9 @@ int run(int argc, char** argv) {
     case Command::Restore:
       restore({arguments.mirror, arguments.begin_with, arguments.daystream, arguments.to}, signals);
       return 0;
+    case Command::Config:
+      run_config_command(arguments.config_command);
+      return 0;
     case Command::Wait: {
       const WaitGoal goal{arguments.lsn, arguments.time};
       if (wait_for(arguments.mirror, goal, arguments.timeout, signals)) return 0;

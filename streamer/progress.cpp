@@ -14,7 +14,10 @@ namespace deltastream {
 
 namespace {
 
+// How often the server is asked: as often as it is told, within limits. At least every 10 s a mark
+// is to prove a time, and it can be no newer than this.
 constexpr std::chrono::milliseconds kLeastSampleInterval{1'000};
+constexpr std::chrono::milliseconds kLongestSampleInterval{8'000};
 // Looking at the disk and writing status.json: as often as the server is told, but not more.
 constexpr std::chrono::milliseconds kLongestLookInterval{5'000};
 constexpr std::chrono::seconds kReportInterval{60};
@@ -49,20 +52,27 @@ void Progress::streaming(const daystream::Writer& writer) {
   last_lines_ = writer.appended_lines();
   last_bytes_ = writer.appended_bytes();
   if (!monitor_ && !config_.slot.empty()) {
-    const auto interval = std::max(config_.status_interval, kLeastSampleInterval);
+    const auto interval =
+        std::clamp(config_.status_interval, kLeastSampleInterval, kLongestSampleInterval);
     monitor_.emplace(config_.conninfo, config_.slot, interval);
   }
+  wal_end_.reset();  // of another connection, perhaps of another server
   notify_.ready();
+  notify_.status(fmt::format("streaming from {}", writer.last_lsn().text()));
   look(writer, std::chrono::steady_clock::now());
   save();
 }
 
 void Progress::waiting(const std::string& problem) {
   status_.state = "waiting";
+  failed(problem);
+  save();
+}
+
+void Progress::failed(const std::string& problem) {
   status_.last_error = problem;
   status_.last_error_s = std::time(nullptr);
   notify_.status(problem);
-  save();
 }
 
 void Progress::tick(const daystream::Writer& writer) {
@@ -79,6 +89,7 @@ void Progress::tick(const daystream::Writer& writer) {
       }
       sample_ = sample;
       synchronous_standby_ = sample->synchronous_standby;
+      wal_end_ = sample->wal_end;
       status_.server_lsn = sample->wal_lsn;
       status_.retained_wal_bytes = sample->retained_bytes;
       status_.until_lost_bytes = sample->until_lost_bytes;

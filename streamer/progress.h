@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "config.h"
 #include "daystream/writer.h"
@@ -22,12 +23,15 @@ class Progress {
 
   void streaming(const daystream::Writer& writer);  // a connection's stream begins
   void waiting(const std::string& problem);         // it ended; another try comes
+  void failed(const std::string& problem);          // or none does
   // At least once a second.
   void tick(const daystream::Writer& writer);
   // What keeps it from being confirmed, for people; empty: nothing.
   void waits_for(std::string what) { status_.waiting_for = std::move(what); }
   void alive() { notify_.alive(); }  // the same while there is no Writer
 
+  // The server's end of WAL, as last seen, once.
+  std::optional<WalEnd> take_wal_end() noexcept { return std::exchange(wal_end_, std::nullopt); }
   // Whether commits on the server wait for us, as last seen.
   std::optional<bool> synchronous_standby() const noexcept { return synchronous_standby_; }
 
@@ -46,6 +50,7 @@ class Progress {
   std::optional<ServerMonitor> monitor_;
   Status status_;
   std::optional<bool> synchronous_standby_;
+  std::optional<WalEnd> wal_end_;
   std::optional<ServerSample> sample_;
   Time last_look_;
   Time last_report_;

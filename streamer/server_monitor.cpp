@@ -13,6 +13,27 @@ namespace deltastream {
 
 namespace program = daystream::program;
 
+namespace {
+
+std::uint64_t unsigned_at(const program::PgResult& row, int column) {
+  return std::strtoull(PQgetvalue(row.get(), 0, column), nullptr, 10);
+}
+
+daystream::Lsn lsn_at(const program::PgResult& row, int column) {
+  return daystream::Lsn::parse(PQgetvalue(row.get(), 0, column)).value_or(daystream::Lsn{});
+}
+
+}  // namespace
+
+daystream::Lsn end_of_records(daystream::Lsn insert, std::uint64_t page_bytes,
+                              std::uint64_t segment_bytes) noexcept {
+  constexpr std::uint64_t kPageHeader = 24;
+  constexpr std::uint64_t kSegmentHeader = 40;  // of its first page
+  const bool first_page = insert.value % segment_bytes < page_bytes;
+  const std::uint64_t header = first_page ? kSegmentHeader : kPageHeader;
+  return insert.value % page_bytes == header ? daystream::Lsn{insert.value - header} : insert;
+}
+
 ServerMonitor::ServerMonitor(std::string conninfo, std::string slot,
                              std::chrono::milliseconds interval)
     : conninfo_(std::move(conninfo)), slot_(std::move(slot)), interval_(interval) {
@@ -55,13 +76,19 @@ std::optional<ServerSample> ServerMonitor::sample() const {
         connection.get(),
         "SELECT pg_current_wal_lsn(), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), "
         "0)::bigint, safe_wal_size, wal_status, current_setting('synchronous_standby_names'), "
-        "current_setting('application_name') FROM pg_replication_slots WHERE slot_name = $1",
+        "current_setting('application_name'), active, "
+        // The time of the statement, which is before it looks at the WAL. The insert position, as
+        // an asynchronous commit that has returned may not be written yet.
+        "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint, "
+        "pg_current_wal_insert_lsn(), current_setting('wal_block_size'), "
+        "pg_size_bytes(current_setting('wal_segment_size')) "
+        "FROM pg_replication_slots WHERE slot_name = $1",
         {slot_});
     if (PQntuples(row.get()) == 0) return std::nullopt;  // the stream itself will tell
     ServerSample sample;
     sample.at = std::chrono::steady_clock::now();
-    sample.wal_lsn = daystream::Lsn::parse(PQgetvalue(row.get(), 0, 0)).value_or(daystream::Lsn{});
-    sample.retained_bytes = std::strtoull(PQgetvalue(row.get(), 0, 1), nullptr, 10);
+    sample.wal_lsn = lsn_at(row, 0);
+    sample.retained_bytes = unsigned_at(row, 1);
     if (!PQgetisnull(row.get(), 0, 2)) {
       const std::int64_t safe = std::strtoll(PQgetvalue(row.get(), 0, 2), nullptr, 10);
       sample.until_lost_bytes = safe > 0 ? static_cast<std::uint64_t>(safe) : 0;
@@ -69,6 +96,11 @@ std::optional<ServerSample> ServerMonitor::sample() const {
     sample.wal_status = PQgetvalue(row.get(), 0, 3);
     sample.synchronous_standby =
         StandbyNames::parse(PQgetvalue(row.get(), 0, 4)).includes(PQgetvalue(row.get(), 0, 5));
+    // After a failover another server may answer here than the one that we stream from.
+    if (*PQgetvalue(row.get(), 0, 6) == 't') {
+      sample.wal_end = {end_of_records(lsn_at(row, 8), unsigned_at(row, 9), unsigned_at(row, 10)),
+                        static_cast<std::int64_t>(unsigned_at(row, 7))};
+    }
     return sample;
   } catch (const daystream::Error& e) {
     // The stream does not need it, and reports a lost connection itself.

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "daystream/lsn.h"
+#include "watermarks.h"
 
 namespace deltastream {
 
@@ -24,7 +25,13 @@ struct ServerSample {
       until_lost_bytes;  // before max_slot_wal_keep_size bites; none: no limit
   std::string wal_status;
   bool synchronous_standby = false;  // commits may wait for us
+  std::optional<WalEnd> wal_end;     // none: nobody streams from our slot there
 };
+
+// `insert` is where the next record will be written. At the start of a page that is behind the
+// page's header, and the last record's end, which is all that a stream can come to, before it.
+daystream::Lsn end_of_records(daystream::Lsn insert, std::uint64_t page_bytes,
+                              std::uint64_t segment_bytes) noexcept;
 
 class ServerMonitor {
  public:

@@ -1,5 +1,6 @@
 #include "status.h"
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 
 #include "daystream/durable.h"
 #include "daystream/error.h"
+#include "daystream/unique_fd.h"
 
 namespace deltastream {
 
@@ -66,6 +68,22 @@ Json to_json(const Status& status) {
   out["last_error"] = status.last_error;
   out["last_error_s"] = status.last_error_s;
   return out;
+}
+
+// The blocks that are there need no room. A reader that comes in between sees no status, once.
+bool overwrite(const std::filesystem::path& file, const std::string& text) {
+  const daystream::UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return false;
+  const auto size = static_cast<ssize_t>(text.size());
+  return ::pwrite(fd.get(), text.data(), text.size(), 0) == size &&
+         ::ftruncate(fd.get(), size) == 0;
+}
+
+// Whether `pid` is a deltastream's: one that waits for room on the disk has let go of the lock.
+bool is_deltastream(int pid) {
+  std::ifstream in(fmt::format("/proc/{}/comm", pid));
+  std::string name;
+  return std::getline(in, name) && name == "deltastream";
 }
 
 // "waiting", not "streaming", once nobody updates it.
@@ -147,13 +165,17 @@ bool save_status(const std::filesystem::path& directory, const Status& status) n
   try {
     const std::filesystem::path file = directory / kFile;
     const std::filesystem::path temporary = directory / (std::string(kFile) + ".tmp");
+    const std::string text = status.json();
+    std::error_code error;
     {
       std::ofstream out(temporary, std::ios::trunc);
-      out << status.json();
+      out << text;
       out.close();
-      if (!out) return false;
+      if (!out) {
+        std::filesystem::remove(temporary, error);
+        return overwrite(file, text);
+      }
     }
-    std::error_code error;
     std::filesystem::rename(temporary, file, error);
     return !error;
   } catch (const std::exception&) {
@@ -167,6 +189,19 @@ std::optional<Status> load_status(const std::filesystem::path& directory) {
   std::stringstream text;
   text << in.rdbuf();
   return Status::parse(text.str());
+}
+
+void save_last_error(const std::filesystem::path& directory, const std::string& problem) noexcept {
+  try {
+    if (lock_holder(directory) != 0) return;
+    std::optional<Status> status = load_status(directory);
+    if (!status || (status->state == "waiting" && is_deltastream(status->pid))) return;
+    status->state = "stopped";
+    status->last_error = problem;
+    status->last_error_s = std::time(nullptr);
+    save_status(directory, *status);
+  } catch (const std::exception&) {  // as save_status()
+  }
 }
 
 std::optional<int> lock_holder(const std::filesystem::path& directory) {
@@ -197,14 +232,14 @@ int run_status(const std::string& directory, bool json) {
     status.lsn = durable->lsn;
   }
   const std::optional<int> holder = lock_holder(directory);
-  const bool runs = holder.value_or(status.state == "stopped" ? 0 : status.pid) != 0;
+  int pid = holder.value_or(status.state == "stopped" ? 0 : status.pid);
+  if (pid == 0 && status.state == "waiting" && is_deltastream(status.pid)) pid = status.pid;
+  const bool runs = pid != 0;
   if (!runs) status.state = "stopped";
   if (json) {
     std::fputs(status.json().c_str(), stdout);
   } else {
-    print_status(status,
-                 runs ? fmt::format("{} (process {})", status.state, holder.value_or(status.pid))
-                      : "stopped");
+    print_status(status, runs ? fmt::format("{} (process {})", status.state, pid) : "stopped");
   }
   return runs ? 0 : 1;
 }

@@ -39,16 +39,19 @@ struct Status {
   static std::optional<Status> parse(const std::string& text);
 };
 
-// Replaces the file. A failure is no reason to stop a stream, so it is only told: false.
+// Replaces the file; where the disk is full, its text. A failure is no reason to stop a stream, so
+// it is only told: false.
 bool save_status(const std::filesystem::path& directory, const Status& status) noexcept;
 std::optional<Status> load_status(const std::filesystem::path& directory);
+// For a deltastream that could not begin: adds why to the file, unless another one writes it.
+void save_last_error(const std::filesystem::path& directory, const std::string& problem) noexcept;
 
 // Whether a process holds the daystream's lock, by the kernel's own list (asking by trying to lock
 // could make a deltastream that starts just then give up). nullopt: no such list here.
 std::optional<int> lock_holder(const std::filesystem::path& directory);
 
-// The command. Exit code 0 if a deltastream runs there, else 1. Throws ConfigError if DIR is no
-// daystream.
+// The command. Exit code 0 if a deltastream runs there, or waits until it can, else 1. Throws
+// ConfigError if DIR is no daystream.
 int run_status(const std::string& directory, bool json);
 
 // 12 B, 3.4 kB, 1.2 GB; 17 s, 3 min, 5 h, 2 d

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "daystream/line.h"
+#include "daystream/proven_time.h"
 #include "disk_wait.h"
 #include "program/program.h"
 
@@ -137,8 +138,11 @@ void StreamLoop::write_due_mark() {
   parts_.clock.set_last(parts_.writer.position().c);
   daystream::MarkFacts facts;
   facts.timeline = parts_.server.timeline;
+  if (const std::int64_t proven = watermarks_.proven_us(*lsn); proven != 0) {
+    facts.head.push_back(daystream::proven_time_field(proven));
+  }
   parts_.writer.mark(*lsn, facts);
-  watermarks_.on_mark(Clock::now());
+  watermarks_.on_mark(Clock::now(), *lsn);
 }
 
 void StreamLoop::begin_due_flush() {
@@ -190,6 +194,7 @@ void StreamLoop::tell_progress() {
   parts_.copies.tell(parts_.writer.flushed());
   parts_.progress.waits_for(parts_.copies.waiting_for(parts_.writer.flushed()));
   parts_.progress.tick(parts_.writer);
+  if (const auto end = parts_.progress.take_wal_end()) watermarks_.on_wal_end(*end, writer_state());
   if (parts_.housekeeper && watermarks_.confirmed().value != 0) {
     parts_.housekeeper->tell(watermarks_.confirmed(), parts_.writer.flushed_position());
   }

@@ -99,7 +99,7 @@ void Streamer::run() {
       // Leaving and opening again is the only way on: recovery writes again what the disk may not
       // have. Anything but a full disk is for whoever starts us to decide.
       if (!is_full(e) || !config_.loop) {
-        abandon_slot();
+        fail(e);
         throw;
       }
       writer_.reset();
@@ -107,7 +107,7 @@ void Streamer::run() {
       hint = "Waiting for room; PostgreSQL keeps what is not confirmed.";
     } catch (const daystream::Error& e) {
       if (!e.retryable() || !config_.loop) {
-        abandon_slot();
+        fail(e);
         throw;
       }
       problem = e.what();
@@ -262,6 +262,17 @@ void Streamer::create_slot_first(ReplicationConnection& connection, bool directo
     slot_made_ = true;
   }
   slot_created_ = true;
+}
+
+// The error goes on to main; what it leaves behind is seen to here.
+void Streamer::fail(const daystream::Error& error) {
+  const std::string problem = one_line(error.what());
+  if (progress_) {
+    progress_->failed(problem);
+  } else {
+    save_last_error(config_.directory, problem);
+  }
+  abandon_slot();
 }
 
 void Streamer::abandon_slot() {

@@ -37,6 +37,7 @@ class Streamer {
   StreamLoop::End stream();
   void open_writer(const Server& server, std::optional<daystream::Lsn> confirmed_flush);
   void create_slot_first(ReplicationConnection& connection, bool directory_has_lines);
+  void fail(const daystream::Error& error);
   // A slot that was made for a daystream that never began would keep WAL for nobody.
   void abandon_slot();
   // After a stream that broke: what was received is synced, half a transaction is given up.

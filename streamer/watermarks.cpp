@@ -28,7 +28,7 @@ Watermarks::Watermarks(const Intervals& intervals, Clock::time_point now)
 void Watermarks::on_data(Clock::time_point now, const WriterState& writer) noexcept {
   last_heard_ = now;
   data_since_mark_ = true;
-  quiet_ = false;
+  data_since_wal_end_ = true;
   ping_interval_ = kShortestPing;
   server_lsn_ = std::max(server_lsn_, writer.last_lsn);
 }
@@ -42,7 +42,6 @@ void Watermarks::on_keepalive(Clock::time_point now, Lsn lsn, bool reply_request
   }
   // Inside a transaction it says nothing we could confirm: the transaction's commit comes later.
   if (!writer.in_transaction) pending_ = std::max(pending_, lsn);
-  quiet_ = !writer.in_transaction && lsn <= writer.last_lsn;
   if (!reply_requested) return;
   if (!reply_owed_) reply_since_ = now;
   reply_owed_ = true;
@@ -52,9 +51,20 @@ void Watermarks::on_keepalive(Clock::time_point now, Lsn lsn, bool reply_request
   asked_lsn_ = std::max(asked_lsn_, lsn);
 }
 
-void Watermarks::on_mark(Clock::time_point now) noexcept {
+void Watermarks::on_wal_end(const WalEnd& end, const WriterState& writer) noexcept {
+  if (wal_end_.time_us != 0 && wal_end_.lsn > writer.last_lsn) return;
+  wal_end_ = end;
+  data_since_wal_end_ = false;
+}
+
+void Watermarks::on_mark(Clock::time_point now, Lsn lsn) noexcept {
   last_mark_ = now;
   data_since_mark_ = false;
+  if (wal_end_.lsn <= lsn) wal_end_ = {};
+}
+
+std::int64_t Watermarks::proven_us(Lsn mark) const noexcept {
+  return wal_end_.lsn <= mark ? wal_end_.time_us : 0;
 }
 
 void Watermarks::on_sync_begin(Clock::time_point now, const WriterState& writer) noexcept {
@@ -80,8 +90,8 @@ bool Watermarks::at_once(Lsn lsn) const noexcept {
 Clock::time_point Watermarks::mark_time(const WriterState& writer) const noexcept {
   if (writer.in_transaction) return kNever;
   if (pending_ <= writer.last_lsn) {
-    const bool due = quiet_ && last_heard_ >= last_mark_ + kQuietMarkInterval;
-    return due ? Clock::time_point::min() : kNever;
+    const bool news = proven_us(writer.last_lsn) != 0 && !data_since_wal_end_;
+    return news ? last_mark_ + kQuietMarkInterval : kNever;
   }
   if (at_once(pending_)) return Clock::time_point::min();
   const Clock::time_point idle =

@@ -23,8 +23,8 @@ inline constexpr Milliseconds kIdleAfter{10};
 inline constexpr Milliseconds kIdleMarkInterval{100};
 // Longest time between marks when the stream is never idle.
 inline constexpr Milliseconds kBusyMarkInterval{10'000};
-// While the server has nothing at all, a mark says so at its first answer after so long: who goes
-// by time (`wait --time`, a merge of several databases) waits for it. We ask every 10 s at least.
+// While there is nothing new, a mark that proves a time comes no sooner than this after the last
+// mark: who goes by time (`wait --time`, a merge of several databases) waits for it.
 inline constexpr Milliseconds kQuietMarkInterval{5'000};
 // How long the server may wait for a confirmation it asked for, before we let go of it: while it
 // shuts down it waits for us.
@@ -48,6 +48,14 @@ struct Intervals {
   Milliseconds status{10'000};            // 0: never by time
   std::optional<daystream::Lsn> end_lsn;  // a keepalive from here on is marked at once
   bool synchronous_standby = false;       // so is every one
+};
+
+// The end of the server's WAL at a time of its clock. A stream that has come to `lsn` has all that
+// was committed before `time_us`. Nothing else proves a time: keepalives come from wherever the
+// walsender is, which may be hours behind in WAL that is not ours.
+struct WalEnd {
+  daystream::Lsn lsn;
+  std::int64_t time_us = 0;  // since 1970; 0: none
 };
 
 // What the Writer says of itself.
@@ -76,13 +84,17 @@ class Watermarks {
   void on_data(Clock::time_point now, const WriterState& writer) noexcept;
   void on_keepalive(Clock::time_point now, daystream::Lsn lsn, bool reply_requested,
                     const WriterState& writer) noexcept;
-  void on_mark(Clock::time_point now) noexcept;
+  // The oldest that the stream has not reached is kept: an ever newer one would never be reached.
+  void on_wal_end(const WalEnd&, const WriterState& writer) noexcept;
+  void on_mark(Clock::time_point now, daystream::Lsn lsn) noexcept;
   void on_sync_begin(Clock::time_point now, const WriterState& writer) noexcept;
   void on_status_sent(Clock::time_point now, daystream::Lsn confirmed, bool asked_reply) noexcept;
 
   // Decisions.
   // The LSN to write a mark for now.
   std::optional<daystream::Lsn> mark_due(Clock::time_point now, const WriterState&) const noexcept;
+  // What a mark with this LSN proves; 0: nothing that was not said before.
+  std::int64_t proven_us(daystream::Lsn mark) const noexcept;
   bool sync_due(Clock::time_point now, const WriterState&) const noexcept;  // if none runs
   bool status_due(Clock::time_point now, const WriterState&) const noexcept;
   // Ask the server where it is: it tells by itself only when it has caught up.
@@ -102,14 +114,15 @@ class Watermarks {
   Clock::time_point mark_time(const WriterState&) const noexcept;
 
   Intervals intervals_;
-  daystream::Lsn server_lsn_;    // newest of the server's positions
-  daystream::Lsn pending_;       // newest keepalive outside a transaction: what a mark may say
-  daystream::Lsn confirmed_;     // what we last told the server
-  daystream::Lsn asked_lsn_;     // the server waits for this, if asked_
-  bool asked_ = false;           // and we have not confirmed it
-  bool reply_owed_ = false;      // no status sent since it asked
-  bool data_since_mark_ = true;  // so that falling idle is news
-  bool quiet_ = false;           // the server's last word was that there is nothing new
+  daystream::Lsn server_lsn_;        // newest of the server's positions
+  daystream::Lsn pending_;           // newest keepalive outside a transaction: what a mark may say
+  daystream::Lsn confirmed_;         // what we last told the server
+  daystream::Lsn asked_lsn_;         // the server waits for this, if asked_
+  bool asked_ = false;               // and we have not confirmed it
+  bool reply_owed_ = false;          // no status sent since it asked
+  bool data_since_mark_ = true;      // so that falling idle is news
+  WalEnd wal_end_;                   // not reached, or reached and not told yet
+  bool data_since_wal_end_ = false;  // whose commits have later times
   Clock::time_point asked_since_;
   Clock::time_point reply_since_;
   Clock::time_point last_heard_;

@@ -7,6 +7,7 @@
 
 #include "day_file.h"
 #include "daystream/error.h"
+#include "daystream/proven_time.h"
 #include "split_catalog.h"
 
 namespace daystream::command {
@@ -56,6 +57,10 @@ struct Merger::Source {
 
   bool has_mark() const { return head != nullptr && head->kind() == Transaction::Kind::Mark; }
   bool has_gap() const { return head != nullptr && head->kind() == Transaction::Kind::Gap; }
+  void pass(const Transaction& delivery) {
+    before = delivery.lsn();
+    proven_us = std::max(proven_us, proven_time_us(delivery));
+  }
   // A gap stands after what came before it.
   Lsn order() const { return has_gap() ? before : head->lsn(); }
 
@@ -64,6 +69,7 @@ struct Merger::Source {
   Holding held;                  // what it holds where it is
   Transaction* head = nullptr;   // the next to go out; nullptr: not there yet
   Lsn before;                    // of the last commit or mark before the head
+  std::int64_t proven_us = 0;    // by what is at or before that
   std::optional<Numbered> line;  // the next of the head's, while it is being joined
 };
 
@@ -161,12 +167,12 @@ void Merger::fill() {
       if (next == nullptr) break;
       if (next->kind() == Transaction::Kind::Mark && next->end().columns.empty()) {
         if (next->end().timeline) facts_.timeline = next->end().timeline;
-        source->before = next->lsn();
+        source->pass(*next);
         continue;
       }
       if (next->kind() == Transaction::Kind::Transaction && !output_->empty() &&
           !output_->needs(next->lsn())) {
-        source->before = next->lsn();
+        source->pass(*next);
         continue;
       }
       source->head = next;
@@ -277,10 +283,13 @@ void Merger::work(const std::function<bool()>& stop) {
 
 void Merger::mark() {
   if (output_->empty()) return;
+  const Lsn upto = reached();
   for (const auto& source : sources_) {
     facts_.clock = std::max(facts_.clock, source->reader.position().c);
+    // What one source proves up to an LSN holds for the database.
+    if (source->before == upto) facts_.proven_us = std::max(facts_.proven_us, source->proven_us);
   }
-  output_->mark(reached());
+  output_->mark(upto);
   marked_ = std::chrono::steady_clock::now();
 }
 
@@ -316,8 +325,8 @@ void Merger::emit(Source& first) {
   emit_joined(same);
   facts_.next = first.head->end().next;
   for (Source* source : same) {
+    source->pass(*source->head);
     source->head = nullptr;
-    source->before = lsn;
   }
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "calendar.h"
+#include "daystream/proven_time.h"
 #include "stream_view.h"
 
 namespace daystream::command {
@@ -57,7 +58,9 @@ void Part::begin(Lsn lsn, const Holding& holding) {
 
 void Part::mark(Lsn lsn) {
   if (!needs(lsn)) return;
-  writer_.mark(lsn, mark_facts(facts_));
+  MarkFacts said = mark_facts(facts_);
+  if (facts_.proven_us > 0) said.head.push_back(proven_time_field(facts_.proven_us));
+  writer_.mark(lsn, said);
   gap_.reset();
 }
 

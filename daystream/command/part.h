@@ -19,6 +19,7 @@ struct SourceFacts {
   std::int64_t clock = 0;  // `_c` of what was read last: parts keep their source's seconds
   std::optional<std::uint32_t> timeline;
   std::optional<std::uint64_t> next;
+  std::int64_t proven_us = 0;  // up to when nothing of the source is missing; 0: not known
   // Other keys before the verb, asked for when they are due.
   std::function<std::vector<std::pair<std::string, std::string>>()> head = {};
 };

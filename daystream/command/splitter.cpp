@@ -7,6 +7,7 @@
 
 #include "day_file.h"
 #include "daystream/error.h"
+#include "daystream/proven_time.h"
 #include "dir.h"
 #include "origin.h"
 
@@ -218,6 +219,7 @@ void Splitter::take(Transaction& transaction) {
   }
   const Change& end = transaction.end();
   if (transaction.kind() == Transaction::Kind::Gap) return;
+  facts_.proven_us = std::max(facts_.proven_us, proven_time_us(transaction));
   if (end.next) facts_.next = end.next;
   if (end.timeline) facts_.timeline = end.timeline;
 }

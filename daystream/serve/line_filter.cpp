@@ -19,22 +19,6 @@ namespace {
 constexpr std::size_t kHead = 4096;
 constexpr std::string_view kTableKey = "_table\t";
 
-// Of a line that tells what became of a table, what says so without its name: `_xid`, and the
-// `_oid` that `schema` and `drop` have, the `_root` that any line about a partition as a whole has,
-// or both. Empty: it is a row, or about the rows of the table that it names.
-std::string numbers_of(std::string_view fields) {
-  FieldCursor cursor(fields);
-  std::string_view key;
-  std::string_view value;
-  std::string numbers;
-  bool tells = false;
-  while (cursor.next(key, value) && (key == "_xid" || key == "_oid" || key == "_root")) {
-    numbers += fmt::format("{}{}\t{}", numbers.empty() ? "" : "\t", key, value);
-    tells = tells || key != "_xid";
-  }
-  return tells ? numbers : std::string();
-}
-
 [[noreturn]] void no_line(Position after) {
   throw Error(fmt::format("what follows {} is not a line of a daystream", after.text()));
 }
@@ -92,13 +76,24 @@ LineFilter::Line LineFilter::begin_row(std::string_view head, std::size_t body, 
     take(head, out);
     return Line::Taken;
   }
-  const std::string numbers = numbers_of(fields.substr(tab + 1));
-  if (numbers.empty()) return Line::LeftOut;
+  // What concerns a whole table, `schema` and `drop`, has an `_oid` right after `_xid`; what
+  // concerns a whole partition of a table a `_root` there or after that.
+  FieldCursor cursor(fields.substr(tab + 1));
+  std::string_view key;
+  std::string_view xid;
+  std::string_view value;
+  if (!cursor.next(key, xid) || key != "_xid" || !cursor.next(key, value)) return Line::LeftOut;
+  if (key != "_oid" && key != "_root") return Line::LeftOut;
   if (tables_.may_name(table)) {
     take(head, out);
     return Line::Taken;
   }
-  take(fmt::format("{}{}\t_action\tdrop\n", head.substr(0, body), numbers), out);
+  std::string line(head.substr(0, body));
+  line += fmt::format("_xid\t{}\t{}\t{}", xid, key, value);
+  if (key == "_oid" && cursor.next(key, value) && key == "_root") {
+    line += fmt::format("\t_root\t{}", value);
+  }
+  take(line + "\t_action\tdrop\n", out);
   return Line::LeftOut;
 }
 

@@ -13,11 +13,10 @@ namespace daystream::serve {
 
 // Positions stay as they are, the CRC chain becomes one over what is left. A commit with nothing
 // before it is left out where another commit or mark follows at once; marks and gaps never are.
-// `schema` and `drop` of a table that was not asked for are sent all the same, as one that was
-// asked for may have got another name; so is what is about a partition as a whole (`_root`), as
-// that of the table at the top was perhaps asked for. Where the table may not be seen they become a
-// `drop` by numbers: whoever follows a table that was renamed out of its sight sees it go. What
-// carries no table (a `message`) is left out.
+// `schema` and `drop` of a table that was not asked for are sent all the same: one that was asked
+// for may have got another name. Where the table may not be seen they become a `drop` by number:
+// whoever follows a table that was renamed out of its sight sees it go. What carries no table (a
+// `message`) is left out.
 //
 // Memory: a line without a CRC is passed on or left out in parts as it comes, so that one of 1 GB
 // takes none.

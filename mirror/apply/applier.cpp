@@ -1,16 +1,14 @@
 #include "apply/applier.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "apply/holding.h"
-#include "apply/reshape.h"
 #include "daystream/proven_time.h"
+#include "history/history_tables.h"
 #include "store/history.h"
-#include "store/names.h"
 
 namespace deltamirror {
 
@@ -56,8 +54,17 @@ Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
 Applier::~Applier() = default;
 
 void Applier::make_plan(Followed& followed) {
+  if (followed.table.mode != TableMode::Mirror) {
+    followed.history = make_history_writer(db_, followed.table);
+    return;
+  }
   followed.plan = std::make_unique<TablePlan>(
       db_, followed.table, limit_ ? TablePlan::Strictness::Lenient : TablePlan::Strictness::Strict);
+}
+
+void Applier::drop_plan(Followed& followed) noexcept {
+  followed.plan.reset();
+  followed.history.reset();
 }
 
 void Applier::compare_with(const Snapshot& snapshot) {
@@ -242,12 +249,15 @@ void Applier::enter(Followed& followed, std::uint64_t xid) {
 bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
   ++generation_;
   left_names_.clear();
+  moment_.lsn = transaction.lsn();
+  moment_.time_us = transaction.end().time_us;
   std::uint64_t lines = 0;
   Followed* pair = nullptr;  // whose `replace` waits for its update
   for (Line line; transaction.next_line(line);) {
     if (++lines % kLinesBetweenLooks == 0 && stop_requested_()) return false;
     pending_bytes_ += line.body.size();
     const Change change = daystream::parse_change(line.body);
+    moment_.position = line.position;
     if (pair != nullptr && change.action != Action::Update) {
       throw daystream::ProtocolError(
           fmt::format("the line at {} should be the update that belongs to the replace before it",
@@ -274,7 +284,9 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
                                  transaction.lsn().text(), line.position.text()),
                      e.hint());
     }
-    pair = followed->plan->replace_open() ? followed : nullptr;
+    const bool open =
+        followed->plan ? followed->plan->replace_open() : followed->history->replace_open();
+    pair = open ? followed : nullptr;
     ++pending_changes_;
     ++applied_changes_;
   }
@@ -283,148 +295,10 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
 }
 
 void Applier::apply_line(Followed& followed, const Change& change) {
-  followed.plan->apply(change);
   followed.changed = true;
+  if (followed.history) return followed.history->apply(change, moment_);
+  followed.plan->apply(change);
   if (change.action == Action::Rewrite) followed.needs_rewrite = false;
-}
-
-// Another table has the name of one of ours, or of one that gave it up in this transaction: it was
-// dropped and made anew, or exchanged. What rows the other one had before, no line tells.
-void Applier::check_namesake(const Change& change, std::uint64_t xid) {
-  std::string what = "dropped or renamed";
-  if (!left_names_.contains(change.table)) {
-    Followed* namesake = by_line_name(change.table);
-    if (namesake == nullptr) return;
-    enter(*namesake, xid);
-    if (namesake->skip) return;
-    what = fmt::format("OID {} before", namesake->table.shape.oid);
-  }
-  throw NeedsReseed(
-      fmt::format("table {} is another table now (OID {}, {})", change.table, change.oid, what), 0,
-      std::string(change.table));
-}
-
-// A partition with rows came to or left a table that we follow as one, or all of its rows did:
-// which of ours they are no line tells.
-void Applier::check_root(const Change& change, std::uint64_t xid) {
-  Followed* root = by_oid(change.root);
-  if (root == nullptr) return;
-  enter(*root, xid);
-  if (root->skip) return;
-  const std::string what = change.action == Action::Schema    ? "attached"
-                           : change.action == Action::Drop    ? "detached or dropped"
-                           : change.action == Action::Rewrite ? "rewritten"
-                                                              : "truncated";
-  throw NeedsReseed(
-      fmt::format("partition {} of table {} was {}", change.table, root->table.source_table, what),
-      change.root, root->table.shape.line_name);
-}
-
-void Applier::apply_schema(const Change& change, std::uint64_t xid) {
-  Followed* followed = by_oid(change.oid);
-  if (followed == nullptr) {
-    check_namesake(change, xid);
-    return;
-  }
-  enter(*followed, xid);
-  if (followed->skip) return;
-  const SchemaLine line = parse_schema(change);
-  MirroredTable& table = followed->table;
-  take_partitioning(*followed, change.root != 0);
-  if (line.shape == table.shape) return;
-  check_asked(line.shape.line_name);
-  const std::string what = difference(table.shape, line.shape);
-  if (!what.empty()) spdlog::info("table {}: {}", table.source_table, what);
-
-  check_policy(*followed, what.empty() ? "its schema" : what);
-
-  followed->plan.reset();
-  const std::string old_line_name = table.shape.line_name;
-  const Reshaped reshaped = reshape(db_, table, line, types_);
-  if (reshaped.needs_rewrite) followed->needs_rewrite = true;
-  if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
-  if (old_line_name != line.shape.line_name) rename_in_stream(*followed, old_line_name);
-  save_table(db_, table);
-  make_plan(*followed);
-  ++pending_changes_;
-}
-
-// Attached or detached, the table itself stays what it was; but then its rows may come under
-// another name.
-void Applier::take_partitioning(Followed& followed, bool is_partition) {
-  Partitioning& partitioning = followed.table.partitioning;
-  if (partitioning == Partitioning::Root) return;
-  const auto now = is_partition ? Partitioning::Partition : Partitioning::None;
-  if (std::exchange(partitioning, now) == now) return;
-  save_table(db_, followed.table);
-  check_held(followed, reached_.position);
-}
-
-// Names may be swapped within a transaction: the SQLite name is settled at its end.
-void Applier::rename_in_stream(Followed& followed, const std::string& old_line_name) {
-  MirroredTable& table = followed.table;
-  const auto found = by_name_.find(old_line_name);
-  if (found != by_name_.end() && found->second == &followed) by_name_.erase(found);
-  left_names_.insert(old_line_name);
-  by_name_.insert_or_assign(table.shape.line_name, &followed);
-  last_name_.clear();
-  last_ = nullptr;
-
-  const QualifiedName from = parse_table_name(daystream::unescape(old_line_name));
-  const QualifiedName to = parse_table_name(daystream::unescape(table.shape.line_name));
-  table.source_table = to.display();
-  check_held(followed, reached_.position);
-  const std::string& called = followed.final_name.empty() ? table.name : followed.final_name;
-  if (called != default_mirror_name(from)) return;
-  followed.final_name = default_mirror_name(to);
-  const std::string meanwhile = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
-  if (table.name == meanwhile) return;
-  alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
-                               quote_name(meanwhile)));
-  forget_table(db_, table.name);
-  table.name = meanwhile;
-}
-
-void Applier::finish_shapes(const Transaction& transaction) {
-  for (const auto& followed : tables_) {
-    MirroredTable& table = followed->table;
-    if (followed->needs_rewrite) {
-      throw NeedsReseed(
-          fmt::format("a column of table {} has another type since {}, without its rows having "
-                      "been written anew: they cannot be converted here",
-                      table.source_table, transaction.lsn().text()),
-          table.shape.oid, table.shape.line_name);
-    }
-    if (followed->final_name.empty()) continue;
-    check_mirror_name(followed->final_name);
-    followed->plan.reset();
-    alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
-                                 quote_name(followed->final_name)));
-    forget_table(db_, table.name);
-    table.name = std::exchange(followed->final_name, {});
-    save_table(db_, table);
-    make_plan(*followed);
-  }
-}
-
-void Applier::apply_drop(const Change& change, std::uint64_t xid) {
-  Followed* followed = by_oid(change.oid);
-  if (followed == nullptr) return;
-  enter(*followed, xid);
-  if (followed->skip) return;
-  check_policy(*followed, "it was dropped");
-  spdlog::warn("table {} was dropped in PostgreSQL: dropping \"{}\"", followed->table.source_table,
-               followed->table.name);
-  followed->plan.reset();
-  db_.exec("DROP TABLE " + quote_name(followed->table.name));
-  forget_table(db_, followed->table.name);
-  const auto named = by_name_.find(followed->table.shape.line_name);
-  if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
-  left_names_.insert(followed->table.shape.line_name);
-  last_name_.clear();
-  last_ = nullptr;
-  std::erase_if(tables_, [&](const auto& t) { return t.get() == followed; });
-  ++pending_changes_;
 }
 
 }  // namespace deltamirror

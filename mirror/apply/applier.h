@@ -17,6 +17,7 @@
 #include "daystream/manifest.h"
 #include "daystream/reader.h"
 #include "daystream/transaction.h"
+#include "history/history_writer.h"
 #include "store/checkpoint.h"
 #include "store/mirrored_table.h"
 #include "store/sqlite.h"
@@ -84,6 +85,8 @@ class Applier {
   bool remove(const std::string& name);
   // What is written down of the table's indexes; they themselves are the caller's.
   void set_indexes(const std::string& name, std::vector<std::vector<std::string>> indexes);
+  // How long a history is kept, from its next day on.
+  void set_keep_days(const std::string& name, int days);
   // The table's rows have been compared with PostgreSQL's, and are the same from here on.
   void set_seeded(const std::string& name, const std::string& at);
   // Opens the SQLite transaction that commit() ends.
@@ -112,7 +115,8 @@ class Applier {
  private:
   struct Followed {
     MirroredTable table;
-    std::unique_ptr<TablePlan> plan;
+    std::unique_ptr<TablePlan> plan;  // or, of a history:
+    std::unique_ptr<HistoryWriter> history;
     bool skip = false;             // in the current transaction: the seed has it already
     bool needs_rewrite = false;    // in the current transaction: values changed their type
     std::string final_name;        // in SQLite, once the transaction is at its end; empty: as it is
@@ -139,6 +143,7 @@ class Applier {
   void enter(Followed& followed, std::uint64_t xid);
   void make_plan(Followed& followed);
   void take_partitioning(Followed& followed, bool is_partition);
+  static void drop_plan(Followed& followed) noexcept;
   void rename_in_stream(Followed& followed, const std::string& old_line_name);
   void finish_shapes(const daystream::Transaction& transaction);
 
@@ -159,6 +164,7 @@ class Applier {
   std::string last_name_;
   Followed* last_ = nullptr;
   std::uint64_t generation_ = 0;
+  LineMoment moment_;              // of the line that is applied
   std::optional<Snapshot> limit_;  // of verify
   ShapePolicy shape_policy_ = ShapePolicy::Follow;
   std::string asked_;

@@ -5,11 +5,12 @@
 
 #include "apply/applier.h"
 #include "apply/asked_tables.h"
+#include "history/history_tables.h"
 
 namespace deltamirror {
 
 void Applier::forget(Followed* followed) {
-  followed->plan.reset();
+  drop_plan(*followed);
   const auto named = by_name_.find(followed->table.shape.line_name);
   if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
   last_name_.clear();
@@ -46,10 +47,16 @@ void Applier::install(const MirroredTable& table, const std::function<void()>& p
   });
   if (same_name != tables_.end()) forget(same_name->get());
   put_in_place();
-  save_table(db_, table);
-  if (table.is_static()) return;
   auto followed = std::make_unique<Followed>();
   followed->table = table;
+  if (table.mode != TableMode::Mirror) {
+    // Its beginning is what the table is where the mirror is now.
+    followed->table.base = committed_.position;
+    followed->table.base_lsn = committed_.lsn;
+    begin_history(db_, followed->table);
+  }
+  save_table(db_, followed->table);
+  if (table.is_static()) return;
   make_plan(*followed);
   by_name_.insert_or_assign(table.shape.line_name, followed.get());
   last_name_.clear();
@@ -82,6 +89,15 @@ void Applier::set_indexes(const std::string& name, std::vector<std::vector<std::
   }
 }
 
+void Applier::set_keep_days(const std::string& name, int days) {
+  begin();
+  for (const auto& followed : tables_) {
+    if (followed->table.name != name) continue;
+    followed->table.keep_days = days;
+    save_table(db_, followed->table);
+  }
+}
+
 void Applier::set_seeded(const std::string& name, const std::string& at) {
   begin();
   for (const auto& followed : tables_) {
@@ -101,7 +117,7 @@ bool Applier::remove(const std::string& name) {
     return candidate->table.name == name;
   });
   if (followed != tables_.end()) forget(followed->get());
-  db_.exec("DROP TABLE " + quote_name(name));
+  drop_mirrored(db_, *found);
   forget_table(db_, name);
   return true;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "apply/asked_tables.h"
+#include "apply/needs_reseed.h"
 
 namespace deltamirror {
 
@@ -126,7 +127,12 @@ void CatchUp::apply(const Change& change) {
     return;
   }
   const auto found = by_line_name_.find(std::string(change.table));
-  if (found != by_line_name_.end()) found->second.take(change);
+  if (found == by_line_name_.end()) return;
+  try {
+    found->second.take(change);
+  } catch (const NeedsReseed& e) {
+    throw ShapeChanged(e.what());
+  }
 }
 
 }  // namespace deltamirror

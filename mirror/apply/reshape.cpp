@@ -6,6 +6,7 @@
 #include <set>
 
 #include "apply/needs_reseed.h"
+#include "filter/row_filter.h"
 #include "store/names.h"
 
 namespace deltamirror {
@@ -203,6 +204,21 @@ void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to, c
   }
 }
 
+// The same filter under the columns' new names and types. Of another type the values that are here
+// may be chosen otherwise: right only if all rows come anew.
+void rebind_filter(MirroredTable& table, const SchemaLine& line, const TypeNames& types,
+                   Reshaped& result) {
+  if (!table.where) return;
+  try {
+    auto now = std::make_shared<RowFilter>(table.where->text(line.shape), line.shape, types);
+    if (!now->same_comparison(*table.where)) result.needs_rewrite = true;
+    table.where = std::move(now);
+  } catch (const daystream::Error& e) {
+    throw NeedsPerson(fmt::format("table {} has changed: {}", line.shape.line_name, e.what()),
+                      "\"deltamirror remove\" it, and seed it again with another where");
+  }
+}
+
 }  // namespace
 
 // With a schema that may be written to, SQLite rewrites the views that it understands and lets the
@@ -216,10 +232,31 @@ void alter_table(Database& db, const std::string& sql) {
   db.exec(sql);
 }
 
+Reshaped reshape_history(MirroredTable& table, const SchemaLine& line, const TypeNames& types) {
+  Reshaped result;
+  const auto key_names = [](const MirroredTable& t) {
+    std::vector<std::string> out;
+    for (const int k : t.key()) out.push_back(t.columns[k].name);
+    return out;
+  };
+  const std::vector<std::string> key = key_names(table);
+  Plan plan = plan_columns(table, line, types, result);
+  table.columns = std::move(plan.columns);
+  table.shape = line.shape;
+  result.needs_rewrite = false;  // what was written before stays as it was
+  if (table.mode == TableMode::LatestPerDay && key_names(table) != key) {
+    throw NeedsPerson(fmt::format("table {} has another key now, by which its days cannot be told",
+                                  line.shape.line_name),
+                      "\"deltamirror remove\" it, and seed it again");
+  }
+  return result;
+}
+
 Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
                  const TypeNames& types) {
   Reshaped result;
   Plan plan = plan_columns(table, line, types, result);
+  rebind_filter(table, line, types, result);
   // Of a table without rows no rewrite comes, and none is needed.
   if (result.needs_rewrite && !db.value("SELECT 1 FROM " + quote_name(table.name) + " LIMIT 1")) {
     result.needs_rewrite = false;

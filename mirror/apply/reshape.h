@@ -27,4 +27,8 @@ void alter_table(Database& db, const std::string& sql);
 Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
                  const TypeNames& types);
 
+// The same for a history, whose tables stay as they are: `table` is told what lines have from here
+// on.
+Reshaped reshape_history(MirroredTable& table, const SchemaLine& line, const TypeNames& types);
+
 }  // namespace deltamirror

@@ -40,18 +40,13 @@ bool same_value(const Value& a, const Value& b) {
 }  // namespace
 
 TablePlan::TablePlan(Database& db, const MirroredTable& table, Strictness strictness)
-    : db_(db), table_(table), strict_(strictness == Strictness::Strict), key_(table.key()) {
+    : db_(db),
+      table_(table),
+      strict_(strictness == Strictness::Strict),
+      key_(table.key()),
+      reader_(table) {
   is_key_.assign(table.columns.size(), false);
   for (const int k : key_) is_key_[k] = true;
-  for (const SourceColumn& column : table.shape.columns) {
-    std::string& raw = raw_names_.emplace_back();
-    daystream::escape_to(raw, column.name);
-    const auto found =
-        std::find_if(table.columns.begin(), table.columns.end(),
-                     [&](const MirrorColumn& c) { return c.attnum == column.attnum; });
-    targets_.push_back(
-        found == table.columns.end() ? -1 : static_cast<int>(found - table.columns.begin()));
-  }
   old_.resize(table.columns.size());
   new_.resize(table.columns.size());
   set_.resize(table.columns.size());
@@ -66,6 +61,7 @@ TablePlan::TablePlan(Database& db, const MirroredTable& table, Strictness strict
   const std::string name = quote_name(table.name);
   insert_ = db.prepare(fmt::format("INSERT INTO {}({}) VALUES({})", name, names, marks));
   delete_ = db.prepare(fmt::format("DELETE FROM {} WHERE {}", name, where()));
+  if (table.where) prepare_filter();
 }
 
 // Keyless rows may have twins; one change is about one of them, whichever.
@@ -93,47 +89,6 @@ int TablePlan::bind_identity(Statement& statement, int index, const Row& row) co
     for (const int k : key_) row[k].value.bind_to(statement, index++);
   }
   return index;
-}
-
-// Lines name columns in the table's order, some left out: the next is nearly always right.
-int TablePlan::source_index(std::string_view raw_name, std::size_t& guess) const {
-  for (std::size_t i = guess; i < raw_names_.size(); ++i) {
-    if (raw_names_[i] == raw_name) {
-      guess = i + 1;
-      return static_cast<int>(i);
-    }
-  }
-  for (std::size_t i = 0; i < std::min(guess, raw_names_.size()); ++i) {
-    if (raw_names_[i] == raw_name) {
-      guess = i + 1;
-      return static_cast<int>(i);
-    }
-  }
-  throw ProtocolError(fmt::format("a line of table {} has column \"{}\", which no schema line told",
-                                  table_.shape.line_name, raw_name));
-}
-
-void TablePlan::read(std::string_view columns, Row& row) {
-  for (Cell& cell : row) {
-    cell.present = false;
-    cell.value = Value{};
-  }
-  std::size_t guess = 0;
-  std::string_view name;
-  std::string_view raw;
-  for (daystream::FieldCursor fields{columns}; fields.next(name, raw);) {
-    const int target = targets_[source_index(name, guess)];
-    if (target < 0) continue;
-    Cell& cell = row[target];
-    cell.present = true;
-    if (raw == daystream::kNull) continue;
-    if (std::memchr(raw.data(), '\\', raw.size()) != nullptr) {
-      cell.unescaped.clear();
-      daystream::unescape_to(cell.unescaped, raw);
-      raw = cell.unescaped;
-    }
-    cell.value = convert(table_.columns[target].type, raw, cell.scratch);
-  }
 }
 
 void TablePlan::require_key(const Row& row, std::string_view verb) const {
@@ -213,32 +168,26 @@ void TablePlan::apply(const Change& change) {
 }
 
 void TablePlan::insert(std::string_view columns) {
-  read(columns, new_);
+  reader_.read(columns, new_);
+  if (table_.where) return insert_filtered();
   int index = 1;
   for (const Cell& cell : new_) cell.value.bind_to(insert_, index++);
   run_one(insert_, "insert", new_);
 }
 
 void TablePlan::erase(std::string_view columns) {
-  read(columns, old_);
+  reader_.read(columns, old_);
   require_key(old_, "a delete");
+  if (table_.where) return erase_filtered();
   bind_identity(delete_, 1, old_);
   run_one(delete_, "delete", old_);
 }
 
 void TablePlan::replace(std::string_view columns) {
   // The line's bytes are gone when the update's come: what the values borrow is copied.
-  read(columns, old_);
+  reader_.read(columns, old_);
   require_key(old_, "an update");
-  for (Cell& cell : old_) {
-    if (cell.value.type != Value::Type::Text && cell.value.type != Value::Type::Blob) continue;
-    if (cell.value.bytes.data() == cell.scratch.data()) continue;
-    if (cell.value.bytes.data() != cell.unescaped.data()) {
-      std::string copy(cell.value.bytes);
-      cell.unescaped = std::move(copy);
-      cell.value.bytes = cell.unescaped;
-    }
-  }
+  for (Cell& cell : old_) cell.keep();
   replace_open_ = true;
 }
 
@@ -268,7 +217,7 @@ Statement& TablePlan::update_statement(bool set_key) {
 }
 
 void TablePlan::update(std::string_view columns) {
-  read(columns, new_);
+  reader_.read(columns, new_);
   const bool has_old = std::exchange(replace_open_, false);
   bool set_key = false;
   if (key_.empty()) {
@@ -284,6 +233,7 @@ void TablePlan::update(std::string_view columns) {
   } else {
     require_key(new_, "an update");
   }
+  if (table_.where && !update_filtered(has_old)) return;
   Statement& statement = update_statement(set_key);
   int index = 1;
   for (std::size_t i = 0; i < new_.size(); ++i) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apply/row_reader.h"
 #include "daystream/line.h"
 #include "store/mirrored_table.h"
 #include "store/sqlite.h"
@@ -22,7 +23,8 @@ class Diverged : public daystream::NeedsPerson {
 };
 
 // Strict: an UPDATE or DELETE that does not hit exactly one row, and an INSERT that meets one,
-// throw Diverged. There is no INSERT OR REPLACE: it would hide a loss.
+// throw Diverged. There is no INSERT OR REPLACE: it would hide a loss. With a `where` see
+// filtered_plan.cpp; there, NeedsReseed where a row enters that the stream does not tell whole.
 //
 // Lifetime: borrows the database and the table; statements die with the plan. Changing the table's
 //           shape needs a new plan.
@@ -51,16 +53,6 @@ class TablePlan {
   bool replace_open() const noexcept { return replace_open_; }
 
  private:
-  struct Cell {
-    bool present = false;
-    Value value;
-    std::string unescaped;  // what `value` borrows where the raw text had escapes
-    std::string scratch;    // what it borrows where conversion made something new
-  };
-  using Row = std::vector<Cell>;  // by column of the mirror
-
-  void read(std::string_view columns, Row& row);
-  int source_index(std::string_view raw_name, std::size_t& guess) const;
   void require_key(const Row& row, std::string_view verb) const;
   // WHERE that names one row by `key_`, or by all columns.
   std::string where() const;
@@ -69,12 +61,21 @@ class TablePlan {
   void run_one(Statement& statement, std::string_view verb, const Row& row);
   std::string key_text(const Row& row) const;
 
+  // Of a table with a `where` (filtered_plan.cpp).
+  void prepare_filter();
+  void insert_filtered();
+  void erase_filtered();
+  // False: all is done. True: the row is in the mirror and stays, what is left is its UPDATE.
+  bool update_filtered(bool has_old);
+  bool fetch(const Row& identity);
+  void complete(bool has_old);
+  void check_old(bool exists) const;
+
   Database& db_;
   const MirroredTable& table_;
   const bool strict_;
-  const std::vector<int> key_;          // columns that name a row; empty: all
-  std::vector<std::string> raw_names_;  // of the source's columns, escaped as lines have them
-  std::vector<int> targets_;            // for each, the mirror's column, or -1: not followed
+  const std::vector<int> key_;  // columns that name a row; empty: all
+  RowReader reader_;
   std::vector<bool> is_key_;
   Row old_;
   Row new_;
@@ -87,6 +88,11 @@ class TablePlan {
   std::vector<bool> set_;  // scratch for update()
   const std::vector<bool>* last_set_ = nullptr;
   Statement* last_update_ = nullptr;
+
+  std::vector<int> filter_columns_;                  // of the mirror, as the filter's attnums()
+  mutable std::vector<const Value*> filter_values_;  // scratch
+  Statement fetch_;                                  // all columns of the row with an identity
+  Row there_;                                        // which it has found
 };
 
 }  // namespace deltamirror

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 
+#include "command/table_arguments.h"
 #include "program/when.h"
 #include "store/checkpoint.h"
 
@@ -24,6 +25,10 @@ Examples:
   deltamirror seed small.db -d service=prod --daystream prod \
               --table flights --query "SELECT id, origin, destination FROM flights"
       some columns of a table
+  deltamirror seed mine.db -d service=prod --daystream prod \
+              --table flights --columns id,status,region --where "region = 'eu' AND id > 1000" \
+              --table orders --mode history
+      some columns and rows of a table; and every change of another
   deltamirror up flights.db -d service=prod --table flights
       all in one: starts deltastream, seeds, follows; again to go on
   deltamirror up flights.db --from https://stream1:8447/prod
@@ -36,6 +41,9 @@ Examples:
 
   deltamirror verify flights.db -d service=prod --daystream /var/lib/daystream/prod
       prove that the copy is right, while both go on
+  deltamirror config init -d service=prod > flights.json
+  deltamirror config check flights.json -d service=prod
+      a configuration, to be edited, for "seed", "run" and "up --config"; and whether it is right
   deltamirror snapshot flights.db /srv/snapshots --keep 7d,4w,12m
   deltamirror restore was.db --snapshot /srv/snapshots --daystream prod --to "2026-11-21 10:15"
       copies that other hosts start from; and the mirror as it was at that minute
@@ -50,7 +58,8 @@ needed (verify: rows differ).
 
 struct Raw {
   Arguments arguments;
-  std::vector<std::string> tables, queries, names;
+  TableWords words;
+  std::vector<std::string> tables;  // of reseed, remove
   std::string lsn, time, sample, shapes = "follow", on_commit, conninfo, delay, keep;
   double timeout = 0;
   bool raw = false;
@@ -64,15 +73,7 @@ void add_config(CLI::App* app, Raw& raw) {
 }
 
 void add_tables(CLI::App* app, Raw& raw) {
-  app->add_option("--table", raw.tables, "[SCHEMA.]TABLE to follow; may be repeated")
-      ->allow_extra_args(false);
-  app->add_option("--query", raw.queries,
-                  "after a --table: some of its columns; alone, with --as: a static result")
-      ->allow_extra_args(false);
-  app->add_option("--as", raw.names,
-                  "after a --table or --query: its name in the mirror (default: TABLE for schema "
-                  "public, else SCHEMA_TABLE)")
-      ->allow_extra_args(false);
+  add_table_options(app, raw.words);
   add_config(app, raw);
 }
 
@@ -106,6 +107,26 @@ void add_from(CLI::App* app, Raw& raw) {
       "--from", raw.arguments.from,
       "instead: http(s)://HOST:PORT/NAME of a server with snapshots; a copy of the newest "
       "is the beginning");
+}
+
+void add_config_command(CLI::App& app, Raw& raw) {
+  ConfigCommand& command = raw.arguments.config_command;
+  CLI::App* config = app.add_subcommand("config", "write and check configurations");
+  config->require_subcommand(1);
+  config->fallthrough();
+  config->add_subcommand("schema", "print the JSON Schema of configurations");
+  CLI::App* check = config->add_subcommand("check", "tell all that is wrong with a configuration");
+  check->add_option("FILE", command.file, "configuration")->required();
+  check->add_option("-d,--dbname", raw.conninfo,
+                    "see whether the tables, keys and columns are in that database too");
+  CLI::App* init = config->add_subcommand(
+      "init",
+      "print a configuration of a database's tables; those that cannot be mirrored are "
+      "named on standard error");
+  init->add_option("-d,--dbname", raw.conninfo, "connection string or URI")->required();
+  init->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  init->add_option("--table", command.tables, "[SCHEMA.]TABLE, instead of all; may be repeated")
+      ->allow_extra_args(false);
 }
 
 void describe(CLI::App& app, Raw& raw) {
@@ -218,32 +239,15 @@ void describe(CLI::App& app, Raw& raw) {
                    "mend what differs; the mirror's \"run\" must be stopped");
   verify->add_option("--sample", raw.sample,
                      "compare only about so many rows of each table: 1%, 1000");
+
+  add_config_command(app, raw);
 }
 
-// --query and --as belong to the --table before them: what counts is the order on the line.
-std::vector<TableRequest> table_requests(const CLI::App& app, const Raw& raw) {
-  std::vector<TableRequest> out;
-  std::size_t table = 0;
-  std::size_t query = 0;
-  std::size_t name = 0;
-  for (const CLI::Option* option : app.parse_order()) {
-    if (option->check_name("--table")) {
-      out.push_back(
-          {.table = raw.tables.at(table++), .query = {}, .as = {}, .indexes = {}, .types = {}});
-    } else if (option->check_name("--query")) {
-      if (out.empty() || !out.back().query.empty()) out.emplace_back();
-      out.back().query = raw.queries.at(query++);
-    } else if (option->check_name("--as")) {
-      if (out.empty() || !out.back().as.empty()) usage("--as must follow a --table or --query");
-      out.back().as = raw.names.at(name++);
-    }
-  }
-  for (const TableRequest& request : out) {
-    if (request.table.empty() && request.as.empty()) {
-      usage("a --query without --table before it needs --as after it");
-    }
-  }
-  return out;
+void take_config_command(const CLI::App& config, Raw& raw) {
+  const CLI::App* verb = config.get_subcommands().front();
+  ConfigCommand& command = raw.arguments.config_command;
+  command.verb = verb->get_name();
+  if (command.verb != "schema" && verb->count("-d") > 0) command.conninfo = raw.conninfo;
 }
 
 std::chrono::seconds parse_delay(const std::string& text) {
@@ -266,8 +270,12 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (name == "verify") arguments.command = Command::Verify;
   if (name == "snapshot") arguments.command = Command::Snapshot;
   if (name == "restore") arguments.command = Command::Restore;
+  if (name == "config") {
+    arguments.command = Command::Config;
+    take_config_command(*chosen, raw);
+  }
   if (arguments.command == Command::Seed || arguments.command == Command::Up) {
-    const std::vector<TableRequest> requests = table_requests(*chosen, raw);
+    const std::vector<TableRequest> requests = table_requests(*chosen, raw.words);
     if (!arguments.from.empty()) {
       const bool more =
           !requests.empty() || !arguments.config_file.empty() || chosen->count("-d") > 0;

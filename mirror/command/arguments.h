@@ -8,6 +8,7 @@
 
 #include "apply/shape.h"
 #include "command/config.h"
+#include "command/config_command.h"
 #include "daystream/lsn.h"
 #include "program/program.h"
 #include "snapshot/take.h"
@@ -15,7 +16,19 @@
 
 namespace deltamirror {
 
-enum class Command { Seed, Reseed, Remove, Run, Up, Status, Wait, Verify, Snapshot, Restore };
+enum class Command {
+  Seed,
+  Reseed,
+  Remove,
+  Run,
+  Up,
+  Status,
+  Wait,
+  Verify,
+  Snapshot,
+  Restore,
+  Config
+};
 
 struct Arguments {
   Command command = Command::Status;
@@ -42,6 +55,7 @@ struct Arguments {
   std::optional<SampleSize> sample;  // of verify
   std::chrono::seconds delay{0};     // of run, up
   SnapshotOptions snapshot;
+  ConfigCommand config_command;
   std::string begin_with, to;  // of restore: --snapshot, --to
 };
 

@@ -2,13 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "config/json_schema.h"
+#include "config_schema.h"
 #include "daystream/error.h"
-#include "values/types.h"
+#include "filter/expression.h"
+#include "store/names.h"
 
 namespace deltamirror {
 
@@ -17,113 +21,136 @@ using nlohmann::json;
 
 namespace {
 
-// Reads values and says where in the file a wrong one stands.
-class JsonReader {
- public:
-  explicit JsonReader(std::string file) : file_(std::move(file)) {}
-
-  [[noreturn]] void fail(const std::string& path, const std::string& problem) const {
-    throw ConfigError(fmt::format("{}: {}: {}", file_, path, problem));
-  }
-  std::string text(const json& value, const std::string& path) const {
-    if (!value.is_string()) fail(path, "must be a string");
-    return value.get<std::string>();
-  }
-  const json& list(const json& value, const std::string& path) const {
-    if (!value.is_array()) fail(path, "must be a list");
-    return value;
-  }
-  const json& object(const json& value, const std::string& path) const {
-    if (!value.is_object()) fail(path, "must be an object");
-    return value;
-  }
-
- private:
-  std::string file_;
-};
-
-std::vector<std::string> index_columns(const JsonReader& reader, const json& value,
-                                       const std::string& path) {
+std::vector<std::string> index_columns(const json& value) {
   if (value.is_string()) return {value.get<std::string>()};
-  if (!value.is_array() || value.empty()) {
-    reader.fail(path, "must be a column, or a list of columns");
-  }
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < value.size(); ++i) {
-    out.push_back(reader.text(value[i], fmt::format("{}[{}]", path, i)));
-  }
-  return out;
+  return value.get<std::vector<std::string>>();
 }
 
-TableRequest table_request(const JsonReader& reader, const json& value, const std::string& path) {
+// `value` is right by the schema.
+TableRequest table_request(const json& value) {
   TableRequest table;
-  for (const auto& [key, member] : reader.object(value, path).items()) {
-    const std::string at = path + "." + key;
-    if (key == "table") {
-      table.table = reader.text(member, at);
-    } else if (key == "query") {
-      table.query = reader.text(member, at);
-    } else if (key == "as") {
-      table.as = reader.text(member, at);
-    } else if (key == "indexes") {
-      for (std::size_t i = 0; i < reader.list(member, at).size(); ++i) {
-        table.indexes.push_back(index_columns(reader, member[i], fmt::format("{}[{}]", at, i)));
-      }
-    } else if (key == "types") {
-      for (const auto& [column, type] : reader.object(member, at).items()) {
-        const std::string word = reader.text(type, at + "." + column);
-        if (!type_named(word)) {
-          reader.fail(at + "." + column, "must be text, integer, real or blob");
-        }
-        table.types.emplace(column, word);
-      }
-    } else {
-      reader.fail(at, "is not known (table, query, as, indexes, types)");
-    }
+  table.table = value.value("table", "");
+  table.query = value.value("query", "");
+  table.as = value.value("as", "");
+  for (const json& index : value.value("indexes", json::array())) {
+    table.indexes.push_back(index_columns(index));
   }
-  if (table.table.empty() && (table.query.empty() || table.as.empty())) {
-    reader.fail(path, "needs \"table\", or \"query\" and \"as\" for a static query result");
-  }
+  if (value.contains("types")) table.types = value["types"].get<decltype(table.types)>();
+  table.columns = value.value("columns", table.columns);
+  if (value.contains("rename")) table.rename = value["rename"].get<decltype(table.rename)>();
+  table.where = value.value("where", "");
+  table.mode = mode_named(value.value("mode", ""));
+  table.keep_days = value.value("keep_days", 0);
   return table;
+}
+
+// What no schema can say.
+void check_table(const TableRequest& table, const std::string& at,
+                 std::vector<SchemaProblem>& problems) {
+  try {
+    if (!table.table.empty()) parse_table_name(table.table);
+  } catch (const ConfigError& e) {
+    problems.push_back({at + "/table", fmt::format("{}: {}", e.what(), e.hint())});
+  }
+  try {
+    if (!table.as.empty()) check_mirror_name(table.as);
+  } catch (const ConfigError& e) {
+    problems.push_back({at + "/as", e.what()});
+  }
+  try {
+    if (!table.where.empty()) parse_filter(table.where);
+  } catch (const ConfigError& e) {
+    problems.push_back({at + "/where", fmt::format("{}: {}", e.what(), e.hint())});
+  }
+}
+
+// After "parse error at line 1, column 2: ".
+std::string parser_words(const json::parse_error& error) {
+  const std::string text = error.what();
+  const std::size_t column = text.find("column ");
+  const std::size_t colon = text.find(": ", column == std::string::npos ? 0 : column);
+  return colon == std::string::npos ? text : text.substr(colon + 2);
 }
 
 }  // namespace
 
-MirrorConfig parse_config(const std::string& text, const std::string& file) {
-  const JsonReader reader(file);
+std::string_view config_schema() {
+  return kConfigSchema;
+}
+
+std::string ConfigProblem::text(const std::string& file) const {
+  return fmt::format("{}:{}:{}: {}{}{}", file, place.line, place.column, pointer,
+                     pointer.empty() ? "" : ": ", message);
+}
+
+ReadConfig read_config(const std::string& text) {
+  static const json schema = json::parse(kConfigSchema);
   json root;
   try {
     root = json::parse(text);
   } catch (const json::parse_error& e) {
-    throw ConfigError(fmt::format("{}: not JSON at byte {}", file, e.byte));
+    const std::size_t at = e.byte == 0 ? 0 : e.byte - 1;
+    return {{}, JsonPlaces("null"), {{"", place_of(text, at), "not JSON: " + parser_words(e)}}};
   }
-  MirrorConfig config;
-  for (const auto& [key, member] : reader.object(root, "$").items()) {
-    const std::string at = "$." + key;
-    if (key == "tables") {
-      for (std::size_t i = 0; i < reader.list(member, at).size(); ++i) {
-        config.tables.push_back(table_request(reader, member[i], fmt::format("{}[{}]", at, i)));
-      }
-    } else if (key == "extra_sql") {
-      for (std::size_t i = 0; i < reader.list(member, at).size(); ++i) {
-        config.extra_sql.push_back(reader.text(member[i], fmt::format("{}[{}]", at, i)));
-      }
-    } else {
-      reader.fail(at, "is not known (tables, extra_sql)");
+  ReadConfig out{{}, JsonPlaces(text), {}};
+  std::vector<SchemaProblem> problems = schema_problems(schema, root);
+  for (const std::string& twice : out.places.repeated()) {
+    problems.push_back({twice, "is there twice", true});
+  }
+  if (problems.empty()) {
+    for (const json& table : root["tables"]) {
+      const std::string at = fmt::format("/tables/{}", out.config.tables.size());
+      out.config.tables.push_back(table_request(table));
+      check_table(out.config.tables.back(), at, problems);
     }
+    out.config.extra_sql = root.value("extra_sql", std::vector<std::string>());
   }
-  if (config.tables.empty()) reader.fail("$.tables", "names no table");
-  return config;
+  for (SchemaProblem& problem : problems) {
+    const TextPlace place =
+        problem.of_key ? out.places.key(problem.pointer) : out.places.value(problem.pointer);
+    out.problems.push_back({std::move(problem.pointer), place, std::move(problem.message)});
+  }
+  std::stable_sort(out.problems.begin(), out.problems.end(),
+                   [](const auto& a, const auto& b) { return a.place < b.place; });
+  return out;
 }
 
-MirrorConfig load_config(const std::string& file) {
+MirrorConfig parse_config(const std::string& text, const std::string& file) {
+  ReadConfig read = read_config(text);
+  if (read.problems.empty()) return std::move(read.config);
+  const std::size_t others = read.problems.size() - 1;
+  throw ConfigError(
+      read.problems.front().text(file),
+      others == 0 ? "" : fmt::format("\"deltamirror config check\" tells {} more", others));
+}
+
+std::string read_text_file(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) {
     throw daystream::IoError(fmt::format("could not open configuration \"{}\"", file), errno);
   }
   std::ostringstream text;
   text << in.rdbuf();
-  return parse_config(text.str(), file);
+  return text.str();
+}
+
+MirrorConfig load_config(const std::string& file) {
+  return parse_config(read_text_file(file), file);
+}
+
+json to_json(const TableRequest& request) {
+  json out = json::object();
+  if (!request.table.empty()) out["table"] = request.table;
+  if (!request.query.empty()) out["query"] = request.query;
+  if (!request.as.empty()) out["as"] = request.as;
+  if (!request.indexes.empty()) out["indexes"] = request.indexes;
+  if (!request.types.empty()) out["types"] = request.types;
+  if (!request.columns.empty()) out["columns"] = request.columns;
+  if (!request.rename.empty()) out["rename"] = request.rename;
+  if (!request.where.empty()) out["where"] = request.where;
+  if (request.mode != TableMode::Mirror) out["mode"] = mode_name(request.mode);
+  if (request.keep_days != 0) out["keep_days"] = request.keep_days;
+  return out;
 }
 
 }  // namespace deltamirror

@@ -2,8 +2,13 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "config/json_places.h"
+#include "store/table_mode.h"
 
 namespace deltamirror {
 
@@ -13,6 +18,14 @@ struct TableRequest {
   std::string as;     // name in the mirror; empty: the default
   std::vector<std::vector<std::string>> indexes;  // by SQLite column names
   std::map<std::string, std::string> types;  // SQLite column name → text, integer, real, blob
+
+  std::vector<std::string> columns = {};           // in PostgreSQL; empty: all, or the query's
+  std::map<std::string, std::string> rename = {};  // column in PostgreSQL → in SQLite
+  std::string where = {};                          // which rows (filter/expression.h); empty: all
+  TableMode mode = TableMode::Mirror;
+  int keep_days = 0;  // of a history; 0: for ever
+
+  bool operator==(const TableRequest&) const = default;
 };
 
 struct MirrorConfig {
@@ -20,8 +33,34 @@ struct MirrorConfig {
   std::vector<std::string> extra_sql;  // run in the mirror at the seed's end: views, indexes
 };
 
-// Throws ConfigError that names the JSON path, IoError.
+// The JSON Schema of a configuration: the one definition of its keys, and what is read is checked
+// against it.
+std::string_view config_schema();
+
+struct ConfigProblem {
+  std::string pointer;  // JSON pointer of what is wrong
+  TextPlace place;
+  std::string message;
+
+  // FILE:LINE:COLUMN: POINTER: MESSAGE
+  std::string text(const std::string& file) const;
+};
+
+// A configuration's text, all that is wrong with it, and, where that is nothing, what it says.
+// (What is wrong in it with a database, check_with_database() knows.)
+struct ReadConfig {
+  MirrorConfig config;
+  JsonPlaces places;
+  std::vector<ConfigProblem> problems;  // in the order of the text
+};
+ReadConfig read_config(const std::string& text);
+
+// Throws ConfigError that names the first problem's place, IoError.
 MirrorConfig load_config(const std::string& file);
 MirrorConfig parse_config(const std::string& text, const std::string& file);
+std::string read_text_file(const std::string& file);
+
+// As a configuration has it; what is not said is left out.
+nlohmann::json to_json(const TableRequest& request);
 
 }  // namespace deltamirror

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "daystream/durable.h"
+#include "filter/row_filter.h"
+#include "history/history_tables.h"
 #include "owner/owner.h"
 #include "store/checkpoint.h"
 #include "store/history.h"
@@ -36,9 +38,12 @@ double seconds_since(const std::string& text) {
 
 ordered_json table_json(const Database& db, const MirroredTable& table, bool rows, bool analyzed) {
   ordered_json out;
-  out["name"] = table.name;
+  out["name"] = shown_name(table);
   out["source_table"] = table.is_static() ? ordered_json() : ordered_json(table.source_table);
   out["kind"] = table.is_static() ? "static" : "followed";
+  if (table.mode != TableMode::Mirror) out["mode"] = mode_name(table.mode);
+  if (table.keep_days != 0) out["keep_days"] = table.keep_days;
+  if (table.where) out["where"] = table.where->text(table.shape);
   if (!table.query.empty()) out["query"] = table.query;
   out["seeded_at"] = table.seeded_at;
   out["seeded_rows"] = table.seeded_rows;
@@ -52,7 +57,8 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
     if (about.step() && !about.is_null(0)) out["about_rows"] = about.integer(0);
   }
   if (rows) {
-    out["rows"] = std::stoll(db.value("SELECT count(*) FROM " + quote_name(table.name)).value());
+    out["rows"] =
+        std::stoll(db.value("SELECT count(*) FROM " + quote_name(shown_name(table))).value());
   }
   return out;
 }

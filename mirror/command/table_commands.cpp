@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "history/history_tables.h"
 #include "owner/control.h"
 #include "owner/follow.h"
 #include "owner/owner.h"
@@ -19,16 +20,6 @@ using daystream::ConfigError;
 using nlohmann::json;
 
 namespace {
-
-json request_json(const TableRequest& request) {
-  json out = json::object();
-  if (!request.table.empty()) out["table"] = request.table;
-  if (!request.query.empty()) out["query"] = request.query;
-  if (!request.as.empty()) out["as"] = request.as;
-  if (!request.indexes.empty()) out["indexes"] = request.indexes;
-  if (!request.types.empty()) out["types"] = request.types;
-  return out;
-}
 
 // True: the owner has done it.
 bool ask(const TableCommand& command, json request, const std::string& what) {
@@ -62,7 +53,7 @@ void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> ta
 void add_tables(const TableCommand& command, const MirrorConfig& config,
                 daystream::program::Signals& signals) {
   json request = {{"request", "seed"}, {"tables", json::array()}};
-  for (const TableRequest& table : config.tables) request["tables"].push_back(request_json(table));
+  for (const TableRequest& table : config.tables) request["tables"].push_back(to_json(table));
   for (const MirroredTable& table : load_tables(open_for_reading(command.mirror))) {
     for (const TableRequest& wanted : config.tables) {
       if (name_for(wanted) != table.name) continue;
@@ -83,7 +74,8 @@ void reseed_tables(const TableCommand& command, const std::vector<std::string>& 
   std::vector<std::string> others;
   for (const std::string& name : names) {
     const MirroredTable& table = find_table(tables, name);
-    (table.key().empty() ? others : with_key).push_back(table.name);
+    (table.key().empty() || table.mode != TableMode::Mirror ? others : with_key)
+        .push_back(table.name);
   }
   std::vector<TableRequest> requests;
   for (const auto& group : {with_key, others}) {
@@ -103,8 +95,9 @@ void remove_tables(const TableCommand& command, const std::vector<std::string>& 
   const std::vector<MirroredTable> tables = load_tables(db);
   WriteTransaction transaction(db);
   for (const std::string& asked : names) {
-    const std::string& name = find_table(tables, asked).name;
-    db.exec("DROP TABLE " + quote_name(name));
+    const MirroredTable& table = find_table(tables, asked);
+    const std::string& name = table.name;
+    drop_mirrored(db, table);
     forget_table(db, name);
     spdlog::info("removed table \"{}\"", name);
   }

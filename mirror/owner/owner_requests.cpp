@@ -118,7 +118,9 @@ void OwnerWork::reload(Applier& applier) {
     }
     if (change.add.empty() && !busy()) run_extra_sql(db_, config.extra_sql);
     for (const TableRequest& wanted : change.reindex) {
-      applier.set_indexes(find_table(tables, name_for(wanted)).name, wanted.indexes);
+      const std::string& name = find_table(tables, name_for(wanted)).name;
+      applier.set_indexes(name, wanted.indexes);
+      applier.set_keep_days(name, wanted.keep_days);
     }
     for (const std::string& name : change.remove) {
       applier.remove(name);

@@ -107,7 +107,8 @@ bool OwnerWork::can_mend(const Job& job) const {
   return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
                      [&](const TableRequest& wanted) {
                        const MirroredTable& table = find_table(tables, name_for(wanted));
-                       return !table.is_static() && !table.key().empty();
+                       return !table.is_static() && !table.key().empty() &&
+                              table.mode == TableMode::Mirror;
                      });
 }
 

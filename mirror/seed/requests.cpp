@@ -7,6 +7,8 @@
 #include <set>
 
 #include "daystream/line.h"
+#include "filter/row_filter.h"
+#include "history/history_tables.h"
 #include "store/names.h"
 
 namespace deltamirror {
@@ -20,32 +22,52 @@ bool same_table(const std::string& a, const std::string& b) {
   return parse_table_name(a) == parse_table_name(b);
 }
 
-// All but the indexes.
-bool same_definition(const TableRequest& a, const TableRequest& b) {
-  return same_table(a.table, b.table) && a.query == b.query && a.types == b.types;
+std::map<std::string, std::string> renamed(const TableRequest& request) {
+  auto out = request.rename;
+  std::erase_if(out, [](const auto& pair) { return pair.first == pair.second; });
+  return out;
+}
+
+std::string canonical(const std::string& where) {
+  return where.empty() ? where : parse_filter(where).text();
 }
 
 }  // namespace
+
+bool same_definition(const TableRequest& a, const TableRequest& b) {
+  return same_table(a.table, b.table) && a.query == b.query && a.types == b.types &&
+         a.columns == b.columns && renamed(a) == renamed(b) && a.mode == b.mode &&
+         canonical(a.where) == canonical(b.where);
+}
 
 TableRequest request_for(const MirroredTable& table) {
   TableRequest request;
   if (!table.is_static()) request.table = daystream::unescape(table.shape.line_name);
   request.query = table.query;
-  request.as = table.name;
   request.indexes = table.indexes;
   for (const MirrorColumn& column : table.columns) {
     if (!column.type_override.empty()) request.types.emplace(column.name, column.type_override);
+    const SourceColumn* const source = table.shape.column(column.attnum);
+    if (!table.query.empty() || source == nullptr) continue;
+    if (!table.all_columns) request.columns.push_back(source->name);
+    if (source->name != column.name) request.rename.emplace(source->name, column.name);
   }
+  if (table.where) request.where = table.where->text(table.shape);
+  request.mode = table.mode;
+  request.keep_days = table.keep_days;
+  request.as = shown_name(table);
   return request;
 }
 
 std::string name_for(const TableRequest& request) {
-  return request.as.empty() ? default_mirror_name(parse_table_name(request.table)) : request.as;
+  const std::string shown =
+      request.as.empty() ? default_mirror_name(parse_table_name(request.table)) : request.as;
+  return request.mode == TableMode::Mirror ? shown : base_name(shown);
 }
 
 const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name) {
   for (const MirroredTable& table : tables) {
-    if (table.name == name) return table;
+    if (table.name == name || shown_name(table) == name) return table;
   }
   for (const MirroredTable& table : tables) {
     if (table.is_static()) continue;
@@ -69,7 +91,7 @@ ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfi
     there.erase(found);
     if (!same_definition(request_for(has), wanted)) {
       change.add.push_back(wanted);
-    } else if (has.indexes != wanted.indexes) {
+    } else if (has.indexes != wanted.indexes || has.keep_days != wanted.keep_days) {
       change.reindex.push_back(wanted);
     }
   }
@@ -105,11 +127,15 @@ void check_distinct(const std::vector<MirroredTable>& tables,
   for (const MirroredTable& table : tables) {
     add(table.name, table.is_static() ? "" : source_of(daystream::unescape(table.shape.line_name)),
         false);
+    if (table.mode != TableMode::Mirror) add(shown_name(table), "", false);
   }
   std::set<std::string> asked;
   for (const TableRequest& request : wanted) {
     const std::string name = name_for(request);
     add(name, source_of(request.table), asked.insert(folded(name)).second);
+    if (request.mode == TableMode::Mirror) continue;
+    const std::string shown = shown_name(name);
+    add(shown, "", asked.insert(folded(shown)).second);
   }
 }
 

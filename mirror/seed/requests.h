@@ -12,8 +12,11 @@ namespace deltamirror {
 // How `table` would be asked for again.
 TableRequest request_for(const MirroredTable& table);
 
-// The name in the mirror that a request comes to.
+// The name in the mirror that a request comes to: of a history its beginning's.
 std::string name_for(const TableRequest& request);
+
+// Whether both ask for the same rows and columns: all but indexes and retention.
+bool same_definition(const TableRequest& a, const TableRequest& b);
 
 // By its name in the mirror or in PostgreSQL. Throws ConfigError where the mirror has none.
 const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name);

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "history/history_tables.h"
 #include "owner/owner.h"
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
@@ -147,6 +148,13 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
     Database& db = file->db();
     load_tables_whole(*file, session, signals);
     build_indexes(db, options.config, session.tables());
+    for (SeedTable& table : session.tables()) {
+      if (table.mirrored.mode == TableMode::Mirror) continue;
+      table.mirrored.base = file->seam().position;
+      table.mirrored.base_lsn = file->seam().lsn;
+      save_table(db, table.mirrored);
+      begin_history(db, table.mirrored);
+    }
     analyze(db);
     save_types(db, session.types());
     save_checkpoint(db, first_checkpoint(session, *file, options.daystream));

@@ -25,8 +25,9 @@ std::string boot_id() {
 bool same_request(const MirroredTable& loaded, const SeedTable& asked) {
   const TableRequest has = request_for(loaded);
   return loaded.name == asked.mirrored.name && loaded.shape.oid == asked.mirrored.shape.oid &&
-         loaded.source_table == asked.mirrored.source_table && has.query == asked.request.query &&
-         has.indexes == asked.request.indexes && has.types == asked.request.types;
+         loaded.source_table == asked.mirrored.source_table &&
+         has.indexes == asked.request.indexes && has.keep_days == asked.request.keep_days &&
+         same_definition(has, asked.request);
 }
 
 }  // namespace
@@ -86,6 +87,7 @@ void SeedFile::begin() {
   seam_ = session_.seam();
   db_.exec("BEGIN");
   create_catalog(db_);
+  save_types(db_, session_.types());  // which resume() may need, to read a `where`
   db_.exec(
       "CREATE TABLE _deltamirror_seeding(boot_id TEXT, system_identifier TEXT, database TEXT, "
       "timeline INTEGER, c INTEGER, s INTEGER, lsn TEXT, next INTEGER)");

@@ -11,6 +11,9 @@
 #include <set>
 
 #include "apply/holding.h"
+#include "history/history_tables.h"
+#include "seed/chosen_columns.h"
+#include "seed/requests.h"
 
 namespace deltamirror {
 
@@ -42,10 +45,6 @@ std::string cell(const PgResult& result, int row, int column) {
 
 daystream::Lsn lsn_of(const std::optional<std::string>& text) {
   return daystream::Lsn::parse(text.value_or("")).value_or(daystream::Lsn{});
-}
-
-std::string mirror_name(const TableRequest& request) {
-  return request.as.empty() ? default_mirror_name(parse_table_name(request.table)) : request.as;
 }
 
 void check_names(const std::vector<SeedTable>& tables) {
@@ -95,9 +94,11 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
   for (const TableRequest& request : config.tables) {
     SeedTable& table = tables_.emplace_back();
     table.request = request;
-    table.mirrored.name = request.table.empty() ? request.as : mirror_name(request);
+    table.mirrored.name = name_for(request);
     table.mirrored.query = request.query;
     table.mirrored.indexes = request.indexes;
+    table.mirrored.mode = request.mode;
+    table.mirrored.keep_days = request.keep_days;
   }
   check_names(tables_);
 
@@ -105,6 +106,7 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
   cancel_.reset(PQgetCancel(connection_.get()));
   // No conversion in a SQL_ASCII database: its bytes are what they are, here as in the stream.
   const char* server_encoding = PQparameterStatus(connection_.get(), "server_encoding");
+  utf8_ = server_encoding != nullptr && std::string_view(server_encoding) == "UTF8";
   const bool ascii = server_encoding != nullptr && std::string_view(server_encoding) == "SQL_ASCII";
   exec(connection_.get(), fmt::format("SET client_encoding = '{}'", ascii ? "SQL_ASCII" : "UTF8"));
   user_search_path_ = query_value(connection_.get(), "SHOW search_path").value_or("");
@@ -261,30 +263,31 @@ void SeedSession::describe(SeedTable& table) {
     check_key(table.relation, mirrored.shape);
   }
   mirrored.columns.clear();
-  mirrored.all_columns = table.request.query.empty();
+  mirrored.all_columns = table.request.query.empty() && table.request.columns.empty();
   std::vector<std::string> spelt;  // the type of each column, as format_type does
   std::vector<std::string> names;  // in the source
   if (!table.request.query.empty()) {
     spelt = describe_query(table);
   } else {
-    for (const SourceColumn& column : mirrored.shape.columns) {
-      const auto type = types_.resolve(column.type);
-      mirrored.columns.push_back({.attnum = column.attnum,
-                                  .name = column.name,
-                                  .type = type.value_or(ColumnType{}),
-                                  .type_override = {}});
-      names.push_back(column.name);
+    mirrored.columns = chosen_columns(table.request, mirrored.shape, types_);
+    for (const MirrorColumn& column : mirrored.columns) {
+      const SourceColumn& source = *mirrored.shape.column(column.attnum);
+      names.push_back(source.name);
+      spelt.push_back(source.type);
     }
-    for (const SourceColumn& column : mirrored.shape.columns) spelt.push_back(column.type);
   }
   if (!only_compare_) check_columns(mirrored);
   apply_overrides(table.request, mirrored);
+  mirrored.where = chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
+  if (mirrored.mode != TableMode::Mirror) check_history(mirrored);
+  RowChoice rows;
+  if (mirrored.where) rows.where = mirrored.where->sql(mirrored.shape);
   table.copied.clear();
   for (std::size_t i = 0; i < spelt.size(); ++i) {
     const ColumnType& type = mirrored.columns[i].type;
     table.copied.push_back({.wire = wire_of(types_, spelt[i], type), .type = type});
   }
-  table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied)
+  table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied, rows)
                                                : binary_copy_sql(table.select_sql, table.copied);
   for (const int attnum : mirrored.shape.row_key()) {
     const bool there = std::any_of(mirrored.columns.begin(), mirrored.columns.end(),
@@ -351,19 +354,20 @@ std::vector<std::string> SeedSession::describe_query(SeedTable& table) {
 // generated columns and calls no functions.
 std::string SeedSession::copy_sql(const SourceRelation& relation,
                                   const std::vector<std::string>& names,
-                                  const std::vector<CopyColumn>& columns,
-                                  const std::string& sample) {
+                                  const std::vector<CopyColumn>& columns, const RowChoice& rows) {
   std::string list;
   for (const std::string& name : names) {
     list += (list.empty() ? "" : ", ") + daystream::program::quote_identifier(name);
   }
   const bool by_function = std::any_of(columns.begin(), columns.end(),
                                        [](const CopyColumn& c) { return c.wire == Wire::Text; });
-  if (sample.empty() && relation.kind == 'r' && !relation.has_generated && !by_function) {
+  if (rows.is_all() && relation.kind == 'r' && !relation.has_generated && !by_function) {
     return fmt::format("COPY {} ({}) TO STDOUT (FORMAT binary)", relation.name.sql(), list);
   }
-  return binary_copy_sql(fmt::format("SELECT {} FROM {} {}", list, from_item(relation), sample),
-                         columns);
+  return binary_copy_sql(
+      fmt::format("SELECT {} FROM {} {}{}{} {}", list, from_item(relation), rows.sample,
+                  rows.where.empty() ? "" : " WHERE ", rows.where, rows.limit),
+      columns);
 }
 
 std::uint64_t SeedSession::count_rows(const SeedTable& table) {

@@ -31,6 +31,15 @@ struct SeedTable {
   bool own_search_path = false;    // a query's names are the user's, not the fixed settings'
 };
 
+// Which rows of a table are asked for.
+struct RowChoice {
+  std::string sample = {};  // what may follow the table's name in FROM
+  std::string where = {};   // empty: all
+  std::string limit = {};   // what may end the SELECT
+
+  bool is_all() const noexcept { return sample.empty() && where.empty() && limit.empty(); }
+};
+
 // The order is what makes a seed exact (DESIGN section 3):
 //  1. the tables are locked before anything takes the snapshot, as TRUNCATE and rewrites are not
 //     MVCC: an older snapshot might find such a table empty;
@@ -64,11 +73,9 @@ class SeedSession {
   const TypeNames& types() const noexcept { return types_; }
   std::uint64_t count_rows(const SeedTable& table);
 
-  // COPY of those columns of a table's own rows, not those of tables that inherit from it; `sample`
-  // is what may follow the table's name in FROM.
+  // COPY of those columns of a table's own rows, not those of tables that inherit from it.
   static std::string copy_sql(const SourceRelation& relation, const std::vector<std::string>& names,
-                              const std::vector<CopyColumn>& columns,
-                              const std::string& sample = {});
+                              const std::vector<CopyColumn>& columns, const RowChoice& rows = {});
   // Begins the COPY of one table; the caller receives it to its end.
   PGconn* start_copy(const SeedTable& table);
   void finish();
@@ -105,6 +112,7 @@ class SeedSession {
   daystream::Seam seam_{};
   TypeNames types_;
   bool only_compare_ = false;
+  bool utf8_ = false;  // the database's encoding
 };
 
 }  // namespace deltamirror

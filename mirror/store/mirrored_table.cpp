@@ -5,13 +5,16 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "filter/row_filter.h"
+
 namespace deltamirror {
 
 namespace {
 
 using nlohmann::json;
 
-constexpr int kMirrorFormat = 2;
+// 2: without `options`; read, and brought to 3 when a table is saved.
+constexpr int kMirrorFormat = 3;
 
 // Throws where a name is not UTF-8, which only a SQL_ASCII database can have.
 std::string dump(const json& value) {
@@ -77,6 +80,43 @@ std::vector<MirrorColumn> columns_of(const json& value) {
   return out;
 }
 
+json options_json(const MirroredTable& table) {
+  json out = json::object();
+  if (table.where) out["where"] = table.where->text(table.shape);
+  if (table.mode != TableMode::Mirror) {
+    out["mode"] = mode_name(table.mode);
+    out["keep_days"] = table.keep_days;
+    out["base"] = {{"c", table.base.c}, {"s", table.base.s}, {"lsn", table.base_lsn.text()}};
+  }
+  return out;
+}
+
+void take_options(MirroredTable& table, const json& options, const Database& db) {
+  if (options.contains("where")) {
+    table.where = std::make_shared<RowFilter>(options["where"].get<std::string>(), table.shape,
+                                              load_types(db));
+  }
+  if (!options.contains("mode")) return;
+  table.mode = mode_named(options["mode"].get<std::string>());
+  table.keep_days = options.at("keep_days");
+  const json& base = options.at("base");
+  table.base = {base.at("c"), base.at("s")};
+  table.base_lsn =
+      daystream::Lsn::parse(base.at("lsn").get<std::string>()).value_or(daystream::Lsn{});
+}
+
+std::optional<std::string> format_of(const Database& db) {
+  return db.value("SELECT version FROM _deltamirror_format");
+}
+
+// Mirrors of before there were subsets and histories.
+void bring_to_format(Database& db) {
+  if (format_of(db) != "2") return;
+  db.exec(
+      "ALTER TABLE _deltamirror_tables ADD COLUMN options TEXT NOT NULL DEFAULT '{}';"
+      "UPDATE _deltamirror_format SET version = 3");
+}
+
 }  // namespace
 
 std::vector<int> MirroredTable::key() const {
@@ -107,7 +147,8 @@ void create_catalog(Database& db) {
       consistent_at TEXT NOT NULL,  -- LSN from which on the table is at a commit
       timeline INTEGER NOT NULL,
       seeded_at TEXT NOT NULL,
-      seeded_rows INTEGER NOT NULL) WITHOUT ROWID;
+      seeded_rows INTEGER NOT NULL,
+      options TEXT NOT NULL) WITHOUT ROWID;  -- JSON: which rows; of a history: its kind
     CREATE TABLE _deltamirror_types(name TEXT PRIMARY KEY, base TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE _deltamirror_checkpoint(
       source TEXT PRIMARY KEY,             -- the daystream's name
@@ -128,8 +169,9 @@ void create_catalog(Database& db) {
 }
 
 void save_table(Database& db, const MirroredTable& table) {
+  bring_to_format(db);
   Statement insert =
-      db.prepare("INSERT OR REPLACE INTO _deltamirror_tables VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)");
+      db.prepare("INSERT OR REPLACE INTO _deltamirror_tables VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   insert.bind(1, table.name);
   insert.bind(2, table.source_table);
   insert.bind(3, table.query);
@@ -143,6 +185,7 @@ void save_table(Database& db, const MirroredTable& table) {
   insert.bind(11, std::int64_t{table.timeline});
   insert.bind(12, table.seeded_at);
   insert.bind(13, table.seeded_rows);
+  insert.bind(14, dump(options_json(table)));
   insert.run();
 }
 
@@ -157,16 +200,17 @@ std::vector<MirroredTable> load_tables(const Database& db) {
     throw daystream::NeedsPerson(fmt::format("\"{}\" is not a mirror", db.path()),
                                  "make one with \"deltamirror seed\"");
   }
-  const auto version = db.value("SELECT version FROM _deltamirror_format");
-  if (version != std::to_string(kMirrorFormat)) {
+  const auto version = format_of(db);
+  if (version != std::to_string(kMirrorFormat) && version != "2") {
     throw daystream::NeedsPerson(fmt::format("mirror \"{}\" has format {}, this program knows {}",
                                              db.path(), version.value_or("none"), kMirrorFormat),
                                  "use the program that made it, or seed it again");
   }
   std::vector<MirroredTable> tables;
-  Statement select = db.prepare(
+  Statement select = db.prepare(fmt::format(
       "SELECT name, source_table, query, columns, all_columns, shape, indexes, snapshot, "
-      "consistent_at, timeline, seeded_at, seeded_rows FROM _deltamirror_tables ORDER BY name");
+      "consistent_at, timeline, seeded_at, seeded_rows, {} FROM _deltamirror_tables ORDER BY name",
+      version == "2" ? "'{}'" : "options"));
   while (select.step()) {
     MirroredTable& table = tables.emplace_back();
     table.name = select.text(0);
@@ -183,6 +227,7 @@ std::vector<MirroredTable> load_tables(const Database& db) {
     table.timeline = static_cast<std::uint32_t>(select.integer(9));
     table.seeded_at = select.text(10);
     table.seeded_rows = select.integer(11);
+    take_options(table, json::parse(select.text(12)), db);
   }
   return tables;
 }

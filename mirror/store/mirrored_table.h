@@ -3,17 +3,22 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "apply/shape.h"
 #include "daystream/lsn.h"
+#include "daystream/position.h"
 #include "seed/snapshot.h"
 #include "store/sqlite.h"
+#include "store/table_mode.h"
 #include "values/types.h"
 
 namespace deltamirror {
+
+class RowFilter;
 
 struct MirrorColumn {
   int attnum = 0;             // of the source's column; 0 in a static table
@@ -33,6 +38,12 @@ struct MirroredTable {
   bool all_columns = true;  // false: a query or list chose some; new ones are not taken up
   std::string query;        // as given; empty: the table itself
   std::vector<std::vector<std::string>> indexes;  // asked for, by SQLite column names
+  std::shared_ptr<const RowFilter> where;         // which rows; nullptr: all
+  TableMode mode = TableMode::Mirror;
+  int keep_days = 0;  // of a history; 0: for ever
+  // Of a history: as of where the table itself, which then is only its beginning, is copied.
+  daystream::Position base;
+  daystream::Lsn base_lsn;
 
   // The seed: what its snapshot saw is in the table already, and only from `consistent_at` on is
   // the table at a commit of PostgreSQL together with the others.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "apply/needs_reseed.h"
+
 namespace deltamirror {
 
 using daystream::Change;
@@ -52,7 +54,12 @@ bool Overlay::apply(const Change& change, std::uint64_t xid) {
     if (part.rows->add_row_of_mirror(key)) ++part.in_mirror;
   });
   if (touched_.whole_table(oid) || touched_.count() > kMostRows) return false;
-  if (change.oid == 0) parts_.at(oid).rows->plan().apply(change);  // else a shape known already
+  if (change.oid != 0) return true;  // a shape known already
+  try {
+    parts_.at(oid).rows->plan().apply(change);
+  } catch (const NeedsReseed&) {
+    return false;
+  }
   return true;
 }
 

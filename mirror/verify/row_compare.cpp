@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "filter/row_filter.h"
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
 #include "values/value_text.h"
@@ -99,7 +100,7 @@ std::string RowCompare::column_list(const std::vector<int>& columns) const {
 }
 
 void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
-                            const std::vector<int>& columns, const std::string& sample,
+                            const std::vector<int>& columns, RowChoice rows,
                             const std::function<void(const RowBatch&)>& take) {
   SeedTable part = source;
   part.copied.clear();
@@ -116,7 +117,8 @@ void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
     part.copied.push_back({.wire = wire_of(session.types(), from->type, type), .type = type});
   }
   part.own_search_path = false;
-  part.copy_sql = SeedSession::copy_sql(source.relation, names, part.copied, sample);
+  if (table_.where) rows.where = table_.where->sql(source.mirrored.shape);
+  part.copy_sql = SeedSession::copy_sql(source.relation, names, part.copied, rows);
   CopyPump pump(session.start_copy(part), part.copied);
   while (const RowBatch* batch = pump.next()) take(*batch);
 }
@@ -159,8 +161,7 @@ bool RowCompare::has_surplus(KeyScan& scan) {
          count(overlaid_->rows->rows().name) != found_overlaid_;
 }
 
-void RowCompare::run_sample(SeedSession& session, const SeedTable& source,
-                            const std::string& sample,
+void RowCompare::run_sample(SeedSession& session, const SeedTable& source, const RowChoice& sample,
                             const std::function<bool(const RowBatch&, std::size_t)>& leave_out) {
   KeyScan scan(db_, table_);
   each_batch(session, source, all_columns(), sample, [&](const RowBatch& batch) {

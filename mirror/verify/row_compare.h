@@ -39,18 +39,18 @@ class RowCompare {
   // `session` holds the snapshot that the table, or its overlay, has been brought to.
   void run(SeedSession& session, const SeedTable& source);
 
-  // Only the rows of PostgreSQL's table that `sample` (what follows its name in FROM) chooses, and
-  // of them not those that `leave_out(batch, row)` names. The table must have a key.
-  void run_sample(SeedSession& session, const SeedTable& source, const std::string& sample,
+  // Only the rows of PostgreSQL's table that `sample` chooses, and of them not those that
+  // `leave_out(batch, row)` names. The table must have a key.
+  void run_sample(SeedSession& session, const SeedTable& source, const RowChoice& sample,
                   const std::function<bool(const RowBatch&, std::size_t)>& leave_out);
 
   std::uint64_t rows() const noexcept { return rows_; }
   std::uint64_t differences() const noexcept { return differences_; }
 
  private:
-  // `sample`: what follows the table's name in FROM.
+  // Of the rows that the table's `where` chooses.
   void each_batch(SeedSession& session, const SeedTable& source, const std::vector<int>& columns,
-                  const std::string& sample, const std::function<void(const RowBatch&)>& take);
+                  RowChoice rows, const std::function<void(const RowBatch&)>& take);
   // False: told that it differs.
   bool compare_row(KeyScan& scan, const RowBatch& batch, std::size_t row);
   bool has_surplus(KeyScan& scan);

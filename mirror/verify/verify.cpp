@@ -76,7 +76,7 @@ class Verification {
     Database db = options_.repair ? open_owned(options_.mirror) : open_for_reading(options_.mirror);
     if (!options_.repair) db.exec("BEGIN");
     at_ = load_checkpoint(db);
-    const std::vector<MirroredTable> tables = load_tables(db);
+    const std::vector<MirroredTable> tables = comparable_tables(db);
     session_.emplace(options_.conninfo, options_.daystream, request_of(tables), signals_);
     take_snapshot_seeing(*session_, options_.daystream, at_);
     if (options_.repair) {

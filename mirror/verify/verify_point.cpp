@@ -1,9 +1,12 @@
 #include "verify/verify_point.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include "daystream/reader.h"
+#include "history/history_tables.h"
 
 namespace deltamirror {
 
@@ -39,6 +42,16 @@ void nudge(const std::string& conninfo) {
 }
 
 }  // namespace
+
+std::vector<MirroredTable> comparable_tables(const Database& db) {
+  std::vector<MirroredTable> tables = load_tables(db);
+  std::erase_if(tables, [](const MirroredTable& table) {
+    if (table.mode == TableMode::Mirror) return false;
+    fmt::print("{}: passed over, it is a history\n", shown_name(table));
+    return true;
+  });
+  return tables;
+}
 
 MirrorConfig request_of(const std::vector<MirroredTable>& tables) {
   MirrorConfig config;

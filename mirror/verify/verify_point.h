@@ -16,6 +16,9 @@
 namespace deltamirror {
 
 // What a session asks for to see the followed tables, whole.
+// Tables that are as PostgreSQL's are; says which are not.
+std::vector<MirroredTable> comparable_tables(const Database& db);
+
 MirrorConfig request_of(const std::vector<MirroredTable>& tables);
 
 // Takes snapshots until one sees every commit up to `at` (one may wait for a synchronous standby).

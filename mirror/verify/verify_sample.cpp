@@ -6,6 +6,7 @@
 #include <random>
 
 #include "daystream/reader.h"
+#include "filter/row_filter.h"
 #include "seed/copy_pump.h"
 #include "store/mirror_file.h"
 #include "verify/row_compare.h"
@@ -21,16 +22,17 @@ namespace {
 constexpr int kStretches = 50;
 constexpr int kStretch = 20;
 
-std::string sample_sql(const SampleSize& size, double estimated_rows, std::uint32_t seed) {
+RowChoice some_rows(const SampleSize& size, double estimated_rows, std::uint32_t seed) {
   double percent = size.percent;
   if (size.rows > 0) {
     // Twice as many blocks as should do, as the estimate may be old; LIMIT ends it.
     percent = estimated_rows > 0 ? 200.0 * static_cast<double>(size.rows) / estimated_rows : 100.0;
   }
-  std::string sql = fmt::format("TABLESAMPLE SYSTEM ({:.6f}) REPEATABLE ({})",
-                                std::clamp(percent, 0.000001, 100.0), seed);
-  if (size.rows > 0) sql += fmt::format(" LIMIT {}", size.rows);
-  return sql;
+  RowChoice rows;
+  rows.sample = fmt::format("TABLESAMPLE SYSTEM ({:.6f}) REPEATABLE ({})",
+                            std::clamp(percent, 0.000001, 100.0), seed);
+  if (size.rows > 0) rows.limit = fmt::format("LIMIT {}", size.rows);
+  return rows;
 }
 
 // The key's only column, where it is of an integer type; nullptr: another key.
@@ -64,16 +66,18 @@ std::vector<std::int64_t> some_keys(const Database& db, const MirroredTable& tab
 
 // Those of `keys` that PostgreSQL has not.
 std::vector<std::int64_t> surplus_keys(SeedSession& session, const SeedTable& source,
-                                       const SourceColumn& key,
+                                       const MirroredTable& table, const SourceColumn& key,
                                        const std::vector<std::int64_t>& keys) {
   SeedTable asked = source;
   asked.own_search_path = false;
+  const std::string where =
+      table.where ? " AND " + table.where->sql(source.mirrored.shape) : std::string();
   asked.copied = {{.wire = Wire::Int8, .type = {.kind = Kind::Integer}}};
   asked.copy_sql =
       binary_copy_sql(fmt::format("SELECT k FROM unnest('{{{}}}'::bigint[]) AS k WHERE NOT EXISTS "
-                                  "(SELECT 1 FROM {} t WHERE t.{} = k)",
+                                  "(SELECT 1 FROM {} t WHERE t.{} = k{})",
                                   fmt::join(keys, ","), from_item(source.relation),
-                                  daystream::program::quote_identifier(key.name)),
+                                  daystream::program::quote_identifier(key.name), where),
                       asked.copied);
   std::vector<std::int64_t> out;
   CopyPump pump(session.start_copy(asked), asked.copied);
@@ -105,7 +109,7 @@ VerifyResult verify_sample(const VerifyOptions& options,
   // One state of the mirror for all that follows.
   db.exec("BEGIN");
   const Checkpoint at = load_checkpoint(db);
-  const std::vector<MirroredTable> tables = load_tables(db);
+  const std::vector<MirroredTable> tables = comparable_tables(db);
 
   SeedSession session(options.conninfo, options.daystream, request_of(tables), signals);
   take_snapshot_seeing(session, options.daystream, at);
@@ -149,12 +153,12 @@ VerifyResult verify_sample(const VerifyOptions& options,
     }
     RowCompare compare(db, *table, false, tell);
     compare.run_sample(
-        session, source, sample_sql(options.sample, source.relation.estimated_rows, seed),
+        session, source, some_rows(options.sample, source.relation.estimated_rows, seed),
         [&](const RowBatch& batch, std::size_t row) { return touched.contains(oid, batch, row); });
     std::uint64_t surplus = 0;
     if (const SourceColumn* key = integer_key(*table); key != nullptr) {
       const std::vector<std::int64_t> keys = some_keys(db, *table, random);
-      for (const std::int64_t missing : surplus_keys(session, source, *key, keys)) {
+      for (const std::int64_t missing : surplus_keys(session, source, *table, *key, keys)) {
         Value value;
         value.type = Value::Type::Integer;
         value.integer = missing;

@@ -19,7 +19,7 @@ using support::MemoryDir;
 
 namespace {
 
-// DAYSTREAM_SEED=n runs one seed, DAYSTREAM_SEEDS=n that many.
+// DAYSTREAM_SEED=n runs that one seed, DAYSTREAM_SEEDS=n so many; together, so many from that one.
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
@@ -171,7 +171,7 @@ class World {
 TEST_CASE("power loss: nothing lost, nothing twice, whatever the disk kept", "[fault]") {
   const std::uint64_t first = from_environment("DAYSTREAM_SEED", 1);
   const bool one = std::getenv("DAYSTREAM_SEED") != nullptr;
-  const std::uint64_t count = one ? 1 : from_environment("DAYSTREAM_SEEDS", 300);
+  const std::uint64_t count = from_environment("DAYSTREAM_SEEDS", one ? 1 : 300);
   int packed = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     CAPTURE(seed);
@@ -179,7 +179,7 @@ TEST_CASE("power loss: nothing lost, nothing twice, whatever the disk kept", "[f
     world.run();
     packed += world.days_packed();
   }
-  if (!one) CHECK(packed > static_cast<int>(count) / 10);  // else nothing was tried
+  if (count > 100) CHECK(packed > static_cast<int>(count) / 10);  // else nothing was tried
 }
 
 TEST_CASE("faults: each call fails once, or from then on", "[fault]") {

@@ -178,7 +178,7 @@ TEST_CASE("live: the configuration is read again at SIGHUP, whole or not at all"
   const Texts before = s.rows("SELECT sql FROM sqlite_schema ORDER BY name");
   reload({{"tables", {{{"table", "t"}, {"indexes", {"nope"}}}}}}, "no such column: nope");
   reload({{"tables", {{{"table", "t"}}, {{"table", "t"}, {"as", "x"}}}}}, "followed twice");
-  reload({{"tabels", {{{"table", "t"}}}}}, "$.tabels: is not known");
+  reload({{"tabels", {{{"table", "t"}}}}}, "/tabels: is not known");
   CHECK(s.rows("SELECT sql FROM sqlite_schema ORDER BY name") == before);
   s.cluster.execute("UPDATE u SET v = 'followed'");
   s.check_equal({"t", "u"});

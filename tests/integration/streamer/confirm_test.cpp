@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <random>
+#include <thread>
 
+#include "daystream/proven_time.h"
+#include "daystream/reader.h"
 #include "stream.h"
 
 using deltastream_test::check_sound;
@@ -140,6 +143,61 @@ TEST_CASE("stream: an idle server costs next to no lines", "[streamer]") {
   // nothing new is one every 10 s.
   CHECK(std::count(settled.begin(), settled.end(), '\n') + 3 >=
         static_cast<std::ptrdiff_t>(stream.lines("").size()));
+}
+
+TEST_CASE("stream: an idle server's time is proven by marks", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(streaming(process));
+  const std::int64_t asked = std::stoll(
+      cluster.scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"));
+  daystream::Reader reader(stream.directory(), {});
+  CHECK(support::eventually([&] {
+    while (daystream::Transaction* next = reader.next()) {
+      if (daystream::proven_time_us(*next) >= asked) return true;
+    }
+    return false;
+  }));
+}
+
+TEST_CASE("stream: after an outage no time is proven before its commits are there", "[streamer]") {
+  Cluster cluster({.config = {"autovacuum = off"}});
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY); CREATE TABLE hen (a int)");
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot", "--tables", "fox"}).ok());
+  // While it is away: much that is not ours, and a commit of ours behind it.
+  cluster.execute(
+      "DO 'BEGIN FOR i IN 1..20000 LOOP INSERT INTO hen VALUES (i); COMMIT; END LOOP; END'");
+  cluster.execute("INSERT INTO fox VALUES (1)");
+  const std::size_t before = stream.lines("\t_action\tmark").size();
+  Process process = stream.start({"--tables", "fox", "-s", "1"});
+  REQUIRE(streaming(process));
+  // A walsender that is given moments only, until it has answered in the middle of all that.
+  const pid_t walsender = std::stoi(cluster.scalar("SELECT pid FROM pg_stat_replication"));
+  const auto marked = [&] { return stream.lines("\t_action\tmark").size() > before + 1; };
+  while (!marked() && stream.lines("\t_action\tcommit").empty()) {
+    ::kill(walsender, SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ::kill(walsender, SIGCONT);
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  CHECK(stream.lines("\t_action\tcommit").empty());
+  CHECK(stream.caught_up());
+  process.signal(SIGTERM);
+  CHECK(process.wait() == Exit{0, 0});
+
+  daystream::Reader reader(stream.directory(), {});
+  std::int64_t proven = 0;
+  int commits = 0;
+  while (daystream::Transaction* next = reader.next()) {
+    if (next->kind() == daystream::Transaction::Kind::Transaction) {
+      ++commits;
+      CHECK(next->end().time_us >= proven);
+    }
+    proven = std::max(proven, daystream::proven_time_us(*next));
+  }
+  CHECK(commits == 1);
 }
 
 TEST_CASE("stream: a server stops at once with an idle, a filtered and a busy stream",

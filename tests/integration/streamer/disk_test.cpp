@@ -63,6 +63,13 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
       [&] { return cluster.scalar("SELECT active FROM pg_replication_slots") == "f"; }));
   cluster.restart();
   CHECK(process.running());
+  // It holds no lock now and the file can hardly be written, but the status tells.
+  CHECK(support::eventually([&] {
+    const auto status =
+        support::run({support::program("deltastream"), "status", stream.directory()});
+    return status.ok() && contains(status.out, "waiting (process") &&
+           contains(status.out, "No space left on device");
+  }));
 
   std::filesystem::remove(ballast);
   ::mount("tmpfs", stream.directory().c_str(), "tmpfs", MS_REMOUNT, "size=64m");

@@ -188,6 +188,23 @@ TEST_CASE("status: keeps the last error", "[streamer]") {
   cluster.start();
   CHECK(support::eventually([&] { return status()["state"] == "streaming"; }));
   CHECK(status()["last_error"] != "");
+
+  // Also what ends it, and what keeps it from beginning.
+  const auto says = [&](const char* text) {
+    return contains(status()["last_error"].get<std::string>(), text);
+  };
+  cluster.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots");
+  REQUIRE(support::eventually([&] {
+    return support::run({Cluster::tool("psql"), "-h", cluster.socket_dir(), "-U", "postgres", "-c",
+                         "SELECT pg_drop_replication_slot('stream')"})
+        .ok();
+  }));
+  CHECK(process.wait() == Exit{3, 0});
+  CHECK(status()["state"] == "stopped");
+  CHECK(says("does not exist"));
+  cluster.execute("SELECT pg_create_logical_replication_slot('stream', 'test_decoding')");
+  CHECK(stream.run().exit == Exit{3, 0});
+  CHECK(says("uses plugin"));
 }
 
 TEST_CASE("stream: pauses grow until a stream gets somewhere, then begin anew", "[streamer]") {

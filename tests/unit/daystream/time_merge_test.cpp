@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "daystream/error.h"
+#include "daystream/proven_time.h"
 #include "stream_fixture.h"
 #include "support/process.h"
 
@@ -46,6 +47,11 @@ struct Land {
     return fmt::format("_xid\t{}\t_lsn\t0/{:X}\t_next\t{}\t_time\t{}.{:06}\t_action\tcommit",
                        number, 0x1000 + number * 16, number + 1, time_us / 1'000'000,
                        time_us % 1'000'000);
+  }
+  // "Nothing of mine is missing before now."
+  void mark(Writer& writer) const {
+    writer.mark(writer.last_lsn(),
+                {std::nullopt, std::nullopt, {}, {proven_time_field(now * 1'000'000)}});
   }
   // A row of the table that both have, committed `after_us` after noon.
   void write(Writer& writer, int number, std::int64_t after_us, int rows = 1) {
@@ -122,7 +128,7 @@ TEST_CASE("time merge: commits of two databases, in the order of their times", "
     Writer a = east.writer();
     Writer b = west.writer();
     east.now += 2;
-    a.mark(a.last_lsn(), {});  // nothing more of it before two seconds past noon
+    east.mark(a);  // nothing more of it before two seconds past noon
     a.flush();
     west.write(b, 4, 1'999'999);
     west.write(b, 5, 2'000'001);
@@ -169,13 +175,13 @@ TEST_CASE("time merge: killed anywhere it goes on, everything exactly once", "[m
         (is_east ? east : west)
             .write(is_east ? a : b, ++numbers[is_east ? 0 : 1], time_us,
                    random() % 10 == 0 ? 2000 : 2);
-        if (random() % 10 == 0) a.mark(a.last_lsn(), {});
+        if (random() % 10 == 0) east.mark(a);
         if (batch == 3 && i == 20) b.gap(b.last_lsn());
       }
       // Both are as far now.
       east.now = west.now = std::max(east.now, west.now) + 1;
-      a.mark(a.last_lsn(), {});
-      b.mark(b.last_lsn(), {});
+      east.mark(a);
+      west.mark(b);
       a.flush();
       b.flush();
     }
@@ -208,7 +214,7 @@ TEST_CASE("time merge: a gap of one is told once", "[merge]") {
     west.write(b, 2, 50);
     b.gap(b.last_lsn());
     east.now += 1;
-    a.mark(a.last_lsn(), {});
+    east.mark(a);
     a.flush();
     b.flush();
   }
@@ -219,7 +225,7 @@ TEST_CASE("time merge: a gap of one is told once", "[merge]") {
   {
     Writer b = west.writer();
     west.now += 1;
-    b.mark(b.last_lsn(), {});
+    west.mark(b);
     b.flush();
   }
   support::run_ok(merge_of(east, west, into));
@@ -237,8 +243,8 @@ TEST_CASE("time merge: the tools know the sources apart", "[merge]") {
     east.write(a, 2, 100);
     west.write(b, 2, 50);
     east.now = west.now = kNoon + 10;
-    a.mark(a.last_lsn(), {});
-    b.mark(b.last_lsn(), {});
+    east.mark(a);
+    west.mark(b);
     a.flush();
     b.flush();
   }
@@ -293,7 +299,9 @@ TEST_CASE("time merge: FORMAT.md's worked bytes are what it writes", "[merge][fo
     writer.mark(Lsn{0x17B1400}, {1, 700, {{"tables", ""}}, {}});
     writer.append(lines + "\n" + end);
     ++now;
-    if (name == "west") writer.mark(writer.last_lsn(), {1, std::nullopt, {}, {}});
+    if (name == "west") {
+      writer.mark(writer.last_lsn(), {1, std::nullopt, {}, {proven_time_field(now * 1'000'000)}});
+    }
     writer.flush();
   };
   write("east", "_table\tzzz\t_xid\t700\t_action\tinsert\ta\tfox54",

@@ -1,10 +1,40 @@
 #include "command/config.h"
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
+#include "config/json_schema.h"
 #include "daystream/error.h"
 
 using namespace deltamirror;
+using nlohmann::json;
+using Texts = std::vector<std::string>;
+
+namespace {
+
+Texts problems(const std::string& text) {
+  Texts out;
+  for (const ConfigProblem& problem : read_config(text).problems) {
+    out.push_back(problem.text("m.json"));
+  }
+  return out;
+}
+
+// A value that a property of the schema allows.
+json example(const json& schema, const json& root) {
+  if (schema.contains("$ref")) {
+    return example(root.at(json::json_pointer(schema["$ref"].get<std::string>().substr(1))), root);
+  }
+  if (schema.contains("enum")) return schema["enum"].back();
+  if (schema.contains("anyOf")) return example(schema["anyOf"][0], root);
+  const std::string type = schema.at("type");
+  if (type == "array") return json::array({example(schema["items"], root)});
+  if (type == "object") return {{"id", example(schema["additionalProperties"], root)}};
+  if (type == "integer") return 7;
+  return "id";
+}
+
+}  // namespace
 
 TEST_CASE("config: tables with their indexes, and SQL to run at the end", "[mirror][config]") {
   const MirrorConfig config = parse_config(R"({
@@ -22,25 +52,98 @@ TEST_CASE("config: tables with their indexes, and SQL to run at the end", "[mirr
   CHECK(config.extra_sql.size() == 1);
 }
 
-TEST_CASE("config: an error names the place in the file", "[mirror][config]") {
-  const auto message = [](const char* text) -> std::string {
-    try {
-      parse_config(text, "m.json");
-    } catch (const daystream::ConfigError& e) {
-      return e.what();
-    }
-    return "none";
+TEST_CASE("config: each error says where, and what is allowed", "[mirror][config]") {
+  CHECK(problems("{") == Texts{"m.json:1:2: not JSON: syntax error while parsing object key - "
+                               "unexpected end of input; expected string literal"});
+  CHECK(problems("[]") == Texts{"m.json:1:1: must be an object"});
+  CHECK(problems("{}") == Texts{"m.json:1:1: needs \"tables\""});
+  CHECK(problems("{\"tables\": []}") == Texts{"m.json:1:12: /tables: must not be empty"});
+  CHECK(problems("{\"tables\": [\n  {\"table\": 5}]}") ==
+        Texts{"m.json:2:13: /tables/0/table: must be a string"});
+  CHECK(problems(R"({"tables": [{"query": "SELECT 1"}]})") ==
+        Texts{"m.json:1:13: /tables/0: needs \"table\", or \"query\" and \"as\" for a static query "
+              "result"});
+  CHECK(problems(R"({"tables": [{"table": "t", "indexes": [[]]}]})") ==
+        Texts{"m.json:1:40: /tables/0/indexes/0: must be a column, or a list of columns"});
+  CHECK(problems(R"({"tables": [{"table": "t", "types": {"a/b": "reel"}}]})") ==
+        Texts{"m.json:1:45: /tables/0/types/a~1b: must be one of text, integer, real, blob: did "
+              "you mean \"real\"?"});
+  CHECK(problems(R"({"tables": [{"table": "a.b.c"}]})") ==
+        Texts{"m.json:1:23: /tables/0/table: \"a.b.c\" is not a table name: write TABLE or "
+              "SCHEMA.TABLE, quoted as in SQL where needed"});
+  CHECK(problems(R"({"tables": [{"table": "a", "as": "sqlite_a"}]})").size() == 1);
+  CHECK(problems(R"({"tables": [{"table": "a", "table": "b"}]})") ==
+        Texts{"m.json:1:28: /tables/0/table: is there twice"});
+}
+
+TEST_CASE("config: all errors are told, in the order of the text", "[mirror][config]") {
+  const std::string text = "{\"tabels\": 1,\n \"tables\": [{\"table\": \"t\", \"als\": \"x\"}]}";
+  const Texts found = problems(text);
+  REQUIRE(found.size() == 2);
+  CHECK(found[0] ==
+        "m.json:1:2: /tabels: is not known (extra_sql, tables): did you mean \"tables\"?");
+  CHECK_THAT(found[1], Catch::StartsWith("m.json:2:28: /tables/0/als: is not known (as, ") &&
+                           Catch::EndsWith(": did you mean \"as\"?"));
+  try {
+    parse_config(text, "m.json");
+    FAIL("taken");
+  } catch (const daystream::ConfigError& e) {
+    CHECK(e.what() == found[0]);
+    CHECK(e.hint() == "\"deltamirror config check\" tells 1 more");
+  }
+}
+
+// What the reader knew beyond the schema could never be said; what the schema has beyond the reader
+// would be taken and forgotten.
+TEST_CASE("config: each key of the schema is read, and each that is written is in it",
+          "[mirror][config]") {
+  const json schema = json::parse(config_schema());
+  const json& properties = schema["$defs"]["table"]["properties"];
+  for (const auto& [key, rule] : properties.items()) {
+    CAPTURE(key);
+    json table = {{key, example(rule, schema)}};
+    // With what it needs beside it.
+    if (key != "table") table["table"] = "t";
+    if (key == "keep_days") table["mode"] = "history";
+    const ReadConfig read = read_config(json{{"tables", {table}}}.dump());
+    REQUIRE(read.problems.empty());
+    const json again = json::parse(to_json(read.config.tables[0]).dump());
+    CHECK(again.contains(key));
+    CHECK(parse_config(json{{"tables", {again}}}.dump(), "again").tables == read.config.tables);
+  }
+  for (const auto& [key, rule] : schema["properties"].items()) {
+    CAPTURE(key);
+    json root = {{"tables", {{{"table", "t"}}}}};
+    root[key] = key == "tables" ? root[key] : example(rule, schema);
+    CHECK(read_config(root.dump()).problems.empty());
+  }
+}
+
+TEST_CASE("config: what does not go together is told", "[mirror][config]") {
+  const auto problem = [](const std::string& members) {
+    const Texts found = problems("{\"tables\": [{" + members + "}]}");
+    return found.size() == 1 ? found[0].substr(found[0].find("/0: ") + 4) : "none";
   };
-  CHECK(message("{") == "m.json: not JSON at byte 2");
-  CHECK(message("[]") == "m.json: $: must be an object");
-  CHECK(message("{}") == "m.json: $.tables: names no table");
-  CHECK(message(R"({"tables": [{"table": 5}]})") == "m.json: $.tables[0].table: must be a string");
-  CHECK(message(R"({"tables": [{"tabel": "t"}]})") ==
-        "m.json: $.tables[0].tabel: is not known (table, query, as, indexes, types)");
-  CHECK(message(R"({"tables": [{"query": "SELECT 1"}]})") ==
-        "m.json: $.tables[0]: needs \"table\", or \"query\" and \"as\" for a static query result");
-  CHECK(message(R"({"tables": [{"table": "t", "indexes": [[]]}]})") ==
-        "m.json: $.tables[0].indexes[0]: must be a column, or a list of columns");
-  CHECK(message(R"({"tables": [{"table": "t", "types": {"a": "json"}}]})") ==
-        "m.json: $.tables[0].types.a: must be text, integer, real or blob");
+  CHECK_THAT(problem(R"("table": "t", "query": "SELECT 1", "where": "a = 1")"),
+             Catch::StartsWith("\"query\" says itself which columns"));
+  CHECK_THAT(problem(R"("table": "t", "where": "a = 1", "mode": "history")"),
+             Catch::StartsWith("\"where\" goes with"));
+  CHECK_THAT(problem(R"("table": "t", "keep_days": 5)"), Catch::StartsWith("\"keep_days\" is for"));
+  CHECK_THAT(problem(R"("query": "SELECT 1", "as": "t", "mode": "history")"),
+             Catch::StartsWith("a static query has no changes"));
+  CHECK(problems(R"({"tables": [{"table": "t", "mode": "history", "keep_days": 0}]})") ==
+        Texts{"m.json:1:60: /tables/0/keep_days: must be at least 1"});
+  CHECK(problems(R"({"tables": [{"table": "t", "columns": ["a", "a"]}]})") ==
+        Texts{"m.json:1:45: /tables/0/columns/1: is there already"});
+  CHECK_THAT(problems(R"({"tables": [{"table": "t", "where": "a ="}]})").at(0),
+             Catch::Contains("/tables/0/where: where, at character 4: a column expected"));
+}
+
+TEST_CASE("config: a word that is nearly right is known, another is not", "[mirror][config]") {
+  const Texts known = {"table", "query", "as", "indexes"};
+  CHECK(most_like("tabel", known) == "table");
+  CHECK(most_like("index", known).empty());
+  CHECK(most_like("indices", known) == "indexes");
+  CHECK(most_like("indxes", known) == "indexes");
+  CHECK(most_like("xy", known).empty());
 }

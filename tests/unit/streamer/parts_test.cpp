@@ -10,6 +10,7 @@
 #include "frames.h"
 #include "remote/pauses.h"
 #include "server_error.h"
+#include "server_monitor.h"
 #include "status.h"
 #include "synchronous_standby.h"
 #include "timeline.h"
@@ -215,4 +216,19 @@ TEST_CASE("status: what is saved is read again", "[status]") {
   CHECK(human_bytes(1'200'000'000) == "1.2 GB");
   CHECK(human_seconds(90) == "90 s");
   CHECK(human_seconds(7200) == "2 h");
+}
+
+TEST_CASE("server: a page's header is not what a stream waits for", "[server]") {
+  using deltastream::end_of_records;
+  constexpr std::uint64_t kPage = 8192;
+  constexpr std::uint64_t kSegment = 16 << 20;
+  const auto end = [](std::uint64_t insert) {
+    return end_of_records(Lsn{insert}, kPage, kSegment).value;
+  };
+  CHECK(end(0x153B7E8) == 0x153B7E8);
+  CHECK(end(7 * kPage + 24) == 7 * kPage);
+  CHECK(end(7 * kPage + 40) == 7 * kPage + 40);  // a record that ends soon after the header
+  CHECK(end(3 * kSegment + 40) == 3 * kSegment);
+  CHECK(end(3 * kSegment + 24) == 3 * kSegment + 24);
+  CHECK(end(3 * kSegment + kPage + 24) == 3 * kSegment + kPage);
 }

@@ -30,7 +30,7 @@ TEST_CASE("watermarks: a keepalive is marked when the stream falls idle", "[wate
 
 TEST_CASE("watermarks: foreign WAL alone does not make a mark each moment", "[watermarks]") {
   Watermarks marks({}, kStart);
-  marks.on_mark(kStart);
+  marks.on_mark(kStart, Lsn{100});
   const WriterState writer = at(100, 100);
   marks.on_keepalive(kStart, Lsn{200}, false, writer);
   CHECK_FALSE(marks.mark_due(kStart + deltastream::kIdleAfter, writer));
@@ -92,23 +92,27 @@ TEST_CASE("watermarks: a keepalive that is not ahead of the stream is no mark", 
   CHECK(marks.status_due(kStart, at(100, 100)));
 }
 
-TEST_CASE("watermarks: that there is nothing new is marked now and then", "[watermarks]") {
+TEST_CASE("watermarks: an idle server's time is told now and then", "[watermarks]") {
   Watermarks marks({}, kStart);
   const WriterState writer = at(100, 100);
   const Clock::time_point later = kStart + deltastream::kQuietMarkInterval;
-  marks.on_keepalive(later - Milliseconds{1}, Lsn{100}, false, writer);
-  CHECK_FALSE(marks.mark_due(later + deltastream::kBusyMarkInterval, writer));
-  marks.on_keepalive(later, Lsn{90}, false, writer);
+  marks.on_keepalive(later, Lsn{100}, false, writer);
+  CHECK_FALSE(marks.mark_due(later, writer));  // it may be anywhere
+  marks.on_wal_end({Lsn{100}, 7}, writer);
+  CHECK_FALSE(marks.mark_due(later - Milliseconds{1}, writer));
+  CHECK(marks.next_deadline(later - Milliseconds{1}, writer) <= later);
   CHECK(marks.mark_due(later, writer) == Lsn{100});
+  CHECK(marks.proven_us(Lsn{100}) == 7);
   SECTION("and synced, though its LSN is known") {
     WriterState marked = writer;
     marked.dirty = true;
     CHECK(marks.sync_due(later, marked));
   }
   SECTION("once") {
-    marks.on_mark(later);
+    marks.on_mark(later, Lsn{100});
+    CHECK(marks.proven_us(Lsn{100}) == 0);
     CHECK_FALSE(marks.mark_due(later + deltastream::kBusyMarkInterval, writer));
-    marks.on_keepalive(later + deltastream::kQuietMarkInterval, Lsn{100}, false, writer);
+    marks.on_wal_end({Lsn{100}, 8}, writer);
     CHECK(marks.mark_due(later + deltastream::kQuietMarkInterval, writer) == Lsn{100});
   }
   SECTION("not when something has come since") {
@@ -118,10 +122,29 @@ TEST_CASE("watermarks: that there is nothing new is marked now and then", "[wate
   SECTION("not inside a transaction") {
     WriterState open = writer;
     open.in_transaction = true;
-    marks.on_keepalive(later, Lsn{100}, false, open);
     CHECK_FALSE(marks.mark_due(later, open));
-    CHECK_FALSE(marks.mark_due(later, writer));
   }
+}
+
+TEST_CASE("watermarks: a mark proves a time only where the stream has come to the end of then",
+          "[watermarks]") {
+  Watermarks marks({}, kStart);
+  const WriterState writer = at(100, 100);
+  marks.on_wal_end({Lsn{300}, 7}, writer);
+  CHECK_FALSE(marks.mark_due(kStart + deltastream::kQuietMarkInterval, writer));
+  // The walsender is in the middle of what is not ours.
+  const Clock::time_point later = kStart + deltastream::kIdleMarkInterval;
+  marks.on_keepalive(kStart, Lsn{200}, false, writer);
+  CHECK(marks.mark_due(later, writer) == Lsn{200});
+  CHECK(marks.proven_us(Lsn{200}) == 0);
+  marks.on_mark(later, Lsn{200});
+  // A server that goes on faster than we follow must not take the goal along.
+  marks.on_wal_end({Lsn{500}, 9}, at(200, 200));
+  CHECK(marks.proven_us(Lsn{299}) == 0);
+  CHECK(marks.proven_us(Lsn{300}) == 7);
+  marks.on_wal_end({Lsn{500}, 9}, at(300, 300));
+  CHECK(marks.proven_us(Lsn{300}) == 0);
+  CHECK(marks.proven_us(Lsn{500}) == 9);
 }
 
 TEST_CASE("watermarks: a reply waits shortly for the sync that makes it useful", "[watermarks]") {

@@ -1,0 +1,92 @@
+#include "command/table_arguments.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace deltamirror {
+
+namespace {
+
+[[noreturn]] void usage(const std::string& message) {
+  throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> out;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ',');) out.push_back(part);
+  return out;
+}
+
+}  // namespace
+
+void add_table_options(CLI::App* app, TableWords& words) {
+  app->add_option("--table", words.tables, "[SCHEMA.]TABLE to follow; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("--query", words.queries,
+                  "after a --table: some of its columns; alone, with --as: a static result")
+      ->allow_extra_args(false);
+  app->add_option("--as", words.names,
+                  "after a --table or --query: its name in the mirror (default: TABLE for schema "
+                  "public, else SCHEMA_TABLE)")
+      ->allow_extra_args(false);
+  app->add_option("--columns", words.columns, "after a --table: the columns to mirror, a,b,c")
+      ->allow_extra_args(false);
+  app->add_option("--where", words.wheres,
+                  "after a --table: the rows to mirror, like \"region = 'eu' AND id < 1000\"")
+      ->allow_extra_args(false);
+  app->add_option("--mode", words.modes,
+                  "after a --table: mirror, history (every change), or latest-per-day")
+      ->check(CLI::IsMember({"mirror", "history", "latest-per-day"}))
+      ->allow_extra_args(false);
+}
+
+std::vector<TableRequest> table_requests(const CLI::App& app, const TableWords& words) {
+  std::vector<TableRequest> out;
+  std::size_t table = 0;
+  std::size_t query = 0;
+  std::size_t name = 0;
+  std::size_t column = 0;
+  std::size_t where = 0;
+  std::size_t mode = 0;
+  const auto of_table = [&](const char* option) -> TableRequest& {
+    if (out.empty() || out.back().table.empty()) {
+      usage(fmt::format("{} must follow a --table", option));
+    }
+    return out.back();
+  };
+  for (const CLI::Option* option : app.parse_order()) {
+    if (option->check_name("--table")) {
+      out.emplace_back().table = words.tables.at(table++);
+    } else if (option->check_name("--query")) {
+      if (out.empty() || !out.back().query.empty()) out.emplace_back();
+      out.back().query = words.queries.at(query++);
+    } else if (option->check_name("--as")) {
+      if (out.empty() || !out.back().as.empty()) usage("--as must follow a --table or --query");
+      out.back().as = words.names.at(name++);
+    } else if (option->check_name("--columns")) {
+      of_table("--columns").columns = split_list(words.columns.at(column++));
+    } else if (option->check_name("--where")) {
+      of_table("--where").where = words.wheres.at(where++);
+    } else if (option->check_name("--mode")) {
+      of_table("--mode").mode = mode_named(words.modes.at(mode++));
+    }
+  }
+  for (const TableRequest& request : out) {
+    if (request.table.empty() && request.as.empty()) {
+      usage("a --query without --table before it needs --as after it");
+    }
+  }
+  // The rest is as in a configuration.
+  nlohmann::json config = {{"tables", nlohmann::json::array()}};
+  for (const TableRequest& request : out) config["tables"].push_back(to_json(request));
+  if (out.empty()) return out;
+  const ReadConfig read = read_config(config.dump());
+  if (!read.problems.empty()) usage(read.problems.front().message);
+  return out;
+}
+
+}  // namespace deltamirror

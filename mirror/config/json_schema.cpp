@@ -1,0 +1,184 @@
+#include "config/json_schema.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <stdexcept>
+
+#include "config/json_places.h"
+
+namespace deltamirror {
+
+using nlohmann::json;
+
+namespace {
+
+// What says nothing about values.
+const std::set<std::string> kNotes = {"$schema",     "$id",     "$defs",   "title",
+                                      "description", "default", "examples"};
+
+const std::map<std::string, const char*> kTypeWords = {{"string", "a string"},
+                                                       {"object", "an object"},
+                                                       {"array", "a list"},
+                                                       {"integer", "a number"},
+                                                       {"boolean", "true or false"}};
+
+bool is_of_type(const json& value, const std::string& type) {
+  if (type == "string") return value.is_string();
+  if (type == "object") return value.is_object();
+  if (type == "array") return value.is_array();
+  if (type == "integer") return value.is_number_integer();
+  if (type == "boolean") return value.is_boolean();
+  throw std::logic_error("schema: type " + type);
+}
+
+std::string words(const std::vector<std::string>& list) {
+  return fmt::format("{}", fmt::join(list, ", "));
+}
+
+class Check {
+ public:
+  Check(const json& root, std::vector<SchemaProblem>& problems)
+      : root_(root), problems_(problems) {}
+
+  void run(const json& schema, const json& value, const std::string& at) {
+    // Where the type is wrong the rest says nothing more.
+    if (schema.contains("type") && !is_of_type(value, schema["type"])) {
+      return tell(at, fmt::format("must be {}", kTypeWords.at(schema["type"])));
+    }
+    for (const auto& [keyword, rule] : schema.items()) check(schema, keyword, rule, value, at);
+  }
+
+ private:
+  void tell(const std::string& at, std::string message, bool of_key = false) {
+    problems_.push_back({at, std::move(message), of_key});
+  }
+  bool holds(const json& schema, const json& value, const std::string& at) const {
+    std::vector<SchemaProblem> found;
+    Check(root_, found).run(schema, value, at);
+    return found.empty();
+  }
+
+  void check(const json& schema, const std::string& keyword, const json& rule, const json& value,
+             const std::string& at) {
+    if (kNotes.contains(keyword) || keyword == "type") return;
+    if (keyword == "$ref") {
+      const std::string target = rule.get<std::string>().substr(1);  // after the #
+      run(root_.at(json::json_pointer(target)), value, at);
+    } else if (keyword == "enum") {
+      if (std::find(rule.begin(), rule.end(), value) != rule.end()) return;
+      const auto allowed = rule.get<std::vector<std::string>>();
+      std::string message = "must be one of " + words(allowed);
+      if (value.is_string()) message += suggestion(value.get<std::string>(), allowed);
+      tell(at, message);
+    } else if (keyword == "properties" || keyword == "additionalProperties") {
+      // Both by the first, as one asks for the other.
+      if (keyword == "properties" || !schema.contains("properties")) members(schema, value, at);
+    } else if (keyword == "required") {
+      for (const std::string name : rule) {
+        if (value.is_object() && !value.contains(name)) {
+          tell(at, fmt::format("needs \"{}\"", name));
+        }
+      }
+    } else if (keyword == "items") {
+      for (std::size_t i = 0; value.is_array() && i < value.size(); ++i) {
+        run(rule, value[i], fmt::format("{}/{}", at, i));
+      }
+    } else if (keyword == "minItems") {
+      if (value.is_array() && value.size() < rule.get<std::size_t>()) tell(at, "must not be empty");
+    } else if (keyword == "uniqueItems") {
+      for (std::size_t i = 0; value.is_array() && i < value.size(); ++i) {
+        if (std::find(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(i), value[i]) !=
+            value.begin() + static_cast<std::ptrdiff_t>(i)) {
+          tell(fmt::format("{}/{}", at, i), "is there already");
+        }
+      }
+    } else if (keyword == "minLength") {
+      if (value.is_string() && value.get<std::string>().empty()) tell(at, "must not be empty");
+    } else if (keyword == "minimum") {
+      if (value.is_number() && value < rule) tell(at, "must be at least " + rule.dump());
+    } else if (keyword == "allOf") {
+      for (const json& each : rule) run(each, value, at);
+    } else if (keyword == "anyOf") {
+      const bool any =
+          std::any_of(rule.begin(), rule.end(), [&](const json& s) { return holds(s, value, at); });
+      if (!any) tell(at, schema.value("description", "is not allowed"));
+    } else if (keyword == "not") {
+      if (holds(rule, value, at)) tell(at, schema.value("description", "is not allowed"));
+    } else {
+      throw std::logic_error("schema: keyword " + keyword);
+    }
+  }
+
+  void members(const json& schema, const json& value, const std::string& at) {
+    if (!value.is_object()) return;
+    const json properties = schema.value("properties", json::object());
+    const json others = schema.value("additionalProperties", json(true));
+    for (const auto& [name, member] : value.items()) {
+      const std::string below = at + "/" + pointer_token(name);
+      if (properties.contains(name)) {
+        run(properties[name], member, below);
+      } else if (others.is_object()) {
+        run(others, member, below);
+      } else if (others == false) {
+        std::vector<std::string> known;
+        for (const auto& [key, rule] : properties.items()) {
+          if (!key.starts_with('$')) known.push_back(key);
+        }
+        tell(below, fmt::format("is not known ({}){}", words(known), suggestion(name, known)),
+             true);
+      }
+    }
+  }
+
+  static std::string suggestion(const std::string& word, const std::vector<std::string>& known) {
+    const std::string like = most_like(word, known);
+    return like.empty() ? "" : fmt::format(": did you mean \"{}\"?", like);
+  }
+
+  const json& root_;
+  std::vector<SchemaProblem>& problems_;
+};
+
+// Letters to insert, leave out, change or swap with the next.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      d[i][j] = std::min(
+          {d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return d[a.size()][b.size()];
+}
+
+}  // namespace
+
+std::vector<SchemaProblem> schema_problems(const json& schema, const json& value) {
+  std::vector<SchemaProblem> problems;
+  Check(schema, problems).run(schema, value, "");
+  return problems;
+}
+
+std::string most_like(const std::string& word, const std::vector<std::string>& words) {
+  std::string best;
+  std::size_t least = std::max<std::size_t>(1, word.size() / 3) + 1;
+  for (const std::string& candidate : words) {
+    const std::size_t changes = distance(word, candidate);
+    if (changes >= least || changes >= candidate.size()) continue;
+    least = changes;
+    best = candidate;
+  }
+  return best;
+}
+
+}  // namespace deltamirror

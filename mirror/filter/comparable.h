@@ -1,0 +1,73 @@
+// How PostgreSQL compares values of a type, for the types whose order we reproduce exactly from
+// what a mirror holds of them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "filter/expression.h"
+#include "values/types.h"
+
+namespace deltamirror {
+
+//   type                               is compared
+//   smallint integer bigint            as integers
+//   boolean                            false < true
+//   double precision                   as numbers; NaN = NaN, greater than all others
+//   numeric                            as exact decimal numbers; Infinity, then NaN at the end
+//   text, character varying            by their bytes, as COLLATE "C" does
+//   character(n)                       the same, without the blanks at the end
+//   uuid, bytea                        by their bytes
+//   date, time, timestamp, timestamptz in time's order; -infinity first, infinity last
+//   enums, inet, cidr, macaddr         equal if their text is
+//
+// Not: real (a decimal of the mirror is not the value), arrays, json, intervals and all else.
+enum class Comparable : std::uint8_t {
+  No,
+  Integer,
+  Boolean,
+  Float,
+  Numeric,
+  Text,
+  BlankPadded,
+  TextForm,  // = and <> only
+  Uuid,
+  Bytea,
+  Date,
+  Time,
+  Timestamp,
+  TimestampTz,
+};
+
+// Of a column whose type format_type spells `type`.
+Comparable comparable_of(const TypeNames& types, std::string_view type);
+
+// <0, 0, >0. Neither is NULL; both are as the mirror has values of the type.
+int compare(Comparable type, const Value& a, const Value& b);
+
+// What PostgreSQL's LIKE says of UTF-8, with \ as the escape.
+bool is_like(std::string_view text, std::string_view pattern);
+
+// A literal as a value of the type, owned.
+class LiteralValue {
+ public:
+  // Throws ConfigError where it is none.
+  LiteralValue(Comparable type, const FilterLiteral& literal);
+  Value value() const noexcept {
+    Value out = value_;
+    out.bytes = bytes_;
+    return out;
+  }
+
+ private:
+  Value value_;
+  std::string bytes_;
+};
+
+// The same for PostgreSQL, under search_path '': a column's value (`name` is quoted), and a
+// literal's, which LiteralValue has taken.
+std::string comparable_sql(Comparable type, const std::string& name);
+std::string literal_sql(Comparable type, const LiteralValue& literal);
+
+}  // namespace deltamirror

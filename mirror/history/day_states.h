@@ -1,0 +1,13 @@
+// "latest-per-day": one row for each key and UTC day on which it changed, as it was at the day's
+// end.
+#pragma once
+
+#include <memory>
+
+#include "history/history_writer.h"
+
+namespace deltamirror {
+
+std::unique_ptr<HistoryWriter> make_day_states(Database& db, const MirroredTable& history);
+
+}  // namespace deltamirror

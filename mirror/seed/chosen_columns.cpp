@@ -1,0 +1,107 @@
+#include "seed/chosen_columns.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "config/json_schema.h"
+
+namespace deltamirror {
+
+namespace {
+
+const SourceColumn* column_named(const Shape& shape, const std::string& name) {
+  const auto found = std::find_if(shape.columns.begin(), shape.columns.end(),
+                                  [&](const SourceColumn& c) { return c.name == name; });
+  return found == shape.columns.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> names_of(const Shape& shape) {
+  std::vector<std::string> out;
+  for (const SourceColumn& column : shape.columns) out.push_back(column.name);
+  return out;
+}
+
+}  // namespace
+
+std::string no_column(const std::string& name, const std::vector<std::string>& columns) {
+  const std::string like = most_like(name, columns);
+  return fmt::format("there is no column \"{}\" ({}){}", name, fmt::join(columns, ", "),
+                     like.empty() ? "" : fmt::format(": did you mean \"{}\"?", like));
+}
+
+std::vector<MirrorColumn> chosen_columns(const TableRequest& request, const Shape& shape,
+                                         const TypeNames& types) {
+  std::vector<const SourceColumn*> chosen;
+  for (std::size_t i = 0; i < request.columns.size(); ++i) {
+    chosen.push_back(column_named(shape, request.columns[i]));
+    if (chosen.back() == nullptr) {
+      throw RequestProblem(fmt::format("/columns/{}", i),
+                           no_column(request.columns[i], names_of(shape)));
+    }
+  }
+  if (request.columns.empty()) {
+    for (const SourceColumn& column : shape.columns) chosen.push_back(&column);
+  }
+  std::vector<MirrorColumn> out;
+  for (const SourceColumn* column : chosen) {
+    const auto renamed = request.rename.find(column->name);
+    out.push_back({.attnum = column->attnum,
+                   .name = renamed == request.rename.end() ? column->name : renamed->second,
+                   .type = types.resolve(column->type).value_or(ColumnType{}),
+                   .type_override = {}});
+  }
+  for (const auto& [name, to] : request.rename) {
+    const SourceColumn* const column = column_named(shape, name);
+    const bool there =
+        column != nullptr && std::find(chosen.begin(), chosen.end(), column) != chosen.end();
+    if (there) continue;
+    throw RequestProblem("/rename/" + pointer_token(name),
+                         column == nullptr
+                             ? no_column(name, names_of(shape))
+                             : fmt::format("column \"{}\" is not among \"columns\"", name));
+  }
+  for (const int attnum : shape.row_key()) {
+    const bool there = std::any_of(out.begin(), out.end(),
+                                   [&](const MirrorColumn& c) { return c.attnum == attnum; });
+    if (there) continue;
+    throw RequestProblem("/columns",
+                         fmt::format("the key column \"{}\" of table {} is not among them",
+                                     shape.column(attnum)->name, shape.line_name),
+                         "without it updates and deletes cannot be followed");
+  }
+  return out;
+}
+
+std::shared_ptr<const RowFilter> chosen_rows(const TableRequest& request, const Shape& shape,
+                                             const TypeNames& types,
+                                             const std::vector<MirrorColumn>& columns, bool utf8) {
+  if (request.where.empty()) return nullptr;
+  std::shared_ptr<const RowFilter> filter;
+  try {
+    filter = std::make_shared<RowFilter>(request.where, shape, types);
+  } catch (const daystream::ConfigError& e) {
+    throw RequestProblem("/where", e.what(), e.hint());
+  }
+  for (const int attnum : filter->attnums()) {
+    const std::string& name = shape.column(attnum)->name;
+    const auto found = std::find_if(columns.begin(), columns.end(),
+                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
+    if (found == columns.end()) {
+      throw RequestProblem(
+          "/where", fmt::format("where: column \"{}\" is not mirrored", name),
+          "add it to \"columns\": whether a row fits is told by what the mirror has of it");
+    }
+    if (found->type_override.empty()) continue;
+    throw RequestProblem("/where", fmt::format("where: column \"{}\" has another type here", name),
+                         "leave it out of \"types\": its own values are compared");
+  }
+  if (filter->needs_utf8() && !utf8) {
+    throw RequestProblem(
+        "/where", "where: the order of texts, and LIKE, are known in databases in UTF-8 only",
+        "= <> and IN work in all");
+  }
+  return filter;
+}
+
+}  // namespace deltamirror
