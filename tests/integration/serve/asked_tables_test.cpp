@@ -22,12 +22,12 @@ namespace {
 
 // Tables `a`, `b` and `c d` are followed, the others are not.
 struct Busy : Pipeline {
-  Busy() {
+  explicit Busy(const std::vector<std::string>& stream_options = {}) {
     for (const char* table : {"a", "b", "\"c d\"", "other"}) {
       execute(fmt::format("CREATE TABLE {} (id bigserial PRIMARY KEY, t text)", table));
     }
     execute("CREATE TABLE noise (id bigserial PRIMARY KEY, t text)");
-    start_stream();
+    start_stream(stream_options);
   }
   static std::string rows(const std::string& table, int count) {
     return fmt::format("INSERT INTO {} (t) SELECT '{} ' || g FROM generate_series(1, {}) g; ",
@@ -203,4 +203,39 @@ TEST_CASE("mirrors: a server that keeps a table from one says so before anything
     return support::run(run, both).ok() && difference(p, "a", p.mirror("far")).empty() &&
            difference(p, "b", p.mirror("far")).empty();
   }));
+}
+
+TEST_CASE("mirrors: by URL a partitioned table hears what becomes of its partitions",
+          "[remote][tables][partition]") {
+  Busy p({"--partition-root"});
+  p.execute(
+      "CREATE TABLE top (id int PRIMARY KEY, t text) PARTITION BY RANGE (id);"
+      "CREATE TABLE low PARTITION OF top FOR VALUES FROM (0) TO (100);"
+      "CREATE TABLE high PARTITION OF top FOR VALUES FROM (100) TO (200);"
+      "INSERT INTO top SELECT g, 'x' FROM generate_series(0, 199) g");
+  p.seed({"top"}, "all");
+  p.seed({"top"}, "limited");
+  const auto keys = p.folder() / "keys";
+  std::filesystem::create_directory(keys);
+  std::ofstream(keys / "token") << support::run_ok(
+      {program("daystream"), "token", keys / "tokens", "edge", "--tables", "top"});
+  Process::Options options;
+  options.env = {{"DAYSTREAM_TOKEN_FILE", keys / "token"}};
+  ServerProcess open({"app=" + p.daystream().string()});
+  ServerProcess closed({"app=" + p.daystream().string()}, {"--tokens", keys / "tokens"});
+  Process all = p.run_mirror("all", open.url("/app"));
+  Process limited({program("deltamirror"), "run", p.mirror("limited"), "--daystream",
+                   closed.url("/app"), "-d", p.conninfo()},
+                  options);
+  for (const char* sql :
+       {"TRUNCATE high", "UPDATE top SET t = t || '!' WHERE id % 3 = 0",
+        "ALTER TABLE top DETACH PARTITION low", "INSERT INTO top VALUES (150, 'y')",
+        "ALTER TABLE top ATTACH PARTITION low FOR VALUES FROM (0) TO (100)"}) {
+    CAPTURE(sql, all.err(), limited.err());
+    p.execute(sql);
+    p.wait_for("all", all);
+    p.wait_for("limited", limited);
+    CHECK(difference(p, "top", p.mirror("all")).empty());
+    CHECK(difference(p, "top", p.mirror("limited")).empty());
+  }
 }
