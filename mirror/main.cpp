@@ -89,6 +89,7 @@ int run(int argc, char** argv) {
       return up({.mirror = arguments.mirror,
                  .conninfo = conninfo,
                  .slot = arguments.slot,
+                 .partition_root = arguments.partition_root,
                  .config = arguments.config,
                  .config_file = arguments.config_file,
                  .shapes = arguments.shapes,

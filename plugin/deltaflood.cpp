@@ -119,24 +119,40 @@ bool contains(Relation relations[], int count, Oid relid) {
   return false;
 }
 
-// With partition-root a truncated root is one line, its partitions' are part of it. One partition
-// truncated by itself is not its root: its line has its own name, and `_root` says whose rows went.
+// With partition-root, what befalls one partition as a whole and not its root: its line has its own
+// name, and `_root` says whose rows it is about.
+void write_partition_line(Plugin* plugin, const RelationName& partition, Oid root,
+                          std::string_view verb) {
+  StringInfo out = begin_line(&plugin->output);
+  append(out, "_table");
+  append(out, plugin->options.separator);
+  append_table(out, &plugin->encoding, partition);
+  append_head(out, plugin->writer, {});
+  append_key(out, plugin->options, "_root");
+  append_unsigned(out, root);
+  append_action(out, plugin->options, verb);
+  end_line(&plugin->output);
+}
+
+// A truncated root is one line, its partitions' are part of it.
 void write_truncate(Plugin* plugin, const Plan& plan, Relation relations[], int count, int index) {
   const Relation relation = relations[index];
   if (plan.described == RelationGetRelid(relation)) {
     write_table_line(plugin, plan, "truncate");
+  } else if (!contains(relations, count, plan.described)) {
+    write_partition_line(plugin, relation_name(relation), plan.described, "truncate");
+  }
+}
+
+// Of a rewritten partition all rows go and come again, of its root only some.
+void write_rewrite(Plugin* plugin, const Plan& plan, Oid rewritten) {
+  if (plan.described == rewritten) {
+    write_table_line(plugin, plan, "rewrite");
     return;
   }
-  if (contains(relations, count, plan.described)) return;
-  StringInfo out = begin_line(&plugin->output);
-  append(out, "_table");
-  append(out, plugin->options.separator);
-  append_table(out, &plugin->encoding, relation_name(relation));
-  append_head(out, plugin->writer, {});
-  append_key(out, plugin->options, "_root");
-  append_unsigned(out, plan.described);
-  append_action(out, plugin->options, "truncate");
-  end_line(&plugin->output);
+  const Relation partition = open_relation(rewritten);
+  write_partition_line(plugin, relation_name(partition), plan.described, "rewrite");
+  RelationClose(partition);
 }
 
 // A message's content is bytes, of no encoding. Its size is bounded by the server (below 1 GB),
@@ -220,7 +236,7 @@ static void on_change(LogicalDecodingContext* ctx, ReorderBufferTXN* txn, Relati
     tell_schema_once(plugin, entry);
     if (entry->plan.rewrite && entry->rewrite_told != txn->xid) {
       entry->rewrite_told = txn->xid;
-      write_table_line(plugin, entry->plan, "rewrite");
+      write_rewrite(plugin, entry->plan, relation->rd_rel->relrewrite);
     }
     write_row(plugin->writer, entry->plan, relation, row);
   }

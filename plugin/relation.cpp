@@ -166,12 +166,6 @@ void build_head(Relations* relations, Plan* plan, const RelationName& name) {
   plan->head = keep_padded(text);
 }
 
-Relation open_relation(Oid relid) {
-  const Relation relation = RelationIdGetRelation(relid);
-  if (!RelationIsValid(relation)) elog(ERROR, "could not open relation with OID %u", relid);
-  return relation;
-}
-
 // `named` is what filters know `relation` by, and whose root or self the lines name.
 void build_named(Relations* relations, Plan* plan, Relation relation, Relation named) {
   const Options& options = *relations->options;
@@ -252,6 +246,12 @@ RelationEntry* relation_entry(Relations* relations, Relation relation) {
     build(relations, entry, relation);
   }
   return entry;
+}
+
+Relation open_relation(Oid relid) {
+  const Relation relation = RelationIdGetRelation(relid);
+  if (!RelationIsValid(relation)) elog(ERROR, "could not open relation with OID %u", relid);
+  return relation;
 }
 
 RelationName relation_name(Relation relation) {

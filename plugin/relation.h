@@ -68,6 +68,9 @@ Relations* open_relations(const Options* options, Encoding* encoding, MemoryCont
 // The entry of `relation`, up to date. Valid until the next call.
 RelationEntry* relation_entry(Relations* relations, Relation relation);
 
+// As RelationIdGetRelation, but an error where there is none. To be closed by the caller.
+Relation open_relation(Oid relid);
+
 // Names as they are now.
 struct RelationName {
   const char* schema = nullptr;

@@ -1,17 +1,11 @@
 #include "schema.h"
 
+#include "description.h"
 #include "line.h"
 
 namespace deltaflood {
 
 namespace {
-
-// A relation as a schema line tells it, without the transaction.
-struct Description {
-  char* table;  // the name as `_table` has it; nullptr: there is no such table, or it is not told
-  char* shape;  // all that follows the transaction id
-  Oid root;     // the topmost table it is a partition of
-};
 
 struct SentSchema {
   Oid relid;  // the key
@@ -38,138 +32,6 @@ struct Schemas {
 };
 
 namespace {
-
-void append_numbers(StringInfo out, List* numbers) {
-  bool first = true;
-  ListCell* cell = nullptr;
-  foreach (cell, numbers) {
-    if (!first) append(out, ",");
-    first = false;
-    append_int(out, lfirst_int(cell));
-  }
-}
-
-// What rows that were there before a column was added with a constant default take for it.
-void append_missing(StringInfo out, const RowWriter& writer, TupleDesc shape, int index) {
-  if (shape->constr == nullptr || shape->constr->missing == nullptr) return;
-  const AttrMissing& missing = shape->constr->missing[index];
-  if (!missing.am_present) return;
-  const FormData_pg_attribute* const attribute = TupleDescAttr(shape, index);
-  Column column;
-  Oid function = InvalidOid;
-  column.form = Form::Function;
-  getTypeOutputInfo(attribute->atttypid, &function, &column.varlena);
-  fmgr_info(function, &column.output);
-  append(out, writer.options->separator);
-  append(out, "_missing_");
-  append_int(out, attribute->attnum);
-  append(out, writer.options->separator);
-  if (attribute->atttypid == BOOLOID && writer.options->convert_bool) {
-    column.form = Form::Bool;
-  }
-  append_value(out, writer.encoding, column, missing.am_value);
-}
-
-bool told(const RowWriter& writer, const RelationName& name,
-          const FormData_pg_attribute* attribute) {
-  return !attribute->attisdropped && !is_virtual(attribute) &&
-         !excludes_column(*writer.options, name.schema, name.table, NameStr(attribute->attname));
-}
-
-// The stored generated columns: lines tell their values, but nobody may set them.
-List* generated_columns(const RowWriter& writer, TupleDesc shape, const RelationName& name) {
-  List* columns = NIL;
-  for (int i = 0; i < shape->natts; ++i) {
-    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
-    if (attribute->attgenerated == '\0' || !told(writer, name, attribute)) continue;
-    columns = lappend_int(columns, attribute->attnum);
-  }
-  return columns;
-}
-
-// What follows the transaction id; with the table's name, all that can change.
-void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
-                  const RelationName& name) {
-  const Options& options = *writer.options;
-  const TupleDesc shape = RelationGetDescr(relation);
-  append_key(out, options, "_oid");
-  append_unsigned(out, RelationGetRelid(relation));
-  const Oid root = partition_root_of(RelationGetRelid(relation), relation->rd_rel->relispartition);
-  if (OidIsValid(root)) {
-    append_key(out, options, "_root");
-    append_unsigned(out, root);
-  }
-  append_key(out, options, "_identity");
-  append(out, {&relation->rd_rel->relreplident, 1});
-  List* const identity = index_columns(RelationGetReplicaIndex(relation));  // fills rd_pkindex
-  append_key(out, options, "_pkey");
-  append_numbers(out, index_columns(relation->rd_pkindex));
-  append_key(out, options, "_ikey");
-  append_numbers(out, identity);
-  if (List* const generated = generated_columns(writer, shape, name); generated != NIL) {
-    append_key(out, options, "_generated");
-    append_numbers(out, generated);
-  }
-  for (int i = 0; i < shape->natts; ++i) {
-    if (told(writer, name, TupleDescAttr(shape, i))) append_missing(out, writer, shape, i);
-  }
-  append_action(out, options, "schema");
-  for (int i = 0; i < shape->natts; ++i) {
-    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
-    if (!told(writer, name, attribute)) continue;
-    append(out, options.separator);
-    append_text(out, writer.encoding, NameStr(attribute->attname));
-    append(out, options.separator);
-    append_int(out, attribute->attnum);
-    append(out, " ");
-    append_text(out, writer.encoding,
-                format_type_extended(attribute->atttypid, attribute->atttypmod,
-                                     FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID));
-    if (attribute->attnotnull) append(out, " not null");
-  }
-}
-
-constexpr Description kNothing = {nullptr, nullptr, InvalidOid};
-
-bool is_same(const Description& a, const Description& b) {
-  if (a.table == nullptr || b.table == nullptr) return a.table == b.table;
-  return strcmp(a.table, b.table) == 0 && strcmp(a.shape, b.shape) == 0;
-}
-
-char* finish(StringInfo text) {
-  text->data[text->len] = '\0';
-  return text->data;
-}
-
-Description describe(const RowWriter& writer, Relation relation) {
-  const RelationName name = relation_name(relation);
-  StringInfoData table;
-  StringInfoData shape;
-  initStringInfo(&table);
-  initStringInfo(&shape);
-  append_table(&table, writer.encoding, name);
-  append_shape(&shape, writer, relation, name);
-  const Oid root = partition_root_of(RelationGetRelid(relation), relation->rd_rel->relispartition);
-  return {finish(&table), finish(&shape), root};
-}
-
-// What the current snapshot has of `relid`; nothing where filters or its kind leave it out.
-Description describe_now(const RowWriter& writer, Oid relid, bool* is_partition) {
-  *is_partition = false;
-  const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-  if (!HeapTupleIsValid(tuple)) return kNothing;
-  const auto* const form = reinterpret_cast<const FormData_pg_class*>(GETSTRUCT(tuple));
-  const bool told_kind = is_told(*writer.options, form) && !OidIsValid(form->relrewrite);
-  *is_partition = form->relispartition;
-  ReleaseSysCache(tuple);
-  if (!told_kind) return kNothing;
-  const Relation relation = RelationIdGetRelation(relid);
-  if (!RelationIsValid(relation)) return kNothing;
-  const Description result =
-      follows(*writer.options, relation) ? describe(writer, relation) : kNothing;
-  RelationClose(relation);
-  return result;
-}
 
 SentSchema* find_sent(Schemas* schemas, Oid relid, HASHACTION action) {
   bool found = false;
@@ -246,7 +108,31 @@ void write_drop(Schemas* schemas, const RowWriter& writer, Oid relid, const Desc
   if (SentSchema* const sent = find_sent(schemas, relid, HASH_FIND)) forget(sent);
 }
 
+// With partition-root: a partition whose rows PostgreSQL does not decode (a foreign or an unlogged
+// table) makes its root one that cannot be followed any more, without a word of its own.
+void tell_undecoded(Schemas* schemas, const RowWriter& writer, Oid relid) {
+  const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+  if (!HeapTupleIsValid(tuple)) return;
+  const auto* const form = reinterpret_cast<const FormData_pg_class*>(GETSTRUCT(tuple));
+  const bool undecoded =
+      form->relkind == RELKIND_FOREIGN_TABLE ||
+      (form->relkind == RELKIND_RELATION && form->relpersistence == RELPERSISTENCE_UNLOGGED);
+  const Oid root = undecoded ? partition_root_of(relid, form->relispartition) : InvalidOid;
+  ReleaseSysCache(tuple);
+  if (!OidIsValid(root)) return;
+  const Relation partition = open_relation(relid);
+  if (follows(*writer.options, partition)) {
+    StringInfoData table;
+    initStringInfo(&table);
+    append_table(&table, writer.encoding, relation_name(partition));
+    appendStringInfoChar(&table, '\0');
+    write_drop(schemas, writer, relid, {table.data, nullptr, root});
+  }
+  RelationClose(partition);
+}
+
 void compare(Schemas* schemas, const RowWriter& writer, Touched* touched) {
+  if (writer.options->partition_root) tell_undecoded(schemas, writer, touched->relid);
   const SentSchema* const sent = find_sent(schemas, touched->relid, HASH_FIND);
   const bool was_sent = sent != nullptr && sent->last.table != nullptr;
   const Description last = was_sent ? sent->last : touched->before;
@@ -258,11 +144,16 @@ void compare(Schemas* schemas, const RowWriter& writer, Touched* touched) {
     touched->before = kNothing;  // told
     return;
   }
-  // With partition-root, rows of partitions go out as their root's. A new partition is empty and
-  // changes nothing for a reader of the root, nor does a partition's own shape; that a table with
-  // rows became a partition does.
-  if (writer.options->partition_root && is_partition && last.root == now.root) return;
-  if (writer.options->partition_root && is_partition && !touched->existed && !was_sent) return;
+  if (writer.options->partition_root) {
+    // Rows of partitions go out as their root's. A new partition is empty and changes nothing for a
+    // reader of the root, nor does a partition's own shape; that a table with rows became a
+    // partition, or is none any more, does.
+    if (is_partition && OidIsValid(now.root) && last.root == now.root) return;
+    if (is_partition && !touched->existed && !was_sent) return;
+    if (OidIsValid(last.root) && last.root != now.root) {
+      write_drop(schemas, writer, touched->relid, last);
+    }
+  }
   write_schema(schemas, writer, touched->relid, now);
 }
 

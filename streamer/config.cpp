@@ -104,6 +104,7 @@ struct Raw {
   std::string compress;  // empty: no; "yes": at our level
   std::string keep_days;
   std::string keep_bytes;
+  bool partition_root = false;
   bool no_loop = false;
   bool drop_slot = false;
   bool recreate_slot = false;
@@ -128,6 +129,10 @@ void describe(CLI::App& app, Raw& raw) {
   app.add_option("-D,--directory", config.directory, "directory of the daystream")
       ->group("What to follow");
   app.add_option("--tables", raw.tables, "tables to stream, as \"orders,billing.*\" (default: all)")
+      ->group("What to follow");
+  app.add_flag("--partition-root", raw.partition_root,
+               "tell rows of partitions under the name of the table at the top, so that it can be "
+               "mirrored as one")
       ->group("What to follow");
   app.add_option("-o,--option", raw.options,
                  fmt::format("FILTER=VALUE, a filter of the plugin: {}", allowed_filters()))
@@ -269,6 +274,7 @@ Config checked(const CLI::App& app, Raw& raw) {
   if (config.command == Command::Status) config.directory = raw.status_directory;
   config.tables = raw.tables;
   for (const std::string& option : raw.options) add_filter(config, option);
+  if (raw.partition_root) config.filters.emplace_back("partition-root", "on");
   std::sort(config.filters.begin(), config.filters.end());  // order must not look like a change
   if (!raw.end_lsn.empty()) {
     config.end_lsn = daystream::Lsn::parse(raw.end_lsn);

@@ -270,6 +270,8 @@ void Splitter::take_transaction(Transaction& transaction) {
     }
     if (!replace) route = {};
     route.add(router_->route(change));
+    // What befell a partition concerns its root, whichever part has that.
+    if (change.root != 0 && source_holding_.by_root()) route.all = true;
     if (replace) put(route, lsn, *replace);
     put(route, lsn, text);
     replace.reset();

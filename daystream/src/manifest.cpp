@@ -53,6 +53,11 @@ bool Holding::holds(std::string_view table) const {
   return tables.empty() || table_list_matches(tables, table);
 }
 
+bool Holding::by_root() const {
+  return std::find(options.begin(), options.end(),
+                   std::pair<std::string, std::string>("partition-root", "on")) != options.end();
+}
+
 Manifest load_manifest(Dir& dir) {
   const auto file = dir.open(kManifestName);
   if (!file) {

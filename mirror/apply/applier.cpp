@@ -219,11 +219,12 @@ void Applier::take_mark(const Transaction& mark) {
 
 void Applier::check_held(const Followed& followed, daystream::Position position) const {
   if (!holding_) return;
-  const std::string why = why_not_held(*holding_, followed.table.shape.line_name);
-  if (why.empty()) return;
+  const auto not_held =
+      why_not_held(*holding_, followed.table.shape.line_name, followed.table.partitioning);
+  if (!not_held) return;
   throw NeedsPerson(fmt::format("from {} on the daystream does not hold table {}: {}",
-                                position.text(), followed.table.source_table, why),
-                    "give deltastream a --tables list with it, then seed the mirror again");
+                                position.text(), followed.table.source_table, not_held->why),
+                    not_held->hint + "; then seed the mirror again");
 }
 
 Applier::Followed* Applier::by_line_name(std::string_view raw) {
@@ -265,6 +266,7 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
           fmt::format("the line at {} should be the update that belongs to the replace before it",
                       line.position.text()));
     }
+    if (change.root != 0) check_root(change, xid);
     if (change.action == Action::Schema) {
       apply_schema(change, xid);
       continue;
@@ -318,6 +320,22 @@ void Applier::check_namesake(const Change& change, std::uint64_t xid) {
       std::string(change.table));
 }
 
+// A partition with rows came to or left a table that we follow as one, or all of its rows did:
+// which of ours they are no line tells.
+void Applier::check_root(const Change& change, std::uint64_t xid) {
+  Followed* root = by_oid(change.root);
+  if (root == nullptr) return;
+  enter(*root, xid);
+  if (root->skip) return;
+  const std::string what = change.action == Action::Schema    ? "attached"
+                           : change.action == Action::Drop    ? "detached or dropped"
+                           : change.action == Action::Rewrite ? "rewritten"
+                                                              : "truncated";
+  throw NeedsReseed(
+      fmt::format("partition {} of table {} was {}", change.table, root->table.source_table, what),
+      change.root, root->table.shape.line_name);
+}
+
 void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   Followed* followed = by_oid(change.oid);
   if (followed == nullptr) {
@@ -328,6 +346,7 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   if (followed->skip) return;
   const SchemaLine line = parse_schema(change);
   MirroredTable& table = followed->table;
+  take_partitioning(*followed, change.root != 0);
   if (line.shape == table.shape) return;
   const std::string what = difference(table.shape, line.shape);
   if (!what.empty()) spdlog::info("table {}: {}", table.source_table, what);
@@ -344,6 +363,17 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   save_table(db_, table);
   make_plan(*followed);
   ++pending_changes_;
+}
+
+// Attached or detached, the table itself stays what it was; but then its rows may come under
+// another name.
+void Applier::take_partitioning(Followed& followed, bool is_partition) {
+  Partitioning& partitioning = followed.table.partitioning;
+  if (partitioning == Partitioning::Root) return;
+  const auto now = is_partition ? Partitioning::Partition : Partitioning::None;
+  if (std::exchange(partitioning, now) == now) return;
+  save_table(db_, followed.table);
+  check_held(followed, reached_.position);
 }
 
 // Names may be swapped within a transaction: the SQLite name is settled at its end.

@@ -120,6 +120,7 @@ class Applier {
   bool apply_lines(daystream::Transaction& transaction, std::uint64_t xid);
   void apply_line(Followed& followed, const daystream::Change& change);
   void check_namesake(const daystream::Change& change, std::uint64_t xid);
+  void check_root(const daystream::Change& change, std::uint64_t xid);
   void apply_schema(const daystream::Change& change, std::uint64_t xid);
   void apply_drop(const daystream::Change& change, std::uint64_t xid);
   void take_mark(const daystream::Transaction& mark);
@@ -130,6 +131,7 @@ class Applier {
   void check_policy(const Followed& followed, const std::string& what) const;
   void enter(Followed& followed, std::uint64_t xid);
   void make_plan(Followed& followed);
+  void take_partitioning(Followed& followed, bool is_partition);
   static void drop_plan(Followed& followed) noexcept;
   void rename_in_stream(Followed& followed, const std::string& old_line_name);
   void finish_shapes(const daystream::Transaction& transaction);

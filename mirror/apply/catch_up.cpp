@@ -76,6 +76,13 @@ bool CatchUp::go_on(steady_clock::time_point deadline) {
 
 void CatchUp::apply(const Change& change) {
   if (change.action == Action::Message) return;
+  if (change.root != 0) {
+    for (const auto& [name, fed] : by_line_name_) {
+      if (fed.table->shape.oid != change.root) continue;
+      throw ShapeChanged(fmt::format("partition {} of {} came, went or was emptied as a whole",
+                                     change.table, name));
+    }
+  }
   if (change.action == Action::Drop) {
     for (const auto& [name, fed] : by_line_name_) {
       if (fed.table->shape.oid == change.oid) throw ShapeChanged(name + " was dropped");

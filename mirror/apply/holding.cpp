@@ -18,21 +18,34 @@ bool leaves_changes_out(std::string_view option, std::string_view value) {
 
 }  // namespace
 
-std::string why_not_held(const daystream::Holding& holding, std::string_view line_name) {
+std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::string_view line_name,
+                                    Partitioning partitioning) {
   for (const auto& [option, value] : holding.options) {
     if (leaves_changes_out(option, value)) {
-      return fmt::format("its filter {}={} leaves changes out", option, value);
+      return NotHeld{fmt::format("its filter {}={} leaves changes out", option, value),
+                     "follow a stream without that filter"};
     }
   }
-  if (holding.holds(daystream::unescape(line_name))) return {};
-  return fmt::format("its tables are \"{}\"", holding.tables);
+  if (partitioning == Partitioning::Root && !holding.by_root()) {
+    return NotHeld{"it is partitioned, and its rows come under the names of its partitions",
+                   "start deltastream with --partition-root, or name the partitions and join them "
+                   "in a SQLite view"};
+  }
+  if (partitioning == Partitioning::Partition && holding.by_root()) {
+    return NotHeld{"its rows come under the name of the table that it is a partition of",
+                   "follow that table, or a stream without --partition-root"};
+  }
+  if (holding.holds(daystream::unescape(line_name))) return std::nullopt;
+  return NotHeld{fmt::format("its tables are \"{}\"", holding.tables),
+                 "give deltastream a --tables list with it"};
 }
 
 std::optional<daystream::Position> held_since(const daystream::Manifest& manifest,
-                                              std::string_view line_name) {
+                                              std::string_view line_name,
+                                              Partitioning partitioning) {
   std::optional<daystream::Position> since;
   for (auto holding = manifest.holdings.rbegin(); holding != manifest.holdings.rend(); ++holding) {
-    if (!why_not_held(*holding, line_name).empty()) break;
+    if (why_not_held(*holding, line_name, partitioning)) break;
     since = holding->since;
   }
   return since;

@@ -5,16 +5,24 @@
 #include <string>
 #include <string_view>
 
+#include "apply/shape.h"
 #include "daystream/manifest.h"
 
 namespace deltamirror {
 
-// Why `holding` is not enough to follow the table that lines call `line_name`; empty: it is.
-std::string why_not_held(const daystream::Holding& holding, std::string_view line_name);
+// Why `holding` is not enough to follow the table that lines call `line_name`, and what to do
+// about it; nullopt: it is.
+struct NotHeld {
+  std::string why;
+  std::string hint;
+};
+std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::string_view line_name,
+                                    Partitioning partitioning);
 
 // Since when the stream has held the table without a break; nullopt: it does not now.
 std::optional<daystream::Position> held_since(const daystream::Manifest& manifest,
-                                              std::string_view line_name);
+                                              std::string_view line_name,
+                                              Partitioning partitioning);
 
 // The holding in force after `position`; nullptr: none is known.
 const daystream::Holding* holding_at(const daystream::Manifest& manifest,

@@ -21,6 +21,13 @@ struct SourceColumn {
   bool operator==(const SourceColumn&) const = default;
 };
 
+// How a table takes part in partitioning, which decides under which name its rows come.
+enum class Partitioning : std::uint8_t {
+  None,
+  Root,  // partitioned, at the top: `partition-root` brings its partitions' rows under its name
+  Partition,  // without `partition-root`, under its own
+};
+
 struct Shape {
   std::uint32_t oid = 0;
   std::string line_name;              // raw, as `_table` spells it

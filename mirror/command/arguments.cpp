@@ -184,6 +184,8 @@ void describe(CLI::App& app, Raw& raw) {
   add_connection(up, raw);
   up->add_option("-S,--slot", raw.arguments.slot,
                  "replication slot (default: deltamirror_ and the file's name)");
+  up->add_flag("--partition-root", raw.arguments.partition_root,
+               "follow partitioned tables as one, as deltastream --partition-root does");
   add_following(up, raw);
   up->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_tables(up, raw);

@@ -48,6 +48,7 @@ struct Arguments {
   std::string time;                   // of wait --time, as WaitGoal has it
   std::optional<std::chrono::milliseconds> timeout;
   std::string slot;  // of up
+  bool partition_root = false;
   bool json = false;
   bool rows = false;
   bool repair = false;

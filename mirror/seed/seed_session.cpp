@@ -115,14 +115,15 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
   for (SeedTable& table : tables_) {
     if (table.request.table.empty()) continue;
     table.relation = find_relation(connection_.get(), parse_table_name(table.request.table));
-    check_followable(table.relation);
+    check_followable(connection_.get(), table.relation);
     const Shape shape = read_shape(connection_.get(), table.relation);
     check_key(table.relation, shape);
-    if (held_since(manifest_, shape.line_name)) continue;
-    throw NeedsPerson(
-        fmt::format("the daystream does not hold table \"{}\": {}", table.relation.name.display(),
-                    why_not_held(manifest_.holdings.back(), shape.line_name)),
-        "give deltastream a --tables list with it");
+    const auto not_held =
+        why_not_held(manifest_.holdings.back(), shape.line_name, table.relation.partitioning);
+    if (!not_held) continue;
+    throw NeedsPerson(fmt::format("the daystream does not hold table \"{}\": {}",
+                                  table.relation.name.display(), not_held->why),
+                      not_held->hint);
   }
 }
 
@@ -178,7 +179,8 @@ bool SeedSession::try_seam() {
   if (!seam) return false;
   for (const SeedTable& table : tables_) {
     if (table.relation.oid == 0) continue;
-    const auto since = held_since(manifest_, table.mirrored.shape.line_name);
+    const auto since =
+        held_since(manifest_, table.mirrored.shape.line_name, table.mirrored.partitioning);
     if (!since || seam->position < *since) return false;
   }
   seam_ = *seam;
@@ -263,6 +265,8 @@ void SeedSession::describe(SeedTable& table) {
     }
     mirrored.source_table = table.relation.name.display();
     mirrored.shape = read_shape(connection_.get(), table.relation);
+    mirrored.partitioning = now.partitioning;
+    check_followable(connection_.get(), now);
     check_key(table.relation, mirrored.shape);
   }
   mirrored.columns.clear();
@@ -368,14 +372,14 @@ std::string SeedSession::copy_sql(const SourceRelation& relation,
     return fmt::format("COPY {} ({}) TO STDOUT (FORMAT binary)", relation.name.sql(), list);
   }
   return binary_copy_sql(
-      fmt::format("SELECT {} FROM ONLY {} {}{}{} {}", list, relation.name.sql(), rows.sample,
+      fmt::format("SELECT {} FROM {} {}{}{} {}", list, from_item(relation), rows.sample,
                   rows.where.empty() ? "" : " WHERE ", rows.where, rows.limit),
       columns);
 }
 
 std::uint64_t SeedSession::count_rows(const SeedTable& table) {
-  const auto count = query_value(
-      connection_.get(), fmt::format("SELECT count(*) FROM ONLY {}", table.relation.name.sql()));
+  const auto count =
+      query_value(connection_.get(), "SELECT count(*) FROM " + from_item(table.relation));
   return std::strtoull(count.value_or("0").c_str(), nullptr, 10);
 }
 

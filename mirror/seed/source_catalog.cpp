@@ -55,9 +55,16 @@ SourceServer identify_server(PGconn* connection) {
 
 SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
   const PgResult result = exec_params(connection, R"(
-    SELECT c.oid, c.relkind, c.relpersistence, c.reltuples, c.relhassubclass,
+    SELECT c.oid, c.relkind, c.relpersistence,
+           CASE c.relkind WHEN 'p' THEN
+             (SELECT pg_catalog.sum(greatest(leaf.reltuples, 0))
+              FROM pg_catalog.pg_partition_tree(c.oid) part
+              JOIN pg_catalog.pg_class leaf ON leaf.oid = part.relid AND leaf.relkind <> 'p')
+             ELSE c.reltuples END,
+           c.relhassubclass,
            EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
-                   WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped)
+                   WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped),
+           c.relispartition
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))",
                                       {name.schema, name.table});
@@ -74,10 +81,15 @@ SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
   relation.estimated_rows = std::strtod(PQgetvalue(result.get(), 0, 3), nullptr);
   relation.has_children = cell(result, 0, 4) == "t";
   relation.has_generated = cell(result, 0, 5) == "t";
+  relation.partitioning = cell(result, 0, 6) == "t" ? Partitioning::Partition
+                          : relation.kind == 'p'    ? Partitioning::Root
+                                                    : Partitioning::None;
   return relation;
 }
 
-void check_followable(const SourceRelation& relation) {
+namespace {
+
+void check_kind(const SourceRelation& relation) {
   const auto refuse = [&](std::string_view what) {
     throw NeedsPerson(
         fmt::format("cannot follow \"{}\": it is {}, whose changes PostgreSQL does not decode",
@@ -99,16 +111,70 @@ void check_followable(const SourceRelation& relation) {
       refuse("a sequence");
       break;
     case 'p':
-      throw NeedsPerson(
-          fmt::format("cannot follow \"{}\": it is partitioned, and its rows come under the names "
-                      "of its partitions",
-                      relation.name.display()),
-          "name its partitions, and join them in a SQLite view");
+      if (relation.partitioning != Partitioning::Partition) break;
+      throw NeedsPerson(fmt::format("cannot follow \"{}\": it is itself a partition, and no rows "
+                                    "come under its name",
+                                    relation.name.display()),
+                        "name the table at the top, or the partitions that have rows");
     default:
       break;
   }
   if (relation.persistence == 'u') refuse("an unlogged table");
   if (relation.persistence == 't') refuse("a temporary table");
+}
+
+// A row of the root is told by the identity of its partition.
+void check_partitions(PGconn* connection, const SourceRelation& root) {
+  const PgResult result = exec_params(connection, R"(
+    WITH tree AS (
+      SELECT c.oid, c.relkind, c.relpersistence, part.level,
+             pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+             CASE c.relreplident WHEN 'f' THEN 'all columns' ELSE
+               COALESCE((SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', '
+                                                      ORDER BY k.place)
+                FROM pg_catalog.pg_index i
+                CROSS JOIN pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+                WHERE i.indrelid = c.oid AND i.indimmediate AND i.indisvalid AND
+                      k.place <= i.indnkeyatts AND
+                      CASE c.relreplident WHEN 'd' THEN i.indisprimary
+                                          WHEN 'i' THEN i.indisreplident END), 'nothing') END
+             AS identity
+      FROM pg_catalog.pg_partition_tree($1::oid) part
+      JOIN pg_catalog.pg_class c ON c.oid = part.relid
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)
+    SELECT leaf.name, leaf.relkind = 'f', leaf.relpersistence = 'u', leaf.identity, top.identity
+    FROM tree leaf JOIN tree top ON top.level = 0
+    WHERE leaf.relkind <> 'p' AND (leaf.relkind = 'f' OR leaf.relpersistence = 'u' OR
+                                   leaf.identity <> top.identity)
+    ORDER BY leaf.name LIMIT 1)",
+                                      {std::to_string(root.oid)});
+  if (PQntuples(result.get()) == 0) return;
+  const std::string partition = cell(result, 0, 0);
+  const bool is_foreign = cell(result, 0, 1) == "t";
+  if (is_foreign || cell(result, 0, 2) == "t") {
+    throw NeedsPerson(
+        fmt::format("cannot follow \"{}\": its partition {} is {}, whose changes PostgreSQL does "
+                    "not decode",
+                    root.name.display(), partition,
+                    is_foreign ? "a foreign table" : "an unlogged table"),
+        "detach it, or name the other partitions");
+  }
+  throw NeedsPerson(
+      fmt::format("cannot follow \"{}\": rows of its partition {} are named by {}, its own by {}",
+                  root.name.display(), partition, cell(result, 0, 3), cell(result, 0, 4)),
+      "give both the same REPLICA IDENTITY with ALTER TABLE");
+}
+
+}  // namespace
+
+void check_followable(PGconn* connection, const SourceRelation& relation) {
+  check_kind(relation);
+  if (relation.partitioning == Partitioning::Root) check_partitions(connection, relation);
+}
+
+std::string from_item(const SourceRelation& relation) {
+  return relation.kind == 'p' ? relation.name.sql() : "ONLY " + relation.name.sql();
 }
 
 // The keys are those that logical decoding itself uses: valid and not deferrable.

@@ -26,6 +26,7 @@ struct SourceRelation {
   QualifiedName name;
   char kind = 'r';         // relkind
   char persistence = 'p';  // relpersistence
+  Partitioning partitioning = Partitioning::None;
   bool has_children = false;
   bool has_generated = false;  // a generated column
   double estimated_rows = -1;  // -1: never analyzed
@@ -34,8 +35,12 @@ struct SourceRelation {
 // By the given name. Throws ConfigError where there is no such table.
 SourceRelation find_relation(PGconn*, const QualifiedName& name);
 
-// Throws NeedsPerson for what logical decoding never sees (views, unlogged, foreign tables…).
-void check_followable(const SourceRelation& relation);
+// Throws NeedsPerson for what logical decoding never sees (views, unlogged, foreign tables…), also
+// where a partition of it is such, or names its rows otherwise than the table itself.
+void check_followable(PGconn*, const SourceRelation& relation);
+
+// What FROM calls the table: all of its partitions, but none of the tables that inherit from it.
+std::string from_item(const SourceRelation& relation);
 
 Shape read_shape(PGconn*, const SourceRelation& relation);
 

@@ -21,7 +21,8 @@ std::string dump(const json& value) {
   return value.dump();
 }
 
-json shape_json(const Shape& shape) {
+json shape_json(const MirroredTable& table) {
+  const Shape& shape = table.shape;
   json columns = json::array();
   for (const SourceColumn& column : shape.columns) {
     columns.push_back({{"attnum", column.attnum},
@@ -34,6 +35,7 @@ json shape_json(const Shape& shape) {
           {"identity", std::string(1, shape.identity)},
           {"primary_key", shape.primary_key},
           {"identity_key", shape.identity_key},
+          {"partitioning", static_cast<int>(table.partitioning)},
           {"columns", columns}};
 }
 
@@ -176,7 +178,7 @@ void save_table(Database& db, const MirroredTable& table) {
   insert.bind(4, std::int64_t{table.shape.oid});
   insert.bind(5, dump(columns_json(table.columns)));
   insert.bind(6, std::int64_t{table.all_columns});
-  insert.bind(7, dump(shape_json(table.shape)));
+  insert.bind(7, dump(shape_json(table)));
   insert.bind(8, dump(json(table.indexes)));
   insert.bind(9, table.snapshot.text());
   insert.bind(10, table.consistent_at.text());
@@ -216,7 +218,9 @@ std::vector<MirroredTable> load_tables(const Database& db) {
     table.query = select.text(2);
     table.columns = columns_of(json::parse(select.text(3)));
     table.all_columns = select.integer(4) != 0;
-    table.shape = shape_of(json::parse(select.text(5)));
+    const json shape = json::parse(select.text(5));
+    table.shape = shape_of(shape);
+    table.partitioning = static_cast<Partitioning>(shape.value("partitioning", 0));
     table.indexes = json::parse(select.text(6)).get<std::vector<std::vector<std::string>>>();
     table.snapshot = Snapshot::parse(select.text(7));
     table.consistent_at = daystream::Lsn::parse(select.text(8)).value_or(daystream::Lsn{});

@@ -87,6 +87,7 @@ int up(const UpOptions& options, daystream::program::Signals& signals) {
                                    "--if-not-exists"};
   // A configuration may name other tables at the next SIGHUP: then the stream holds all of them.
   if (options.config_file.empty()) argv.insert(argv.end(), {"--tables", tables});
+  if (options.partition_root) argv.emplace_back("--partition-root");
   if (!options.conninfo.empty()) {
     argv.push_back("-d");
     argv.push_back(options.conninfo);

@@ -13,7 +13,8 @@ namespace deltamirror {
 struct UpOptions {
   std::string mirror;
   std::string conninfo;
-  std::string slot;  // empty: made from the mirror's name
+  std::string slot;             // empty: made from the mirror's name
+  bool partition_root = false;  // as deltastream has it
   MirrorConfig config;
   std::string config_file;  // where `config` was read; empty: nowhere
   ShapePolicy shapes = ShapePolicy::Follow;

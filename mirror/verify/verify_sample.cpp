@@ -75,8 +75,8 @@ std::vector<std::int64_t> surplus_keys(SeedSession& session, const SeedTable& so
   asked.copied = {{.wire = Wire::Int8, .type = {.kind = Kind::Integer}}};
   asked.copy_sql =
       binary_copy_sql(fmt::format("SELECT k FROM unnest('{{{}}}'::bigint[]) AS k WHERE NOT EXISTS "
-                                  "(SELECT 1 FROM ONLY {} t WHERE t.{} = k{})",
-                                  fmt::join(keys, ","), source.relation.name.sql(),
+                                  "(SELECT 1 FROM {} t WHERE t.{} = k{})",
+                                  fmt::join(keys, ","), from_item(source.relation),
                                   daystream::program::quote_identifier(key.name), where),
                       asked.copied);
   std::vector<std::int64_t> out;

@@ -25,6 +25,8 @@ struct Holding {
   bool same_filter(const Holding&) const;
   // Whether changes of `table` (spelt as `_table` spells it) are in the stream.
   bool holds(std::string_view table) const;
+  // Whether rows of partitions come under the name of the table at the top (`partition-root`).
+  bool by_root() const;
 };
 
 // One of the streams that `daystream merge` made one of, in commit-time order: of different

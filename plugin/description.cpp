@@ -1,0 +1,172 @@
+#include "description.h"
+
+#include <algorithm>
+
+#include "line.h"
+
+namespace deltaflood {
+
+namespace {
+
+void append_numbers(StringInfo out, List* numbers) {
+  bool first = true;
+  ListCell* cell = nullptr;
+  foreach (cell, numbers) {
+    if (!first) append(out, ",");
+    first = false;
+    append_int(out, lfirst_int(cell));
+  }
+}
+
+// What the partitions' rows that were there before a column was added with a constant default take
+// for it: the table at the top has no rows, so nothing is kept with it itself.
+AttrMissing* partitions_missing(Relation root) {
+  const TupleDesc shape = RelationGetDescr(root);
+  auto* const missing = static_cast<AttrMissing*>(
+      palloc0(sizeof(AttrMissing) * static_cast<Size>(std::max(shape->natts, 1))));
+  ListCell* cell = nullptr;
+  foreach (cell, find_all_inheritors(RelationGetRelid(root), NoLock, nullptr)) {
+    const Relation partition = open_relation(lfirst_oid(cell));
+    const TupleDesc its = RelationGetDescr(partition);
+    for (int i = 0; i < shape->natts && its->constr != nullptr; ++i) {
+      if (its->constr->missing == nullptr) break;
+      const FormData_pg_attribute* const column = TupleDescAttr(shape, i);
+      if (column->attisdropped || missing[i].am_present) continue;
+      const AttrNumber number = get_attnum(RelationGetRelid(partition), NameStr(column->attname));
+      if (number <= 0 || !its->constr->missing[number - 1].am_present) continue;
+      const Datum value = its->constr->missing[number - 1].am_value;
+      missing[i] = {true, datumCopy(value, column->attbyval, column->attlen)};
+    }
+    RelationClose(partition);
+  }
+  return missing;
+}
+
+const AttrMissing* missing_values(Relation relation) {
+  if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) return partitions_missing(relation);
+  const TupleConstr* const constraints = RelationGetDescr(relation)->constr;
+  return constraints == nullptr ? nullptr : constraints->missing;
+}
+
+// What rows that were there before a column was added with a constant default take for it.
+void append_missing(StringInfo out, const RowWriter& writer, const FormData_pg_attribute* attribute,
+                    const AttrMissing& missing) {
+  if (!missing.am_present) return;
+  Column column;
+  Oid function = InvalidOid;
+  column.form = Form::Function;
+  getTypeOutputInfo(attribute->atttypid, &function, &column.varlena);
+  fmgr_info(function, &column.output);
+  append(out, writer.options->separator);
+  append(out, "_missing_");
+  append_int(out, attribute->attnum);
+  append(out, writer.options->separator);
+  if (attribute->atttypid == BOOLOID && writer.options->convert_bool) {
+    column.form = Form::Bool;
+  }
+  append_value(out, writer.encoding, column, missing.am_value);
+}
+
+bool told(const RowWriter& writer, const RelationName& name,
+          const FormData_pg_attribute* attribute) {
+  return !attribute->attisdropped && !is_virtual(attribute) &&
+         !excludes_column(*writer.options, name.schema, name.table, NameStr(attribute->attname));
+}
+
+// The stored generated columns: lines tell their values, but nobody may set them.
+List* generated_columns(const RowWriter& writer, TupleDesc shape, const RelationName& name) {
+  List* columns = NIL;
+  for (int i = 0; i < shape->natts; ++i) {
+    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
+    if (attribute->attgenerated == '\0' || !told(writer, name, attribute)) continue;
+    columns = lappend_int(columns, attribute->attnum);
+  }
+  return columns;
+}
+
+// What follows the transaction id; with the table's name, all that can change.
+void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
+                  const RelationName& name) {
+  const Options& options = *writer.options;
+  const TupleDesc shape = RelationGetDescr(relation);
+  append_key(out, options, "_oid");
+  append_unsigned(out, RelationGetRelid(relation));
+  const Oid root = partition_root_of(RelationGetRelid(relation), relation->rd_rel->relispartition);
+  if (OidIsValid(root)) {
+    append_key(out, options, "_root");
+    append_unsigned(out, root);
+  }
+  append_key(out, options, "_identity");
+  append(out, {&relation->rd_rel->relreplident, 1});
+  List* const identity = index_columns(RelationGetReplicaIndex(relation));  // fills rd_pkindex
+  append_key(out, options, "_pkey");
+  append_numbers(out, index_columns(relation->rd_pkindex));
+  append_key(out, options, "_ikey");
+  append_numbers(out, identity);
+  if (List* const generated = generated_columns(writer, shape, name); generated != NIL) {
+    append_key(out, options, "_generated");
+    append_numbers(out, generated);
+  }
+  const AttrMissing* const missing = missing_values(relation);
+  for (int i = 0; i < shape->natts && missing != nullptr; ++i) {
+    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
+    if (told(writer, name, attribute)) append_missing(out, writer, attribute, missing[i]);
+  }
+  append_action(out, options, "schema");
+  for (int i = 0; i < shape->natts; ++i) {
+    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
+    if (!told(writer, name, attribute)) continue;
+    append(out, options.separator);
+    append_text(out, writer.encoding, NameStr(attribute->attname));
+    append(out, options.separator);
+    append_int(out, attribute->attnum);
+    append(out, " ");
+    append_text(out, writer.encoding,
+                format_type_extended(attribute->atttypid, attribute->atttypmod,
+                                     FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID));
+    if (attribute->attnotnull) append(out, " not null");
+  }
+}
+
+char* finish(StringInfo text) {
+  text->data[text->len] = '\0';
+  return text->data;
+}
+
+}  // namespace
+
+bool is_same(const Description& a, const Description& b) {
+  if (a.table == nullptr || b.table == nullptr) return a.table == b.table;
+  return strcmp(a.table, b.table) == 0 && strcmp(a.shape, b.shape) == 0;
+}
+
+Description describe(const RowWriter& writer, Relation relation) {
+  const RelationName name = relation_name(relation);
+  StringInfoData table;
+  StringInfoData shape;
+  initStringInfo(&table);
+  initStringInfo(&shape);
+  append_table(&table, writer.encoding, name);
+  append_shape(&shape, writer, relation, name);
+  const Oid root = partition_root_of(RelationGetRelid(relation), relation->rd_rel->relispartition);
+  return {finish(&table), finish(&shape), root};
+}
+
+Description describe_now(const RowWriter& writer, Oid relid, bool* is_partition) {
+  *is_partition = false;
+  const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+  if (!HeapTupleIsValid(tuple)) return kNothing;
+  const auto* const form = reinterpret_cast<const FormData_pg_class*>(GETSTRUCT(tuple));
+  const bool told_kind = is_told(*writer.options, form) && !OidIsValid(form->relrewrite);
+  *is_partition = form->relispartition;
+  ReleaseSysCache(tuple);
+  if (!told_kind) return kNothing;
+  const Relation relation = RelationIdGetRelation(relid);
+  if (!RelationIsValid(relation)) return kNothing;
+  const Description result =
+      follows(*writer.options, relation) ? describe(writer, relation) : kNothing;
+  RelationClose(relation);
+  return result;
+}
+
+}  // namespace deltaflood

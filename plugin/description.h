@@ -1,0 +1,28 @@
+// A table as `schema` lines tell it: name, shape, key, what it is a partition of.
+#pragma once
+
+#include "relation.h"
+#include "row.h"
+#include "server.h"
+
+namespace deltaflood {
+
+// A relation as a schema line tells it, without the transaction.
+struct Description {
+  char* table;  // the name as `_table` has it; nullptr: there is no such table, or it is not told
+  char* shape;  // all that follows the transaction id
+  Oid root;     // the topmost table it is a partition of
+};
+
+constexpr Description kNothing = {nullptr, nullptr, InvalidOid};
+
+bool is_same(const Description& a, const Description& b);
+
+// In the current memory context.
+Description describe(const RowWriter& writer, Relation relation);
+
+// What the current snapshot has of `relid`; kNothing where filters or its kind leave it out.
+// `is_partition` is told of those too.
+Description describe_now(const RowWriter& writer, Oid relid, bool* is_partition);
+
+}  // namespace deltaflood
