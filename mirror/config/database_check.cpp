@@ -193,9 +193,9 @@ std::string config_for_database(const std::string& conninfo,
     try {
       const SourceRelation relation = find_relation(connection.get(), name);
       if (tables.empty() && relation.partitioning == Partitioning::Root) {
-        throw ConfigError(fmt::format("\"{}\" is partitioned", name.display()),
-                          "its partitions are named; with deltastream --partition-root name it "
-                          "instead of them");
+        throw daystream::NeedsPerson(
+            fmt::format("\"{}\" is partitioned, its partitions are named", name.display()),
+            "where deltastream has --partition-root, name it itself instead");
       }
       check_followable(connection.get(), relation);
       check_key(relation, read_shape(connection.get(), relation));
