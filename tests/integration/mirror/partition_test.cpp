@@ -58,7 +58,8 @@ TEST_CASE("partitions: their rows are their root's, also those that move", "[mir
   for (int i = 0; i < 100; ++i) {
     const std::string id = std::to_string(random() % 200);
     const std::string to = std::to_string(random() % 200);
-    s.cluster.execute("INSERT INTO p VALUES (" + id + ", 'new') ON CONFLICT (id) DO UPDATE SET v = "
+    s.cluster.execute("INSERT INTO p VALUES (" + id +
+                      ", 'new') ON CONFLICT (id) DO UPDATE SET v = "
                       "p.v || '!'");
     s.cluster.execute("UPDATE p SET id = " + to + " WHERE id = " + id +
                       " AND NOT EXISTS (SELECT FROM p WHERE id = " + to + ")");
