@@ -8,7 +8,7 @@
 #include "apply/holding.h"
 #include "daystream/proven_time.h"
 #include "history/history_tables.h"
-#include "store/history.h"
+#include "store/last_events.h"
 
 namespace deltamirror {
 
@@ -40,7 +40,7 @@ Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
       types_(load_types(db)),
       committed_(load_checkpoint(db)),
       reached_(committed_),
-      has_history_(has_history(db)) {
+      has_last_events_(has_last_events(db)) {
   for (MirroredTable& table : load_tables(db)) {
     if (table.is_static()) continue;
     auto followed = std::make_unique<Followed>();
@@ -119,7 +119,7 @@ void Applier::save_changes(std::int64_t now) {
 void Applier::settle() {
   const bool changed = std::any_of(tables_.begin(), tables_.end(),
                                    [](const auto& followed) { return followed->changed; });
-  if (!changed || !has_history_ || !may_commit()) return;
+  if (!changed || !has_last_events_ || !may_commit()) return;
   begin();
   changes_saved_us_ = 0;
   commit();
@@ -134,7 +134,7 @@ void Applier::commit() {
   const std::int64_t now = now_us();
   reached_.applied_at = utc_text(now);
   checkpoints_.save(reached_);
-  if (has_history_ && now - changes_saved_us_ >= kBetweenSavesUs) save_changes(now);
+  if (has_last_events_ && now - changes_saved_us_ >= kBetweenSavesUs) save_changes(now);
   open_->commit();
   open_.reset();
   committed_ = reached_;

@@ -176,7 +176,7 @@ class Applier {
   std::int64_t commit_time_us_ = 0;  // of the last transaction taken up; 0: as in `reached_`
   std::int64_t complete_to_us_ = 0;
   std::unique_ptr<WriteTransaction> open_;
-  const bool has_history_;
+  const bool has_last_events_;
   std::int64_t changes_saved_us_ = 0;
   std::uint64_t pending_changes_ = 0;
   std::uint64_t pending_bytes_ = 0;

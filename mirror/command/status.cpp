@@ -11,7 +11,7 @@
 #include "history/history_tables.h"
 #include "owner/owner.h"
 #include "store/checkpoint.h"
-#include "store/history.h"
+#include "store/last_events.h"
 #include "store/mirror_file.h"
 #include "store/mirrored_table.h"
 #include "store/wal_keeper.h"

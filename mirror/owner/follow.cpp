@@ -22,7 +22,7 @@
 #include "program/notify.h"
 #include "remote/http_client.h"
 #include "remote/pauses.h"
-#include "store/history.h"
+#include "store/last_events.h"
 #include "store/mirror_file.h"
 #include "store/wal_keeper.h"
 
@@ -302,7 +302,7 @@ void follow(const FollowOptions& options, const FollowControl& control) {
   const Owner owner(options.mirror);
   Database db = open_owned(options.mirror);
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
-  create_history(db);
+  create_last_events(db);
   OwnerWork work(db, options, control);
   daystream::program::Notify notify;
   const daystream::UniqueFd wake = any_of({control.wake_fd, work.fd()});

@@ -11,7 +11,7 @@
 
 #include "seed/live_seed.h"
 #include "seed/requests.h"
-#include "store/history.h"
+#include "store/last_events.h"
 #include "verify/live_mend.h"
 
 namespace deltamirror {

@@ -1,11 +1,11 @@
-#include "store/history.h"
+#include "store/last_events.h"
 
 #include "store/checkpoint.h"
 
 namespace deltamirror {
 
-void create_history(Database& db) {
-  if (has_history(db)) return;
+void create_last_events(Database& db) {
+  if (has_last_events(db)) return;
   WriteTransaction transaction(db);
   db.exec(R"(
     CREATE TABLE IF NOT EXISTS _deltamirror_changes(
@@ -20,7 +20,7 @@ void create_history(Database& db) {
   transaction.commit();
 }
 
-bool has_history(const Database& db) {
+bool has_last_events(const Database& db) {
   return db.value("SELECT 1 FROM sqlite_schema WHERE name = '_deltamirror_errors'").has_value();
 }
 
@@ -33,7 +33,7 @@ void save_change(Database& db, std::uint32_t oid, const LastChange& change) {
 }
 
 std::optional<LastChange> load_change(const Database& db, std::uint32_t oid) {
-  if (!has_history(db)) return std::nullopt;
+  if (!has_last_events(db)) return std::nullopt;
   Statement select = db.prepare("SELECT at, lsn FROM _deltamirror_changes WHERE oid = ?");
   select.bind(1, std::int64_t{oid});
   if (!select.step()) return std::nullopt;
@@ -42,7 +42,7 @@ std::optional<LastChange> load_change(const Database& db, std::uint32_t oid) {
 
 void remember_error(Database& db, const daystream::Error& error) noexcept {
   try {
-    if (db.in_transaction() || !has_history(db)) return;
+    if (db.in_transaction() || !has_last_events(db)) return;
     WriteTransaction transaction(db);
     db.exec("DELETE FROM _deltamirror_errors");
     Statement insert = db.prepare("INSERT INTO _deltamirror_errors VALUES(?,?,?)");
@@ -57,7 +57,7 @@ void remember_error(Database& db, const daystream::Error& error) noexcept {
 }
 
 std::optional<LastError> load_error(const Database& db) {
-  if (!has_history(db)) return std::nullopt;
+  if (!has_last_events(db)) return std::nullopt;
   Statement select = db.prepare("SELECT at, message, hint FROM _deltamirror_errors");
   if (!select.step()) return std::nullopt;
   return LastError{select.text(0), select.text(1), select.text(2)};

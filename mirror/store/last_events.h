@@ -11,8 +11,8 @@
 namespace deltamirror {
 
 // Creates `_deltamirror_changes` and `_deltamirror_errors` where they are not there yet.
-void create_history(Database& db);
-bool has_history(const Database& db);
+void create_last_events(Database& db);
+bool has_last_events(const Database& db);
 
 struct LastChange {
   std::string at;   // the commit's time, UTC; to about a second, as it is not written each time
