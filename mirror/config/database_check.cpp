@@ -61,7 +61,7 @@ class TableCheck {
     if (!request_.table.empty()) {
       try {
         relation = find_relation(connection_, parse_table_name(request_.table));
-        check_followable(relation);
+        check_followable(connection_, relation);
         shape = read_shape(connection_, relation);
         check_key(relation, shape);
       } catch (const daystream::ConnectionLost&) {
@@ -192,7 +192,12 @@ std::string config_for_database(const std::string& conninfo,
   for (const QualifiedName& name : names) {
     try {
       const SourceRelation relation = find_relation(connection.get(), name);
-      check_followable(relation);
+      if (tables.empty() && relation.partitioning == Partitioning::Root) {
+        throw daystream::NeedsPerson(
+            fmt::format("\"{}\" is partitioned, its partitions are named", name.display()),
+            "where deltastream has --partition-root, name it itself instead");
+      }
+      check_followable(connection.get(), relation);
       check_key(relation, read_shape(connection.get(), relation));
     } catch (const daystream::ConnectionLost&) {
       throw;

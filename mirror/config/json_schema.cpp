@@ -78,7 +78,7 @@ class Check {
       if (keyword == "properties" || !schema.contains("properties")) members(schema, value, at);
     } else if (keyword == "required") {
       for (const std::string name : rule) {
-        if (value.is_object() && !value.contains(name)) {
+        if (value.is_object() && !value.contains(name) && !has_misspelt(schema, value, name)) {
           tell(at, fmt::format("needs \"{}\"", name));
         }
       }
@@ -131,6 +131,15 @@ class Check {
              true);
       }
     }
+  }
+
+  // Then that is told, once.
+  static bool has_misspelt(const json& schema, const json& value, const std::string& name) {
+    const json known = schema.value("properties", json::object());
+    for (const auto& [key, member] : value.items()) {
+      if (!known.contains(key) && most_like(key, {name}) == name) return true;
+    }
+    return false;
   }
 
   static std::string suggestion(const std::string& word, const std::vector<std::string>& known) {

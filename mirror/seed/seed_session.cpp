@@ -234,7 +234,14 @@ void SeedSession::take_snapshot() {
   for (;;) {
     begin();
     types_ = read_types(connection_.get());
-    for (SeedTable& table : tables_) describe(table);
+    for (SeedTable& table : tables_) {
+      try {
+        describe(table);
+      } catch (const RequestProblem& e) {
+        throw ConfigError(fmt::format("table \"{}\": {}", table.relation.name.display(), e.what()),
+                          e.hint());
+      }
+    }
     if (try_seam()) break;
     wait_for_seam();
   }

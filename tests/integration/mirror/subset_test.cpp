@@ -154,16 +154,19 @@ TEST_CASE("config: checked with the database, and written for it",
   s.cluster.execute(
       "CREATE TABLE a(id int PRIMARY KEY, name text, \"Odd\" int);"
       "CREATE TABLE nokey(x int); CREATE VIEW v AS SELECT 1; CREATE SCHEMA ops;"
-      "CREATE TABLE ops.\"B c\"(id int PRIMARY KEY); CREATE UNLOGGED TABLE u(id int PRIMARY KEY)");
+      "CREATE TABLE ops.\"B c\"(id int PRIMARY KEY); CREATE UNLOGGED TABLE u(id int PRIMARY KEY);"
+      "CREATE TABLE r(id int PRIMARY KEY) PARTITION BY RANGE(id);"
+      "CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (9)");
   const std::string file = s.dir / "c.json";
   const Result init = run({program("deltamirror"), "config", "init", "-d", s.cluster.conninfo()});
   INFO(init.err);
   REQUIRE(init.ok());
-  CHECK(
-      init.out ==
-      "{\n  \"tables\": [\n    {\"table\":\"a\"},\n    {\"table\":\"ops.\\\"B c\\\"\"}\n  ]\n}\n");
+  CHECK(init.out ==
+        "{\n  \"tables\": [\n    {\"table\":\"a\"},\n    {\"table\":\"r1\"},\n    "
+        "{\"table\":\"ops.\\\"B c\\\"\"}\n  ]\n}\n");
   CHECK_THAT(init.err, Catch::Contains("\"public.nokey\": it has no key") &&
                            Catch::Contains("\"public.v\": it is a view") &&
+                           Catch::Contains("\"public.r\" is partitioned") &&
                            Catch::Contains("\"public.u\": it is an unlogged table"));
   std::ofstream(file) << init.out;
   const auto check = [&](const std::string& text) {

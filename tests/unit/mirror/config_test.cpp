@@ -57,6 +57,9 @@ TEST_CASE("config: each error says where, and what is allowed", "[mirror][config
                                "unexpected end of input; expected string literal"});
   CHECK(problems("[]") == Texts{"m.json:1:1: must be an object"});
   CHECK(problems("{}") == Texts{"m.json:1:1: needs \"tables\""});
+  CHECK(problems("{\"tabels\": []}") ==
+        Texts{"m.json:1:2: /tabels: is not known (extra_sql, tables): "
+              "did you mean \"tables\"?"});
   CHECK(problems("{\"tables\": []}") == Texts{"m.json:1:12: /tables: must not be empty"});
   CHECK(problems("{\"tables\": [\n  {\"table\": 5}]}") ==
         Texts{"m.json:2:13: /tables/0/table: must be a string"});

@@ -22,7 +22,8 @@ using std::string_literals::operator""s;
 
 TEST_CASE("frames: XLogData and keepalive are taken apart", "[frames]") {
   const std::string header = "\0\0\0\1\0\0\0\2"s + "\0\0\0\3\0\0\0\4"s + "\0\0\0\0\0\0\0\0"s;
-  const Frame data = parse_frame("w" + header + "line");
+  const std::string message = "w" + header + "line";
+  const Frame data = parse_frame(message);  // which it borrows
   REQUIRE(std::holds_alternative<XLogData>(data));
   CHECK(std::get<XLogData>(data).lsn == Lsn{0x1'0000'0002});
   CHECK(std::get<XLogData>(data).sent_us == 946'684'800'000'000);  // 2000-01-01
