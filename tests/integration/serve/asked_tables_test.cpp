@@ -227,10 +227,8 @@ TEST_CASE("mirrors: by URL a partitioned table hears what becomes of its partiti
   Process limited({program("deltamirror"), "run", p.mirror("limited"), "--daystream",
                    closed.url("/app"), "-d", p.conninfo()},
                   options);
-  for (const char* sql :
-       {"TRUNCATE high", "UPDATE top SET t = t || '!' WHERE id % 3 = 0",
-        "ALTER TABLE top DETACH PARTITION low", "INSERT INTO top VALUES (150, 'y')",
-        "ALTER TABLE top ATTACH PARTITION low FOR VALUES FROM (0) TO (100)"}) {
+  for (const char* sql : {"TRUNCATE high", "UPDATE top SET t = t || '!' WHERE id % 3 = 0",
+                          "ALTER TABLE top DETACH PARTITION low"}) {
     CAPTURE(sql, all.err(), limited.err());
     p.execute(sql);
     p.wait_for("all", all);
