@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
@@ -52,7 +53,6 @@ UniqueFd new_socket(const std::string& path, int flags) {
 }  // namespace
 
 UniqueFd listen_at(const std::string& path) {
-  const Address address(path);
   struct stat facts {};
   if (lstat(path.c_str(), &facts) == 0) {
     if (!S_ISSOCK(facts.st_mode)) throw IoError(fmt::format("could not use \"{}\"", path), EEXIST);
@@ -63,12 +63,16 @@ UniqueFd listen_at(const std::string& path) {
       lives = false;
     }
     if (lives) throw IoError(fmt::format("could not listen on \"{}\"", path), EADDRINUSE);
-    unlink(path.c_str());
   }
+  // Whoever sees the name can connect: it gets it when all is done.
+  const std::string unready = path + ".new";
+  const Address address(unready);
+  unlink(unready.c_str());
   UniqueFd fd = new_socket(path, SOCK_NONBLOCK);
   // The mode goes before the name, which bind() gives it: it is never there with another.
   if (fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0 ||
-      bind(fd.get(), address.get(), sizeof address.name) != 0 || listen(fd.get(), 16) != 0) {
+      bind(fd.get(), address.get(), sizeof address.name) != 0 || listen(fd.get(), 16) != 0 ||
+      rename(unready.c_str(), path.c_str()) != 0) {
     throw IoError(fmt::format("could not listen on \"{}\"", path), errno);
   }
   return fd;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -175,6 +176,8 @@ TEST_CASE("status: keeps the last error", "[streamer]") {
   const Stream stream(cluster);
   Process process = stream.start({"--create-slot", "-s", "1"});
   REQUIRE(stream.caught_up());
+  REQUIRE(support::eventually(
+      [&] { return std::filesystem::exists(stream.directory() / "status.json"); }));
   cluster.stop();
   const auto status = [&] {
     const auto result =
