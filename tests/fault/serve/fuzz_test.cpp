@@ -174,7 +174,10 @@ TEST_CASE("serve: no request crashes it, leaks, or disturbs a follower", "[serve
     if (requests % 1000 == 0) REQUIRE(server.process().running());
   }
   open.clear();
-  add();
+  // One with a row: "cat --tables" is silent about transactions in which it finds none.
+  do {
+    add();
+  } while (number % 4 == 0);
   CAPTURE(seed, requests);
   CHECK(server.process().running());
   CHECK(body_of(server.url() + "/stream?follow=0") == slurp_days(stream.directory.path()));
