@@ -159,14 +159,23 @@ void compare(Schemas* schemas, const RowWriter& writer, Touched* touched) {
 
 void compare_dirty(Schemas* schemas, const RowWriter& writer) {
   if (schemas->touched == nullptr) return;
+  List* dirty = NIL;
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, schemas->touched);
+  while (auto* const touched = static_cast<Touched*>(hash_seq_search(&scan))) {
+    if (touched->dirty) dirty = lappend_oid(dirty, touched->relid);
+  }
+  list_sort(dirty, list_oid_cmp);  // older tables first, not as a hash happens to have them
   // Drops first: a reader that goes by names must be rid of the old table before a new one of the
   // same name comes.
   for (const bool drops : {true, false}) {
-    HASH_SEQ_STATUS scan;
-    hash_seq_init(&scan, schemas->touched);
-    while (auto* const touched = static_cast<Touched*>(hash_seq_search(&scan))) {
+    ListCell* cell = nullptr;
+    foreach (cell, dirty) {
+      Oid relid = lfirst_oid(cell);
+      auto* const touched =
+          static_cast<Touched*>(hash_search(schemas->touched, &relid, HASH_FIND, nullptr));
       if (!touched->dirty) continue;
-      const bool gone = !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(touched->relid));
+      const bool gone = !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
       if (gone != drops) continue;
       touched->dirty = false;
       compare(schemas, writer, touched);
