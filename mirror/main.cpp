@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "command/arguments.h"
+#include "command/source_places.h"
 #include "command/status.h"
 #include "command/table_commands.h"
 #include "command/wait.h"
@@ -16,6 +17,7 @@
 #include "snapshot/from_snapshot.h"
 #include "snapshot/restore.h"
 #include "snapshot/take.h"
+#include "store/mirror_file.h"
 #include "up/up.h"
 #include "verify/verify.h"
 
@@ -26,7 +28,8 @@ namespace deltamirror {
 namespace {
 
 TableCommand table_command(const Arguments& arguments) {
-  return {arguments.mirror, arguments.conninfo, arguments.daystream, arguments.whole};
+  return {arguments.mirror, arguments.conninfo, arguments.daystream,
+          arguments.whole,  arguments.source,   arguments.config_file};
 }
 
 std::string required_daystream(const Arguments& arguments) {
@@ -47,6 +50,10 @@ FollowOptions follow_options(const Arguments& arguments, const std::string& days
           .seed_now = {}};
 }
 
+AskedPlaces asked_places(const Arguments& arguments) {
+  return {arguments.config_file, arguments.source, arguments.daystream, arguments.conninfo};
+}
+
 FollowControl control_of(program::Signals& signals) {
   return {.stop_requested = [&signals] { return signals.stop_requested(); },
           .wake_fd = signals.fd(),
@@ -63,10 +70,12 @@ int run(int argc, char** argv) {
     case Command::Seed:
       if (!arguments.from.empty()) {
         fetch_mirror(arguments.mirror, arguments.from, signals);
-      } else if (std::filesystem::exists(arguments.mirror)) {
+      } else if (std::filesystem::exists(arguments.mirror) && arguments.config.sources.empty()) {
         add_tables(table_command(arguments), arguments.config, signals);
       } else {
-        seed({arguments.mirror, conninfo, required_daystream(arguments), arguments.config},
+        const bool named = !arguments.config.sources.empty();
+        seed({arguments.mirror, conninfo, named ? "" : required_daystream(arguments),
+              arguments.config},
              signals);
       }
       return 0;
@@ -102,30 +111,40 @@ int run(int argc, char** argv) {
     case Command::Verify: {
       // A mirror that runs is mended by its owner.
       const bool owned = arguments.repair && Owner::holder(arguments.mirror) != 0;
-      const VerifyOptions options{arguments.mirror, conninfo, arguments.daystream,
-                                  arguments.repair && !owned,
-                                  arguments.sample.value_or(SampleSize{})};
-      const VerifyResult result =
-          arguments.sample ? verify_sample(options, signals) : verify(options, signals);
-      if (owned && !result.tables.empty()) {
-        reseed_tables(table_command(arguments), result.tables, signals);
+      std::uint64_t differences = 0;
+      for (const SourcePlace& place :
+           source_places(open_for_reading(arguments.mirror), asked_places(arguments))) {
+        if (!place.source.empty()) fmt::print("source {}\n", place.source);
+        const VerifyOptions options{arguments.mirror, place.conninfo.value_or(""),
+                                    place.daystream,  arguments.repair && !owned,
+                                    place.source,     arguments.sample.value_or(SampleSize{})};
+        const VerifyResult result =
+            arguments.sample ? verify_sample(options, signals) : verify(options, signals);
+        differences += result.differences;
+        if (!owned || result.tables.empty()) continue;
+        TableCommand mend = table_command(arguments);
+        mend.source = place.source;
+        mend.conninfo = place.conninfo;
+        reseed_tables(mend, result.tables, signals);
       }
-      if (result.differences == 0 || arguments.repair) return 0;
+      if (differences == 0 || arguments.repair) return 0;
       throw daystream::NeedsPerson(fmt::format("{} rows of mirror \"{}\" differ from PostgreSQL",
-                                               result.differences, arguments.mirror),
+                                               differences, arguments.mirror),
                                    "mend it with --repair, or seed it again");
     }
     case Command::Snapshot:
       fmt::print("{}\n", take_snapshot(arguments.snapshot, signals));
       return 0;
     case Command::Restore:
-      restore({arguments.mirror, arguments.begin_with, arguments.daystream, arguments.to}, signals);
+      restore({arguments.mirror, arguments.begin_with, arguments.daystream, arguments.to,
+               arguments.config_file},
+              signals);
       return 0;
     case Command::Config:
       run_config_command(arguments.config_command);
       return 0;
     case Command::Wait: {
-      const WaitGoal goal{arguments.lsn, arguments.time};
+      const WaitGoal goal{arguments.lsn, arguments.time, arguments.source};
       if (wait_for(arguments.mirror, goal, arguments.timeout, signals)) return 0;
       throw daystream::Error(
           fmt::format("mirror \"{}\" has not reached {} in time", arguments.mirror, goal.text()));

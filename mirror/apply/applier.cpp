@@ -32,16 +32,17 @@ const std::string kSeedAgain =
 }  // namespace
 
 Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
-                 std::function<bool()> stop_requested)
+                 std::function<bool()> stop_requested, std::string source)
     : db_(db),
+      source_(std::move(source)),
       checkpoints_(db),
       holding_(std::move(holding)),
       stop_requested_(std::move(stop_requested)),
-      types_(load_types(db)),
-      committed_(load_checkpoint(db)),
+      types_(load_types(db, source_)),
+      committed_(load_checkpoint(db, source_)),
       reached_(committed_),
       has_last_events_(has_last_events(db)) {
-  for (MirroredTable& table : load_tables(db)) {
+  for (MirroredTable& table : load_tables_of(db, source_)) {
     if (table.is_static()) continue;
     auto followed = std::make_unique<Followed>();
     followed->table = std::move(table);
@@ -112,7 +113,8 @@ void Applier::save_changes(std::int64_t now) {
   changes_saved_us_ = now;
   for (const auto& followed : tables_) {
     if (!std::exchange(followed->changed, false)) continue;
-    save_change(db_, followed->table.shape.oid, {reached_.commit_time, reached_.lsn.text()});
+    save_change(db_, source_, followed->table.shape.oid,
+                {reached_.commit_time, reached_.lsn.text()});
   }
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "apply/needs_reseed.h"
+#include "apply/reshape.h"
 #include "apply/table_plan.h"
 #include "daystream/manifest.h"
 #include "daystream/reader.h"
@@ -37,9 +38,10 @@ namespace deltamirror {
 //           the Applier must be made anew.
 class Applier {
  public:
-  // `holding`: what the stream holds from the checkpoint on, as its manifest tells.
+  // `holding`: what the stream holds from the checkpoint on, as its manifest tells. `source`: which
+  // of the mirror's (store/mirrored_table.h); only its tables and checkpoint are touched.
   Applier(Database& db, std::optional<daystream::Holding> holding,
-          std::function<bool()> stop_requested);
+          std::function<bool()> stop_requested, std::string source = {});
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;
   ~Applier();
@@ -145,6 +147,7 @@ class Applier {
   void take_partitioning(Followed& followed, bool is_partition);
   static void drop_plan(Followed& followed) noexcept;
   void rename_in_stream(Followed& followed, const std::string& old_line_name);
+  Reshaped take_shape(MirroredTable& table, const SchemaLine& line);
   void finish_shapes(const daystream::Transaction& transaction);
 
   struct NameHash {
@@ -155,6 +158,7 @@ class Applier {
   };
 
   Database& db_;
+  const std::string source_;
   CheckpointWriter checkpoints_;
   std::optional<daystream::Holding> holding_;
   std::function<bool()> stop_requested_;

@@ -7,9 +7,9 @@
 
 #include "apply/applier.h"
 #include "apply/needs_reseed.h"
-#include "apply/reshape.h"
 #include "history/history_tables.h"
 #include "store/names.h"
+#include "store/shared_table.h"
 
 namespace deltamirror {
 
@@ -71,14 +71,19 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
 
   drop_plan(*followed);
   const std::string old_line_name = table.shape.line_name;
-  const Reshaped reshaped = table.mode == TableMode::Mirror ? reshape(db_, table, line, types_)
-                                                            : reshape_history(table, line, types_);
+  const Reshaped reshaped = take_shape(table, line);
   if (reshaped.needs_rewrite) followed->needs_rewrite = true;
   if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
   if (old_line_name != line.shape.line_name) rename_in_stream(*followed, old_line_name);
   save_table(db_, table);
   make_plan(*followed);
   ++pending_changes_;
+}
+
+Reshaped Applier::take_shape(MirroredTable& table, const SchemaLine& line) {
+  if (table.mode != TableMode::Mirror) return reshape_history(table, line, types_);
+  if (!table.is_shared()) return reshape(db_, table, line, types_);
+  return reshape_shared(db_, table, line, types_, sharing(load_tables(db_), table));
 }
 
 // Attached or detached, the table itself stays what it was; but then its rows may come under
@@ -106,14 +111,16 @@ void Applier::rename_in_stream(Followed& followed, const std::string& old_line_n
   const QualifiedName to = parse_table_name(daystream::unescape(table.shape.line_name));
   table.source_table = to.display();
   check_held(followed, reached_.position);
+  // What several sources have under one name keeps it.
+  if (table.is_shared()) return;
   const std::string& called = followed.final_name.empty() ? table.name : followed.final_name;
-  if (called != default_mirror_name(from)) return;
-  followed.final_name = default_mirror_name(to);
+  if (called != table.prefix + default_mirror_name(from)) return;
+  followed.final_name = table.prefix + default_mirror_name(to);
   const std::string meanwhile = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
   if (table.name == meanwhile) return;
   alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
                                quote_name(meanwhile)));
-  forget_table(db_, table.name);
+  forget_table(db_, source_, table.name);
   table.name = meanwhile;
 }
 
@@ -132,7 +139,7 @@ void Applier::finish_shapes(const Transaction& transaction) {
     drop_plan(*followed);
     alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
                                  quote_name(followed->final_name)));
-    forget_table(db_, table.name);
+    forget_table(db_, source_, table.name);
     table.name = std::exchange(followed->final_name, {});
     save_table(db_, table);
     make_plan(*followed);
@@ -155,8 +162,8 @@ void Applier::apply_drop(const Change& change, std::uint64_t xid) {
   spdlog::warn("table {} was dropped in PostgreSQL: dropping \"{}\"", followed->table.source_table,
                followed->table.name);
   drop_plan(*followed);
-  db_.exec("DROP TABLE " + quote_name(followed->table.name));
-  forget_table(db_, followed->table.name);
+  drop_own(db_, followed->table);
+  forget_table(db_, source_, followed->table.name);
   const auto named = by_name_.find(followed->table.shape.line_name);
   if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
   left_names_.insert(followed->table.shape.line_name);

@@ -67,7 +67,7 @@ void Applier::install(const MirroredTable& table, const std::function<void()>& p
 void Applier::learn(const TypeNames& types, daystream::Lsn consistent_at, std::uint32_t timeline) {
   begin();
   types_ = types;
-  save_types(db_, types);
+  save_types(db_, source_, types);
   if (consistent_at <= reached_.lsn) return;
   reached_.consistent_at = std::max(reached_.consistent_at, consistent_at);
   reached_.timeline = timeline;
@@ -81,7 +81,7 @@ void Applier::set_indexes(const std::string& name, std::vector<std::vector<std::
     save_table(db_, followed->table);
     return;
   }
-  for (MirroredTable& table : load_tables(db_)) {  // a static one
+  for (MirroredTable& table : load_tables_of(db_, source_)) {  // a static one
     if (table.name != name) continue;
     table.indexes = std::move(indexes);
     save_table(db_, table);
@@ -108,7 +108,7 @@ void Applier::set_seeded(const std::string& name, const std::string& at) {
 }
 
 bool Applier::remove(const std::string& name) {
-  const std::vector<MirroredTable> tables = load_tables(db_);
+  const std::vector<MirroredTable> tables = load_tables_of(db_, source_);
   const auto found = std::find_if(tables.begin(), tables.end(),
                                   [&](const MirroredTable& t) { return t.name == name; });
   if (found == tables.end()) return false;
@@ -118,7 +118,7 @@ bool Applier::remove(const std::string& name) {
   });
   if (followed != tables_.end()) forget(followed->get());
   drop_mirrored(db_, *found);
-  forget_table(db_, name);
+  forget_table(db_, source_, name);
   return true;
 }
 

@@ -14,12 +14,16 @@ LineKey::LineKey(const MirroredTable& table)
       values_(key_.size()) {
   for (const int k : key_) {
     std::string& raw = raw_names_.emplace_back();
-    daystream::escape_to(raw, table.shape.column(table.columns[k].attnum)->name);
+    if (table.columns[k].attnum == kSourceColumn) {
+      values_[raw_names_.size() - 1] = Value::of_text(table.source);
+    } else {
+      daystream::escape_to(raw, table.shape.column(table.columns[k].attnum)->name);
+    }
   }
 }
 
 bool LineKey::read(std::string_view columns) {
-  std::size_t found = 0;
+  std::size_t found = table_.is_shared() ? 1 : 0;
   std::string_view name;
   std::string_view raw;
   for (daystream::FieldCursor fields{columns}; fields.next(name, raw);) {

@@ -23,7 +23,8 @@ class LineKey {
  private:
   const MirroredTable& table_;
   std::vector<int> key_;
-  std::vector<std::string> raw_names_;  // of the key's columns, as lines have them
+  std::vector<std::string> raw_names_;  // of the key's columns, as lines have them; that of the
+                                        // source's name is empty
   std::vector<std::string> unescaped_;
   std::vector<std::string> scratch_;
   std::vector<Value> values_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "apply/shape.h"
 #include "store/mirrored_table.h"
@@ -26,6 +27,11 @@ void alter_table(Database& db, const std::string& sql);
 // NeedsPerson on a change that cannot be followed.
 Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
                  const TypeNames& types);
+
+// The same for a table that stands in one with those of `others` (store/shared_table.h): only its
+// own rows change. The table gets columns that it lacks, and loses those that nobody has any more.
+Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& line,
+                        const TypeNames& types, const std::vector<MirroredTable>& others);
 
 // The same for a history, whose tables stay as they are: `table` is told what lines have from here
 // on.

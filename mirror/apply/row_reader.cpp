@@ -17,7 +17,7 @@ void Cell::keep() {
   value.bytes = unescaped;
 }
 
-RowReader::RowReader(const MirroredTable& table) : table_(table) {
+RowReader::RowReader(const MirroredTable& table) : table_(table), shared_(table.is_shared()) {
   for (const SourceColumn& column : table.shape.columns) {
     std::string& raw = raw_names_.emplace_back();
     daystream::escape_to(raw, column.name);
@@ -52,6 +52,10 @@ void RowReader::read(std::string_view columns, Row& row) {
   for (Cell& cell : row) {
     cell.present = false;
     cell.value = Value{};
+  }
+  if (shared_) {
+    row[0].present = true;
+    row[0].value = Value::of_text(table_.source);
   }
   std::size_t guess = 0;
   std::string_view name;

@@ -35,6 +35,7 @@ class RowReader {
   const MirroredTable& table_;
   std::vector<std::string> raw_names_;  // of the source's columns, escaped as lines have them
   std::vector<int> targets_;            // for each, the mirror's column, or -1: not followed
+  const bool shared_;                   // the first column is the source's name, in every row
 };
 
 }  // namespace deltamirror

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "store/shared_table.h"
 #include "values/value_text.h"
 
 namespace deltamirror {
@@ -51,16 +52,8 @@ TablePlan::TablePlan(Database& db, const MirroredTable& table, Strictness strict
   new_.resize(table.columns.size());
   set_.resize(table.columns.size());
 
-  std::string names;
-  std::string marks;
-  for (const MirrorColumn& column : table.columns) {
-    if (!names.empty()) names += ", ";
-    names += quote_name(column.name);
-    marks += marks.empty() ? "?" : ",?";
-  }
-  const std::string name = quote_name(table.name);
-  insert_ = db.prepare(fmt::format("INSERT INTO {}({}) VALUES({})", name, names, marks));
-  delete_ = db.prepare(fmt::format("DELETE FROM {} WHERE {}", name, where()));
+  insert_ = db.prepare(insert_sql(table));
+  delete_ = db.prepare(fmt::format("DELETE FROM {} WHERE {}", quote_name(table.name), where()));
   if (table.where) prepare_filter();
 }
 
@@ -245,7 +238,7 @@ void TablePlan::update(std::string_view columns) {
 }
 
 void TablePlan::truncate() {
-  db_.exec("DELETE FROM " + quote_name(table_.name));
+  db_.exec(fmt::format("DELETE FROM {}{}", quote_name(table_.name), where_own(table_)));
 }
 
 }  // namespace deltamirror

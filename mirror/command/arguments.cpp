@@ -68,8 +68,8 @@ struct Raw {
 void add_config(CLI::App* app, Raw& raw) {
   app->add_option(
       "--config", raw.arguments.config_file,
-      "JSON file with \"tables\" and \"extra_sql\"; \"run\" and \"up\" read it again at "
-      "SIGHUP");
+      "JSON file with \"tables\", or \"sources\" with theirs, and \"extra_sql\"; \"run\" and "
+      "\"up\" read it again at SIGHUP");
 }
 
 void add_tables(CLI::App* app, Raw& raw) {
@@ -97,9 +97,19 @@ void add_following(CLI::App* app, Raw& raw) {
 }
 
 void add_daystream(CLI::App* app, Raw& raw) {
-  app->add_option("--daystream", raw.arguments.daystream,
-                  "directory of the daystream, or its http(s):// URL")
-      ->required();
+  app->add_option(
+      "--daystream", raw.arguments.daystream,
+      "directory of the daystream, or its http(s):// URL (default: where the mirror was "
+      "last read from)");
+}
+
+void add_sources_config(CLI::App* app, Raw& raw) {
+  app->add_option("--config", raw.arguments.config_file,
+                  "configuration that tells how named sources are reached");
+}
+
+void add_source(CLI::App* app, Raw& raw, const char* what) {
+  app->add_option("--source", raw.arguments.source, what);
 }
 
 void add_from(CLI::App* app, Raw& raw) {
@@ -168,7 +178,10 @@ void describe(CLI::App& app, Raw& raw) {
                      "its name in the mirror or in PostgreSQL; may be repeated")
         ->required()
         ->allow_extra_args(false);
+    command->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    add_source(command, raw, "of named sources the one whose tables they are");
   }
+  add_sources_config(reseed, raw);
 
   CLI::App* run = app.add_subcommand("run", "follow the daystream until told to stop");
   add_mirror(run, raw);
@@ -203,6 +216,7 @@ void describe(CLI::App& app, Raw& raw) {
       "--time", raw.time,
       "all committed before it is here: now, \"2026-11-21 10:15:04.5\" (UTC, or with an "
       "offset), \"2 min ago\", @SECONDS");
+  add_source(wait, raw, "the source that it is about (default for --time: all)");
   wait->add_option("--timeout", raw.timeout, "seconds (default: for ever)");
 
   CLI::App* snapshot = app.add_subcommand(
@@ -225,6 +239,7 @@ void describe(CLI::App& app, Raw& raw) {
                    "a snapshot to begin with, or a directory of them: the newest that will do")
       ->required();
   add_daystream(restore, raw);
+  add_sources_config(restore, raw);
   restore
       ->add_option("--to", raw.arguments.to,
                    "\"2026-11-21 10:15\" (UTC, or with an offset), \"2h ago\", an LSN, a position "
@@ -235,6 +250,8 @@ void describe(CLI::App& app, Raw& raw) {
   add_mirror(verify, raw);
   add_connection(verify, raw);
   add_daystream(verify, raw);
+  add_sources_config(verify, raw);
+  add_source(verify, raw, "only that one of named sources (default: all, one after the other)");
   verify->add_flag("--repair", raw.arguments.repair,
                    "mend what differs; the mirror's \"run\" must be stopped");
   verify->add_option("--sample", raw.sample,

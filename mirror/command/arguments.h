@@ -36,7 +36,8 @@ struct Arguments {
   std::string mirror;
   std::optional<std::string> conninfo;  // nullopt: no -d was given
   std::string daystream;
-  std::string from;  // of seed, up: the URL of a stream whose server has snapshots; empty: none
+  std::string source;  // which one of a mirror of several; empty: not said
+  std::string from;    // of seed, up: the URL of a stream whose server has snapshots; empty: none
   MirrorConfig config;
   std::string config_file;
   std::vector<std::string> tables;  // of reseed, remove

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "config/json_schema.h"
 #include "config_schema.h"
@@ -64,6 +66,81 @@ void check_table(const TableRequest& table, const std::string& at,
   }
 }
 
+bool is_source_name(const std::string& name) {
+  return name.size() <= 63 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+         });
+}
+
+void check_source(const SourceConfig& source, const json& value, const std::string& at,
+                  std::vector<SchemaProblem>& problems) {
+  if (!is_source_name(source.name)) {
+    problems.push_back(
+        {at + "/name", "a source's name is of letters, digits, - _ and dots, at most 63"});
+  }
+  if (folded(value.value("source_column", "")).starts_with("_deltamirror_")) {
+    problems.push_back({at + "/source_column", "is a name of the mirror's own"});
+  }
+  for (const TableRequest& table : source.tables) {
+    if (table.mode == TableMode::Mirror || table.source_column.empty()) continue;
+    problems.push_back({at + "/source_column",
+                        fmt::format("does not go with \"mode\": \"{}\" (table \"{}\"): give the "
+                                    "source a \"prefix\"",
+                                    mode_name(table.mode), table.table)});
+  }
+}
+
+// As one of its tables is asked for.
+TableRequest of_source(TableRequest table, const json& source) {
+  table.source = source["name"].get<std::string>();
+  table.prefix = source.value("prefix", "");
+  table.source_column = source.value("source_column", "");
+  if (!table.as.empty()) table.as = table.prefix + table.as;
+  return table;
+}
+
+std::vector<TableRequest> read_tables(const json& list, const std::string& at,
+                                      std::vector<SchemaProblem>& problems) {
+  std::vector<TableRequest> out;
+  for (const json& table : list) {
+    const std::string pointer = fmt::format("{}/{}", at, out.size());
+    out.push_back(table_request(table));
+    check_table(out.back(), pointer, problems);
+  }
+  return out;
+}
+
+void read_sources(const json& root, MirrorConfig& config, std::vector<SchemaProblem>& problems) {
+  const std::vector<TableRequest> shared = std::exchange(config.tables, {});
+  for (const json& value : root["sources"]) {
+    const std::string at = fmt::format("/sources/{}", config.sources.size());
+    SourceConfig& source = config.sources.emplace_back();
+    source.name = value["name"];
+    source.daystream = value["daystream"];
+    if (value.contains("connection")) source.connection = value["connection"];
+    std::vector<TableRequest> tables = shared;
+    source.own_tables = value.contains("tables");
+    if (source.own_tables) {
+      tables = read_tables(value["tables"], at + "/tables", problems);
+    } else if (shared.empty()) {
+      problems.push_back({at, "needs \"tables\", here or for all sources"});
+    }
+    for (TableRequest& table : tables) {
+      source.tables.push_back(of_source(std::move(table), value));
+    }
+    check_source(source, value, at, problems);
+    for (std::size_t i = 0; i + 1 < config.sources.size(); ++i) {
+      const SourceConfig& other = config.sources[i];
+      if (other.name == source.name) {
+        problems.push_back({at + "/name", fmt::format("\"{}\" is there already", source.name)});
+      } else if (other.daystream == source.daystream) {
+        problems.push_back(
+            {at + "/daystream", fmt::format("is that of source \"{}\"", other.name)});
+      }
+    }
+  }
+}
+
 // After "parse error at line 1, column 2: ".
 std::string parser_words(const json::parse_error& error) {
   const std::string text = error.what();
@@ -98,11 +175,10 @@ ReadConfig read_config(const std::string& text) {
     problems.push_back({twice, "is there twice", true});
   }
   if (problems.empty()) {
-    for (const json& table : root["tables"]) {
-      const std::string at = fmt::format("/tables/{}", out.config.tables.size());
-      out.config.tables.push_back(table_request(table));
-      check_table(out.config.tables.back(), at, problems);
+    if (root.contains("tables")) {
+      out.config.tables = read_tables(root["tables"], "/tables", problems);
     }
+    if (root.contains("sources")) read_sources(root, out.config, problems);
     out.config.extra_sql = root.value("extra_sql", std::vector<std::string>());
   }
   for (SchemaProblem& problem : problems) {
@@ -112,6 +188,14 @@ ReadConfig read_config(const std::string& text) {
   }
   std::stable_sort(out.problems.begin(), out.problems.end(),
                    [](const auto& a, const auto& b) { return a.place < b.place; });
+  return out;
+}
+
+std::vector<TableRequest> MirrorConfig::all_tables() const {
+  std::vector<TableRequest> out = tables;
+  for (const SourceConfig& source : sources) {
+    out.insert(out.end(), source.tables.begin(), source.tables.end());
+  }
   return out;
 }
 

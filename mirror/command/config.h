@@ -3,6 +3,7 @@
 
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,12 +26,30 @@ struct TableRequest {
   TableMode mode = TableMode::Mirror;
   int keep_days = 0;  // of a history; 0: for ever
 
+  // Of a named source (MirrorConfig::sources).
+  std::string source = {};
+  std::string prefix = {};         // of its name here, already in `as` where that is given
+  std::string source_column = {};  // empty: none
+
   bool operator==(const TableRequest&) const = default;
 };
 
+// One of several databases in a mirror.
+struct SourceConfig {
+  std::string name;
+  std::string daystream;                  // directory or URL
+  std::optional<std::string> connection;  // nullopt: what the command line or libpq says
+  std::vector<TableRequest> tables;       // which know that they are its
+  bool own_tables = false;                // not those that sources share
+};
+
 struct MirrorConfig {
-  std::vector<TableRequest> tables;
-  std::vector<std::string> extra_sql;  // run in the mirror at the seed's end: views, indexes
+  std::vector<TableRequest> tables;         // of a mirror of one source
+  std::vector<std::string> extra_sql = {};  // run in the mirror at the seed's end: views, indexes
+  std::vector<SourceConfig> sources = {};   // of a mirror of named ones: then `tables` is empty
+
+  // Of all sources.
+  std::vector<TableRequest> all_tables() const;
 };
 
 // The JSON Schema of a configuration: the one definition of its keys, and what is read is checked

@@ -16,9 +16,11 @@ void check(const ConfigCommand& command) {
   ReadConfig read = read_config(read_text_file(command.file));
   if (read.problems.empty()) {
     try {
-      check_distinct({}, read.config.tables);
+      check_distinct({}, read.config.all_tables());
     } catch (const ConfigError& e) {
-      read.problems.push_back({"/tables", read.places.value("/tables"), e.what()});
+      const std::string at = read.config.sources.empty() ? "/tables" : "/sources";
+      const std::string advice = read.config.sources.empty() ? "" : ": " + e.hint();
+      read.problems.push_back({at, read.places.value(at), e.what() + advice});
     }
   }
   if (read.problems.empty() && command.conninfo) {
@@ -32,8 +34,12 @@ void check(const ConfigCommand& command) {
     throw ConfigError(fmt::format("configuration \"{}\" has {} problem{}", command.file, count,
                                   count == 1 ? "" : "s"));
   }
-  fmt::print("{}: {} tables{}\n", command.file, read.config.tables.size(),
-             command.conninfo ? ", as the database has them" : "");
+  const std::size_t sources = read.config.sources.size();
+  fmt::print("{}: {} tables{}{}\n", command.file, read.config.all_tables().size(),
+             sources == 0 ? "" : fmt::format(" of {} source{}", sources, sources == 1 ? "" : "s"),
+             !command.conninfo ? ""
+             : sources > 1     ? ", as the databases have them"
+                               : ", as the database has them");
 }
 
 }  // namespace

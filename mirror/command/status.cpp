@@ -14,6 +14,7 @@
 #include "store/last_events.h"
 #include "store/mirror_file.h"
 #include "store/mirrored_table.h"
+#include "store/shared_table.h"
 #include "store/wal_keeper.h"
 
 namespace deltamirror {
@@ -39,6 +40,7 @@ double seconds_since(const std::string& text) {
 ordered_json table_json(const Database& db, const MirroredTable& table, bool rows, bool analyzed) {
   ordered_json out;
   out["name"] = shown_name(table);
+  if (!table.source.empty()) out["source"] = table.source;
   out["source_table"] = table.is_static() ? ordered_json() : ordered_json(table.source_table);
   out["kind"] = table.is_static() ? "static" : "followed";
   if (table.mode != TableMode::Mirror) out["mode"] = mode_name(table.mode);
@@ -47,7 +49,8 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   if (!table.query.empty()) out["query"] = table.query;
   out["seeded_at"] = table.seeded_at;
   out["seeded_rows"] = table.seeded_rows;
-  const auto change = table.is_static() ? std::nullopt : load_change(db, table.shape.oid);
+  const auto change =
+      table.is_static() ? std::nullopt : load_change(db, table.source, table.shape.oid);
   out["last_change"] = change ? ordered_json(change->at) : ordered_json();
   if (analyzed) {
     // As of the last ANALYZE, which the owner runs after the seed and every few hours.
@@ -57,23 +60,19 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
     if (about.step() && !about.is_null(0)) out["about_rows"] = about.integer(0);
   }
   if (rows) {
-    out["rows"] =
-        std::stoll(db.value("SELECT count(*) FROM " + quote_name(shown_name(table))).value());
+    out["rows"] = std::stoll(db.value(fmt::format("SELECT count(*) FROM {}{}",
+                                                  quote_name(shown_name(table)), where_own(table)))
+                                 .value());
   }
   return out;
 }
 
-ordered_json collect(const StatusOptions& options) {
-  const Database db = open_for_reading(options.mirror);
-  const Checkpoint at = [&] {
-    static_cast<void>(load_tables(db));  // says so where the file is no mirror
-    return load_checkpoint(db);
-  }();
-  ordered_json out;
-  out["mirror"] = options.mirror;
-  const int owner = Owner::holder(options.mirror);
-  out["running"] = owner != 0;
-  out["pid"] = owner != 0 ? ordered_json(owner) : ordered_json();
+void add_error(ordered_json& out, const std::optional<LastError>& error) {
+  out["last_error"] = error ? ordered_json(error->message) : ordered_json();
+  out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
+}
+
+void add_source(ordered_json& out, const Checkpoint& at) {
   out["source"] = at.source;
   out["daystream"] = at.directory;
   out["system_identifier"] = at.system_identifier;
@@ -93,11 +92,45 @@ ordered_json collect(const StatusOptions& options) {
     out["lag_bytes"] = behind ? durable->lsn.value - at.lsn.value : 0;
     out["lag_seconds"] = behind && !at.commit_time.empty() ? seconds_since(at.commit_time) : 0.0;
   }
+}
+
+// Each named source, and before all else whether one stands still.
+void add_sources(ordered_json& out, const Database& db, const std::vector<Checkpoint>& all) {
+  std::string stopped;
+  ordered_json sources = ordered_json::array();
+  for (const Checkpoint& at : all) {
+    ordered_json& source = sources.emplace_back();
+    add_source(source, at);
+    const auto error = load_error(db, at.source);
+    if (error && error->after == AfterError::Waiting) source["state"] = "waiting";
+    if (error && error->after == AfterError::Stopped) {
+      source["state"] = "stopped";
+      stopped += (stopped.empty() ? "stopped: " : ", ") + at.source;
+    }
+    add_error(source, error);
+  }
+  out["state"] = stopped.empty() ? "following" : stopped;
+  out["sources"] = std::move(sources);
+}
+
+ordered_json collect(const StatusOptions& options) {
+  const Database db = open_for_reading(options.mirror);
+  static_cast<void>(load_tables(db));  // says so where the file is no mirror
+  const std::vector<Checkpoint> all = load_checkpoints(db);
+  ordered_json out;
+  out["mirror"] = options.mirror;
+  const int owner = Owner::holder(options.mirror);
+  out["running"] = owner != 0;
+  out["pid"] = owner != 0 ? ordered_json(owner) : ordered_json();
+  const bool named = has_sources(db);
+  if (named) {
+    add_sources(out, db, all);
+  } else {
+    add_source(out, all.front());
+  }
   out["size_bytes"] = file_size(options.mirror);
   out["wal_size_bytes"] = file_size(options.mirror + "-wal");
-  const auto error = load_error(db);
-  out["last_error"] = error ? ordered_json(error->message) : ordered_json();
-  out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
+  if (!named) add_error(out, load_error(db, ""));
   out["tables"] = ordered_json::array();
   const bool analyzed =
       db.value("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").has_value();
@@ -119,12 +152,19 @@ std::string status_text(const StatusOptions& options) {
   if (options.json) return facts.dump(2) + "\n";
   std::string out;
   for (const auto& [key, value] : facts.items()) {
-    if (key == "tables") continue;
+    if (key == "tables" || key == "sources") continue;
     out += fmt::format("{:<18}{}\n", key, shown(value));
   }
+  for (const ordered_json& source : facts.value("sources", ordered_json::array())) {
+    out += fmt::format("source {}\n", shown(source["source"]));
+    for (const auto& [key, value] : source.items()) {
+      if (key != "source") out += fmt::format("  {:<18}{}\n", key, shown(value));
+    }
+  }
   for (const ordered_json& table : facts["tables"]) {
-    out += fmt::format("table {:<30} {} {}, {} rows {}, last change {}\n", shown(table["name"]),
+    out += fmt::format("table {:<30} {} {}{}, {} rows {}, last change {}\n", shown(table["name"]),
                        table["kind"] == "static" ? "static query" : "from",
+                       table.contains("source") ? shown(table["source"]) + " " : "",
                        table["kind"] == "static" ? "" : shown(table["source_table"]),
                        shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
                        table.contains("rows") ? "now" : "seeded " + shown(table["seeded_at"]),

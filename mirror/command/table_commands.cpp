@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "history/history_tables.h"
@@ -24,6 +25,7 @@ namespace {
 // True: the owner has done it.
 bool ask(const TableCommand& command, json request, const std::string& what) {
   if (command.conninfo) request["conninfo"] = *command.conninfo;
+  if (!command.source.empty()) request["source"] = command.source;
   std::optional<Progress> progress;
   const auto answer = ask_owner(command.mirror, request, [&](const json& running) {
     if (!progress) progress.emplace(what, running.value("expected_rows", -1.0));
@@ -38,9 +40,9 @@ void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> ta
                        daystream::program::Signals& signals) {
   FollowOptions options;
   options.mirror = command.mirror;
-  options.daystream = command.daystream.empty()
-                          ? load_checkpoint(open_for_reading(command.mirror)).directory
-                          : command.daystream;
+  options.source = command.source;
+  options.config_file = command.source.empty() ? "" : command.config_file;
+  options.daystream = command.daystream;
   options.conninfo = command.conninfo.value_or("");
   options.seed_now = std::move(tables);
   follow(options, {.stop_requested = [&] { return signals.stop_requested(); },
@@ -48,10 +50,37 @@ void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> ta
                    .signals = signals});
 }
 
+// Whose `tables` are: as said, or the only source that has them all.
+std::string source_of(const Database& db, const std::vector<std::string>& tables,
+                      const std::string& said) {
+  if (!has_sources(db)) {
+    if (said.empty()) return {};
+    throw ConfigError(fmt::format("mirror \"{}\" has one source, which has no name", db.path()),
+                      "leave --source out");
+  }
+  if (!said.empty()) return load_checkpoint(db, said).source;
+  std::vector<std::string> have;
+  for (const Checkpoint& at : load_checkpoints(db)) {
+    const std::vector<MirroredTable> own = load_tables_of(db, at.source);
+    const bool all = std::all_of(tables.begin(), tables.end(), [&](const std::string& name) {
+      return std::any_of(own.begin(), own.end(), [&](const MirroredTable& table) {
+        return table.name == name || shown_name(table) == name;
+      });
+    });
+    if (all) have.push_back(at.source);
+  }
+  if (have.size() == 1) return have.front();
+  throw ConfigError(have.empty()
+                        ? "no source of the mirror has all of these tables"
+                        : fmt::format("the sources {} have such tables", fmt::join(have, ", ")),
+                    "say which source with --source NAME");
+}
+
 }  // namespace
 
 void add_tables(const TableCommand& command, const MirrorConfig& config,
                 daystream::program::Signals& signals) {
+  require_one_source(open_for_reading(command.mirror), "adding tables");
   json request = {{"request", "seed"}, {"tables", json::array()}};
   for (const TableRequest& table : config.tables) request["tables"].push_back(to_json(table));
   for (const MirroredTable& table : load_tables(open_for_reading(command.mirror))) {
@@ -66,9 +95,12 @@ void add_tables(const TableCommand& command, const MirrorConfig& config,
   seed_by_ourselves(command, config.tables, signals);
 }
 
-void reseed_tables(const TableCommand& command, const std::vector<std::string>& names,
+void reseed_tables(const TableCommand& asked, const std::vector<std::string>& names,
                    daystream::program::Signals& signals) {
-  const std::vector<MirroredTable> tables = load_tables(open_for_reading(command.mirror));
+  TableCommand command = asked;
+  const Database mirror = open_for_reading(command.mirror);
+  command.source = source_of(mirror, names, asked.source);
+  const std::vector<MirroredTable> tables = load_tables_of(mirror, command.source);
   // Apart, as rows without a key cannot be mended one by one.
   std::vector<std::string> with_key;
   std::vector<std::string> others;
@@ -87,18 +119,19 @@ void reseed_tables(const TableCommand& command, const std::vector<std::string>& 
   if (!requests.empty()) seed_by_ourselves(command, std::move(requests), signals);
 }
 
-void remove_tables(const TableCommand& command, const std::vector<std::string>& names) {
+void remove_tables(const TableCommand& asked, const std::vector<std::string>& names) {
+  TableCommand command = asked;
+  command.source = source_of(open_for_reading(command.mirror), names, asked.source);
   if (ask(command, {{"request", "remove"}, {"tables", names}}, "removing")) return;
-  static_cast<void>(open_for_reading(command.mirror));
   const Owner owner(command.mirror);
   Database db = open_owned(command.mirror);
-  const std::vector<MirroredTable> tables = load_tables(db);
+  const std::vector<MirroredTable> tables = load_tables_of(db, command.source);
   WriteTransaction transaction(db);
-  for (const std::string& asked : names) {
-    const MirroredTable& table = find_table(tables, asked);
+  for (const std::string& wanted : names) {
+    const MirroredTable& table = find_table(tables, wanted);
     const std::string& name = table.name;
     drop_mirrored(db, table);
-    forget_table(db, name);
+    forget_table(db, table.source, name);
     spdlog::info("removed table \"{}\"", name);
   }
   transaction.commit();

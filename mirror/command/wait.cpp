@@ -5,7 +5,9 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <vector>
 
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
@@ -46,10 +48,15 @@ bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<mil
   const Database db = open_for_reading(mirror);
   const UniqueFd watcher = watch(mirror);
   const auto end = steady_clock::now() + timeout.value_or(milliseconds(0));
+  const bool is_one = goal.lsn || !goal.source.empty();
   for (;;) {
     drain(watcher.get());
-    const Checkpoint at = load_checkpoint(db);
-    if ((!goal.lsn || at.lsn >= *goal.lsn) && at.complete_to >= goal.time) return true;
+    const std::vector<Checkpoint> all =
+        is_one ? std::vector{load_checkpoint(db, goal.source)} : load_checkpoints(db);
+    const bool there = std::all_of(all.begin(), all.end(), [&](const Checkpoint& at) {
+      return (!goal.lsn || at.lsn >= *goal.lsn) && at.complete_to >= goal.time;
+    });
+    if (there) return true;
     // Commits wake us; the second is for what inotify cannot see, as another host's writes.
     auto pause = milliseconds(1000);
     if (timeout) {

@@ -14,7 +14,8 @@ namespace deltamirror {
 // What to wait for: all that is given.
 struct WaitGoal {
   std::optional<daystream::Lsn> lsn;
-  std::string time;  // as Checkpoint::complete_to; empty: none
+  std::string time;    // as Checkpoint::complete_to; empty: none
+  std::string source;  // of a mirror of several; empty: all of them, which an LSN does not go with
 
   std::string text() const;  // in words
 };

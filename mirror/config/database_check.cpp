@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <utility>
 
 #include "program/postgres.h"
 #include "seed/chosen_columns.h"
@@ -46,13 +47,14 @@ std::vector<std::string> query_columns(PGconn* connection, const TableRequest& r
 
 class TableCheck {
  public:
-  TableCheck(PGconn* connection, const TypeNames& types, const ReadConfig& read, std::size_t number,
-             std::vector<ConfigProblem>& problems)
+  // `at`: the request's JSON pointer.
+  TableCheck(PGconn* connection, const TypeNames& types, const ReadConfig& read,
+             const TableRequest& request, std::string at, std::vector<ConfigProblem>& problems)
       : connection_(connection),
         types_(types),
         read_(read),
-        request_(read.config.tables[number]),
-        at_(fmt::format("/tables/{}", number)),
+        request_(request),
+        at_(std::move(at)),
         problems_(problems) {}
 
   void run() {
@@ -106,6 +108,7 @@ class TableCheck {
  private:
   void tell(const std::string& below, std::string message, bool of_key = false) {
     const std::string pointer = at_ + below;
+    if (!request_.source.empty()) message += fmt::format(" (source \"{}\")", request_.source);
     problems_.push_back({pointer, of_key ? read_.places.key(pointer) : read_.places.value(pointer),
                          std::move(message)});
   }
@@ -113,6 +116,7 @@ class TableCheck {
   // What speaks of the columns as the mirror calls them.
   void check_mirror_names(const std::vector<std::string>& names) {
     std::set<std::string> seen;
+    if (!request_.source_column.empty()) seen.insert(folded(request_.source_column));
     for (const std::string& name : names) {
       if (seen.insert(folded(name)).second) continue;
       tell("", fmt::format("two columns would both be \"{}\" to SQLite", name));
@@ -169,14 +173,30 @@ std::string spelt(const QualifiedName& name) {
 
 }  // namespace
 
-std::vector<ConfigProblem> check_with_database(const ReadConfig& read,
-                                               const std::string& conninfo) {
-  std::vector<ConfigProblem> problems;
+namespace {
+
+void check_tables(const ReadConfig& read, const std::vector<TableRequest>& tables,
+                  const std::string& at, const std::string& conninfo,
+                  std::vector<ConfigProblem>& problems) {
   const PgConn connection = daystream::program::connect(conninfo, "deltamirror");
   daystream::program::exec(connection.get(), "SET search_path = ''");  // as seeds spell types
   const TypeNames types = read_types(connection.get());
-  for (std::size_t i = 0; i < read.config.tables.size(); ++i) {
-    TableCheck(connection.get(), types, read, i, problems).run();
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    TableCheck(connection.get(), types, read, tables[i], fmt::format("{}/{}", at, i), problems)
+        .run();
+  }
+}
+
+}  // namespace
+
+std::vector<ConfigProblem> check_with_database(const ReadConfig& read,
+                                               const std::string& conninfo) {
+  std::vector<ConfigProblem> problems;
+  const std::vector<SourceConfig>& sources = read.config.sources;
+  if (sources.empty()) check_tables(read, read.config.tables, "/tables", conninfo, problems);
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const std::string at = sources[i].own_tables ? fmt::format("/sources/{}/tables", i) : "/tables";
+    check_tables(read, sources[i].tables, at, sources[i].connection.value_or(conninfo), problems);
   }
   return problems;
 }

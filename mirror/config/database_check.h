@@ -9,7 +9,8 @@
 namespace deltamirror {
 
 // What of a configuration without problems of its own does not fit the database: tables, keys and
-// columns that are not there or cannot be followed. Throws what connecting throws.
+// columns that are not there or cannot be followed. Of named sources each in its own database,
+// where it tells a connection. Throws what connecting throws.
 std::vector<ConfigProblem> check_with_database(const ReadConfig& read, const std::string& conninfo);
 
 // A configuration of the database's tables that can be mirrored, or of the given ones; the others

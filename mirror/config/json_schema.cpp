@@ -104,7 +104,9 @@ class Check {
     } else if (keyword == "anyOf") {
       const bool any =
           std::any_of(rule.begin(), rule.end(), [&](const json& s) { return holds(s, value, at); });
-      if (!any) tell(at, schema.value("description", "is not allowed"));
+      if (!any && !is_told(rule, value, at)) {
+        tell(at, schema.value("description", "is not allowed"));
+      }
     } else if (keyword == "not") {
       if (holds(rule, value, at)) tell(at, schema.value("description", "is not allowed"));
     } else {
@@ -140,6 +142,17 @@ class Check {
       if (!known.contains(key) && most_like(key, {name}) == name) return true;
     }
     return false;
+  }
+
+  // Of the whole: what it needs is there, misspelt.
+  bool is_told(const json& alternatives, const json& value, const std::string& at) const {
+    return at.empty() && value.is_object() &&
+           std::any_of(alternatives.begin(), alternatives.end(), [&](const json& each) {
+             const json required = each.value("required", json::array());
+             return std::any_of(required.begin(), required.end(), [&](const json& name) {
+               return has_misspelt(root_, value, name.get<std::string>());
+             });
+           });
   }
 
   static std::string suggestion(const std::string& word, const std::vector<std::string>& known) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "store/names.h"
+#include "store/shared_table.h"
 
 namespace deltamirror {
 
@@ -287,7 +288,7 @@ void drop_mirrored(Database& db, const MirroredTable& table) {
     db.exec("DELETE FROM _deltamirror_history WHERE base = " + quote_text(table.name));
     db.exec("DROP TABLE IF EXISTS " + quote_name(days_name(table)));
   }
-  db.exec("DROP TABLE " + quote_name(table.name));
+  drop_own(db, table);
 }
 
 }  // namespace deltamirror

@@ -73,6 +73,7 @@ void ControlServer::accept_all() {
 }
 
 std::optional<ControlRequest> ControlServer::next() {
+  const std::lock_guard lock(mutex_);
   for (;;) {
     epoll_event event{};
     if (epoll_wait(epoll_.get(), &event, 1, 0) != 1) return std::nullopt;
@@ -97,6 +98,11 @@ void ControlServer::close(std::uint64_t id) {
 }
 
 void ControlServer::tell(std::uint64_t id, const json& answer) {
+  const std::lock_guard lock(mutex_);
+  send_to(id, answer);
+}
+
+void ControlServer::send_to(std::uint64_t id, const json& answer) {
   for (const Client& client : clients_) {
     if (client.id != id) continue;
     json whole = answer;
@@ -111,15 +117,17 @@ void ControlServer::tell(std::uint64_t id, const json& answer) {
 
 void ControlServer::done(std::uint64_t id, json answer) {
   answer["state"] = "done";
-  tell(id, answer);
+  const std::lock_guard lock(mutex_);
+  send_to(id, answer);
   close(id);
 }
 
 void ControlServer::failed(std::uint64_t id, const Error& error) {
-  tell(id, {{"state", "failed"},
-            {"error", error.what()},
-            {"hint", error.hint()},
-            {"exit_code", static_cast<int>(error.exit_code())}});
+  const std::lock_guard lock(mutex_);
+  send_to(id, {{"state", "failed"},
+               {"error", error.what()},
+               {"hint", error.hint()},
+               {"exit_code", static_cast<int>(error.exit_code())}});
   close(id);
 }
 

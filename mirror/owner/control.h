@@ -13,6 +13,7 @@
 //   reseed      makes "tables" (names in the mirror) the same as PostgreSQL's: writes the rows that
 //               differ, or, where they are many or "whole" is true, copies the tables anew
 //   remove      drops "tables" (names in the mirror) from the mirror
+// Of a mirror of named sources these two are about the one that "source" names.
 //   reload      reads the configuration again, as SIGHUP does
 //   checkpoint  moves the write-ahead log into the file as far as readers let it
 // Whoever may connect may change the mirror: the socket is open to the owner's user only.
@@ -20,6 +21,7 @@
 
 #include <functional>
 #include <list>
+#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -37,7 +39,7 @@ struct ControlRequest {
   std::string line;          // the JSON, as it came
 };
 
-// Threads: one. Nothing here waits for a client: one that does not read is dropped.
+// Threads: any. Nothing here waits for a client: one that does not read is dropped.
 class ControlServer {
  public:
   explicit ControlServer(const std::string& mirror);
@@ -60,8 +62,10 @@ class ControlServer {
     LineBuffer in;
   };
   void accept_all();
+  void send_to(std::uint64_t client, const nlohmann::json& answer);
   void close(std::uint64_t client);
 
+  std::mutex mutex_;
   std::string path_;
   daystream::UniqueFd epoll_;
   daystream::UniqueFd listener_;

@@ -4,19 +4,22 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 
 #include "apply/shape.h"
 #include "command/config.h"
 #include "daystream/lsn.h"
+#include "daystream/unique_fd.h"
 #include "program/program.h"
 
 namespace deltamirror {
 
 struct FollowOptions {
   std::string mirror;
-  std::filesystem::path daystream;
+  std::filesystem::path daystream;      // empty: where the mirror was read last
+  std::string source = {};              // which of them these options are of
   bool once = false;                    // end where the daystream ends now
   std::optional<daystream::Lsn> until;  // end with the last transaction up to this LSN
   // What PostgreSQL committed less than so long ago is left for later, as its clock and this host's
@@ -37,7 +40,11 @@ struct FollowControl {
   daystream::program::Signals& signals;
 };
 
-// Owns the mirror meanwhile, and listens on its control socket. Ends at a commit.
+// Owns the mirror meanwhile, and listens on its control socket. Ends at a commit. Of a mirror of
+// named sources all are followed: owner/follow_sources.h.
 void follow(const FollowOptions& options, const FollowControl& control);
+
+// Readable when one of them is.
+daystream::UniqueFd any_of(std::initializer_list<int> fds);
 
 }  // namespace deltamirror

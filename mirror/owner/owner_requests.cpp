@@ -9,6 +9,7 @@
 #include "owner/owner_work.h"
 #include "seed/requests.h"
 #include "seed/shadow.h"
+#include "store/shared_table.h"
 
 namespace deltamirror {
 
@@ -35,7 +36,7 @@ void OwnerWork::handle(const ControlRequest& request, Applier& applier) {
     } else if (verb == "seed") {
       const MirrorConfig config =
           parse_config(json{{"tables", asked.at("tables")}}.dump(), "request");
-      for (const MirroredTable& table : load_tables(db_)) {
+      for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
         for (const TableRequest& wanted : config.tables) {
           if (name_for(wanted) != table.name) continue;
           throw ConfigError(fmt::format("the mirror has table \"{}\" already", table.name),
@@ -44,7 +45,7 @@ void OwnerWork::handle(const ControlRequest& request, Applier& applier) {
       }
       want(config.tables, connection(conninfo), request.client);
     } else if (verb == "reseed") {
-      const std::vector<MirroredTable> tables = load_tables(db_);
+      const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
       std::vector<TableRequest> wanted;
       for (const json& name : asked.at("tables")) {
         wanted.push_back(request_for(find_table(tables, name.get<std::string>())));
@@ -53,7 +54,7 @@ void OwnerWork::handle(const ControlRequest& request, Applier& applier) {
       want(std::move(wanted), connection(conninfo), request.client).only_rows =
           !asked.value("whole", false);
     } else if (verb == "remove") {
-      const std::vector<MirroredTable> tables = load_tables(db_);
+      const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
       std::vector<std::string> names;
       for (const json& name : asked.at("tables")) {
         names.push_back(find_table(tables, name.get<std::string>()).name);
@@ -101,12 +102,30 @@ json OwnerWork::status(const Applier& applier) const {
   return out;
 }
 
+// Of one of several sources: what it is to hold.
+MirrorConfig OwnerWork::wanted_config() const {
+  MirrorConfig config = load_config(options_.config_file);
+  if (options_.source.empty()) {
+    if (config.sources.empty()) return config;
+    throw ConfigError("it names sources, and the mirror was seeded without",
+                      "seed another mirror with it");
+  }
+  check_distinct({}, config.all_tables());
+  for (SourceConfig& source : config.sources) {
+    if (source.name != options_.source) continue;
+    config.tables = std::move(source.tables);
+    config.sources.clear();
+    return config;
+  }
+  throw ConfigError(fmt::format("it lacks source \"{}\" of the mirror", options_.source));
+}
+
 // All is checked before anything is changed: a configuration is taken whole or not at all.
 void OwnerWork::reload(Applier& applier) {
   if (options_.config_file.empty()) return;
   try {
-    const MirrorConfig config = load_config(options_.config_file);
-    const std::vector<MirroredTable> tables = load_tables(db_);
+    const MirrorConfig config = wanted_config();
+    const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
     check_distinct({}, config.tables);
     const ConfigChange change = compare(tables, config);
     if (!change.add.empty()) connection(std::nullopt);
@@ -149,11 +168,20 @@ std::vector<std::string> OwnerWork::tables_to_come() const {
   return names;
 }
 
+// An index of a shared table stays as long as one of its sources asks for it.
 void OwnerWork::change_indexes(const MirroredTable& table, const TableRequest& wanted) {
   MirroredTable then = table;
   then.indexes = wanted.indexes;
-  const auto before = create_index_sql(table);
-  const auto after = create_index_sql(then);
+  auto before = create_index_sql(table);
+  auto after = create_index_sql(then);
+  if (table.is_shared()) {
+    for (const MirroredTable& other : sharing(load_tables(db_), table)) {
+      for (std::string& sql : create_index_sql(other)) {
+        before.push_back(sql);
+        after.push_back(std::move(sql));
+      }
+    }
+  }
   for (const std::string& sql : before) {
     if (std::find(after.begin(), after.end(), sql) != after.end()) continue;
     db_.exec("DROP INDEX IF EXISTS " + quote_name(parse_index_sql(sql).name));

@@ -39,12 +39,13 @@ OwnerWork::OwnerWork(Database& db, const FollowOptions& options, const FollowCon
     : db_(db),
       options_(options),
       control_(control),
+      listens_(true),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       read_config_(!options.config_file.empty()) {
-  if (!epoll_) throw daystream::IoError("could not wait for work", errno);
-  drop_shadows();
+  begin();
   try {
-    server_ = std::make_unique<ControlServer>(options.mirror);
+    own_server_ = std::make_unique<ControlServer>(options.mirror);
+    server_ = own_server_.get();
     watch(server_->fd());
   } catch (const daystream::IoError& e) {
     // The mirror is worth more than its socket.
@@ -54,9 +55,42 @@ OwnerWork::OwnerWork(Database& db, const FollowOptions& options, const FollowCon
     feed_ = std::make_unique<CommitFeed>(db, options.on_commit);
     watch(feed_->fd());
   }
-  if (!options.seed_now.empty()) {
-    want(options.seed_now, connection(std::nullopt), 0).required = true;
+}
+
+OwnerWork::OwnerWork(Database& db, const FollowOptions& options, const FollowControl& control,
+                     ControlServer* server)
+    : db_(db),
+      options_(options),
+      control_(control),
+      listens_(false),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      server_(server),
+      read_config_(!options.config_file.empty() && options.seed_now.empty()) {
+  begin();
+}
+
+void OwnerWork::begin() {
+  if (!epoll_) throw daystream::IoError("could not wait for work", errno);
+  drop_shadows();
+  if (!options_.seed_now.empty()) {
+    want(options_.seed_now, connection(std::nullopt), 0).required = true;
   }
+}
+
+void OwnerWork::hear(ControlRequest request) {
+  const std::lock_guard lock(heard_mutex_);
+  heard_.push_back(std::move(request));
+  heard_requests_ = true;
+}
+
+std::optional<ControlRequest> OwnerWork::next_request() {
+  if (own_server_) return own_server_->next();
+  const std::lock_guard lock(heard_mutex_);
+  if (heard_.empty()) return std::nullopt;
+  ControlRequest request = std::move(heard_.front());
+  heard_.pop_front();
+  heard_requests_ = !heard_.empty();
+  return request;
 }
 
 OwnerWork::~OwnerWork() {
@@ -73,7 +107,7 @@ void OwnerWork::watch(int fd) {
 
 void OwnerWork::drop_shadows() {
   WriteTransaction transaction(db_);
-  for (const std::string& name : Shadow::drop_left_over(db_)) {
+  for (const std::string& name : Shadow::drop_left_over(db_, options_.source)) {
     spdlog::info("dropped a half-made copy of table \"{}\"", name);
   }
   transaction.commit();
@@ -93,7 +127,8 @@ OwnerWork::Job& OwnerWork::want(std::vector<TableRequest> tables, const std::str
   job.request = {.mirror = options_.mirror,
                  .conninfo = conninfo,
                  .daystream = options_.daystream,
-                 .config = {}};
+                 .config = {},
+                 .source = options_.source};
   job.request.config.tables = std::move(tables);
   if (client != 0) job.clients.push_back(client);
   waiting_.push_back(std::move(job));
@@ -103,7 +138,7 @@ OwnerWork::Job& OwnerWork::want(std::vector<TableRequest> tables, const std::str
 // Each of its tables is there, defined as is asked for, with a key to find rows by.
 bool OwnerWork::can_mend(const Job& job) const {
   if (!job.only_rows || job.required || stalled_) return false;
-  const std::vector<MirroredTable> tables = load_tables(db_);
+  const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
   return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
                      [&](const TableRequest& wanted) {
                        const MirroredTable& table = find_table(tables, name_for(wanted));
@@ -113,18 +148,17 @@ bool OwnerWork::can_mend(const Job& job) const {
 }
 
 bool OwnerWork::step(Applier& applier) {
-  if (control_.signals.take_reload()) {
+  if (listens_ && control_.signals.take_reload()) {
     control_.signals.clear();
     read_config_ = true;
   }
+  if (heard_reload_.exchange(false)) read_config_ = true;
   if (read_config_) {
     read_config_ = false;
     reload(applier);
   }
   if (feed_) feed_->serve(applier.committed());
-  if (server_) {
-    while (const auto request = server_->next()) handle(*request, applier);
-  }
+  while (const auto request = next_request()) handle(*request, applier);
   if (applier.pending()) return true;  // to be committed first
   if (seed_ == nullptr) {
     if (waiting_.empty() || steady_clock::now() < try_again_) return false;
@@ -233,7 +267,7 @@ void OwnerWork::fail_seed(const Error& error) {
   if (db_.in_transaction()) throw;  // of a half-done install: the Applier's, which ends with it
   drop_shadows();
   if (control_.stop_requested()) return;
-  remember_error(db_, error);
+  remember_error(db_, options_.source, error);
   if (job.required && error.retryable() && options_.seed_now.empty()) {
     spdlog::warn("could not copy {}: {}; trying again", names_of(job.request.config.tables),
                  error.what());
@@ -264,10 +298,11 @@ bool OwnerWork::take_over(const Error& error) {
     job.request = {.mirror = options_.mirror,
                    .conninfo = *options_.conninfo,
                    .daystream = options_.daystream,
-                   .config = {}};
+                   .config = {},
+                   .source = options_.source};
   }
   if (reseed != nullptr) {
-    const std::vector<MirroredTable> tables = load_tables(db_);
+    const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
     const auto found = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
       return !t.is_static() && (reseed->oid() != 0 ? t.shape.oid == reseed->oid()
                                                    : t.shape.line_name == reseed->line_name());

@@ -2,10 +2,12 @@
 // away, hears requests and reads its configuration again.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,14 +20,27 @@
 
 namespace deltamirror {
 
-// Lives as long as the mirror is owned; Appliers come and go under it.
+// Lives as long as the mirror is owned; Appliers come and go under it. Of a mirror of named sources
+// each has its own, which hears what is for it from the one that listens for all
+// (owner/follow_sources.h).
+//
+// Threads: one, but hear() and hear_reload().
 //
 // Errors: a request that fails is told to who asked, and in the log, and the mirror goes on. What
 //         step() throws ends it: work that it cannot go on without.
 class OwnerWork {
  public:
   OwnerWork(Database& db, const FollowOptions& options, const FollowControl& control);
+  // For one of several sources: answers by `server`, nullptr: there is none.
+  OwnerWork(Database& db, const FollowOptions& options, const FollowControl& control,
+            ControlServer* server);
   ~OwnerWork();
+
+  // For the next step(), which whoever calls sees to.
+  void hear(ControlRequest request);
+  void hear_reload() noexcept { heard_reload_ = true; }
+  // What has ended it before is tried again.
+  void forget_failure() noexcept { failed_ = stalled_ = false; }
 
   // Readable: step() has something to do.
   int fd() const noexcept { return epoll_.get(); }
@@ -39,6 +54,10 @@ class OwnerWork {
   void committed(const Checkpoint& at);
   void rolled_back() noexcept;
   bool busy() const noexcept { return seed_ != nullptr || !waiting_.empty(); }
+  // step() would do something at once, or has to look.
+  bool has_work() const noexcept {
+    return busy() || read_config_ || heard_reload_ || heard_requests_;
+  }
   // The names of the tables that are being copied, or are to be.
   std::vector<std::string> tables_to_come() const;
 
@@ -55,9 +74,12 @@ class OwnerWork {
     int attempts = 0;
   };
 
+  void begin();
+  std::optional<ControlRequest> next_request();
   void handle(const ControlRequest& request, Applier& applier);
   nlohmann::json status(const Applier& applier) const;
   void reload(Applier& applier);
+  MirrorConfig wanted_config() const;
   void change_indexes(const MirroredTable& table, const TableRequest& wanted);
   Job& want(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
   bool can_mend(const Job& job) const;
@@ -74,8 +96,14 @@ class OwnerWork {
   Database& db_;
   const FollowOptions& options_;
   const FollowControl& control_;
+  const bool listens_;
   daystream::UniqueFd epoll_;
-  std::unique_ptr<ControlServer> server_;
+  std::unique_ptr<ControlServer> own_server_;
+  ControlServer* server_ = nullptr;  // to answer by; nullptr: nobody asks
+  std::mutex heard_mutex_;
+  std::deque<ControlRequest> heard_;
+  std::atomic<bool> heard_requests_ = false;
+  std::atomic<bool> heard_reload_ = false;
   std::unique_ptr<CommitFeed> feed_;
   std::deque<Job> waiting_;
   std::optional<Job> job_;  // what seed_ is for

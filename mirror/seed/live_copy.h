@@ -15,7 +15,8 @@ struct LiveSeedRequest {
   std::string mirror;
   std::string conninfo;
   std::filesystem::path daystream;
-  MirrorConfig config;  // only its tables
+  MirrorConfig config;      // only its tables
+  std::string source = {};  // whose they are, of a mirror of named ones
 };
 
 // Done in steps between those of the replay, of at most about 50 ms.

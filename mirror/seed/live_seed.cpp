@@ -13,12 +13,6 @@ namespace {
 constexpr std::chrono::milliseconds kStep{40};
 constexpr int kMostStarts = 10;
 
-std::string insert_sql(const MirroredTable& table) {
-  std::string marks;
-  for (std::size_t i = 0; i < table.columns.size(); ++i) marks += i == 0 ? "?" : ",?";
-  return fmt::format("INSERT INTO {} VALUES({})", quote_name(table.name), marks);
-}
-
 }  // namespace
 
 LiveSeed::LiveSeed(Database& db, LiveSeedRequest request, const Checkpoint& mirror,
@@ -41,7 +35,7 @@ void LiveSeed::start() {
   if (!shadows_.empty()) {
     shadows_.clear();
     WriteTransaction transaction(db_);
-    Shadow::drop_left_over(db_);
+    Shadow::drop_left_over(db_, request_.source);
     transaction.commit();
   }
   stage_ = Stage::Waiting;

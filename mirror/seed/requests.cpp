@@ -32,12 +32,24 @@ std::string canonical(const std::string& where) {
   return where.empty() ? where : parse_filter(where).text();
 }
 
+[[noreturn]] void collision(const std::string& name, const std::string& a, const std::string& b) {
+  if (a == b) {
+    throw ConfigError(fmt::format("two tables would be called \"{}\" in the mirror", name),
+                      "give one another name with --as or \"as\"");
+  }
+  throw ConfigError(
+      fmt::format("sources \"{}\" and \"{}\" would both have a table \"{}\" in the mirror", a, b,
+                  name),
+      "give them a \"prefix\" each, to keep the tables apart, or the same \"source_column\", to "
+      "have their rows in one table");
+}
+
 }  // namespace
 
 bool same_definition(const TableRequest& a, const TableRequest& b) {
   return same_table(a.table, b.table) && a.query == b.query && a.types == b.types &&
          a.columns == b.columns && renamed(a) == renamed(b) && a.mode == b.mode &&
-         canonical(a.where) == canonical(b.where);
+         canonical(a.where) == canonical(b.where) && a.source_column == b.source_column;
 }
 
 TableRequest request_for(const MirroredTable& table) {
@@ -46,6 +58,7 @@ TableRequest request_for(const MirroredTable& table) {
   request.query = table.query;
   request.indexes = table.indexes;
   for (const MirrorColumn& column : table.columns) {
+    if (column.attnum == kSourceColumn) continue;
     if (!column.type_override.empty()) request.types.emplace(column.name, column.type_override);
     const SourceColumn* const source = table.shape.column(column.attnum);
     if (!table.query.empty() || source == nullptr) continue;
@@ -56,12 +69,16 @@ TableRequest request_for(const MirroredTable& table) {
   request.mode = table.mode;
   request.keep_days = table.keep_days;
   request.as = shown_name(table);
+  request.source = table.source;
+  request.prefix = table.prefix;
+  request.source_column = table.source_column;
   return request;
 }
 
 std::string name_for(const TableRequest& request) {
   const std::string shown =
-      request.as.empty() ? default_mirror_name(parse_table_name(request.table)) : request.as;
+      request.as.empty() ? request.prefix + default_mirror_name(parse_table_name(request.table))
+                         : request.as;
   return request.mode == TableMode::Mirror ? shown : base_name(shown);
 }
 
@@ -101,23 +118,35 @@ ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfi
 
 void check_distinct(const std::vector<MirroredTable>& tables,
                     const std::vector<TableRequest>& wanted) {
-  std::map<std::string, std::string> by_name;    // in the mirror → source
-  std::map<std::string, std::string> by_source;  // in PostgreSQL → name in the mirror
-  const auto add = [&](const std::string& name, const std::string& source, bool replaces) {
+  struct Named {
+    std::string table;  // in PostgreSQL, with its source
+    std::string source;
+    std::string source_column;
+  };
+  std::multimap<std::string, Named> by_name;    // in the mirror; several where they share it
+  std::map<std::string, std::string> by_table;  // in PostgreSQL → name in the mirror
+  const auto add = [&](const std::string& name, const std::string& table, bool replaces,
+                       const std::string& source, const std::string& source_column) {
     check_mirror_name(name);
     const std::string key = folded(name);
-    if (replaces) {
-      const auto old = by_name.find(key);
-      if (old != by_name.end()) by_source.erase(old->second);
-    } else if (by_name.contains(key)) {
-      throw ConfigError(fmt::format("two tables would be called \"{}\" in the mirror", name),
-                        "give one another name with --as or \"as\"");
+    const auto [first, last] = by_name.equal_range(key);
+    for (auto other = first; other != last;) {
+      if (other->second.source == source && replaces) {
+        by_table.erase(other->second.table);
+        other = by_name.erase(other);
+        continue;
+      }
+      const bool shared = other->second.source != source && !source_column.empty() &&
+                          other->second.source_column == source_column;
+      if (!shared) collision(name, other->second.source, source);
+      ++other;
     }
-    by_name[key] = source;
-    if (source.empty()) return;
-    const auto [other, is_new] = by_source.emplace(source, name);
+    const std::string whose = table.empty() ? table : source + " " + table;
+    by_name.emplace(key, Named{whose, source, source_column});
+    if (table.empty()) return;
+    const auto [other, is_new] = by_table.emplace(whose, name);
     if (is_new) return;
-    throw ConfigError(fmt::format("table {} would be followed twice, as \"{}\" and \"{}\"", source,
+    throw ConfigError(fmt::format("table {} would be followed twice, as \"{}\" and \"{}\"", table,
                                   other->second, name),
                       "one mirror follows a table once: make a SQLite view, or a second mirror");
   };
@@ -126,16 +155,17 @@ void check_distinct(const std::vector<MirroredTable>& tables,
   };
   for (const MirroredTable& table : tables) {
     add(table.name, table.is_static() ? "" : source_of(daystream::unescape(table.shape.line_name)),
-        false);
-    if (table.mode != TableMode::Mirror) add(shown_name(table), "", false);
+        false, table.source, table.source_column);
+    if (table.mode != TableMode::Mirror) add(shown_name(table), "", false, table.source, "");
   }
-  std::set<std::string> asked;
+  std::set<std::pair<std::string, std::string>> asked;  // source, name
   for (const TableRequest& request : wanted) {
     const std::string name = name_for(request);
-    add(name, source_of(request.table), asked.insert(folded(name)).second);
+    add(name, source_of(request.table), asked.emplace(request.source, folded(name)).second,
+        request.source, request.source_column);
     if (request.mode == TableMode::Mirror) continue;
     const std::string shown = shown_name(name);
-    add(shown, "", asked.insert(folded(shown)).second);
+    add(shown, "", asked.emplace(request.source, folded(shown)).second, request.source, "");
   }
 }
 

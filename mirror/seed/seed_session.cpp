@@ -14,6 +14,7 @@
 #include "history/history_tables.h"
 #include "seed/chosen_columns.h"
 #include "seed/requests.h"
+#include "store/shared_table.h"
 
 namespace deltamirror {
 
@@ -75,7 +76,7 @@ void apply_overrides(const TableRequest& request, MirroredTable& table) {
   for (const auto& [name, word] : request.types) {
     const auto found = std::find_if(table.columns.begin(), table.columns.end(),
                                     [&](const MirrorColumn& c) { return c.name == name; });
-    if (found == table.columns.end()) {
+    if (found == table.columns.end() || found->attnum == kSourceColumn) {
       throw ConfigError(fmt::format(
           "\"types\" of table \"{}\" names a column \"{}\" that it has not", table.name, name));
     }
@@ -94,6 +95,9 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
   for (const TableRequest& request : config.tables) {
     SeedTable& table = tables_.emplace_back();
     table.request = request;
+    table.mirrored.source = request.source;
+    table.mirrored.source_column = request.source_column;
+    table.mirrored.prefix = request.prefix;
     table.mirrored.name = name_for(request);
     table.mirrored.query = request.query;
     table.mirrored.indexes = request.indexes;
@@ -283,11 +287,23 @@ void SeedSession::describe(SeedTable& table) {
       spelt.push_back(source.type);
     }
   }
+  RowChoice rows;
+  if (mirrored.is_shared()) {
+    rows.first = source_literal(mirrored);
+    spelt.insert(spelt.begin(), "text");
+    mirrored.columns.insert(mirrored.columns.begin(), {.attnum = kSourceColumn,
+                                                       .name = mirrored.source_column,
+                                                       .type = {.kind = Kind::Text},
+                                                       .type_override = {}});
+    if (!table.request.query.empty()) {
+      table.select_sql =
+          fmt::format("SELECT {}, q.* FROM (\n{}\n) AS q", rows.first, table.select_sql);
+    }
+  }
   if (!only_compare_) check_columns(mirrored);
   apply_overrides(table.request, mirrored);
   mirrored.where = chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
   if (mirrored.mode != TableMode::Mirror) check_history(mirrored);
-  RowChoice rows;
   if (mirrored.where) rows.where = mirrored.where->sql(mirrored.shape);
   table.copied.clear();
   for (std::size_t i = 0; i < spelt.size(); ++i) {
@@ -362,7 +378,7 @@ std::vector<std::string> SeedSession::describe_query(SeedTable& table) {
 std::string SeedSession::copy_sql(const SourceRelation& relation,
                                   const std::vector<std::string>& names,
                                   const std::vector<CopyColumn>& columns, const RowChoice& rows) {
-  std::string list;
+  std::string list = rows.first;
   for (const std::string& name : names) {
     list += (list.empty() ? "" : ", ") + daystream::program::quote_identifier(name);
   }

@@ -31,13 +31,16 @@ struct SeedTable {
   bool own_search_path = false;    // a query's names are the user's, not the fixed settings'
 };
 
-// Which rows of a table are asked for.
+// What is asked for of a table, beside its columns.
 struct RowChoice {
+  std::string first = {};   // an expression before the columns
   std::string sample = {};  // what may follow the table's name in FROM
   std::string where = {};   // empty: all
   std::string limit = {};   // what may end the SELECT
 
-  bool is_all() const noexcept { return sample.empty() && where.empty() && limit.empty(); }
+  bool is_all() const noexcept {
+    return first.empty() && sample.empty() && where.empty() && limit.empty();
+  }
 };
 
 // The order is what makes a seed exact (DESIGN section 3):

@@ -3,13 +3,20 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cctype>
+
+#include "store/shared_table.h"
 
 namespace deltamirror {
 
 namespace {
 
-const std::string kPrefix = "_deltamirror_shadow_";
+// No source's name has a slash.
+std::string prefix_of(const std::string& source) {
+  const std::string prefix = "_deltamirror_shadow_";
+  return source.empty() ? prefix : prefix + source + "/";
+}
 
 // Walks the words of SQL as sqlite_schema keeps it: comments only where a user wrote them.
 class Words {
@@ -106,8 +113,9 @@ IndexSql parse_index_sql(const std::string& sql) {
 
 Shadow::Shadow(Database& db, const MirroredTable& table)
     : db_(db), name_(table.name), table_(table) {
-  table_.name = kPrefix + table.name;
+  table_.name = prefix_of(table.source) + table.name;
   db_.exec(create_table_sql(table_, table_.name));
+  if (table.is_shared()) return;  // the indexes are those of the table itself
   const bool there = [&] {
     Statement select =
         db_.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE");
@@ -142,6 +150,7 @@ void Shadow::add_index(const std::string& sql) {
 // the schema is changed, as ALTER TABLE itself does. The DROP and the RENAME beside it make other
 // connections read the schema again.
 void Shadow::put_in_place() {
+  if (table_.is_shared()) return put_rows_in_place();
   const auto triggers = schema_sql(db_, "trigger", name_);
   db_.exec("DROP TABLE IF EXISTS " + quote_name(name_));
   // Views that name the table must neither stand in the way nor be changed.
@@ -172,18 +181,30 @@ void Shadow::put_in_place() {
   }
 }
 
-std::vector<std::string> Shadow::drop_left_over(Database& db) {
+void Shadow::put_rows_in_place() {
+  MirroredTable there = table_;
+  there.name = name_;
+  make_shared(db_, there, sharing(load_tables(db_), there));
+  const std::string columns = column_list(there);
+  db_.exec(
+      fmt::format("DELETE FROM {0}{1}; INSERT INTO {0}({2}) SELECT {2} FROM {3}; DROP TABLE {3}",
+                  quote_name(name_), where_own(there), columns, quote_name(table_.name)));
+  create_missing_indexes(db_, there);
+}
+
+std::vector<std::string> Shadow::drop_left_over(Database& db, const std::string& source) {
+  const std::string prefix = prefix_of(source);
   std::vector<std::string> names;
   {
     Statement select = db.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, ?) = ?");
-    select.bind(1, static_cast<std::int64_t>(kPrefix.size()));
-    select.bind(2, std::string_view(kPrefix));
+    select.bind(1, static_cast<std::int64_t>(prefix.size()));
+    select.bind(2, prefix);
     while (select.step()) names.push_back(select.text(0));
   }
   for (std::string& name : names) {
     db.exec("DROP TABLE " + quote_name(name));
-    name.erase(0, kPrefix.size());
+    name.erase(0, prefix.size());
   }
   return names;
 }

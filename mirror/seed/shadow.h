@@ -24,11 +24,13 @@ class Shadow {
   const MirroredTable& table() const noexcept { return table_; }
 
   // DROP and RENAME, under the names of old. Views over the table stay as they are, triggers are
-  // made again. No statement on either table may be alive.
+  // made again. No statement on either table may be alive. Rows of a shared table take the place of
+  // the source's own there, which takes as long as to write them.
   void put_in_place();
 
-  // Drops what a killed process left. The names of the tables that were being built.
-  static std::vector<std::string> drop_left_over(Database& db);
+  // Drops what a killed process left of the source's. The names of the tables that were being
+  // built.
+  static std::vector<std::string> drop_left_over(Database& db, const std::string& source);
 
  private:
   struct Index {
@@ -37,6 +39,7 @@ class Shadow {
     std::string sql;  // as sqlite_schema will have it
   };
   void add_index(const std::string& sql);
+  void put_rows_in_place();
 
   Database& db_;
   std::string name_;  // in the end

@@ -33,9 +33,10 @@ bool fetch_mirror(const std::string& mirror, const std::string& daystream,
   try {
     // Once written to, its log is there for readers that could not make it.
     open_owned(mirror).exec("PRAGMA user_version = 1");
-    const Checkpoint at = load_checkpoint(open_for_reading(mirror));
-    spdlog::info("fetched {} bytes ({} of them before), a mirror at {} ({})", fetched.size_bytes,
-                 fetched.resumed_at, at.position.text(), at.lsn.text());
+    for (const Checkpoint& at : load_checkpoints(open_for_reading(mirror))) {
+      spdlog::info("fetched {} bytes ({} of them before), a mirror at {} ({})", fetched.size_bytes,
+                   fetched.resumed_at, at.position.text(), at.lsn.text());
+    }
   } catch (const daystream::Error& e) {
     for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(mirror + end);
     throw daystream::NeedsPerson(

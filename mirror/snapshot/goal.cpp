@@ -47,6 +47,11 @@ bool Goal::is_reached_by(const Checkpoint& checkpoint) const {
   return checkpoint.complete_to > utc_text(micros(std::get<Time>(*when)));
 }
 
+bool Goal::is_for_all() const noexcept {
+  const When* when = std::get_if<When>(&place_);
+  return when == nullptr || std::holds_alternative<Time>(*when);
+}
+
 std::string Goal::text() const {
   const When* when = std::get_if<When>(&place_);
   if (when == nullptr) return "the daystream's end";

@@ -23,6 +23,9 @@ class Goal {
   // Whether a mirror at `checkpoint` is known to have all that is wanted.
   bool is_reached_by(const Checkpoint& checkpoint) const;
 
+  // A time, or all there is: the same for several databases.
+  bool is_for_all() const noexcept;
+
   std::string text() const;  // in words
 
  private:

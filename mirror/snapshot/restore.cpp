@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "apply/applier.h"
 #include "apply/holding.h"
 #include "apply/same_source.h"
+#include "command/source_places.h"
 #include "daystream/reader.h"
 #include "owner/owner.h"
 #include "snapshot/goal.h"
@@ -38,10 +40,24 @@ constexpr std::chrono::seconds kBetweenReports{5};
   throw Error("stopped before the mirror was restored");
 }
 
-Checkpoint checkpoint_of(const std::string& snapshot) {
+std::vector<Checkpoint> checkpoints_of(const std::string& snapshot, const Goal& goal) {
   const Database db = open_for_reading(snapshot);
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
-  return load_checkpoint(db);
+  std::vector<Checkpoint> all = load_checkpoints(db);
+  if (all.size() > 1 && !goal.is_for_all()) {
+    throw ConfigError(
+        fmt::format("cannot restore the sources {} to {}: it is a place of one of them",
+                    names_of(all), goal.text()),
+        "name a time, to which all are brought");
+  }
+  return all;
+}
+
+// The one that has more than is wanted; nullptr: none has.
+const Checkpoint* passed(const std::vector<Checkpoint>& all, const Goal& goal) {
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const Checkpoint& at) { return goal.is_passed_by(at); });
+  return found == all.end() ? nullptr : &*found;
 }
 
 // The newest snapshot of a directory that `goal` does not lie before.
@@ -61,7 +77,7 @@ std::string newest_before(const std::string& directory, const Goal& goal) {
     any = true;
     stem = name->stem;
     if (best && best->seconds > name->seconds) continue;
-    if (goal.is_passed_by(checkpoint_of(entry.path()))) continue;
+    if (passed(checkpoints_of(entry.path(), goal), goal) != nullptr) continue;
     best = name;
     file = entry.path();
   }
@@ -73,25 +89,26 @@ std::string newest_before(const std::string& directory, const Goal& goal) {
 
 std::string snapshot_for(const RestoreOptions& options, const Goal& goal) {
   if (fs::is_directory(options.snapshot)) return newest_before(options.snapshot, goal);
-  const Checkpoint at = checkpoint_of(options.snapshot);
-  if (goal.is_passed_by(at)) {
+  const std::vector<Checkpoint> all = checkpoints_of(options.snapshot, goal);
+  if (const Checkpoint* const at = passed(all, goal)) {
     throw Error(fmt::format("snapshot \"{}\" is at {} ({}, {}), which is after {}",
-                            options.snapshot, at.position.text(), at.lsn.text(),
-                            at.commit_time.empty() ? "-" : at.commit_time, goal.text()),
+                            options.snapshot, at->position.text(), at->lsn.text(),
+                            at->commit_time.empty() ? "-" : at->commit_time, goal.text()),
                 "name an older snapshot, or the directory with all of them");
   }
   return options.snapshot;
 }
 
 // Takes up what belongs to the goal. Throws where the stream does not reach it.
-void replay(Database& db, const RestoreOptions& options, const Goal& goal,
+void replay(Database& db, const RestoreOptions& options, const SourcePlace& place, const Goal& goal,
             const daystream::program::Signals& signals) {
-  const Checkpoint start = load_checkpoint(db);
-  Reader reader(options.daystream, {start.position, start.lsn});
-  check_same_source(reader.manifest(), options.daystream.string(), start, options.snapshot);
+  const Checkpoint& start = place.at;
+  Reader reader(place.daystream, {start.position, start.lsn});
+  check_same_source(reader.manifest(), place.daystream, start, options.snapshot);
   const daystream::Holding* holding = holding_at(reader.manifest(), start.position);
-  Applier applier(db, holding == nullptr ? std::nullopt : std::optional(*holding),
-                  [&] { return signals.stop_requested(); });
+  Applier applier(
+      db, holding == nullptr ? std::nullopt : std::optional(*holding),
+      [&] { return signals.stop_requested(); }, place.source);
   bool passed = false;
   auto reported = steady_clock::now();
   while (Transaction* const transaction = reader.next()) {
@@ -108,10 +125,9 @@ void replay(Database& db, const RestoreOptions& options, const Goal& goal,
   if (applier.may_commit()) applier.commit();  // of the file that nobody sees yet
   const Checkpoint& at = applier.reached();
   if (!passed && !goal.is_reached_by(at)) {
-    throw Error(
-        fmt::format("daystream \"{}\" ends at {} ({}), before {}", options.daystream.string(),
-                    at.position.text(), at.lsn.text(), goal.text()),
-        "name an earlier place, \"--to latest\", or wait until it has come so far");
+    throw Error(fmt::format("daystream \"{}\" ends at {} ({}), before {}", place.daystream,
+                            at.position.text(), at.lsn.text(), goal.text()),
+                "name an earlier place, \"--to latest\", or wait until it has come so far");
   }
   if (!applier.may_commit()) {
     throw Error(fmt::format("cannot restore to {}: the seed behind \"{}\" saw transactions up to "
@@ -140,7 +156,12 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
     take_snapshot({.mirror = snapshot, .out = loading, .form = SnapshotForm::Raw, .keep = {}},
                   signals);
     Database db = open_for_loading(options.out, Loading::GoOn);
-    replay(db, options, goal, signals);
+    for (const SourcePlace& place : source_places(db, {.config_file = options.config_file,
+                                                      .source = {},
+                                                      .daystream = options.daystream.string(),
+                                                      .conninfo = {}})) {
+      replay(db, options, place, goal, signals);
+    }
     publish(std::move(db), options.out);
   } catch (...) {
     // Nothing of a failed restore stays; the error goes on.

@@ -11,12 +11,14 @@ namespace deltamirror {
 struct RestoreOptions {
   std::string out;       // the new mirror
   std::string snapshot;  // a snapshot or mirror; a directory: its newest that is not past `to`
-  std::filesystem::path daystream;
+  std::filesystem::path daystream;  // empty: where each source was read last, or as configured
   // As people write a time, an LSN or a position of the daystream; `latest`: all there is.
   //
   // The result has every transaction up to there and none after: with a time, the stream is taken
-  // up to the first transaction that was committed later (by PostgreSQL's clock).
+  // up to the first transaction that was committed later (by PostgreSQL's clock). Of several
+  // sources each is brought there, and only to a time, or `latest`.
   std::string to;
+  std::string config_file = {};  // tells where named sources are read; empty: as they were last
 };
 
 // The file gets its name only when it is complete. Throws ConfigError on a bad place, Error where

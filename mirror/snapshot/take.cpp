@@ -199,7 +199,7 @@ std::string take_snapshot(const SnapshotOptions& options,
   PartialFile partial(out);
   if (options.form == SnapshotForm::Raw) {
     db.exec("BEGIN");
-    static_cast<void>(load_checkpoint(db));  // the transaction begins with its first read
+    static_cast<void>(load_checkpoints(db));  // the transaction begins with its first read
     write_raw(db, partial.path(), signals);
     db.exec("COMMIT");
   } else {
@@ -207,10 +207,12 @@ std::string take_snapshot(const SnapshotOptions& options,
   }
   db.close();
   without_log(partial.path());
-  const Checkpoint at = load_checkpoint(open_for_reading(partial.path()));
+  const std::vector<Checkpoint> all = load_checkpoints(open_for_reading(partial.path()));
   partial.finish(out);
-  spdlog::debug("\"{}\" is at {} ({}), {} MiB", out, at.position.text(), at.lsn.text(),
-                file_size(out) >> 20);
+  for (const Checkpoint& at : all) {
+    spdlog::debug("\"{}\" is at {} ({}) of \"{}\", {} MiB", out, at.position.text(), at.lsn.text(),
+                  at.source, file_size(out) >> 20);
+  }
   if (options.keep) remove_old(options);
   return out;
 }

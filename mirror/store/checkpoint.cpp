@@ -2,32 +2,59 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+
+#include "daystream/error.h"
 
 namespace deltamirror {
 
-Checkpoint load_checkpoint(const Database& db) {
+std::vector<Checkpoint> load_checkpoints(const Database& db) {
   Statement select = db.prepare(
       "SELECT source, c, s, lsn, system_identifier, database, timeline, commit_time, applied_at, "
-      "consistent_at, directory, complete_to FROM _deltamirror_checkpoint");
-  if (!select.step()) {
-    throw daystream::NeedsPerson(
-        fmt::format("mirror \"{}\" has no checkpoint: it was never seeded", db.path()),
-        "remove it and run \"deltamirror seed\"");
+      "consistent_at, directory, complete_to FROM _deltamirror_checkpoint ORDER BY source");
+  std::vector<Checkpoint> checkpoints;
+  while (select.step()) {
+    Checkpoint& checkpoint = checkpoints.emplace_back();
+    checkpoint.source = select.text(0);
+    checkpoint.position = {select.integer(1), static_cast<std::uint64_t>(select.integer(2))};
+    checkpoint.lsn = daystream::Lsn::parse(select.text(3)).value_or(daystream::Lsn{});
+    checkpoint.system_identifier = select.text(4);
+    checkpoint.database = select.text(5);
+    checkpoint.timeline = static_cast<std::uint32_t>(select.integer(6));
+    checkpoint.commit_time = select.text(7);
+    checkpoint.applied_at = select.text(8);
+    checkpoint.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
+    checkpoint.directory = select.text(10);
+    checkpoint.complete_to = select.text(11);
   }
-  Checkpoint checkpoint;
-  checkpoint.source = select.text(0);
-  checkpoint.position = {select.integer(1), static_cast<std::uint64_t>(select.integer(2))};
-  checkpoint.lsn = daystream::Lsn::parse(select.text(3)).value_or(daystream::Lsn{});
-  checkpoint.system_identifier = select.text(4);
-  checkpoint.database = select.text(5);
-  checkpoint.timeline = static_cast<std::uint32_t>(select.integer(6));
-  checkpoint.commit_time = select.text(7);
-  checkpoint.applied_at = select.text(8);
-  checkpoint.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
-  checkpoint.directory = select.text(10);
-  checkpoint.complete_to = select.text(11);
-  return checkpoint;
+  if (!checkpoints.empty()) return checkpoints;
+  throw daystream::NeedsPerson(
+      fmt::format("mirror \"{}\" has no checkpoint: it was never seeded", db.path()),
+      "remove it and run \"deltamirror seed\"");
+}
+
+Checkpoint load_checkpoint(const Database& db, const std::string& source) {
+  std::vector<Checkpoint> checkpoints = load_checkpoints(db);
+  if (source.empty()) {
+    if (checkpoints.size() == 1) return std::move(checkpoints.front());
+    throw daystream::ConfigError(
+        fmt::format("mirror \"{}\" has several sources: {}", db.path(), names_of(checkpoints)),
+        "say which with --source NAME");
+  }
+  const auto found = std::find_if(checkpoints.begin(), checkpoints.end(),
+                                  [&](const Checkpoint& c) { return c.source == source; });
+  if (found != checkpoints.end()) return std::move(*found);
+  throw daystream::ConfigError(fmt::format("mirror \"{}\" has no source \"{}\": it has {}",
+                                           db.path(), source, names_of(checkpoints)));
+}
+
+std::string names_of(const std::vector<Checkpoint>& checkpoints) {
+  std::string out;
+  for (const Checkpoint& checkpoint : checkpoints) {
+    out += fmt::format("{}\"{}\"", out.empty() ? "" : ", ", checkpoint.source);
+  }
+  return out;
 }
 
 void save_checkpoint(Database& db, const Checkpoint& checkpoint) {

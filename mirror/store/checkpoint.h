@@ -1,9 +1,11 @@
-// How far a mirror has come: `_deltamirror_checkpoint`, written in the transaction of the data.
+// How far a mirror has come: `_deltamirror_checkpoint`, written in the transaction of the data. One
+// row for each source.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daystream/lsn.h"
 #include "daystream/position.h"
@@ -12,7 +14,7 @@
 namespace deltamirror {
 
 struct Checkpoint {
-  std::string source;            // the daystream's name
+  std::string source;            // its name; of a mirror of one source the daystream's
   std::string directory;         // where it was last read
   daystream::Position position;  // of the last commit or mark applied
   daystream::Lsn lsn;            // its LSN
@@ -27,8 +29,13 @@ struct Checkpoint {
   daystream::Lsn consistent_at;  // before this LSN a fresh seed is not at a commit yet
 };
 
-// Throws NeedsPerson where there is none: the mirror was never seeded.
-Checkpoint load_checkpoint(const Database& db);
+// By name. Throws NeedsPerson where there is none: the mirror was never seeded.
+std::vector<Checkpoint> load_checkpoints(const Database& db);
+// Of that source, or, where the name is empty, of the only one. Throws ConfigError where there is
+// no such source, or there are several to choose from, NeedsPerson as above.
+Checkpoint load_checkpoint(const Database& db, const std::string& source = {});
+// "eu", "us", "asia"
+std::string names_of(const std::vector<Checkpoint>& checkpoints);
 void save_checkpoint(Database& db, const Checkpoint& checkpoint);
 
 // Saves it again and again: what changes from commit to commit, in a statement prepared once.

@@ -1,5 +1,6 @@
 // What a mirror remembers for `status` beside its checkpoint: when each table last changed, and the
-// last error of its owner.
+// last error of its owner. Of named sources (store/mirrored_table.h) of each; else `source` is
+// empty.
 #pragma once
 
 #include <optional>
@@ -18,16 +19,29 @@ struct LastChange {
   std::string at;   // the commit's time, UTC; to about a second, as it is not written each time
   std::string lsn;  // of that commit, or a later one of the same second
 };
-void save_change(Database& db, std::uint32_t oid, const LastChange& change);
-std::optional<LastChange> load_change(const Database& db, std::uint32_t oid);
+void save_change(Database& db, const std::string& source, std::uint32_t oid,
+                 const LastChange& change);
+std::optional<LastChange> load_change(const Database& db, const std::string& source,
+                                      std::uint32_t oid);
+
+// What a named source is at since its last error, as the owner last told.
+enum class AfterError {
+  None,     // it goes on
+  Waiting,  // the owner tries again
+  Stopped,  // a person is needed
+};
 
 struct LastError {
   std::string at;
   std::string message;
   std::string hint;
+  AfterError after = AfterError::None;
 };
 // In a transaction of its own. Says nothing where it cannot: the error itself is what counts.
-void remember_error(Database& db, const daystream::Error& error) noexcept;
-std::optional<LastError> load_error(const Database& db);
+void remember_error(Database& db, const std::string& source, const daystream::Error& error,
+                    AfterError after = AfterError::None) noexcept;
+// A named source goes on; its last error stays known.
+void forget_stop(Database& db, const std::string& source);
+std::optional<LastError> load_error(const Database& db, const std::string& source);
 
 }  // namespace deltamirror

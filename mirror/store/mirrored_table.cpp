@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "daystream/error.h"
 #include "filter/row_filter.h"
 
 namespace deltamirror {
@@ -14,7 +15,9 @@ namespace {
 using nlohmann::json;
 
 // 2: without `options`; read, and brought to 3 when a table is saved.
-constexpr int kMirrorFormat = 3;
+// 3: of one source.
+// 4: of named sources: `source` is the first column of most tables.
+constexpr int kMirrorFormat = 4;
 
 // Throws where a name is not UTF-8, which only a SQL_ASCII database can have.
 std::string dump(const json& value) {
@@ -82,6 +85,8 @@ std::vector<MirrorColumn> columns_of(const json& value) {
 
 json options_json(const MirroredTable& table) {
   json out = json::object();
+  if (table.is_shared()) out["source_column"] = table.source_column;
+  if (!table.prefix.empty()) out["prefix"] = table.prefix;
   if (table.where) out["where"] = table.where->text(table.shape);
   if (table.mode != TableMode::Mirror) {
     out["mode"] = mode_name(table.mode);
@@ -92,9 +97,11 @@ json options_json(const MirroredTable& table) {
 }
 
 void take_options(MirroredTable& table, const json& options, const Database& db) {
+  table.source_column = options.value("source_column", "");
+  table.prefix = options.value("prefix", "");
   if (options.contains("where")) {
     table.where = std::make_shared<RowFilter>(options["where"].get<std::string>(), table.shape,
-                                              load_types(db));
+                                              load_types(db, table.source));
   }
   if (!options.contains("mode")) return;
   table.mode = mode_named(options["mode"].get<std::string>());
@@ -127,15 +134,29 @@ std::vector<int> MirroredTable::key() const {
     if (found == columns.end()) return {};
     out.push_back(static_cast<int>(found - columns.begin()));
   }
+  if (is_shared() && !out.empty()) out.insert(out.begin(), 0);
   return out;
 }
 
-void create_catalog(Database& db) {
-  db.exec(fmt::format(R"(
+bool has_sources(const Database& db) {
+  return format_of(db) == "4";
+}
+
+void require_one_source(const Database& db, const std::string& what) {
+  if (!has_sources(db)) return;
+  throw daystream::ConfigError(
+      fmt::format("mirror \"{}\" is of named sources: {} is not for such mirrors", db.path(), what),
+      "seed it again with another configuration");
+}
+
+void create_catalog(Database& db, Sources sources) {
+  const bool named = sources == Sources::Named;
+  db.exec(fmt::format(
+      R"(
     CREATE TABLE _deltamirror_format(version INTEGER NOT NULL);
     INSERT INTO _deltamirror_format VALUES({});
-    CREATE TABLE _deltamirror_tables(
-      name TEXT PRIMARY KEY,
+    CREATE TABLE _deltamirror_tables({}
+      name TEXT{},
       source_table TEXT NOT NULL,   -- schema.table in PostgreSQL; empty: a static query result
       query TEXT NOT NULL,          -- what the seed ran; empty: the table itself
       oid INTEGER NOT NULL,
@@ -148,10 +169,10 @@ void create_catalog(Database& db) {
       timeline INTEGER NOT NULL,
       seeded_at TEXT NOT NULL,
       seeded_rows INTEGER NOT NULL,
-      options TEXT NOT NULL) WITHOUT ROWID;  -- JSON: which rows; of a history: its kind
-    CREATE TABLE _deltamirror_types(name TEXT PRIMARY KEY, base TEXT NOT NULL) WITHOUT ROWID;
+      options TEXT NOT NULL{}) WITHOUT ROWID;  -- JSON: which rows; of a history: its kind
+    CREATE TABLE _deltamirror_types({}name TEXT{}, base TEXT NOT NULL{}) WITHOUT ROWID;
     CREATE TABLE _deltamirror_checkpoint(
-      source TEXT PRIMARY KEY,             -- the daystream's name
+      source TEXT PRIMARY KEY,             -- its name, or, if there is but one, the daystream's
       c INTEGER NOT NULL,                  -- position of the last commit or mark applied
       s INTEGER NOT NULL,
       lsn TEXT NOT NULL,                   -- its LSN
@@ -165,13 +186,18 @@ void create_catalog(Database& db) {
       complete_to TEXT NOT NULL            -- all that was committed before is here, UTC
       ) WITHOUT ROWID;
   )",
-                      kMirrorFormat));
+      named ? 4 : 3, named ? "source TEXT NOT NULL," : "", named ? " NOT NULL" : " PRIMARY KEY",
+      named ? ", PRIMARY KEY(source, name)" : "", named ? "source TEXT NOT NULL, " : "",
+      named ? " NOT NULL" : " PRIMARY KEY", named ? ", PRIMARY KEY(source, name)" : ""));
 }
 
 void save_table(Database& db, const MirroredTable& table) {
   bring_to_format(db);
-  Statement insert =
-      db.prepare("INSERT OR REPLACE INTO _deltamirror_tables VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+  const bool named = has_sources(db);
+  Statement insert = db.prepare(fmt::format(
+      "INSERT OR REPLACE INTO _deltamirror_tables VALUES({}?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
+      "?13,?14)",
+      named ? "?15," : ""));
   insert.bind(1, table.name);
   insert.bind(2, table.source_table);
   insert.bind(3, table.query);
@@ -186,12 +212,16 @@ void save_table(Database& db, const MirroredTable& table) {
   insert.bind(12, table.seeded_at);
   insert.bind(13, table.seeded_rows);
   insert.bind(14, dump(options_json(table)));
+  if (named) insert.bind(15, table.source);
   insert.run();
 }
 
-void forget_table(Database& db, const std::string& name) {
-  Statement remove = db.prepare("DELETE FROM _deltamirror_tables WHERE name = ?");
+void forget_table(Database& db, const std::string& source, const std::string& name) {
+  const bool named = has_sources(db);
+  Statement remove = db.prepare(fmt::format("DELETE FROM _deltamirror_tables WHERE name = ?{}",
+                                            named ? " AND source = ?" : ""));
   remove.bind(1, name);
+  if (named) remove.bind(2, source);
   remove.run();
 }
 
@@ -201,7 +231,7 @@ std::vector<MirroredTable> load_tables(const Database& db) {
                                  "make one with \"deltamirror seed\"");
   }
   const auto version = format_of(db);
-  if (version != std::to_string(kMirrorFormat) && version != "2") {
+  if (version != "2" && version != "3" && version != "4") {
     throw daystream::NeedsPerson(fmt::format("mirror \"{}\" has format {}, this program knows {}",
                                              db.path(), version.value_or("none"), kMirrorFormat),
                                  "use the program that made it, or seed it again");
@@ -209,8 +239,9 @@ std::vector<MirroredTable> load_tables(const Database& db) {
   std::vector<MirroredTable> tables;
   Statement select = db.prepare(fmt::format(
       "SELECT name, source_table, query, columns, all_columns, shape, indexes, snapshot, "
-      "consistent_at, timeline, seeded_at, seeded_rows, {} FROM _deltamirror_tables ORDER BY name",
-      version == "2" ? "'{}'" : "options"));
+      "consistent_at, timeline, seeded_at, seeded_rows, {}, {} FROM _deltamirror_tables "
+      "ORDER BY 1, 14",
+      version == "2" ? "'{}'" : "options", version == "4" ? "source" : "''"));
   while (select.step()) {
     MirroredTable& table = tables.emplace_back();
     table.name = select.text(0);
@@ -227,13 +258,23 @@ std::vector<MirroredTable> load_tables(const Database& db) {
     table.timeline = static_cast<std::uint32_t>(select.integer(9));
     table.seeded_at = select.text(10);
     table.seeded_rows = select.integer(11);
+    table.source = select.text(13);
     take_options(table, json::parse(select.text(12)), db);
   }
   return tables;
 }
 
-void save_types(Database& db, const TypeNames& types) {
-  Statement insert = db.prepare("INSERT OR REPLACE INTO _deltamirror_types VALUES(?,?)");
+std::vector<MirroredTable> load_tables_of(const Database& db, const std::string& source) {
+  std::vector<MirroredTable> tables = load_tables(db);
+  std::erase_if(tables, [&](const MirroredTable& table) { return table.source != source; });
+  return tables;
+}
+
+void save_types(Database& db, const std::string& source, const TypeNames& types) {
+  const bool named = has_sources(db);
+  Statement insert = db.prepare(
+      fmt::format("INSERT OR REPLACE INTO _deltamirror_types VALUES({}?1,?2)", named ? "?3," : ""));
+  if (named) insert.bind(3, source);
   for (const auto& [name, base] : types.all()) {
     insert.bind(1, name);
     insert.bind(2, base);
@@ -241,9 +282,12 @@ void save_types(Database& db, const TypeNames& types) {
   }
 }
 
-TypeNames load_types(const Database& db) {
+TypeNames load_types(const Database& db, const std::string& source) {
+  const bool named = has_sources(db);
   TypeNames types;
-  Statement select = db.prepare("SELECT name, base FROM _deltamirror_types");
+  Statement select = db.prepare(
+      fmt::format("SELECT name, base FROM _deltamirror_types{}", named ? " WHERE source = ?" : ""));
+  if (named) select.bind(1, source);
   while (select.step()) types.add(select.text(0), select.text(1));
   return types;
 }
@@ -281,17 +325,32 @@ std::string create_table_sql(const MirroredTable& table, const std::string& as) 
   return sql;
 }
 
+// With its columns' names: a shared table may have more.
+std::string insert_sql(const MirroredTable& table) {
+  std::string names;
+  std::string marks;
+  for (const MirrorColumn& column : table.columns) {
+    names += (names.empty() ? "" : ", ") + quote_name(column.name);
+    marks += marks.empty() ? "?" : ",?";
+  }
+  return fmt::format("INSERT INTO {}({}) VALUES({})", quote_name(table.name), names, marks);
+}
+
+std::string index_name(const MirroredTable& table, const std::vector<std::string>& columns) {
+  std::string name = table.name;
+  for (const std::string& column : columns) name += "_" + column;
+  return name + "_idx";
+}
+
 std::vector<std::string> create_index_sql(const MirroredTable& table) {
   std::vector<std::string> out;
   for (const std::vector<std::string>& columns : table.indexes) {
-    std::string name = table.name;
     std::string list;
     for (const std::string& column : columns) {
-      name += "_" + column;
       if (!list.empty()) list += ", ";
       list += quote_name(column);
     }
-    out.push_back(fmt::format("CREATE INDEX {} ON {}({})", quote_name(name + "_idx"),
+    out.push_back(fmt::format("CREATE INDEX {} ON {}({})", quote_name(index_name(table, columns)),
                               quote_name(table.name), list));
   }
   return out;

@@ -20,6 +20,9 @@ namespace deltamirror {
 
 class RowFilter;
 
+// The attribute number of the column that names the source of each row: no table has it.
+constexpr int kSourceColumn = -1000;
+
 struct MirrorColumn {
   int attnum = 0;             // of the source's column; 0 in a static table
   std::string name;           // in SQLite
@@ -30,9 +33,12 @@ struct MirrorColumn {
 };
 
 struct MirroredTable {
-  std::string name;          // in SQLite
-  std::string source_table;  // schema.table in PostgreSQL; empty: static
-  Shape shape;               // of the source as last told
+  std::string source;         // whose it is; empty: the mirror is of one source and has no names
+  std::string source_column;  // the first column, which names the source of each row; empty: none
+  std::string prefix;         // of its name here, unless another was given
+  std::string name;           // in SQLite
+  std::string source_table;   // schema.table in PostgreSQL; empty: static
+  Shape shape;                // of the source as last told
   Partitioning partitioning = Partitioning::None;
   std::vector<MirrorColumn> columns;
   bool all_columns = true;  // false: a query or list chose some; new ones are not taken up
@@ -54,22 +60,37 @@ struct MirroredTable {
   std::int64_t seeded_rows = 0;
 
   bool is_static() const noexcept { return source_table.empty(); }
+  // Its rows stand in one table with those that other sources have of it (store/shared_table.h).
+  bool is_shared() const noexcept { return !source_column.empty(); }
   // Columns that name a row, as indexes into `columns`; empty: all of them together do.
   std::vector<int> key() const;
 };
 
-// Creates our own tables in a new mirror.
-void create_catalog(Database& db);
+// Creates our own tables in a new mirror. A mirror of named sources has another format (4) than one
+// of a single source (3), which older programs go on reading.
+enum class Sources { One, Named };
+void create_catalog(Database& db, Sources sources = Sources::One);
+// Whether the mirror is of named sources, if only of one. Where it is not, a source's name is empty
+// in all that follows.
+bool has_sources(const Database& db);
+// Throws ConfigError where it is: `what` is not for such mirrors.
+void require_one_source(const Database& db, const std::string& what);
+
 void save_table(Database& db, const MirroredTable& table);
-void forget_table(Database& db, const std::string& name);
-// By name. Throws NeedsPerson where the file is no mirror, or one of a newer format.
+void forget_table(Database& db, const std::string& source, const std::string& name);
+// By name, and then by source. Throws NeedsPerson where the file is no mirror, or one of a newer
+// format.
 std::vector<MirroredTable> load_tables(const Database& db);
+std::vector<MirroredTable> load_tables_of(const Database& db, const std::string& source);
 
-void save_types(Database& db, const TypeNames& types);
-TypeNames load_types(const Database& db);
+void save_types(Database& db, const std::string& source, const TypeNames& types);
+TypeNames load_types(const Database& db, const std::string& source);
 
-// CREATE TABLE for `table` under the name `as`, and CREATE INDEX for what was asked for.
+// CREATE TABLE for `table` under the name `as`, INSERT of a whole row, and CREATE INDEX for what
+// was asked for.
 std::string create_table_sql(const MirroredTable& table, const std::string& as);
+std::string insert_sql(const MirroredTable& table);
 std::vector<std::string> create_index_sql(const MirroredTable& table);
+std::string index_name(const MirroredTable& table, const std::vector<std::string>& columns);
 
 }  // namespace deltamirror

@@ -75,6 +75,10 @@ UniqueFd any_of_fds(std::initializer_list<int> fds) {
 }  // namespace
 
 int up(const UpOptions& options, daystream::program::Signals& signals) {
+  if (!options.config.sources.empty()) {
+    throw daystream::ConfigError("\"up\" starts deltastream for one database, not for \"sources\"",
+                                 "start one for each, then \"deltamirror seed\" and \"run\"");
+  }
   const std::filesystem::path directory = options.mirror + ".daystream";
   const std::string tables = table_list(options.config);
   if (tables.empty()) throw daystream::ConfigError("no table to follow specified");

@@ -75,8 +75,8 @@ Differences DifferenceSource::run(const LiveSeedRequest& request,
                                   const daystream::program::Signals& signals) {
   Database db = open_for_reading(request.mirror);
   db.exec("BEGIN");
-  const Checkpoint at = load_checkpoint(db);
-  const std::vector<MirroredTable> all = load_tables(db);
+  const Checkpoint at = load_checkpoint(db, request.source);
+  const std::vector<MirroredTable> all = load_tables_of(db, request.source);
   Differences out;
   for (const TableRequest& wanted : request.config.tables) {
     out.tables.push_back(find_table(all, name_for(wanted)));

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "store/shared_table.h"
+
 namespace deltamirror {
 
 // -0.0 comes back as 0.0.
@@ -46,8 +48,10 @@ KeyScan::KeyScan(Database& db, const MirroredTable& table) : key_(table.key()) {
     marks += "?";
   }
   const std::string select = fmt::format("SELECT {} FROM {}", columns, quote_name(table.name));
-  all_ = db.prepare(fmt::format("{} ORDER BY {}", select, key));
-  from_ = db.prepare(fmt::format("{} WHERE ({}) >= ({}) ORDER BY {}", select, key, marks, key));
+  const std::string own = where_own(table);
+  all_ = db.prepare(fmt::format("{}{} ORDER BY {}", select, own, key));
+  from_ = db.prepare(fmt::format("{}{} ({}) >= ({}) ORDER BY {}", select,
+                                 own.empty() ? " WHERE" : own + " AND", key, marks, key));
 }
 
 void KeyScan::reset() {

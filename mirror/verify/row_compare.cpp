@@ -7,6 +7,7 @@
 #include "filter/row_filter.h"
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
+#include "store/shared_table.h"
 #include "values/value_text.h"
 #include "verify/key_scan.h"
 
@@ -106,6 +107,11 @@ void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
   part.copied.clear();
   std::vector<std::string> names;
   for (const int column : columns) {
+    if (table_.columns[column].attnum == kSourceColumn) {
+      rows.first = source_literal(table_);
+      part.copied.push_back({.wire = Wire::String, .type = {.kind = Kind::Text}});
+      continue;
+    }
     const SourceColumn* from = source.mirrored.shape.column(table_.columns[column].attnum);
     if (from == nullptr) {
       throw daystream::NeedsPerson(
@@ -152,13 +158,15 @@ void RowCompare::compare_keyed(SeedSession& session, const SeedTable& source) {
 
 bool RowCompare::has_surplus(KeyScan& scan) {
   if (scan.found_all()) return false;
-  const auto count = [&](const std::string& name) {
-    return std::stoull(db_.value("SELECT count(*) FROM " + quote_name(name)).value());
+  const auto count = [&](const MirroredTable& table) {
+    return std::stoull(db_.value(fmt::format("SELECT count(*) FROM {}{}", quote_name(table.name),
+                                             where_own(table)))
+                           .value());
   };
-  if (repair_) return count(table_.name) != rows_;
-  if (overlaid_ == nullptr) return count(table_.name) != found_;
-  return count(table_.name) != found_ + overlaid_->in_mirror ||
-         count(overlaid_->rows->rows().name) != found_overlaid_;
+  if (repair_) return count(table_) != rows_;
+  if (overlaid_ == nullptr) return count(table_) != found_;
+  return count(table_) != found_ + overlaid_->in_mirror ||
+         count(overlaid_->rows->rows()) != found_overlaid_;
 }
 
 void RowCompare::run_sample(SeedSession& session, const SeedTable& source, const RowChoice& sample,
@@ -246,8 +254,10 @@ void RowCompare::tell_surplus(const std::string& from) {
     shown += fmt::format("{} || '=' || quote({})", quote_text(table_.columns[k].name), column);
     joined += fmt::format("v.{0} = {1}.{0}", column, name);
   }
-  const std::string surplus = fmt::format(
-      "FROM {} WHERE NOT EXISTS (SELECT 1 FROM temp.{} v WHERE {})", name, kTemporary, joined);
+  const std::string own = where_own(table_);
+  const std::string surplus =
+      fmt::format("FROM {}{} NOT EXISTS (SELECT 1 FROM temp.{} v WHERE {})", name,
+                  own.empty() ? " WHERE" : own + " AND", kTemporary, joined);
   {
     Statement select =
         db_.prepare(fmt::format("SELECT {}, {} {}", shown, column_list(key_), surplus));
@@ -284,7 +294,8 @@ void RowCompare::compare_keyless(SeedSession& session, const SeedTable& source) 
       rows_ += batch.rows();
     });
     const auto counted = [&](const std::string& table) {
-      return fmt::format("SELECT {0}, count(*) AS _n FROM {1} GROUP BY {0}", list, table);
+      return fmt::format("SELECT {0}, count(*) AS _n FROM {1}{2} GROUP BY {0}", list, table,
+                         where_own(table_));
     };
     const auto tell_difference = [&](const std::string& from, const std::string& but,
                                      const char* what) {
@@ -298,8 +309,8 @@ void RowCompare::compare_keyless(SeedSession& session, const SeedTable& source) 
     tell_difference("temp." + kTemporary, name, "is in PostgreSQL");
     tell_difference(name, "temp." + kTemporary, "is in the mirror");
     if (repair_ && differences_ > 0) {
-      db_.exec(
-          fmt::format("DELETE FROM {0}; INSERT INTO {0} SELECT * FROM temp.{1}", name, kTemporary));
+      db_.exec(fmt::format("DELETE FROM {0}{1}; INSERT INTO {0}({2}) SELECT {2} FROM temp.{3}",
+                           name, where_own(table_), list, kTemporary));
     }
   }
   db_.exec("DROP TABLE temp." + kTemporary);

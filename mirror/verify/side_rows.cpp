@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "store/shared_table.h"
+
 namespace deltamirror {
 
 namespace {
@@ -11,6 +13,13 @@ namespace {
 void bind_all(Statement& statement, const std::vector<Value>& values) {
   int index = 1;
   for (const Value& value : values) value.copy_to(statement, index++);
+}
+
+// Of several sources' tables with one OID each has its own.
+std::string own_suffix(const MirroredTable& table) {
+  std::string out = std::to_string(table.shape.oid);
+  for (const unsigned char c : table.source) out += fmt::format("_{:02x}", c);
+  return out;
 }
 
 std::string question_marks(std::size_t count) {
@@ -22,11 +31,8 @@ std::string question_marks(std::size_t count) {
 }  // namespace
 
 SideRows::SideRows(Database& db, const MirroredTable& table)
-    : db_(db),
-      table_(table),
-      rows_(table),
-      keys_name_(fmt::format("_deltamirror_keys_{}", table.shape.oid)) {
-  rows_.name = fmt::format("_deltamirror_rows_{}", table.shape.oid);
+    : db_(db), table_(table), rows_(table), keys_name_("_deltamirror_keys_" + own_suffix(table)) {
+  rows_.name = "_deltamirror_rows_" + own_suffix(table);
   std::string create = create_table_sql(rows_, rows_.name);
   create.insert(create.find(' '), " TEMP");
   db.exec(create);
@@ -49,8 +55,8 @@ SideRows::SideRows(Database& db, const MirroredTable& table)
   has_key_ = db.prepare(fmt::format("SELECT 1 FROM {} WHERE {}", keys_name_, equal));
   add_row_ = db.prepare(
       fmt::format("INSERT INTO {} VALUES({})", rows_.name, question_marks(table_.columns.size())));
-  fetch_ = db.prepare(fmt::format("INSERT INTO {} SELECT * FROM main.{} WHERE {}", rows_.name,
-                                  quote_name(table_.name), equal));
+  fetch_ = db.prepare(fmt::format("INSERT INTO {} SELECT {} FROM main.{} WHERE {}", rows_.name,
+                                  column_list(table_), quote_name(table_.name), equal));
 }
 
 SideRows::~SideRows() {
@@ -108,10 +114,10 @@ std::uint64_t SideRows::write_to_mirror() {
                   "NOT EXISTS (SELECT 1 FROM temp.{3} r WHERE {4}))",
                   name, keys, keys_name_, rows_.name, same_key));
   auto written = static_cast<std::uint64_t>(db_.changes());
-  db_.exec(
-      fmt::format("INSERT OR REPLACE INTO main.{0} SELECT * FROM temp.{1} r WHERE NOT EXISTS "
-                  "(SELECT 1 FROM main.{0} m WHERE {2})",
-                  name, rows_.name, same_row));
+  db_.exec(fmt::format(
+      "INSERT OR REPLACE INTO main.{0}({3}) SELECT {3} FROM temp.{1} r WHERE NOT EXISTS "
+      "(SELECT 1 FROM main.{0} m WHERE {2})",
+      name, rows_.name, same_row, column_list(table_)));
   written += static_cast<std::uint64_t>(db_.changes());
   return written;
 }

@@ -75,8 +75,8 @@ class Verification {
     if (options_.repair) owner_.emplace(options_.mirror);
     Database db = options_.repair ? open_owned(options_.mirror) : open_for_reading(options_.mirror);
     if (!options_.repair) db.exec("BEGIN");
-    at_ = load_checkpoint(db);
-    const std::vector<MirroredTable> tables = comparable_tables(db);
+    at_ = load_checkpoint(db, options_.source);
+    const std::vector<MirroredTable> tables = comparable_tables(db, options_.source);
     session_.emplace(options_.conninfo, options_.daystream, request_of(tables), signals_);
     take_snapshot_seeing(*session_, options_.daystream, at_);
     if (options_.repair) {
@@ -106,8 +106,9 @@ class Verification {
   void compare_brought(Database& db) {
     Reader reader(options_.daystream, {at_.position, at_.lsn});
     const daystream::Holding* holding = holding_at(reader.manifest(), at_.position);
-    Applier applier(db, holding == nullptr ? std::nullopt : std::optional(*holding),
-                    [&] { return signals_.stop_requested(); });
+    Applier applier(
+        db, holding == nullptr ? std::nullopt : std::optional(*holding),
+        [&] { return signals_.stop_requested(); }, options_.source);
     applier.compare_with(session_->snapshot());
     read_to_snapshot(
         reader, *session_, options_.conninfo, signals_, [&] { return applier.reached().lsn; },

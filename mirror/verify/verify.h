@@ -25,7 +25,8 @@ struct VerifyOptions {
   std::string conninfo;
   std::filesystem::path daystream;
   bool repair = false;
-  SampleSize sample;  // instead of all rows
+  std::string source = {};  // of a mirror of named ones: the one that is compared
+  SampleSize sample;        // instead of all rows
 };
 
 struct VerifyResult {

@@ -43,8 +43,8 @@ void nudge(const std::string& conninfo) {
 
 }  // namespace
 
-std::vector<MirroredTable> comparable_tables(const Database& db) {
-  std::vector<MirroredTable> tables = load_tables(db);
+std::vector<MirroredTable> comparable_tables(const Database& db, const std::string& source) {
+  std::vector<MirroredTable> tables = load_tables_of(db, source);
   std::erase_if(tables, [](const MirroredTable& table) {
     if (table.mode == TableMode::Mirror) return false;
     fmt::print("{}: passed over, it is a history\n", shown_name(table));

@@ -17,7 +17,7 @@ namespace deltamirror {
 
 // What a session asks for to see the followed tables, whole.
 // Tables that are as PostgreSQL's are; says which are not.
-std::vector<MirroredTable> comparable_tables(const Database& db);
+std::vector<MirroredTable> comparable_tables(const Database& db, const std::string& source);
 
 MirrorConfig request_of(const std::vector<MirroredTable>& tables);
 

@@ -108,8 +108,8 @@ VerifyResult verify_sample(const VerifyOptions& options,
   Database db = open_for_reading(options.mirror);
   // One state of the mirror for all that follows.
   db.exec("BEGIN");
-  const Checkpoint at = load_checkpoint(db);
-  const std::vector<MirroredTable> tables = comparable_tables(db);
+  const Checkpoint at = load_checkpoint(db, options.source);
+  const std::vector<MirroredTable> tables = comparable_tables(db, options.source);
 
   SeedSession session(options.conninfo, options.daystream, request_of(tables), signals);
   take_snapshot_seeing(session, options.daystream, at);

@@ -29,6 +29,15 @@ json example(const json& schema, const json& root) {
   if (schema.contains("anyOf")) return example(schema["anyOf"][0], root);
   const std::string type = schema.at("type");
   if (type == "array") return json::array({example(schema["items"], root)});
+  if (type == "object" && schema.contains("required")) {
+    json out = json::object();
+    for (const std::string key : schema["required"]) {
+      out[key] = example(schema["properties"][key], root);
+    }
+    return out;
+  }
+  // A table.
+  if (type == "object" && schema.contains("properties")) return {{"table", "t"}};
   if (type == "object") return {{"id", example(schema["additionalProperties"], root)}};
   if (type == "integer") return 7;
   return "id";
@@ -56,9 +65,9 @@ TEST_CASE("config: each error says where, and what is allowed", "[mirror][config
   CHECK(problems("{") == Texts{"m.json:1:2: not JSON: syntax error while parsing object key - "
                                "unexpected end of input; expected string literal"});
   CHECK(problems("[]") == Texts{"m.json:1:1: must be an object"});
-  CHECK(problems("{}") == Texts{"m.json:1:1: needs \"tables\""});
+  CHECK(problems("{}") == Texts{"m.json:1:1: needs \"tables\", or \"sources\""});
   CHECK(problems("{\"tabels\": []}") ==
-        Texts{"m.json:1:2: /tabels: is not known (extra_sql, tables): "
+        Texts{"m.json:1:2: /tabels: is not known (extra_sql, sources, tables): "
               "did you mean \"tables\"?"});
   CHECK(problems("{\"tables\": []}") == Texts{"m.json:1:12: /tables: must not be empty"});
   CHECK(problems("{\"tables\": [\n  {\"table\": 5}]}") ==
@@ -84,7 +93,8 @@ TEST_CASE("config: all errors are told, in the order of the text", "[mirror][con
   const Texts found = problems(text);
   REQUIRE(found.size() == 2);
   CHECK(found[0] ==
-        "m.json:1:2: /tabels: is not known (extra_sql, tables): did you mean \"tables\"?");
+        "m.json:1:2: /tabels: is not known (extra_sql, sources, tables): did you mean "
+        "\"tables\"?");
   CHECK_THAT(found[1], Catch::StartsWith("m.json:2:28: /tables/0/als: is not known (as, ") &&
                            Catch::EndsWith(": did you mean \"as\"?"));
   try {
@@ -120,6 +130,66 @@ TEST_CASE("config: each key of the schema is read, and each that is written is i
     root[key] = key == "tables" ? root[key] : example(rule, schema);
     CHECK(read_config(root.dump()).problems.empty());
   }
+  // Of a source each key makes what is read another.
+  const json& source = schema["$defs"]["source"];
+  const auto read = [&](const json& one) {
+    const json root = {{"tables", {{{"table", "t"}}}}, {"sources", {one}}};
+    const ReadConfig out = read_config(root.dump());
+    REQUIRE(out.problems.empty());
+    return out.config.sources.at(0);
+  };
+  const json least = {{"name", "n"}, {"daystream", "d"}};
+  const SourceConfig plain = read(least);
+  for (const auto& [key, rule] : source["properties"].items()) {
+    CAPTURE(key);
+    json one = least;
+    one[key] = key == "tables" ? json{{{"table", "other"}}} : example(rule, schema);
+    const SourceConfig with = read(one);
+    CHECK((with.name != plain.name || with.daystream != plain.daystream ||
+           with.connection != plain.connection || with.tables != plain.tables));
+  }
+}
+
+TEST_CASE("config: sources with their own tables, or with those that all share",
+          "[mirror][config][sources]") {
+  const MirrorConfig config = parse_config(R"({
+    "tables": [{"table": "t"}, {"table": "s.u", "as": "u"}],
+    "sources": [
+      {"name": "eu", "daystream": "/d/eu", "connection": "service=eu", "source_column": "shard"},
+      {"name": "us", "daystream": "http://h/us", "prefix": "us_"},
+      {"name": "hq", "daystream": "/d/hq", "tables": [{"table": "w"}]}]})",
+                                           "m.json");
+  CHECK(config.tables.empty());
+  REQUIRE(config.sources.size() == 3);
+  CHECK(config.all_tables().size() == 5);
+  CHECK(config.sources[0].connection == "service=eu");
+  CHECK(config.sources[0].tables[1].source == "eu");
+  CHECK(config.sources[0].tables[1].source_column == "shard");
+  CHECK(config.sources[0].tables[1].as == "u");
+  CHECK_FALSE(config.sources[1].connection);
+  CHECK(config.sources[1].tables[0].prefix == "us_");
+  CHECK(config.sources[1].tables[1].as == "us_u");
+  CHECK(config.sources[2].tables.size() == 1);
+
+  const auto problem = [](const std::string& sources, const std::string& tables = "[]") {
+    const Texts found =
+        problems(R"({"tables": )" + (tables == "[]" ? R"([{"table": "t"}])" : tables) +
+                 R"(, "sources": [)" + sources + "]}");
+    return found.size() == 1 ? found[0].substr(found[0].find(": /") + 2) : "none";
+  };
+  const std::string a = R"({"name": "a", "daystream": "d"})";
+  CHECK(problem(a + R"(, {"name": "a", "daystream": "e"})") ==
+        "/sources/1/name: \"a\" is there already");
+  CHECK(problem(a + R"(, {"name": "b", "daystream": "d"})") ==
+        "/sources/1/daystream: is that of source \"a\"");
+  CHECK(problem(R"({"name": "a b", "daystream": "d"})") ==
+        "/sources/0/name: a source's name is of letters, digits, - _ and dots, at most 63");
+  CHECK(problem(R"({"name": "a"})") == "/sources/0: needs \"daystream\"");
+  CHECK_THAT(problem(R"({"name": "a", "daystream": "d", "source_column": "s"})",
+                     R"([{"table": "t", "mode": "history"}])"),
+             Catch::Contains("does not go with \"mode\": \"history\""));
+  CHECK(problems(R"({"sources": [{"name": "a", "daystream": "d"}]})") ==
+        Texts{"m.json:1:14: /sources/0: needs \"tables\", here or for all sources"});
 }
 
 TEST_CASE("config: what does not go together is told", "[mirror][config]") {

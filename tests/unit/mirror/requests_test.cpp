@@ -50,6 +50,31 @@ TEST_CASE("requests: a configuration is compared with what is there", "[mirror][
   CHECK(change.remove == Names{"c", "d", "s_b"});
 }
 
+TEST_CASE("requests: sources share a table only where its rows tell whose they are",
+          "[mirror][requests][sources]") {
+  const auto of = [](const std::string& source, const std::string& column,
+                     const std::string& prefix = {}) {
+    TableRequest out = request("t");
+    out.source = source;
+    out.source_column = column;
+    out.prefix = prefix;
+    return out;
+  };
+  CHECK_NOTHROW(check_distinct({}, {of("a", "s"), of("b", "s")}));
+  CHECK_NOTHROW(check_distinct({}, {of("a", "", "a_"), of("b", "", "b_")}));
+  CHECK_THROWS_WITH(check_distinct({}, {of("a", ""), of("b", "")}),
+                    "sources \"a\" and \"b\" would both have a table \"t\" in the mirror");
+  CHECK_THROWS(check_distinct({}, {of("a", "s"), of("b", "")}));
+  CHECK_THROWS(check_distinct({}, {of("a", "s"), of("b", "r")}));
+  CHECK_THROWS_WITH(check_distinct({}, {of("a", "s"), of("a", "s")}),
+                    Catch::Contains("two tables would be called \"t\""));
+  // Another source's table stays where one is copied anew.
+  MirroredTable there = mirrored("t", "t");
+  there.source = "a";
+  there.source_column = "s";
+  CHECK_NOTHROW(check_distinct({there}, {of("b", "s"), of("a", "s")}));
+}
+
 TEST_CASE("requests: no two tables of one name, and none twice", "[mirror][requests]") {
   const std::vector<MirroredTable> tables = {mirrored("a", "a"), mirrored("b", "b")};
   CHECK_NOTHROW(check_distinct(tables, {request("c"), request("a")}));  // a is copied anew

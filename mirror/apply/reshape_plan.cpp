@@ -1,0 +1,154 @@
+#include "apply/reshape_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "apply/needs_reseed.h"
+#include "filter/row_filter.h"
+#include "store/names.h"
+
+namespace deltamirror {
+
+using daystream::NeedsPerson;
+
+namespace {
+
+// `value` as a literal of SQL, for a DEFAULT or a SELECT.
+std::string literal(const Value& value) {
+  switch (value.type) {
+    case Value::Type::Null:
+      return "NULL";
+    case Value::Type::Integer:
+      return std::to_string(value.integer);
+    case Value::Type::Real:
+      if (value.real > 1.7976931348623157e308) return "9e999";
+      if (value.real < -1.7976931348623157e308) return "-9e999";
+      return fmt::format("{:.17e}", value.real);
+    case Value::Type::Text:
+      return quote_text(value.bytes);
+    case Value::Type::Blob: {
+      std::string out = "x'";
+      for (const char c : value.bytes) {
+        fmt::format_to(std::back_inserter(out), "{:02x}", static_cast<unsigned char>(c));
+      }
+      return out + "'";
+    }
+  }
+  return "NULL";
+}
+
+ColumnType type_of(const SourceColumn& column, const std::string& type_override,
+                   const TypeNames& types, const Shape& table) {
+  if (!type_override.empty()) return type_named(type_override).value_or(ColumnType{});
+  const auto type = types.resolve(column.type);
+  if (!type) {
+    throw NeedsReseed(fmt::format("column \"{}\" of table {} has the type {}, which came after the "
+                                  "seed and is not known here",
+                                  column.name, table.line_name, column.type),
+                      table.oid, table.line_name);
+  }
+  return *type;
+}
+
+// One integer spelt otherwise is not the same number: an oid above 2^31 is a negative integer.
+bool is_unsigned(std::string_view type) {
+  return type == "oid" || type == "xid" || type == "cid";
+}
+
+// A column that goes away may stand in the way of one that takes its name. (SQLite would let the
+// table have both for a while, and then not read its own schema any more.)
+void move_out_of_the_way(const MirroredTable& table, const Shape& now, ColumnPlan& plan) {
+  int number = 0;
+  for (const MirrorColumn& column : table.columns) {
+    if (column.attnum == kSourceColumn || now.column(column.attnum) != nullptr) continue;
+    const bool wanted = std::any_of(plan.renames.begin(), plan.renames.end(), [&](const auto& r) {
+      return folded(r.second) == folded(column.name);
+    });
+    if (!wanted) continue;
+    plan.renames.emplace_back(column.name, fmt::format("_deltamirror_gone_{}", number++));
+  }
+}
+
+}  // namespace
+
+std::string missing_literal(const MissingValues& missing, const MirrorColumn& column) {
+  for (const auto& [attnum, text] : missing) {
+    if (attnum != column.attnum || !text) continue;
+    std::string scratch;
+    return literal(convert(column.type, *text, scratch));
+  }
+  return "NULL";
+}
+
+ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, const TypeNames& types,
+                        Reshaped& result) {
+  ColumnPlan plan;
+  for (const MirrorColumn& column : table.columns) {
+    if (column.attnum == kSourceColumn) {
+      plan.columns.push_back(column);
+      continue;
+    }
+    const SourceColumn* was = table.shape.column(column.attnum);
+    const SourceColumn* now = line.shape.column(column.attnum);
+    if (now == nullptr) {
+      plan.dropped = true;
+      continue;
+    }
+    MirrorColumn next = column;
+    if (was != nullptr && now->name != was->name && column.name == was->name) {
+      next.name = now->name;
+      plan.renames.emplace_back(column.name, now->name);
+    }
+    if (was != nullptr && now->type != was->type) {
+      next.type = type_of(*now, column.type_override, types, line.shape);
+      if (next.type != column.type) plan.retyped = true;
+      if (next.type != column.type || is_unsigned(now->type) != is_unsigned(was->type)) {
+        result.needs_rewrite = true;
+      }
+    }
+    plan.columns.push_back(std::move(next));
+  }
+  if (table.all_columns) {
+    for (const SourceColumn& column : line.shape.columns) {
+      if (table.shape.column(column.attnum) != nullptr) continue;
+      plan.added.push_back(plan.columns.size());
+      plan.columns.push_back({.attnum = column.attnum,
+                              .name = column.name,
+                              .type = type_of(column, "", types, line.shape),
+                              .type_override = {}});
+    }
+  }
+  move_out_of_the_way(table, line.shape, plan);
+  if (plan.columns.size() == (table.is_shared() ? 1U : 0U)) {
+    throw NeedsPerson(
+        fmt::format("table {} has no column left that is mirrored", line.shape.line_name),
+        "seed the mirror again without it");
+  }
+  std::set<std::string> names;
+  for (const MirrorColumn& column : plan.columns) {
+    if (names.insert(folded(column.name)).second) continue;
+    throw NeedsPerson(fmt::format("table {} now has two columns that SQLite would both call \"{}\"",
+                                  line.shape.line_name, column.name),
+                      "rename one, or seed the mirror again with a query that does");
+  }
+  return plan;
+}
+
+// The same filter under the columns' new names and types. Of another type the values that are here
+// may be chosen otherwise: right only if all rows come anew.
+void rebind_filter(MirroredTable& table, const SchemaLine& line, const TypeNames& types,
+                   Reshaped& result) {
+  if (!table.where) return;
+  try {
+    auto now = std::make_shared<RowFilter>(table.where->text(line.shape), line.shape, types);
+    if (!now->same_comparison(*table.where)) result.needs_rewrite = true;
+    table.where = std::move(now);
+  } catch (const daystream::Error& e) {
+    throw NeedsPerson(fmt::format("table {} has changed: {}", line.shape.line_name, e.what()),
+                      "\"deltamirror remove\" it, and seed it again with another where");
+  }
+}
+
+}  // namespace deltamirror

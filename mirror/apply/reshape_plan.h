@@ -1,0 +1,32 @@
+// What a change of a table's shape means for its columns in the mirror.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apply/reshape.h"
+
+namespace deltamirror {
+
+struct ColumnPlan {
+  std::vector<MirrorColumn> columns;
+  std::vector<std::pair<std::string, std::string>> renames;  // SQLite names, old and new
+  std::vector<std::size_t> added;                            // indexes into columns
+  bool dropped = false;
+  bool retyped = false;
+};
+
+// Throws NeedsPerson on a change that cannot be followed.
+ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, const TypeNames& types,
+                        Reshaped& result);
+
+// What rows from before have in an added column, as SQL.
+std::string missing_literal(const MissingValues& missing, const MirrorColumn& column);
+
+// The table's filter under the columns' new names and types.
+void rebind_filter(MirroredTable& table, const SchemaLine& line, const TypeNames& types,
+                   Reshaped& result);
+
+}  // namespace deltamirror

@@ -1,0 +1,33 @@
+// Where the sources of a mirror are read, and how their databases are reached.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/checkpoint.h"
+#include "store/sqlite.h"
+
+namespace deltamirror {
+
+// As the command line says.
+struct AskedPlaces {
+  std::string config_file;              // empty: none
+  std::string source;                   // empty: all
+  std::string daystream;                // of one; empty: not said
+  std::optional<std::string> conninfo;  // nullopt: not said
+};
+
+struct SourcePlace {
+  Checkpoint at;
+  std::string source;  // empty: the mirror's only one, which has no name
+  std::string daystream;
+  std::optional<std::string> conninfo;
+};
+
+// A source's daystream is the one given, the configuration's, or where it was read last. Throws
+// ConfigError where there is no such source, where one daystream is given for several, and where
+// configuration and mirror have not the same sources.
+std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked);
+
+}  // namespace deltamirror

@@ -1,0 +1,38 @@
+#include "owner/source_options.h"
+
+#include <fmt/format.h>
+
+#include "command/source_places.h"
+
+namespace deltamirror {
+
+using daystream::ConfigError;
+
+namespace {
+
+void check_options(const FollowOptions& options) {
+  const auto refuse = [](const char* what, const char* advice) {
+    throw ConfigError(fmt::format("{} is not for a mirror of named sources", what), advice);
+  };
+  if (options.until) refuse("--until-lsn", "an LSN is of one database");
+  if (!options.on_commit.empty()) refuse("--on-commit", "");
+}
+
+}  // namespace
+
+std::vector<FollowOptions> options_of_sources(const FollowOptions& options, Database& db) {
+  check_options(options);
+  std::vector<FollowOptions> out;
+  for (SourcePlace& place : source_places(db, {.config_file = options.config_file,
+                                              .source = options.source,
+                                              .daystream = options.daystream.string(),
+                                              .conninfo = options.conninfo})) {
+    FollowOptions& own = out.emplace_back(options);
+    own.source = place.source;
+    own.daystream = place.daystream;
+    own.conninfo = place.conninfo;
+  }
+  return out;
+}
+
+}  // namespace deltamirror

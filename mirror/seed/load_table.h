@@ -1,0 +1,22 @@
+// What every first seed does: rows of one table, and where replay begins.
+#pragma once
+
+#include <filesystem>
+
+#include "daystream/reader.h"
+#include "program/program.h"
+#include "seed/seed_session.h"
+#include "store/checkpoint.h"
+#include "store/sqlite.h"
+
+namespace deltamirror {
+
+// Makes the table and copies its rows into it, in the caller's SQLite transaction. Throws Error
+// when stopped, ConfigError where a query's result is not the table's rows.
+void load_table(Database& db, SeedSession& session, SeedTable& table,
+                const daystream::program::Signals& signals);
+
+Checkpoint first_checkpoint(const SeedSession& session, const std::filesystem::path& directory,
+                            const daystream::Seam& seam, daystream::Lsn consistent_at);
+
+}  // namespace deltamirror

@@ -1,0 +1,147 @@
+// One table with the rows of several sources.
+#include "store/shared_table.h"
+
+#include <catch2/catch.hpp>
+
+#include "apply/reshape.h"
+#include "apply/table_plan.h"
+
+using namespace deltamirror;
+using Rows = std::vector<std::string>;
+
+namespace {
+
+// `t(id, a, b)` of two sources; each has two rows.
+struct Shared {
+  Database db{":memory:", Database::Mode::Create};
+  MirroredTable eu = table("eu");
+  MirroredTable us = table("us");
+
+  Shared() {
+    create_catalog(db, Sources::Named);
+    for (const MirroredTable* t : {&eu, &us}) {
+      make_shared(db, *t, sharing(load_tables(db), *t));
+      save_table(db, *t);
+      create_missing_indexes(db, *t);
+    }
+    db.exec(
+        "INSERT INTO t VALUES('eu', 1, 'fox', 'x'), ('eu', 2, 'hen', NULL),"
+        "('us', 1, 'cat', 'y'), ('us', 2, 'dog', NULL)");
+  }
+  static MirroredTable table(const std::string& source) {
+    MirroredTable t;
+    t.source = source;
+    t.source_column = "src";
+    t.name = "t";
+    t.source_table = "public.t";
+    t.shape.oid = 1;
+    t.shape.line_name = "t";
+    t.shape.primary_key = {1};
+    t.shape.columns = {
+        {1, "id", "integer", true}, {2, "a", "text", false}, {3, "b", "text", false}};
+    t.columns = {{kSourceColumn, "src", {.kind = Kind::Text}, ""},
+                 {1, "id", {.kind = Kind::Integer}, ""},
+                 {2, "a", {.kind = Kind::Text}, ""},
+                 {3, "b", {.kind = Kind::Text}, ""}};
+    t.indexes = {{"a"}};
+    return t;
+  }
+  Reshaped change(MirroredTable& t, const SchemaLine& line) {
+    const Reshaped out = reshape_shared(db, t, line, {}, sharing(load_tables(db), t));
+    save_table(db, t);
+    return out;
+  }
+  Rows rows(const std::string& columns) const {
+    Rows out;
+    Statement select = db.prepare("SELECT src || '|' || " + columns + " FROM t ORDER BY src, id");
+    while (select.step()) out.push_back(select.text(0));
+    return out;
+  }
+  Rows names() const {
+    Rows out;
+    Statement select = db.prepare("SELECT name FROM pragma_table_info('t')");
+    while (select.step()) out.push_back(select.text(0));
+    return out;
+  }
+};
+
+SchemaLine changed(const MirroredTable& t) {
+  return {.shape = t.shape, .missing = {}};
+}
+
+}  // namespace
+
+TEST_CASE("shared table: its key is the source and the tables' own", "[mirror][sources]") {
+  Shared s;
+  CHECK(
+      s.db.value("SELECT sql FROM sqlite_schema WHERE name = 't'") ==
+      "CREATE TABLE \"t\"(\"src\" TEXT NOT NULL, \"id\" INTEGER NOT NULL, \"a\" TEXT, \"b\" TEXT, "
+      "PRIMARY KEY(\"src\", \"id\")) WITHOUT ROWID");
+  CHECK(s.db.value("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql NOT NULL") ==
+        "1");
+}
+
+TEST_CASE("shared table: lines of one source change its rows only", "[mirror][sources]") {
+  Shared s;
+  TablePlan plan(s.db, s.eu);
+  plan.insert("id\t3\ta\tnew\tb\tz");
+  plan.update("id\t1\ta\twolf");
+  plan.replace("id\t2");
+  plan.update("id\t4\ta\then");
+  CHECK(s.rows("id || a") == Rows{"eu|1wolf", "eu|3new", "eu|4hen", "us|1cat", "us|2dog"});
+  plan.erase("id\t1");
+  CHECK_THROWS_AS(plan.erase("id\t2"), Diverged);
+  plan.truncate();
+  CHECK(s.rows("id || a") == Rows{"us|1cat", "us|2dog"});
+}
+
+TEST_CASE("shared table: a column that comes, goes or is renamed in one source",
+          "[mirror][sources][reshape]") {
+  Shared s;
+  SchemaLine line = changed(s.eu);
+  line.shape.columns.push_back({4, "n", "integer", false});
+  line.missing = {{4, "7"}};
+  s.change(s.eu, line);
+  CHECK(s.rows("id || coalesce(n, '-')") == Rows{"eu|17", "eu|27", "us|1-", "us|2-"});
+  line = changed(s.us);
+  line.shape.columns.push_back({9, "n", "bigint", false});
+  line.missing = {{9, "8"}};
+  s.change(s.us, line);
+  CHECK(s.rows("id || coalesce(n, '-')") == Rows{"eu|17", "eu|27", "us|18", "us|28"});
+
+  line = changed(s.eu);
+  line.shape.columns[1].name = "b";  // swapped
+  line.shape.columns[2].name = "a";
+  s.change(s.eu, line);
+  CHECK(s.rows("coalesce(a, '-') || coalesce(b, '-')") ==
+        Rows{"eu|xfox", "eu|-hen", "us|caty", "us|dog-"});
+
+  line = changed(s.eu);
+  line.shape.columns.erase(line.shape.columns.begin() + 1);  // called b, which was a
+  s.change(s.eu, line);
+  CHECK(s.names() == Rows{"src", "id", "a", "b", "n"});
+  CHECK(s.rows("coalesce(a, '-') || coalesce(b, '-')") ==
+        Rows{"eu|x-", "eu|--", "us|caty", "us|dog-"});
+  line = changed(s.us);
+  line.shape.columns.erase(line.shape.columns.begin() + 2);
+  s.change(s.us, line);
+  CHECK(s.names() == Rows{"src", "id", "a", "n"});  // nobody has it any more
+}
+
+TEST_CASE("shared table: what cannot stand in one table is told", "[mirror][sources][reshape]") {
+  Shared s;
+  SchemaLine line = changed(s.eu);
+  line.shape.columns[1].type = "integer";
+  CHECK_THROWS_WITH(s.change(s.eu, line),
+                    Catch::Contains("column \"a\" is INTEGER here, not TEXT"));
+  line = changed(s.eu);
+  line.shape.primary_key = {1, 2};
+  CHECK_THROWS_WITH(s.change(s.eu, line), Catch::Contains("its key is"));
+  // With nobody else there any more, it is its own again.
+  drop_own(s.db, s.us);
+  forget_table(s.db, "us", "t");
+  CHECK_NOTHROW(s.change(s.eu, line));
+  CHECK(s.rows("id || a") == Rows{"eu|1fox", "eu|2hen"});
+  drop_own(s.db, s.eu);
+  CHECK_FALSE(s.db.value("SELECT 1 FROM sqlite_schema WHERE name = 't'"));
+}
