@@ -1,0 +1,175 @@
+// A mirror of several databases is verified, mended, changed, copied and restored.
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "shards.h"
+
+using namespace support;
+using Texts = std::vector<std::string>;
+using nlohmann::json;
+
+namespace {
+
+struct Cared : Shards {
+  Cared()
+      : Shards(
+            "CREATE TABLE t(id int PRIMARY KEY, v text);"
+            "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 300) i;"
+            "CREATE TABLE twins(a int, b text); ALTER TABLE twins REPLICA IDENTITY FULL;"
+            "INSERT INTO twins VALUES(1, 'x'), (1, 'x'), (2, 'y');"
+            "CREATE TABLE later(id int PRIMARY KEY, n int); INSERT INTO later VALUES(1, 1)") {
+    write_config({{{"table", "t"}, {"indexes", {"v"}}}, {{"table", "twins"}}});
+    seed();
+  }
+  Result verify(const Texts& more = {}) const {
+    Texts argv = {"--config", config()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return command("verify", argv);
+  }
+  void write(const std::string& sql) const {
+    deltamirror::Database(mirror(), deltamirror::Database::Mode::ReadWrite).exec(sql);
+  }
+  void check_union() const {
+    CHECK(rows("SELECT shard || '|' || id || '|' || v FROM t ORDER BY 1") ==
+          union_of("SELECT '$|' || id || '|' || v FROM t"));
+    CHECK(rows("SELECT shard || '|' || a || '|' || b FROM twins ORDER BY 1") ==
+          union_of("SELECT '$|' || a || '|' || b FROM twins"));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("sources: verify tells whose rows differ, and mends them",
+          "[mirror][sources][integration]") {
+  Cared s;
+  Result right = s.verify();
+  INFO(right.out << right.err);
+  CHECK(right.ok());
+  CHECK_THAT(right.out,
+             Catch::Contains("source b\nt: 300 rows, 0 differ\ntwins: 3 rows, 0 differ"));
+  s.write(
+      "DELETE FROM t WHERE shard = 'b' AND id = 7; UPDATE t SET v = 'other' WHERE shard = 'b' AND "
+      "id = 8; INSERT INTO t VALUES('b', 1000, 'surplus');"
+      "DELETE FROM twins WHERE shard = 'c' AND a = 2");
+  CHECK(s.verify({"--source", "a"}).ok());
+  CHECK(s.verify({"--source", "b", "--sample", "100%"}).exit == Exit{3, 0});
+  const Result wrong = s.verify();
+  CHECK(wrong.exit == Exit{3, 0});
+  CHECK_THAT(wrong.out, Catch::Contains("t: row shard=\"b\", id=7 is missing in the mirror") &&
+                            Catch::Contains("t: row shard=\"b\", id=8 differs in v") &&
+                            Catch::Contains("t: row shard='b', id=1000 is not in PostgreSQL") &&
+                            Catch::Contains("row ('c', 2, 'y') is in PostgreSQL 1 times"));
+  CHECK_THAT(wrong.err, Catch::Contains("4 rows of mirror"));
+  const Result mended = s.verify({"--repair"});
+  INFO(mended.out << mended.err);
+  CHECK(mended.ok());
+  s.check_union();
+  CHECK(s.verify().ok());
+  s.start_run();
+  for (const std::string& name : s.names) {
+    s.cluster.execute("UPDATE t SET v = 'again' WHERE id = 7; DELETE FROM twins WHERE a = 1", name);
+  }
+  s.catch_up();
+  s.check_union();
+
+  // While it runs its owner mends, also what has stopped one.
+  s.write("DELETE FROM t WHERE shard = 'b' AND id IN (1, 2); DELETE FROM t WHERE shard = 'c'");
+  s.cluster.execute("UPDATE t SET v = 'stops' WHERE id = 1", "b");
+  REQUIRE(eventually([&] { return s.status_of("b")["state"] == "stopped"; }));
+  const Result while_running = s.verify({"--repair"});
+  INFO(while_running.out << while_running.err << s.runner->err());
+  CHECK(while_running.ok());
+  s.catch_up();
+  s.check_union();
+  CHECK(s.status()["state"] == "following");
+  s.end_run();
+}
+
+TEST_CASE("sources: tables come, go and are copied anew as the configuration and commands say",
+          "[mirror][sources][integration]") {
+  Cared s;
+  s.start_run();
+  s.catch_up();
+  // Which one, where several have it, must be said.
+  const Result which = s.command("reseed", {"--table", "t"});
+  CHECK(which.exit == Exit{2, 0});
+  CHECK_THAT(which.err, Catch::Contains("the sources a, b, c have such tables") &&
+                            Catch::Contains("--source NAME"));
+  s.write("UPDATE t SET v = 'wrong' WHERE id < 100");
+  const Result copied = s.command("reseed", {"--table", "t", "--source", "b", "--whole"});
+  INFO(copied.err << s.runner->err());
+  CHECK(copied.ok());
+  CHECK(s.rows("SELECT shard || count(*) FROM t WHERE v = 'wrong' GROUP BY shard ORDER BY 1") ==
+        Texts{"a99", "c99"});
+  for (const std::string name : {"a", "c"}) {
+    CHECK(s.command("reseed", {"--table", "t", "--source", name}).ok());
+  }
+  s.cluster.execute("INSERT INTO t VALUES(5000, 'x')", "b");
+  s.catch_up();
+  s.check_union();
+
+  json changed = json::parse(read_file(s.config()));
+  changed["tables"] = {{{"table", "t"}}, {{"table", "later"}}};
+  write_file(s.config(), changed.dump());
+  s.runner->signal(SIGHUP);
+  REQUIRE(eventually([&] {
+    return s.value("SELECT count(*) FROM _deltamirror_tables WHERE name = 'later'") == "3";
+  }));
+  s.cluster.execute("UPDATE later SET n = 2", "c");
+  s.catch_up();
+  CHECK(s.rows("SELECT shard || n FROM later ORDER BY 1") == Texts{"a1", "b1", "c2"});
+  CHECK(s.value("SELECT count(*) FROM sqlite_schema WHERE name = 'twins'") == "0");
+  CHECK(s.value("SELECT count(*) FROM sqlite_schema WHERE name = 't_v_idx'") == "0");
+  CHECK(s.command("remove", {"--table", "later", "--source", "a"}).ok());
+  CHECK(s.rows("SELECT shard || n FROM later ORDER BY 1") == Texts{"b1", "c2"});
+  s.end_run();
+  CHECK(s.command("remove", {"--table", "later", "--source", "b"}).ok());
+  CHECK(s.rows("SELECT shard || n FROM later ORDER BY 1") == Texts{"c2"});
+  // By itself, where nobody owns the mirror.
+  s.write("UPDATE t SET v = 'wrong' WHERE shard = 'a'");
+  const Result alone =
+      s.command("reseed", {"--table", "t", "--source", "a", "--config", s.config()});
+  INFO(alone.err);
+  CHECK(alone.ok());
+  CHECK(s.value("SELECT count(*) FROM t WHERE v = 'wrong'") == "0");
+}
+
+TEST_CASE("sources: a snapshot goes on, and is restored to one time of all",
+          "[mirror][sources][integration]") {
+  Cared s;
+  s.start_run();
+  for (const std::string& name : s.names)
+    s.cluster.execute("UPDATE t SET v = 'one' WHERE id = 1", name);
+  s.catch_up();
+  const std::string copy = (s.dir / "copy.db").string();
+  REQUIRE(s.command("snapshot", {copy}).ok());
+  for (const std::string& name : s.names)
+    s.cluster.execute("UPDATE t SET v = 'two' WHERE id = 1", name);
+  const std::string then = s.cluster.scalar(
+      "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', "
+      "'YYYY-MM-DD HH24:MI:SS.US')");
+  const Texts at_that_time = s.union_of("SELECT '$|' || id || '|' || v FROM t");
+  for (const std::string& name : s.names) s.cluster.execute("DELETE FROM t WHERE id = 1", name);
+  s.catch_up();
+  s.end_run();
+  const std::string was = (s.dir / "was.db").string();
+  const Result restored =
+      run({program("deltamirror"), "restore", was, "--snapshot", copy, "--to", then});
+  INFO(restored.err);
+  REQUIRE(restored.ok());
+  {
+    const deltamirror::Database db(was, deltamirror::Database::Mode::ReadOnly);
+    deltamirror::Statement select =
+        db.prepare("SELECT shard || '|' || id || '|' || v FROM t ORDER BY 1");
+    Texts rows;
+    while (select.step()) rows.push_back(select.text(0));
+    CHECK(rows == at_that_time);
+  }
+  const Result refused = run({program("deltamirror"), "restore", (s.dir / "x.db").string(),
+                              "--snapshot", copy, "--to", "0/1"});
+  CHECK(refused.exit == Exit{2, 0});
+  CHECK_THAT(refused.err, Catch::Contains("it is a place of one of them"));
+  // The snapshot is a mirror like the one it was taken of.
+  CHECK(run({program("deltamirror"), "run", copy, "--config", s.config(), "--once"}).ok());
+  CHECK(run({program("deltamirror"), "verify", copy, "--config", s.config()}).ok());
+}

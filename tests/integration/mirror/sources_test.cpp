@@ -1,0 +1,265 @@
+// Several databases in one mirror.
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <random>
+#include <thread>
+
+#include "shards.h"
+
+using namespace support;
+using Texts = std::vector<std::string>;
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kSchema =
+    "CREATE TABLE account(id int PRIMARY KEY, balance int NOT NULL, note text);"
+    "INSERT INTO account SELECT i, 1000, repeat('n', i % 50) FROM generate_series(1, 50) i;"
+    "CREATE TABLE ledger(at bigserial, src int, dst int);"
+    "ALTER TABLE ledger REPLICA IDENTITY FULL";
+
+const std::string kAccounts = "'|' || id || '|' || balance || '|' || note FROM account";
+const std::string kLedger = "'|' || at || '|' || src || '|' || dst FROM ledger";
+
+// Moves money between the accounts of one shard: their sum never changes.
+class Transfers {
+ public:
+  explicit Transfers(const Shards& shards) {
+    for (const std::string& name : shards.names) {
+      threads_.emplace_back([this, &shards, name] { work(shards, name); });
+    }
+  }
+  ~Transfers() { stop(); }
+  void stop() {
+    stop_ = true;
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+ private:
+  void work(const Shards& shards, const std::string& name) {
+    Session session = shards.cluster.session(name);
+    std::minstd_rand random(static_cast<unsigned>(name[0]));
+    for (int n = 0; !stop_; ++n) {
+      const std::string src = std::to_string(random() % 50 + 1);
+      const std::string dst = std::to_string(random() % 50 + 1);
+      session.execute("BEGIN; UPDATE account SET balance = balance - 7, note = note || '" +
+                      std::to_string(n % 10) + "' WHERE id = " + src +
+                      "; UPDATE account SET balance = balance + 7, note = right(note, 20) "
+                      "WHERE id = " +
+                      dst + "; INSERT INTO ledger(src, dst) VALUES(" + src + "," + dst +
+                      "); COMMIT");
+      // Another key: the row moves, and back.
+      if (n % 5 == 0) {
+        session.execute("UPDATE account SET id = id + 1000 WHERE id = " + src +
+                        "; UPDATE account SET id = id - 1000 WHERE id > 1000");
+      }
+      if (n % 7 == 0) session.execute("DELETE FROM ledger WHERE src = " + src);
+    }
+  }
+
+  std::atomic<bool> stop_ = false;
+  std::vector<std::thread> threads_;
+};
+
+void check_union(const Shards& shards) {
+  CHECK(shards.rows("SELECT shard || " + kAccounts + " ORDER BY 1") ==
+        shards.union_of("SELECT '$' || " + kAccounts));
+  CHECK(shards.rows("SELECT shard || " + kLedger + " ORDER BY 1") ==
+        shards.union_of("SELECT '$' || " + kLedger));
+}
+
+// No transaction of any source is ever seen in part.
+void check_sums(const Shards& shards) {
+  CHECK(shards.rows("SELECT shard || sum(balance) FROM account GROUP BY shard ORDER BY 1") ==
+        Texts{"a50000", "b50000", "c50000"});
+}
+
+}  // namespace
+
+TEST_CASE(
+    "sources: three databases with equal tables in one file are their union, killed at random",
+    "[mirror][sources][integration]") {
+  Shards s(kSchema);
+  s.write_config({{{"table", "account"}, {"indexes", {"balance"}}}, {{"table", "ledger"}}});
+  Transfers load(s);
+  s.seed();
+  check_sums(s);
+  const char* const asked = std::getenv("DELTAFLOOD_TEST_SEED");
+  const unsigned seed = asked != nullptr ? static_cast<unsigned>(std::strtoul(asked, nullptr, 10))
+                                         : std::random_device{}();
+  CAPTURE(seed);
+  std::minstd_rand random(seed);
+  for (int kill = 0; kill < 12; ++kill) {
+    CAPTURE(kill);
+    s.start_run();
+    if (kill == 4) s.stop_stream("b");  // away for a while
+    if (kill == 8) s.start_stream("b");
+    const auto end = s.runner->wait(std::chrono::milliseconds(20 + random() % 300));
+    INFO(s.runner->err());
+    REQUIRE_FALSE(end);
+    s.kill_run();
+    check_sums(s);
+  }
+  load.stop();
+  s.start_run();
+  s.catch_up();
+  check_union(s);
+  check_sums(s);
+  CHECK(s.status()["state"] == "following");
+  CHECK(s.value("SELECT count(*) FROM pragma_index_list('account') WHERE name LIKE '%_idx'") ==
+        "1");
+  CHECK(s.command("wait", {"--time", "1 s ago", "--timeout", "60"}).ok());
+  s.end_run();
+}
+
+TEST_CASE("sources: what one does to a table it shares touches its own rows only",
+          "[mirror][sources][integration]") {
+  Shards s(kSchema);
+  s.write_config({{{"table", "account"}}, {{"table", "ledger"}}});
+  s.seed();
+  s.start_run();
+  s.cluster.execute("TRUNCATE account; INSERT INTO account VALUES(1, 5, 'new')", "a");
+  s.cluster.execute("INSERT INTO ledger(src, dst) VALUES(1, 2), (1, 2)", "b");
+  s.catch_up();
+  check_union(s);
+  CHECK(s.value("SELECT count(*) FROM account WHERE shard = 'a'") == "1");
+
+  // A column comes in one shard after the other; meanwhile it is NULL in the others' rows.
+  s.cluster.execute("ALTER TABLE account ADD extra int DEFAULT 5", "a");
+  s.catch_up();
+  CHECK(s.rows("SELECT DISTINCT shard || coalesce(extra, -1) FROM account ORDER BY 1") ==
+        Texts{"a5", "b-1", "c-1"});
+  s.cluster.execute(
+      "ALTER TABLE account ADD extra int DEFAULT 7; UPDATE account SET extra = id "
+      "WHERE id < 3",
+      "b");
+  s.cluster.execute("UPDATE account SET extra = 6", "a");
+  s.catch_up();
+  const std::string with_extra = "'|' || id || '|' || extra FROM account";
+  CHECK(s.rows("SELECT shard || " + with_extra + " WHERE shard <> 'c' ORDER BY 1").size() == 51);
+  for (const std::string name : {"a", "b"}) {
+    Texts expected = s.source_rows("SELECT '" + name + "' || " + with_extra, name);
+    std::sort(expected.begin(), expected.end());
+    CHECK(s.rows("SELECT shard || " + with_extra + " WHERE shard = '" + name + "' ORDER BY 1") ==
+          expected);
+  }
+  // Renamed in one: its values move to the column of that name.
+  s.cluster.execute("ALTER TABLE account RENAME note TO memo", "c");
+  s.catch_up();
+  CHECK(
+      s.value("SELECT count(*) FROM account WHERE shard = 'c' AND note IS NULL AND "
+              "memo = substr('nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn', 1, id % 50)") ==
+      "50");
+  s.cluster.execute("ALTER TABLE account RENAME note TO memo", "a");
+  s.cluster.execute("ALTER TABLE account RENAME note TO memo", "b");
+  s.cluster.execute("ALTER TABLE account ADD extra int", "c");
+  s.catch_up();
+  CHECK(s.rows("SELECT name FROM pragma_table_info('account') ORDER BY 1") ==
+        Texts{"balance", "extra", "id", "memo", "shard"});
+  CHECK(s.rows(
+            "SELECT shard || '|' || id || '|' || balance || '|' || memo FROM account ORDER BY 1") ==
+        s.union_of("SELECT '$|' || id || '|' || balance || '|' || memo FROM account"));
+  // Of the same shape again, all go on; one that drops its table takes its rows only.
+  s.cluster.execute("UPDATE account SET balance = 1", "c");
+  s.cluster.execute("DROP TABLE account", "b");
+  s.catch_up();
+  CHECK(s.rows("SELECT DISTINCT shard || (balance = 1) FROM account ORDER BY 1") ==
+        Texts{"a0", "c1"});
+  s.end_run();
+  CHECK(s.status()["tables"].size() == 5);
+}
+
+TEST_CASE("sources: one that needs a person stands still, the others go on",
+          "[mirror][sources][integration]") {
+  Shards s(kSchema);
+  s.write_config({{{"table", "account"}}});
+  s.seed();
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("DELETE FROM account WHERE shard = 'b' AND id = 1");
+  s.start_run();
+  s.cluster.execute("UPDATE account SET balance = 2 WHERE id = 1", "b");
+  s.cluster.execute("UPDATE account SET balance = 3 WHERE id = 1", "a");
+  REQUIRE(eventually([&] { return s.status_of("b")["state"] == "stopped"; }));
+  s.cluster.execute("UPDATE account SET balance = 4 WHERE id = 2", "a");
+  s.cluster.execute("UPDATE account SET balance = 4 WHERE id = 2", "b");
+  s.catch_up("a");
+  s.catch_up("c");
+  CHECK(s.value("SELECT balance FROM account WHERE shard = 'a' AND id = 2") == "4");
+  CHECK(s.value("SELECT balance FROM account WHERE shard = 'b' AND id = 2") == "1000");
+  CHECK(s.status()["state"] == "stopped: b");
+  CHECK_THAT(s.status_of("b")["last_error"].get<std::string>(),
+             Catch::Contains("lacks the row with shard=\"b\", id=1"));
+  CHECK_THAT(s.runner->err(), Catch::Contains("source \"b\" stands still at its last commit"));
+  // What was wrong is put right, in the file by another hand: tried again, it goes on.
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("INSERT INTO account VALUES('b', 1, 1000, 'n')");
+  s.runner->signal(SIGHUP);
+  s.catch_up("b");
+  CHECK(s.status()["state"] == "following");
+  s.end_run();
+
+  // With nobody left to go on, the process ends with what the first has stopped at.
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("DELETE FROM account WHERE id = 1");
+  for (const std::string& name : s.names) {
+    s.cluster.execute("UPDATE account SET balance = 9 WHERE id = 1", name);
+  }
+  s.start_run();
+  CHECK(s.runner->wait() == Exit{3, 0});
+  CHECK(s.status()["state"] == "stopped: a, b, c");
+}
+
+TEST_CASE("sources: apart by prefixes, and what does not go together is refused",
+          "[mirror][sources][integration]") {
+  Shards s(kSchema);
+  const json tables = {{{"table", "account"}}, {{"table", "ledger"}, {"mode", "history"}}};
+  s.write_config(tables, json::object());
+  Result refused = s.command("seed", {"--config", s.config()});
+  CHECK(refused.exit == Exit{2, 0});
+  CHECK_THAT(refused.err, Catch::Contains("would both have a table \"account\"") &&
+                              Catch::Contains("\"prefix\"") &&
+                              Catch::Contains("\"source_column\""));
+  s.write_config(tables, {{"prefix", "x"}});
+  Result checked = run({program("deltamirror"), "config", "check", s.config(), "-d", ""});
+  CHECK(checked.out == s.config() + ": 6 tables of 3 sources, as the databases have them\n");
+  s.seed();
+  s.start_run();
+  for (const std::string& name : s.names) {
+    s.cluster.execute(
+        "UPDATE account SET balance = 1 WHERE id = 1; INSERT INTO ledger(src) "
+        "VALUES(1); ALTER TABLE account RENAME TO konto",
+        name);
+  }
+  s.catch_up();
+  for (const std::string& name : s.names) {
+    CHECK(s.rows("SELECT id || '|' || balance FROM " + name + "_konto ORDER BY id") ==
+          s.source_rows("SELECT id || '|' || balance FROM konto ORDER BY id", name));
+    CHECK(s.value("SELECT count(*) FROM " + name + "_ledger") == "1");
+  }
+  s.end_run();
+
+  // One database twice.
+  json twice = json::parse(read_file(s.config()));
+  twice["sources"][1]["connection"] = s.cluster.conninfo("a");
+  twice["sources"][1]["daystream"] = s.stream("a") + "/.";
+  twice["tables"] = {{{"table", "ledger"}}};
+  write_file(s.config(), twice.dump());
+  std::filesystem::remove(s.mirror());
+  for (const char* end : {"-wal", "-shm"}) std::filesystem::remove(s.mirror() + end);
+  refused = s.command("seed", {"--config", s.config()});
+  CHECK(refused.exit == Exit{3, 0});
+  CHECK_THAT(refused.err, Catch::Contains("sources \"a\" and \"b\" are the same database"));
+  CHECK_FALSE(std::filesystem::exists(s.mirror()));
+
+  // Shapes that cannot stand in one table are found before anything is copied.
+  s.cluster.execute("ALTER TABLE ledger ALTER src TYPE text", "c");
+  s.write_config({{{"table", "ledger"}}});
+  refused = s.command("seed", {"--config", s.config()});
+  CHECK(refused.exit == Exit{3, 0});
+  CHECK_THAT(refused.err,
+             Catch::Contains("table \"ledger\" of source \"c\" does not fit that of "
+                             "source \"a\": column \"src\" is TEXT here, not INTEGER"));
+}
