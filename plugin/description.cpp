@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "line.h"
+#include "value_facts.h"
 
 namespace deltaflood {
 
@@ -112,6 +113,12 @@ void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
     const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
     if (told(writer, name, attribute)) append_missing(out, writer, attribute, missing[i]);
   }
+  ValueFacts facts;
+  for (int i = 0; i < shape->natts; ++i) {
+    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
+    if (told(writer, name, attribute)) add_type(&facts, attribute->atttypid);
+  }
+  append_value_facts(out, writer.encoding, options.separator, facts);
   append_action(out, options, "schema");
   for (int i = 0; i < shape->natts; ++i) {
     const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);

@@ -113,6 +113,14 @@ char* try_function(const Column& column, Datum value) {
   return text;
 }
 
+// Its output function would write it as a string of C: only a faulty function of C makes a text
+// with a NUL, and what comes after one is not to be seen in PostgreSQL either.
+std::string_view text_of(const varlena* packed) {
+  const std::string_view bytes(VARDATA_ANY(packed),
+                               static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed)));
+  return bytes.substr(0, bytes.find('\0'));
+}
+
 std::size_t value_size(Encoding* encoding, const Column& column, Datum value) {
   if (!column.varlena) return kMaxFixedText;
   const std::size_t raw = toast_raw_datum_size(value);
@@ -121,8 +129,7 @@ std::size_t value_size(Encoding* encoding, const Column& column, Datum value) {
       return 2 * raw + kMaxFixedText;
     case Form::Text: {
       varlena* const packed = PG_DETOAST_DATUM_PACKED(value);
-      const std::size_t size = text_size(
-          encoding, {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))});
+      const std::size_t size = text_size(encoding, text_of(packed));
       if (static_cast<void*>(packed) != DatumGetPointer(value)) pfree(packed);
       return size;
     }
@@ -218,11 +225,11 @@ void append_by_function(StringInfo out, Encoding* encoding, const Column& column
 
 void append_varlena(StringInfo out, Encoding* encoding, const Column& column, Datum value) {
   varlena* const packed = PG_DETOAST_DATUM_PACKED(value);
-  const std::string_view bytes(VARDATA_ANY(packed),
-                               static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed)));
   if (column.form == Form::Text) {
-    append_text(out, encoding, bytes);
+    append_text(out, encoding, text_of(packed));
   } else {
+    const std::string_view bytes(VARDATA_ANY(packed),
+                                 static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed)));
     const std::string_view hex_prefix = encoding->escape ? "\\\\x" : "\\x";
     reserve(out, hex_prefix.size() + 2 * bytes.size());
     put(out, hex_prefix);

@@ -2,6 +2,7 @@
 
 #include "description.h"
 #include "line.h"
+#include "value_facts.h"
 
 namespace deltaflood {
 
@@ -12,14 +13,17 @@ struct SentSchema {
   Description last;
   uint32* types;  // syscache hashes of its columns' types that are the user's own
   int type_count;
+  List* composites;  // OIDs of relations: the composite types that its values are made of
+  bool has_enums;    // among the types that its values are made of
 };
 
 // A relation that the current transaction invalidates.
 struct Touched {
   Oid relid;  // the key
   Description before;
-  bool existed;  // before the transaction, told or not
-  bool dirty;    // invalidated since it was last compared
+  bool existed;   // before the transaction, told or not
+  bool by_types;  // also: by a composite type that its values are made of
+  bool dirty;     // invalidated since it was last compared
 };
 
 }  // namespace
@@ -40,6 +44,8 @@ SentSchema* find_sent(Schemas* schemas, Oid relid, HASHACTION action) {
     sent->last = kNothing;
     sent->types = nullptr;
     sent->type_count = 0;
+    sent->composites = NIL;
+    sent->has_enums = false;
   }
   return sent;
 }
@@ -50,27 +56,37 @@ void forget(SentSchema* sent) {
     pfree(sent->last.shape);
   }
   if (sent->types != nullptr) pfree(sent->types);
+  list_free(sent->composites);
   sent->last = kNothing;
   sent->types = nullptr;
   sent->type_count = 0;
+  sent->composites = NIL;
+  sent->has_enums = false;
 }
 
 uint32 type_hash(Oid type) {
   return GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(type));
 }
 
-// The types whose renaming changes a schema line.
+// The types whose renaming, or other labels or attributes, change a schema line.
 void remember_types(Schemas* schemas, SentSchema* sent, Oid relid) {
   const Relation relation = RelationIdGetRelation(relid);
   if (!RelationIsValid(relation)) return;
   const TupleDesc shape = RelationGetDescr(relation);
   sent->types = static_cast<uint32*>(
       MemoryContextAlloc(schemas->memory, sizeof(uint32) * static_cast<Size>(shape->natts + 1)));
+  ValueFacts facts;
   for (int i = 0; i < shape->natts; ++i) {
     const Oid type = TupleDescAttr(shape, i)->atttypid;
-    if (type >= FirstNormalObjectId) sent->types[sent->type_count++] = type_hash(type);
+    if (type < FirstNormalObjectId) continue;
+    sent->types[sent->type_count++] = type_hash(type);
+    add_type(&facts, type);
   }
   RelationClose(relation);
+  const MemoryContext old = MemoryContextSwitchTo(schemas->memory);
+  sent->composites = list_copy(facts.composites);
+  sent->has_enums = facts.enums != NIL;
+  MemoryContextSwitchTo(old);
 }
 
 void write_schema(Schemas* schemas, const RowWriter& writer, Oid relid, const Description& now) {
@@ -183,8 +199,8 @@ void compare_dirty(Schemas* schemas, const RowWriter& writer) {
   }
 }
 
-void touch(Schemas* schemas, const RowWriter& writer, Oid relid) {
-  if (relid < FirstNormalObjectId) return;
+Touched* touch(Schemas* schemas, const RowWriter& writer, Oid relid) {
+  if (relid < FirstNormalObjectId) return nullptr;
   if (schemas->touched == nullptr) {
     HASHCTL control = {};
     control.keysize = sizeof(Oid);
@@ -196,12 +212,14 @@ void touch(Schemas* schemas, const RowWriter& writer, Oid relid) {
   bool found = false;
   auto* const touched =
       static_cast<Touched*>(hash_search(schemas->touched, &relid, HASH_ENTER, &found));
-  if (found) return;
+  if (found) return touched;
   bool is_partition = false;
   touched->dirty = true;
+  touched->by_types = false;
   touched->before = kNothing;
   touched->existed = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
   touched->before = describe_now(writer, relid, &is_partition);
+  return touched;
 }
 
 // Every table of a renamed schema has a new name, though only the schema is invalidated.
@@ -236,15 +254,38 @@ void touch_type(Schemas* schemas, const RowWriter& writer, uint32 hash) {
   }
 }
 
+// A composite type's attributes are invalidated as a relation's.
+void touch_composite(Schemas* schemas, const RowWriter& writer, Oid composite) {
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, schemas->sent);
+  while (const auto* const sent = static_cast<const SentSchema*>(hash_seq_search(&scan))) {
+    if (!list_member_oid(sent->composites, composite)) continue;
+    if (Touched* const touched = touch(schemas, writer, sent->relid)) touched->by_types = true;
+  }
+}
+
+// A label of an enum type: which type it concerns is not told with it.
+void touch_enums(Schemas* schemas, const RowWriter& writer) {
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, schemas->sent);
+  while (const auto* const sent = static_cast<const SentSchema*>(hash_seq_search(&scan))) {
+    if (sent->has_enums) touch(schemas, writer, sent->relid);
+  }
+}
+
 void touch_all(Schemas* schemas, const RowWriter& writer, const ReorderBufferTXN* txn) {
   for (uint32 i = 0; i < txn->ninvalidations; ++i) {
     const SharedInvalidationMessage& message = txn->invalidations[i];
     if (message.id == SHAREDINVALRELCACHE_ID) {
-      if (message.rc.dbId == MyDatabaseId) touch(schemas, writer, message.rc.relId);
+      if (message.rc.dbId != MyDatabaseId) continue;
+      touch(schemas, writer, message.rc.relId);
+      touch_composite(schemas, writer, message.rc.relId);
     } else if (message.id == NAMESPACEOID) {
       touch_schema(schemas, writer, message.cc.hashValue);
     } else if (message.id == TYPEOID) {
       touch_type(schemas, writer, message.cc.hashValue);
+    } else if (message.id == ENUMOID) {
+      touch_enums(schemas, writer);
     }
   }
 }
@@ -260,12 +301,11 @@ static void touched_invalidated(Datum, Oid relid) {
     auto* const touched =
         static_cast<Touched*>(hash_search(current->touched, &relid, HASH_FIND, nullptr));
     if (touched != nullptr) touched->dirty = true;
-    return;
   }
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, current->touched);
   while (auto* const touched = static_cast<Touched*>(hash_seq_search(&scan))) {
-    touched->dirty = true;
+    if (!OidIsValid(relid) || touched->by_types) touched->dirty = true;
   }
 }
 
@@ -286,6 +326,7 @@ void register_callbacks() {
   CacheRegisterRelcacheCallback(touched_invalidated, static_cast<Datum>(0));
   CacheRegisterSyscacheCallback(NAMESPACEOID, touched_catalog_invalidated, static_cast<Datum>(0));
   CacheRegisterSyscacheCallback(TYPEOID, touched_catalog_invalidated, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(ENUMOID, touched_catalog_invalidated, static_cast<Datum>(0));
   registered = true;
 }
 

@@ -20,6 +20,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_enum.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
@@ -33,6 +34,7 @@ extern "C" {
 #include "replication/walsender.h"
 #include "storage/sinval.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/date.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
@@ -54,7 +56,19 @@ extern "C" {
 #error "deltaflood needs PostgreSQL 13 or later"
 #endif
 
+#if PG_VERSION_NUM < 140000
+#define TYPTYPE_MULTIRANGE 'm'  // there are none yet
+#endif
+
 namespace deltaflood {
+
+inline Oid range_of_multirange([[maybe_unused]] Oid type) {
+#if PG_VERSION_NUM >= 140000
+  return get_multirange_range(type);
+#else
+  return InvalidOid;
+#endif
+}
 
 inline TimestampTz commit_time(const ReorderBufferTXN* txn) noexcept {
 #if PG_VERSION_NUM >= 150000

@@ -145,6 +145,7 @@ class Applier {
   void enter(Followed& followed, std::uint64_t xid);
   void make_plan(Followed& followed);
   void take_partitioning(Followed& followed, bool is_partition);
+  void take_facts(Followed& followed, const ValueFacts& facts);
   static void drop_plan(Followed& followed) noexcept;
   void rename_in_stream(Followed& followed, const std::string& old_line_name);
   Reshaped take_shape(MirroredTable& table, const SchemaLine& line);

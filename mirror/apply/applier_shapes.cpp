@@ -62,6 +62,7 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   const SchemaLine line = parse_schema(change);
   MirroredTable& table = followed->table;
   take_partitioning(*followed, change.root != 0);
+  take_facts(*followed, line.facts);
   if (line.shape == table.shape) return;
   check_asked(line.shape.line_name);
   const std::string what = difference(table.shape, line.shape);
@@ -95,6 +96,21 @@ void Applier::take_partitioning(Followed& followed, bool is_partition) {
   if (std::exchange(partitioning, now) == now) return;
   save_table(db_, followed.table);
   check_held(followed, reached_.position);
+}
+
+// A history tells what each value read as when it came.
+void Applier::take_facts(Followed& followed, const ValueFacts& facts) {
+  MirroredTable& table = followed.table;
+  if (table.facts == facts) return;
+  const std::string changed = changed_values(table.facts, facts);
+  if (!changed.empty() && table.mode == TableMode::Mirror) {
+    check_policy(followed, changed);
+    throw NeedsReseed(fmt::format("table {}: {}", table.source_table, changed), table.shape.oid,
+                      table.shape.line_name);
+  }
+  table.facts = facts;
+  save_table(db_, table);
+  ++pending_changes_;
 }
 
 // Names may be swapped within a transaction: the SQLite name is settled at its end.

@@ -121,6 +121,9 @@ void CatchUp::apply(const Change& change) {
       if (!same_table && name != change.table) continue;
       if (!same_table) throw ShapeChanged(name + " is another table now");
       const SchemaLine now = parse_schema(change);
+      if (const auto changed = changed_values(fed.table->facts, now.facts); !changed.empty()) {
+        throw ShapeChanged(fmt::format("{}: {}", name, changed));
+      }
       if (now.shape == fed.table->shape) continue;
       throw ShapeChanged(fmt::format("{}: {}", name, difference(fed.table->shape, now.shape)));
     }

@@ -11,6 +11,9 @@ namespace deltamirror {
 
 namespace {
 
+constexpr std::string_view kLabel = "_label_";
+constexpr std::string_view kAttributes = "_attributes_";
+
 int attribute_number(std::string_view text) {
   int number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -64,6 +67,9 @@ SchemaLine parse_schema(const daystream::Change& change) {
   std::string_view key;
   std::string_view value;
   for (daystream::FieldCursor head{change.head}; head.next(key, value);) {
+    if (key.starts_with(kLabel) || key.starts_with(kAttributes)) {
+      line.facts.insert_or_assign(std::string(key), daystream::unescape(value));
+    }
     if (!key.starts_with(kMissing)) continue;
     std::optional<std::string> missing;
     if (value != daystream::kNull) missing = daystream::unescape(value);
@@ -90,6 +96,19 @@ SchemaLine parse_schema(const daystream::Change& change) {
   std::sort(shape.columns.begin(), shape.columns.end(),
             [](const SourceColumn& a, const SourceColumn& b) { return a.attnum < b.attnum; });
   return line;
+}
+
+std::string changed_values(const ValueFacts& from, const ValueFacts& to) {
+  std::vector<std::string> found;
+  for (const auto& [key, value] : from) {
+    const auto now = to.find(key);
+    if (now == to.end() || now->second == value) continue;
+    found.push_back(
+        key.starts_with(kLabel)
+            ? fmt::format("the value \"{}\" of an enum is now called \"{}\"", value, now->second)
+            : std::string("a composite type has other attributes"));
+  }
+  return fmt::format("{}", fmt::join(found, ", "));
 }
 
 std::string difference(const Shape& from, const Shape& to) {

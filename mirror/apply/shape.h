@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,9 +49,15 @@ struct Shape {
 // rows from before have, by attribute number; nullopt: NULL.
 using MissingValues = std::vector<std::pair<int, std::optional<std::string>>>;
 
+// What the text of the table's values depends on besides the values (FORMAT.md, `_label_OID` and
+// `_attributes_OID`): by key, the names of enums' labels and the attributes of composite types. An
+// older plugin tells none.
+using ValueFacts = std::map<std::string, std::string>;
+
 struct SchemaLine {
   Shape shape;
   MissingValues missing;
+  ValueFacts facts;
 };
 
 // What a mirror does when a table it follows changes its shape.
@@ -61,6 +68,10 @@ SchemaLine parse_schema(const daystream::Change& change);
 
 // `1,2` → 1 and 2. Throws ProtocolError.
 std::vector<int> parse_attribute_numbers(std::string_view list);
+
+// What a person should know of how values read otherwise since `from`, whose rows no line tells;
+// empty: they do not. A new label or type changes no value that is there.
+std::string changed_values(const ValueFacts& from, const ValueFacts& to);
 
 // One line that tells a person how `to` differs from `from`; empty: not at all.
 std::string difference(const Shape& from, const Shape& to);

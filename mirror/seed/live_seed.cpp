@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "store/shared_table.h"
+
 namespace deltamirror {
 
 using daystream::ConfigError;
@@ -115,6 +117,11 @@ void LiveSeed::take_snapshot(LiveSnapshot facts) {
         "connect to the server that the mirror was seeded from");
   }
   facts_ = std::move(facts);
+  for (const SeedTable& table : facts_.tables) {
+    for (const MirroredTable& other : sharing(load_tables(db_), table.mirrored)) {
+      check_shareable(other, table.mirrored);
+    }
+  }
   WriteTransaction transaction(db_);
   for (const SeedTable& table : facts_.tables) {
     shadows_.push_back(std::make_unique<Shadow>(db_, table.mirrored));

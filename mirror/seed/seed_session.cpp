@@ -269,6 +269,7 @@ void SeedSession::describe(SeedTable& table) {
     }
     mirrored.source_table = table.relation.name.display();
     mirrored.shape = read_shape(connection_.get(), table.relation);
+    mirrored.facts = read_value_facts(connection_.get(), table.relation);
     mirrored.partitioning = now.partitioning;
     check_followable(connection_.get(), now);
     check_key(table.relation, mirrored.shape);

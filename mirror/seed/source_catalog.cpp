@@ -214,6 +214,43 @@ Shape read_shape(PGconn* connection, const SourceRelation& relation) {
   return shape;
 }
 
+ValueFacts read_value_facts(PGconn* connection, const SourceRelation& relation) {
+  const PgResult result = exec_params(connection, R"(
+    WITH RECURSIVE used(type) AS (
+      SELECT a.atttypid FROM pg_catalog.pg_attribute a
+      WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
+      UNION
+      SELECT made_of.type FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type
+      CROSS JOIN LATERAL (
+        SELECT t.typbasetype WHERE t.typtype = 'd'
+        UNION ALL
+        SELECT t.typelem WHERE t.typsubscript = 'pg_catalog.array_subscript_handler'::regproc
+        UNION ALL
+        SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
+        UNION ALL
+        SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngmultitypid = t.oid
+        UNION ALL
+        SELECT a.atttypid FROM pg_catalog.pg_attribute a
+        WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0
+          AND NOT a.attisdropped) AS made_of(type)
+      WHERE t.oid >= 16384)  -- FirstNormalObjectId: not of PostgreSQL's own
+    SELECT '_label_' || e.oid, e.enumlabel
+    FROM used JOIN pg_catalog.pg_enum e ON e.enumtypid = used.type
+    UNION ALL
+    SELECT '_attributes_' || t.typrelid,
+           (SELECT pg_catalog.string_agg(a.attnum::text, ',' ORDER BY a.attnum)
+            FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
+    FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type
+    WHERE t.typtype = 'c' AND t.oid >= 16384)",
+                                      {std::to_string(relation.oid)});
+  ValueFacts facts;
+  for (int row = 0; row < PQntuples(result.get()); ++row) {
+    facts.insert_or_assign(cell(result, row, 0), cell(result, row, 1));
+  }
+  return facts;
+}
+
 void check_key(const SourceRelation& relation, const Shape& shape) {
   if (shape.identity == 'f' || !shape.row_key().empty()) return;
   const std::string name = relation.name.display();

@@ -43,6 +43,8 @@ void check_followable(PGconn*, const SourceRelation& relation);
 std::string from_item(const SourceRelation& relation);
 
 Shape read_shape(PGconn*, const SourceRelation& relation);
+// As the plugin tells them in the table's schema lines.
+ValueFacts read_value_facts(PGconn*, const SourceRelation& relation);
 
 // Throws NeedsPerson for a table whose updates and deletes could not be followed.
 void check_key(const SourceRelation& relation, const Shape& shape);

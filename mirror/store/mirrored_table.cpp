@@ -39,6 +39,7 @@ json shape_json(const MirroredTable& table) {
           {"primary_key", shape.primary_key},
           {"identity_key", shape.identity_key},
           {"partitioning", static_cast<int>(table.partitioning)},
+          {"facts", table.facts},
           {"columns", columns}};
 }
 
@@ -252,6 +253,7 @@ std::vector<MirroredTable> load_tables(const Database& db) {
     const json shape = json::parse(select.text(5));
     table.shape = shape_of(shape);
     table.partitioning = static_cast<Partitioning>(shape.value("partitioning", 0));
+    table.facts = shape.value("facts", ValueFacts());
     table.indexes = json::parse(select.text(6)).get<std::vector<std::vector<std::string>>>();
     table.snapshot = Snapshot::parse(select.text(7));
     table.consistent_at = daystream::Lsn::parse(select.text(8)).value_or(daystream::Lsn{});

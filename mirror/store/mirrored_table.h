@@ -39,6 +39,7 @@ struct MirroredTable {
   std::string name;           // in SQLite
   std::string source_table;   // schema.table in PostgreSQL; empty: static
   Shape shape;                // of the source as last told
+  ValueFacts facts;           // as last told
   Partitioning partitioning = Partitioning::None;
   std::vector<MirrorColumn> columns;
   bool all_columns = true;  // false: a query or list chose some; new ones are not taken up

@@ -52,6 +52,10 @@ Options options_of(const std::string& reading) {
   return options;
 }
 
+std::string letter_of(const std::string& oid, std::map<std::string, std::string>& oids) {
+  return oids.try_emplace(oid, std::string(1, static_cast<char>('A' + oids.size()))).first->second;
+}
+
 // The pairs before the verb are the plugin's; columns are left as they are. Works on the text, so
 // that a line of another separator or of odd form is shown as it is.
 std::string shown(const std::string& line, std::map<std::string, std::string>& xids,
@@ -62,11 +66,14 @@ std::string shown(const std::string& line, std::map<std::string, std::string>& x
   std::string value;
   while (std::getline(parts, name, '\t') && name != "_action") {
     std::getline(parts, value, '\t');
+    for (const std::string fact : {"_label_", "_attributes_"}) {
+      if (!name.starts_with(fact)) continue;
+      name = fact + letter_of(name.substr(fact.size()), oids);
+    }
     if (name == "_xid" && value != "0") {
       value = xids.try_emplace(value, std::to_string(xids.size() + 1)).first->second;
     } else if (name == "_oid" || name == "_root") {
-      value = oids.try_emplace(value, std::string(1, static_cast<char>('A' + oids.size())))
-                  .first->second;
+      value = letter_of(value, oids);
     } else if (name == "_lsn" || name == "_next" || name == "_time") {
       value = name == "_lsn" ? "LSN" : name == "_next" ? "NEXT" : "TIME";
     }

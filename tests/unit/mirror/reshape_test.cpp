@@ -29,7 +29,7 @@ std::int64_t indexes_of(const MemoryTable& t) {
 }
 
 SchemaLine changed(const MemoryTable& t) {
-  return {.shape = t.table.shape, .missing = {}};
+  return {.shape = t.table.shape, .missing = {}, .facts = {}};
 }
 
 }  // namespace

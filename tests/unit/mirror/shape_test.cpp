@@ -56,6 +56,23 @@ TEST_CASE("shape: a difference is told in words", "[mirror][shape]") {
         "column \"more\" text is new");
 }
 
+TEST_CASE("shape: what values read as now is told where it was known before", "[mirror][shape]") {
+  const auto facts = [](const std::string& pairs) {
+    std::string line = kLine;
+    return parsed(line.insert(line.find("_action"), pairs)).facts;
+  };
+  const ValueFacts from = facts("_label_17\tcalm\t_label_18\ta\\tb\t_attributes_9\t1,2\t");
+  CHECK(from == ValueFacts{{"_label_17", "calm"}, {"_label_18", "a\tb"}, {"_attributes_9", "1,2"}});
+  CHECK(changed_values(from, from).empty());
+  CHECK(changed_values({}, from).empty());
+  CHECK(changed_values(from, {}).empty());
+  CHECK(changed_values(from, facts("_label_17\tcalm\t_label_20\tnew\t")).empty());
+  CHECK(changed_values(from, facts("_label_17\tquiet\t")) ==
+        "the value \"calm\" of an enum is now called \"quiet\"");
+  CHECK(changed_values(from, facts("_attributes_9\t2\t")) ==
+        "a composite type has other attributes");
+}
+
 TEST_CASE("shape: a schema line that lacks what it must have is refused", "[mirror][shape]") {
   CHECK_THROWS_AS(parsed("_table\tt\t_xid\t7\t_action\tschema\ta\t1 text"),
                   daystream::ProtocolError);

@@ -66,7 +66,7 @@ struct Shared {
 };
 
 SchemaLine changed(const MirroredTable& t) {
-  return {.shape = t.shape, .missing = {}};
+  return {.shape = t.shape, .missing = {}, .facts = {}};
 }
 
 }  // namespace
