@@ -126,7 +126,8 @@ Plan plan_columns(const MirroredTable& table, const SchemaLine& line, const Type
   if (plan.columns.empty()) {
     throw NeedsPerson(
         fmt::format("table {} has no column left that is mirrored", line.shape.line_name),
-        "seed the mirror again without it");
+        fmt::format("take it out of the mirror with \"deltamirror remove MIRROR --table {}\"",
+                    table.name));
   }
   std::set<std::string> names;
   for (const MirrorColumn& column : plan.columns) {
