@@ -74,12 +74,14 @@ std::string TablePlan::where() const {
     }
     return out;
   }
+  // One comparison of rows: a chain of a thousand ANDs is too deep for SQLite.
+  std::string marks;
   for (const MirrorColumn& column : table_.columns) {
-    if (!out.empty()) out += " AND ";
-    out += quote_name(column.name) + " IS ?";
+    out += (out.empty() ? "" : ", ") + quote_name(column.name);
+    marks += marks.empty() ? "?" : ",?";
   }
-  return fmt::format("rowid = (SELECT rowid FROM {} WHERE {} LIMIT 1)", quote_name(table_.name),
-                     out);
+  return fmt::format("rowid = (SELECT rowid FROM {} WHERE ({}) IS ({}) LIMIT 1)",
+                     quote_name(table_.name), out, marks);
 }
 
 int TablePlan::bind_identity(Statement& statement, int index, const Row& row) const {

@@ -7,6 +7,7 @@
 
 #include "history/history_tables.h"
 #include "owner/owner.h"
+#include "seed/bulk_insert.h"
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
 #include "seed/requests.h"
@@ -23,45 +24,6 @@ using daystream::Error;
 
 namespace {
 
-class Loader {
- public:
-  Loader(Database& db, const MirroredTable& table) : table_(table) {
-    db.exec(create_table_sql(table, table.name));
-    std::string marks;
-    for (std::size_t i = 0; i < table.columns.size(); ++i) marks += i == 0 ? "?" : ",?";
-    insert_ = db.prepare(fmt::format("INSERT INTO {} VALUES({})", quote_name(table.name), marks));
-  }
-
-  void load(const RowBatch& batch) {
-    const std::size_t columns = batch.columns();
-    for (std::size_t row = 0; row < batch.rows(); ++row) {
-      for (std::size_t i = 0; i < columns; ++i) {
-        batch.value(row, i).bind_to(insert_, static_cast<int>(i) + 1);
-      }
-      insert();
-      ++rows_;
-    }
-  }
-
-  std::uint64_t rows() const noexcept { return rows_; }
-
- private:
-  void insert() {
-    try {
-      insert_.step();
-    } catch (const SqliteError& e) {
-      if ((e.code() & 0xff) != SQLITE_CONSTRAINT) throw;
-      throw ConfigError(fmt::format("the query for \"{}\" returns a row twice", table_.name),
-                        "it must return each row of the table once");
-    }
-    insert_.reset();
-  }
-
-  const MirroredTable& table_;
-  Statement insert_;
-  std::uint64_t rows_ = 0;
-};
-
 void load_table(Database& db, SeedSession& session, SeedTable& table,
                 const daystream::program::Signals& signals) {
   // A query that leaves rows out could not be followed: whether a change belongs to it, only
@@ -70,22 +32,32 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
   const std::uint64_t expected = counted ? session.count_rows(table) : 0;
   Progress progress(fmt::format("seeding {}", table.mirrored.name),
                     counted ? static_cast<double>(expected) : table.relation.estimated_rows);
-  Loader loader(db, table.mirrored);
+  db.exec(create_table_sql(table.mirrored, table.mirrored.name));
   CopyPump pump(session.start_copy(table), table.copied);
-  while (const RowBatch* batch = pump.next()) {
+  std::uint64_t rows = 0;
+  const auto next = [&] {
     if (signals.stop_requested()) throw Error("stopped before the seed was complete");
-    loader.load(*batch);
-    progress.update(loader.rows());
+    progress.update(rows);
+    const RowBatch* const batch = pump.next();
+    if (batch != nullptr) rows += batch->rows();
+    return batch;
+  };
+  try {
+    bulk_insert(db, table.mirrored.name, table.mirrored.columns.size(), next);
+  } catch (const SqliteError& e) {
+    if ((e.code() & 0xff) != SQLITE_CONSTRAINT) throw;
+    throw ConfigError(fmt::format("the query for \"{}\" returns a row twice", table.mirrored.name),
+                      "it must return each row of the table once");
   }
-  progress.finish(loader.rows());
-  if (counted && loader.rows() != expected) {
+  progress.finish(rows);
+  if (counted && rows != expected) {
     throw ConfigError(fmt::format("the query for \"{}\" returns {} rows, but the table has {}",
-                                  table.mirrored.source_table, loader.rows(), expected),
+                                  table.mirrored.source_table, rows, expected),
                       "a followed query may choose columns, not rows: filter in a SQLite view over "
                       "the mirror, or "
                       "copy the result once with --query SQL --as NAME without --table");
   }
-  table.mirrored.seeded_rows = static_cast<std::int64_t>(loader.rows());
+  table.mirrored.seeded_rows = static_cast<std::int64_t>(rows);
   table.mirrored.seeded_at = utc_text(now_us());
 }
 

@@ -252,7 +252,8 @@ Value decode(Wire wire, const ColumnType& target, std::string_view bytes, std::s
     case Wire::Numeric:
       return numeric(bytes, scratch);
     case Wire::String:
-      return Value::of_text(bytes);
+      // Only a faulty function of C makes a text with a NUL; PostgreSQL's text of it ends there.
+      return Value::of_text(bytes.substr(0, bytes.find('\0')));
     case Wire::Jsonb:
       if (bytes.empty() || bytes.front() != 1) bad_bytes(bytes, "a jsonb of version 1");
       return Value::of_text(bytes.substr(1));

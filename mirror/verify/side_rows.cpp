@@ -95,14 +95,20 @@ std::uint64_t SideRows::write_to_mirror() {
     keys += (keys.empty() ? "" : ", ") + column;
     same_key += fmt::format("{0}r.{1} = k.{1}", same_key.empty() ? "" : " AND ", column);
   }
+  // By its key, so that the key's index finds it; then as one comparison of rows, as a chain of a
+  // thousand ANDs is too deep for SQLite.
   std::string same_row;
-  for (std::size_t i = 0; i < table_.columns.size(); ++i) {
-    const std::string column = quote_name(table_.columns[i].name);
-    const std::vector<int> key = table_.key();
-    const bool is_key = std::find(key.begin(), key.end(), static_cast<int>(i)) != key.end();
-    same_row +=
-        fmt::format("{0}m.{1} {2} r.{1}", i == 0 ? "" : " AND ", column, is_key ? "=" : "IS");
+  for (const int k : table_.key()) {
+    same_row += fmt::format("m.{0} = r.{0} AND ", quote_name(table_.columns[k].name));
   }
+  std::string mine;
+  std::string theirs;
+  for (const MirrorColumn& column : table_.columns) {
+    const char* const comma = mine.empty() ? "" : ", ";
+    mine += fmt::format("{}m.{}", comma, quote_name(column.name));
+    theirs += fmt::format("{}r.{}", comma, quote_name(column.name));
+  }
+  same_row += fmt::format("({}) IS ({})", mine, theirs);
   db_.exec(
       fmt::format("DELETE FROM main.{0} WHERE ({1}) IN (SELECT {1} FROM temp.{2} k WHERE "
                   "NOT EXISTS (SELECT 1 FROM temp.{3} r WHERE {4}))",

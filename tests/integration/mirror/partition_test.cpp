@@ -157,3 +157,55 @@ TEST_CASE("partitions: what cannot be followed is refused, and says what to do",
     CHECK_THAT(later.err, Catch::Contains("public.dark"));
   }
 }
+
+TEST_CASE("partitions: some rows of a root, which move between partitions and in and out",
+          "[mirror][partition]") {
+  Partitioned s;
+  s.start(true);
+  const std::string where = "id >= 60 AND v <> 'out'";
+  const Result seeded = s.seed({"--table", "p", "--where", where});
+  INFO(seeded.err);
+  REQUIRE(seeded.ok());
+  const auto check = [&] {
+    CHECK(s.rows("SELECT id || ' ' || v FROM p ORDER BY id") ==
+          s.source_rows("SELECT id || ' ' || v FROM p WHERE " + where + " ORDER BY id"));
+  };
+  check();
+  std::mt19937 random(11);  // NOLINT: the same each time
+  for (int i = 0; i < 100; ++i) {
+    const std::string id = std::to_string(random() % 200);
+    const std::string to = std::to_string(random() % 200);
+    s.cluster.execute("UPDATE p SET v = CASE v WHEN 'out' THEN 'in' ELSE 'out' END WHERE id = " +
+                      id + "; UPDATE p SET id = " + to + " WHERE id = " + id +
+                      " AND NOT EXISTS (SELECT FROM p WHERE id = " + to + ")");
+  }
+  REQUIRE(s.run_once().ok());
+  check();
+  // A table of its own again: its rows leave the root, and the mirror with it.
+  s.cluster.execute(
+      "ALTER TABLE p DETACH PARTITION high; INSERT INTO high VALUES ('alone', 199);"
+      "UPDATE p SET v = 'in' WHERE id >= 90");
+  const Result helped = s.run_with_source();
+  INFO(helped.err);
+  REQUIRE(helped.ok());
+  check();
+  CHECK(s.value("SELECT count(*) FROM p WHERE id >= 100") == "0");
+}
+
+TEST_CASE("partitions: the history of a root", "[mirror][partition]") {
+  Partitioned s;
+  s.start(true);
+  const Result seeded = s.seed({"--table", "p", "--mode", "history"});
+  INFO(seeded.err);
+  REQUIRE(seeded.ok());
+  s.cluster.execute(
+      "UPDATE p SET v = 'low' WHERE id = 2; UPDATE p SET id = 151 WHERE id = 4;"
+      "DELETE FROM p WHERE id = 198; INSERT INTO p VALUES (5, 'new')");
+  REQUIRE(s.run_once().ok());
+  // PostgreSQL moves a row between partitions as a row that goes and one that comes.
+  CHECK(s.rows("SELECT _action || ' ' || id || ' ' || coalesce(v, '-') FROM p WHERE _action <> "
+               "'seed' ORDER BY _c, _s") ==
+        std::vector<std::string>{"update 2 low", "delete 4 -", "insert 151 v4", "delete 198 -",
+                                 "insert 5 new"});
+  CHECK(s.value("SELECT count(*) FROM p WHERE _action = 'seed'") == "100");
+}

@@ -44,3 +44,10 @@ struct MemoryTable {
     return out;
   }
 };
+
+// As many columns as PostgreSQL lets a table have: c1, an integer, and texts.
+inline std::vector<deltamirror::SourceColumn> widest_columns() {
+  std::vector<deltamirror::SourceColumn> columns = {{1, "c1", "integer", false}};
+  for (int i = 2; i <= 1600; ++i) columns.push_back({i, "c" + std::to_string(i), "text", false});
+  return columns;
+}

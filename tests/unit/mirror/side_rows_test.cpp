@@ -47,3 +47,16 @@ TEST_CASE("side rows: a row is fetched from the mirror, and changed beside it",
   CHECK(t.db.value("SELECT a FROM " + quote_name(side.rows().name)) == "horse");
   CHECK(t.rows() == Rows{"1|fox"});
 }
+
+TEST_CASE("side rows: the widest table", "[mirror][verify]") {
+  MemoryTable t(widest_columns(), {1});
+  t.db.exec("INSERT INTO t(c1, c1600) VALUES(1, 'fox'), (2, 'hen')");
+  SideRows side(t.db, t.table);
+  for (const std::int64_t id : {1, 2}) {
+    side.add_key(key(id));
+    side.add_row_of_mirror(key(id));
+  }
+  side.plan().update("c1\t2\tc1600\tcow");
+  CHECK(side.write_to_mirror() == 1);
+  CHECK(t.db.value("SELECT group_concat(c1 || c1600) FROM t") == "1fox,2cow");
+}

@@ -95,3 +95,14 @@ TEST_CASE("plan: text and composite keys cluster their table", "[mirror][plan]")
   plan.update("a\tx\tb\t2\tc\tr");
   CHECK(t.rows() == Rows{"x|2|r"});
 }
+
+TEST_CASE("plan: the widest table, without a key", "[mirror][plan]") {
+  MemoryTable t(widest_columns(), {}, 'f');
+  TablePlan plan(t.db, t.table);
+  plan.insert("c1\t1\tc1600\tx");
+  plan.insert("c1\t1\tc1600\ty");
+  std::string row = "c1\t1";
+  for (int i = 2; i < 1600; ++i) row += "\tc" + std::to_string(i) + "\t\\N";
+  plan.erase(row + "\tc1600\tx");
+  CHECK(t.db.value("SELECT group_concat(c1 || c1600) FROM t") == "1y");
+}

@@ -92,6 +92,11 @@ TEST_CASE("wire: numeric is exact, with its scale", "[mirror][types]") {
   CHECK(numeric({}, 0, 0xF000, 0) == "-Infinity");
 }
 
+TEST_CASE("wire: a text ends at a NUL, as what PostgreSQL writes of it does", "[mirror][types]") {
+  CHECK(text_of(Wire::String, {"caf\0dcba", 8}) == "caf");
+  CHECK(text_of(Wire::String, "caf") == "caf");
+}
+
 TEST_CASE("wire: bytes that the type never sends are refused", "[mirror][types]") {
   for (const Wire wire : {Wire::Int2, Wire::Int4, Wire::Int8, Wire::Unsigned4, Wire::Bool,
                           Wire::Float8, Wire::Numeric, Wire::Jsonb, Wire::Uuid, Wire::Date,
