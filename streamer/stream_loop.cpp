@@ -93,23 +93,29 @@ StreamLoop::End StreamLoop::run() {
 bool StreamLoop::handle_next() {
   const auto message = parts_.connection.receive();
   if (!message) return false;
-  const Frame frame = parse_frame(*message);
-  if (const auto* data = std::get_if<XLogData>(&frame)) {
-    parts_.clock.saw_server(data->sent_us);
-    parts_.clock.set_last(parts_.writer.position().c);
-    parts_.writer.append(data->payload);
+  const bool proved = !proving();
+  std::visit([this](const auto& frame) { handle(frame); }, parse_frame(*message));
+  if (!proved && !proving()) send_status(false);  // now it may be told all
+  return true;
+}
+
+void StreamLoop::handle(const XLogData& data) {
+  parts_.clock.saw_server(data.sent_us);
+  parts_.clock.set_last(parts_.writer.position().c);
+  if (!proving() || parts_.proof.take(data.payload)) {
+    parts_.writer.append(data.payload);
     if (!parts_.writer.in_transaction()) {
       kept_any_ = true;
-      behind_ = data->sent_us - commit_time_us(data->payload) > kBehindAfterUs;
+      behind_ = data.sent_us - commit_time_us(data.payload) > kBehindAfterUs;
     }
-    watermarks_.on_data(Clock::now(), writer_state());
-  } else {
-    const auto& keepalive = std::get<Keepalive>(frame);
-    parts_.clock.saw_server(keepalive.sent_us);
-    watermarks_.on_keepalive(Clock::now(), keepalive.lsn, keepalive.reply_requested,
-                             writer_state());
   }
-  return true;
+  watermarks_.on_data(Clock::now(), writer_state());
+}
+
+void StreamLoop::handle(const Keepalive& keepalive) {
+  if (proving()) parts_.proof.take_keepalive(keepalive.lsn);
+  parts_.clock.saw_server(keepalive.sent_us);
+  watermarks_.on_keepalive(Clock::now(), keepalive.lsn, keepalive.reply_requested, writer_state());
 }
 
 void StreamLoop::receive_some() {
@@ -158,8 +164,12 @@ void StreamLoop::begin_flush() {
 
 void StreamLoop::send_status(bool ask_reply) {
   const Lsn confirmed = confirmable();
-  parts_.connection.send(
-      {std::max(written_, parts_.writer.flushed()), confirmed, now_us(), ask_reply});
+  StatusUpdate update{std::max(written_, parts_.writer.flushed()), confirmed, now_us(), ask_reply};
+  if (proving()) {
+    // Not even that we have it: a server that believes us further on than it is says nothing.
+    update.written = update.flushed = std::min(confirmed, parts_.proof.confirmed());
+  }
+  parts_.connection.send(update);
   watermarks_.on_status_sent(Clock::now(), confirmed, ask_reply);
   all_sent_ = false;
 }
@@ -195,7 +205,7 @@ void StreamLoop::tell_progress() {
   parts_.progress.waits_for(parts_.copies.waiting_for(parts_.writer.flushed()));
   parts_.progress.tick(parts_.writer);
   if (const auto end = parts_.progress.take_wal_end()) watermarks_.on_wal_end(*end, writer_state());
-  if (parts_.housekeeper && watermarks_.confirmed().value != 0) {
+  if (parts_.housekeeper && watermarks_.confirmed().value != 0 && !proving()) {
     parts_.housekeeper->tell(watermarks_.confirmed(), parts_.writer.flushed_position());
   }
   // The setting may change while we stream; the monitor sees it sooner or later.
@@ -228,7 +238,7 @@ void StreamLoop::take_flush_at_end() {
 }
 
 bool StreamLoop::reached_end() const {
-  return parts_.config.end_lsn && confirmable() >= *parts_.config.end_lsn;
+  return parts_.config.end_lsn && !proving() && confirmable() >= *parts_.config.end_lsn;
 }
 
 StreamLoop::End StreamLoop::finish(End end) {

@@ -12,6 +12,7 @@
 #include "config.h"
 #include "daystream/writer.h"
 #include "flusher.h"
+#include "history_proof.h"
 #include "housekeeper.h"
 #include "progress.h"
 #include "replication_connection.h"
@@ -43,6 +44,7 @@ class StreamLoop {
     const Server& server;
     Progress& progress;
     RequiredCopies& copies;
+    HistoryProof& proof;
     std::optional<Housekeeper>& housekeeper;  // none: all is kept as it is; reload() may change it
     std::function<bool()> reload;             // on SIGHUP; true: end with Reconnect
   };
@@ -60,11 +62,14 @@ class StreamLoop {
  private:
   WriterState writer_state() const;
   daystream::Lsn confirmable() const { return writer_state().confirmable(); }
+  bool proving() const noexcept { return parts_.proof.pending(); }
   // Hands what has come to the Writer, up to a limit, so that syncs are begun in between.
   void receive_some();
   // What libpq has read already; nothing more from the socket.
   void receive_rest();
   bool handle_next();
+  void handle(const XLogData&);
+  void handle(const Keepalive&);
   void take_finished_flush();
   void write_due_mark();
   void begin_due_flush();

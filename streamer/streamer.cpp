@@ -172,11 +172,16 @@ StreamLoop::End Streamer::stream() {
     }
     check_position(connection, server, slot, config_.directory, begin, timeline);
   }
+  // With another filter than before other transactions come, and there is nothing to compare.
+  HistoryProof proof;
+  if (writer_ && writer_->manifest().holdings.back().same_filter(config_.holding())) {
+    proof = HistoryProof(config_.directory, slot.confirmed_flush, begin);
+  }
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;
   facts.next = next_transaction_id(connection.get());
   facts.holds = holds_of(config_);
-  connection.start(config_.slot, begin, plugin_options(config_));
+  connection.start(config_.slot, proof.pending() ? proof.begin() : begin, plugin_options(config_));
 
   if (!writer_) open_writer(server, slot.confirmed_flush);
   clock_.set_last(writer_->position().c);
@@ -192,7 +197,7 @@ StreamLoop::End Streamer::stream() {
   copies_.emplace(config_.directory, config_.require_copies);
   copies_->told_before(slot.confirmed_flush);
   StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server, *progress_,
-                   *copies_, housekeeper_, [this] { return reload(); }});
+                   *copies_, proof, housekeeper_, [this] { return reload(); }});
   const Clock::time_point since = Clock::now();
   const auto got_somewhere = [&] {
     return loop.kept_any() || Clock::now() >= since + kLongestPause;

@@ -56,6 +56,14 @@ class UnpackedFile final : public File {
                        begin.text_at, end.text_at,     begin.position};
   }
 
+  TextRange frame_with(Position position) const {
+    const std::lock_guard lock(mutex_);
+    const std::uint64_t frame =
+        last_frame([position](const FrameEntry& begins) { return begins.position <= position; });
+    const FrameEntry begin = entry(frame);
+    return {begin.text_at, end_of(frame, begin, begin.text_at).text_at, begin.position};
+  }
+
   void write_at(std::string_view, std::uint64_t) override { refuse(); }
   void truncate(std::uint64_t) override { refuse(); }
   void sync() override { refuse(); }
@@ -91,11 +99,17 @@ class UnpackedFile final : public File {
   // The frame whose text holds `offset`, which is before the end of the text.
   std::uint64_t frame_of(std::uint64_t offset) const {
     if (frame_ != kNone && offset == begin_.text_at + text_.size()) return frame_ + 1;
+    return last_frame([offset](const FrameEntry& begins) { return begins.text_at <= offset; });
+  }
+
+  // The last frame for which `not_beyond` holds, as for all before it; the first if there is none.
+  template <typename NotBeyond>
+  std::uint64_t last_frame(NotBeyond&& not_beyond) const {
     std::uint64_t low = 0;
     std::uint64_t high = summary_.frames;
     while (high - low > 1) {
       const std::uint64_t middle = low + (high - low) / 2;
-      (entry(middle).text_at <= offset ? low : high) = middle;
+      (not_beyond(entry(middle)) ? low : high) = middle;
     }
     return low;
   }
@@ -222,6 +236,12 @@ std::optional<StoredFrame> stored_frame_of(const File& text, std::uint64_t offse
   const auto* file = dynamic_cast<const UnpackedFile*>(&text);
   if (file == nullptr) return std::nullopt;
   return file->stored_frame_of(offset);
+}
+
+std::optional<TextRange> frame_with(const File& text, Position position) {
+  const auto* file = dynamic_cast<const UnpackedFile*>(&text);
+  if (file == nullptr) return std::nullopt;
+  return file->frame_with(position);
 }
 
 }  // namespace daystream

@@ -65,4 +65,15 @@ struct StoredFrame {
 // unpacked() has made. Nothing is decompressed. Throws Corruption on a damaged index.
 std::optional<StoredFrame> stored_frame_of(const File& text, std::uint64_t offset);
 
+// A piece of a day's text, whole lines.
+struct TextRange {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  Position first;  // of the line at begin
+};
+// Of the frames of `text`, the last that begins with a position not greater than `position`, or the
+// first of all. Costs some reads of the index. nullopt: `text` is not what unpacked() has made.
+// Throws Corruption on a damaged index.
+std::optional<TextRange> frame_with(const File& text, Position position);
+
 }  // namespace daystream

@@ -5,6 +5,7 @@
 #include "daystream/error.h"
 #include "line_prefix.h"
 #include "number.h"
+#include "packed_day.h"
 
 namespace daystream {
 
@@ -20,6 +21,49 @@ bool is_end_line(std::string_view line, std::size_t& prefix_size) {
   return true;
 }
 
+// Where to look next for a position. A day's text grows about evenly with its seconds, so that a
+// straight line between two places that were seen comes much nearer than half-way does: a look at
+// what is not in memory costs a read from the disk. Where it does not help, halves.
+class Guess {
+ public:
+  explicit Guess(Position wanted) : wanted_(static_cast<double>(wanted.c) + 0.5) {}
+
+  void saw(std::uint64_t offset, Position position) {
+    const Place place{true, static_cast<double>(offset), static_cast<double>(position.c)};
+    (place.second <= wanted_ ? before_ : after_) = place;
+  }
+
+  std::uint64_t between(std::uint64_t low, std::uint64_t high) {
+    const std::uint64_t size = high - low;
+    const std::uint64_t half = low + size / 2;
+    const bool helped = size <= last_size_ / 4 || ++unhelpful_ <= 2;
+    last_size_ = size;
+    if (!before_.known || !after_.known || size < kNear || !helped) {
+      unhelpful_ = 0;
+      return half;
+    }
+    const double share = (wanted_ - before_.second) / (after_.second - before_.second);
+    const double at = before_.offset + share * (after_.offset - before_.offset);
+    // A little to either side in turn, so that both ends come nearer.
+    const double margin = static_cast<double>(size) / 64;
+    const double aside = (beyond_ = !beyond_) ? at + margin : at - margin;
+    const double least = static_cast<double>(low), most = static_cast<double>(high - 1);
+    return std::min(high - 1, static_cast<std::uint64_t>(std::clamp(aside, least, most)));
+  }
+
+ private:
+  struct Place {
+    bool known = false;
+    double offset = 0, second = 0;
+  };
+  static constexpr std::uint64_t kNear = 128 * 1024;  // of this the kernel reads the rest ahead
+  const double wanted_;
+  Place before_, after_;  // their seconds are on either side of wanted_
+  std::uint64_t last_size_ = UINT64_MAX;
+  int unhelpful_ = 0;
+  bool beyond_ = false;
+};
+
 }  // namespace
 
 std::string Seeker::read(std::uint64_t begin, std::uint64_t end) const {
@@ -31,16 +75,16 @@ std::string Seeker::read(std::uint64_t begin, std::uint64_t end) const {
   return bytes;
 }
 
-// The first line that begins at or after `offset`.
-std::optional<std::uint64_t> Seeker::line_from(std::uint64_t offset) const {
-  if (offset == 0) return limit_ > 0 ? std::optional<std::uint64_t>(0) : std::nullopt;
+// The first line that begins at or after `offset` and before `end`, up to which is read.
+std::optional<std::uint64_t> Seeker::line_from(std::uint64_t offset, std::uint64_t end) const {
+  if (offset == 0) return end > 0 ? std::optional<std::uint64_t>(0) : std::nullopt;
   std::uint64_t size = kSmallRead;
-  for (std::uint64_t at = offset - 1; at < limit_;) {
-    const std::string bytes = read(at, std::min(limit_, at + size));
+  for (std::uint64_t at = offset - 1; at < end;) {
+    const std::string bytes = read(at, std::min(end, at + size));
     const auto newline = bytes.find('\n');
     if (newline != std::string::npos) {
       const std::uint64_t begin = at + newline + 1;
-      return begin < limit_ ? std::optional(begin) : std::nullopt;
+      return begin < end ? std::optional(begin) : std::nullopt;
     }
     at += bytes.size();
     size = kLargeRead;
@@ -60,19 +104,34 @@ std::uint64_t Seeker::after(Position position) const {
   // Lines that begin before `low` are not greater, lines that begin at or after `high` are.
   std::uint64_t low = 0;
   std::uint64_t high = limit_;
+  Guess guess(position);
+  if (const auto frame = frame_with(file_, position); frame && frame->begin < limit_) {
+    if (position_at(frame->begin) != frame->first) {
+      throw Corruption(file_.path(), frame->begin,
+                       "the frame does not begin with the position that the index says");
+    }
+    if (frame->first > position) return frame->begin;
+    low = frame->begin + 1;
+    high = std::min(limit_, frame->end);
+  }
+  const std::uint64_t end = high;  // a line begins there, or nothing is there
   while (low < high) {
-    const std::uint64_t middle = low + (high - low) / 2;
-    const auto line = line_from(middle);
-    if (!line || *line >= high) {
+    const std::uint64_t middle = guess.between(low, high);
+    const auto line = line_from(middle, high);
+    if (!line) {
       high = middle;
-    } else if (position_at(*line) > position) {
+      continue;
+    }
+    const Position found = position_at(*line);
+    guess.saw(*line, found);
+    if (found > position) {
       // `middle`, not `*line`: no line begins between them.
       high = middle;
     } else {
       low = *line + 1;
     }
   }
-  return line_from(low).value_or(limit_);
+  return line_from(low, end).value_or(end);
 }
 
 std::optional<EndLine> Seeker::parse_end(std::uint64_t begin, std::string_view line) const {
@@ -125,7 +184,7 @@ std::optional<EndLine> Seeker::last_end_before(std::uint64_t offset) const {
 }
 
 std::optional<EndLine> Seeker::first_end_from(std::uint64_t offset, const Pleases& pleases) const {
-  const auto first = line_from(offset);
+  const auto first = line_from(offset, limit_);
   if (!first) return std::nullopt;
   std::uint64_t size = kSmallRead;
   for (std::uint64_t at = *first; at < limit_;) {

@@ -31,7 +31,8 @@ class Seeker {
   // `file` must outlive it; nothing at or after `limit` is looked at, where a line must end.
   Seeker(const File& file, std::uint64_t limit) : file_(file), limit_(limit) {}
 
-  // Where the first line with a position greater than `position` begins; `limit`: there is none.
+  // Where the first line with a position greater than `position` begins; `limit`: there is none. Of
+  // a compressed day the index is searched, and one frame decompressed.
   std::uint64_t after(Position position) const;
   // The position of the line that begins at `offset`.
   Position position_at(std::uint64_t offset) const;
@@ -53,7 +54,7 @@ class Seeker {
   std::uint64_t whole_lines_end() const;
 
  private:
-  std::optional<std::uint64_t> line_from(std::uint64_t offset) const;
+  std::optional<std::uint64_t> line_from(std::uint64_t offset, std::uint64_t end) const;
   std::string read(std::uint64_t begin, std::uint64_t end) const;
   std::optional<EndLine> parse_end(std::uint64_t begin, std::string_view line) const;
 

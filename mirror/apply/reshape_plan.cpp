@@ -124,7 +124,8 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
   if (plan.columns.size() == (table.is_shared() ? 1U : 0U)) {
     throw NeedsPerson(
         fmt::format("table {} has no column left that is mirrored", line.shape.line_name),
-        "seed the mirror again without it");
+        fmt::format("take it out of the mirror with \"deltamirror remove MIRROR --table {}\"",
+                    table.name));
   }
   std::set<std::string> names;
   for (const MirrorColumn& column : plan.columns) {

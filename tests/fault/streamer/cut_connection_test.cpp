@@ -77,7 +77,7 @@ TEST_CASE("deltastream: cut again and again while it recovers, it comes to the e
   RecordedSession session;
   CutProxy proxy(session.cluster().socket_dir());
   Random random("cut again");
-  for (int round = 0, count = rounds(3, 100); round < count; ++round) {
+  for (int round = 0, count = rounds(3, 300); round < count; ++round) {
     CAPTURE(round);
     const support::TempDir dir;
     session.fresh_slot();

@@ -2,102 +2,14 @@
 #include <fmt/format.h>
 
 #include <catch2/catch.hpp>
-#include <map>
 
-#include "support/cluster.h"
-#include "support/stream_checker.h"
+#include "streamed_source.h"
 
 using support::Cluster;
 using support::Result;
+using namespace fault;
 
 namespace fs = std::filesystem;
-
-namespace {
-
-using Content = std::map<std::string, std::string>;
-
-// Every file with its bytes. `lock` and `status.json` only say who was there last, and how it went.
-Content content_of(const fs::path& directory) {
-  Content out;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename();
-    if (name == "lock" || name == "status.json") continue;
-    out[name] = support::read_file(entry.path());
-  }
-  return out;
-}
-
-// A table t, a slot "s", and a daystream of it that is stopped and complete.
-struct Source {
-  explicit Source(const Cluster::Options& options = {}) : cluster(options) {
-    cluster.execute("CREATE TABLE t (a int PRIMARY KEY)");
-    cluster.query("SELECT pg_create_logical_replication_slot('s', 'deltaflood')");
-    insert(1);
-    stream();
-  }
-  void insert(int a) { cluster.execute(fmt::format("INSERT INTO t VALUES ({})", a)); }
-  // To the end of what there is now.
-  void stream() { support::run_ok(command(cluster, end_of(cluster))); }
-  static std::string end_of(const Cluster& cluster) {
-    return cluster.scalar("SELECT pg_current_wal_flush_lsn()");
-  }
-  std::vector<std::string> command(const Cluster& from, const std::string& end) const {
-    return {support::program("deltastream"),
-            "-d",
-            from.conninfo(),
-            "-S",
-            "s",
-            "-D",
-            dir / "d",
-            "-E",
-            end};
-  }
-  // deltastream from `from` is refused: exit 3, says `why`, and leaves every byte as it was.
-  void check_refused(const Cluster& from, const std::string& why,
-                     const std::string& database = "postgres") const {
-    const Content before = content_of(dir / "d");
-    const Result result = support::run({support::program("deltastream"), "-d",
-                                        from.conninfo(database), "-S", "s", "-D", dir / "d"});
-    CHECK(result.exit == support::Exit{3, 0});
-    CHECK_THAT(result.err, Catch::Contains(why));
-    CHECK_THAT(result.err, Catch::Contains("HINT"));
-    CHECK(content_of(dir / "d") == before);
-  }
-  std::vector<std::string> streamed() const {
-    const support::StreamContent content = support::check_stream(dir / "d");
-    CHECK((content.violation ? content.violation->text() : "") == "");
-    std::vector<std::string> out;
-    for (const auto* commit : content.commits()) {
-      for (const std::string& line : commit->lines) {
-        if (support::stream_key(line, "_action") == "insert") {
-          out.push_back(support::stream_fields(line).back().second);
-        }
-      }
-    }
-    return out;
-  }
-
-  support::TempDir dir;
-  Cluster cluster;
-};
-
-// Makes `copy`, which has never started, the same database as the stopped `original`, in a place of
-// its own.
-void copy_cold(const Cluster& original, const Cluster& copy) {
-  const std::string config = support::read_file(copy.data_dir() / "postgresql.conf");
-  fs::remove_all(copy.data_dir());
-  support::run_ok({"cp", "-a", original.data_dir().string(), copy.data_dir().string()});
-  support::write_file(copy.data_dir() / "postgresql.conf", config);
-}
-
-// What pg_failover_slots and its like do: the slot's state, carried to a standby.
-void copy_slot(const Cluster& from, const Cluster& to) {
-  fs::remove_all(to.data_dir() / "pg_replslot/s");
-  support::run_ok({"cp", "-a", (from.data_dir() / "pg_replslot/s").string(),
-                   (to.data_dir() / "pg_replslot/").string()});
-}
-
-}  // namespace
 
 TEST_CASE("deltastream: another cluster with a slot of the same name is refused",
           "[fault][deltastream][source]") {
