@@ -92,11 +92,11 @@ TEST_CASE(
                                          : std::random_device{}();
   CAPTURE(seed);
   std::minstd_rand random(seed);
-  for (int kill = 0; kill < 12; ++kill) {
+  for (int kill = 0; kill < 9; ++kill) {
     CAPTURE(kill);
     s.start_run();
-    if (kill == 4) s.stop_stream("b");  // away for a while
-    if (kill == 8) s.start_stream("b");
+    if (kill == 3) s.stop_stream("b");  // away for a while
+    if (kill == 6) s.start_stream("b");
     const auto end = s.runner->wait(std::chrono::milliseconds(20 + random() % 300));
     INFO(s.runner->err());
     REQUIRE_FALSE(end);
@@ -177,6 +177,20 @@ TEST_CASE("sources: one that needs a person stands still, the others go on",
   Shards s(kSchema);
   s.write_config({{{"table", "account"}}});
   s.seed();
+  for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(s.mirror() + end);
+  // While the stream of one does not reach to where its seed is consistent, it is as that saw it.
+  s.streamers.at("b").signal(SIGSTOP);
+  s.cluster.execute("UPDATE account SET note = 'late' WHERE id = 3", "b");
+  s.seed();
+  s.start_run();
+  s.cluster.execute("UPDATE account SET note = 'late' WHERE id = 3", "a");
+  s.catch_up("a");
+  CHECK(s.status_of("b")["state"] == "seeded");
+  s.streamers.at("b").signal(SIGCONT);
+  s.catch_up("b");
+  CHECK(s.rows("SELECT shard FROM account WHERE note = 'late' ORDER BY 1") == Texts{"a", "b"});
+  s.end_run();
+
   deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
       .exec("DELETE FROM account WHERE shard = 'b' AND id = 1");
   s.start_run();

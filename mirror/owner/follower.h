@@ -1,0 +1,132 @@
+// From a daystream into a mirror: the loop of one source.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "apply/applier.h"
+#include "apply/holding.h"
+#include "daystream/reader.h"
+#include "owner/follow_source.h"
+#include "remote/http_client.h"
+
+namespace deltamirror {
+
+// When nothing wakes us: the first is the watchdog's.
+inline constexpr std::chrono::milliseconds kShortSleep{1000};
+inline constexpr std::chrono::milliseconds kLongSleep{60'000};
+
+// How many source transactions may share one SQLite commit.
+enum class Batches {
+  Large,  // many while behind
+  Single  // each its own until caught up, so that the file ends right before one that fails
+};
+
+// See Follower::withdraw(): to begin anew is all that is to be done.
+class Withdrawn : public daystream::Error {
+ public:
+  Withdrawn() : Error("the daystream does not reach to where the seed is consistent yet") {}
+};
+
+// What the log's lines about a named source begin with.
+std::string label(const SourceContext& context);
+
+// Reads one source's daystream and applies it, from the mirror's checkpoint on, until what cannot
+// be gone on with by itself. One is made anew after each such failure.
+//
+// Lifetime: borrows the context.
+// Turns:    takes the turn where it uses the database, and gives it back at each commit; holds none
+//           while it waits. Destroying it rolls back what is not committed.
+class Follower {
+ public:
+  // `checkpoint`: where it is. `asked`: the tables whose rows a server is to send
+  // (apply/asked_tables.h); empty: all.
+  Follower(const SourceContext& context, Batches batches, Checkpoint checkpoint,
+           const std::string& asked)
+      : context_(context),
+        options_(context.options),
+        batches_(batches),
+        checkpoint_(std::move(checkpoint)),
+        asked_(asked),
+        reader_(options_.daystream, {checkpoint_.position, checkpoint_.lsn, asked}) {}
+  Follower(const Follower&) = delete;
+  Follower& operator=(const Follower&) = delete;
+  // What is not committed is rolled back.
+  ~Follower() {
+    take_turn();
+    applier_.reset();
+    context_.work.rolled_back();
+    give_turn();
+  }
+
+  void begin();
+  // `again`: what it says of where it begins was said just before.
+  void run(bool again);
+  bool committed_anything() const noexcept {
+    return applier_->committed().position != checkpoint_.position;
+  }
+  // Whether the failure of one transaction has taken whole ones before it along.
+  bool lost_whole_transactions() const noexcept {
+    return batches_ == Batches::Large && uncommitted_ > 0;
+  }
+
+ private:
+  std::optional<daystream::Holding> current_holding() const {
+    const daystream::Holding* found = holding_at(reader_.manifest(), checkpoint_.position);
+    if (found == nullptr) return std::nullopt;
+    return *found;
+  }
+  void check_source() const;
+  bool past_end(const daystream::Transaction& transaction) const {
+    return options_.until && transaction.lsn() > *options_.until;
+  }
+  // Until when a delayed mirror must not have it, microseconds since 1970.
+  std::int64_t due(const daystream::Transaction& transaction) const {
+    const std::int64_t committed = transaction.end().time_us;
+    const std::int64_t known = committed != 0 ? committed : transaction.position().c * 1'000'000;
+    return known + std::chrono::microseconds(options_.delay).count();
+  }
+  bool at_end() const { return options_.until && applier_->reached().lsn >= *options_.until; }
+  bool has_turn() const noexcept { return context_.turn == nullptr || has_turn_; }
+  void take_turn() {
+    if (has_turn()) return;
+    context_.turn->take(context_.nudge_fd);
+    has_turn_ = true;
+  }
+  void give_turn() noexcept {
+    if (!has_turn_ || (applier_ != nullptr && applier_->pending())) return;
+    has_turn_ = false;
+    context_.turn->give();
+  }
+  bool wanted() const noexcept { return has_turn_ && context_.turn->wanted(); }
+  bool batch_is_full() const;
+  daystream::Transaction* next();
+  void withdraw();
+  bool work(bool idle);
+  bool follow_one();
+  void commit();
+  void sleep();
+  void report();
+
+  const SourceContext& context_;
+  const FollowOptions& options_;
+  const bool is_remote_ = daystream::remote::Url::is_one(options_.daystream.native());
+  Batches batches_;
+  const Checkpoint checkpoint_;
+  const std::string asked_;
+  daystream::Reader reader_;
+  std::unique_ptr<Applier> applier_;
+  daystream::Transaction* early_ = nullptr;  // the reader's last: not due yet
+  std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
+  bool past_end_ = false;
+  bool has_turn_ = false;  // of several
+  std::chrono::steady_clock::time_point batch_began_{};
+  std::chrono::steady_clock::time_point next_look_{};
+  std::chrono::steady_clock::time_point reported_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace deltamirror
