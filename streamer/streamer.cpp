@@ -177,6 +177,13 @@ StreamLoop::End Streamer::stream() {
   if (writer_ && writer_->manifest().holdings.back().same_filter(config_.holding())) {
     proof = HistoryProof(config_.directory, slot.confirmed_flush, begin);
   }
+  // As long as someone has the slot, most often our own last session, it may be confirmed further,
+  // and then what is to prove our history does not come.
+  if (proof.pending() && slot.active_pid) {
+    throw ConnectionLost(
+        fmt::format("replication slot \"{}\" is in use by process {}", slot.name, *slot.active_pid),
+        "Another client streams from this slot.");
+  }
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;
   facts.next = next_transaction_id(connection.get());

@@ -189,12 +189,17 @@ class Suite:
             self.add(new)
 
     def rows_of(self, name, columns):
+        """None: PostgreSQL does not read it to us."""
         listed = ', '.join('"' + c['name'].replace('"', '""') + '"' for c in columns)
         # A query: COPY of a table leaves generated columns out.
         copy = f'COPY (SELECT {listed} FROM ONLY {name}) TO STDOUT'
         lines = self.session.ask(copy)
         if self.session.failed:  # an index over functions that look for others by search_path
-            lines = self.session.ask(f'SET search_path = public; {copy}; SET search_path = \'\'')
+            lines = self.session.ask(f'SET search_path = public; {copy}')
+            failed = self.session.failed
+            self.session.ask("SET search_path = ''")
+            if failed:  # one over a function that wants to be called by its owner
+                return None
         return [tuple(expected(c, unescape(field))
                       for c, field in zip(columns, line.split('\t'))) for line in lines]
 
@@ -241,7 +246,11 @@ class Suite:
         columns = [{'name': name, 'kind': KINDS.get(kind, 'text'), 'array': array == 't',
                     'delimiter': delimiter}
                    for name, kind, array, delimiter in self.session.rows(COLUMNS.format(oid=oid))]
-        want = sorted(self.rows_of(there, columns), key=repr)
+        rows = self.rows_of(there, columns)
+        if rows is None:
+            say(f'    not compared: {there}: PostgreSQL itself cannot read it')
+            return 0
+        want = sorted(rows, key=repr)
         try:
             cursor = db.execute(f'SELECT * FROM "{here}"')
         except sqlite3.OperationalError as error:

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
+#include <optional>
 
 #include "streamed_source.h"
 
@@ -140,4 +142,36 @@ TEST_CASE("deltastream: a promoted standby that lacks what was streamed is refus
   // Far past where the daystream ends: only the timelines' history tells.
   for (int a = 100; a < 400; ++a) standby.execute(fmt::format("INSERT INTO t VALUES ({})", a));
   source.check_refused(standby, "diverged");
+}
+
+TEST_CASE("deltastream: a slot that is behind and still held by another is waited for",
+          "[fault][deltastream][source]") {
+  Source source;
+  source.insert(2);
+  source.stream();
+  // Its server forgets what was confirmed last: now the slot is behind us, and our history is to be
+  // proven. As long as another has the slot nobody can tell how far it will be.
+  source.cluster.kill9();
+  source.cluster.start();
+  REQUIRE(source.cluster.scalar("SELECT confirmed_flush_lsn < pg_current_wal_flush_lsn() FROM "
+                                "pg_replication_slots") == "t");
+  std::optional<daystream::program::PgConn> holder(daystream::program::connect(
+      source.cluster.conninfo(), "holder", {{"replication", "database"}}));
+  const daystream::program::PgResult held(
+      PQexec(holder->get(), "START_REPLICATION SLOT s LOGICAL 0/0"));
+  REQUIRE(PQresultStatus(held.get()) == PGRES_COPY_BOTH);
+
+  support::Process stream(source.command(source.cluster));
+  CHECK(support::eventually(
+      [&] { return stream.err().find("is in use by process") != std::string::npos; }));
+  holder.reset();
+  source.insert(3);
+  INFO(stream.err());
+  CHECK(support::eventually([&] {
+    return support::check_stream(source.dir / "d", {.live = true}).commits().size() == 3 ||
+           !stream.running();
+  }));
+  stream.signal(SIGTERM);
+  CHECK(stream.wait() == support::Exit{0, 0});
+  CHECK(source.streamed() == std::vector<std::string>{"1", "2", "3"});
 }
