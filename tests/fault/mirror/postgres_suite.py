@@ -347,6 +347,9 @@ def main():
     if not options.source:
         print('set DELTAFLOOD_POSTGRES_SUITE to src/test/regress of the source of PostgreSQL 15')
         sys.exit(77)
+    for name in options.files:
+        if not os.path.exists(os.path.join(options.source, 'sql', name + '.sql')):
+            parser.error(f'"{options.source}" has no sql/{name}.sql')
     suite = Suite(options)
     try:
         sys.exit(suite.run())
