@@ -9,16 +9,6 @@ namespace deltaflood {
 
 namespace {
 
-void append_numbers(StringInfo out, List* numbers) {
-  bool first = true;
-  ListCell* cell = nullptr;
-  foreach (cell, numbers) {
-    if (!first) append(out, ",");
-    first = false;
-    append_int(out, lfirst_int(cell));
-  }
-}
-
 // What the partitions' rows that were there before a column was added with a constant default take
 // for it: the table at the top has no rows, so nothing is kept with it itself.
 AttrMissing* partitions_missing(Relation root) {

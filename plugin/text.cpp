@@ -113,6 +113,16 @@ void append_lsn(StringInfo out, XLogRecPtr lsn) {
   advance(out, format_lsn(out->data + out->len, lsn));
 }
 
+void append_numbers(StringInfo out, List* numbers) {
+  bool first = true;
+  ListCell* cell = nullptr;
+  foreach (cell, numbers) {
+    if (!first) append(out, ",");
+    first = false;
+    append_int(out, lfirst_int(cell));
+  }
+}
+
 void append_text(StringInfo out, Encoding* encoding, std::string_view text) {
   if (encoding->convert && !is_ascii(text)) {
     (void)convert(out, encoding, text);

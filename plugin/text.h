@@ -67,6 +67,8 @@ inline std::string_view keep_padded(const StringInfoData& text) {
 void append_unsigned(StringInfo out, uint64 value);
 void append_int(StringInfo out, int64 value);
 void append_lsn(StringInfo out, XLogRecPtr lsn);
+// 1,2,3: a list of int.
+void append_numbers(StringInfo out, List* numbers);
 
 // Text in the database's encoding.
 void append_text(StringInfo out, Encoding* encoding, std::string_view text);

@@ -55,14 +55,12 @@ void append_attributes(StringInfo out, std::string_view separator, Oid relid) {
   append_unsigned(out, relid);
   append(out, separator);
   const TupleDesc attributes = RelationGetDescr(composite);
-  bool first = true;
+  List* numbers = NIL;
   for (int i = 0; i < attributes->natts; ++i) {
     const FormData_pg_attribute* const attribute = TupleDescAttr(attributes, i);
-    if (attribute->attisdropped) continue;
-    if (!first) append(out, ",");
-    first = false;
-    append_int(out, attribute->attnum);
+    if (!attribute->attisdropped) numbers = lappend_int(numbers, attribute->attnum);
   }
+  append_numbers(out, numbers);
   RelationClose(composite);
 }
 

@@ -13,8 +13,7 @@ using daystream::NeedsPerson;
 namespace {
 
 // In two steps, as two columns may have swapped names.
-void rename_columns(Database& db, MirroredTable& table,
-                    const std::vector<std::pair<std::string, std::string>>& renames) {
+void rename_columns(Database& db, MirroredTable& table, const Renames& renames) {
   const std::string name = quote_name(table.name);
   int number = 0;
   for (const auto& [from, to] : renames) {
@@ -27,13 +26,7 @@ void rename_columns(Database& db, MirroredTable& table,
                                 quote_name(fmt::format("_deltamirror_renamed_{}", number++)),
                                 quote_name(to)));
   }
-  for (auto& index : table.indexes) {
-    for (std::string& column : index) {
-      const auto found = std::find_if(renames.begin(), renames.end(),
-                                      [&](const auto& r) { return r.first == column; });
-      if (found != renames.end()) column = found->second;
-    }
-  }
+  rename_in_indexes(table, renames);
 }
 
 // SQLite cannot change a key or a type in place, and drops no indexed column.

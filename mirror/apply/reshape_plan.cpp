@@ -73,6 +73,16 @@ void move_out_of_the_way(const MirroredTable& table, const Shape& now, ColumnPla
 
 }  // namespace
 
+void rename_in_indexes(MirroredTable& table, const Renames& renames) {
+  for (auto& index : table.indexes) {
+    for (std::string& column : index) {
+      const auto found = std::find_if(renames.begin(), renames.end(),
+                                      [&](const auto& r) { return r.first == column; });
+      if (found != renames.end()) column = found->second;
+    }
+  }
+}
+
 std::string missing_literal(const MissingValues& missing, const MirrorColumn& column) {
   for (const auto& [attnum, text] : missing) {
     if (attnum != column.attnum || !text) continue;

@@ -10,10 +10,12 @@
 
 namespace deltamirror {
 
+using Renames = std::vector<std::pair<std::string, std::string>>;  // SQLite names, old and new
+
 struct ColumnPlan {
   std::vector<MirrorColumn> columns;
-  std::vector<std::pair<std::string, std::string>> renames;  // SQLite names, old and new
-  std::vector<std::size_t> added;                            // indexes into columns
+  Renames renames;
+  std::vector<std::size_t> added;  // indexes into columns
   bool dropped = false;
   bool retyped = false;
 };
@@ -21,6 +23,9 @@ struct ColumnPlan {
 // Throws NeedsPerson on a change that cannot be followed.
 ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, const TypeNames& types,
                         Reshaped& result);
+
+// What is written down of the table's indexes, under the columns' new names.
+void rename_in_indexes(MirroredTable& table, const Renames& renames);
 
 // What rows from before have in an added column, as SQL.
 std::string missing_literal(const MissingValues& missing, const MirrorColumn& column);

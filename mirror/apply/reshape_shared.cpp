@@ -85,16 +85,7 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
                                                     quote_name(table.name), where_own(table)))) {
     result.needs_rewrite = false;
   }
-  for (auto& index : now.indexes) {
-    for (std::string& column : index) {
-      for (const auto& [from, to] : plan.renames) {
-        if (from == column) {
-          column = to;
-          break;
-        }
-      }
-    }
-  }
+  rename_in_indexes(now, plan.renames);
   std::erase_if(now.indexes, [&](const std::vector<std::string>& index) {
     return std::any_of(index.begin(), index.end(),
                        [&](const std::string& name) { return !has_column(now, name); });

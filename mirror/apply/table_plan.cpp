@@ -68,13 +68,9 @@ std::string TablePlan::where() const {
     return out;
   }
   // One comparison of rows: a chain of a thousand ANDs is too deep for SQLite.
-  std::string marks;
-  for (const MirrorColumn& column : table_.columns) {
-    out += (out.empty() ? "" : ", ") + quote_name(column.name);
-    marks += marks.empty() ? "?" : ",?";
-  }
   return fmt::format("rowid = (SELECT rowid FROM {} WHERE ({}) IS ({}) LIMIT 1)",
-                     quote_name(table_.name), out, marks);
+                     quote_name(table_.name), column_list(table_),
+                     question_marks(table_.columns.size()));
 }
 
 int TablePlan::bind_identity(Statement& statement, int index, const Row& row) const {

@@ -116,13 +116,8 @@ Shadow::Shadow(Database& db, const MirroredTable& table)
   table_.name = prefix_of(table.source) + table.name;
   db_.exec(create_table_sql(table_, table_.name));
   if (table.is_shared()) return;  // the indexes are those of the table itself
-  const bool there = [&] {
-    Statement select =
-        db_.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE");
-    select.bind(1, name_);
-    return select.step();
-  }();
-  const auto sqls = there ? schema_sql(db_, "index", name_) : create_index_sql(table);
+  const auto sqls =
+      has_table(db_, name_) ? schema_sql(db_, "index", name_) : create_index_sql(table);
   for (const std::string& sql : sqls) add_index(sql);
 }
 

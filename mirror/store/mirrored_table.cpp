@@ -328,14 +328,17 @@ std::string create_table_sql(const MirroredTable& table, const std::string& as) 
 }
 
 // With its columns' names: a shared table may have more.
-std::string insert_sql(const MirroredTable& table) {
-  std::string names;
-  std::string marks;
+std::string column_list(const MirroredTable& table) {
+  std::string out;
   for (const MirrorColumn& column : table.columns) {
-    names += (names.empty() ? "" : ", ") + quote_name(column.name);
-    marks += marks.empty() ? "?" : ",?";
+    out += (out.empty() ? "" : ", ") + quote_name(column.name);
   }
-  return fmt::format("INSERT INTO {}({}) VALUES({})", quote_name(table.name), names, marks);
+  return out;
+}
+
+std::string insert_sql(const MirroredTable& table) {
+  return fmt::format("INSERT INTO {}({}) VALUES({})", quote_name(table.name), column_list(table),
+                     question_marks(table.columns.size()));
 }
 
 std::string index_name(const MirroredTable& table, const std::vector<std::string>& columns) {

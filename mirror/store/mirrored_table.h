@@ -91,6 +91,8 @@ TypeNames load_types(const Database& db, const std::string& source);
 // was asked for.
 std::string create_table_sql(const MirroredTable& table, const std::string& as);
 std::string insert_sql(const MirroredTable& table);
+// Its columns, quoted: a table that several sources share may have more.
+std::string column_list(const MirroredTable& table);
 std::vector<std::string> create_index_sql(const MirroredTable& table);
 std::string index_name(const MirroredTable& table, const std::vector<std::string>& columns);
 

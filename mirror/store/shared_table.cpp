@@ -30,13 +30,6 @@ std::string key_text(const MirroredTable& table) {
   return out.empty() ? "none" : out;
 }
 
-bool has_table(Database& db, const std::string& name) {
-  Statement select =
-      db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE");
-  select.bind(1, name);
-  return select.step();
-}
-
 bool has_column(Database& db, const std::string& table, const std::string& column) {
   Statement select = db.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = ? COLLATE NOCASE");
   select.bind(1, table);
@@ -99,14 +92,6 @@ void create_missing_indexes(Database& db, const MirroredTable& table) {
     select.bind(1, index_name(table, table.indexes[i]));
     if (!select.step()) db.exec(sqls[i]);
   }
-}
-
-std::string column_list(const MirroredTable& table) {
-  std::string out;
-  for (const MirrorColumn& column : table.columns) {
-    out += (out.empty() ? "" : ", ") + quote_name(column.name);
-  }
-  return out;
 }
 
 std::string source_literal(const MirroredTable& table) {

@@ -35,9 +35,6 @@ std::string source_literal(const MirroredTable& table);
 // ` WHERE "source" = 'eu'`, or nothing where the table is the source's alone.
 std::string where_own(const MirroredTable& table);
 
-// Its columns, quoted: a shared table may have more.
-std::string column_list(const MirroredTable& table);
-
 // All of its rows go, and with the last source the table.
 void drop_own(Database& db, const MirroredTable& table);
 

@@ -150,6 +150,19 @@ void WriteTransaction::commit() {
   db_.commit();
 }
 
+bool has_table(const Database& db, const std::string& name) {
+  Statement select =
+      db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE");
+  select.bind(1, name);
+  return select.step();
+}
+
+std::string question_marks(std::size_t count) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) out += i == 0 ? "?" : ",?";
+  return out;
+}
+
 std::string quote_name(std::string_view name) {
   return quoted(name, '"');
 }

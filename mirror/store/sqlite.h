@@ -109,6 +109,11 @@ class WriteTransaction {
   Database& db_;
 };
 
+// Whether there is a table of that name, as SQLite compares names.
+bool has_table(const Database& db, const std::string& name);
+
+// ?,?,? for so many values.
+std::string question_marks(std::size_t count);
 // "name", for use in SQL.
 std::string quote_name(std::string_view name);
 // 'text', for use in SQL.

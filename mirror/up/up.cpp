@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/epoll.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <set>
 
@@ -46,19 +44,6 @@ std::string table_list(const MirrorConfig& config) {
   return fmt::format("{}", fmt::join(names, ","));
 }
 
-// One descriptor that is readable when any of `fds` is.
-UniqueFd any_of_fds(std::initializer_list<int> fds) {
-  UniqueFd any(epoll_create1(EPOLL_CLOEXEC));
-  if (!any) throw daystream::IoError("could not wait for signals", errno);
-  for (const int fd : fds) {
-    epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
-    if (epoll_ctl(any.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-      throw daystream::IoError("could not wait for signals", errno);
-    }
-  }
-  return any;
-}
-
 [[noreturn]] void child_ended(int code) {
   const std::string message = fmt::format("deltastream ended with exit code {}", code);
   const std::string hint = "what it says above is the reason";
@@ -97,7 +82,7 @@ int up(const UpOptions& options, daystream::program::Signals& signals) {
     argv.push_back(options.conninfo);
   }
   Child child(argv);
-  const UniqueFd wake = any_of_fds({signals.fd(), child.fd()});
+  const UniqueFd wake = any_of({signals.fd(), child.fd()});
   const auto stop = [&] { return signals.stop_requested() || child.exit_code().has_value(); };
 
   // The child makes the directory, and a first line, before anything can be seeded.

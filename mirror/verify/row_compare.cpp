@@ -51,12 +51,6 @@ void insert_all(Statement& insert, const RowBatch& batch) {
   }
 }
 
-std::string question_marks(std::size_t count) {
-  std::string out;
-  for (std::size_t i = 0; i < count; ++i) out += i == 0 ? "?" : ",?";
-  return out;
-}
-
 }  // namespace
 
 RowCompare::RowCompare(Database& db, const MirroredTable& table, bool repair, Tell tell,

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "store/shared_table.h"
-
 namespace deltamirror {
 
 namespace {
@@ -19,12 +17,6 @@ void bind_all(Statement& statement, const std::vector<Value>& values) {
 std::string own_suffix(const MirroredTable& table) {
   std::string out = std::to_string(table.shape.oid);
   for (const unsigned char c : table.source) out += fmt::format("_{:02x}", c);
-  return out;
-}
-
-std::string question_marks(std::size_t count) {
-  std::string out;
-  for (std::size_t i = 0; i < count; ++i) out += i == 0 ? "?" : ", ?";
   return out;
 }
 
