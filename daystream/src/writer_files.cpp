@@ -13,8 +13,9 @@
 namespace daystream {
 
 namespace {
+constexpr std::size_t kBlock = 256 * 1024;
 constexpr std::size_t kKeepCapacity = 4 * 1024 * 1024;  // beyond it one huge row has been here
-}
+}  // namespace
 
 void Writer::Impl::check_usable() const {
   if (failed_->load()) {
@@ -73,9 +74,20 @@ void Writer::Impl::write_out() {
   check_usable();
   const bool open_waits =
       open_ && !open_written_ && buffer_.size() - open_at_ < options_.buffer_bytes;
-  const std::size_t size = open_waits ? open_at_ : buffer_.size();
-  if (size == 0) return;
   if (open_ && !open_waits) open_written_ = true;
+  write_front(open_waits ? open_at_ : buffer_.size());
+}
+
+// Whole blocks of the file, of what may be written already: the kernel takes them with the fewest
+// pages, and copies them twice as fast while they are still in the processor's cache.
+void Writer::Impl::write_blocks() {
+  const std::uint64_t ready = written_ + (open_ && !open_written_ ? open_at_ : buffer_.size());
+  const std::uint64_t end = ready - ready % kBlock;
+  if (end > written_) write_front(static_cast<std::size_t>(end - written_));
+}
+
+void Writer::Impl::write_front(std::size_t size) {
+  if (size == 0) return;
   if (crc_at_ < size) {
     chain_ = extend_crc(chain_, buffer_.from(crc_at_).substr(0, size - crc_at_));
     crc_at_ = size;

@@ -58,6 +58,8 @@ class Writer::Impl {
   bool is_new_day(Position at) const;
   Position ready_position();
   void open_day_file(Position at);
+  void write_blocks();
+  void write_front(std::size_t size);
   template <typename Action>
   void on_disk(const Action& action);
   void begin_transaction(std::string_view first_line);

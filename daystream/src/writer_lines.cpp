@@ -16,7 +16,6 @@ namespace {
 constexpr std::string_view kTableKey = "_table\t";
 // Room is made for so much at once.
 constexpr std::size_t kRowsAtOnce = 64 * 1024;
-constexpr std::size_t kWriteWhileWarm = 128 * 1024;
 
 void append_fields(std::string& body,
                    const std::vector<std::pair<std::string, std::string>>& fields) {
@@ -39,8 +38,7 @@ void Writer::Impl::append(std::string_view lines) {
     if (newline == std::string_view::npos) break;
     lines.remove_prefix(newline + 1);
   }
-  // While it is still in the processor's cache the kernel copies it twice as fast.
-  if ((open_ && !open_written_ ? open_at_ : buffer_.size()) >= kWriteWhileWarm) write_out();
+  write_blocks();
 }
 
 // Takes rows of the open transaction and of the last row's table off the front, which is most of
