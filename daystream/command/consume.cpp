@@ -3,20 +3,18 @@
 // At least once. The checkpoint moves only after an acknowledgement, so that whatever is killed
 // when, the next start hands over again at most what was not acknowledged, and never less.
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "child.h"
 #include "commands.h"
+#include "consume_progress.h"
+#include "consumer.h"
 #include "consumer_checkpoint.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
@@ -25,7 +23,6 @@
 #include "program/program.h"
 #include "program/when.h"
 #include "source.h"
-#include "text.h"
 
 namespace daystream::command {
 
@@ -42,171 +39,6 @@ struct Options {
   bool once = false;
   bool json = false;
   std::vector<std::string> command;
-};
-
-// What the command was handed, and what of it counts as done.
-class Progress {
- public:
-  Progress(const ConsumerCheckpoint& file, std::string system_identifier)
-      : file_(file), system_identifier_(std::move(system_identifier)) {}
-
-  std::size_t pending() const noexcept { return pending_.size(); }
-
-  void handed(const Transaction& transaction) {
-    pending_.push_back({transaction.position(), {transaction.position(), transaction.lsn()}});
-  }
-  // A mark, or a transaction that a filter leaves nothing of: done as soon as all before is.
-  void passed(const Transaction& transaction) {
-    const Acknowledged place{transaction.position(), transaction.lsn()};
-    if (pending_.empty()) {
-      done_ = place;
-    } else {
-      pending_.back().through = place;
-    }
-  }
-
-  // The command is done with the transaction that ends at `position`, and with all before it.
-  // False: it was not handed such a one, or has acknowledged it before.
-  bool acknowledge(Position position) {
-    while (!pending_.empty() && pending_.front().position <= position) {
-      const Pending first = pending_.front();
-      if (pending_.size() > 1 && pending_[1].position <= position) {
-        pending_.pop_front();
-        continue;
-      }
-      if (first.position != position) return false;
-      done_ = first.through;
-      pending_.pop_front();
-      acknowledged_ = true;
-      return true;
-    }
-    return false;
-  }
-  void acknowledge_all() {
-    if (!pending_.empty()) acknowledge(pending_.back().position);
-  }
-
-  // Acknowledgements go to disk at once, those that came together in one go. Where only marks
-  // passed nothing would be done twice: then it need not be often.
-  void save(bool also_passed) {
-    const auto now = std::chrono::steady_clock::now();
-    if (!done_ || !(acknowledged_ || also_passed || now - saved_ > kPassedInterval)) return;
-    if (saved_position_ == done_->position) return;
-    file_.save(*done_, system_identifier_);
-    saved_position_ = done_->position;
-    saved_ = now;
-    acknowledged_ = false;
-  }
-
- private:
-  static constexpr std::chrono::seconds kPassedInterval{10};
-  struct Pending {
-    Position position;     // what is acknowledged
-    Acknowledged through;  // what is done then
-  };
-
-  const ConsumerCheckpoint& file_;
-  std::string system_identifier_;
-  std::deque<Pending> pending_;
-  std::optional<Acknowledged> done_;
-  bool acknowledged_ = false;  // since the last save
-  std::optional<Position> saved_position_;
-  std::chrono::steady_clock::time_point saved_{};
-};
-
-// The command's standard input, and what it says meanwhile: it may be waiting for us to read its
-// acknowledgements before it reads on.
-class Consumer : public Output {
- public:
-  Consumer(const std::vector<std::string>& command, Child::Output output, Progress& progress)
-      : Output(-1), name_(command.front()), child_(command, output), progress_(progress) {}
-
-  int acknowledgements() const noexcept { return child_.output(); }
-  bool closed() const noexcept { return closed_; }
-
-  // Reads what the command has acknowledged by now.
-  void hear() {
-    char bytes[4096];
-    while (!closed_ && child_.output() >= 0) {
-      const ssize_t got = ::read(child_.output(), bytes, sizeof bytes);
-      if (got > 0) {
-        heard_.append(bytes, static_cast<std::size_t>(got));
-        take_lines();
-      } else if (got == 0) {
-        closed_ = true;
-      } else if (errno == EAGAIN) {
-        return;
-      } else if (errno != EINTR) {
-        throw IoError("could not read from the command", errno);
-      }
-    }
-  }
-
-  void wait_for_word(int wake_fd) {
-    pollfd fds[] = {{child_.output(), POLLIN, 0}, {wake_fd, POLLIN, 0}};
-    ::poll(fds, 2, -1);  // whatever it says, the caller looks again
-  }
-
-  // No more input: hears it out and tells how it ended, as Child::wait().
-  std::string finish() {
-    child_.close_input();
-    while (!closed_ && child_.output() >= 0) {
-      wait_for_word(-1);
-      hear();
-      progress_.save(false);
-    }
-    return child_.wait();
-  }
-
-  [[noreturn]] void ended(const std::string& how) const {
-    throw Error(fmt::format("command \"{}\" ended {}, with {} not acknowledged", name_,
-                            how.empty() ? "with exit code 0" : how,
-                            count_text(progress_.pending(), "transaction")),
-                "start again: it goes on after what was acknowledged");
-  }
-
- protected:
-  void send(std::string_view text) override {
-    while (!text.empty()) {
-      const ssize_t put = ::write(child_.input(), text.data(), text.size());
-      if (put >= 0) {
-        text.remove_prefix(static_cast<std::size_t>(put));
-      } else if (errno == EPIPE) {
-        ended(finish());
-      } else if (errno == EAGAIN) {
-        pollfd fds[] = {{child_.input(), POLLOUT, 0}, {closed_ ? -1 : child_.output(), POLLIN, 0}};
-        ::poll(fds, 2, -1);
-        hear();
-      } else if (errno != EINTR) {
-        throw IoError("could not write to the command", errno);
-      }
-    }
-  }
-
- private:
-  void take_lines() {
-    std::size_t begin = 0;
-    for (auto end = heard_.find('\n'); end != std::string::npos; end = heard_.find('\n', begin)) {
-      const std::string line = heard_.substr(begin, end - begin);
-      const auto position = Position::parse(line);
-      if (!position || !progress_.acknowledge(*position)) {
-        throw ProtocolError(
-            fmt::format("command \"{}\" wrote \"{}\", which is no position of a transaction that "
-                        "it was handed and has not acknowledged",
-                        name_, line.substr(0, 60)),
-            "its standard output is for acknowledgements: the C/S of a commit line, "
-            "1507507200/17; other words belong on standard error");
-      }
-      begin = end + 1;
-    }
-    heard_.erase(0, begin);
-  }
-
-  std::string name_;
-  Child child_;
-  Progress& progress_;
-  std::string heard_;
-  bool closed_ = false;
 };
 
 PositionGone gap_error(const Transaction& gap) {
@@ -234,7 +66,7 @@ struct Work {
   const Options& options;
   const program::Signals& signals;
   Reader& reader;
-  Progress& progress;
+  ConsumeProgress& progress;
   std::optional<PositionGone>& gap;  // met: thrown once what came before is done
 
   Printer printer(Output& output) const {
@@ -347,7 +179,7 @@ int consume(const Options& options) {
     start.position = program::parse_position("--after", options.after);
   }
   Reader reader(directory, start);
-  Progress progress(checkpoint, system);
+  ConsumeProgress progress(checkpoint, system);
   std::optional<PositionGone> gap;
   const Work work{options, signals, reader, progress, gap};
   options.batch ? run_batches(work) : run_long(work);

@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "filter/expression.h"
 #include "values/types.h"
 
 namespace deltamirror {
@@ -49,25 +48,8 @@ int compare(Comparable type, const Value& a, const Value& b);
 // What PostgreSQL's LIKE says of UTF-8, with \ as the escape.
 bool is_like(std::string_view text, std::string_view pattern);
 
-// A literal as a value of the type, owned.
-class LiteralValue {
- public:
-  // Throws ConfigError where it is none.
-  LiteralValue(Comparable type, const FilterLiteral& literal);
-  Value value() const noexcept {
-    Value out = value_;
-    out.bytes = bytes_;
-    return out;
-  }
-
- private:
-  Value value_;
-  std::string bytes_;
-};
-
-// The same for PostgreSQL, under search_path '': a column's value (`name` is quoted), and a
-// literal's, which LiteralValue has taken.
+// A column's value for PostgreSQL to compare in the same way, under search_path '' (`name` is
+// quoted).
 std::string comparable_sql(Comparable type, const std::string& name);
-std::string literal_sql(Comparable type, const LiteralValue& literal);
 
 }  // namespace deltamirror

@@ -8,6 +8,7 @@
 #include "apply/shape.h"
 #include "filter/comparable.h"
 #include "filter/expression.h"
+#include "filter/literal_value.h"
 #include "values/types.h"
 
 namespace deltamirror {
