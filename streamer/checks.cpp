@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "daystream/reader.h"
+#include "server_version.h"
 
 namespace deltastream {
 
@@ -152,6 +153,9 @@ class Report {
       return false;
     }
   }
+  void warn(const char* name, const std::string& detail) {
+    std::printf("warning %-10s %s\n", name, detail.c_str());
+  }
   int exit_code() const noexcept { return exit_code_; }
 
  private:
@@ -184,6 +188,9 @@ int run_checks(const Config& config) {
                            server.system_identifier, server.timeline, server.database);
       })) {
     return report.exit_code();
+  }
+  if (const std::string faults = known_faults(server.version); !faults.empty()) {
+    report.warn("version", faults);
   }
   report.check("settings", [&] {
     check_settings(*connection);

@@ -22,6 +22,7 @@ Server identify(ReplicationConnection& connection) {
                                     "Connect to the primary.");
   }
   Server server;
+  server.version = PQserverVersion(connection.get());
   const program::PgResult row = connection.exec("IDENTIFY_SYSTEM");
   server.system_identifier = PQgetvalue(row.get(), 0, 0);
   server.timeline = static_cast<TimelineId>(std::strtoul(PQgetvalue(row.get(), 0, 1), nullptr, 10));

@@ -12,6 +12,7 @@
 namespace deltastream {
 
 struct Server {
+  int version = 0;  // as PQserverVersion() has it
   std::string system_identifier;
   TimelineId timeline = 0;
   daystream::Lsn flush_lsn;  // the end of its durable WAL when asked

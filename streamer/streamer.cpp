@@ -14,6 +14,7 @@
 #include "disk_space.h"
 #include "disk_wait.h"
 #include "program/program.h"
+#include "server_version.h"
 #include "timeline.h"
 
 namespace deltastream {
@@ -143,6 +144,11 @@ StreamLoop::End Streamer::stream() {
   const Server server = identify(connection);
   timeline_ = server.timeline;
   clock_.set_server(server.clock_us);
+  if (const std::string faults = known_faults(server.version);
+      !faults.empty() && server.version != version_told_) {
+    spdlog::warn("{}", faults);
+  }
+  version_told_ = server.version;
 
   check_settings(connection);
   const std::optional<Manifest> manifest = find_manifest(config_.directory);

@@ -327,6 +327,23 @@ TEST_CASE("stream: memory does not grow with a transaction", "[streamer]") {
   CHECK(process.peak_resident_bytes() < (64U << 20));
 }
 
+TEST_CASE("stream: what other programs send each other passes by, however large", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot"});
+  REQUIRE(streaming(process));
+  for (const char* transactional : {"true", "false"}) {
+    cluster.execute(std::string("BEGIN; INSERT INTO fox SELECT count(*) FROM fox; "
+                                "SELECT pg_logical_emit_message(") +
+                    transactional + ", 'theirs', repeat('x', 100 << 20)); COMMIT");
+  }
+  CHECK(stream.caught_up());
+  CHECK(stream.commit_lsns().size() == 2);
+  CHECK(stream.size_bytes() < 10'000);
+  CHECK(process.peak_resident_bytes() < (64U << 20));
+}
+
 TEST_CASE("stream: -n ends with the connection, else it comes back", "[streamer]") {
   const Cluster cluster;
   const Stream stream(cluster);

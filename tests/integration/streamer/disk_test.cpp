@@ -1,6 +1,8 @@
 // A full disk: says so, lets go of PostgreSQL, and goes on by itself when there is room.
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -19,9 +21,18 @@ namespace {
 // A small file system of its own, which needs root.
 class SmallDisk {
  public:
-  explicit SmallDisk(const std::filesystem::path& at, const char* size = "size=4m") : at_(at) {
+  explicit SmallDisk(const std::filesystem::path& at, const std::string& size = "4m") : at_(at) {
     std::filesystem::create_directories(at);
-    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, size) == 0;
+    // Of the same owner as the folder that it hides.
+    struct stat owner {};
+    const std::string data =
+        ::stat(at.c_str(), &owner) == 0
+            ? fmt::format("size={},uid={},gid={},mode=700", size, owner.st_uid, owner.st_gid)
+            : "";
+    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, data.c_str()) == 0;
+  }
+  void resize(const std::string& size) {
+    ::mount("tmpfs", at_.c_str(), "tmpfs", MS_REMOUNT, ("size=" + size).c_str());
   }
   ~SmallDisk() {
     if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
@@ -42,7 +53,7 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
   cluster.execute("CREATE TABLE fox (a int PRIMARY KEY, b text)");
   const Stream stream(cluster);
   stream.create_slot();
-  const SmallDisk disk(stream.directory());
+  SmallDisk disk(stream.directory());
   if (!disk.mounted()) {
     WARN("mounting a small file system needs root: not tested");
     return;
@@ -72,7 +83,7 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
   }));
 
   std::filesystem::remove(ballast);
-  ::mount("tmpfs", stream.directory().c_str(), "tmpfs", MS_REMOUNT, "size=64m");
+  disk.resize("64m");
   CHECK(stream.caught_up());
   check_sound(stream);
   CHECK(stream.commit_lsns().size() == 31);
@@ -84,7 +95,7 @@ TEST_CASE("disk: little room is said in time, with how long it lasts", "[streame
   Cluster cluster;
   cluster.execute("CREATE TABLE fox (a int, b text); ALTER TABLE fox REPLICA IDENTITY FULL");
   const Stream stream(cluster);
-  const SmallDisk disk(stream.directory(), "size=64m");
+  const SmallDisk disk(stream.directory(), "64m");
   if (!disk.mounted()) {
     WARN("mounting a small file system needs root: not tested");
     return;
@@ -98,4 +109,34 @@ TEST_CASE("disk: little room is said in time, with how long it lasts", "[streame
   CHECK(support::eventually(warned));
   CHECK(contains(process.err(), "at the present rate"));
   CHECK(stream.caught_up());
+}
+
+// What does not fit in logical_decoding_work_mem goes to files beside the slots.
+TEST_CASE("disk: the server's is full where it spills, then has room again", "[streamer][disk]") {
+  Cluster::Options options;
+  options.config = {"logical_decoding_work_mem = '64kB'"};
+  Cluster cluster(options);
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY, b text)");
+  cluster.stop();
+  SmallDisk disk(cluster.data_dir() / "pg_replslot");
+  if (!disk.mounted()) {
+    WARN("mounting a small file system needs root: not tested");
+    return;
+  }
+  cluster.start();
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot"});
+  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  cluster.execute("INSERT INTO fox SELECT g, repeat('x', 100) FROM generate_series(1, 100000) g");
+  cluster.execute("INSERT INTO fox VALUES (0, 'after')");
+  REQUIRE(support::eventually([&] { return contains(process.err(), "No space left on device"); }));
+  CHECK(process.running());
+  CHECK(cluster.scalar("SELECT count(*) FROM fox") == "100001");
+  CHECK(stream.commit_lsns().empty());
+
+  disk.resize("256m");
+  CHECK(stream.caught_up());
+  check_sound(stream);
+  CHECK(stream.commit_lsns().size() == 2);
+  CHECK(stream.lines("\t_action\tinsert").size() == 100'001);
 }

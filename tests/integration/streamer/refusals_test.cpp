@@ -150,6 +150,12 @@ TEST_CASE("refusal: a second deltastream on the same directory", "[streamer]") {
   const Result second = stream.run();
   check_refused(second, 1, "is in use by");
   CHECK(contains(second.err, std::to_string(first.pid())));
+
+  // Neither is one that only does not answer a reason to write beside it.
+  first.signal(SIGSTOP);
+  check_refused(stream.run(), 1, "is in use by");
+  first.signal(SIGCONT);
+  CHECK(stream.caught_up());
 }
 
 TEST_CASE("refusal: of several starts on a new directory one wins, the others say who has it",
@@ -256,6 +262,21 @@ TEST_CASE("refusal: a server restored from an older copy has diverged", "[stream
   support::run_ok({"cp", "-a", (copy / "data").string(), data});
   cluster.start();
   check_refused(stream.run(), 3, "diverged: daystream");
+}
+
+// Not a refusal: it may be promoted any time, or the name lead to the primary again.
+TEST_CASE("refusal: a standby is said to be one, and waited for until it is none", "[streamer]") {
+  const Cluster primary;
+  Cluster::Options options;
+  options.standby_of = &primary;
+  Cluster standby(options);
+  const Stream stream(standby);
+  Process process = stream.start({"--create-slot"});
+  REQUIRE(support::eventually([&] { return contains(process.err(), "this server is a standby"); }));
+  CHECK(process.running());
+  CHECK(!stream.exists());
+  standby.promote();
+  CHECK(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
 }
 
 TEST_CASE("refusal: a promoted standby that lacks what was streamed", "[streamer]") {

@@ -11,6 +11,7 @@
 #include "remote/pauses.h"
 #include "server_error.h"
 #include "server_monitor.h"
+#include "server_version.h"
 #include "status.h"
 #include "synchronous_standby.h"
 #include "timeline.h"
@@ -232,4 +233,16 @@ TEST_CASE("server: a page's header is not what a stream waits for", "[server]") 
   CHECK(end(3 * kSegment + 40) == 3 * kSegment);
   CHECK(end(3 * kSegment + 24) == 3 * kSegment + 24);
   CHECK(end(3 * kSegment + kPage + 24) == 3 * kSegment + kPage);
+}
+
+TEST_CASE("server version: what a later minor release mended is told, and only that",
+          "[streamer]") {
+  CHECK(known_faults(150020).empty());
+  CHECK(known_faults(150021).empty());
+  CHECK(known_faults(160001).empty());
+  CHECK(known_faults(150019).find("PostgreSQL 15.19 has faults that 15.20 has not: ") == 0);
+  CHECK(known_faults(150019).find("savepoint") != std::string::npos);
+  CHECK(known_faults(150019).find("ALTER") == std::string::npos);
+  CHECK(known_faults(150012).find("ALTER") != std::string::npos);
+  CHECK(known_faults(150013).find("ALTER") == std::string::npos);
 }
