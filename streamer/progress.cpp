@@ -22,6 +22,8 @@ constexpr std::chrono::milliseconds kLongestSampleInterval{8'000};
 constexpr std::chrono::milliseconds kLongestLookInterval{5'000};
 constexpr std::chrono::seconds kReportInterval{60};
 constexpr std::chrono::minutes kWarnInterval{10};
+// Answers of the server that are missing in a row before it is worth a warning.
+constexpr int kMissingBeforeWarning = 3;
 // Warn when what is left lasts shorter than this at the present rate.
 constexpr double kWarnBeforeSeconds = 3600;
 
@@ -77,28 +79,9 @@ void Progress::failed(const std::string& problem) {
 
 void Progress::tick(const daystream::Writer& writer) {
   notify_.alive();
+  take_answer();
   const Time now = std::chrono::steady_clock::now();
-  if (monitor_) {
-    if (const auto sample = monitor_->take()) {
-      if (sample_ && sample->until_lost_bytes && sample->wal_lsn > sample_->wal_lsn) {
-        const double rate = static_cast<double>(sample->wal_lsn.value - sample_->wal_lsn.value) /
-                            std::max(seconds(sample->at - sample_->at), 0.001);
-        status_.until_lost_s = static_cast<double>(*sample->until_lost_bytes) / rate;
-      } else {
-        status_.until_lost_s.reset();
-      }
-      sample_ = sample;
-      synchronous_standby_ = sample->synchronous_standby;
-      wal_end_ = sample->wal_end;
-      status_.server_lsn = sample->wal_lsn;
-      status_.retained_wal_bytes = sample->retained_bytes;
-      status_.until_lost_bytes = sample->until_lost_bytes;
-      status_.wal_status = sample->wal_status;
-    }
-  }
-  const auto interval =
-      std::clamp(config_.status_interval, kLeastSampleInterval, kLongestLookInterval);
-  if (now < last_look_ + interval) return;
+  if (!is_time_to_look(now)) return;
   look(writer, now);
   warn_in_time(now);
   save();
@@ -106,6 +89,70 @@ void Progress::tick(const daystream::Writer& writer) {
   last_report_ = now;
   reported_lsn_ = status_.lsn;
   report();
+}
+
+void Progress::alive() {
+  notify_.alive();
+  take_answer();
+  const Time now = std::chrono::steady_clock::now();
+  if (!is_time_to_look(now)) return;
+  last_look_ = now;
+  status_.lines_per_s = status_.bytes_per_s = 0;
+  look_at_lag(now);
+  look_at_disk();
+  warn_in_time(now);
+  save();
+}
+
+bool Progress::is_time_to_look(Time now) const {
+  return now >= last_look_ +
+                    std::clamp(config_.status_interval, kLeastSampleInterval, kLongestLookInterval);
+}
+
+// Numbers of a server that does not answer any more would pass for those of now.
+void Progress::take_answer() {
+  const auto answer = monitor_ ? monitor_->take() : std::nullopt;
+  if (!answer) return;
+  if (answer->sample) {
+    if (answers_missing_ >= kMissingBeforeWarning) {
+      spdlog::info("the server tells again how far it is");
+    }
+    answers_missing_ = 0;
+    take_sample(*answer->sample);
+  } else {
+    sample_.reset();
+    status_.server_lsn.reset();
+    status_.lag_bytes.reset();
+    status_.lag_s.reset();
+    status_.retained_wal_bytes.reset();
+    status_.until_lost_bytes.reset();
+    status_.until_lost_s.reset();
+    status_.wal_status.clear();
+    // Where the stream waits, it has said why, and this is most often the same.
+    if (++answers_missing_ == kMissingBeforeWarning && status_.state == "streaming") {
+      spdlog::warn(
+          "the server does not tell how far it is, so that lag, WAL kept and the time "
+          "until the slot is lost are not known: {}",
+          answer->problem);
+    }
+  }
+  status_.server_problem = answer->problem;
+}
+
+void Progress::take_sample(const ServerSample& sample) {
+  status_.until_lost_s.reset();
+  if (sample_ && sample.until_lost_bytes && sample.wal_lsn > sample_->wal_lsn) {
+    const double rate = static_cast<double>(sample.wal_lsn.value - sample_->wal_lsn.value) /
+                        std::max(seconds(sample.at - sample_->at), 0.001);
+    status_.until_lost_s = static_cast<double>(*sample.until_lost_bytes) / rate;
+  }
+  sample_ = sample;
+  synchronous_standby_ = sample.synchronous_standby;
+  wal_end_ = sample.wal_end;
+  status_.server_lsn = sample.wal_lsn;
+  status_.retained_wal_bytes = sample.retained_bytes;
+  status_.until_lost_bytes = sample.until_lost_bytes;
+  status_.wal_status = sample.wal_status;
 }
 
 void Progress::look(const daystream::Writer& writer, Time now) {
@@ -121,19 +168,26 @@ void Progress::look(const daystream::Writer& writer, Time now) {
   last_look_ = now;
   status_.position = writer.flushed_position();
   status_.lsn = writer.flushed();
-  if (sample_) {
-    // Behind since the moment we last had all the server had.
-    const bool behind = status_.lsn < sample_->wal_lsn;
-    if (!behind) caught_up_at_ = now;
-    status_.lag_bytes = behind ? sample_->wal_lsn.value - status_.lsn.value : 0;
-    status_.lag_s = behind ? seconds(now - caught_up_at_) : 0;
-  }
-  if (const auto space = disk_space(directory_)) {
-    status_.disk_free_bytes = space->free_bytes;
-    status_.disk_left_s.reset();
-    if (status_.bytes_per_s > 0) {
-      status_.disk_left_s = static_cast<double>(space->free_bytes) / status_.bytes_per_s;
-    }
+  look_at_lag(now);
+  look_at_disk();
+}
+
+void Progress::look_at_lag(Time now) {
+  if (!sample_) return;
+  // Behind since the moment we last had all the server had.
+  const bool behind = status_.lsn < sample_->wal_lsn;
+  if (!behind) caught_up_at_ = now;
+  status_.lag_bytes = behind ? sample_->wal_lsn.value - status_.lsn.value : 0;
+  status_.lag_s = behind ? seconds(now - caught_up_at_) : 0;
+}
+
+void Progress::look_at_disk() {
+  const auto space = disk_space(directory_);
+  if (!space) return;
+  status_.disk_free_bytes = space->free_bytes;
+  status_.disk_left_s.reset();
+  if (status_.bytes_per_s > 0) {
+    status_.disk_left_s = static_cast<double>(space->free_bytes) / status_.bytes_per_s;
   }
 }
 

@@ -28,7 +28,7 @@ class Progress {
   void tick(const daystream::Writer& writer);
   // What keeps it from being confirmed, for people; empty: nothing.
   void waits_for(std::string what) { status_.waiting_for = std::move(what); }
-  void alive() { notify_.alive(); }  // the same while there is no Writer
+  void alive();  // the same while there is no stream
 
   // The server's end of WAL, as last seen, once.
   std::optional<WalEnd> take_wal_end() noexcept { return std::exchange(wal_end_, std::nullopt); }
@@ -39,7 +39,11 @@ class Progress {
   using Time = std::chrono::steady_clock::time_point;
 
   void look(const daystream::Writer& writer, Time now);
-  void take_sample(daystream::Lsn flushed, Time now);
+  void take_answer();
+  void take_sample(const ServerSample& sample);
+  bool is_time_to_look(Time now) const;
+  void look_at_lag(Time now);
+  void look_at_disk();
   void warn_in_time(Time now);
   void report();
   void save();
@@ -59,6 +63,7 @@ class Progress {
   std::uint64_t last_lines_ = 0;
   std::uint64_t last_bytes_ = 0;
   daystream::Lsn reported_lsn_;
+  int answers_missing_ = 0;  // since the last sample
 };
 
 }  // namespace deltastream

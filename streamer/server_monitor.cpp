@@ -49,7 +49,7 @@ ServerMonitor::~ServerMonitor() {
   thread_.join();
 }
 
-std::optional<ServerSample> ServerMonitor::take() {
+std::optional<ServerAnswer> ServerMonitor::take() {
   const std::lock_guard lock(mutex_);
   return std::exchange(newest_, std::nullopt);
 }
@@ -58,55 +58,60 @@ void ServerMonitor::work() {
   std::unique_lock lock(mutex_);
   while (!stop_) {
     lock.unlock();
-    std::optional<ServerSample> sampled = sample();
+    ServerAnswer answer = ask();
     lock.lock();
-    if (sampled) newest_ = std::move(sampled);
+    newest_ = std::move(answer);
     stopped_.wait_for(lock, interval_, [this] { return stop_; });
   }
 }
 
-std::optional<ServerSample> ServerMonitor::sample() const {
+ServerAnswer ServerMonitor::ask() const {
   try {
-    // The stream's own application_name, so that this session is told the same one.
-    const program::PgConn connection =
-        program::connect(conninfo_, "deltastream", {{"connect_timeout", "3"}});
-    program::exec(connection.get(), "SET statement_timeout = '3s'");
-    // Not pg_stat_replication's sync_state: it is hidden from a role without pg_read_all_stats.
-    const program::PgResult row = program::exec_params(
-        connection.get(),
-        "SELECT pg_current_wal_lsn(), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), "
-        "0)::bigint, safe_wal_size, wal_status, current_setting('synchronous_standby_names'), "
-        "current_setting('application_name'), active, "
-        // The time of the statement, which is before it looks at the WAL. The insert position, as
-        // an asynchronous commit that has returned may not be written yet.
-        "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint, "
-        "pg_current_wal_insert_lsn(), current_setting('wal_block_size'), "
-        "pg_size_bytes(current_setting('wal_segment_size')) "
-        "FROM pg_replication_slots WHERE slot_name = $1",
-        {slot_});
-    if (PQntuples(row.get()) == 0) return std::nullopt;  // the stream itself will tell
-    ServerSample sample;
-    sample.at = std::chrono::steady_clock::now();
-    sample.wal_lsn = lsn_at(row, 0);
-    sample.retained_bytes = unsigned_at(row, 1);
-    if (!PQgetisnull(row.get(), 0, 2)) {
-      const std::int64_t safe = std::strtoll(PQgetvalue(row.get(), 0, 2), nullptr, 10);
-      sample.until_lost_bytes = safe > 0 ? static_cast<std::uint64_t>(safe) : 0;
-    }
-    sample.wal_status = PQgetvalue(row.get(), 0, 3);
-    sample.synchronous_standby =
-        StandbyNames::parse(PQgetvalue(row.get(), 0, 4)).includes(PQgetvalue(row.get(), 0, 5));
-    // After a failover another server may answer here than the one that we stream from.
-    if (*PQgetvalue(row.get(), 0, 6) == 't') {
-      sample.wal_end = {end_of_records(lsn_at(row, 8), unsigned_at(row, 9), unsigned_at(row, 10)),
-                        static_cast<std::int64_t>(unsigned_at(row, 7))};
-    }
-    return sample;
+    return {sample(), {}};
   } catch (const daystream::Error& e) {
-    // The stream does not need it, and reports a lost connection itself.
     spdlog::debug("could not ask the server about slot \"{}\": {}", slot_, e.what());
-    return std::nullopt;
+    return {std::nullopt, e.what()};
   }
+}
+
+ServerSample ServerMonitor::sample() const {
+  // The stream's own application_name, so that this session is told the same one.
+  const program::PgConn connection =
+      program::connect(conninfo_, "deltastream", {{"connect_timeout", "3"}});
+  program::exec(connection.get(), "SET statement_timeout = '3s'");
+  // Not pg_stat_replication's sync_state: it is hidden from a role without pg_read_all_stats.
+  const program::PgResult row = program::exec_params(
+      connection.get(),
+      "SELECT pg_current_wal_lsn(), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), "
+      "0)::bigint, safe_wal_size, wal_status, current_setting('synchronous_standby_names'), "
+      "current_setting('application_name'), active, "
+      // The time of the statement, which is before it looks at the WAL. The insert position, as
+      // an asynchronous commit that has returned may not be written yet.
+      "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint, "
+      "pg_current_wal_insert_lsn(), current_setting('wal_block_size'), "
+      "pg_size_bytes(current_setting('wal_segment_size')) "
+      "FROM pg_replication_slots WHERE slot_name = $1",
+      {slot_});
+  if (PQntuples(row.get()) == 0) {
+    throw daystream::NeedsPerson(fmt::format("replication slot \"{}\" does not exist", slot_));
+  }
+  ServerSample sample;
+  sample.at = std::chrono::steady_clock::now();
+  sample.wal_lsn = lsn_at(row, 0);
+  sample.retained_bytes = unsigned_at(row, 1);
+  if (!PQgetisnull(row.get(), 0, 2)) {
+    const std::int64_t safe = std::strtoll(PQgetvalue(row.get(), 0, 2), nullptr, 10);
+    sample.until_lost_bytes = safe > 0 ? static_cast<std::uint64_t>(safe) : 0;
+  }
+  sample.wal_status = PQgetvalue(row.get(), 0, 3);
+  sample.synchronous_standby =
+      StandbyNames::parse(PQgetvalue(row.get(), 0, 4)).includes(PQgetvalue(row.get(), 0, 5));
+  // After a failover another server may answer here than the one that we stream from.
+  if (*PQgetvalue(row.get(), 0, 6) == 't') {
+    sample.wal_end = {end_of_records(lsn_at(row, 8), unsigned_at(row, 9), unsigned_at(row, 10)),
+                      static_cast<std::int64_t>(unsigned_at(row, 7))};
+  }
+  return sample;
 }
 
 }  // namespace deltastream

@@ -28,6 +28,12 @@ struct ServerSample {
   std::optional<WalEnd> wal_end;     // none: nobody streams from our slot there
 };
 
+// What came of asking: a sample, or why there is none.
+struct ServerAnswer {
+  std::optional<ServerSample> sample;
+  std::string problem;
+};
+
 // `insert` is where the next record will be written. At the start of a page that is behind the
 // page's header, and the last record's end, which is all that a stream can come to, before it.
 daystream::Lsn end_of_records(daystream::Lsn insert, std::uint64_t page_bytes,
@@ -41,11 +47,12 @@ class ServerMonitor {
   ~ServerMonitor();
 
   // The newest not yet taken.
-  std::optional<ServerSample> take();
+  std::optional<ServerAnswer> take();
 
  private:
   void work();
-  std::optional<ServerSample> sample() const;
+  ServerAnswer ask() const;
+  ServerSample sample() const;
 
   const std::string conninfo_;
   const std::string slot_;
@@ -53,7 +60,7 @@ class ServerMonitor {
   std::mutex mutex_;
   std::condition_variable stopped_;
   bool stop_ = false;
-  std::optional<ServerSample> newest_;
+  std::optional<ServerAnswer> newest_;
   std::thread thread_;  // last: it uses the others
 };
 

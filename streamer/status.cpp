@@ -62,6 +62,7 @@ Json to_json(const Status& status) {
   put(out, "until_lost_bytes", status.until_lost_bytes);
   put(out, "until_lost_s", status.until_lost_s);
   out["wal_status"] = status.wal_status;
+  out["server_problem"] = status.server_problem;
   put(out, "disk_free_bytes", status.disk_free_bytes);
   put(out, "disk_left_s", status.disk_left_s);
   out["waiting_for"] = status.waiting_for;
@@ -112,6 +113,9 @@ void print_status(const Status& status, const std::string& state) {
          fmt::format("{} ({}){}", human_bytes(static_cast<double>(*status.retained_wal_bytes)),
                      status.wal_status, limit));
   }
+  if (!status.server_problem.empty()) {
+    line("server", "does not tell how far it is: " + status.server_problem);
+  }
   if (status.disk_free_bytes) {
     line("disk",
          fmt::format(
@@ -150,6 +154,7 @@ std::optional<Status> Status::parse(const std::string& text) {
     out.until_lost_bytes = get<std::uint64_t>(in, "until_lost_bytes");
     out.until_lost_s = get<double>(in, "until_lost_s");
     out.wal_status = in.at("wal_status").get<std::string>();
+    out.server_problem = in.value("server_problem", "");
     out.disk_free_bytes = get<std::uint64_t>(in, "disk_free_bytes");
     out.disk_left_s = get<double>(in, "disk_left_s");
     out.waiting_for = in.value("waiting_for", "");

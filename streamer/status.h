@@ -29,6 +29,7 @@ struct Status {
   std::optional<std::uint64_t> until_lost_bytes;
   std::optional<double> until_lost_s;  // at the present rate
   std::string wal_status;
+  std::string server_problem;  // why the server does not tell the six above; empty: it does
   std::optional<std::uint64_t> disk_free_bytes;
   std::optional<double> disk_left_s;  // at the present rate
   std::string waiting_for;  // --require-copies: what is not on enough disks; empty: nothing

@@ -1,0 +1,149 @@
+// What `deltastream status` tells: what is so now, and what is not known.
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include <catch2/catch.hpp>
+
+#include "stream.h"
+
+using deltastream_test::contains;
+using deltastream_test::Stream;
+using support::Cluster;
+using support::Exit;
+using support::Process;
+
+namespace {
+
+// Empty while there is no daystream yet.
+nlohmann::json status_of(const Stream& stream) {
+  const auto result =
+      support::run({support::program("deltastream"), "status", stream.directory(), "--json"});
+  return result.out.empty() ? nlohmann::json::object() : nlohmann::json::parse(result.out);
+}
+
+std::string status_text(const Stream& stream) {
+  return support::run({support::program("deltastream"), "status", stream.directory().string()}).out;
+}
+
+// Some megabytes of WAL that no slot waits for.
+void push_wal(const Cluster& cluster, const std::string& database = "postgres") {
+  cluster.execute("SELECT pg_logical_emit_message(false, 'noise', 'x')", database);
+  cluster.execute("SELECT pg_switch_wal()", database);
+}
+
+}  // namespace
+
+TEST_CASE("status: says how much WAL is kept and how long until the slot is lost, in time",
+          "[streamer]") {
+  const Cluster cluster(
+      {.config = {"max_wal_size = 32MB", "min_wal_size = 32MB", "max_slot_wal_keep_size = 1GB"}});
+  cluster.execute("CREATE TABLE fox (a int)");
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  // A transaction that stays open keeps the WAL it began in.
+  support::Session open = cluster.session();
+  open.execute("BEGIN; INSERT INTO fox VALUES (1)");
+  REQUIRE(support::eventually([&] {
+    push_wal(cluster);
+    return contains(process.err(), "of WAL from being lost (max_slot_wal_keep_size)");
+  }));
+  const nlohmann::json status = status_of(stream);
+  for (const char* key : {"position", "lsn", "server_lsn", "wal_status", "last_error"}) {
+    CAPTURE(key);
+    CHECK(status[key].is_string());
+  }
+  for (const char* key : {"lines_per_s", "bytes_per_s", "lag_bytes", "lag_s", "retained_wal_bytes",
+                          "until_lost_bytes", "disk_free_bytes"}) {
+    CAPTURE(key);
+    CHECK(status[key].is_number());
+  }
+  CHECK(status["wal_status"] == "extended");
+  CHECK(status["retained_wal_bytes"].get<std::uint64_t>() > 32'000'000);
+  CHECK(contains(status_text(stream), "before the slot is lost"));
+}
+
+TEST_CASE("status: keeps the last error", "[streamer]") {
+  Cluster cluster;
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(stream.caught_up());
+  REQUIRE(support::eventually(
+      [&] { return std::filesystem::exists(stream.directory() / "status.json"); }));
+  cluster.stop();
+  const auto status = [&] { return status_of(stream); };
+  CHECK(support::eventually([&] { return status()["state"] == "waiting"; }));
+  const std::string problem = status()["last_error"];
+  CHECK(problem != "");
+  CHECK(status()["last_error_s"] > 0);
+  cluster.start();
+  CHECK(support::eventually([&] { return status()["state"] == "streaming"; }));
+  CHECK(status()["last_error"] != "");
+
+  // Also what ends it, and what keeps it from beginning.
+  const auto says = [&](const char* text) {
+    return contains(status()["last_error"].get<std::string>(), text);
+  };
+  cluster.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots");
+  REQUIRE(support::eventually([&] {
+    return support::run({Cluster::tool("psql"), "-h", cluster.socket_dir(), "-U", "postgres", "-c",
+                         "SELECT pg_drop_replication_slot('stream')"})
+        .ok();
+  }));
+  CHECK(process.wait() == Exit{3, 0});
+  CHECK(status()["state"] == "stopped");
+  CHECK(says("does not exist"));
+  cluster.execute("SELECT pg_create_logical_replication_slot('stream', 'test_decoding')");
+  CHECK(stream.run().exit == Exit{3, 0});
+  CHECK(says("uses plugin"));
+}
+
+TEST_CASE("status: who waits goes on telling what the server keeps meanwhile", "[streamer]") {
+  Cluster cluster;
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(support::eventually([&] { return status_of(stream)["lag_bytes"] == 0; }));
+  // Sessions as before, but none that streams.
+  cluster.append_config("max_wal_senders = 0\nmax_replication_slots = 4\n");
+  cluster.restart();
+  REQUIRE(support::eventually([&] {
+    return status_of(stream)["state"] == "waiting" && status_of(stream)["server_problem"] == "";
+  }));
+  for (int i = 0; i < 3; ++i) push_wal(cluster);
+  CHECK(support::eventually([&] {
+    const auto status = status_of(stream);
+    return status["lag_bytes"].is_number() && status["lag_bytes"] > 32'000'000 &&
+           status["retained_wal_bytes"] > 32'000'000 && status["lag_s"] > 0;
+  }));
+  CHECK(process.running());
+}
+
+TEST_CASE("status: what the server does not tell any more is not told as if it were so now",
+          "[streamer]") {
+  const Cluster cluster;
+  cluster.create_database("other");
+  const Stream stream(cluster);
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(support::eventually([&] { return status_of(stream)["lag_bytes"] == 0; }));
+  const auto allow = [&](const char* whether) {
+    cluster.execute(std::string("ALTER DATABASE postgres ALLOW_CONNECTIONS ") + whether, "other");
+  };
+  allow("false");  // the stream that is there goes on
+  push_wal(cluster, "other");
+  const auto unknown = [&] {
+    const auto status = status_of(stream);
+    for (const char* key : {"server_lsn", "lag_bytes", "lag_s", "retained_wal_bytes"}) {
+      if (!status[key].is_null()) return false;
+    }
+    return contains(status["server_problem"].get<std::string>(), "not currently accepting");
+  };
+  CHECK(support::eventually(unknown));
+  CHECK(contains(status_text(stream), "does not tell how far it is: "));
+  CHECK(support::eventually(
+      [&] { return contains(process.err(), "lag, WAL kept and the time until the slot"); }));
+  CHECK(status_of(stream)["state"] == "streaming");
+  allow("true");
+  CHECK(support::eventually([&] { return status_of(stream)["lag_bytes"] == 0; }));
+  CHECK(status_of(stream)["server_problem"] == "");
+  CHECK(support::eventually([&] { return contains(process.err(), "tells again how far it is"); }));
+}
