@@ -10,12 +10,13 @@
 #include "daystream/writer.h"
 #include "source.h"
 #include "text.h"
+#include "verification.h"
 
 namespace daystream::command {
 
 namespace {
 
-int repair(const std::string& source) {
+void cut(const std::string& source) {
   const std::filesystem::path directory = local_directory(source);
   const Manifest manifest = Manifest::load(directory);
   const Writer writer(directory, manifest, std::nullopt, {});
@@ -29,11 +30,14 @@ int repair(const std::string& source) {
     fmt::print("ended the unfinished transaction {} with an abort line\n", *done.aborted_xid);
   }
   if (done.cut_file.empty() && !done.aborted_xid) {
-    fmt::print("daystream \"{}\": nothing to repair\n", source);
+    fmt::print("daystream \"{}\": nothing to cut\n", source);
   }
-  if (!writer.empty()) {
-    fmt::print("durable through {} (LSN {})\n", writer.position().text(), writer.last_lsn().text());
-  }
+}
+
+int repair(const std::string& source) {
+  cut(source);
+  // Opening reads no more than what may not have reached the disk.
+  verify_directory(source);
   return 0;
 }
 
@@ -46,10 +50,9 @@ void add_repair(CLI::App& app, Chosen& chosen) {
   command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("DIR", *source, "the daystream's directory")->required();
   command.footer(
-      "Does what deltastream does when it starts; it is not needed before that. Bytes that were\n"
-      "confirmed are never touched: damage there is told, with exit code 3. Refuses while a "
-      "writer\n"
-      "has the directory.\n\n"
+      "Does what deltastream does when it starts; it is not needed before that. Then it checks\n"
+      "every byte, as verify does. Bytes that were confirmed are never touched: damage there is\n"
+      "told, with exit code 3. Refuses while a writer has the directory.\n\n"
       "Examples:\n"
       "  daystream repair /srv/prod");
   command.callback([source, &chosen] { chosen = [source] { return repair(*source); }; });

@@ -77,7 +77,7 @@ class UnpackedFile final : public File {
   }
 
   [[noreturn]] void damaged(std::uint64_t packed_at, const std::string& problem) const {
-    throw Corruption(path(), packed_at, problem, "restore the file from a copy of the daystream");
+    throw Corruption(path(), packed_at, problem);
   }
 
   // Entry `frame`, or, one past the last, where the frames end.

@@ -38,7 +38,7 @@ class IoError : public Error {
   int error_number_;
 };
 
-// Bytes on disk are not what was written. Names the file and the byte offset of the damage.
+// Bytes on disk are not what was written. Names file and byte; hints at a copy unless given a hint.
 class Corruption : public Error {
  public:
   Corruption(const std::string& file, std::uint64_t offset_bytes, const std::string& problem,

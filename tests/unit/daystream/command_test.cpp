@@ -193,12 +193,19 @@ TEST_CASE("verify: counts what is whole, and tells file and byte of what is not"
   CHECK(ran.code == 3);
   CHECK(ran.out.starts_with("daystream: file \"" + farm.day_path() + "\" is damaged at byte " +
                             std::to_string(bytes.find("_c\t1507550420"))));
+  CHECK(ran.out.find("HINT: restore the file from a copy") != std::string::npos);
+  // It was confirmed: nothing to cut, but not well either.
+  ran = run("repair " + farm.dir);
+  CHECK(ran.code == 3);
+  CHECK(ran.out.find(": nothing to cut\n") != std::string::npos);
+  CHECK(ran.out.find("is damaged at byte") != std::string::npos);
+  CHECK(slurp(farm.day_path()) == bytes);
 }
 
 TEST_CASE("repair: cuts only what was never confirmed, and says what", "[command]") {
   Farm farm;
   CHECK(run("repair " + farm.dir)
-            .out.starts_with("daystream \"" + farm.dir + "\": nothing to repair\n"));
+            .out.starts_with("daystream \"" + farm.dir + "\": nothing to cut\n"));
   const std::string bytes = slurp(farm.day_path());
   const std::string half = "_c\t1507550420\t_s\t3\t_ta";
   spill(farm.day_path(), bytes + half);

@@ -1,0 +1,136 @@
+#include "verification.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "calendar.h"
+#include "crc32c.h"
+#include "day_file.h"
+#include "daystream/error.h"
+#include "durable_file.h"
+#include "manifest_file.h"
+#include "scanner.h"
+#include "source.h"
+#include "stream_view.h"
+#include "text.h"
+
+namespace daystream::command {
+
+namespace {
+
+struct Counts {
+  std::uint64_t days = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t lines = 0;
+  std::uint64_t transactions = 0;
+  std::uint64_t marks = 0;
+  std::uint64_t aborts = 0;
+  std::uint64_t gaps = 0;
+
+  void add(const Group& group) {
+    lines += group.line_count + 1;
+    switch (group.end_change.action) {
+      case Action::Commit:
+        ++transactions;
+        break;
+      case Action::Mark:
+        ++marks;
+        break;
+      case Action::Abort:
+        ++aborts;
+        break;
+      default:
+        ++gaps;
+    }
+  }
+};
+
+// LSNs of commits and marks never go back: it is by them that a consumer skips what it has.
+void check_order(const Group& group, const File& file, Lsn& last) {
+  const Change& end = group.end_change;
+  if (end.action != Action::Commit && end.action != Action::Mark) return;
+  const bool repeated = end.action == Action::Commit && end.lsn == last;
+  if (end.lsn < last || repeated) {
+    throw Corruption(file.path(), group.end_line,
+                     fmt::format("LSN {} of line {} cannot follow LSN {}", end.lsn.text(),
+                                 group.end_position.text(), last.text()));
+  }
+  last = end.lsn;
+}
+
+Counts check(const StreamView& view, bool has_durable) {
+  Counts counts;
+  ScanState state;
+  Lsn lsn;
+  for (const std::int64_t day : view.days()) {
+    const bool is_last = day == view.days().back();
+    const auto kept = view.open_if_kept(day);
+    if (!kept) {  // deleted just now, with all before it
+      state = {};
+      continue;
+    }
+    const DayView& open = *kept;
+    state.offset = 0;
+    GroupScanner scanner(*open.file, day, state, open.limit);
+    Group group;
+    while (scanner.next(group)) {
+      check_order(group, *open.file, lsn);
+      counts.add(group);
+    }
+    state = scanner.state();
+    ++counts.days;
+    counts.bytes += open.limit;
+    if (!is_last && (scanner.half_line() || state.in_transaction || state.offset == 0)) {
+      throw Corruption(open.file->path(), scanner.last_group().offset,
+                       "the file does not end in a commit, mark, abort or gap, but a later day "
+                       "follows");
+    }
+    if (!is_last || !has_durable) continue;
+    const Durable& durable = view.durable();
+    if (scanner.half_line() || state.last != durable.position || state.chain != durable.chain) {
+      throw Corruption(
+          open.file->path(), state.offset,
+          fmt::format("\"{}\" says that line {} with CRC {} ends at byte {}", kDurableName,
+                      durable.position.text(), crc_text(durable.chain), durable.size_bytes));
+    }
+    if (lsn != durable.lsn) {
+      throw Corruption(open.file->path(), state.offset,
+                       fmt::format("\"{}\" says that LSN {} is the last, it is {}", kDurableName,
+                                   durable.lsn.text(), lsn.text()));
+    }
+  }
+  return counts;
+}
+
+}  // namespace
+
+void verify_directory(const std::string& source) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto dir = real_dir(local_directory(source));
+  load_manifest(*dir);
+  const bool has_durable = load_durable(*dir).has_value();
+  const StreamView view(*dir);
+  if (view.empty()) {
+    fmt::print("daystream \"{}\": no line yet\n", source);
+    return;
+  }
+  const Counts counts = check(view, has_durable);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  fmt::print("daystream \"{}\": {}, {}, {}, {}, {}, {}, {}: no damage ({:.2f} s, {}/s)\n", source,
+             count_text(counts.days, "day"), count_text(counts.lines, "line"),
+             count_text(counts.transactions, "transaction"), count_text(counts.marks, "mark"),
+             count_text(counts.aborts, "abort"), count_text(counts.gaps, "gap"),
+             bytes_text(static_cast<double>(counts.bytes)), took.count(),
+             bytes_text(static_cast<double>(counts.bytes) / took.count()));
+  const Durable& durable = view.durable();
+  fmt::print("durable through {} (LSN {}, {})\n", durable.position.text(), durable.lsn.text(),
+             utc_text(durable.position.c));
+  if (!has_durable) {
+    fmt::print(
+        "there is no readable file \"{}\": everything through the last whole commit counts\n",
+        kDurableName);
+  }
+}
+
+}  // namespace daystream::command
