@@ -26,7 +26,7 @@
 #include "daystream/writer.h"
 #include "support/fd.h"
 #include "support/process.h"
-#include "support/temporary_directory.h"
+#include "support/scratch_dir.h"
 
 namespace {
 
@@ -159,7 +159,7 @@ int run(int count, char** arguments) {
   rlimit files{65536, 65536};
   setrlimit(RLIMIT_NOFILE, &files);
 
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   daystream::Manifest manifest;
   manifest.name = "bench";
   Writer writer(directory.path(), manifest, std::nullopt, {});

@@ -156,8 +156,8 @@ class World {
 
   std::mt19937_64 random_;
   std::uint64_t seed_;
-  support::TemporaryDirectory lock_;
-  support::TemporaryDirectory real_;
+  support::ScratchDir lock_;
+  support::ScratchDir real_;
   std::shared_ptr<MemoryDir> dir_;
   std::vector<std::string> sent_;
   std::vector<Delivered> seen_;
@@ -187,8 +187,8 @@ TEST_CASE("faults: each call fails once, or from then on", "[fault]") {
   const bool sticky = GENERATE(false, true);
   for (std::uint64_t n = 1;; ++n) {
     CAPTURE(error, sticky, n);
-    support::TemporaryDirectory lock;
-    support::TemporaryDirectory real;
+    support::ScratchDir lock;
+    support::ScratchDir real;
     auto dir = std::make_shared<MemoryDir>(lock.path());
     std::int64_t now = kNoon;
     Lsn confirmed;

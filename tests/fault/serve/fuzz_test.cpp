@@ -10,7 +10,7 @@
 #include "../../integration/serve/server_process.h"
 #include "stream_fixture.h"
 #include "support/catch2_positions.h"
-#include "support/temporary_directory.h"
+#include "support/scratch_dir.h"
 
 using namespace daystream;
 using namespace daystream::test;
@@ -138,7 +138,7 @@ TEST_CASE("serve: no request crashes it, leaks, or disturbs a follower", "[serve
     writer.flush();
   };
   for (int i = 0; i < 50; ++i) add();
-  support::TemporaryDirectory snapshots;
+  support::ScratchDir snapshots;
   spill(snapshots / "a.db", std::string(100000, 'x'));
   ServerProcess server({stream.directory.path()}, {"--request-timeout", "2", "--stall-timeout", "5",
                                                    "--snapshots", snapshots.path()});

@@ -10,7 +10,7 @@
 #include "server_process.h"
 #include "stream_fixture.h"
 #include "support/catch2_positions.h"
-#include "support/temporary_directory.h"
+#include "support/scratch_dir.h"
 
 using namespace daystream;
 using namespace daystream::test;
@@ -150,7 +150,7 @@ TEST_CASE("filter: a follower of some tables survives its server", "[serve][filt
 TEST_CASE("tokens: one that is limited to tables gets nothing of the others",
           "[serve][filter][security]") {
   Two two;
-  support::TemporaryDirectory keys;
+  support::ScratchDir keys;
   const std::string tokens = keys / "tokens";
   const auto make = [&](const std::string& name, const std::vector<std::string>& more) {
     std::vector<std::string> argv = {program("daystream"), "token", tokens, name};
@@ -189,7 +189,7 @@ TEST_CASE("tokens: one that is limited to tables gets nothing of the others",
 TEST_CASE("filter: tables that were taken from a token end the reader that needs them",
           "[serve][filter][security]") {
   Two two;
-  support::TemporaryDirectory keys;
+  support::ScratchDir keys;
   const std::string token =
       run_ok({program("daystream"), "token", keys / "tokens", "owls", "--tables", "owl,fox"});
   spill(keys / "mine", token);
@@ -227,7 +227,7 @@ TEST_CASE("serve: days that are compressed are sent as their text, or as they ar
   const auto local = run(cat(two.directory.path(), {"--after", "1507550405/3"}));
   CHECK(run(cat(server.url(), {"--after", "1507550405/3"})).out == local.out);
   CHECK_FALSE(local.out.empty());
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   REQUIRE(run({program("daystream"), "pull", server.url(), place / "copy", "--once"}).ok());
   CHECK(slurp_days(place / "copy") == all);
 
@@ -258,7 +258,7 @@ TEST_CASE("serve: days that are compressed are sent as their text, or as they ar
 TEST_CASE("serve: zstd on the way where it is asked for, each gather at once", "[serve][zstd]") {
   Two two;
   ServerProcess server({two.directory.path()});
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   const std::string body = place / "body";
   const auto curl = [&](const std::string& query) {
     return run_ok({"curl", "-sS", "-D", "-", "-o", body, "-H", "Accept-Encoding: gzip, zstd",

@@ -9,7 +9,7 @@
 
 #include "server_process.h"
 #include "stream_fixture.h"
-#include "support/temporary_directory.h"
+#include "support/scratch_dir.h"
 
 using namespace daystream;
 using namespace daystream::test;
@@ -56,7 +56,7 @@ TEST_CASE("nginx: in front of the server it passes everything on at once", "[ser
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   for (int i = 1; i <= 50; ++i) writer.append(transaction(i, 3));
   writer.flush();
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   const std::string token =
       support::run_ok({program("daystream"), "token", place / "tokens", "edge"});
   spill(place / "token", token);

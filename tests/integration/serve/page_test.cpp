@@ -4,7 +4,7 @@
 
 #include "server_process.h"
 #include "stream_fixture.h"
-#include "support/temporary_directory.h"
+#include "support/scratch_dir.h"
 
 using namespace daystream;
 using namespace daystream::test;
@@ -29,7 +29,7 @@ struct Shown : Stream {
 
 TEST_CASE("page: one document, that nothing from elsewhere gets into", "[serve][page]") {
   Shown shown;
-  support::TemporaryDirectory keys;
+  support::ScratchDir keys;
   spill(keys / "tokens", "");
   std::filesystem::permissions(keys / "tokens", std::filesystem::perms::owner_read);
   ServerProcess server({shown.directory.path()}, {"--tokens", keys / "tokens"});
@@ -69,7 +69,7 @@ TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its sc
     WARN("chromium is not installed: the page was not loaded");
     return;
   }
-  support::TemporaryDirectory profile;
+  support::ScratchDir profile;
   // No sandbox, as tests may run as root; it loads nothing but our own page.
   const auto shown_by = [&] {
     return support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",

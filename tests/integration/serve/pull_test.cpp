@@ -55,7 +55,7 @@ std::string position_of(const std::filesystem::path& directory) {
 
 TEST_CASE("pull: the same files byte for byte, and it follows", "[pull]") {
   Source source;
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   const auto copy = place / "copy";
   ServerProcess server({source.path()});
   REQUIRE(support::run(pull(server.url(), copy, {"--once"})).ok());
@@ -74,7 +74,7 @@ TEST_CASE("pull: the same files byte for byte, and it follows", "[pull]") {
 
 TEST_CASE("pull: a cascade of relays ends in the same files", "[pull]") {
   Source source;
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   ServerProcess first({source.path()});
   Process middle(pull(first.url(), place / "middle"));
   REQUIRE(eventually([&] { return same(source.path(), place / "middle"); }));
@@ -91,7 +91,7 @@ TEST_CASE("pull: killed at random with its server, the files are equal in the en
   CAPTURE(seed);
   std::mt19937 random(seed);
   Source source;
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   const auto copy = place / "copy";
   std::optional<ServerProcess> server;
   server.emplace(std::vector<std::string>{source.path()});
@@ -122,7 +122,7 @@ TEST_CASE("pull: killed at random with its server, the files are equal in the en
 
 TEST_CASE("pull: one writer a directory", "[pull]") {
   Source source;
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   const auto copy = place / "copy";
   ServerProcess server({source.path()});
   Process puller(pull(server.url(), copy));
@@ -134,7 +134,7 @@ TEST_CASE("pull: one writer a directory", "[pull]") {
 
 TEST_CASE("pull: another stream, and what is no longer kept, need a person", "[pull]") {
   Source source;
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   const auto copy = place / "copy";
   ServerProcess server({source.path()});
   REQUIRE(support::run(pull(server.url(), copy, {"--once"})).ok());

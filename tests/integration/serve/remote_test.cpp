@@ -58,7 +58,7 @@ TEST_CASE("remote: every command says of an URL what it says of the directory", 
     CHECK(remote.exit == local.exit);
     CHECK(remote.out.size() > 10);
   }
-  support::TemporaryDirectory parts;
+  support::ScratchDir parts;
   const auto split = [&](const std::string& source, const std::string& name) {
     const std::string into = (parts.path() / name).string();
     CHECK(daystream_command({"split", source, into, "--once"}).exit.code == 0);

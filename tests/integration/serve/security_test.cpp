@@ -6,7 +6,7 @@
 
 #include "server_process.h"
 #include "stream_fixture.h"
-#include "support/temporary_directory.h"
+#include "support/scratch_dir.h"
 
 using namespace daystream;
 using namespace daystream::test;
@@ -57,7 +57,7 @@ struct Served : Stream {
     return {"--tls-cert", path(name + ".pem"), "--tls-key", path(name + ".key")};
   }
 
-  support::TemporaryDirectory keys;
+  support::ScratchDir keys;
   Writer writer_;
 };
 

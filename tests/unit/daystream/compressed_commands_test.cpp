@@ -45,7 +45,7 @@ struct Week : Stream {
 
 TEST_CASE("commands: compressed days are told as plain ones are", "[packed][command]") {
   const Week week;
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const std::string last_day = Position{week.now, 0}.day();
   const std::vector<std::vector<std::string>> commands = {
       {"cat"},

@@ -72,7 +72,7 @@ std::string output_of(const std::string& command) {
 }  // namespace
 
 TEST_CASE("format: the worked bytes are what the Writer writes", "[format][golden]") {
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   write_worked_example(directory.path());
   CHECK(slurp(directory / "2017-10-09.tsv") == block("2017-10-09.tsv"));
   CHECK(slurp(directory / "2017-10-10.tsv") == block("2017-10-10.tsv"));
@@ -80,7 +80,7 @@ TEST_CASE("format: the worked bytes are what the Writer writes", "[format][golde
 }
 
 TEST_CASE("format: the worked index is what compressing writes", "[format][packed][golden]") {
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   write_worked_example(directory.path());
   HousekeepingRules rules;
   rules.compress = kDefaultCompression;
@@ -97,7 +97,7 @@ TEST_CASE("format: the worked index is what compressing writes", "[format][packe
 }
 
 TEST_CASE("format: files of the first version read the same for ever", "[format][golden]") {
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   for (const char* name : {"daystream.json", "2017-10-09.tsv", "2017-10-10.tsv", "durable"}) {
     std::filesystem::copy(kRoot / "tests/golden/daystream-1" / name, directory / name);
   }
@@ -115,7 +115,7 @@ TEST_CASE("format: files of the first version read the same for ever", "[format]
 }
 
 TEST_CASE("format: the plain Tcl reader reads them", "[format][tcl]") {
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   write_worked_example(directory.path());
   spill(directory / "reader.tcl", block("reader.tcl"));
   const std::string text = output_of("tclsh '" + (directory / "reader.tcl").string() + "' '" +

@@ -189,7 +189,7 @@ TEST_CASE("durable: a line that was read half written is not one", "[durable]") 
     const std::string mixed = other.substr(0, at) + text.substr(at);
     if (mixed != text && mixed != other) CHECK_FALSE(Durable::parse(mixed));
   }
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   CHECK_FALSE(Durable::load(directory.path()));
   spill(directory / "durable", text);
   CHECK(Durable::load(directory.path())->position == durable.position);
@@ -198,7 +198,7 @@ TEST_CASE("durable: a line that was read half written is not one", "[durable]") 
 }
 
 TEST_CASE("manifest: what was saved is loaded", "[manifest]") {
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   Manifest manifest = source();
   manifest.created = "2026-11-21T10:15:04Z";
   manifest.holdings = {{{0, 0}, "", {}},
@@ -220,7 +220,7 @@ TEST_CASE("manifest: what was saved is loaded", "[manifest]") {
 }
 
 TEST_CASE("manifest: another file is refused", "[manifest]") {
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   const std::string path = (directory / "daystream.json").string();
   CHECK(refusal([&] { Manifest::load(directory.path()); }) ==
         "could not open file \"" + path + "\": No such file or directory");

@@ -137,7 +137,7 @@ TEST_CASE("split and merge: what was split and merged again is what it was", "[s
   CAPTURE(by, seed);
   Source source(seed);
   std::mt19937 random(seed);
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const std::string parts = (work.path() / "parts").string();
   const std::string whole = (work.path() / "whole").string();
   std::vector<std::string> split = {kProgram, "split", source.path(), parts, "--once", "--by"};
@@ -162,7 +162,7 @@ TEST_CASE("split and merge: what was split and merged again is what it was", "[s
 TEST_CASE("split: by table, a part has the lines of its table and no other", "[split]") {
   Source source;
   source.write(2, 120);
-  support::TemporaryDirectory parts;
+  support::ScratchDir parts;
   support::run_ok({kProgram, "split", source.path(), parts.path().string(), "--once"});
   std::set<std::string> names;
   for (const auto& part : parts_of(parts.path())) names.insert(part.filename().string());
@@ -197,7 +197,7 @@ TEST_CASE("split: by table, a part has the lines of its table and no other", "[s
 TEST_CASE("split: by key, rows of one key stay together and in order", "[split]") {
   Source source;
   source.write(2, 120);
-  support::TemporaryDirectory parts;
+  support::ScratchDir parts;
   support::run_ok({kProgram, "split", source.path(), parts.path().string(), "--once", "--by", "key",
                    "--into", "3"});
   // Changes of rows that have this key, before or after.
@@ -231,7 +231,7 @@ TEST_CASE("split and merge: follow a stream that grows, through kills", "[split]
   Source source(seed);
   std::mt19937 random(seed);
   source.write(2, 20);
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const std::string parts = (work.path() / "parts").string();
   const std::string whole = (work.path() / "whole").string();
   support::run_ok({kProgram, "split", source.path(), parts, "--once"});
@@ -265,7 +265,7 @@ TEST_CASE("split and merge: follow a stream that grows, through kills", "[split]
 TEST_CASE("split and merge: refuse what cannot be right", "[split]") {
   Source source;
   source.write(2, 10);
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const auto dir = [&](const char* name) { return (work.path() / name).string(); };
   support::run_ok({kProgram, "split", source.path(), dir("parts"), "--once"});
   const auto check = [](const std::vector<std::string>& argv, int code, const std::string& text) {

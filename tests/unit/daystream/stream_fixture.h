@@ -11,7 +11,7 @@
 
 #include "daystream/reader.h"
 #include "daystream/writer.h"
-#include "support/temporary_directory.h"
+#include "support/scratch_dir.h"
 
 namespace daystream::test {
 
@@ -48,7 +48,7 @@ inline Manifest source() {
 }
 
 struct Stream {
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   std::int64_t now = kNoon;
 
   WriterOptions options() {

@@ -67,7 +67,7 @@ struct Land {
   }
   std::string path() const { return directory.path().string(); }
 
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
   std::string name;
   std::int64_t now = kNoon;
 };
@@ -109,7 +109,7 @@ std::string order_of(const std::filesystem::path& directory) {
 TEST_CASE("time merge: commits of two databases, in the order of their times", "[merge]") {
   Land east("east");
   Land west("west");
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const std::string into = (work.path() / "all").string();
   {
     Writer a = east.writer();
@@ -159,7 +159,7 @@ TEST_CASE("time merge: killed anywhere it goes on, everything exactly once", "[m
   std::mt19937 random(seed);
   Land east("east");
   Land west("west");
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const std::string killed = (work.path() / "killed").string();
   const std::string whole = (work.path() / "whole").string();
   int numbers[] = {1, 1};
@@ -205,7 +205,7 @@ TEST_CASE("time merge: killed anywhere it goes on, everything exactly once", "[m
 TEST_CASE("time merge: a gap of one is told once", "[merge]") {
   Land east("east");
   Land west("west");
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const std::string into = (work.path() / "all").string();
   {
     Writer a = east.writer();
@@ -235,7 +235,7 @@ TEST_CASE("time merge: a gap of one is told once", "[merge]") {
 TEST_CASE("time merge: the tools know the sources apart", "[merge]") {
   Land east("east");
   Land west("west");
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const std::string into = (work.path() / "all").string();
   {
     Writer a = east.writer();
@@ -285,7 +285,7 @@ TEST_CASE("time merge: the tools know the sources apart", "[merge]") {
 }
 
 TEST_CASE("time merge: FORMAT.md's worked bytes are what it writes", "[merge][format][golden]") {
-  support::TemporaryDirectory work;
+  support::ScratchDir work;
   const auto write = [&](const std::string& name, const std::string& lines,
                          const std::string& end) {
     Manifest manifest;

@@ -80,7 +80,7 @@ std::string filtered(const std::string& bytes, const std::string& tables, std::s
 
 // Every group of `bytes`, checked as a Reader checks what a server has filtered.
 std::vector<Position> checked_ends(const std::string& bytes, Lines lines = Lines::Some) {
-  support::TemporaryDirectory place;
+  support::ScratchDir place;
   spill(place / "2017-10-09.tsv", bytes);
   const auto dir = real_dir(place.path());
   const auto file = dir->open("2017-10-09.tsv");

@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "daystream/error.h"
-#include "support/temporary_directory.h"
+#include "support/scratch_dir.h"
 
 using daystream::Lsn;
 using deltastream::RequiredCopies;
@@ -25,7 +25,7 @@ struct Copies {
     }
     write(R"({"copies":[)" + text + "]}");
   }
-  support::TemporaryDirectory directory;
+  support::ScratchDir directory;
 };
 
 }  // namespace
