@@ -166,8 +166,8 @@ TEST_CASE("stream: pauses grow until a stream gets somewhere, then begin anew", 
   REQUIRE(support::eventually([&] { return streams() > before; }));
   cluster.execute("INSERT INTO fox VALUES (1)");
   REQUIRE(stream.caught_up());
-  proxy.break_all(CutProxy::Fault::Close);
   const auto count = pauses_in(process.err()).size();
+  proxy.break_all(CutProxy::Fault::Close);
   REQUIRE(support::eventually([&] { return pauses_in(process.err()).size() > count; }));
   CHECK(pauses_in(process.err()).back() <= 100);  // the next would have been 200 ms or more
 }
