@@ -13,7 +13,6 @@
 namespace daystream {
 
 namespace {
-constexpr std::size_t kBlock = 256 * 1024;
 constexpr std::size_t kKeepCapacity = 4 * 1024 * 1024;  // beyond it one huge row has been here
 }  // namespace
 
@@ -82,7 +81,7 @@ void Writer::Impl::write_out() {
 // pages, and copies them twice as fast while they are still in the processor's cache.
 void Writer::Impl::write_blocks() {
   const std::uint64_t ready = written_ + (open_ && !open_written_ ? open_at_ : buffer_.size());
-  const std::uint64_t end = ready - ready % kBlock;
+  const std::uint64_t end = ready - ready % options_.block_bytes;
   if (end > written_) write_front(static_cast<std::size_t>(end - written_));
 }
 

@@ -37,6 +37,7 @@ struct WriterOptions {
   // Seconds since 1970 UTC; tests replace it. A clock that steps back is no problem.
   std::function<std::int64_t()> clock;
   std::size_t buffer_bytes = 1024 * 1024;  // what waits in memory at most, but one line
+  std::size_t block_bytes = 256 * 1024;    // between syncs files grow by multiples of it
   std::shared_ptr<Dir> dir;                // instead of the directory itself: for tests
 };
 

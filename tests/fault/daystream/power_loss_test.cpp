@@ -90,6 +90,7 @@ class World {
     options.clock = [this] { return now_; };
     options.day_mark = [] { return MarkFacts{1, 7, {}}; };
     options.buffer_bytes = 700 + static_cast<std::size_t>(pick(3000));
+    options.block_bytes = 64 + static_cast<std::size_t>(pick(2000));
     options.dir = dir_;
     // A slot's own place may lag behind what was confirmed; from a pipe there is none.
     std::optional<Lsn> slot = confirmed_;
@@ -196,6 +197,7 @@ TEST_CASE("faults: each call fails once, or from then on", "[fault]") {
       WriterOptions options;
       options.clock = [&now] { return now; };
       options.buffer_bytes = 2000;
+      options.block_bytes = 100;
       options.dir = dir;
       Writer writer(lock.path(), source(), confirmed, options);
       writer.declare_holding({{}, "fox", {}});
