@@ -34,7 +34,7 @@ double seconds(std::chrono::steady_clock::duration duration) {
 }  // namespace
 
 Progress::Progress(const Config& config, std::filesystem::path directory)
-    : config_(config), directory_(std::move(directory)) {
+    : config_(config), directory_(std::move(directory)), file_(directory_) {
   const Time now = std::chrono::steady_clock::now();
   last_look_ = last_report_ = caught_up_at_ = now;
   last_warning_ = now - kWarnInterval;
@@ -230,8 +230,7 @@ void Progress::report() {
 
 void Progress::save() {
   status_.updated_s = std::time(nullptr);
-  // Never the one to make the directory: a refused start must leave nothing behind.
-  if (std::filesystem::exists(directory_ / "daystream.json")) save_status(directory_, status_);
+  file_.save(status_);
 }
 
 }  // namespace deltastream

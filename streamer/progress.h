@@ -12,6 +12,7 @@
 #include "program/notify.h"
 #include "server_monitor.h"
 #include "status.h"
+#include "status_file.h"
 #include "watermarks.h"
 
 namespace deltastream {
@@ -50,6 +51,7 @@ class Progress {
 
   const Config& config_;
   std::filesystem::path directory_;
+  StatusFile file_;
   daystream::program::Notify notify_;
   std::optional<ServerMonitor> monitor_;
   Status status_;

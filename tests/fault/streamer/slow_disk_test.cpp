@@ -55,6 +55,33 @@ TEST_CASE("deltastream: while a sync takes longer than wal_sender_timeout, keepa
   CHECK(log.find("due to replication timeout") == std::string::npos);
 }
 
+TEST_CASE("deltastream: while its status takes longer to write, keepalives are answered",
+          "[fault][deltastream][slow]") {
+  const Cluster cluster({.config = {"wal_sender_timeout = 1s"}});
+  const support::TempDir dir;
+  support::Process stream({support::program("deltastream"), "-d", cluster.conninfo(), "-S", "slow",
+                           "-D", dir / "d", "--create-slot", "-s", "1"});
+  wait_until_streaming(dir / "d", stream);
+  support::Process strace({"strace", "-f", "-p", std::to_string(stream.pid()), "-e", "trace=rename",
+                           "-e", "inject=rename:delay_enter=2500000"});
+  REQUIRE(support::eventually([&] { return strace.err().find("attached") != std::string::npos; }));
+  const auto walsender = [&] {
+    return cluster.scalar("SELECT coalesce(active_pid, 0) FROM pg_replication_slots");
+  };
+  const std::string first = walsender();
+  const auto delayed = [&] {
+    const std::string log = strace.err();
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = log.find("(DELAYED)", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  CHECK(support::eventually([&] { return delayed() >= 2; }));
+  CHECK(walsender() == first);
+  const std::string log = cluster.log_tail(100'000);
+  INFO(log);
+  CHECK(log.find("due to replication timeout") == std::string::npos);
+}
+
 TEST_CASE("deltastream: a disk that hangs does not hang who stops it, and nothing is lost",
           "[fault][deltastream][slow]") {
   const Cluster cluster;

@@ -1,0 +1,37 @@
+// Keeps status.json up to date from a thread of its own: a disk that hangs over a rename must not
+// keep who answers PostgreSQL.
+#pragma once
+
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "status.h"
+
+namespace deltastream {
+
+// Threads: save() from any one.
+class StatusFile {
+ public:
+  explicit StatusFile(std::filesystem::path directory);
+  StatusFile(const StatusFile&) = delete;
+  StatusFile& operator=(const StatusFile&) = delete;
+  ~StatusFile();  // once the last one is written
+
+  // Returns at once. The newest counts: one that was not written yet is forgotten.
+  void save(Status status);
+
+ private:
+  void work();
+
+  const std::filesystem::path directory_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stop_ = false;
+  std::optional<Status> newest_;
+  std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace deltastream
