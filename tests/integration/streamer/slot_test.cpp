@@ -103,6 +103,8 @@ TEST_CASE("status: for people and for machines", "[streamer]") {
   REQUIRE(streaming(process));
   REQUIRE(stream.caught_up());
   const std::string confirmed = stream.confirmed();  // before, as both may move
+  const auto told = [&] { return contains(status({"--json"}).out, "\"state\": \"streaming\""); };
+  REQUIRE(support::eventually(told));
   const Result machine = status({"--json"});
   CHECK(machine.ok());
   const auto json = nlohmann::json::parse(machine.out);
