@@ -114,9 +114,8 @@ void Progress::take_answer() {
   const auto answer = monitor_ ? monitor_->take() : std::nullopt;
   if (!answer) return;
   if (answer->sample) {
-    if (answers_missing_ >= kMissingBeforeWarning) {
-      spdlog::info("the server tells again how far it is");
-    }
+    if (told_missing_) spdlog::info("the server tells again how far it is");
+    told_missing_ = false;
     answers_missing_ = 0;
     take_sample(*answer->sample);
   } else {
@@ -129,7 +128,10 @@ void Progress::take_answer() {
     status_.until_lost_s.reset();
     status_.wal_status.clear();
     // Where the stream waits, it has said why, and this is most often the same.
-    if (++answers_missing_ == kMissingBeforeWarning && status_.state == "streaming") {
+    ++answers_missing_;
+    if (answers_missing_ >= kMissingBeforeWarning && !told_missing_ &&
+        status_.state == "streaming") {
+      told_missing_ = true;
       spdlog::warn(
           "the server does not tell how far it is, so that lag, WAL kept and the time "
           "until the slot is lost are not known: {}",

@@ -65,7 +65,8 @@ class Progress {
   std::uint64_t last_lines_ = 0;
   std::uint64_t last_bytes_ = 0;
   daystream::Lsn reported_lsn_;
-  int answers_missing_ = 0;  // since the last sample
+  int answers_missing_ = 0;    // since the last sample
+  bool told_missing_ = false;  // and warned of
 };
 
 }  // namespace deltastream

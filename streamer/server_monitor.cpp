@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "one_line.h"
 #include "program/postgres.h"
 #include "synchronous_standby.h"
 
@@ -70,7 +71,7 @@ ServerAnswer ServerMonitor::ask() const {
     return {sample(), {}};
   } catch (const daystream::Error& e) {
     spdlog::debug("could not ask the server about slot \"{}\": {}", slot_, e.what());
-    return {std::nullopt, e.what()};
+    return {std::nullopt, one_line(e.what())};
   }
 }
 

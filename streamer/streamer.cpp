@@ -13,6 +13,7 @@
 #include "daystream/reader.h"
 #include "disk_space.h"
 #include "disk_wait.h"
+#include "one_line.h"
 #include "program/program.h"
 #include "server_version.h"
 #include "timeline.h"
@@ -34,15 +35,6 @@ constexpr const char* kBatchBytes = "65536";
 
 bool is_full(const IoError& error) noexcept {
   return error.error_number() == ENOSPC || error.error_number() == EDQUOT;
-}
-
-// libpq's messages run over several lines; a log line is one.
-std::string one_line(std::string text) {
-  for (std::size_t at = 0; (at = text.find_first_of("\n\t", at)) != std::string::npos;) {
-    const std::size_t end = std::min(text.find_first_not_of("\n\t", at), text.size());
-    text.replace(at, end - at, end == text.size() ? "" : "; ");
-  }
-  return text;
 }
 
 std::string timestamp() {
