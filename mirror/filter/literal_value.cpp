@@ -81,15 +81,15 @@ bool is_decimal(std::string_view text) {
 
 }  // namespace
 
-LiteralValue::LiteralValue(Comparable type, const FilterLiteral& literal) {
+OwnedValue literal_value(Comparable type, const FilterLiteral& literal) {
   const bool is_text = literal.kind == FilterLiteral::Kind::Text;
   const bool is_truth =
       literal.kind == FilterLiteral::Kind::True || literal.kind == FilterLiteral::Kind::False;
   const std::string& text = literal.text;
   const char* const begin = text.data();
   const char* const end = begin + text.size();
-  value_ = Value::of_text({});
-  bytes_ = text;
+  Value value = Value::of_text({});
+  std::string bytes = text;
   if (is_truth != (type == Comparable::Boolean)) {
     bad(literal, is_truth ? "of the column's type" : "TRUE or FALSE");
   }
@@ -99,23 +99,23 @@ LiteralValue::LiteralValue(Comparable type, const FilterLiteral& literal) {
   }
   switch (type) {
     case Comparable::Boolean:
-      value_ = Value::of_integer(literal.kind == FilterLiteral::Kind::True ? 1 : 0);
+      value = Value::of_integer(literal.kind == FilterLiteral::Kind::True ? 1 : 0);
       break;
     case Comparable::Integer: {
-      value_ = Value::of_integer(0);
-      const auto read = std::from_chars(begin, end, value_.integer);
+      value = Value::of_integer(0);
+      const auto read = std::from_chars(begin, end, value.integer);
       if (read.ec != std::errc() || read.ptr != end) bad(literal, "a bigint");
       break;
     }
     case Comparable::Float: {
       if (is_text && text == "NaN") break;
-      value_.type = Value::Type::Real;
+      value.type = Value::Type::Real;
       if (is_text && (text == "Infinity" || text == "-Infinity")) {
-        value_.real = text.front() == '-' ? -INFINITY : INFINITY;
+        value.real = text.front() == '-' ? -INFINITY : INFINITY;
         break;
       }
-      const auto read = std::from_chars(begin, end, value_.real);
-      if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value_.real)) {
+      const auto read = std::from_chars(begin, end, value.real);
+      if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value.real)) {
         bad(literal, "a number");
       }
       break;
@@ -125,18 +125,18 @@ LiteralValue::LiteralValue(Comparable type, const FilterLiteral& literal) {
       if (!is_decimal(text)) bad(literal, "a decimal number, like -10.50");
       break;
     case Comparable::Uuid:
-      bytes_.clear();
-      for (const char c : text) bytes_ += static_cast<char>(c >= 'A' && c <= 'F' ? c + 32 : c);
-      if (!has_form(bytes_, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")) bad(literal, "a uuid");
+      bytes.clear();
+      for (const char c : text) bytes += static_cast<char>(c >= 'A' && c <= 'F' ? c + 32 : c);
+      if (!has_form(bytes, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")) bad(literal, "a uuid");
       break;
     case Comparable::Bytea: {
       std::string scratch;
       try {
-        value_ = convert({.kind = Kind::Blob}, text, scratch);
+        value = convert({.kind = Kind::Blob}, text, scratch);
       } catch (const daystream::ProtocolError&) {
         bad(literal, "bytea in hex, like '\\x00ff'");
       }
-      bytes_ = scratch;
+      bytes = scratch;
       break;
     }
     case Comparable::Date:
@@ -145,22 +145,23 @@ LiteralValue::LiteralValue(Comparable type, const FilterLiteral& literal) {
       }
       break;
     case Comparable::Time:
-      bytes_ = time_of_day(text);
-      if (bytes_.empty()) bad(literal, "a time, like '10:15:04.5'");
+      bytes = time_of_day(text);
+      if (bytes.empty()) bad(literal, "a time, like '10:15:04.5'");
       break;
     case Comparable::Timestamp:
     case Comparable::TimestampTz:
       if (text == "infinity" || text == "-infinity") break;
-      bytes_ = timestamp(text);
-      if (bytes_.empty()) bad(literal, "a timestamp (UTC), like '2026-11-21 10:15:04.5'");
+      bytes = timestamp(text);
+      if (bytes.empty()) bad(literal, "a timestamp (UTC), like '2026-11-21 10:15:04.5'");
       break;
     default:
       if (!is_text) bad(literal, "a text in quotes");
   }
+  value.bytes = bytes;
+  return OwnedValue(value);
 }
 
-std::string literal_sql(Comparable type, const LiteralValue& literal) {
-  const Value value = literal.value();
+std::string literal_sql(Comparable type, const Value& value) {
   const auto cast = [](std::string_view text, std::string_view to) {
     return fmt::format("{}::pg_catalog.{}", sql_text(text), to);
   };

@@ -5,26 +5,14 @@
 
 #include "filter/comparable.h"
 #include "filter/expression.h"
+#include "values/owned_value.h"
 
 namespace deltamirror {
 
-// Owns what it holds.
-class LiteralValue {
- public:
-  // Throws ConfigError where it is none.
-  LiteralValue(Comparable type, const FilterLiteral& literal);
-  Value value() const noexcept {
-    Value out = value_;
-    out.bytes = bytes_;
-    return out;
-  }
-
- private:
-  Value value_;
-  std::string bytes_;
-};
+// Throws ConfigError where the literal is none of the type.
+OwnedValue literal_value(Comparable type, const FilterLiteral& literal);
 
 // The same for PostgreSQL, under search_path ''.
-std::string literal_sql(Comparable type, const LiteralValue& literal);
+std::string literal_sql(Comparable type, const Value& value);
 
 }  // namespace deltamirror

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daystream/error.h"
+#include "filter/literal_value.h"
 #include "program/postgres.h"
 
 namespace deltamirror {
@@ -133,7 +134,7 @@ RowFilter::Node RowFilter::bind(const FilterNode& node, const Shape& shape,
   const bool by_bytes = is_text || out.type == Comparable::BlankPadded;
   needs_utf8_ = needs_utf8_ || node.kind == NodeKind::Like || (ordered && by_bytes);
   for (const FilterLiteral& literal : node.literals) {
-    out.literals.emplace_back(out.type, literal);
+    out.literals.push_back(literal_value(out.type, literal));
     out.written.push_back(literal);
   }
   return out;
@@ -174,15 +175,14 @@ Truth RowFilter::evaluate(const Node& node, const std::vector<const Value*>& val
     case NodeKind::Column:
       return truth(value(0)->integer != 0);
     case NodeKind::In:
-      return truth(
-          std::any_of(node.literals.begin(), node.literals.end(), [&](const auto& literal) {
-            return compare(node.type, *value(0), literal.value()) == 0;
-          }));
+      return truth(std::any_of(
+          node.literals.begin(), node.literals.end(),
+          [&](const auto& literal) { return compare(node.type, *value(0), literal.get()) == 0; }));
     case NodeKind::Like:
-      return truth(is_like(value(0)->bytes, node.literals[0].value().bytes));
+      return truth(is_like(value(0)->bytes, node.literals[0].get().bytes));
     default:
-      return truth(holds(node.comparison, compare(node.type, *value(0),
-                                                  two ? *value(1) : node.literals[0].value())));
+      return truth(holds(node.comparison,
+                         compare(node.type, *value(0), two ? *value(1) : node.literals[0].get())));
   }
 }
 
@@ -200,7 +200,9 @@ std::string RowFilter::sql(const Node& node, const std::vector<std::string>& nam
   const auto operand = [&](std::size_t i) {
     return comparable_sql(node.type, names[node.columns[i]]);
   };
-  const auto literal = [&](std::size_t i) { return literal_sql(node.type, node.literals[i]); };
+  const auto literal = [&](std::size_t i) {
+    return literal_sql(node.type, node.literals[i].get());
+  };
   std::string out;
   switch (node.kind) {
     case NodeKind::And:

@@ -8,7 +8,7 @@
 #include "apply/shape.h"
 #include "filter/comparable.h"
 #include "filter/expression.h"
-#include "filter/literal_value.h"
+#include "values/owned_value.h"
 #include "values/types.h"
 
 namespace deltamirror {
@@ -58,7 +58,7 @@ class RowFilter {
     Comparison comparison = Comparison::Equal;
     Comparable type = Comparable::No;
     std::vector<int> columns = {};  // indexes into attnums_
-    std::vector<LiteralValue> literals = {};
+    std::vector<OwnedValue> literals = {};
     std::vector<FilterLiteral> written = {};
     std::vector<Node> parts = {};
   };

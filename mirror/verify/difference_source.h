@@ -16,6 +16,7 @@
 #include "program/program.h"
 #include "seed/live_copy.h"
 #include "seed/seed_session.h"
+#include "values/owned_value.h"
 #include "verify/row_compare.h"
 
 namespace deltamirror {
@@ -24,21 +25,6 @@ namespace deltamirror {
 class TooDifferent : public daystream::Error {
  public:
   using Error::Error;
-};
-
-// A value with its bytes.
-class OwnedValue {
- public:
-  explicit OwnedValue(const Value& value) : value_(value), bytes_(value.bytes) {}
-  Value get() const noexcept {
-    Value out = value_;
-    out.bytes = bytes_;
-    return out;
-  }
-
- private:
-  Value value_;
-  std::string bytes_;
 };
 
 struct DifferentRow {

@@ -11,6 +11,30 @@ using namespace fault;
 using support::Cluster;
 using support::FaultPreload;
 
+namespace {
+
+std::vector<std::string> deltastream(const Cluster& cluster, const std::string& directory,
+                                     const std::vector<std::string>& more = {}) {
+  std::vector<std::string> argv = {support::program("deltastream"),
+                                   "-d",
+                                   cluster.conninfo(),
+                                   "-S",
+                                   "slow",
+                                   "-D",
+                                   directory,
+                                   "--create-slot",
+                                   "--if-not-exists"};
+  argv.insert(argv.end(), more.begin(), more.end());
+  return argv;
+}
+
+// 0: nobody has the slot.
+std::string walsender(const Cluster& cluster) {
+  return cluster.scalar("SELECT coalesce(active_pid, 0) FROM pg_replication_slots");
+}
+
+}  // namespace
+
 TEST_CASE("deltastream: while a sync takes longer than wal_sender_timeout, keepalives are answered",
           "[fault][deltastream][slow]") {
   const Cluster cluster({.config = {"wal_sender_timeout = 1s"}});
@@ -18,26 +42,15 @@ TEST_CASE("deltastream: while a sync takes longer than wal_sender_timeout, keepa
   const support::TempDir dir;
   const FaultPreload faults(
       {.path_prefix = (dir / "d").string() + "/", .sync_delay = std::chrono::milliseconds{1300}});
-  const std::vector<std::string> argv = {support::program("deltastream"),
-                                         "-d",
-                                         cluster.conninfo(),
-                                         "-S",
-                                         "slow",
-                                         "-D",
-                                         dir / "d",
-                                         "--create-slot",
-                                         "--if-not-exists"};
+  const std::vector<std::string> argv = deltastream(cluster, dir / "d");
   // Made while the disk was still well: making it takes several syncs, one after the other.
   support::Process made(argv);
   wait_until_streaming(dir / "d", made);
   made.signal(SIGTERM);
   CHECK(made.wait() == support::Exit{0, 0});
   support::Process stream(argv, {.env = faults.env()});
-  const auto walsender = [&] {
-    return cluster.scalar("SELECT coalesce(active_pid, 0) FROM pg_replication_slots");
-  };
-  REQUIRE(support::eventually([&] { return walsender() != "0"; }));
-  const std::string first = walsender();
+  REQUIRE(support::eventually([&] { return walsender(cluster) != "0"; }));
+  const std::string first = walsender(cluster);
   // Several syncs, each confirmed, all on the one connection.
   for (int i = 0; i < 3; ++i) {
     cluster.execute("INSERT INTO t VALUES (" + std::to_string(i) + ")");
@@ -48,7 +61,7 @@ TEST_CASE("deltastream: while a sync takes longer than wal_sender_timeout, keepa
       return support::parse_lsn(
                  cluster.scalar("SELECT confirmed_flush_lsn FROM pg_replication_slots")) >= end;
     }));
-    CHECK(walsender() == first);
+    CHECK(walsender(cluster) == first);
   }
   const std::string log = cluster.log_tail(100'000);
   INFO(log);
@@ -59,16 +72,12 @@ TEST_CASE("deltastream: while its status takes longer to write, keepalives are a
           "[fault][deltastream][slow]") {
   const Cluster cluster({.config = {"wal_sender_timeout = 1s"}});
   const support::TempDir dir;
-  support::Process stream({support::program("deltastream"), "-d", cluster.conninfo(), "-S", "slow",
-                           "-D", dir / "d", "--create-slot", "-s", "1"});
+  support::Process stream(deltastream(cluster, dir / "d", {"-s", "1"}));
   wait_until_streaming(dir / "d", stream);
   support::Process strace({"strace", "-f", "-p", std::to_string(stream.pid()), "-e", "trace=rename",
                            "-e", "inject=rename:delay_enter=2500000"});
   REQUIRE(support::eventually([&] { return strace.err().find("attached") != std::string::npos; }));
-  const auto walsender = [&] {
-    return cluster.scalar("SELECT coalesce(active_pid, 0) FROM pg_replication_slots");
-  };
-  const std::string first = walsender();
+  const std::string first = walsender(cluster);
   const auto delayed = [&] {
     const std::string log = strace.err();
     std::size_t count = 0;
@@ -76,7 +85,7 @@ TEST_CASE("deltastream: while its status takes longer to write, keepalives are a
     return count;
   };
   CHECK(support::eventually([&] { return delayed() >= 2; }));
-  CHECK(walsender() == first);
+  CHECK(walsender(cluster) == first);
   const std::string log = cluster.log_tail(100'000);
   INFO(log);
   CHECK(log.find("due to replication timeout") == std::string::npos);
@@ -87,15 +96,7 @@ TEST_CASE("deltastream: a disk that hangs does not hang who stops it, and nothin
   const Cluster cluster;
   cluster.execute("CREATE TABLE t (a int PRIMARY KEY)");
   const support::TempDir dir;
-  const std::vector<std::string> argv = {support::program("deltastream"),
-                                         "-d",
-                                         cluster.conninfo(),
-                                         "-S",
-                                         "slow",
-                                         "-D",
-                                         dir / "d",
-                                         "--create-slot",
-                                         "--if-not-exists"};
+  const std::vector<std::string> argv = deltastream(cluster, dir / "d");
   support::Process hangs(argv);
   wait_until_streaming(dir / "d", hangs);
   // From now on a sync takes longer than this test waits.
@@ -126,15 +127,7 @@ TEST_CASE("deltastream: with a disk slower than wal_sender_timeout it still gets
   const support::TempDir dir;
   const FaultPreload faults(
       {.path_prefix = (dir / "d").string() + "/", .sync_delay = std::chrono::milliseconds{2500}});
-  const std::vector<std::string> argv = {support::program("deltastream"),
-                                         "-d",
-                                         cluster.conninfo(),
-                                         "-S",
-                                         "slow",
-                                         "-D",
-                                         dir / "d",
-                                         "--create-slot",
-                                         "--if-not-exists"};
+  const std::vector<std::string> argv = deltastream(cluster, dir / "d");
   // Made while the disk was still well: what is slow is a stream that goes on.
   support::Process stream(argv);
   wait_until_streaming(dir / "d", stream);

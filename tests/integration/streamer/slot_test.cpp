@@ -89,39 +89,6 @@ TEST_CASE("check: says what is right, and what is not with what to do", "[stream
   CHECK(contains(stream.run({"--check"}).out, "in use by process"));
 }
 
-TEST_CASE("status: for people and for machines", "[streamer]") {
-  const Cluster cluster;
-  const Stream stream(cluster);
-  const auto status = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> argv = {support::program("deltastream"), "status",
-                                     stream.directory().string()};
-    argv.insert(argv.end(), more.begin(), more.end());
-    return support::run(argv);
-  };
-  CHECK(status({}).exit == Exit{2, 0});  // no daystream there
-  Process process = stream.start({"--create-slot", "-s", "1"});
-  REQUIRE(streaming(process));
-  REQUIRE(stream.caught_up());
-  const std::string confirmed = stream.confirmed();  // before, as both may move
-  const auto told = [&] { return contains(status({"--json"}).out, "\"state\": \"streaming\""); };
-  REQUIRE(support::eventually(told));
-  const Result machine = status({"--json"});
-  CHECK(machine.ok());
-  const auto json = nlohmann::json::parse(machine.out);
-  CHECK(json["state"] == "streaming");
-  CHECK(json["pid"] == process.pid());
-  CHECK(deltastream_test::lsn_value(json["lsn"]) >= deltastream_test::lsn_value(confirmed));
-  const auto retained = [&] {
-    return nlohmann::json::parse(status({"--json"}).out)["retained_wal_bytes"].is_number();
-  };
-  CHECK(support::eventually(retained));
-  CHECK(contains(status({}).out, "streaming (process " + std::to_string(process.pid()) + ")"));
-  process.signal(SIGKILL);
-  process.wait();
-  CHECK(status({}).exit == Exit{1, 0});
-  CHECK(contains(status({}).out, "state        stopped"));
-}
-
 TEST_CASE("configuration: a file says what flags say, SIGHUP reads it again", "[streamer]") {
   const Cluster cluster;
   cluster.execute("CREATE TABLE fox (a int PRIMARY KEY); CREATE TABLE hen (a int PRIMARY KEY)");

@@ -11,18 +11,21 @@ using deltastream_test::Stream;
 using support::Cluster;
 using support::Exit;
 using support::Process;
+using support::Result;
 
 namespace {
 
-// Empty while there is no daystream yet.
-nlohmann::json status_of(const Stream& stream) {
-  const auto result =
-      support::run({support::program("deltastream"), "status", stream.directory(), "--json"});
-  return result.out.empty() ? nlohmann::json::object() : nlohmann::json::parse(result.out);
+Result run_status(const Stream& stream, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> argv = {support::program("deltastream"), "status",
+                                   stream.directory().string()};
+  argv.insert(argv.end(), more.begin(), more.end());
+  return support::run(argv);
 }
 
-std::string status_text(const Stream& stream) {
-  return support::run({support::program("deltastream"), "status", stream.directory().string()}).out;
+// Empty while there is no daystream yet.
+nlohmann::json status_of(const Stream& stream) {
+  const Result result = run_status(stream, {"--json"});
+  return result.out.empty() ? nlohmann::json::object() : nlohmann::json::parse(result.out);
 }
 
 // Some megabytes of WAL that no slot waits for.
@@ -32,6 +35,30 @@ void push_wal(const Cluster& cluster, const std::string& database = "postgres") 
 }
 
 }  // namespace
+
+TEST_CASE("status: for people and for machines", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  CHECK(run_status(stream).exit == Exit{2, 0});  // no daystream there
+  Process process = stream.start({"--create-slot", "-s", "1"});
+  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  REQUIRE(stream.caught_up());
+  const std::string confirmed = stream.confirmed();  // before, as both may move
+  REQUIRE(support::eventually([&] { return status_of(stream)["state"] == "streaming"; }));
+  const Result machine = run_status(stream, {"--json"});
+  CHECK(machine.ok());
+  const auto json = nlohmann::json::parse(machine.out);
+  CHECK(json["state"] == "streaming");
+  CHECK(json["pid"] == process.pid());
+  CHECK(deltastream_test::lsn_value(json["lsn"]) >= deltastream_test::lsn_value(confirmed));
+  CHECK(support::eventually([&] { return status_of(stream)["retained_wal_bytes"].is_number(); }));
+  CHECK(contains(run_status(stream).out,
+                 "streaming (process " + std::to_string(process.pid()) + ")"));
+  process.signal(SIGKILL);
+  process.wait();
+  CHECK(run_status(stream).exit == Exit{1, 0});
+  CHECK(contains(run_status(stream).out, "state        stopped"));
+}
 
 TEST_CASE("status: says how much WAL is kept and how long until the slot is lost, in time",
           "[streamer]") {
@@ -60,7 +87,7 @@ TEST_CASE("status: says how much WAL is kept and how long until the slot is lost
   }
   CHECK(status["wal_status"] == "extended");
   CHECK(status["retained_wal_bytes"].get<std::uint64_t>() > 32'000'000);
-  CHECK(contains(status_text(stream), "before the slot is lost"));
+  CHECK(contains(run_status(stream).out, "before the slot is lost"));
 }
 
 TEST_CASE("status: keeps the last error", "[streamer]") {
@@ -138,7 +165,7 @@ TEST_CASE("status: what the server does not tell any more is not told as if it w
     return contains(status["server_problem"].get<std::string>(), "not currently accepting");
   };
   CHECK(support::eventually(unknown));
-  CHECK(contains(status_text(stream), "does not tell how far it is: "));
+  CHECK(contains(run_status(stream).out, "does not tell how far it is: "));
   CHECK(support::eventually(
       [&] { return contains(process.err(), "lag, WAL kept and the time until the slot"); }));
   CHECK(status_of(stream)["state"] == "streaming");
