@@ -5,12 +5,11 @@
 #include <filesystem>
 
 #include "command/arguments.h"
-#include "command/source_places.h"
 #include "command/status.h"
 #include "command/table_commands.h"
 #include "command/wait.h"
+#include "config/source_places.h"
 #include "owner/follow.h"
-#include "owner/owner.h"
 #include "program/program.h"
 #include "remote/enable.h"
 #include "seed/seed.h"
@@ -18,6 +17,7 @@
 #include "snapshot/restore.h"
 #include "snapshot/take.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 #include "up/up.h"
 #include "verify/verify.h"
 
@@ -110,7 +110,7 @@ int run(int argc, char** argv) {
       return 0;
     case Command::Verify: {
       // A mirror that runs is mended by its owner.
-      const bool owned = arguments.repair && Owner::holder(arguments.mirror) != 0;
+      const bool owned = arguments.repair && MirrorLock::holder(arguments.mirror) != 0;
       std::uint64_t differences = 0;
       for (const SourcePlace& place :
            source_places(open_for_reading(arguments.mirror), asked_places(arguments))) {

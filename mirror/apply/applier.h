@@ -12,16 +12,16 @@
 #include <unordered_map>
 #include <vector>
 
+#include "apply/history_writer.h"
 #include "apply/needs_reseed.h"
 #include "apply/reshape.h"
 #include "apply/table_plan.h"
 #include "daystream/manifest.h"
 #include "daystream/reader.h"
 #include "daystream/transaction.h"
-#include "history/history_writer.h"
+#include "sqlite/sqlite.h"
 #include "store/checkpoint.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

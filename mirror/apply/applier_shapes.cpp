@@ -8,7 +8,7 @@
 #include "apply/applier.h"
 #include "apply/needs_reseed.h"
 #include "history/history_tables.h"
-#include "store/names.h"
+#include "model/names.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {

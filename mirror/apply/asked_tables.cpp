@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "model/names.h"
 #include "remote/url_encode.h"
-#include "store/names.h"
 
 namespace deltamirror {
 

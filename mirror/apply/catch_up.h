@@ -12,10 +12,10 @@
 
 #include "apply/table_plan.h"
 #include "daystream/reader.h"
-#include "seed/snapshot.h"
+#include "model/mvcc_snapshot.h"
+#include "sqlite/sqlite.h"
 #include "store/checkpoint.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "apply/shape.h"
 #include "daystream/manifest.h"
+#include "model/shape.h"
 
 namespace deltamirror {
 

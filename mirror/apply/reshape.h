@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "apply/shape.h"
+#include "model/shape.h"
+#include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

@@ -7,7 +7,7 @@
 
 #include "apply/needs_reseed.h"
 #include "filter/row_filter.h"
-#include "store/names.h"
+#include "model/names.h"
 
 namespace deltamirror {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "apply/reshape_plan.h"
-#include "store/names.h"
+#include "model/names.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {

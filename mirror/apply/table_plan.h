@@ -10,8 +10,8 @@
 
 #include "apply/row_reader.h"
 #include "daystream/line.h"
+#include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "apply/shape.h"
-#include "command/config.h"
 #include "command/config_command.h"
+#include "config/config.h"
 #include "daystream/lsn.h"
+#include "model/shape.h"
 #include "program/program.h"
 #include "snapshot/take.h"
 #include "verify/verify.h"

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "command/config.h"
-#include "config/database_check.h"
+#include "config/config.h"
+#include "seed/database_check.h"
 #include "seed/requests.h"
 
 namespace deltamirror {

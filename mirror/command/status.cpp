@@ -9,10 +9,10 @@
 #include "daystream/durable.h"
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
-#include "owner/owner.h"
 #include "store/checkpoint.h"
 #include "store/last_events.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 #include "store/mirrored_table.h"
 #include "store/shared_table.h"
 #include "store/wal_keeper.h"
@@ -119,7 +119,7 @@ ordered_json collect(const StatusOptions& options) {
   const std::vector<Checkpoint> all = load_checkpoints(db);
   ordered_json out;
   out["mirror"] = options.mirror;
-  const int owner = Owner::holder(options.mirror);
+  const int owner = MirrorLock::holder(options.mirror);
   out["running"] = owner != 0;
   out["pid"] = owner != 0 ? ordered_json(owner) : ordered_json();
   const bool named = has_sources(db);

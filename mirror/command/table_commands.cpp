@@ -9,11 +9,11 @@
 #include "history/history_tables.h"
 #include "owner/control.h"
 #include "owner/follow.h"
-#include "owner/owner.h"
 #include "seed/progress.h"
 #include "seed/requests.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 
 namespace deltamirror {
 
@@ -123,7 +123,7 @@ void remove_tables(const TableCommand& asked, const std::vector<std::string>& na
   TableCommand command = asked;
   command.source = source_of(open_for_reading(command.mirror), names, asked.source);
   if (ask(command, {{"request", "remove"}, {"tables", names}}, "removing")) return;
-  const Owner owner(command.mirror);
+  const MirrorLock owner(command.mirror);
   Database db = open_owned(command.mirror);
   const std::vector<MirroredTable> tables = load_tables_of(db, command.source);
   WriteTransaction transaction(db);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "command/config.h"
+#include "config/config.h"
 #include "program/program.h"
 
 namespace deltamirror {

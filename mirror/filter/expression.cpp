@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "model/names.h"
 #include "program/postgres.h"
-#include "store/names.h"
 
 namespace deltamirror {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "apply/shape.h"
 #include "filter/comparable.h"
 #include "filter/expression.h"
+#include "model/shape.h"
 #include "values/owned_value.h"
 #include "values/types.h"
 

@@ -6,7 +6,7 @@
 #include <ctime>
 #include <set>
 
-#include "store/names.h"
+#include "model/names.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "daystream/unique_fd.h"
+#include "sqlite/sqlite.h"
 #include "store/checkpoint.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

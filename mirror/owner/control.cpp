@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "owner/owner.h"
+#include "store/mirror_lock.h"
 
 namespace deltamirror {
 
@@ -133,7 +133,7 @@ void ControlServer::failed(std::uint64_t id, const Error& error) {
 
 std::optional<json> ask_owner(const std::string& mirror, const json& request,
                               const std::function<void(const json&)>& running) {
-  if (Owner::holder(mirror) == 0) return std::nullopt;
+  if (MirrorLock::holder(mirror) == 0) return std::nullopt;
   daystream::UniqueFd fd;
   try {
     fd = connect_to(control_path(mirror));

@@ -8,10 +8,10 @@
 #include "daystream/error.h"
 #include "owner/follow_source.h"
 #include "owner/follow_sources.h"
-#include "owner/owner.h"
 #include "program/notify.h"
 #include "store/last_events.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 
 namespace deltamirror {
 
@@ -62,7 +62,7 @@ daystream::UniqueFd any_of(std::initializer_list<int> fds) {
 void follow(const FollowOptions& options, const FollowControl& control) {
   // Before the lock, as a lock file beside no mirror would only puzzle.
   static_cast<void>(open_for_reading(options.mirror));
-  const Owner owner(options.mirror);
+  const MirrorLock owner(options.mirror);
   Database db = open_owned(options.mirror);
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
   create_last_events(db);

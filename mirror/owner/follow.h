@@ -8,10 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "apply/shape.h"
-#include "command/config.h"
+#include "config/config.h"
 #include "daystream/lsn.h"
 #include "daystream/unique_fd.h"
+#include "model/shape.h"
 #include "program/program.h"
 
 namespace deltamirror {

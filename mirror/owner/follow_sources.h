@@ -2,7 +2,7 @@
 #pragma once
 
 #include "owner/follow.h"
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 
 namespace deltamirror {
 

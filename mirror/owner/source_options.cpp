@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "command/source_places.h"
+#include "config/source_places.h"
 
 namespace deltamirror {
 

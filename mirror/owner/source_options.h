@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "owner/follow.h"
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 
 namespace deltamirror {
 

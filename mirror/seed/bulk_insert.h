@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 #include "values/row_batch.h"
 
 namespace deltamirror {

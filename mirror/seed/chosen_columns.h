@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "command/config.h"
+#include "config/config.h"
 #include "filter/row_filter.h"
 #include "store/mirrored_table.h"
 

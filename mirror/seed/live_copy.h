@@ -5,7 +5,7 @@
 #include <string>
 
 #include "apply/applier.h"
-#include "command/config.h"
+#include "config/config.h"
 #include "daystream/lsn.h"
 #include "store/checkpoint.h"
 

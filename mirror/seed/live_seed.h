@@ -10,7 +10,7 @@
 
 #include "apply/applier.h"
 #include "apply/catch_up.h"
-#include "command/config.h"
+#include "config/config.h"
 #include "program/program.h"
 #include "seed/live_copy.h"
 #include "seed/live_source.h"

@@ -14,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-#include "command/config.h"
+#include "config/config.h"
 #include "daystream/unique_fd.h"
 #include "program/program.h"
 #include "seed/seed_session.h"

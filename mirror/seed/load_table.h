@@ -6,8 +6,8 @@
 #include "daystream/reader.h"
 #include "program/program.h"
 #include "seed/seed_session.h"
+#include "sqlite/sqlite.h"
 #include "store/checkpoint.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

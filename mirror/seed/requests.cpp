@@ -9,7 +9,7 @@
 #include "daystream/line.h"
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
-#include "store/names.h"
+#include "model/names.h"
 
 namespace deltamirror {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "command/config.h"
+#include "config/config.h"
 #include "store/mirrored_table.h"
 
 namespace deltamirror {

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "history/history_tables.h"
-#include "owner/owner.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "seed/seed_file.h"
@@ -14,6 +13,7 @@
 #include "seed/seed_sources.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 #include "store/wal_keeper.h"
 
 namespace deltamirror {
@@ -56,7 +56,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
   check_distinct({}, options.config.tables);
   // All that can be wrong with the request is found before a file is made.
   SeedSession session(options.conninfo, options.daystream, options.config, signals);
-  Owner owner(options.mirror);
+  MirrorLock owner(options.mirror);
   std::optional<SeedFile> file;
   try {
     check_absent(options.mirror);

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "command/config.h"
+#include "config/config.h"
 #include "program/program.h"
 
 namespace deltamirror {

@@ -6,7 +6,7 @@
 
 #include "daystream/reader.h"
 #include "seed/seed_session.h"
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 
 namespace deltamirror {
 

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "command/config.h"
+#include "config/config.h"
 #include "daystream/lsn.h"
 #include "daystream/manifest.h"
 #include "daystream/reader.h"
+#include "model/mvcc_snapshot.h"
 #include "program/postgres.h"
 #include "program/program.h"
-#include "seed/snapshot.h"
 #include "seed/source_catalog.h"
 #include "store/mirrored_table.h"
 #include "values/binary_copy.h"

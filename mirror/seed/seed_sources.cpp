@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "history/history_tables.h"
-#include "owner/owner.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 #include "store/shared_table.h"
 #include "store/wal_keeper.h"
 
@@ -95,7 +95,7 @@ void seed_sources(const SeedOptions& options, const daystream::program::Signals&
   check_distinct({}, options.config.all_tables());
   const std::vector<Source> sources = open_sessions(options, signals);
   check_shapes(sources);
-  Owner owner(options.mirror);
+  MirrorLock owner(options.mirror);
   try {
     check_absent(options.mirror);
     Database db = open_for_loading(options.mirror, Loading::Anew);

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 
-#include "apply/shape.h"
-#include "store/names.h"
+#include "model/names.h"
+#include "model/shape.h"
 #include "values/types.h"
 
 namespace deltamirror {

@@ -11,14 +11,14 @@
 #include "apply/applier.h"
 #include "apply/holding.h"
 #include "apply/same_source.h"
-#include "command/source_places.h"
+#include "config/source_places.h"
 #include "daystream/reader.h"
-#include "owner/owner.h"
 #include "snapshot/goal.h"
 #include "snapshot/rotation.h"
 #include "snapshot/take.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 #include "store/mirrored_table.h"
 
 namespace deltamirror {
@@ -146,7 +146,7 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
   const Goal goal = Goal::parse("--to", options.to, std::time(nullptr));
   check_absent(options.out);
   const std::string snapshot = snapshot_for(options, goal);
-  Owner owner(options.out);
+  MirrorLock owner(options.out);
   const std::string loading = loading_name(options.out);
   try {
     check_absent(options.out);

@@ -9,7 +9,7 @@
 
 #include "daystream/lsn.h"
 #include "daystream/position.h"
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 
 namespace deltamirror {
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "daystream/error.h"
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 
 namespace deltamirror {
 

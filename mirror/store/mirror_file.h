@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 
 namespace deltamirror {
 

@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "apply/shape.h"
 #include "daystream/lsn.h"
 #include "daystream/position.h"
-#include "seed/snapshot.h"
-#include "store/sqlite.h"
+#include "model/mvcc_snapshot.h"
+#include "model/shape.h"
+#include "sqlite/sqlite.h"
 #include "store/table_mode.h"
 #include "values/types.h"
 

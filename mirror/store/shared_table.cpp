@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "daystream/error.h"
-#include "store/names.h"
+#include "model/names.h"
 
 namespace deltamirror {
 

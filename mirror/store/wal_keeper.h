@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstdint>
 
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 
 namespace deltamirror {
 

@@ -8,11 +8,11 @@
 #include <set>
 
 #include "daystream/reader.h"
+#include "model/names.h"
 #include "owner/follow.h"
 #include "program/postgres.h"
 #include "seed/seed.h"
 #include "store/mirror_file.h"
-#include "store/names.h"
 #include "up/child.h"
 
 namespace deltamirror {

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <string>
 
-#include "apply/shape.h"
-#include "command/config.h"
+#include "config/config.h"
+#include "model/shape.h"
 #include "program/program.h"
 
 namespace deltamirror {

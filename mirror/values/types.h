@@ -22,7 +22,7 @@
 #include <string>
 #include <string_view>
 
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 
 namespace deltamirror {
 

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "daystream/transaction.h"
-#include "seed/snapshot.h"
+#include "model/mvcc_snapshot.h"
+#include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 #include "verify/side_rows.h"
 #include "verify/touched_keys.h"
 

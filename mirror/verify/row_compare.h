@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "seed/seed_session.h"
+#include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 #include "values/row_batch.h"
 #include "verify/key_scan.h"
 #include "verify/overlay.h"

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "apply/table_plan.h"
+#include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

@@ -10,9 +10,9 @@
 #include "apply/applier.h"
 #include "apply/holding.h"
 #include "daystream/reader.h"
-#include "owner/owner.h"
 #include "seed/seed_session.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 #include "verify/overlay.h"
 #include "verify/row_compare.h"
 #include "verify/verify_point.h"
@@ -148,7 +148,7 @@ class Verification {
 
   const VerifyOptions& options_;
   const daystream::program::Signals& signals_;
-  std::optional<Owner> owner_;
+  std::optional<MirrorLock> owner_;
   Checkpoint at_;
   std::optional<SeedSession> session_;
   VerifyResult result_;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "command/config.h"
+#include "config/config.h"
 #include "seed/seed_session.h"
 #include "store/checkpoint.h"
 #include "store/mirrored_table.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "store/sqlite.h"
+#include "sqlite/sqlite.h"
 #include "support/cluster.h"
 #include "support/process.h"
 #include "support/temp_dir.h"

@@ -1,4 +1,4 @@
-#include "command/config.h"
+#include "config/config.h"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>

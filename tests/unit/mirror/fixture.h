@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 
 struct MemoryTable {
   deltamirror::Database db{":memory:", deltamirror::Database::Mode::Create};

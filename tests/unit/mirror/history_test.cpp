@@ -1,9 +1,9 @@
 #include <catch2/catch.hpp>
 
+#include "apply/history_writer.h"
 #include "daystream/line.h"
 #include "fixture.h"
 #include "history/history_tables.h"
-#include "history/history_writer.h"
 
 using namespace deltamirror;
 using Rows = std::vector<std::string>;

@@ -1,4 +1,4 @@
-#include "store/names.h"
+#include "model/names.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "apply/shape.h"
+#include "model/shape.h"
 
 #include <catch2/catch.hpp>
 

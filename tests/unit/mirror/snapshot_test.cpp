@@ -1,4 +1,4 @@
-#include "seed/snapshot.h"
+#include "model/mvcc_snapshot.h"
 
 #include <catch2/catch.hpp>
 

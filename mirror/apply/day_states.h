@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "history/history_writer.h"
+#include "apply/history_writer.h"
 
 namespace deltamirror {
 

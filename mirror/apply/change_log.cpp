@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "apply/day_states.h"
+#include "apply/history_writer.h"
 #include "apply/row_reader.h"
-#include "history/day_states.h"
 #include "history/history_tables.h"
-#include "history/history_writer.h"
 #include "store/checkpoint.h"
 
 namespace deltamirror {

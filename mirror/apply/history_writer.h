@@ -7,8 +7,8 @@
 #include "daystream/line.h"
 #include "daystream/lsn.h"
 #include "daystream/position.h"
+#include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

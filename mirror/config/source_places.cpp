@@ -1,11 +1,11 @@
-#include "command/source_places.h"
+#include "config/source_places.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "command/config.h"
+#include "config/config.h"
 #include "store/mirrored_table.h"
 
 namespace deltamirror {

@@ -1,4 +1,4 @@
-#include "owner/owner.h"
+#include "store/mirror_lock.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -30,7 +30,7 @@ int written_pid(int fd) noexcept {
 
 }  // namespace
 
-Owner::Owner(const std::string& mirror) : path_(lock_path(mirror)) {
+MirrorLock::MirrorLock(const std::string& mirror) : path_(lock_path(mirror)) {
   for (;;) {
     fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     if (!fd_) throw IoError(fmt::format("could not open lock file \"{}\"", path_), errno);
@@ -57,11 +57,11 @@ Owner::Owner(const std::string& mirror) : path_(lock_path(mirror)) {
   }
 }
 
-void Owner::remove_file() noexcept {
+void MirrorLock::remove_file() noexcept {
   unlink(path_.c_str());
 }
 
-int Owner::holder(const std::string& mirror) {
+int MirrorLock::holder(const std::string& mirror) {
   const UniqueFd fd(open(lock_path(mirror).c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return 0;
   if (flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return 0;

@@ -1,4 +1,4 @@
-#include "history/day_states.h"
+#include "apply/day_states.h"
 
 #include <fmt/format.h>
 

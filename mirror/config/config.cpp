@@ -1,4 +1,4 @@
-#include "command/config.h"
+#include "config/config.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include "config_schema.h"
 #include "daystream/error.h"
 #include "filter/expression.h"
-#include "store/names.h"
+#include "model/names.h"
 
 namespace deltamirror {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "sqlite/sqlite.h"
 #include "store/checkpoint.h"
-#include "store/sqlite.h"
 
 namespace deltamirror {
 

@@ -1,4 +1,4 @@
-#include "config/database_check.h"
+#include "seed/database_check.h"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>

@@ -8,10 +8,10 @@
 namespace deltamirror {
 
 // Ownership: holds the lock until destroyed. The file stays, as others may be waiting on it.
-class Owner {
+class MirrorLock {
  public:
   // Throws Error naming the holder's process where there is one.
-  explicit Owner(const std::string& mirror);
+  explicit MirrorLock(const std::string& mirror);
   // Takes the lock file away with the lock: for a seed that came to nothing.
   void remove_file() noexcept;
 
