@@ -112,18 +112,20 @@ int run(int argc, char** argv) {
       // A mirror that runs is mended by its owner.
       const bool owned = arguments.repair && MirrorLock::holder(arguments.mirror) != 0;
       std::uint64_t differences = 0;
-      for (const SourcePlace& place :
-           source_places(open_for_reading(arguments.mirror), asked_places(arguments))) {
-        if (!place.source.empty()) fmt::print("source {}\n", place.source);
+      const std::vector<SourcePlace> places =
+          source_places(open_for_reading(arguments.mirror), asked_places(arguments));
+      for (const SourcePlace& place : places) {
+        const std::string& source = place.at.source;
+        if (places.size() > 1) fmt::print("source {}\n", source);
         const VerifyOptions options{arguments.mirror, place.conninfo.value_or(""),
                                     place.daystream,  arguments.repair && !owned,
-                                    place.source,     arguments.sample.value_or(SampleSize{})};
+                                    source,           arguments.sample.value_or(SampleSize{})};
         const VerifyResult result =
             arguments.sample ? verify_sample(options, signals) : verify(options, signals);
         differences += result.differences;
         if (!owned || result.tables.empty()) continue;
         TableCommand mend = table_command(arguments);
-        mend.source = place.source;
+        mend.source = source;
         mend.conninfo = place.conninfo;
         reseed_tables(mend, result.tables, signals);
       }

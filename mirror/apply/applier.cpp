@@ -32,16 +32,15 @@ const std::string kSeedAgain =
 }  // namespace
 
 Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
-                 std::function<bool()> stop_requested, std::string source)
+                 std::function<bool()> stop_requested, const std::string& source)
     : db_(db),
-      source_(std::move(source)),
+      source_(load_checkpoint(db, source).source),
       checkpoints_(db),
       holding_(std::move(holding)),
       stop_requested_(std::move(stop_requested)),
       types_(load_types(db, source_)),
       committed_(load_checkpoint(db, source_)),
-      reached_(committed_),
-      has_last_events_(has_last_events(db)) {
+      reached_(committed_) {
   for (MirroredTable& table : load_tables_of(db, source_)) {
     if (table.is_static()) continue;
     auto followed = std::make_unique<Followed>();
@@ -121,7 +120,7 @@ void Applier::save_changes(std::int64_t now) {
 void Applier::settle() {
   const bool changed = std::any_of(tables_.begin(), tables_.end(),
                                    [](const auto& followed) { return followed->changed; });
-  if (!changed || !has_last_events_ || !may_commit()) return;
+  if (!changed || !may_commit()) return;
   begin();
   changes_saved_us_ = 0;
   commit();
@@ -136,7 +135,7 @@ void Applier::commit() {
   const std::int64_t now = now_us();
   reached_.applied_at = utc_text(now);
   checkpoints_.save(reached_);
-  if (has_last_events_ && now - changes_saved_us_ >= kBetweenSavesUs) save_changes(now);
+  if (now - changes_saved_us_ >= kBetweenSavesUs) save_changes(now);
   open_->commit();
   open_.reset();
   committed_ = reached_;

@@ -41,7 +41,7 @@ class Applier {
   // `holding`: what the stream holds from the checkpoint on, as its manifest tells. `source`: which
   // of the mirror's (store/mirrored_table.h); only its tables and checkpoint are touched.
   Applier(Database& db, std::optional<daystream::Holding> holding,
-          std::function<bool()> stop_requested, std::string source = {});
+          std::function<bool()> stop_requested, const std::string& source = {});
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;
   ~Applier();
@@ -181,7 +181,6 @@ class Applier {
   std::int64_t commit_time_us_ = 0;  // of the last transaction taken up; 0: as in `reached_`
   std::int64_t complete_to_us_ = 0;
   std::unique_ptr<WriteTransaction> open_;
-  const bool has_last_events_;
   std::int64_t changes_saved_us_ = 0;
   std::uint64_t pending_changes_ = 0;
   std::uint64_t pending_bytes_ = 0;

@@ -40,7 +40,7 @@ double seconds_since(const std::string& text) {
 ordered_json table_json(const Database& db, const MirroredTable& table, bool rows, bool analyzed) {
   ordered_json out;
   out["name"] = shown_name(table);
-  if (!table.source.empty()) out["source"] = table.source;
+  out["source"] = table.source;
   out["source_table"] = table.is_static() ? ordered_json() : ordered_json(table.source_table);
   out["kind"] = table.is_static() ? "static" : "followed";
   if (table.mode != TableMode::Mirror) out["mode"] = mode_name(table.mode);
@@ -94,7 +94,7 @@ void add_source(ordered_json& out, const Checkpoint& at) {
   }
 }
 
-// Each named source, and before all else whether one stands still.
+// Each source, and before all else whether one stands still.
 void add_sources(ordered_json& out, const Database& db, const std::vector<Checkpoint>& all) {
   std::string stopped;
   ordered_json sources = ordered_json::array();
@@ -122,15 +122,15 @@ ordered_json collect(const StatusOptions& options) {
   const int owner = MirrorLock::holder(options.mirror);
   out["running"] = owner != 0;
   out["pid"] = owner != 0 ? ordered_json(owner) : ordered_json();
-  const bool named = has_sources(db);
-  if (named) {
+  const bool several = all.size() > 1;
+  if (several) {
     add_sources(out, db, all);
   } else {
     add_source(out, all.front());
   }
   out["size_bytes"] = file_size(options.mirror);
   out["wal_size_bytes"] = file_size(options.mirror + "-wal");
-  if (!named) add_error(out, load_error(db, ""));
+  if (!several) add_error(out, load_error(db, all.front().source));
   out["tables"] = ordered_json::array();
   const bool analyzed =
       db.value("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").has_value();
@@ -164,7 +164,7 @@ std::string status_text(const StatusOptions& options) {
   for (const ordered_json& table : facts["tables"]) {
     out += fmt::format("table {:<30} {} {}{}, {} rows {}, last change {}\n", shown(table["name"]),
                        table["kind"] == "static" ? "static query" : "from",
-                       table.contains("source") ? shown(table["source"]) + " " : "",
+                       facts.contains("sources") ? shown(table["source"]) + " " : "",
                        table["kind"] == "static" ? "" : shown(table["source_table"]),
                        shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
                        table.contains("rows") ? "now" : "seeded " + shown(table["seeded_at"]),

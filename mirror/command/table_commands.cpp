@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "config/source_places.h"
 #include "history/history_tables.h"
 #include "owner/control.h"
 #include "owner/follow.h"
@@ -38,12 +39,15 @@ bool ask(const TableCommand& command, json request, const std::string& what) {
 
 void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> tables,
                        daystream::program::Signals& signals) {
+  const SourcePlace place =
+      source_places(open_for_reading(command.mirror),
+                    {command.config_file, command.source, command.daystream, command.conninfo})
+          .front();
   FollowOptions options;
   options.mirror = command.mirror;
   options.source = command.source;
-  options.config_file = command.source.empty() ? "" : command.config_file;
-  options.daystream = command.daystream;
-  options.conninfo = command.conninfo.value_or("");
+  options.daystream = place.daystream;
+  options.conninfo = place.conninfo.value_or("");
   options.seed_now = std::move(tables);
   follow(options, {.stop_requested = [&] { return signals.stop_requested(); },
                    .wake_fd = signals.fd(),
@@ -53,14 +57,11 @@ void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> ta
 // Whose `tables` are: as said, or the only source that has them all.
 std::string source_of(const Database& db, const std::vector<std::string>& tables,
                       const std::string& said) {
-  if (!has_sources(db)) {
-    if (said.empty()) return {};
-    throw ConfigError(fmt::format("mirror \"{}\" has one source, which has no name", db.path()),
-                      "leave --source out");
-  }
   if (!said.empty()) return load_checkpoint(db, said).source;
+  const std::vector<Checkpoint> all_sources = load_checkpoints(db);
+  if (all_sources.size() == 1) return all_sources.front().source;
   std::vector<std::string> have;
-  for (const Checkpoint& at : load_checkpoints(db)) {
+  for (const Checkpoint& at : all_sources) {
     const std::vector<MirroredTable> own = load_tables_of(db, at.source);
     const bool all = std::all_of(tables.begin(), tables.end(), [&](const std::string& name) {
       return std::any_of(own.begin(), own.end(), [&](const MirroredTable& table) {
@@ -78,9 +79,11 @@ std::string source_of(const Database& db, const std::vector<std::string>& tables
 
 }  // namespace
 
-void add_tables(const TableCommand& command, const MirrorConfig& config,
+void add_tables(const TableCommand& asked, const MirrorConfig& config,
                 daystream::program::Signals& signals) {
-  require_one_source(open_for_reading(command.mirror), "adding tables");
+  TableCommand command = asked;
+  command.source = load_checkpoint(open_for_reading(command.mirror), asked.source).source;
+  command.config_file.clear();  // it names what to add, not where the mirror is read
   json request = {{"request", "seed"}, {"tables", json::array()}};
   for (const TableRequest& table : config.tables) request["tables"].push_back(to_json(table));
   for (const MirroredTable& table : load_tables(open_for_reading(command.mirror))) {

@@ -222,6 +222,23 @@ MirrorConfig load_config(const std::string& file) {
   return parse_config(read_text_file(file), file);
 }
 
+std::string wish_text(const TableRequest& request) {
+  json out = to_json(request);
+  out["source"] = request.source;
+  if (!request.prefix.empty()) out["prefix"] = request.prefix;
+  if (!request.source_column.empty()) out["source_column"] = request.source_column;
+  return out.dump();
+}
+
+TableRequest parse_wish(const std::string& text) {
+  const json value = json::parse(text);
+  TableRequest request = table_request(value);
+  request.source = value.at("source");
+  request.prefix = value.value("prefix", "");
+  request.source_column = value.value("source_column", "");
+  return request;
+}
+
 json to_json(const TableRequest& request) {
   json out = json::object();
   if (!request.table.empty()) out["table"] = request.table;

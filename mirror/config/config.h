@@ -26,8 +26,7 @@ struct TableRequest {
   TableMode mode = TableMode::Mirror;
   int keep_days = 0;  // of a history; 0: for ever
 
-  // Of a named source (MirrorConfig::sources).
-  std::string source = {};
+  std::string source = {};         // its database (MirrorConfig::sources); empty: the only one
   std::string prefix = {};         // of its name here, already in `as` where that is given
   std::string source_column = {};  // empty: none
 
@@ -78,6 +77,10 @@ ReadConfig read_config(const std::string& text);
 MirrorConfig load_config(const std::string& file);
 MirrorConfig parse_config(const std::string& text, const std::string& file);
 std::string read_text_file(const std::string& file);
+
+// A request as the mirror keeps it, with all that a source's configuration adds to it.
+std::string wish_text(const TableRequest& request);
+TableRequest parse_wish(const std::string& text);
 
 // As a configuration has it; what is not said is left out.
 nlohmann::json to_json(const TableRequest& request);

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "config/config.h"
-#include "store/mirrored_table.h"
 
 namespace deltamirror {
 
@@ -26,11 +25,12 @@ void check_sources(const MirrorConfig& config, const std::vector<Checkpoint>& al
 }
 
 void take_config(SourcePlace& place, const MirrorConfig& config, const std::string& file) {
+  const std::string& name = place.at.source;
   const auto found = std::find_if(config.sources.begin(), config.sources.end(),
-                                  [&](const SourceConfig& s) { return s.name == place.source; });
+                                  [&](const SourceConfig& s) { return s.name == name; });
   if (found == config.sources.end()) {
     throw ConfigError(
-        fmt::format("configuration \"{}\" lacks source \"{}\" of the mirror", file, place.source));
+        fmt::format("configuration \"{}\" lacks source \"{}\" of the mirror", file, name));
   }
   if (place.daystream.empty()) place.daystream = found->daystream;
   if (found->connection) place.conninfo = found->connection;
@@ -39,17 +39,12 @@ void take_config(SourcePlace& place, const MirrorConfig& config, const std::stri
 }  // namespace
 
 std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked) {
-  const bool named = has_sources(db);
-  if (!named && !asked.source.empty()) {
-    throw ConfigError(fmt::format("mirror \"{}\" has one source, which has no name", db.path()),
-                      "leave --source out");
-  }
   std::vector<Checkpoint> all = load_checkpoints(db);
   MirrorConfig config;
-  if (named && !asked.config_file.empty()) {
-    config = load_config(asked.config_file);
-    check_sources(config, all);
-  }
+  if (!asked.config_file.empty()) config = load_config(asked.config_file);
+  check_sources(config, all);
+  const bool takes_config =
+      !config.sources.empty() || (!asked.config_file.empty() && all.size() > 1);
   if (!asked.source.empty()) all = {load_checkpoint(db, asked.source)};
   if (!asked.daystream.empty() && all.size() > 1) {
     throw ConfigError(fmt::format("one daystream given for the sources {}", names_of(all)),
@@ -58,12 +53,11 @@ std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& as
   std::vector<SourcePlace> out;
   for (Checkpoint& at : all) {
     SourcePlace& place = out.emplace_back();
-    if (named) place.source = at.source;
+    place.at = std::move(at);
     place.daystream = asked.daystream;
     place.conninfo = asked.conninfo;
-    if (named && !asked.config_file.empty()) take_config(place, config, asked.config_file);
-    if (place.daystream.empty()) place.daystream = at.directory;
-    place.at = std::move(at);
+    if (takes_config) take_config(place, config, asked.config_file);
+    if (place.daystream.empty()) place.daystream = place.at.directory;
   }
   return out;
 }

@@ -20,14 +20,14 @@ struct AskedPlaces {
 
 struct SourcePlace {
   Checkpoint at;
-  std::string source;  // empty: the mirror's only one, which has no name
   std::string daystream;
   std::optional<std::string> conninfo;
 };
 
 // A source's daystream is the one given, the configuration's, or where it was read last. Throws
 // ConfigError where there is no such source, where one daystream is given for several, and where
-// configuration and mirror have not the same sources.
+// configuration and mirror have not the same sources. A configuration without sources is of a
+// mirror of one.
 std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked);
 
 }  // namespace deltamirror

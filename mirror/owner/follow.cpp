@@ -8,8 +8,8 @@
 #include "daystream/error.h"
 #include "owner/follow_source.h"
 #include "owner/follow_sources.h"
+#include "owner/source_options.h"
 #include "program/notify.h"
-#include "store/last_events.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 
@@ -25,7 +25,7 @@ void follow_one(const FollowOptions& options, const FollowControl& control, Data
   const daystream::UniqueFd wake = any_of({control.wake_fd, work.fd()});
   const auto nothing = [] {};
   follow_source({.options = options,
-                 .source = {},
+                 .source = options.source,
                  .db = db,
                  .work = work,
                  .keeper = keeper,
@@ -65,11 +65,9 @@ void follow(const FollowOptions& options, const FollowControl& control) {
   const MirrorLock owner(options.mirror);
   Database db = open_owned(options.mirror);
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
-  create_last_events(db);
-  if (has_sources(db)) return follow_sources(options, control, db);
-  FollowOptions own = options;
-  if (own.daystream.empty()) own.daystream = load_checkpoint(db).directory;
-  follow_one(own, control, db);
+  const std::vector<FollowOptions> sources = options_of_sources(options, db);
+  if (sources.size() > 1) return follow_sources(options, control, db);
+  follow_one(sources.front(), control, db);
 }
 
 }  // namespace deltamirror

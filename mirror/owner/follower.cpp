@@ -29,7 +29,7 @@ constexpr std::chrono::milliseconds kBetweenLooks{20};
 }  // namespace
 
 std::string label(const SourceContext& context) {
-  return context.source.empty() ? "" : fmt::format("source \"{}\": ", context.source);
+  return context.turn == nullptr ? "" : fmt::format("source \"{}\": ", context.source);
 }
 
 void Follower::begin() {

@@ -34,8 +34,8 @@ void OwnerWork::handle(const ControlRequest& request, Applier& applier) {
     if (verb == "status") {
       server_->done(request.client, status(applier));
     } else if (verb == "seed") {
-      const MirrorConfig config =
-          parse_config(json{{"tables", asked.at("tables")}}.dump(), "request");
+      MirrorConfig config = parse_config(json{{"tables", asked.at("tables")}}.dump(), "request");
+      for (TableRequest& wanted : config.tables) wanted.source = options_.source;
       for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
         for (const TableRequest& wanted : config.tables) {
           if (name_for(wanted) != table.name) continue;
@@ -102,13 +102,12 @@ json OwnerWork::status(const Applier& applier) const {
   return out;
 }
 
-// Of one of several sources: what it is to hold.
+// What the source is to hold.
 MirrorConfig OwnerWork::wanted_config() const {
   MirrorConfig config = load_config(options_.config_file);
-  if (options_.source.empty()) {
-    if (config.sources.empty()) return config;
-    throw ConfigError("it names sources, and the mirror was seeded without",
-                      "seed another mirror with it");
+  if (config.sources.empty()) {
+    for (TableRequest& wanted : config.tables) wanted.source = options_.source;
+    return config;
   }
   check_distinct({}, config.all_tables());
   for (SourceConfig& source : config.sources) {

@@ -12,7 +12,7 @@ namespace {
 
 void check_options(const FollowOptions& options) {
   const auto refuse = [](const char* what, const char* advice) {
-    throw ConfigError(fmt::format("{} is not for a mirror of named sources", what), advice);
+    throw ConfigError(fmt::format("{} is not for a mirror of several sources", what), advice);
   };
   if (options.until) refuse("--until-lsn", "an LSN is of one database");
   if (!options.on_commit.empty()) refuse("--on-commit", "");
@@ -21,14 +21,14 @@ void check_options(const FollowOptions& options) {
 }  // namespace
 
 std::vector<FollowOptions> options_of_sources(const FollowOptions& options, Database& db) {
-  check_options(options);
+  if (options.source.empty() && load_checkpoints(db).size() > 1) check_options(options);
   std::vector<FollowOptions> out;
   for (SourcePlace& place : source_places(db, {.config_file = options.config_file,
                                               .source = options.source,
                                               .daystream = options.daystream.string(),
                                               .conninfo = options.conninfo})) {
     FollowOptions& own = out.emplace_back(options);
-    own.source = place.source;
+    own.source = place.at.source;
     own.daystream = place.daystream;
     own.conninfo = place.conninfo;
   }

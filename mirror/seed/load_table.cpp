@@ -61,7 +61,7 @@ Checkpoint first_checkpoint(const SeedSession& session, const std::filesystem::p
   const bool is_url = directory.native().find("://") != std::string::npos;
   checkpoint.directory =
       is_url ? directory.string() : std::filesystem::absolute(directory).string();
-  checkpoint.source = session.manifest().name;
+  checkpoint.source = session.source();
   checkpoint.position = seam.position;
   checkpoint.lsn = seam.lsn;
   checkpoint.system_identifier = session.server().system_identifier;

@@ -73,7 +73,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
       begin_history(db, table.mirrored);
     }
     analyze(db);
-    save_types(db, "", session.types());
+    save_types(db, session.source(), session.types());
     save_checkpoint(
         db, first_checkpoint(session, options.daystream, file->seam(), file->consistent_at()));
     Database whole = file->finish();

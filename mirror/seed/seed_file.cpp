@@ -87,7 +87,8 @@ void SeedFile::begin() {
   seam_ = session_.seam();
   db_.exec("BEGIN");
   create_catalog(db_);
-  save_types(db_, "", session_.types());  // which resume() may need, to read a `where`
+  save_types(db_, session_.source(),
+             session_.types());  // which resume() may need, to read a `where`
   db_.exec(
       "CREATE TABLE _deltamirror_seeding(boot_id TEXT, system_identifier TEXT, database TEXT, "
       "timeline INTEGER, c INTEGER, s INTEGER, lsn TEXT, next INTEGER)");

@@ -92,9 +92,13 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
     : directory_(std::move(directory)), signals_(signals) {
   manifest_ = daystream::Manifest::load(directory_);
   require_one_database(manifest_, directory_.string());
-  for (const TableRequest& request : config.tables) {
+  source_ = manifest_.name;
+  for (const TableRequest& asked : config.tables) {
     SeedTable& table = tables_.emplace_back();
-    table.request = request;
+    TableRequest& request = table.request;
+    request = asked;
+    if (request.source.empty()) request.source = manifest_.name;
+    source_ = request.source;
     table.mirrored.source = request.source;
     table.mirrored.source_column = request.source_column;
     table.mirrored.prefix = request.prefix;
@@ -103,6 +107,7 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
     table.mirrored.indexes = request.indexes;
     table.mirrored.mode = request.mode;
     table.mirrored.keep_days = request.keep_days;
+    table.mirrored.wish = wish_text(request);
   }
   check_names(tables_);
 

@@ -68,6 +68,8 @@ class SeedSession {
   void give_up_snapshot();
 
   std::vector<SeedTable>& tables() noexcept { return tables_; }
+  // What the mirror calls this database: as the tables say, or else as the daystream is called.
+  const std::string& source() const noexcept { return source_; }
   const SourceServer& server() const noexcept { return server_; }
   const daystream::Manifest& manifest() const noexcept { return manifest_; }
   const Snapshot& snapshot() const noexcept { return snapshot_; }
@@ -109,6 +111,7 @@ class SeedSession {
   SourceServer server_;
   daystream::Manifest manifest_;
   std::vector<SeedTable> tables_;
+  std::string source_;
   std::string user_search_path_;
   Snapshot snapshot_;
   daystream::Lsn consistent_at_;

@@ -83,10 +83,8 @@ void load_source(Database& db, const Source& source, const daystream::program::S
   for (const SeedTable& table : session.tables()) {
     if (table.mirrored.mode != TableMode::Mirror) begin_history(db, table.mirrored);
   }
-  Checkpoint checkpoint =
-      first_checkpoint(session, source.config->daystream, session.seam(), session.consistent_at());
-  checkpoint.source = source.config->name;
-  save_checkpoint(db, checkpoint);
+  save_checkpoint(db, first_checkpoint(session, source.config->daystream, session.seam(),
+                                       session.consistent_at()));
 }
 
 }  // namespace
@@ -100,7 +98,7 @@ void seed_sources(const SeedOptions& options, const daystream::program::Signals&
     check_absent(options.mirror);
     Database db = open_for_loading(options.mirror, Loading::Anew);
     db.exec("BEGIN");
-    create_catalog(db, Sources::Named);
+    create_catalog(db);
     for (const Source& source : sources) load_source(db, source, signals);
     for (const MirroredTable& table : load_tables(db)) create_missing_indexes(db, table);
     run_extra_sql(db, options.config.extra_sql);

@@ -108,7 +108,7 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
   const daystream::Holding* holding = holding_at(reader.manifest(), start.position);
   Applier applier(
       db, holding == nullptr ? std::nullopt : std::optional(*holding),
-      [&] { return signals.stop_requested(); }, place.source);
+      [&] { return signals.stop_requested(); }, place.at.source);
   bool passed = false;
   auto reported = steady_clock::now();
   while (Transaction* const transaction = reader.next()) {

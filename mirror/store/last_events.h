@@ -1,6 +1,5 @@
 // What a mirror remembers for `status` beside its checkpoint: when each table last changed, and the
-// last error of its owner. Of named sources (store/mirrored_table.h) of each; else `source` is
-// empty.
+// last error of each source.
 #pragma once
 
 #include <optional>
@@ -11,10 +10,6 @@
 
 namespace deltamirror {
 
-// Creates `_deltamirror_changes` and `_deltamirror_errors` where they are not there yet.
-void create_last_events(Database& db);
-bool has_last_events(const Database& db);
-
 struct LastChange {
   std::string at;   // the commit's time, UTC; to about a second, as it is not written each time
   std::string lsn;  // of that commit, or a later one of the same second
@@ -24,7 +19,7 @@ void save_change(Database& db, const std::string& source, std::uint32_t oid,
 std::optional<LastChange> load_change(const Database& db, const std::string& source,
                                       std::uint32_t oid);
 
-// What a named source is at since its last error, as the owner last told.
+// What a source is at since its last error, as the owner last told.
 enum class AfterError {
   None,     // it goes on
   Waiting,  // the owner tries again
@@ -40,7 +35,7 @@ struct LastError {
 // In a transaction of its own. Says nothing where it cannot: the error itself is what counts.
 void remember_error(Database& db, const std::string& source, const daystream::Error& error,
                     AfterError after = AfterError::None) noexcept;
-// A named source goes on; its last error stays known.
+// The source goes on; its last error stays known.
 void forget_stop(Database& db, const std::string& source);
 std::optional<LastError> load_error(const Database& db, const std::string& source);
 

@@ -14,10 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-// 2: without `options`; read, and brought to 3 when a table is saved.
-// 3: of one source.
-// 4: of named sources: `source` is the first column of most tables.
-constexpr int kMirrorFormat = 4;
+constexpr int kMirrorFormat = 1;
 
 // Throws where a name is not UTF-8, which only a SQL_ASCII database can have.
 std::string dump(const json& value) {
@@ -113,16 +110,15 @@ void take_options(MirroredTable& table, const json& options, const Database& db)
       daystream::Lsn::parse(base.at("lsn").get<std::string>()).value_or(daystream::Lsn{});
 }
 
-std::optional<std::string> format_of(const Database& db) {
-  return db.value("SELECT version FROM _deltamirror_format");
-}
+constexpr std::string_view kStateNames[] = {"waiting", "copying", "following", "parked", "leaving"};
 
-// Mirrors of before there were subsets and histories.
-void bring_to_format(Database& db) {
-  if (format_of(db) != "2") return;
-  db.exec(
-      "ALTER TABLE _deltamirror_tables ADD COLUMN options TEXT NOT NULL DEFAULT '{}';"
-      "UPDATE _deltamirror_format SET version = 3");
+TableState state_named(std::string_view name) {
+  const auto found = std::find(std::begin(kStateNames), std::end(kStateNames), name);
+  if (found != std::end(kStateNames)) {
+    return static_cast<TableState>(found - std::begin(kStateNames));
+  }
+  throw daystream::NeedsPerson(fmt::format("the mirror has a table in the state \"{}\"", name),
+                               "use the program that made it, or seed it again");
 }
 
 }  // namespace
@@ -139,41 +135,46 @@ std::vector<int> MirroredTable::key() const {
   return out;
 }
 
-bool has_sources(const Database& db) {
-  return format_of(db) == "4";
+std::string state_name(TableState state) {
+  return std::string(kStateNames[static_cast<std::size_t>(state)]);
 }
 
-void require_one_source(const Database& db, const std::string& what) {
-  if (!has_sources(db)) return;
-  throw daystream::ConfigError(
-      fmt::format("mirror \"{}\" is of named sources: {} is not for such mirrors", db.path(), what),
-      "seed it again with another configuration");
-}
-
-void create_catalog(Database& db, Sources sources) {
-  const bool named = sources == Sources::Named;
+void create_catalog(Database& db) {
   db.exec(fmt::format(
       R"(
     CREATE TABLE _deltamirror_format(version INTEGER NOT NULL);
     INSERT INTO _deltamirror_format VALUES({});
-    CREATE TABLE _deltamirror_tables({}
-      name TEXT{},
+    CREATE TABLE _deltamirror_tables(
+      source TEXT NOT NULL,         -- the name of its database in this mirror
+      name TEXT NOT NULL,
       source_table TEXT NOT NULL,   -- schema.table in PostgreSQL; empty: a static query result
       query TEXT NOT NULL,          -- what the seed ran; empty: the table itself
       oid INTEGER NOT NULL,
       columns TEXT NOT NULL,        -- JSON: SQLite columns and where they come from
       all_columns INTEGER NOT NULL,
-      shape TEXT NOT NULL,          -- JSON: the source table as last told
+      shape TEXT NOT NULL,          -- JSON: the table in PostgreSQL as last told
       indexes TEXT NOT NULL,        -- JSON
       snapshot TEXT NOT NULL,       -- pg_current_snapshot() of the seed
       consistent_at TEXT NOT NULL,  -- LSN from which on the table is at a commit
       timeline INTEGER NOT NULL,
       seeded_at TEXT NOT NULL,
       seeded_rows INTEGER NOT NULL,
-      options TEXT NOT NULL{}) WITHOUT ROWID;  -- JSON: which rows; of a history: its kind
-    CREATE TABLE _deltamirror_types({}name TEXT{}, base TEXT NOT NULL{}) WITHOUT ROWID;
+      options TEXT NOT NULL,        -- JSON: which rows; of a history: its kind
+      wish TEXT NOT NULL,           -- JSON: the table as it was asked for
+      state TEXT NOT NULL,          -- waiting, copying, following, parked, leaving
+      reason TEXT NOT NULL,         -- why it is not followed
+      hint TEXT NOT NULL,           -- what helps
+      since TEXT NOT NULL,          -- when the state began, UTC
+      hidden INTEGER NOT NULL,      -- readers do not find it under its name
+      set_aside TEXT NOT NULL,      -- JSON: SQL of others' indexes, triggers and views of it
+      PRIMARY KEY(source, name)) WITHOUT ROWID;
+    CREATE TABLE _deltamirror_types(
+      source TEXT NOT NULL,
+      name TEXT NOT NULL,
+      base TEXT NOT NULL,
+      PRIMARY KEY(source, name)) WITHOUT ROWID;
     CREATE TABLE _deltamirror_checkpoint(
-      source TEXT PRIMARY KEY,             -- its name, or, if there is but one, the daystream's
+      source TEXT PRIMARY KEY,
       c INTEGER NOT NULL,                  -- position of the last commit or mark applied
       s INTEGER NOT NULL,
       lsn TEXT NOT NULL,                   -- its LSN
@@ -183,46 +184,61 @@ void create_catalog(Database& db, Sources sources) {
       commit_time TEXT,                    -- of the last transaction applied, UTC
       applied_at TEXT NOT NULL,            -- when it was applied here, UTC
       consistent_at TEXT NOT NULL,         -- before it, a fresh seed is not at one commit
-      directory TEXT NOT NULL,
+      directory TEXT NOT NULL,             -- the daystream's, or its URL, where it was last read
       complete_to TEXT NOT NULL            -- all that was committed before is here, UTC
       ) WITHOUT ROWID;
+    CREATE TABLE _deltamirror_changes(
+      source TEXT NOT NULL,
+      oid INTEGER NOT NULL,     -- of the table, as in _deltamirror_tables
+      at TEXT NOT NULL,         -- time of the last commit that changed it, UTC, to about a second
+      lsn TEXT NOT NULL,
+      PRIMARY KEY(source, oid)) WITHOUT ROWID;
+    CREATE TABLE _deltamirror_errors(
+      source TEXT PRIMARY KEY,
+      at TEXT NOT NULL,         -- when the owner met it last, UTC
+      message TEXT NOT NULL,
+      hint TEXT NOT NULL,
+      after_it INTEGER NOT NULL  -- 1: the owner tries again, 2: a person is needed
+      ) WITHOUT ROWID;
   )",
-      named ? 4 : 3, named ? "source TEXT NOT NULL," : "", named ? " NOT NULL" : " PRIMARY KEY",
-      named ? ", PRIMARY KEY(source, name)" : "", named ? "source TEXT NOT NULL, " : "",
-      named ? " NOT NULL" : " PRIMARY KEY", named ? ", PRIMARY KEY(source, name)" : ""));
+      kMirrorFormat));
 }
 
 void save_table(Database& db, const MirroredTable& table) {
-  bring_to_format(db);
-  const bool named = has_sources(db);
-  Statement insert = db.prepare(fmt::format(
-      "INSERT OR REPLACE INTO _deltamirror_tables VALUES({}?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,"
-      "?13,?14)",
-      named ? "?15," : ""));
-  insert.bind(1, table.name);
-  insert.bind(2, table.source_table);
-  insert.bind(3, table.query);
-  insert.bind(4, std::int64_t{table.shape.oid});
-  insert.bind(5, dump(columns_json(table.columns)));
-  insert.bind(6, std::int64_t{table.all_columns});
-  insert.bind(7, dump(shape_json(table)));
-  insert.bind(8, dump(json(table.indexes)));
-  insert.bind(9, table.snapshot.text());
-  insert.bind(10, table.consistent_at.text());
-  insert.bind(11, std::int64_t{table.timeline});
-  insert.bind(12, table.seeded_at);
-  insert.bind(13, table.seeded_rows);
-  insert.bind(14, dump(options_json(table)));
-  if (named) insert.bind(15, table.source);
+  Statement insert = db.prepare(
+      "INSERT OR REPLACE INTO _deltamirror_tables "
+      "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+  int at = 0;
+  const auto bind = [&](const auto& value) { insert.bind(++at, value); };
+  bind(table.source);
+  bind(table.name);
+  bind(table.source_table);
+  bind(table.query);
+  bind(std::int64_t{table.shape.oid});
+  bind(dump(columns_json(table.columns)));
+  bind(std::int64_t{table.all_columns});
+  bind(dump(shape_json(table)));
+  bind(dump(json(table.indexes)));
+  bind(table.snapshot.text());
+  bind(table.consistent_at.text());
+  bind(std::int64_t{table.timeline});
+  bind(table.seeded_at);
+  bind(table.seeded_rows);
+  bind(dump(options_json(table)));
+  bind(table.wish);
+  bind(state_name(table.state));
+  bind(table.reason);
+  bind(table.hint);
+  bind(table.since);
+  bind(std::int64_t{table.hidden});
+  bind(dump(json(table.set_aside)));
   insert.run();
 }
 
 void forget_table(Database& db, const std::string& source, const std::string& name) {
-  const bool named = has_sources(db);
-  Statement remove = db.prepare(fmt::format("DELETE FROM _deltamirror_tables WHERE name = ?{}",
-                                            named ? " AND source = ?" : ""));
-  remove.bind(1, name);
-  if (named) remove.bind(2, source);
+  Statement remove = db.prepare("DELETE FROM _deltamirror_tables WHERE source = ? AND name = ?");
+  remove.bind(1, source);
+  remove.bind(2, name);
   remove.run();
 }
 
@@ -231,37 +247,43 @@ std::vector<MirroredTable> load_tables(const Database& db) {
     throw daystream::NeedsPerson(fmt::format("\"{}\" is not a mirror", db.path()),
                                  "make one with \"deltamirror seed\"");
   }
-  const auto version = format_of(db);
-  if (version != "2" && version != "3" && version != "4") {
+  const std::string version = db.value("SELECT version FROM _deltamirror_format").value_or("none");
+  if (version != std::to_string(kMirrorFormat)) {
     throw daystream::NeedsPerson(fmt::format("mirror \"{}\" has format {}, this program knows {}",
-                                             db.path(), version.value_or("none"), kMirrorFormat),
+                                             db.path(), version, kMirrorFormat),
                                  "use the program that made it, or seed it again");
   }
   std::vector<MirroredTable> tables;
-  Statement select = db.prepare(fmt::format(
-      "SELECT name, source_table, query, columns, all_columns, shape, indexes, snapshot, "
-      "consistent_at, timeline, seeded_at, seeded_rows, {}, {} FROM _deltamirror_tables "
-      "ORDER BY 1, 14",
-      version == "2" ? "'{}'" : "options", version == "4" ? "source" : "''"));
+  Statement select = db.prepare(
+      "SELECT source, name, source_table, query, columns, all_columns, shape, indexes, snapshot, "
+      "consistent_at, timeline, seeded_at, seeded_rows, options, wish, state, reason, hint, since, "
+      "hidden, set_aside FROM _deltamirror_tables ORDER BY name, source");
   while (select.step()) {
     MirroredTable& table = tables.emplace_back();
-    table.name = select.text(0);
-    table.source_table = select.text(1);
-    table.query = select.text(2);
-    table.columns = columns_of(json::parse(select.text(3)));
-    table.all_columns = select.integer(4) != 0;
-    const json shape = json::parse(select.text(5));
+    table.source = select.text(0);
+    table.name = select.text(1);
+    table.source_table = select.text(2);
+    table.query = select.text(3);
+    table.columns = columns_of(json::parse(select.text(4)));
+    table.all_columns = select.integer(5) != 0;
+    const json shape = json::parse(select.text(6));
     table.shape = shape_of(shape);
-    table.partitioning = static_cast<Partitioning>(shape.value("partitioning", 0));
-    table.facts = shape.value("facts", ValueFacts());
-    table.indexes = json::parse(select.text(6)).get<std::vector<std::vector<std::string>>>();
-    table.snapshot = Snapshot::parse(select.text(7));
-    table.consistent_at = daystream::Lsn::parse(select.text(8)).value_or(daystream::Lsn{});
-    table.timeline = static_cast<std::uint32_t>(select.integer(9));
-    table.seeded_at = select.text(10);
-    table.seeded_rows = select.integer(11);
-    table.source = select.text(13);
-    take_options(table, json::parse(select.text(12)), db);
+    table.partitioning = static_cast<Partitioning>(shape.at("partitioning").get<int>());
+    table.facts = shape.at("facts").get<ValueFacts>();
+    table.indexes = json::parse(select.text(7)).get<std::vector<std::vector<std::string>>>();
+    table.snapshot = Snapshot::parse(select.text(8));
+    table.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
+    table.timeline = static_cast<std::uint32_t>(select.integer(10));
+    table.seeded_at = select.text(11);
+    table.seeded_rows = select.integer(12);
+    take_options(table, json::parse(select.text(13)), db);
+    table.wish = select.text(14);
+    table.state = state_named(select.text(15));
+    table.reason = select.text(16);
+    table.hint = select.text(17);
+    table.since = select.text(18);
+    table.hidden = select.integer(19) != 0;
+    table.set_aside = json::parse(select.text(20)).get<std::vector<std::string>>();
   }
   return tables;
 }
@@ -273,23 +295,19 @@ std::vector<MirroredTable> load_tables_of(const Database& db, const std::string&
 }
 
 void save_types(Database& db, const std::string& source, const TypeNames& types) {
-  const bool named = has_sources(db);
-  Statement insert = db.prepare(
-      fmt::format("INSERT OR REPLACE INTO _deltamirror_types VALUES({}?1,?2)", named ? "?3," : ""));
-  if (named) insert.bind(3, source);
+  Statement insert = db.prepare("INSERT OR REPLACE INTO _deltamirror_types VALUES(?,?,?)");
+  insert.bind(1, source);
   for (const auto& [name, base] : types.all()) {
-    insert.bind(1, name);
-    insert.bind(2, base);
+    insert.bind(2, name);
+    insert.bind(3, base);
     insert.run();
   }
 }
 
 TypeNames load_types(const Database& db, const std::string& source) {
-  const bool named = has_sources(db);
   TypeNames types;
-  Statement select = db.prepare(
-      fmt::format("SELECT name, base FROM _deltamirror_types{}", named ? " WHERE source = ?" : ""));
-  if (named) select.bind(1, source);
+  Statement select = db.prepare("SELECT name, base FROM _deltamirror_types WHERE source = ?");
+  select.bind(1, source);
   while (select.step()) types.add(select.text(0), select.text(1));
   return types;
 }

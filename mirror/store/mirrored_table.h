@@ -32,8 +32,18 @@ struct MirrorColumn {
   bool operator==(const MirrorColumn&) const = default;
 };
 
+// Where a table stands between what is wished and what is here.
+enum class TableState {
+  Waiting,    // PostgreSQL or the stream has no such table now
+  Copying,    // its rows are being copied
+  Following,  // it is at the mirror's commit
+  Parked,     // it cannot be followed: `reason` says why, `hint` what helps
+  Leaving,    // it is to be removed
+};
+std::string state_name(TableState state);
+
 struct MirroredTable {
-  std::string source;         // whose it is; empty: the mirror is of one source and has no names
+  std::string source;         // the name of its database in this mirror
   std::string source_column;  // the first column, which names the source of each row; empty: none
   std::string prefix;         // of its name here, unless another was given
   std::string name;           // in SQLite
@@ -60,6 +70,16 @@ struct MirroredTable {
   std::string seeded_at;
   std::int64_t seeded_rows = 0;
 
+  // How it was asked for: wish_text() of the request. Kept whatever PostgreSQL has.
+  std::string wish;
+  TableState state = TableState::Following;
+  std::string reason;  // of the state; empty: none is needed
+  std::string hint;
+  std::string since;    // when the state began, UTC; empty: with the seed
+  bool hidden = false;  // readers do not find it under its name
+  // SQL of what somebody put beside it (indexes, triggers, views) and what went with its table.
+  std::vector<std::string> set_aside;
+
   bool is_static() const noexcept { return source_table.empty(); }
   // Its rows stand in one table with those that other sources have of it (store/shared_table.h).
   bool is_shared() const noexcept { return !source_column.empty(); }
@@ -67,19 +87,12 @@ struct MirroredTable {
   std::vector<int> key() const;
 };
 
-// Creates our own tables in a new mirror. A mirror of named sources has another format (4) than one
-// of a single source (3), which older programs go on reading.
-enum class Sources { One, Named };
-void create_catalog(Database& db, Sources sources = Sources::One);
-// Whether the mirror is of named sources, if only of one. Where it is not, a source's name is empty
-// in all that follows.
-bool has_sources(const Database& db);
-// Throws ConfigError where it is: `what` is not for such mirrors.
-void require_one_source(const Database& db, const std::string& what);
+// Creates our own tables in a new mirror.
+void create_catalog(Database& db);
 
 void save_table(Database& db, const MirroredTable& table);
 void forget_table(Database& db, const std::string& source, const std::string& name);
-// By name, and then by source. Throws NeedsPerson where the file is no mirror, or one of a newer
+// By name, and then by source. Throws NeedsPerson where the file is no mirror, or one of another
 // format.
 std::vector<MirroredTable> load_tables(const Database& db);
 std::vector<MirroredTable> load_tables_of(const Database& db, const std::string& source);

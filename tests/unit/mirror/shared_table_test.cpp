@@ -18,7 +18,7 @@ struct Shared {
   MirroredTable us = table("us");
 
   Shared() {
-    create_catalog(db, Sources::Named);
+    create_catalog(db);
     for (const MirroredTable* t : {&eu, &us}) {
       make_shared(db, *t, sharing(load_tables(db), *t));
       save_table(db, *t);

@@ -1,0 +1,95 @@
+// What a mirror keeps of itself: `_deltamirror_*`.
+#include <catch2/catch.hpp>
+
+#include "config/config.h"
+#include "store/checkpoint.h"
+#include "store/last_events.h"
+#include "store/mirrored_table.h"
+#include "support/catch2_positions.h"
+
+using namespace deltamirror;
+
+TEST_CASE("catalog: each source has its tables, types, changes and errors",
+          "[mirror][catalog][sources]") {
+  Database db(":memory:", Database::Mode::Create);
+  create_catalog(db);
+  for (const std::string source : {"eu", "us"}) {
+    MirroredTable table;
+    table.source = source;
+    table.source_column = "shard";
+    table.name = "t";
+    table.source_table = "public.t";
+    table.shape.oid = 5;
+    table.shape.line_name = "t";
+    save_table(db, table);
+    TypeNames types;
+    types.add("public.money_of_" + source, "integer");
+    save_types(db, source, types);
+    save_change(db, source, 5, {"at " + source, "0/1"});
+    Checkpoint at;
+    at.source = source;
+    at.lsn = {source == "eu" ? 1u : 2u};
+    save_checkpoint(db, at);
+  }
+  CHECK(load_tables(db).size() == 2);
+  CHECK(load_tables_of(db, "us").at(0).source_column == "shard");
+  CHECK(load_types(db, "us").all().size() == 1);
+  CHECK(load_change(db, "eu", 5)->at == "at eu");
+  CHECK(load_checkpoint(db, "us").lsn.value == 2);
+  CHECK_THROWS_WITH(load_checkpoint(db), Catch::Contains("has several sources: \"eu\", \"us\""));
+  CHECK_THROWS_WITH(load_checkpoint(db, "uk"), Catch::Contains("has no source \"uk\""));
+  remember_error(db, "eu", daystream::Error("gone"), AfterError::Stopped);
+  CHECK(load_error(db, "eu")->after == AfterError::Stopped);
+  CHECK_FALSE(load_error(db, "us"));
+  forget_stop(db, "eu");
+  CHECK(load_error(db, "eu")->after == AfterError::None);
+  forget_table(db, "eu", "t");
+  CHECK(load_tables(db).size() == 1);
+}
+
+TEST_CASE("catalog: another format is refused, with what helps", "[mirror][catalog]") {
+  Database db(":memory:", Database::Mode::Create);
+  CHECK_THROWS_WITH(load_tables(db), Catch::Contains("is not a mirror"));
+  create_catalog(db);
+  CHECK(load_tables(db).empty());
+  db.exec("UPDATE _deltamirror_format SET version = 2");
+  CHECK_THROWS_WITH(load_tables(db), Catch::Contains("has format 2, this program knows 1"));
+}
+
+TEST_CASE("catalog: a table that is only wished for has a row with its state",
+          "[mirror][catalog]") {
+  Database db(":memory:", Database::Mode::Create);
+  create_catalog(db);
+  TableRequest request;
+  request.table = "ops.flights";
+  request.as = "crm_flights";
+  request.where = "id > 5";
+  request.indexes = {{"a", "b"}};
+  request.types = {{"a", "text"}};
+  request.source = "crm";
+  request.prefix = "crm_";
+  request.mode = TableMode::History;
+  request.keep_days = 3;
+  MirroredTable table;
+  table.source = request.source;
+  table.name = "crm_flights_seed";
+  table.source_table = "ops.flights";
+  table.wish = wish_text(request);
+  table.state = GENERATE(TableState::Waiting, TableState::Copying, TableState::Following,
+                         TableState::Parked, TableState::Leaving);
+  table.reason = "PostgreSQL has no such table";
+  table.hint = "it is copied when it comes";
+  table.since = "2026-11-28 20:00:00.000000";
+  table.hidden = true;
+  table.set_aside = {"CREATE INDEX i ON crm_flights(a)"};
+  save_table(db, table);
+  const MirroredTable read = load_tables(db).at(0);
+  CHECK(parse_wish(read.wish) == request);
+  CHECK(state_name(read.state) == state_name(table.state));
+  CHECK(read.reason == table.reason);
+  CHECK(read.hint == table.hint);
+  CHECK(read.since == table.since);
+  CHECK(read.hidden);
+  CHECK(read.set_aside == table.set_aside);
+  CHECK_FALSE(read.is_static());
+}
