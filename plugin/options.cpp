@@ -54,12 +54,12 @@ std::size_t parse_size(const DefElem* element) {
   return static_cast<std::size_t>(value);
 }
 
-Patterns parse_list(const DefElem* element, std::size_t max_parts, const char* takes) {
+Patterns parse_list(const DefElem* element, grammar::ListOf what, const char* takes) {
   const std::string_view list = text_of(element, takes);
   Patterns result;
-  result.items = static_cast<Pattern*>(palloc(pattern_capacity(list) * sizeof(Pattern)));
+  result.items = static_cast<Pattern*>(palloc(grammar::pattern_capacity(list) * sizeof(Pattern)));
   char* const storage = static_cast<char*>(palloc(list.size() + 1));
-  const ParsedPatterns parsed = parse_patterns(list, max_parts, storage, result.items);
+  const grammar::ParsedList parsed = grammar::parse_list(list, what, storage, result.items);
   if (parsed.problem != nullptr) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                     errmsg("invalid value for option \"%s\": \"%s\"", element->defname,
@@ -135,7 +135,7 @@ void parse_option(const DefElem* element, Options* options) {
   } else if (name == "include-truncate") {
     options->include_truncate = parse_switch(element);
   } else if (name == "include-messages") {
-    options->messages = parse_list(element, 1, prefixes);
+    options->messages = parse_list(element, grammar::ListOf::Texts, prefixes);
   } else if (name == "full-name") {
     options->full_name = parse_switch(element);
   } else if (name == "only-local") {
@@ -159,11 +159,11 @@ void parse_option(const DefElem* element, Options* options) {
   } else if (name == "actions") {
     options->actions = parse_actions(element);
   } else if (name == "tables") {
-    options->tables = parse_list(element, 2, tables);
+    options->tables = parse_list(element, grammar::ListOf::Tables, tables);
   } else if (name == "exclude-tables") {
-    options->exclude_tables = parse_list(element, 2, tables);
+    options->exclude_tables = parse_list(element, grammar::ListOf::Tables, tables);
   } else if (name == "exclude-columns") {
-    options->exclude_columns = parse_list(element, 3, columns);
+    options->exclude_columns = parse_list(element, grammar::ListOf::Columns, columns);
   } else {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                     errmsg("option \"%s\" is not known to deltaflood", element->defname),
@@ -177,7 +177,7 @@ void parse_option(const DefElem* element, Options* options) {
 
 bool any_table(const Patterns& patterns, std::string_view schema, std::string_view table) noexcept {
   for (std::size_t i = 0; i < patterns.count; ++i) {
-    if (matches_table(patterns.items[i], schema, table)) return true;
+    if (grammar::matches_table(patterns.items[i], schema, table)) return true;
   }
   return false;
 }
@@ -212,14 +212,15 @@ bool excludes_name(const Options& options, std::string_view schema,
 bool excludes_column(const Options& options, std::string_view schema, std::string_view table,
                      std::string_view column) noexcept {
   for (std::size_t i = 0; i < options.exclude_columns.count; ++i) {
-    if (matches_column(options.exclude_columns.items[i], schema, table, column)) return true;
+    if (grammar::matches_column(options.exclude_columns.items[i], schema, table, column))
+      return true;
   }
   return false;
 }
 
 bool wants_message(const Options& options, std::string_view prefix) noexcept {
   for (std::size_t i = 0; i < options.messages.count; ++i) {
-    if (part_matches(options.messages.items[i].parts[0], prefix)) return true;
+    if (grammar::part_matches(options.messages.items[i].parts[0], prefix)) return true;
   }
   return false;
 }

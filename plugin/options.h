@@ -4,7 +4,7 @@
 #include "server.h"
 
 // The server's headers stay first.
-#include "pattern.h"
+#include "grammar/table_list.h"
 
 namespace deltaflood {
 
@@ -21,6 +21,8 @@ enum ActionBit : unsigned {
   kTruncate = 1U << 3U,
   kAllActions = kInsert | kUpdate | kDelete | kTruncate,
 };
+
+using grammar::Pattern;
 
 struct Patterns {
   Pattern* items = nullptr;

@@ -284,6 +284,16 @@ bool follows(const Options& options, Relation relation) {
   return followed;
 }
 
+bool is_left_out_of_root(const Options& options, Relation relation) {
+  if (options.exclude_tables.count == 0 || follows(options, relation)) return false;
+  const Oid root = partition_root_of(RelationGetRelid(relation), relation->rd_rel->relispartition);
+  if (!OidIsValid(root)) return false;
+  const char* const table = get_rel_name(root);
+  const char* const schema = get_namespace_name(get_rel_namespace(root));
+  return table != nullptr && schema != nullptr && follows_name(options, schema, table) &&
+         !excludes_name(options, schema, table);
+}
+
 bool is_told(const Options& options, const FormData_pg_class* relation) noexcept {
   if (relation->relpersistence != RELPERSISTENCE_PERMANENT) return false;
   return relation->relkind == RELKIND_RELATION ||

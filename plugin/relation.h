@@ -83,6 +83,10 @@ RelationName relation_name(Relation relation);
 // it.
 bool follows(const Options& options, Relation relation);
 
+// With partition-root: whether filters leave the rows of this partition out of those of its root,
+// whose other partitions they let through.
+bool is_left_out_of_root(const Options& options, Relation relation);
+
 // Whether this kind of relation is told of at all: a permanent table, or with partition-root the
 // table at the top of partitions. Materialized views are logged like tables, but their rows are
 // nobody's changes.

@@ -125,7 +125,8 @@ void write_drop(Schemas* schemas, const RowWriter& writer, Oid relid, const Desc
 }
 
 // With partition-root: a partition whose rows PostgreSQL does not decode (a foreign or an unlogged
-// table) makes its root one that cannot be followed any more, without a word of its own.
+// table), or that is excluded, makes its root one that cannot be followed any more, without a word
+// of its own.
 void tell_undecoded(Schemas* schemas, const RowWriter& writer, Oid relid) {
   const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
   if (!HeapTupleIsValid(tuple)) return;
@@ -133,11 +134,14 @@ void tell_undecoded(Schemas* schemas, const RowWriter& writer, Oid relid) {
   const bool undecoded =
       form->relkind == RELKIND_FOREIGN_TABLE ||
       (form->relkind == RELKIND_RELATION && form->relpersistence == RELPERSISTENCE_UNLOGGED);
-  const Oid root = undecoded ? partition_root_of(relid, form->relispartition) : InvalidOid;
+  const Oid root = undecoded || form->relkind == RELKIND_RELATION
+                       ? partition_root_of(relid, form->relispartition)
+                       : InvalidOid;
   ReleaseSysCache(tuple);
   if (!OidIsValid(root)) return;
   const Relation partition = open_relation(relid);
-  if (follows(*writer.options, partition)) {
+  if (undecoded ? follows(*writer.options, partition)
+                : is_left_out_of_root(*writer.options, partition)) {
     StringInfoData table;
     initStringInfo(&table);
     append_table(&table, writer.encoding, relation_name(partition));

@@ -8,6 +8,7 @@
 
 #include "daystream/reader.h"
 #include "server_version.h"
+#include "unused_patterns.h"
 
 namespace deltastream {
 
@@ -196,6 +197,9 @@ int run_checks(const Config& config) {
     check_settings(*connection);
     return std::string("wal_level and output_plugin_libraries");
   });
+  for (const std::string& pattern : unused_patterns(*connection, config)) {
+    report.warn("filters", fmt::format("nothing in the database is named by {}", pattern));
+  }
   std::optional<Manifest> manifest;
   const bool same_source = report.check("directory", [&] {
     manifest = find_manifest(config.directory);

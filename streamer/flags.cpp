@@ -46,7 +46,9 @@ void describe_flags(CLI::App& app, Flags& flags) {
   app.add_option("-D,--directory", config.directory, "directory of the daystream")
       ->group("What to follow");
   app.add_option("--tables", flags.tables,
-                 "tables to stream, as \"orders,billing.*\" (default: all)")
+                 "tables to stream, as 'orders,billing.*,\"Odd\"' (default: all): names as in SQL, "
+                 "small letters unless quoted, of schema public unless another is named; * is any "
+                 "run of characters, alone every table of every schema")
       ->group("What to follow");
   app.add_flag("--partition-root", flags.partition_root,
                "tell rows of partitions under the name of the table at the top, so that it can be "

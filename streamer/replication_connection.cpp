@@ -33,7 +33,10 @@ namespace {
 
 program::PgConn connect_walsender(const std::string& conninfo) {
   try {
-    return program::connect(conninfo, "deltastream", {{"replication", "database"}});
+    // Options are UTF-8, as manifest and marks tell them; the server makes of them the encoding
+    // that names have in its catalog.
+    return program::connect(conninfo, "deltastream",
+                            {{"replication", "database"}, {"client_encoding", "UTF8"}});
   } catch (const ConnectionLost& e) {
     throw_refused(conninfo, e);
   }

@@ -17,6 +17,7 @@
 #include "program/program.h"
 #include "server_version.h"
 #include "timeline.h"
+#include "unused_patterns.h"
 
 namespace deltastream {
 
@@ -143,6 +144,7 @@ StreamLoop::End Streamer::stream() {
   version_told_ = server.version;
 
   check_settings(connection);
+  warn_of_unused_patterns(connection);
   const std::optional<Manifest> manifest = find_manifest(config_.directory);
   if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
   if (config_.create_slot && !slot_created_) {
@@ -220,6 +222,17 @@ StreamLoop::End Streamer::stream() {
   spdlog::info("stopped at {}, position={}: all of it is on disk{}{}", writer_->flushed().text(),
                writer_->position().text(), waiting.empty() ? " and confirmed" : "; ", waiting);
   return end;
+}
+
+// Once each, however often the connection is made.
+void Streamer::warn_of_unused_patterns(ReplicationConnection& connection) {
+  for (const std::string& pattern : unused_patterns(connection, config_)) {
+    if (!patterns_told_.insert(pattern).second) continue;
+    spdlog::warn(
+        "database \"{}\" has nothing that this filter names: {}; HINT: names are folded to lower "
+        "case as in SQL, and are of schema public without another one before them",
+        PQdb(connection.get()), pattern);
+  }
 }
 
 void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_flush) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "clock_guard.h"
@@ -36,6 +37,7 @@ class Streamer {
  private:
   // One connection, from its checks to its end.
   StreamLoop::End stream();
+  void warn_of_unused_patterns(ReplicationConnection& connection);
   void open_writer(const Server& server, std::optional<daystream::Lsn> confirmed_flush);
   void create_slot_first(ReplicationConnection& connection, bool directory_has_lines);
   void fail(const daystream::Error& error);
@@ -63,9 +65,10 @@ class Streamer {
   // A server that comes back is not mobbed, neither by one stream nor by hundreds at once.
   inline static constexpr std::chrono::milliseconds kLongestPause{30'000};
   daystream::remote::Pauses pauses_{std::chrono::milliseconds{100}, kLongestPause};
-  int version_told_ = 0;       // of the server, to say once what is wrong with it
-  bool slot_made_ = false;     // by us, in this run
-  bool slot_created_ = false;  // --create-slot is done with
+  int version_told_ = 0;                 // of the server, to say once what is wrong with it
+  std::set<std::string> patterns_told_;  // filters that were said to name nothing
+  bool slot_made_ = false;               // by us, in this run
+  bool slot_created_ = false;            // --create-slot is done with
 };
 
 }  // namespace deltastream

@@ -29,7 +29,7 @@ bool is_one_name(std::string_view list) {
 }  // namespace
 
 Selection::Selection(const SelectionOptions& options) : tables_(options.tables), xid_(options.xid) {
-  if (!tables_.empty()) table_list_matches(tables_, "any");  // throws where it is not one
+  if (!tables_.empty()) check_table_list(tables_);
   for (const std::string& text : options.where) {
     const auto equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {

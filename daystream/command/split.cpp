@@ -34,7 +34,7 @@ SplitRule rule_of(const Options& options) {
   if (rule.by == SplitBy::Key && rule.into == 0) {
     throw ConfigError("--by=key needs --into", "say into how many parts: --into 4");
   }
-  if (!rule.tables.empty()) table_list_matches(rule.tables, "any");  // throws where it is not one
+  if (!rule.tables.empty()) check_table_list(rule.tables);
   return rule;
 }
 

@@ -112,7 +112,7 @@ Access::Entry Access::parse(const std::string& line) {
     } else if (word.starts_with("tables=")) {
       entry.grant.tables = word.substr(7);
       // Throws where it is no table list, the empty one included.
-      table_list_matches(entry.grant.tables, "any");
+      check_table_list(entry.grant.tables);
     } else if (word.starts_with("expires=")) {
       entry.last_day = parse_day(word.substr(8));
       if (!entry.last_day) throw ConfigError(fmt::format("not a day: \"{}\"", word.substr(8)));

@@ -6,6 +6,7 @@
 
 #include "daystream/line.h"
 #include "daystream/manifest.h"
+#include "table_list.h"
 
 namespace daystream::serve {
 
@@ -13,9 +14,7 @@ namespace {
 
 bool holds(const std::vector<std::string>& names, const std::string& name) {
   return std::any_of(names.begin(), names.end(), [&name](const std::string& pattern) {
-    // A quoted star is a star, and holds no other pattern.
-    const bool is_plain = pattern.find("\"*") == std::string::npos;
-    return pattern == name || (is_plain && table_list_matches(pattern, name));
+    return table_list_covers(pattern, name);
   });
 }
 
@@ -24,24 +23,8 @@ bool holds(const std::vector<std::string>& names, const std::string& name) {
 std::vector<std::string> split_table_list(const std::string& list) {
   std::vector<std::string> names;
   if (list.empty()) return names;
-  table_list_matches(list, "any");  // throws where it is not one
-  std::string name;
-  bool quoted = false;
-  const auto end = [&] {
-    const auto first = name.find_first_not_of(" \t\r\n");
-    const auto last = name.find_last_not_of(" \t\r\n");
-    names.push_back(name.substr(first, last - first + 1));
-    name.clear();
-  };
-  for (const char c : list) {
-    if (c == '"') quoted = !quoted;
-    if (c == ',' && !quoted) {
-      end();
-    } else {
-      name += c;
-    }
-  }
-  end();
+  const TableList parsed(list);
+  for (const grammar::Pattern& pattern : parsed.patterns()) names.emplace_back(pattern.text);
   return names;
 }
 
@@ -70,7 +53,8 @@ std::string narrowed_holding(const std::string& held, const std::string& granted
 
 TableFilter::TableFilter(std::string asked, std::string granted)
     : asked_(std::move(asked)), granted_(std::move(granted)), text_(narrowed(asked_, granted_)) {
-  if (!text_.empty()) split_table_list(text_);
+  if (!asked_.empty()) check_table_list(asked_);
+  if (!granted_.empty()) check_table_list(granted_);
 }
 
 const TableFilter::Known& TableFilter::look_up(std::string_view table) {

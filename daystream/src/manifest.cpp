@@ -50,7 +50,16 @@ bool Holding::same_filter(const Holding& other) const {
 }
 
 bool Holding::holds(std::string_view table) const {
+  const std::string_view excluded = excluded_tables();
+  if (!excluded.empty() && table_list_matches(excluded, table)) return false;
   return tables.empty() || table_list_matches(tables, table);
+}
+
+std::string_view Holding::excluded_tables() const {
+  for (const auto& [option, value] : options) {
+    if (option == "exclude-tables") return value;
+  }
+  return {};
 }
 
 bool Holding::by_root() const {

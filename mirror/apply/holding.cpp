@@ -35,9 +35,28 @@ std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::stri
     return NotHeld{"its rows come under the name of the table that it is a partition of",
                    "follow that table, or a stream without --partition-root"};
   }
-  if (holding.holds(daystream::unescape(line_name))) return std::nullopt;
+  const std::string name = daystream::unescape(line_name);
+  if (holding.holds(name)) return std::nullopt;
+  const std::string excluded(holding.excluded_tables());
+  if (!excluded.empty() && daystream::table_list_matches(excluded, name)) {
+    return NotHeld{fmt::format("its filter exclude-tables={} leaves it out", excluded),
+                   "follow a stream without that filter"};
+  }
   return NotHeld{fmt::format("its tables are \"{}\"", holding.tables),
                  "give deltastream a --tables list with it"};
+}
+
+std::optional<NotHeld> why_excluded(const daystream::Holding& holding,
+                                    const std::vector<std::string>& relatives) {
+  const std::string excluded(holding.excluded_tables());
+  if (excluded.empty()) return std::nullopt;
+  for (const std::string& relative : relatives) {
+    if (!daystream::table_list_matches(excluded, relative)) continue;
+    return NotHeld{
+        fmt::format("its filter exclude-tables={} leaves rows of {} out", excluded, relative),
+        "follow a stream without that filter"};
+  }
+  return std::nullopt;
 }
 
 std::optional<daystream::Position> held_since(const daystream::Manifest& manifest,

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daystream/manifest.h"
 #include "model/shape.h"
@@ -18,6 +19,11 @@ struct NotHeld {
 };
 std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::string_view line_name,
                                     Partitioning partitioning);
+
+// The same for a table that takes part in partitioning: its filter `exclude-tables` leaves rows of
+// it out where it names one of `relatives`, which are spelt as `_table` spells them.
+std::optional<NotHeld> why_excluded(const daystream::Holding& holding,
+                                    const std::vector<std::string>& relatives);
 
 // Since when the stream has held the table without a break; nullopt: it does not now.
 std::optional<daystream::Position> held_since(const daystream::Manifest& manifest,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "daystream/error.h"
+#include "grammar/table_list.h"
 #include "program/postgres.h"
 
 namespace deltamirror {
@@ -19,39 +20,14 @@ std::string QualifiedName::display() const {
 }
 
 QualifiedName parse_table_name(std::string_view text) {
-  std::string parts[2];
-  std::size_t count = 0;
-  std::size_t i = 0;
-  const auto bad = [&] {
+  std::string storage(text.size(), '\0');
+  std::string_view schema;
+  std::string_view table;
+  if (!grammar::parse_table_name(text, storage.data(), schema, table)) {
     throw ConfigError(fmt::format("\"{}\" is not a table name", text),
                       "write TABLE or SCHEMA.TABLE, quoted as in SQL where needed");
-  };
-  while (true) {
-    if (count == 2) bad();
-    std::string& part = parts[count++];
-    if (i < text.size() && text[i] == '"') {
-      for (++i;; ++i) {
-        if (i == text.size()) bad();
-        if (text[i] == '"') {
-          if (i + 1 == text.size() || text[i + 1] != '"') break;
-          ++i;
-        }
-        part += text[i];
-      }
-      ++i;
-    } else {
-      for (; i < text.size() && text[i] != '.'; ++i) {
-        if (text[i] == '"') bad();
-        part += text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] - 'A' + 'a') : text[i];
-      }
-    }
-    if (part.empty()) bad();
-    if (i == text.size()) break;
-    if (text[i] != '.') bad();
-    ++i;
   }
-  if (count == 1) return {"public", parts[0]};
-  return {parts[0], parts[1]};
+  return {std::string(schema), std::string(table)};
 }
 
 std::string default_mirror_name(const QualifiedName& name) {

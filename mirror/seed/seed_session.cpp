@@ -127,8 +127,11 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
     check_followable(connection_.get(), table.relation);
     const Shape shape = read_shape(connection_.get(), table.relation);
     check_key(table.relation, shape);
-    const auto not_held =
-        why_not_held(manifest_.holdings.back(), shape.line_name, table.relation.partitioning);
+    const daystream::Holding& holding = manifest_.holdings.back();
+    auto not_held = why_not_held(holding, shape.line_name, table.relation.partitioning);
+    if (!not_held && !holding.excluded_tables().empty()) {
+      not_held = why_excluded(holding, partition_relatives(connection_.get(), table.relation));
+    }
     if (!not_held) continue;
     throw NeedsPerson(fmt::format("the daystream does not hold table \"{}\": {}",
                                   table.relation.name.display(), not_held->why),

@@ -173,6 +173,22 @@ void check_followable(PGconn* connection, const SourceRelation& relation) {
   if (relation.partitioning == Partitioning::Root) check_partitions(connection, relation);
 }
 
+std::vector<std::string> partition_relatives(PGconn* connection, const SourceRelation& relation) {
+  std::vector<std::string> names;
+  if (relation.partitioning == Partitioning::None) return names;
+  const PgResult result = exec_params(connection, R"(
+    SELECT CASE n.nspname WHEN 'public' THEN pg_catalog.quote_ident(c.relname)
+                ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END
+    FROM (SELECT relid FROM pg_catalog.pg_partition_tree($1::oid)
+          UNION SELECT relid FROM pg_catalog.pg_partition_ancestors($1::oid)) relative
+    JOIN pg_catalog.pg_class c ON c.oid = relative.relid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid <> $1::oid)",
+                                      {std::to_string(relation.oid)});
+  for (int row = 0; row < PQntuples(result.get()); ++row) names.push_back(cell(result, row, 0));
+  return names;
+}
+
 std::string from_item(const SourceRelation& relation) {
   return relation.kind == 'p' ? relation.name.sql() : "ONLY " + relation.name.sql();
 }

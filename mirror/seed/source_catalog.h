@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/names.h"
 #include "model/shape.h"
@@ -38,6 +39,11 @@ SourceRelation find_relation(PGconn*, const QualifiedName& name);
 // Throws NeedsPerson for what logical decoding never sees (views, unlogged, foreign tables…), also
 // where a partition of it is such, or names its rows otherwise than the table itself.
 void check_followable(PGconn*, const SourceRelation& relation);
+
+// The names, as lines spell them, of what decides with the table whether the filter
+// `exclude-tables` leaves rows of it out: of a root its partitions, of a partition the tables that
+// it is a part of.
+std::vector<std::string> partition_relatives(PGconn*, const SourceRelation& relation);
 
 // What FROM calls the table: all of its partitions, but none of the tables that inherit from it.
 std::string from_item(const SourceRelation& relation);

@@ -23,8 +23,12 @@ struct Holding {
   std::vector<std::pair<std::string, std::string>> options;  // the other filters, as given
 
   bool same_filter(const Holding&) const;
-  // Whether changes of `table` (spelt as `_table` spells it) are in the stream.
+  // Whether changes of `table` (spelt as `_table` spells it) are in the stream, as far as its
+  // filters `tables` and `exclude-tables` tell. What those say of a partition depends on the tables
+  // that it is a part of as well.
   bool holds(std::string_view table) const;
+  // The filter `exclude-tables`; empty: it is not given.
+  std::string_view excluded_tables() const;
   // Whether rows of partitions come under the name of the table at the top (`partition-root`).
   bool by_root() const;
 };
@@ -61,8 +65,11 @@ struct Manifest {
   void save(const std::filesystem::path& directory) const;
 };
 
-// `pattern`: table names as the `tables` option takes them, comma-separated, `*` for any run of
-// characters, a bare name for a table in public. `table`: as `_table` spells it.
-bool table_list_matches(std::string_view pattern, std::string_view table);
+// Table lists: comma-separated names as the `tables` option takes them (FORMAT.md, "Table lists").
+//
+// Throws ConfigError where `list` is not one; the empty one is not.
+void check_table_list(std::string_view list);
+// Whether `list` has `table`, which is spelt as `_table` spells it. Throws as check_table_list().
+bool table_list_matches(std::string_view list, std::string_view table);
 
 }  // namespace daystream

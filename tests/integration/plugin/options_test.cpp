@@ -2,6 +2,8 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "daystream/line.h"
+#include "daystream/manifest.h"
 #include "decoding.h"
 
 using namespace plugin_test;
@@ -37,11 +39,87 @@ TEST_CASE("options: tables and exclude-tables choose by pattern", "[plugin][opti
   CHECK(values({{"tables", "fox,hen"}}) == "12");
   CHECK(values({{"tables", "*.fox"}}) == "13");
   CHECK(values({{"tables", "air.*"}}) == "3");
+  CHECK(values({{"tables", "FOX"}}) == "1");
+  CHECK(values({{"tables", "Air.Fox"}}) == "3");
+  CHECK(values({{"tables", "\"Fox\""}}).empty());
   CHECK(values({{"exclude-tables", "fox"}}) == "23");
+  CHECK(values({{"exclude-tables", "Fox"}}) == "23");
   CHECK(values({{"exclude-tables", "*.fox"}}) == "2");
   CHECK(values({{"tables", "*"}, {"exclude-tables", "air.*"}}) == "12");
   CHECK(values({{"tables", "none"}, {"include-transaction", "on"}, {"include-schema", "on"}})
             .empty());
+}
+
+// The plugin and libdaystream must read a list in the same way, or a mirror believes that a stream
+// holds what it does not.
+TEST_CASE("options: whoever reads the lines reads the lists alike", "[plugin][options][random]") {
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  const auto pick = [&](const std::vector<std::string>& from) {
+    return from[random() % from.size()];
+  };
+  const Source source;
+  const std::vector<std::string> schemas = {"public", "air", "\"Air\"", "\"o.d,d\"", "\"ü\""};
+  const std::vector<std::string> tables = {"fox",       "\"Fox\"", "foxes",   "\"fo x\"",
+                                           "\"f*\"",    "\"öx\"",  "\"ÖX\"",  "\"a\"\"b\"",
+                                           "\"o.d,d\"", "fox_1",   "\"user\""};
+  std::string sql;
+  for (const std::string& schema : schemas) {
+    if (schema != "public") sql += "CREATE SCHEMA " + schema + ";";
+    for (const std::string& table : tables) {
+      sql += "CREATE TABLE " + schema + "." + table + "(a int);";
+    }
+  }
+  source.execute(sql);
+  sql.clear();
+  for (const std::string& schema : schemas) {
+    for (const std::string& table : tables) {
+      sql += "INSERT INTO " + schema + "." + table + " VALUES(1);";
+    }
+  }
+  source.execute(sql);
+  const auto told = [&](const Options& options) {
+    std::vector<std::string> names;
+    for (const std::string& line : source.peek(options)) {
+      names.push_back(Fields(line).head("_table").value());
+    }
+    return names;
+  };
+  const std::vector<std::string> all = told({});
+  REQUIRE(all.size() == schemas.size() * tables.size());
+
+  const std::vector<std::string> bare = {"*",   "f*", "FOX", "Fox", "air", "AIR",  "Air",    "fox*",
+                                         "*x*", "ö*", "ÖX",  "a*b", "**",  "f**x", "public", "u*r"};
+  const auto name = [&] {
+    const std::size_t kind = random() % 4;
+    return kind == 0 ? pick(schemas) : kind == 1 ? pick(tables) : pick(bare);
+  };
+  for (int round = 0; round < 150; ++round) {
+    std::string list;
+    for (std::size_t n = 1 + random() % 3; n > 0; --n) {
+      if (!list.empty()) list += random() % 2 == 0 ? "," : "\t, ";
+      if (random() % 2 == 0) list += name() + ".";
+      list += name();
+    }
+    CAPTURE(list);
+    std::vector<std::string> held;
+    std::vector<std::string> left;
+    for (const std::string& table : all) {
+      (daystream::table_list_matches(list, daystream::unescape(table)) ? held : left)
+          .push_back(table);
+    }
+    CHECK(told({{"tables", list}}) == held);
+    CHECK(told({{"exclude-tables", list}}) == left);
+  }
+}
+
+TEST_CASE("options: prefixes of messages are no names and do not fold", "[plugin][options]") {
+  const Source source;
+  source.execute("SELECT pg_logical_emit_message(true, 'My.App one', 'x')");
+  CHECK(source.peek({{"include-messages", "My.App one"}}).size() == 1);
+  CHECK(source.peek({{"include-messages", "My.*"}}).size() == 1);
+  CHECK(source.peek({{"include-messages", "my.app one"}}).empty());
 }
 
 TEST_CASE("options: an excluded column leaves no trace", "[plugin][options]") {

@@ -248,11 +248,16 @@ TEST_CASE("tables: a list matches as the plugin's option does", "[manifest]") {
   CHECK(table_list_matches(" a , flights ", "flights"));
   CHECK_FALSE(table_list_matches("flights", "ops.flights"));
   CHECK(table_list_matches("*", "flights"));
-  CHECK_FALSE(table_list_matches("*", "ops.flights"));
+  CHECK(table_list_matches("*", "ops.flights"));
+  CHECK_FALSE(table_list_matches("public.*", "ops.flights"));
   CHECK(table_list_matches("*.*", "ops.flights"));
   CHECK(table_list_matches("ops.f*s", "ops.flights"));
   CHECK_FALSE(table_list_matches("ops.f*x", "ops.flights"));
   CHECK(table_list_matches("Flights", "flights"));
+  CHECK(table_list_matches("OPS.Flights", "ops.flights"));
+  CHECK(table_list_matches("\"größe\"", "\"größe\""));
+  CHECK(table_list_matches("Größe", "\"größe\""));
+  CHECK(table_list_matches("odd*", "odd name"));  // as another plugin may spell it
   CHECK_FALSE(table_list_matches("\"Flights\"", "flights"));
   CHECK(table_list_matches("\"Flights\"", "\"Flights\""));
   CHECK(table_list_matches("\"a*b\"", "\"a*b\""));
@@ -261,11 +266,22 @@ TEST_CASE("tables: a list matches as the plugin's option does", "[manifest]") {
   CHECK(table_list_matches("*a*b*c*", "xxaxxbxxcxx"));
   for (const char* list : {"", ",", "a,", "a b", "a.", ".a", "a.b.c", "a\"b\""}) {
     CAPTURE(list);
-    CHECK(refusal([&] { table_list_matches(list, "t"); }) ==
-          fmt::format("invalid table list \"{}\"", list));
+    CHECK_THROWS_AS(table_list_matches(list, "t"), ConfigError);
+    CHECK_THROWS_AS(check_table_list(list), ConfigError);
   }
-  CHECK(refusal([] { table_list_matches("\"a", "t"); }) ==
-        "table list \"\"a\" has a quote that is not closed");
+  CHECK(refusal([] { check_table_list("a,"); }) == "invalid table list \"a,\": a name is empty");
+  CHECK(refusal([] { check_table_list("\"a"); }) ==
+        "invalid table list \"\"a\": a quoted name is not closed");
+}
+
+TEST_CASE("tables: a holding has what its filters let through", "[manifest]") {
+  Holding holding{{0, 0}, "", {{"exclude-tables", "Secret,ops.*"}}};
+  CHECK(holding.holds("flights"));
+  CHECK_FALSE(holding.holds("secret"));
+  CHECK_FALSE(holding.holds("ops.flights"));
+  holding.tables = "*";
+  CHECK_FALSE(holding.holds("secret"));
+  CHECK(holding.holds("other.flights"));
 }
 
 TEST_CASE("calendar: days and times are UTC", "[calendar]") {

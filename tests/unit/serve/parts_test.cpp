@@ -22,7 +22,9 @@ TEST_CASE("table filter: only what is asked for and granted", "[serve][filter]")
   CHECK(takes("", "zoo.*", "zoo.cats"));
   CHECK_FALSE(takes("", "zoo.*", "cats"));
   CHECK_FALSE(takes("*", "zoo.*", "cats"));
-  CHECK_FALSE(takes("*", "zoo.*", "zoo.cats"));
+  CHECK(takes("*", "zoo.*", "zoo.cats"));
+  CHECK_FALSE(takes("public.*", "zoo.*", "zoo.cats"));
+  CHECK(takes("", "Zoo.Cats", "zoo.cats"));
   // A star that is quoted is a table's name and opens nothing.
   CHECK_FALSE(takes("*", "\"*\"", "cats"));
   CHECK(takes("", "\"*\"", "\"*\""));
@@ -35,6 +37,8 @@ TEST_CASE("table filter: what is told is in both lists", "[serve][filter]") {
   CHECK(narrowed("zoo.*", "a,zoo.c*") == "zoo.c*");
   CHECK(narrowed("a", "b").empty());
   CHECK(narrowed("*", "\"*\"") == "\"*\"");
+  CHECK(narrowed("*", "zoo.*") == "zoo.*");
+  CHECK(narrowed("Cats", "cats") == "Cats,cats");
   CHECK(narrowed("\"a,b\",c", "\"a,b\"") == "\"a,b\"");
   CHECK(narrowed_holding("", "").empty());
   CHECK_FALSE(table_list_matches(narrowed_holding("a", "b"), "a"));
