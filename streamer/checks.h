@@ -1,6 +1,6 @@
 // The start-up checks: everything that must be right before START_REPLICATION, each with a message
-// and a hint of its own (DESIGN 2.2). PostgreSQL 15 checks little of this itself: with a slot that
-// is ahead of us it would skip changes without a word.
+// and a hint of its own (docs/guarantees.md#nothing-lost). PostgreSQL 15 checks little of this
+// itself: with a slot that is ahead of us it would skip changes without a word.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
 // The clock the Writer gets `_c` from. A clock that steps back is no problem; one that is far ahead
-// would carry every later `_c` with it for good, so we stop (DESIGN 2.1).
+// would carry every later `_c` with it for good, so we stop (docs/guarantees.md#order).
 #pragma once
 
 #include <chrono>

@@ -31,7 +31,7 @@ using Frame = std::variant<XLogData, Keepalive>;
 // Throws ProtocolError on anything else.
 Frame parse_frame(std::string_view message);
 
-// DESIGN's watermarks as the server wants them.
+// How far we are, as the server wants it (docs/glossary.md#positions-and-watermarks).
 struct StatusUpdate {
   daystream::Lsn written;
   daystream::Lsn flushed;

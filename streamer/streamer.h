@@ -1,4 +1,5 @@
-// Follows a slot into a daystream: checks, streams, reconnects (DESIGN 2.2, 2.3, 2.8).
+// Follows a slot into a daystream: checks, streams, reconnects. What it promises is in
+// docs/guarantees.md#nothing-lost.
 #pragma once
 
 #include <memory>

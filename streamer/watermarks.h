@@ -1,4 +1,5 @@
-// When to write a mark, when to sync, when to tell the server: DESIGN 2.2 and 2.8 as pure
+// When to write a mark, when to sync, when to confirm to the server: the rules of
+// docs/guarantees.md#nothing-lost and docs/guarantees.md#idle-is-free-and-nobody-waits as pure
 // decisions over time and positions. No input or output here, so that tests can walk all cases.
 //
 //   received >= written >= flushed; flushed alone is confirmed

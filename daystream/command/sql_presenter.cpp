@@ -78,7 +78,8 @@ std::string sql_table(std::string_view raw) {
   return "public." + table;
 }
 
-// As the plugin wrote the values (DESIGN section 1). Quotes in literals are the only escape.
+// As the plugin wrote the values (docs/guarantees.md#the-line). Quotes in literals are the only
+// escape.
 void SqlPresenter::start(std::string& out) {
   out +=
       "SET client_encoding = 'UTF8';\n"

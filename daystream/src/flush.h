@@ -18,7 +18,7 @@ void remember_failure(std::atomic<int>& failed) noexcept;
 // What one flush has to do, so that the disk may work on another thread. `failed`, the errno of
 // what failed first or 0, is shared by the Writer and all its flushes: after one failed fdatasync
 // none may follow, because the kernel may have dropped the pages and the next would succeed with
-// the data gone (DESIGN 2.3).
+// the data gone (docs/guarantees.md#nothing-lost).
 struct Writer::Flush::Work {
   std::shared_ptr<std::atomic<int>> failed;
   std::shared_ptr<File> day_file;  // nullptr: nothing new

@@ -1,4 +1,4 @@
-// What a Writer does with what it finds: DESIGN section 2, guarantee 3.
+// What a Writer does with what it finds in its directory (docs/guarantees.md#nothing-twice).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The `tables` option, read as the plugin reads it (DESIGN section 1).
+// The `tables` option, read as the plugin reads it (plugin/README.md#options).
 #include <fmt/format.h>
 
 #include <optional>

@@ -43,7 +43,7 @@ struct RowChoice {
   }
 };
 
-// The order is what makes a seed exact (DESIGN section 3):
+// The order is what makes a seed exact (docs/guarantees.md#the-exact-seam-of-a-seed):
 //  1. the tables are locked before anything takes the snapshot, as TRUNCATE and rewrites are not
 //     MVCC: an older snapshot might find such a table empty;
 //  2. the snapshot is taken, then E, the end of the log: what the snapshot sees, commits below E;

@@ -18,7 +18,7 @@ struct ComparedTable {
 // Compares row by row, column by column (by name), and names the first differences, one a line;
 // empty: all equal. Rows are matched by primary key (bytes of its text), keyless ones by content.
 //
-// A value is its PostgreSQL text, brought to the form DESIGN section 3 gives it in SQLite: booleans
+// A value is its PostgreSQL text, brought to the form mirror/TYPES.md gives it in SQLite: booleans
 // are 1 and 0, bytea is hexadecimal, timestamptz is in UTC without suffix, floats are compared as
 // numbers. The mirror is opened read-only, in one snapshot.
 std::vector<std::string> compare_tables(Session& postgres, const std::filesystem::path& mirror,

@@ -9,7 +9,7 @@
 
 namespace daystream {
 
-// The exit codes of every program (DESIGN section 4).
+// The exit codes of every program (docs/runbooks.md#exit-codes).
 enum class ExitCode : int { Done = 0, Failed = 1, Usage = 2, NeedsPerson = 3 };
 
 class Error : public std::runtime_error {

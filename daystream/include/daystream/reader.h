@@ -19,7 +19,7 @@ namespace daystream {
 //
 // With `lsn`, the pair is a stored checkpoint: it counts only if the line at `position` is a commit
 // or mark with that LSN; otherwise the Reader begins after the last one with an LSN <= `lsn`
-// (DESIGN section 2, guarantee 5).
+// (docs/guarantees.md#resume-anywhere).
 struct StartAfter {
   Position position = Position::begin();
   std::optional<Lsn> lsn;
@@ -70,7 +70,7 @@ class Reader {
 };
 
 // The last commit or mark line that has a `_next` <= `xmin`, as a place to begin, found by binary
-// search; nullopt: none is old enough (DESIGN section 3, the seam of a seed).
+// search; nullopt: none is old enough (docs/guarantees.md#the-exact-seam-of-a-seed).
 struct Seam {
   Position position;
   Lsn lsn;

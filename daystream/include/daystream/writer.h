@@ -62,9 +62,10 @@ class Writer {
   // `confirmed_flush` is the slot's, where there is one. Throws Error naming the holder if another
   // Writer has it.
   //
-  // Recovery (DESIGN 2.3): from the later of `durable` and the last commit <= `confirmed_flush` the
-  // chain is checked, those bytes are written again and synced, a damaged or half tail is cut, an
-  // unfinished transaction gets its `abort`. All is durable when the constructor returns.
+  // Recovery (docs/guarantees.md#nothing-twice): from the later of `durable` and the last commit
+  // <= `confirmed_flush` the chain is checked, those bytes are written again and synced, a damaged
+  // or half tail is cut, an unfinished transaction gets its `abort`. All is durable when the
+  // constructor returns.
   Writer(const std::filesystem::path& directory, const Manifest& wanted,
          std::optional<Lsn> confirmed_flush, WriterOptions options);
   Writer(const Writer&) = delete;

@@ -1,4 +1,5 @@
-// What a person gets wrong: one clear line, the exit code of DESIGN section 4, nothing written.
+// What a person gets wrong: one clear line, the exit code of docs/runbooks.md#exit-codes, nothing
+// written.
 #include <catch2/catch.hpp>
 #include <csignal>
 

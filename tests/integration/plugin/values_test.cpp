@@ -21,7 +21,8 @@ std::string unescaped(const std::string& raw) {
   return out;
 }
 
-// The settings that DESIGN fixes, for the query that says what is expected.
+// The settings that the plugin fixes (docs/guarantees.md#the-line), for the query that says what is
+// expected.
 constexpr const char* kFixed =
     "SET datestyle = ISO; SET intervalstyle = postgres; SET extra_float_digits = 3; SET "
     "bytea_output"

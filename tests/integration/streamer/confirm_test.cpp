@@ -1,4 +1,5 @@
-// What is confirmed is on disk, and what is on disk is confirmed: DESIGN 2.2, 2.3 and 2.8.
+// What is confirmed is on disk, and what is on disk is confirmed (docs/guarantees.md#nothing-lost,
+// docs/guarantees.md#idle-is-free-and-nobody-waits).
 #include <signal.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Everything deltastream refuses: one clear line, the exit code of DESIGN section 4, nothing
-// written.
+// Everything deltastream refuses: one clear line, the exit code of docs/runbooks.md#exit-codes,
+// nothing written.
 #include <unistd.h>
 
 #include <algorithm>
