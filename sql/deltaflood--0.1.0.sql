@@ -7,11 +7,53 @@
 --   SELECT deltaflood.grant_seed('mirror', 'flights', 'ops.aircraft');
 --   SELECT * FROM deltaflood.slots;
 --
--- Where nothing may be installed on the server, a psql session does the same:
+-- Where nothing may be installed on the server, a psql session does the same (and has the
+-- search_path below from then on):
 --   CREATE SCHEMA deltaflood;  \i deltaflood--0.1.0.sql
 --
 -- Security. Nothing is SECURITY DEFINER: whoever calls a function needs the rights for what it
--- does. search_path is pinned in every function. PUBLIC gets nothing; pg_monitor reads `slots`.
+-- does. PUBLIC gets nothing; pg_monitor reads `slots`. Every name in this script and in every
+-- function is looked up in pg_catalog alone, and our own objects are named with their schema, so
+-- that nothing another role has made in any schema is run. What remains is trust in the owner of
+-- the extension, who may replace its functions: call them as no mightier role than that one.
+
+-- Until the end of the script, however it is run: a view keeps what its names meant here. CREATE
+-- EXTENSION begins with our own schema in the path, psql with whatever the session has.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp',
+  EXISTS (SELECT FROM pg_catalog.pg_extension
+          WHERE extname OPERATOR(pg_catalog.=) 'deltaflood'::pg_catalog.name));
+
+-- The schema is ours alone. In one that somebody else has prepared, or may add to, a function or an
+-- operator of theirs could stand in for ours.
+DO $$
+DECLARE
+  ours pg_catalog.pg_namespace;
+BEGIN
+  SELECT * INTO ours FROM pg_catalog.pg_namespace WHERE nspname = 'deltaflood';
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'schema "deltaflood" does not exist'
+      USING ERRCODE = 'undefined_object', HINT = 'CREATE SCHEMA deltaflood;';
+  END IF;
+  IF ours.nspowner <> (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER) THEN
+    RAISE EXCEPTION 'schema "deltaflood" is owned by role "%"', pg_get_userbyid(ours.nspowner)
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Look what is in it, then DROP SCHEMA deltaflood, or make it yours: ALTER SCHEMA '
+                   'deltaflood OWNER TO CURRENT_USER.';
+  END IF;
+  IF EXISTS (SELECT FROM aclexplode(ours.nspacl) a
+             WHERE a.privilege_type = 'CREATE' AND a.grantee <> ours.nspowner) THEN
+    RAISE EXCEPTION 'schema "deltaflood" lets others than its owner create objects'
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = 'REVOKE CREATE ON SCHEMA deltaflood FROM …; then look what is in it.';
+  END IF;
+  IF EXISTS (SELECT FROM pg_catalog.pg_depend
+             WHERE refclassid = 'pg_namespace'::regclass AND refobjid = ours.oid
+               AND classid <> 'pg_extension'::regclass) THEN
+    RAISE EXCEPTION 'schema "deltaflood" is not empty'
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Look what is in it, then DROP SCHEMA deltaflood CASCADE.';
+  END IF;
+END $$;
 
 -- What is there now ----------------------------------------------------------------------------
 

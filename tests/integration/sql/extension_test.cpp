@@ -255,3 +255,168 @@ TEST_CASE("extension: pg_dump carries the captures", "[sql]") {
   CHECK(cluster().scalar("SELECT count(*) FROM deltaflood.changes", "restored") == "1");
   cluster().execute("SELECT deltaflood.capture_schema()", "restored");
 }
+
+// ---- what others may have planted ---------------------------------------------------------------
+
+namespace {
+
+// Twins of what the script uses, in schema `schema`, as a better match where there is one: each
+// tells in `public.ran` that it was run. Types too, as a name of a type may run its constraint.
+std::string hostile(const std::string& schema) {
+  const auto in = [&schema](std::string text) {
+    for (auto at = text.find("$S"); at != std::string::npos; at = text.find("$S")) {
+      text.replace(at, 2, schema);
+    }
+    return text;
+  };
+  std::string sql =
+      in("CREATE FUNCTION $S.tell(what text) RETURNS boolean LANGUAGE plpgsql AS $f$ BEGIN "
+         "INSERT INTO public.ran VALUES (what || ' as ' || current_user); RETURN true; "
+         "EXCEPTION WHEN OTHERS THEN RAISE EXCEPTION 'hostile code ran'; END $f$;"
+         "CREATE FUNCTION $S.step(name[], name) RETURNS name[] LANGUAGE plpgsql AS $f$ BEGIN "
+         "PERFORM $S.tell('array_agg'); RETURN $1 || $2; END $f$;"
+         "CREATE AGGREGATE $S.array_agg(name) (SFUNC = $S.step, STYPE = name[], INITCOND = '{}');"
+         "CREATE FUNCTION $S.step(oid[], oid) RETURNS oid[] LANGUAGE plpgsql AS $f$ BEGIN "
+         "PERFORM $S.tell('array_agg'); RETURN $1 || $2; END $f$;"
+         "CREATE AGGREGATE $S.array_agg(oid) (SFUNC = $S.step, STYPE = oid[], INITCOND = '{}');");
+  const auto function = [&](const std::string& signature, const std::string& returns) {
+    sql += in("CREATE FUNCTION $S." + signature + " RETURNS " + returns +
+              " LANGUAGE plpgsql AS $f$ BEGIN PERFORM $S.tell('" + signature + "'); RETURN " +
+              (returns.starts_with("SETOF") ? "" : "NULL") + "; END $f$;");
+  };
+  for (const char* signature :
+       {"unnest(int2[])", "unnest(oid[])", "unnest(regclass[])", "unnest(text[])"}) {
+    function(signature, "SETOF int2");
+  }
+  for (const char* signature :
+       {"format(text)", "format(text, name)", "format(text, name, name)", "quote_ident(name)",
+        "strpos(text, text)", "replace(text, text, text)", "array_to_string(name[], text)",
+        "concat_ws(text, text, text)", "pg_get_expr(pg_node_tree, oid)", "format_type(oid, int4)",
+        "pg_size_pretty(numeric)", "current_database()", "pg_get_userbyid(oid)"}) {
+    function(signature, "text");
+  }
+  for (const char* signature : {"pg_is_in_recovery()", "pg_has_role(name, oid, text)",
+                                "matches(name, name, varchar)", "need_role(text, boolean)"}) {
+    function(signature, "boolean");
+  }
+  function("cardinality(oid[])", "int4");
+  function("cardinality(regclass[])", "int4");
+  function("pg_current_wal_lsn()", "pg_lsn");
+  function("clock_timestamp()", "timestamptz");
+  function("set_config(text, text, boolean)", "text");
+  function("aclexplode(aclitem[])", "text");
+  int number = 0;
+  for (const char* operands :
+       {"= name text",     "= name name",     "= oid oid",    "= \"char\" \"char\"",
+        "= \"char\" text", "= int2 int2",     "= int2 int8",  "<> name name",
+        "<> name text",    "<> text text",    "<> oid oid",   "<> \"char\" \"char\"",
+        "!~ name text",    "!~ name name",    "~~ text text", "~~ name text",
+        "= text text",     "= text[] text[]", "> int2 int4",  "> int4 int4",
+        "= bool bool"}) {
+    const std::string_view text = operands;
+    const auto first = text.find(' ');
+    const auto second = text.find(' ', first + 1);
+    const std::string name(text.substr(0, first));
+    const std::string left(text.substr(first + 1, second - first - 1));
+    const std::string right(text.substr(second + 1));
+    const std::string f = "op" + std::to_string(++number);
+    function(f + "(" + left + ", " + right + ")", "boolean");
+    sql += in("CREATE OPERATOR $S." + name + " (LEFTARG = " + left + ", RIGHTARG = " + right +
+              ", FUNCTION = $S." + f + ");");
+  }
+  for (const char* type : {"name", "text", "oid", "regclass", "pg_lsn"}) {
+    sql += in("CREATE DOMAIN $S.\"" + std::string(type) + "\" AS pg_catalog." + type +
+              " CHECK ($S.tell('type'));");
+  }
+  return sql + in("CREATE VIEW $S.pg_class AS SELECT $S.tell('view');");
+}
+
+// A database in which role `intruder` may create schemas, and no more.
+Session database_with_intruder(const std::string& name) {
+  cluster().create_database(name);
+  cluster().execute(
+      "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'intruder') THEN CREATE "
+      "ROLE intruder LOGIN; END IF; END $$; GRANT CREATE ON DATABASE " +
+          name +
+          " TO intruder; CREATE TABLE public.ran (what text); GRANT ALL ON public.ran TO "
+          "PUBLIC; CREATE TABLE t (a int PRIMARY KEY, b text DEFAULT 'x')",
+      name);
+  return Session(cluster().conninfo(name, "intruder"));
+}
+
+// Everything of ours is used by a superuser, and nothing planted has run.
+void use_everything(Session& session) {
+  session.execute(
+      "CREATE ROLE reader_of_it LOGIN; SELECT deltaflood.capture_schema();"
+      "ALTER TABLE public.t ADD c int; SELECT deltaflood.capture_schema('t', 'public.*');"
+      "SELECT * FROM deltaflood.live_tables; SELECT * FROM deltaflood.live_columns;"
+      "SELECT * FROM deltaflood.slots; SELECT deltaflood.grant_stream('reader_of_it');"
+      "SELECT deltaflood.grant_seed('reader_of_it', 'public.t')");
+  CHECK(session.query("SELECT what FROM public.ran") == Rows{});
+  session.execute("DROP OWNED BY reader_of_it; DROP ROLE reader_of_it");
+}
+
+}  // namespace
+
+TEST_CASE("extension: a schema that somebody else has prepared is refused", "[sql][security]") {
+  Session intruder = database_with_intruder("prepared_schema");
+  intruder.execute("CREATE SCHEMA deltaflood;" + hostile("deltaflood"));
+  Session admin = cluster().session("prepared_schema");
+  CHECK(message_of(admin, "CREATE EXTENSION deltaflood") ==
+        "could not run \"CREATE EXTENSION deltaflood\": schema \"deltaflood\" is owned by role "
+        "\"intruder\" / Look what is in it, then DROP SCHEMA deltaflood, or make it yours: ALTER "
+        "SCHEMA deltaflood OWNER TO CURRENT_USER.");
+  CHECK_THROWS(admin.execute(read_file(SUPPORT_SQL_DIR "/deltaflood--0.1.0.sql")));
+  // Made the superuser's, it still holds what was planted; and who may add to it could do so later.
+  admin.execute("ALTER SCHEMA deltaflood OWNER TO CURRENT_USER");
+  CHECK(message_of(admin, "CREATE EXTENSION deltaflood").find("is not empty") != std::string::npos);
+  admin.execute(
+      "DROP SCHEMA deltaflood CASCADE; CREATE SCHEMA deltaflood; GRANT CREATE ON SCHEMA "
+      "deltaflood TO intruder");
+  CHECK(message_of(admin, "CREATE EXTENSION deltaflood").find("lets others than its owner") !=
+        std::string::npos);
+  CHECK(admin.query("SELECT what FROM public.ran") == Rows{});
+  admin.execute("REVOKE CREATE ON SCHEMA deltaflood FROM intruder; CREATE EXTENSION deltaflood");
+  use_everything(admin);
+}
+
+TEST_CASE("extension: nothing that stands in the search_path is run", "[sql][security]") {
+  const std::string script = read_file(SUPPORT_SQL_DIR "/deltaflood--0.1.0.sql");
+  for (const bool as_script : {false, true}) {
+    CAPTURE(as_script);
+    Session intruder =
+        database_with_intruder(as_script ? "hostile_path_script" : "hostile_path_extension");
+    intruder.execute("CREATE SCHEMA trap;" + hostile("trap") +
+                     "GRANT USAGE ON SCHEMA trap TO PUBLIC");
+    Session admin = cluster().session(as_script ? "hostile_path_script" : "hostile_path_extension");
+    // The worst path there can be. CREATE SCHEMA itself asks nothing of it.
+    admin.execute("SET search_path = trap, pg_catalog, public");
+    if (as_script) {
+      admin.execute("CREATE SCHEMA deltaflood");
+      admin.execute(script);
+    } else {
+      admin.execute("CREATE EXTENSION deltaflood");
+      CHECK(admin.scalar("SHOW search_path") == "trap, pg_catalog, public");
+    }
+    admin.execute("SET search_path = trap, pg_catalog, public");
+    use_everything(admin);
+  }
+}
+
+TEST_CASE("extension: views and functions depend on pg_catalog and our schema alone",
+          "[sql][security]") {
+  Session db = database_with_extension("dependencies");
+  // pg_depend does not list what the server itself needs, which is pg_catalog's: the rest is ours.
+  CHECK(db.query("SELECT pg_describe_object(d.classid, d.objid, 0), i.identity "
+                 "FROM pg_depend d, pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) i "
+                 "WHERE (d.classid = 'pg_rewrite'::regclass AND d.objid IN (SELECT r.oid FROM "
+                 "pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE c.relnamespace = "
+                 "'deltaflood'::regnamespace) OR d.classid = 'pg_proc'::regclass AND d.objid IN "
+                 "(SELECT oid FROM pg_proc WHERE pronamespace = 'deltaflood'::regnamespace)) "
+                 "AND coalesce(i.schema, i.name) NOT IN ('deltaflood', 'pg_catalog', 'plpgsql')") ==
+        Rows{});
+  // What stands in a function's body is looked up when it runs: in pg_catalog, or by our name.
+  CHECK(db.query("SELECT proname, prosecdef, proconfig FROM pg_proc WHERE pronamespace = "
+                 "'deltaflood'::regnamespace AND (prosecdef OR proconfig IS DISTINCT FROM "
+                 "ARRAY['search_path=pg_catalog, pg_temp'])") == Rows{});
+}
