@@ -19,7 +19,7 @@ namespace daystream::command {
 //          it was not handed.
 class Consumer : public Output {
  public:
-  // Starts it. `progress` is told what it acknowledges, and must outlive this.
+  // Starts the command. Its acknowledgements go to `progress`, which must outlive this.
   Consumer(const std::vector<std::string>& command, Child::Output output,
            ConsumeProgress& progress);
 
@@ -31,7 +31,8 @@ class Consumer : public Output {
   void hear();
   void wait_for_word(int wake_fd);
 
-  // No more input: hears it out and tells how it ended, as Child::wait().
+  // Gives it no more input, reads what it still acknowledges, and returns how it ended, as
+  // Child::wait() does.
   std::string finish();
 
   // Says that it ended `how`, and with how much left to do.

@@ -14,7 +14,7 @@
 
 namespace daystream::command {
 
-// What marks say beside their LSN, as the source said it last.
+// What marks say beside their LSN, as the input said it last.
 struct SourceFacts {
   std::int64_t clock = 0;  // `_c` of what was read last: parts keep their source's seconds
   std::optional<std::uint32_t> timeline;

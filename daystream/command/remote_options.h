@@ -1,4 +1,4 @@
-// Who we are to other hosts: flags that every command takes, before or after its name.
+// The flags that say who we are to other hosts. Every command takes them, before or after its name.
 #pragma once
 
 #include <CLI/CLI.hpp>

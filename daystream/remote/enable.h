@@ -6,13 +6,13 @@
 
 namespace daystream::remote {
 
-// Who we are to servers: $DAYSTREAM_CA, $DAYSTREAM_CERT, $DAYSTREAM_KEY, $DAYSTREAM_TOKEN_FILE,
-// $DAYSTREAM_TOKEN.
+// Reads who we are to servers from $DAYSTREAM_CA, $DAYSTREAM_CERT, $DAYSTREAM_KEY,
+// $DAYSTREAM_TOKEN_FILE and $DAYSTREAM_TOKEN.
 Options options_from_environment();
 
 // For the whole process, from now on. To be called before threads are made.
 void enable(Options options = options_from_environment());
-// What was enabled.
+// The options that were enabled.
 const Options& current_options();
 
 }  // namespace daystream::remote

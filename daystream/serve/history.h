@@ -1,4 +1,4 @@
-// How a stream went within the last hour, for those who look at it now.
+// Samples of how a stream went within the last hour, for the page.
 #pragma once
 
 #include <chrono>

@@ -144,7 +144,7 @@ class Checker {
       while (scanner.next(group)) {
         if (group.end_change.action == Action::Commit || group.end_change.action == Action::Mark) {
           at_.lsn = group.end_change.lsn;
-          // What the slot has let go of was synced.
+          // It was confirmed to the slot, so it was synced.
           if (confirmed_ && at_.lsn <= *confirmed_) checked.rewrite_from = group.end;
         }
         at_.open_xid = 0;

@@ -13,8 +13,8 @@
 
 namespace daystream {
 
-// A line that ends a group (commit, mark, abort, gap), read but not checked: whoever goes on from
-// it checks what follows.
+// A line that ends a group (commit, mark, abort, gap), read but not checked: a reader that goes on
+// from it checks what follows.
 struct EndLine {
   std::uint64_t begin = 0;  // in the file
   std::uint64_t end = 0;    // after the newline
@@ -50,7 +50,8 @@ class Seeker {
     std::string text;  // without newline
   };
   std::optional<PlacedLine> last_line() const;
-  // Where the last whole line ends; 0: there is none. The only one to ask where a line is half.
+  // Where the last whole line ends; 0: there is none. Only this function may be called where the
+  // last line is not whole.
   std::uint64_t whole_lines_end() const;
 
  private:

@@ -41,8 +41,8 @@ void Writer::Impl::append(std::string_view lines) {
   write_blocks();
 }
 
-// Takes rows of the open transaction and of the last row's table off the front, which is most of
-// what ever comes, without taking them apart. What is left has at least one line.
+// Takes rows of the open transaction and of the last row's table off the front without taking them
+// apart. Most lines are such rows. At least one line is left.
 std::string_view Writer::Impl::append_rows(std::string_view lines) {
   while (open_ && !row_head_.empty()) {
     const char* at = lines.data();
