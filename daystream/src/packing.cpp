@@ -35,7 +35,7 @@ void check(std::size_t zstd_result, const char* action) {
   }
 }
 
-// Goes through a day's groups beside its frames, and so checks the text on the way.
+// Goes through the groups of a day while its frames are made, and so checks the text on the way.
 class LsnCursor {
  public:
   LsnCursor(const File& text, std::int64_t day)
