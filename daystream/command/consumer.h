@@ -35,7 +35,7 @@ class Consumer : public Output {
   // Child::wait() does.
   std::string finish();
 
-  // Says that it ended `how`, and with how much left to do.
+  // Throws that the command ended `how`, and how much was left to do.
   [[noreturn]] void ended(const std::string& how) const;
 
  protected:

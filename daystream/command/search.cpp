@@ -110,9 +110,9 @@ std::uint32_t Needle::next_block(const char* text, std::size_t& at,
 }
 #endif
 
-// Sixteen places at once are asked for three bytes of the needle; where they are, for all of them.
-// (memmem takes four times as long for needles of this size.) The last sixteen overlap those
-// before.
+// Compares three bytes of the needle at sixteen places at once; where all three fit, it compares
+// the whole needle. (memmem takes four times as long for needles of this size.) The last sixteen
+// places overlap those before.
 template <bool kTableVerbs>
 std::size_t Needle::find(std::string_view text) const noexcept {
   const auto in_few = [this](std::string_view few) {
