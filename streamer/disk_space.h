@@ -12,7 +12,7 @@ struct DiskSpace {
   std::uint64_t size_bytes = 0;
 };
 
-// The space of `directory`, or of its nearest parent that exists. nullopt: it cannot be found out.
+// Of `directory`, or of the nearest parent that exists. nullopt: it cannot be asked.
 std::optional<DiskSpace> disk_space(const std::filesystem::path& directory) noexcept;
 
 // Whether streaming may go on after the disk was full: with less than this it would be full again

@@ -1,4 +1,4 @@
-// The flags that say who we are to other hosts. Every command takes them, before or after its name.
+// Who we are to other hosts: flags that every command takes, before or after its name.
 #pragma once
 
 #include <CLI/CLI.hpp>

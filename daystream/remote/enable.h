@@ -6,13 +6,13 @@
 
 namespace daystream::remote {
 
-// Reads who we are to servers from $DAYSTREAM_CA, $DAYSTREAM_CERT, $DAYSTREAM_KEY,
-// $DAYSTREAM_TOKEN_FILE and $DAYSTREAM_TOKEN.
+// Who we are to servers: $DAYSTREAM_CA, $DAYSTREAM_CERT, $DAYSTREAM_KEY, $DAYSTREAM_TOKEN_FILE,
+// $DAYSTREAM_TOKEN.
 Options options_from_environment();
 
 // For the whole process, from now on. To be called before threads are made.
 void enable(Options options = options_from_environment());
-// The options that were enabled.
+// What was enabled.
 const Options& current_options();
 
 }  // namespace daystream::remote

@@ -1,4 +1,4 @@
-// Samples of how a stream went within the last hour, for the page.
+// How a stream went within the last hour, for those who look at it now.
 #pragma once
 
 #include <chrono>
