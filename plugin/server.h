@@ -3,8 +3,8 @@
 // Include it first, and only in the glue: it defines macros over common names, and everything it
 // declares may leave by longjmp. The rules for that are in README.md, "C++ inside the server".
 // Version 15 is what is tested. The others were gone through by hand, every call and field that the
-// plugin uses, and are untested, also by a compiler. What does not need a difference is written so
-// that it needs none (a deferrable key is told by its index, which every version has).
+// plugin uses, and are untested, also by a compiler. Code that can be the same in all versions uses
+// no #if (that a key is deferrable is read from its index, which every version has).
 #pragma once
 
 extern "C" {

@@ -40,8 +40,8 @@ void ClockGuard::set_server(std::int64_t server_us) {
 }
 
 void ClockGuard::saw_server(std::int64_t server_us) noexcept {
-  // Only forward of what we reckon: a message that waited, or a stop of ours, must not look like a
-  // server that is behind.
+  // Only a later time than the reckoned one counts: a message that waited, or a pause of this
+  // process, must not look like a server that is behind.
   if (known_ && server_us > server_us_ + (elapsed_() - set_at_us_)) set_server(server_us);
 }
 

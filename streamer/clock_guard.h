@@ -13,12 +13,12 @@ class ClockGuard {
   using Seconds = std::int64_t;
   inline static constexpr Seconds kTooFarAhead = 3600;
 
-  // Tests give both; both in microseconds, `wall` since 1970, `elapsed` never steps and runs on
-  // while we are stopped or the machine sleeps.
+  // Tests give both clocks. Both count microseconds: `wall` since 1970; `elapsed` never steps, and
+  // runs on while this process is stopped or the machine sleeps.
   ClockGuard();
   ClockGuard(std::function<std::int64_t()> wall, std::function<std::int64_t()> elapsed);
 
-  // The server's clock read `server_us` now: when connecting.
+  // The server's clock shows `server_us` at this moment. Called when connecting.
   void set_server(std::int64_t server_us);
   // A message sent at `server_us` has come; it may have waited in a buffer.
   void saw_server(std::int64_t server_us) noexcept;

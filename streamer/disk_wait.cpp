@@ -11,7 +11,7 @@ namespace deltastream {
 
 namespace {
 
-// Longer than a busy disk takes, shorter than what stops us waits.
+// A busy disk takes less time than this, and a supervisor that stops us waits longer.
 constexpr std::chrono::seconds kStopPatience{5};
 constexpr std::chrono::milliseconds kLook{200};  // between two looks at the signals
 

@@ -16,9 +16,10 @@ namespace deltastream {
 // Waits until the sync that runs has ended, however long that takes; systemd hears meanwhile that
 // we live. nullopt: none runs. Throws its IoError.
 //
-// Told to stop, it waits a few seconds more, says so and **ends the process** with exit code 1: a
-// disk that hangs must not hang who stops us. That is as safe as a SIGKILL: what is not on disk was
-// not confirmed, and comes again. (The thread that waits for the disk cannot be ended otherwise.)
+// When a stop is requested it waits a few seconds more, logs that, and **ends the process** with
+// exit code 1: a disk that hangs must not hang a shutdown. That is as safe as a SIGKILL: what is
+// not on disk was not confirmed, and comes again. (The thread that waits for the disk cannot be
+// ended otherwise.)
 std::optional<daystream::Writer::Flush> wait_for_disk(Flusher& flusher,
                                                       const daystream::program::Signals& signals,
                                                       Progress* progress);

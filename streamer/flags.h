@@ -18,7 +18,7 @@ inline constexpr std::array<std::string_view, 6> kFilters = {
 
 std::string filter_names();  // of kFilters, for messages
 
-// What is not yet as Config has it, beside what is.
+// Raw flag values, and the Config they become.
 struct Flags {
   Config config;
   std::string tables;
@@ -39,7 +39,7 @@ struct Flags {
   std::string status_directory;
 };
 
-// Tells `app` of all flags; what they are given goes to `flags`, which must outlive it.
+// Adds all flags to `app`. Their values go to `flags`, which must outlive it.
 void describe_flags(CLI::App& app, Flags& flags);
 
 }  // namespace deltastream

@@ -30,7 +30,8 @@ class Flusher {
   int fd() const noexcept { return ended_.get(); }
   // If it has ended: it, for Writer::finish_flush(), or the IoError of its run().
   std::optional<daystream::Writer::Flush> take();
-  // Waits for the end first, at most so long. nullopt: it still runs, or none did: busy() tells.
+  // The same after waiting for its end, at most so long. nullopt: it still runs (busy() is true),
+  // or none did.
   std::optional<daystream::Writer::Flush> wait(std::chrono::milliseconds most);
 
  private:

@@ -50,7 +50,7 @@ HistoryProof::HistoryProof(const std::filesystem::path& directory, Lsn confirmed
       before = std::max(before, transaction->lsn());
     }
   } catch (const daystream::PositionGone&) {
-    // So far behind that what it was told is deleted here: its transactions cannot be compared.
+    // The slot is so far behind that the days after it are deleted here: nothing can be compared.
     pending_ = false;
     begin_ = end;
   }

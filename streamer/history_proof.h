@@ -3,14 +3,14 @@
 //
 // A slot may rightly be behind: PostgreSQL writes down what we confirmed at checkpoints only, and a
 // confirmation can be lost on the way. But a data folder that was set back, as a disk snapshot is,
-// has such a slot too, and with no new timeline to tell. Once its WAL has grown past our end,
+// has such a slot too, and no new timeline shows it. Once its WAL has grown past our end,
 // nothing but its content gives it away: streaming on from our end would skip what it wrote
 // instead. So the last transaction with rows that we hold beyond the slot is asked for again. It
 // must come with the same LSN, id and commit time, and no other transaction with rows may come
 // before our end. Until then nothing is confirmed.
 //
-// Transactions without rows prove nothing: a shape may be told on one connection and not on the
-// next. No input or output but reading the daystream once.
+// Transactions without rows prove nothing: a schema line may come on one connection and not on the
+// next. The class does no input or output but reading the daystream once.
 #pragma once
 
 #include <cstdint>

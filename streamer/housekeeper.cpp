@@ -21,7 +21,7 @@ namespace {
 constexpr std::chrono::seconds kInterval{30};
 constexpr std::int64_t kSecondsPerDay = 86'400;
 
-// Of this thread alone, as Linux has it. Neither can fail in a way that matters.
+// On Linux both apply to the calling thread only. A failure is harmless.
 void be_least_important() {
   const auto thread = static_cast<id_t>(::syscall(SYS_gettid));
   ::setpriority(PRIO_PROCESS, thread, 19);

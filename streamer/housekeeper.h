@@ -24,10 +24,10 @@ class Housekeeper {
   Housekeeper(const std::filesystem::path& directory, const daystream::HousekeepingRules& rules);
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
-  ~Housekeeper();  // what it is at is given up, and left as if it had not been begun
+  ~Housekeeper();  // gives up the step that runs, as if it had not begun
 
-  // How far the stream is: `confirmed` was told to PostgreSQL, `durable` is on disk. Cheap; a new
-  // day wakes the thread.
+  // How far the stream is: PostgreSQL has the confirmation of `confirmed`, and `durable` is on
+  // disk. The call is cheap; a new day wakes the thread.
   void tell(daystream::Lsn confirmed, const daystream::Position& durable);
 
  private:

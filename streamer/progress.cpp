@@ -14,17 +14,17 @@ namespace deltastream {
 
 namespace {
 
-// How often the server is asked: as often as it is told, within limits. At least every 10 s a mark
-// is to prove a time, and it can be no newer than this.
+// The server is asked as often as it gets a status packet, within these limits. A mark should prove
+// a time at least every 10 s, and that time can be no newer than the last answer.
 constexpr std::chrono::milliseconds kLeastSampleInterval{1'000};
 constexpr std::chrono::milliseconds kLongestSampleInterval{8'000};
-// Looking at the disk and writing status.json: as often as the server is told, but not more.
+// Looks at the disk and writes status.json as often as the server gets a status packet, not more.
 constexpr std::chrono::milliseconds kLongestLookInterval{5'000};
 constexpr std::chrono::seconds kReportInterval{60};
 constexpr std::chrono::minutes kWarnInterval{10};
-// Answers of the server that are missing in a row before it is worth a warning.
+// So many answers of the server must be missing in a row before a warning is worth while.
 constexpr int kMissingBeforeWarning = 3;
-// Warn when what is left lasts shorter than this at the present rate.
+// A warning is due when what is left lasts less than this at the present rate.
 constexpr double kWarnBeforeSeconds = 3600;
 
 double seconds(std::chrono::steady_clock::duration duration) {
@@ -109,7 +109,7 @@ bool Progress::is_time_to_look(Time now) const {
                     std::clamp(config_.status_interval, kLeastSampleInterval, kLongestLookInterval);
 }
 
-// Numbers of a server that does not answer any more would pass for those of now.
+// Old numbers of a server that no longer answers would be taken for present ones.
 void Progress::take_answer() {
   const auto answer = monitor_ ? monitor_->take() : std::nullopt;
   if (!answer) return;
@@ -127,7 +127,7 @@ void Progress::take_answer() {
     status_.until_lost_bytes.reset();
     status_.until_lost_s.reset();
     status_.wal_status.clear();
-    // Where the stream waits, it has said why, and this is most often the same.
+    // While the stream waits, its reason was logged already, and most often this is the same one.
     ++answers_missing_;
     if (answers_missing_ >= kMissingBeforeWarning && !told_missing_ &&
         status_.state == "streaming") {
@@ -159,7 +159,7 @@ void Progress::take_sample(const ServerSample& sample) {
 
 void Progress::look(const daystream::Writer& writer, Time now) {
   const double elapsed = std::max(seconds(now - last_look_), 0.001);
-  // Neither falls but where a transaction that comes again is taken back.
+  // Counters shrink only when a repeated transaction is dropped.
   const auto grown = [](std::uint64_t now_count, std::uint64_t before) {
     return now_count > before ? static_cast<double>(now_count - before) : 0.0;
   };
@@ -176,7 +176,7 @@ void Progress::look(const daystream::Writer& writer, Time now) {
 
 void Progress::look_at_lag(Time now) {
   if (!sample_) return;
-  // Behind since the moment we last had all the server had.
+  // The stream is behind since the moment when it last had all that the server had.
   const bool behind = status_.lsn < sample_->wal_lsn;
   if (!behind) caught_up_at_ = now;
   status_.lag_bytes = behind ? sample_->wal_lsn.value - status_.lsn.value : 0;

@@ -1,5 +1,5 @@
-// Tells how the stream goes: the periodic log line, status.json, systemd, warnings before something
-// runs out. Looks on; decides nothing.
+// Reports how the stream goes: the periodic log line, status.json, systemd, warnings before
+// something runs out. It only looks on, and decides nothing about the stream.
 #pragma once
 
 #include <chrono>
@@ -25,9 +25,9 @@ class Progress {
   void streaming(const daystream::Writer& writer);  // a connection's stream begins
   void waiting(const std::string& problem);         // it ended; another try comes
   void failed(const std::string& problem);          // or none does
-  // At least once a second.
+  // To be called at least once a second.
   void tick(const daystream::Writer& writer);
-  // What keeps it from being confirmed, for people; empty: nothing.
+  // What keeps written lines from being confirmed, for people; empty: nothing does.
   void waits_for(std::string what) { status_.waiting_for = std::move(what); }
   void alive();  // the same while there is no stream
 

@@ -20,7 +20,7 @@ using daystream::Lsn;
 namespace {
 
 constexpr const char* kFile = "copies.json";
-// A relay tells four times a second; one that is away for so long is worth a line.
+// A relay reports four times a second; one that is away for so long is worth a line in the log.
 constexpr std::chrono::seconds kPatience{10};
 
 }  // namespace

@@ -1,4 +1,4 @@
-// --require-copies: what so many relays have on disk, beside what we have.
+// --require-copies: how much of the stream so many relays have on their disks.
 #pragma once
 
 #include <algorithm>
@@ -13,10 +13,10 @@
 namespace deltastream {
 
 // Reads `copies.json`, which `daystream serve --record-copies` keeps in the daystream's directory:
-// for each relay the last line that it has proven to have on disk. Each is true for ever, unless
-// that disk is lost, so an old file, or none, only makes us wait longer:
+// for each relay the last line that it has proven to have on disk. That stays true unless the
+// relay's disk is lost, so an old file, or none, only makes us wait longer:
 //
-//   1. a relay syncs up to a line, then tells its server the line and its CRC;
+//   1. a relay syncs up to a line, then reports the line and its CRC to its server;
 //   2. the server looks whether it has that very line, and writes the line's LSN into the file;
 //   3. we confirm to PostgreSQL the Nth largest of these LSNs, or less.
 //
@@ -26,7 +26,7 @@ class RequiredCopies {
   // `count` 0: none is required. Throws IoError where the directory cannot be watched.
   RequiredCopies(std::filesystem::path directory, unsigned count);
 
-  // PostgreSQL was told this before: it cannot be told less.
+  // PostgreSQL has a confirmation of `lsn` already, and a confirmation cannot be taken back.
   void told_before(daystream::Lsn lsn) noexcept { reached_ = std::max(reached_, lsn); }
   // What that many relays have, 0/0: nothing; nullopt: none is required. Never goes back.
   std::optional<daystream::Lsn> reached() const noexcept;

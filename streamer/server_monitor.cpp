@@ -76,7 +76,8 @@ ServerAnswer ServerMonitor::ask() const {
 }
 
 ServerSample ServerMonitor::sample() const {
-  // The stream's own application_name, so that this session is told the same one.
+  // With the stream's own application_name: the answer below says what it is, also where the
+  // connection string sets another.
   const program::PgConn connection =
       program::connect(conninfo_, "deltastream", {{"connect_timeout", "3"}});
   program::exec(connection.get(), "SET statement_timeout = '3s'");
@@ -86,8 +87,8 @@ ServerSample ServerMonitor::sample() const {
       "SELECT pg_current_wal_lsn(), coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), "
       "0)::bigint, safe_wal_size, wal_status, current_setting('synchronous_standby_names'), "
       "current_setting('application_name'), active, "
-      // The time of the statement, which is before it looks at the WAL. The insert position, as
-      // an asynchronous commit that has returned may not be written yet.
+      // statement_timestamp is taken before the statement looks at the WAL. The insert position
+      // counts, because an asynchronous commit that has returned may not be written yet.
       "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint, "
       "pg_current_wal_insert_lsn(), current_setting('wal_block_size'), "
       "pg_size_bytes(current_setting('wal_segment_size')) "

@@ -1,7 +1,7 @@
-// What the server says of our slot, asked now and then on a thread of its own: the streaming
-// connection cannot be asked, and nothing of ours waits for this.
+// Asks the server now and then about our slot, on a thread of its own: the streaming connection
+// cannot be asked, and the stream does not wait for the answer.
 //
-// Each sample is a short session: one that stayed open would hold up a smart shutdown for ever.
+// Each sample is a short session: one that stayed open would hold up a smart shutdown without end.
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,7 @@ struct ServerSample {
   std::optional<WalEnd> wal_end;     // none: nobody streams from our slot there
 };
 
-// What came of asking: a sample, or why there is none.
+// The outcome of one try: a sample, or why there is none.
 struct ServerAnswer {
   std::optional<ServerSample> sample;
   std::string problem;

@@ -13,8 +13,9 @@ struct Fault {
   int mended_in;  // minor release of 15
   const char* what;
 };
-// https://www.postgresql.org/docs/15/release.html. What may lose or change what is streamed, or
-// let a slot get stuck or lost; not what is slow or can crash only a debug build.
+// From https://www.postgresql.org/docs/15/release.html. The list has bugs that may lose or change
+// what is streamed, or let a slot get stuck or lost; not those that cost time only, or can crash
+// only a debug build.
 constexpr Fault kFaults[] = {
     {6, "rows may be decoded with the wrong catalog after a savepoint that changed it"},
     {8, "a new slot may begin inside a transaction"},

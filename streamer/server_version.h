@@ -5,9 +5,9 @@
 
 namespace deltastream {
 
-// A warning of the worst that later minor releases than `version` (as PQserverVersion() has it)
-// mended, by PostgreSQL's release notes; empty: nothing that we know of. Other major versions than
-// 15 have notes of their own, which nobody has read for this.
+// A warning of the worst bug that minor releases after `version` (as PQserverVersion() gives it)
+// mended, by PostgreSQL's release notes; empty: none is known. Only the notes of 15 were read for
+// this.
 std::string known_faults(int version);
 
 }  // namespace deltastream

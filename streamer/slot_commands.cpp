@@ -57,7 +57,7 @@ void run_recreate_slot(const Config& config, const daystream::program::Signals& 
   const std::optional<Slot> slot = find_slot(connection, config.slot);
   if (slot && !slot->lost()) check_slot(*slot, server);
 
-  // No `confirmed_flush`: that slot is given up, and what it says must not reach into our lines.
+  // Recovery gets no `confirmed_flush`: that slot is given up, and must not reach into our lines.
   Writer writer(config.directory, *manifest, std::nullopt, {});
   if (writer.empty() || !needs_new_slot(slot, writer.last_lsn())) {
     throw daystream::Error(

@@ -1,4 +1,4 @@
-// The commands that do one thing to the slot and end.
+// The commands that do one thing to the slot and then end.
 #pragma once
 
 #include "config.h"

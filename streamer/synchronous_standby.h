@@ -23,7 +23,7 @@ struct StandbyNames {
 // Throws NeedsPerson if some commits cannot return before we confirm them, as far as one can see.
 void refuse_if_required_synchronous_standby(ReplicationConnection& connection);
 
-// True if the setting names us. The server may be reloaded later, so false is not for ever.
+// True if the setting names us. The server may be reloaded later, so the answer may change.
 bool is_synchronous_standby(ReplicationConnection& connection);
 
 }  // namespace deltastream

@@ -8,7 +8,7 @@ using daystream::Lsn;
 
 namespace {
 
-// Asked this often while the server moves; doubled each time it has not moved.
+// The server is asked this often while it moves; the interval doubles each time it has not moved.
 constexpr Milliseconds kShortestPing{500};
 constexpr Milliseconds kLongestPing{10'000};
 
@@ -40,7 +40,7 @@ void Watermarks::on_keepalive(Clock::time_point now, Lsn lsn, bool reply_request
     server_lsn_ = lsn;
     ping_interval_ = kShortestPing;
   }
-  // Inside a transaction it says nothing we could confirm: the transaction's commit comes later.
+  // Inside a transaction it says nothing that we could confirm: the commit comes later.
   if (!writer.in_transaction) pending_ = std::max(pending_, lsn);
   if (!reply_requested) return;
   if (!reply_owed_) reply_since_ = now;
@@ -114,7 +114,7 @@ bool Watermarks::sync_due(Clock::time_point now, const WriterState& writer) cons
       writer.appended_bytes < synced_bytes_ + kSyncEveryBytes) {
     return false;
   }
-  // Who asked is not made to wait for -F.
+  // A server that asked does not wait for -F.
   return (asked_ && commit_waits) || now >= next_sync(writer);
 }
 

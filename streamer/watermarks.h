@@ -25,10 +25,10 @@ inline constexpr Milliseconds kIdleMarkInterval{100};
 // Longest time between marks when the stream is never idle.
 inline constexpr Milliseconds kBusyMarkInterval{10'000};
 // While there is nothing new, a mark that proves a time comes no sooner than this after the last
-// mark: who goes by time (`wait --time`, a merge of several databases) waits for it.
+// mark. Readers that go by time (`wait --time`, a merge of several databases) wait for it.
 inline constexpr Milliseconds kQuietMarkInterval{5'000};
-// How long the server may wait for a confirmation it asked for, before we let go of it: while it
-// shuts down it waits for us.
+// How long the server may wait for a confirmation it asked for, before we close the connection: a
+// server that shuts down waits for us.
 inline constexpr Milliseconds kAnswerWithin{3'000};
 // A reply is delayed so long for the sync that makes it a useful one. Without delay a server that
 // shuts down asks again at once, and both spin until the disk has finished.
@@ -85,7 +85,8 @@ class Watermarks {
   void on_data(Clock::time_point now, const WriterState& writer) noexcept;
   void on_keepalive(Clock::time_point now, daystream::Lsn lsn, bool reply_requested,
                     const WriterState& writer) noexcept;
-  // The oldest that the stream has not reached is kept: an ever newer one would never be reached.
+  // The oldest one that the stream has not reached is kept: one that is always replaced by a newer
+  // one would never be reached.
   void on_wal_end(const WalEnd&, const WriterState& writer) noexcept;
   void on_mark(Clock::time_point now, daystream::Lsn lsn) noexcept;
   void on_sync_begin(Clock::time_point now, const WriterState& writer) noexcept;
@@ -98,7 +99,7 @@ class Watermarks {
   std::int64_t proven_us(daystream::Lsn mark) const noexcept;
   bool sync_due(Clock::time_point now, const WriterState&) const noexcept;  // if none runs
   bool status_due(Clock::time_point now, const WriterState&) const noexcept;
-  // Ask the server where it is: it tells by itself only when it has caught up.
+  // It is time to ask the server where it is: it says so by itself only when it has caught up.
   bool ping_due(Clock::time_point now) const noexcept;
   // The server asked, and we could not confirm within kAnswerWithin: let go of the connection.
   bool answer_overdue(Clock::time_point now) const noexcept;
@@ -106,7 +107,7 @@ class Watermarks {
   Clock::time_point next_deadline(Clock::time_point now, const WriterState&) const noexcept;
 
   daystream::Lsn server_lsn() const noexcept { return server_lsn_; }  // sent, as far as we know
-  daystream::Lsn confirmed() const noexcept { return confirmed_; }    // as last told the server
+  daystream::Lsn confirmed() const noexcept { return confirmed_; }    // as last sent to the server
   Clock::time_point last_heard() const noexcept { return last_heard_; }
 
  private:
@@ -117,12 +118,12 @@ class Watermarks {
   Intervals intervals_;
   daystream::Lsn server_lsn_;        // newest of the server's positions
   daystream::Lsn pending_;           // newest keepalive outside a transaction: what a mark may say
-  daystream::Lsn confirmed_;         // what we last told the server
+  daystream::Lsn confirmed_;         // as last sent to the server
   daystream::Lsn asked_lsn_;         // the server waits for this, if asked_
   bool asked_ = false;               // and we have not confirmed it
   bool reply_owed_ = false;          // no status sent since it asked
   bool data_since_mark_ = true;      // so that falling idle is news
-  WalEnd wal_end_;                   // not reached, or reached and not told yet
+  WalEnd wal_end_;                   // not reached, or reached and in no mark yet
   bool data_since_wal_end_ = false;  // whose commits have later times
   Clock::time_point asked_since_;
   Clock::time_point reply_since_;

@@ -45,7 +45,8 @@ Child::Child(const std::vector<std::string>& argv, Output output) {
     never_block(out.read);
     posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
   }
-  // We ignore SIGPIPE, and what is ignored stays so across exec. The child is not to.
+  // We ignore SIGPIPE, and an ignored signal stays ignored across exec. The child must not ignore
+  // it.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t defaults;

@@ -19,7 +19,7 @@ namespace daystream::command {
 //          it was not handed.
 class Consumer : public Output {
  public:
-  // Starts it. `progress` is told what it acknowledges, and must outlive this.
+  // Starts the command. Its acknowledgements go to `progress`, which must outlive this.
   Consumer(const std::vector<std::string>& command, Child::Output output,
            ConsumeProgress& progress);
 
@@ -31,10 +31,11 @@ class Consumer : public Output {
   void hear();
   void wait_for_word(int wake_fd);
 
-  // No more input: hears it out and tells how it ended, as Child::wait().
+  // Gives it no more input, reads what it still acknowledges, and returns how it ended, as
+  // Child::wait() does.
   std::string finish();
 
-  // Says that it ended `how`, and with how much left to do.
+  // Throws that the command ended `how`, and how much was left to do.
   [[noreturn]] void ended(const std::string& how) const;
 
  protected:

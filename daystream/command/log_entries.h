@@ -23,7 +23,7 @@ class LogEntries {
     const Columns& before;   // what is known of the row
     const Columns& changed;  // what it became
   };
-  // `at` is the line that tells of it, in `transaction`.
+  // `at` is the line of the change, in `transaction`.
   void show(const Transaction& transaction, Position at, Action action, const RowChange& change);
   void flush() { output_.flush(); }
 

@@ -6,7 +6,7 @@
 
 namespace daystream::command {
 
-// Errors: IoError; EPIPE, when whoever reads has enough, is one that ends a program quietly.
+// Errors: IoError. EPIPE, when the reader has enough, is one that ends a program quietly.
 class Output {
  public:
   explicit Output(int fd);

@@ -14,7 +14,7 @@
 
 namespace daystream::command {
 
-// What marks say beside their LSN, as the source said it last.
+// What marks say beside their LSN, as the input said it last.
 struct SourceFacts {
   std::int64_t clock = 0;  // `_c` of what was read last: parts keep their source's seconds
   std::optional<std::uint32_t> timeline;
@@ -27,11 +27,12 @@ struct SourceFacts {
 // The facts with what only a mark has room for.
 MarkFacts mark_facts(const SourceFacts& facts);
 
-// Its own last LSN is the checkpoint: what is not past it has been here before.
+// The part's own last LSN is its checkpoint: a transaction that is not past it has been here
+// before.
 //
 // Ownership:  owns the Writer; borrows `facts`, which stay where they are.
-// Invariant:  whatever is killed when, what is durable of it is whole transactions of the source,
-//             in order, none missing up to last_lsn().
+// Invariant:  whatever is killed when, the durable lines are whole transactions of the input, in
+//             order, and none is missing up to last_lsn().
 class Part {
  public:
   Part(const std::filesystem::path& directory, const Manifest& manifest, const SourceFacts& facts);
@@ -45,13 +46,13 @@ class Part {
 
   void append(std::string_view lines) { writer_.append(lines); }
   bool in_transaction() const noexcept { return writer_.in_transaction(); }
-  // Its first line, or what its source says when it connects again. `holding` is made known.
+  // Writes the first line, or what the input says when it connects again, and declares `holding`.
   void begin(Lsn lsn, const Holding& holding);
-  // "Nothing of this up to `lsn`", where that is news.
+  // Writes a mark, "nothing of this part up to `lsn`", if that is news.
   void mark(Lsn lsn);
-  // Unless it is there: `before` is the last LSN of the source before the gap.
+  // Writes a gap unless it is there already. `before` is the input's last LSN before the gap.
   void gap(Lsn lsn, Lsn before);
-  // A gap that is known not to be there; `head` are keys before its verb.
+  // Writes a gap that is known not to be there; `head` are keys before its verb.
   void new_gap(Lsn lsn, const std::vector<std::pair<std::string, std::string>>& head);
   void flush();
 

@@ -7,19 +7,19 @@
 
 namespace daystream::command {
 
-// Told the chosen lines of one transaction after the other, in order, each group of them followed
-// by its end line (also a mark or a gap, alone). Appends to `out`; views given are not kept.
+// Gets the chosen lines of one transaction after the other, in order, each group of them followed
+// by its end line (a mark or a gap comes alone). Appends to `out`; it keeps no view that it gets.
 class Presenter {
  public:
   virtual ~Presenter() = default;
 
-  // Once, before anything else.
+  // Called once, before anything else.
   virtual void start(std::string&) {}
   virtual void line(std::string& out, const Transaction& of, const Line& line) = 0;
   virtual void end(std::string& out, const Transaction& of) = 0;
   // Whether whole transactions may be passed on as they stand in the file instead.
   virtual bool is_verbatim() const noexcept { return false; }
-  // Once, after everything else. Throws Error where something could not be shown as asked.
+  // Called once, after everything else. Throws Error where something could not be shown as asked.
   virtual void finish() {}
 };
 

@@ -60,7 +60,7 @@ Route Router::route(const Change& change) {
   }
   Route route{false, {part_of_name(change.table)}};
   if (change.action == Action::Schema) {
-    // A table that had another name is told under its new one to those who know the old one.
+    // The parts that know a table by its old name get its shape under the new one, too.
     const auto before = names_.find(change.oid);
     if (before != names_.end() && before->second != change.table) {
       route.add({false, {part_of_name(before->second)}});
@@ -84,7 +84,7 @@ Route Router::by_key(const Change& change) const {
     for (FieldCursor cursor(change.columns); !found && cursor.next(name, value);) {
       found = name == column;
     }
-    if (!found) return {true, {}};  // unchanged and not logged: whoever has the row gets it
+    if (!found) return {true, {}};  // unchanged and not logged: all parts get the row
     crc = extend_crc(extend_crc(crc, value), "\t");
   }
   return {false, {hashed(crc, rule_.into)}};

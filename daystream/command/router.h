@@ -23,7 +23,7 @@ struct Route {
 // whatever a route depends on comes from lines before, or from the catalog.
 class Router {
  public:
-  // Knows what `tables` tells up to `from`.
+  // Begins with what `tables` says of the stream up to `from`.
   Router(const SplitRule& rule, const std::vector<SplitTable>& tables, Lsn from);
 
   Route route(const Change& change);

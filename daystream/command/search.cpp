@@ -68,9 +68,9 @@ Block load(const char* text) noexcept {
   return _mm_loadu_si128(reinterpret_cast<const Block*>(text));
 }
 
-// Of the places in a block where `_action` and its tab may end, those where a verb of a table may
-// follow: it is told by a letter that no other verb has where it is, s[c]hema, t[r]uncate, d[r]op,
-// re[w]rite.
+// Bit mask of the places in a block where `_action` and its tab may end and a verb of a table may
+// follow. Such a verb has a letter that no other verb has at that place: s[c]hema, t[r]uncate,
+// d[r]op, re[w]rite.
 std::uint32_t verbs_of(const char* text) noexcept {
   const Block ends = _mm_and_si128(_mm_cmpeq_epi8(load(text), _mm_set1_epi8('n')),
                                    _mm_cmpeq_epi8(load(text + 1), _mm_set1_epi8('\t')));
@@ -85,9 +85,9 @@ std::uint32_t verbs_of(const char* text) noexcept {
 
 }  // namespace
 
-// The first of the blocks from `at` on, in steps of one, that has a candidate: which places are.
-// 0: none has before `last`, which is looked at too. (Apart, and without calls, so that all is in
-// registers.)
+// Bit mask of candidates in the first block at or after `at` that has any; `at` moves there in
+// steps of one block. 0: no block up to and with `last` has one. (The function stands apart and
+// makes no calls, so that everything stays in registers.)
 template <bool kTableVerbs>
 std::uint32_t Needle::next_block(const char* text, std::size_t& at,
                                  std::size_t last) const noexcept {
@@ -110,9 +110,9 @@ std::uint32_t Needle::next_block(const char* text, std::size_t& at,
 }
 #endif
 
-// Sixteen places at once are asked for three bytes of the needle; where they are, for all of them.
-// (memmem takes four times as long for needles of this size.) The last sixteen overlap those
-// before.
+// Compares three bytes of the needle at sixteen places at once; where all three fit, it compares
+// the whole needle. (memmem takes four times as long for needles of this size.) The last sixteen
+// places overlap those before.
 template <bool kTableVerbs>
 std::size_t Needle::find(std::string_view text) const noexcept {
   const auto in_few = [this](std::string_view few) {
@@ -134,7 +134,7 @@ std::size_t Needle::find(std::string_view text) const noexcept {
       if (at == last) break;
     }
     if (!kTableVerbs) return std::string_view::npos;
-    // What is shorter than the longer of the two may stand behind.
+    // The rest is too short for the longer of the needle and a verb, but may hold the shorter one.
     const std::size_t behind = last + kBlock;
     const std::size_t rest = in_few(text.substr(behind));
     return rest == std::string_view::npos ? rest : behind + rest;

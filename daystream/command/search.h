@@ -18,8 +18,8 @@ class Needle {
   const std::string& bytes() const noexcept { return bytes_; }
   // Where the first of them begins in `text`; npos: they are not there.
   std::size_t find_in(std::string_view text) const noexcept;
-  // The same, or, where that comes first, a place in a line that tells of a whole table: `schema`,
-  // `truncate`, `rewrite`, `drop`. One pass for both.
+  // The same, or, where that comes first, a place in a line about a whole table: `schema`,
+  // `truncate`, `rewrite`, `drop`. One pass finds both.
   std::size_t find_with_table_verbs(std::string_view text) const noexcept;
 
  private:
@@ -29,7 +29,8 @@ class Needle {
   std::size_t find(std::string_view text) const noexcept;
 
   std::string bytes_;
-  // Those, by place, that are least frequent in lines: looked for first. (One may be there twice.)
+  // Places of those bytes that are least frequent in lines. They are looked for first. (One byte
+  // may be there twice.)
   std::array<std::size_t, 3> rare_ = {};
 };
 

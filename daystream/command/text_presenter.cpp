@@ -63,7 +63,7 @@ void TextPresenter::value(std::string& out, std::string_view raw) const {
 void TextPresenter::heading(std::string& out, const Transaction& of) {
   std::string text = fmt::format("{}  xid {}  LSN {}  {}", time_text(of), of.end().xid,
                                  of.lsn().text(), of.position().text());
-  // Of a stream merged of several databases: whose it is.
+  // In a stream merged of several databases the heading names the source.
   if (const std::string_view source = source_of(of.end()); !source.empty()) {
     text += fmt::format("  {}", source);
   }

@@ -1,4 +1,4 @@
-// daystream token: lets somebody read what `daystream serve --tokens` serves.
+// daystream token: makes a token with which a host may read what `daystream serve` serves.
 #include <cstdio>
 #include <memory>
 #include <string>

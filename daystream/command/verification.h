@@ -1,4 +1,5 @@
-// Every byte of a directory, checked and told: what `verify` does, and `repair` at its end.
+// Checks every byte of a directory and prints the result: the work of `verify`, and the end of
+// `repair`.
 #pragma once
 
 #include <string>

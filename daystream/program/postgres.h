@@ -23,7 +23,7 @@ struct PgResultDeleter {
 using PgConn = std::unique_ptr<PGconn, PgConnDeleter>;
 using PgResult = std::unique_ptr<PGresult, PgResultDeleter>;
 
-// The server said no. `sqlstate()` tells what; the text is the server's own, with its hint.
+// The server refused. `sqlstate()` says why; the text is the server's own, with its hint.
 class SqlError : public Error {
  public:
   SqlError(const std::string& message, std::string hint, std::string sqlstate)

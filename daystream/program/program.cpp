@@ -70,7 +70,7 @@ extern "C" void on_signal(int number) {
   errno = saved;
 }
 
-// Set by start_log(): who reads the log as JSON reads how we ended there too.
+// Set by start_log(): a program that reads the log as JSON finds there, too, how this one ended.
 std::atomic<bool> json_log{false};
 
 void report(const std::string& program, const std::string& text, const std::string& hint) noexcept {

@@ -34,7 +34,7 @@ std::optional<std::int64_t> part(std::string_view text, std::int64_t most) {
   return text.size() == 2 && value && *value <= most ? value : std::nullopt;
 }
 
-// .184022 and the like as microseconds; what is finer is left out.
+// .184022 and the like as microseconds; finer digits are left out.
 std::optional<std::int64_t> fraction(std::string_view text) {
   if (text.size() < 2 || text[0] != '.' || text.size() > 19) return std::nullopt;
   text.remove_prefix(1);

@@ -9,9 +9,9 @@ namespace daystream::remote {
 
 class Beats {
  public:
-  // Appends `bytes`, cut anywhere, to `out` without the beats in them.
+  // Appends `bytes`, which may be cut anywhere, to `out` without the beats in them.
   void strip(std::string_view bytes, std::string& out);
-  // The last byte was that of an empty line: all that was durable when it was sent is here.
+  // The last byte was that of an empty line: everything that was durable when it was sent has come.
   bool at_tail() const noexcept { return at_tail_; }
 
  private:

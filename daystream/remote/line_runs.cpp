@@ -8,7 +8,7 @@ namespace daystream::remote {
 
 namespace {
 
-// A line of which more than this has come is passed on in parts.
+// A line is passed on in parts once more bytes of it have come than this.
 constexpr std::size_t kLongLine = 1024 * 1024;
 constexpr std::size_t kMostPrefix = 64;
 
@@ -51,7 +51,7 @@ void LineRuns::feed(std::string_view bytes, const Take& take) {
     }
     std::string_view run = rest.substr(0, last + 1);
     const std::int64_t day = day_number(position_of(run).c);
-    // Positions only grow: where the last line is of the first one's day, all are.
+    // Positions only grow: if the last line belongs to the day of the first one, all lines do.
     if (day_number(position_of(run.substr(last_line_of(run))).c) != day) {
       std::size_t end = 0;
       while (day_number(position_of(run.substr(end)).c) == day) end = run.find('\n', end) + 1;

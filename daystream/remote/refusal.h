@@ -1,4 +1,4 @@
-// What a server that says no means for its client.
+// What the refusal of a server means for its client.
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace daystream::remote {
 
-// The server's copy is still behind what was asked for: it will come. Not an error to report.
+// The server's copy is still behind what was asked for, which will come. This is no error to
+// report.
 class Behind : public ConnectionLost {
  public:
   using ConnectionLost::ConnectionLost;

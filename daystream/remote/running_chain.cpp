@@ -18,7 +18,8 @@ std::optional<std::uint32_t> crc_of(std::string_view line) {
 }  // namespace
 
 void RunningChain::add(std::string_view run) {
-  // The last line that says the value saves all before it. In a part of a line there is none.
+  // After the last line that says the value, everything before that line need not be summed up. A
+  // part of a line says none.
   const bool ends = run.back() == '\n';
   for (std::size_t end = in_line_ || !ends ? 0 : run.size(); end > 0;) {
     const auto before = end < 2 ? std::string_view::npos : run.rfind('\n', end - 2);

@@ -1,5 +1,5 @@
-// What came from a server and was not yet read: a file without a name, so that a transaction of any
-// size can be gone through twice and takes no memory.
+// Keeps what came from a server and was not yet read in a file without a name, so that a
+// transaction of any size can be gone through twice and takes no memory.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace daystream::remote {
 
-// Lines of days, one after the other. A day's offsets begin at 0, or, for the first, where it was
-// begun in the middle, at kInside.
+// Holds lines of days, one after the other. The offsets of a day begin at 0. Those of the first day
+// begin at kInside if the day was not begun with its first line.
 //
 // Threads: one. Files that were opened stay good while the Spool lives.
 class Spool {
@@ -29,7 +29,7 @@ class Spool {
   // Begins a day; `inside`: not with its first line.
   void begin_day(std::int64_t day, bool inside);
   void append(std::string_view bytes);  // to the last day
-  // What was appended since the last call of this is whole lines.
+  // Everything that was appended since the last call is whole lines.
   void end_line();
   void drop_half_line();  // forgets what was appended since end_line()
 
@@ -40,7 +40,7 @@ class Spool {
   bool empty() const noexcept { return days_.empty(); }
 
   std::unique_ptr<File> open(std::int64_t day, const std::string& name) const;
-  // Lets go of what is before `offset` of `day`.
+  // Gives back the room of what is before `offset` of `day`.
   void release(std::int64_t day, std::uint64_t offset);
   // Whole lines from `offset` of `day` on.
   std::uint64_t bytes_from(std::int64_t day, std::uint64_t offset) const;

@@ -9,7 +9,7 @@
 
 namespace daystream::serve {
 
-// Who asks, and what that one may see.
+// The client that asks, and what it may see.
 struct Grant {
   std::string name;                  // for the log; nothing secret
   std::vector<std::string> streams;  // empty: all
@@ -24,8 +24,8 @@ struct Grant {
 //   sha256:HEX NAME [streams=prod,test] [tables=flights,ops.*] [expires=2026-12-31]
 //   cert:COMMON-NAME NAME [streams=…] [tables=…] [expires=…]
 //
-// Tokens are stored as their SHA-256 only: whoever reads the file cannot ask with it. Nobody but
-// the owner may read or write it all the same.
+// Tokens are stored as their SHA-256 only: a reader of the file cannot ask with it. All the same,
+// only its owner may read or write it.
 class Access {
  public:
   // Throws ConfigError: readable by others, or a line that cannot be understood.
@@ -51,7 +51,7 @@ class Access {
     std::string hash;  // 64 hexadecimal digits; empty: `certificate`
     std::string certificate;
     Grant grant;
-    std::optional<std::int64_t> last_day;  // day number; nullopt: for ever
+    std::optional<std::int64_t> last_day;  // day number; nullopt: without end
   };
   static std::vector<Entry> load(const std::filesystem::path& file);
   static Entry parse(const std::string& line);

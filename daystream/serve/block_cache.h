@@ -1,4 +1,4 @@
-// Bytes of day files, read once and shared by all who are sent them.
+// Bytes of day files, read once and shared by all followers that get them.
 #pragma once
 
 #include <cstdint>

@@ -37,7 +37,7 @@ bool WholeSource::read(evbuffer* out) {
   return true;
 }
 
-// Where it is, for who looks at it: the last line that begins in `text`, if one does.
+// Takes the position of the last line that begins in `text`, if one does, for the status page.
 void WholeSource::look_for_position(std::string_view text) {
   if (text.size() <= 1) return;
   const auto newline = text.rfind('\n', text.size() - 2);
@@ -54,13 +54,13 @@ bool FilteredSource::read(evbuffer* out) {
     filter_.end(left_);
   }
   if (!left_.empty()) append_text(out, left_, encoding_);
-  // What was appended now is no end: the next call will find one.
+  // Something was appended, so this is not the end yet: the next call will find it.
   return block != nullptr || !left_.empty();
 }
 
-// A reader that begins anew from the last commit it was sent need not have all that gone through
-// again. Inside a large transaction there is none; then no line is half sent either, as more of it
-// would have been.
+// After a break a reader begins again from the last commit that it got, so a commit here saves
+// reading all of this again. Inside a large transaction there is none; then no line is half sent
+// either, because more of it would have been sent.
 void FilteredSource::tell_progress(evbuffer* out) {
   left_.clear();
   filter_.end(left_);

@@ -19,10 +19,11 @@ class ByteSource {
  public:
   virtual ~ByteSource() = default;
 
-  // Appends some of what comes next to `out`, or reads on without finding any; false: at the end of
-  // what is durable, nothing is left. What was appended last before a false ends in a line's end.
+  // Appends some of what comes next to `out`, or reads on without finding any. False: the end of
+  // what is durable is reached; then the last bytes that were appended end a line.
   virtual bool read(evbuffer* out) = 0;
-  // Reads have appended nothing for long, and the end is not reached: appends what tells so.
+  // To be called when reads have appended nothing for long and the end is not reached: appends a
+  // "still working" beat.
   virtual void tell_progress(evbuffer*) {}
   virtual Position position() const = 0;      // a line at or before what was read last
   virtual std::uint64_t backlog_bytes() = 0;  // of the stream, not yet read

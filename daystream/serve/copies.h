@@ -1,4 +1,4 @@
-// What the copies of a stream have told of themselves: relays what they have on disk, mirrors what
+// What the copies of a stream report of themselves: relays what they have on disk, mirrors what
 // they have applied.
 #pragma once
 
@@ -22,8 +22,8 @@ struct Copy {
   bool proven = false;      // it named a line of ours with its CRC: it has all before it on disk
 };
 
-// Of one stream, by name. A copy that has said nothing for a day is forgotten; so is the oldest
-// one beyond kMost, for a peer may call itself what it likes.
+// The copies of one stream, by name. A copy that has reported nothing for a day is forgotten; so is
+// the oldest one beyond kMost, because a peer may call itself what it likes.
 class Copies {
  public:
   static constexpr std::size_t kMost = 10000;

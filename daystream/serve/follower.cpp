@@ -19,7 +19,7 @@ namespace {
 // A peer's request is read; what else it sends is not wanted, and not gathered beyond this.
 constexpr std::size_t kMostInput = 4096;
 
-// Whoever is there answers the kernel's probes: so that silence means something (is_dead()).
+// A peer that is there answers the kernel's probes, so that silence means something (is_dead()).
 void ask_for_life(int fd) {
   const auto set = [fd](int level, int option, int value) {
     // On a Unix socket none of these is known, and none is needed.

@@ -23,19 +23,19 @@ struct FollowerOptions {
   std::chrono::seconds stall{60};      // a peer that takes nothing for so long is let go
 };
 
-// What the status page tells of one.
+// What the status page shows of a follower.
 struct FollowerFacts {
   std::string host;        // what it calls itself, or its address
   std::string peer;        // its address
   std::string client;      // its User-Agent
   std::int64_t since = 0;  // seconds since 1970
   std::string tables;      // a table list: the only ones it gets; empty: all
-  std::string grant;       // who it was let in as; empty: there is no authentication
+  std::string grant;       // the name it was let in by; empty: there is no authentication
 };
 
 // A slow peer has at most kQueueBytes and a block waiting for it; nothing is read for it meanwhile.
-// One whose filter leaves nearly all out has its turn of kReadsAtOnce blocks, then others have
-// theirs.
+// A follower whose filter leaves nearly everything out has a turn of kReadsAtOnce blocks, then
+// others have theirs.
 //
 // Ownership:  owns the request from begin() on, until on_end was called.
 // Threads:    the loop's one. Not movable: libevent keeps its address.

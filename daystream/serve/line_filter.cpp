@@ -14,8 +14,8 @@ namespace daystream::serve {
 
 namespace {
 
-// As much of a line as says whose it is: its prefix, `_table` (two names of 63 characters, each of
-// up to four bytes that may be escaped), `_xid`, `_oid`.
+// The beginning of a line, which says whose it is: its prefix, `_table` (two names of 63
+// characters, each of up to four bytes that may be escaped), `_xid`, `_oid`.
 constexpr std::size_t kHead = 4096;
 constexpr std::string_view kTableKey = "_table\t";
 

@@ -15,8 +15,8 @@ namespace daystream::serve {
 // before it is left out where another commit or mark follows at once; marks and gaps never are.
 // `schema` and `drop` of a table that was not asked for are sent all the same: one that was asked
 // for may have got another name. Where the table may not be seen they become a `drop` by number:
-// whoever follows a table that was renamed out of its sight sees it go. What carries no table (a
-// `message`) is left out.
+// a reader whose table was renamed out of its sight sees it go. Lines without a table (a `message`)
+// are left out.
 //
 // Memory: a line without a CRC is passed on or left out in parts as it comes, so that one of 1 GB
 // takes none.

@@ -13,13 +13,13 @@ namespace daystream::serve {
 
 namespace {
 
-// What stands between the first `begin` and the next `end`.
+// The text between the first `begin` and the next `end`.
 std::string_view between(std::string_view text, std::string_view begin, std::string_view end) {
   const auto from = text.find(begin) + begin.size();
   return text.substr(from, text.find(end, from) - from);
 }
 
-// As a policy names a script or style that stands in the document: 'sha256-BASE64'.
+// The name by which a policy allows a script or style of the document: 'sha256-BASE64'.
 std::string source_of(std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   std::array<unsigned char, EVP_MAX_MD_SIZE * 2> base64{};

@@ -50,7 +50,8 @@ class FileSource final : public ByteSource {
   std::uint64_t size_;
 };
 
-// Of `Range: bytes=N-`, the one that going on needs; nullopt: another range, so all is sent.
+// The N of `Range: bytes=N-`, which a client sends to go on with a download. nullopt: the range has
+// another form, so all is sent.
 std::optional<std::uint64_t> begin_of_range(const std::string& range) {
   constexpr std::string_view kBytes = "bytes=";
   if (!range.starts_with(kBytes) || !range.ends_with('-')) return std::nullopt;

@@ -30,7 +30,7 @@ std::int64_t changed_ns(const struct stat& status) {
   return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 
-// What stands in a file beside it; empty: nothing of use.
+// The id that stands in the file beside `path`; empty: there is none of use.
 std::string id_beside(const std::filesystem::path& path, std::int64_t changed) {
   const std::filesystem::path beside = path.string() + ".sha256";
   const auto status = stat_of(beside);
@@ -50,7 +50,7 @@ Snapshots::Snapshots(std::filesystem::path directory) : directory_(std::move(dir
     throw ConfigError(fmt::format("\"{}\" is no directory of snapshots", directory_.string()));
   }
   thread_ = std::thread([this] { work(); });
-  // What is there now is known by the time that somebody asks.
+  // The ids of the files that are there now will be known by the time that somebody asks.
   std::size_t preparing = 0;
   list(preparing);
 }

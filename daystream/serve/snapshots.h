@@ -16,16 +16,17 @@
 namespace daystream::serve {
 
 struct Snapshot {
-  std::string id;  // SHA-256 of the file, hexadecimal: no name of a file is ever told or asked for
+  std::string id;  // SHA-256 of the file, hexadecimal: names of files are never sent or asked for
   std::uint64_t size_bytes = 0;
   std::int64_t time = 0;  // when the file was last changed, seconds since 1970
 
   bool operator==(const Snapshot&) const = default;
 };
 
-// DIR/*.db, put there whole, by a rename. One with a log of SQLite's beside it (NAME.db-wal, not
-// empty) is being used and left out. The SHA-256 is taken from NAME.db.sha256, as sha256sum writes
-// it, where that is not older; else it is computed, once, on a thread of its own.
+// The files DIR/*.db. They must be put there whole, by a rename. A file with a log of SQLite's
+// beside it (NAME.db-wal, not empty) is in use, and left out. The SHA-256 is taken from
+// NAME.db.sha256, as sha256sum writes it, where that is not older; else it is computed, once, on a
+// thread of its own.
 //
 // Threads: all calls from one.
 class Snapshots {
@@ -37,7 +38,7 @@ class Snapshots {
 
   // The newest first. `preparing`: how many are not there yet, as their SHA-256 is not known.
   std::vector<Snapshot> list(std::size_t& preparing);
-  // nullopt-like: an empty descriptor where there is none of that id.
+  // Empty if there is none of that id.
   UniqueFd open(const std::string& id);
 
  private:

@@ -54,7 +54,7 @@ Tls::Context Tls::load(const TlsFiles& files) {
     SSL_CTX_set_verify(context.get(),
                        SSL_VERIFY_PEER | (files.need_client ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        nullptr);
-    // A session that is taken up again would not show its certificate.
+    // In a session that is taken up again the peer would not show its certificate.
     const unsigned char id[] = "daystream";
     SSL_CTX_set_session_id_context(context.get(), id, sizeof id - 1);
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
@@ -85,7 +85,7 @@ std::string Tls::client_name(bufferevent* connection) {
   char name[256] = "";
   const int size = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()),
                                              NID_commonName, name, sizeof name);
-  // One with a zero byte inside is not what it looks like.
+  // A name with a zero byte inside is not what it looks like.
   if (size <= 0 || std::string_view(name).size() != static_cast<std::size_t>(size)) return {};
   return name;
 }

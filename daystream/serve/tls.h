@@ -14,7 +14,7 @@ namespace daystream::serve {
 struct TlsFiles {
   std::string cert;          // PEM: the server's certificate, and those between it and a known one
   std::string key;           // PEM: its private key; others than owner and group may not read it
-  std::string client_ca;     // PEM: who may vouch for clients; empty: clients show no certificate
+  std::string client_ca;     // PEM: authorities for clients; empty: clients show no certificate
   bool need_client = false;  // a client without a certificate is refused in the handshake
 
   bool wanted() const noexcept { return !cert.empty(); }

@@ -7,7 +7,7 @@
 
 namespace daystream {
 
-// The CRC of all that `crc` covers followed by `bytes`; 0 covers nothing.
+// The CRC of everything that `crc` covers, followed by `bytes`. The CRC of nothing is 0.
 std::uint32_t extend_crc(std::uint32_t crc, std::string_view bytes) noexcept;
 
 std::string crc_text(std::uint32_t crc);  // eight lower-case hexadecimal digits

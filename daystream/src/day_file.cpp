@@ -33,7 +33,7 @@ std::string packing_file_name(std::int64_t day) {
 }
 
 DayFile open_day_file(Dir& dir, std::int64_t day, bool writable) {
-  // Twice: the plain file may go, once its compressed one is there, between the two looks.
+  // Two looks: the plain file may go between them, once its compressed one is there.
   for (int tries = 0; tries < 2; ++tries) {
     if (auto packed = dir.open(packed_file_name(day))) {
       const std::uint64_t size = packed->size();

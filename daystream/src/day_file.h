@@ -34,9 +34,9 @@ struct DayFile {
 // Empty: there is no such day. A plain file can be written if `writable`.
 //
 // Where both files are there the compressed one counts once it is whole: it was verified before it
-// got its name, and whoever decompresses it by hand makes a plain one that is not whole yet. While
-// a day is being compressed there is always one of the two (housekeeping.cpp). Throws Corruption
-// where all there is is a file of that name that is no compressed day.
+// got its name, and a program that decompresses it by hand writes a plain file that is not whole
+// yet. While a day is being compressed there is always one of the two (housekeeping.cpp). Throws
+// Corruption where all there is is a file of that name that is no compressed day.
 DayFile open_day_file(Dir& dir, std::int64_t day_number, bool writable = false);
 
 // The days there are, oldest first, as day numbers.

@@ -30,7 +30,7 @@ std::optional<Durable> Durable::parse(std::string_view text) noexcept try {
                     fields.take("_lsn", durable.lsn, Lsn::parse) &&
                     fields.take_number("_size", durable.size_bytes) &&
                     fields.take("_chain", durable.chain, parse_crc);
-  // One line, one spelling: what was padded otherwise was not written by us.
+  // A line has one spelling: one that is padded otherwise was not written by us.
   if (!good || durable.text() != text) return std::nullopt;
   return durable;
 } catch (const Error&) {
@@ -43,8 +43,8 @@ std::optional<Durable> load_durable_once(Dir& dir) {
 }
 
 std::optional<Durable> load_durable(Dir& dir) {
-  // A read may meet a write half way; the writer is done long before we give up. What is still
-  // not a line then is damage, and counts as lost.
+  // A read may meet a write half way; the writer is done long before we give up. If the text is
+  // still not a line then, it is damaged and counts as lost.
   constexpr int kTries = 20;
   for (int tries = 0; tries < kTries; ++tries) {
     if (tries > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));

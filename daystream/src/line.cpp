@@ -25,7 +25,7 @@ int hex_value(char c) noexcept {
   return -1;
 }
 
-// A value in a message: long ones are cut, the rest would hide what is said about it.
+// Quotes a value in a message. A long one is cut, because it would hide what is said about it.
 std::string shown(std::string_view text) {
   constexpr std::size_t kMost = 60;
   if (text.size() <= kMost) return std::string(text);
@@ -66,7 +66,7 @@ std::int64_t time_us(std::string_view key, std::string_view value) {
 
 void escape_to(std::string& out, std::string_view text) {
   while (!text.empty()) {
-    // Whole runs of what needs no escape go at once.
+    // Copies whole runs that need no escape at once.
     std::size_t plain = 0;
     std::size_t length = 0;
     while (plain < text.size()) {
@@ -169,7 +169,7 @@ bool FieldCursor::next(std::string_view& key, std::string_view& value) {
     return true;
   }
   rest_.remove_prefix(end + 1);
-  // A tab at the very end begins a pair of which nothing is there.
+  // A tab at the very end begins a pair that is empty.
   if (rest_.empty()) throw ProtocolError("a line ends in a tab");
   return true;
 }

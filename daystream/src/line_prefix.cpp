@@ -21,7 +21,7 @@ void LinePrefix::set(Position position) noexcept {
   unit_ = text_[size_ - 2];
 }
 
-// The last digit is a nine.
+// The last digit of the number is a nine.
 void LinePrefix::carry() noexcept {
   unit_ = '0';
   std::size_t digit = size_ - 3;
@@ -30,7 +30,7 @@ void LinePrefix::carry() noexcept {
     ++text_[digit];
     return;
   }
-  // All nines: one digit more.
+  // All digits were nines, so the number gets one more.
   text_[size_ - 2] = '0';
   text_[digit + 1] = '1';
   text_[size_ - 1] = '0';

@@ -13,8 +13,8 @@ namespace daystream {
 inline constexpr std::string_view kCrcKey = "_crc\t";
 inline constexpr std::size_t kCrcFieldSize = 14;  // `_crc`, tab, eight digits, tab
 
-// A position as its prefix, tabs included: to write one, or to compare with the one expected.
-// Counting up costs a few bytes, not a division per digit.
+// A position as its prefix, tabs included. It is written, or compared with the prefix that is
+// expected. Counting up changes a few bytes and needs no division per digit.
 class LinePrefix {
  public:
   explicit LinePrefix(Position position) noexcept { set(position); }
@@ -28,7 +28,7 @@ class LinePrefix {
     text_[size_ - 2] = unit_;
     return {text_, size_};
   }
-  // The same to `out`, which has room for kRoom bytes: a copy of fixed size is a few instructions.
+  // Writes it to `out`, which has room for kRoom bytes: a copy of fixed size is a few instructions.
   std::size_t copy_to(char* out) const noexcept {
     std::memcpy(out, text_, 32);
     if (size_ > 32) std::memcpy(out + 32, text_ + 32, kRoom - 32);

@@ -1,5 +1,5 @@
-// A closed day as zstd frames with an index behind them (FORMAT.md, "Compressed days"), read as if
-// it were the plain file: offsets are those of the text.
+// Reads a closed day that is zstd frames with an index behind them (FORMAT.md, "Compressed days")
+// as if it were the plain file: offsets are those of the text.
 #pragma once
 
 #include <cstdint>
@@ -47,9 +47,9 @@ struct PackedSummary {
 // nullopt: not a compressed day, or one still being written.
 std::optional<PackedSummary> read_summary(const File& packed);
 
-// `packed` as the text it holds. read_at() decompresses a frame and keeps it; a frame that does not
-// decompress to what the index says is Corruption. Changing calls throw Error: a closed day is
-// never written again.
+// Presents `packed` as the text it holds. read_at() decompresses a frame and keeps it; a frame that
+// does not decompress to what the index says is Corruption. Changing calls throw Error: a closed
+// day is never written again.
 std::unique_ptr<File> unpacked(std::unique_ptr<File> packed, const PackedSummary& summary);
 
 // A frame as it is stored.
@@ -71,9 +71,9 @@ struct TextRange {
   std::uint64_t end = 0;
   Position first;  // of the line at begin
 };
-// Of the frames of `text`, the last that begins with a position not greater than `position`, or the
-// first of all. Costs some reads of the index. nullopt: `text` is not what unpacked() has made.
-// Throws Corruption on a damaged index.
+// The last frame of `text` that begins with a position not greater than `position`, or the first
+// frame if none does. This costs some reads of the index. nullopt: `text` is not what unpacked()
+// has made. Throws Corruption on a damaged index.
 std::optional<TextRange> frame_with(const File& text, Position position);
 
 }  // namespace daystream

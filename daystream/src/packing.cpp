@@ -20,8 +20,8 @@ namespace daystream {
 
 namespace {
 
-// Of text in a frame: what a reader decompresses to look at one line, against what it costs in
-// size to begin anew. A frame is longer only where one line is.
+// Bytes of text in a frame. A reader must decompress so much to look at one line; smaller frames
+// would make the file larger. A frame is longer only where one line is.
 constexpr std::size_t kFrameText = 1 << 20;
 constexpr std::size_t kReadSize = 256 * 1024;
 
@@ -35,7 +35,7 @@ void check(std::size_t zstd_result, const char* action) {
   }
 }
 
-// Goes through a day's groups beside its frames, and so checks the text on the way.
+// Goes through the groups of a day while its frames are made, and so checks the text on the way.
 class LsnCursor {
  public:
   LsnCursor(const File& text, std::int64_t day)
@@ -102,7 +102,7 @@ class Packer {
     compress_to(end);
   }
 
-  // What the day ended with, for who reads it back.
+  // The end of the day, to compare with what is read back.
   PackedSummary finish() {
     const ScanState state = lsns_.finish();
     PackedSummary summary;
@@ -158,7 +158,7 @@ class Packer {
   }
 
   void compress_to(std::uint64_t end) {
-    // The size is told, so that a reader knows it before it decompresses.
+    // The frame says its size, so that a reader knows it before it decompresses.
     check(ZSTD_CCtx_reset(context_.get(), ZSTD_reset_session_only), "begin a frame");
     check(ZSTD_CCtx_setPledgedSrcSize(context_.get(), end - at_), "begin a frame");
     while (at_ < end) {
@@ -198,7 +198,7 @@ class Packer {
   std::string index_;
 };
 
-// Reads back all that was written, as a reader will. False: told to stop.
+// Reads back all that was written, as a reader will. False: `stop` said so.
 bool reads_back(std::unique_ptr<File> packed, std::int64_t day, const PackedSummary& wanted,
                 const std::function<bool()>& stop) {
   const std::string path = packed->path();
@@ -226,8 +226,8 @@ bool reads_back(std::unique_ptr<File> packed, std::int64_t day, const PackedSumm
 
 }  // namespace
 
-// What is there when it ends at any step:
-//   1. 2026-11-20.tsv.zst.new is written: the plain file counts, the new one is written anew.
+// What is on disk when the process ends at any of these steps:
+//   1. 2026-11-20.tsv.zst.new is written: the plain file counts, the new one is written again.
 //   2. It is synced, and read back through its own index with every CRC checked.
 //   3. It is renamed to .tsv.zst and the directory synced: the compressed one counts; it has the
 //      same lines at the same offsets.
@@ -264,7 +264,7 @@ std::optional<Packed> pack_day(Dir& dir, std::int64_t day, int level,
     try {
       give_up();
     } catch (const IoError&) {
-      // The first error is the one to tell; the file is written anew next time.
+      // The first error is the one to report; the file is written again next time.
     }
     throw;
   }

@@ -17,8 +17,9 @@ struct Packed {
 // Replaces the plain file of `day`, which is closed and durable, by a compressed one. At any moment
 // at least one of the two is there whole, also on disk.
 //
-// `stop` is asked now and then; true: all is left as it was, nullopt. Throws IoError, Corruption
-// (the plain file is damaged, or what was written does not read back as it): the plain file stays.
+// `stop` is asked now and then. If it says true, all is left as it was, and the result is nullopt.
+// Throws IoError, and Corruption where the plain file is damaged or the new file does not read back
+// as it; the plain file stays.
 std::optional<Packed> pack_day(Dir& dir, std::int64_t day, int level,
                                const std::function<bool()>& stop);
 

@@ -39,9 +39,9 @@ class ReaderSource {
     bool has_chain = true;  // whether durable.chain is known
   };
   virtual std::optional<Limit> limit(std::int64_t day, std::uint64_t offset) = 0;
-  // As Reader::wait().
+  // Waits as Reader::wait() does.
   virtual bool wait(std::chrono::milliseconds timeout, int wake_fd) = 0;
-  // From `offset` of `day` on.
+  // The bytes from `offset` of `day` on that were not delivered yet.
   virtual std::uint64_t backlog_bytes(std::int64_t day, std::uint64_t offset) = 0;
 };
 

@@ -54,7 +54,7 @@ std::uint32_t xid_of(std::string_view line) {
   return 0;
 }
 
-// `durable` says where the file was synced: believe it, but look whether that line is there.
+// `durable` says up to where the file was synced. It is believed if that line is there.
 Start start_at_durable(Dir& dir, const Durable& durable) {
   Start start;
   start.day = day_number(durable.position.c);
@@ -83,8 +83,8 @@ Start start_at_durable(Dir& dir, const Durable& durable) {
   return start;
 }
 
-// `durable` was lost with the power. A day is only begun once the one before is on disk whole, so
-// that the last day is all there is to doubt.
+// `durable` was lost with the power. A day is begun only once the day before is on disk whole, so
+// only the last day is in doubt.
 Start start_at_last_day(Dir& dir, const std::vector<std::int64_t>& days) {
   Start start;
   start.day = days.back();
@@ -124,7 +124,7 @@ class Checker {
   Checker(Dir& dir, Start start, std::optional<Lsn> confirmed)
       : dir_(dir), confirmed_(confirmed), at_(std::move(start)) {}
 
-  // Reads `day` from where the last one ended.
+  // Reads `day` from where the day before ended.
   void check(std::int64_t day, bool is_last) {
     CheckedDay checked;
     checked.day = day;
@@ -144,7 +144,7 @@ class Checker {
       while (scanner.next(group)) {
         if (group.end_change.action == Action::Commit || group.end_change.action == Action::Mark) {
           at_.lsn = group.end_change.lsn;
-          // What the slot has let go of was synced.
+          // It was confirmed to the slot, so it was synced.
           if (confirmed_ && at_.lsn <= *confirmed_) checked.rewrite_from = group.end;
         }
         at_.open_xid = 0;
@@ -154,7 +154,8 @@ class Checker {
       if (!is_last || (confirmed_ && at_.lsn < *confirmed_)) throw;
       problem = e.what();
     }
-    // An unfinished transaction past what is known to be on disk cannot be checked: it comes again.
+    // An unfinished transaction beyond what is known to be on disk cannot be checked. It comes
+    // again.
     at_.state = scanner.last_group();
     checked.end = at_.state.offset;
     if (checked.end < checked.size) {
@@ -170,9 +171,9 @@ class Checker {
     days_.push_back(std::move(checked));
   }
 
-  // All is known: now change the files.
+  // Everything is known, so files may be changed from here on.
   Recovered finish() {
-    // A day of which nothing is good goes; its name may not even be on disk.
+    // A day of which nothing is good is removed; its name may not even be on disk.
     while (!days_.empty() && days_.back().end == 0) {
       dir_.remove(day_file_name(days_.back().day));
       days_.pop_back();

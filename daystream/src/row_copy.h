@@ -1,4 +1,5 @@
-// The inner loop of the Writer: compare a line's beginning, copy the line and find its end.
+// The inner loop of the Writer: compares the beginning of a line, copies the line and finds its
+// end.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +13,11 @@
 
 namespace daystream {
 
-// Copies write up to so many bytes more than they say.
+// A copy may write so many bytes behind its end.
 inline constexpr std::size_t kCopySlack = 32;
 
-// Whether `head.size()` bytes from `text` are `head`. Eight bytes at a time, the last ones twice;
-// `head` has at least eight.
+// Whether `head.size()` bytes from `text` are `head`. Compares eight bytes at a time, the last ones
+// twice; `head` has at least eight.
 inline bool begins_with(const char* text, std::string_view head) noexcept {
   std::uint64_t differs = 0;
   std::uint64_t a = 0;
@@ -32,9 +33,9 @@ inline bool begins_with(const char* text, std::string_view head) noexcept {
   return (differs | (a ^ b)) == 0;
 }
 
-// Copies the line that begins at `line`, with its newline, to `out`: its size. 0: there is no
-// newline before `end`; then what is at `out` means nothing. `out` has room for all up to `end`,
-// and the slack.
+// Copies the line that begins at `line`, with its newline, to `out`, and returns its size. 0: there
+// is no newline before `end`; then the bytes at `out` mean nothing. `out` must have room for
+// everything up to `end`, and the slack.
 inline std::size_t copy_line(char* out, const char* line, const char* end) noexcept {
   const char* at = line;
 #ifdef __SSE2__

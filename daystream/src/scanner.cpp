@@ -54,7 +54,7 @@ GroupScanner::GroupScanner(const File& file, std::int64_t day, const ScanState& 
   current_.begin = from.offset;
   expected_.count_up();
   if (in_transaction_) {
-    // The lines before are elsewhere: what is delivered of this group is its end.
+    // The lines before are no longer in the buffer, so only the end of this group is delivered.
     in_memory_ = false;
     current_.first = from.last;
   }
@@ -102,8 +102,8 @@ void GroupScanner::begin_group() {
   current_.begin = offset_of(at_);
 }
 
-// Reads more. Keeps the group from its first line while it fits the buffer; when it does not, keeps
-// the unfinished line only, and lets the buffer grow where that alone is larger.
+// Reads more. It keeps the group from its first line on while that fits the buffer. If it does not,
+// it keeps the unfinished line only, and lets the buffer grow where that alone is larger.
 bool GroupScanner::fill() {
   const std::uint64_t end = offset_of(size_);
   if (end >= limit_) return false;
@@ -134,7 +134,7 @@ bool GroupScanner::fill() {
   return true;
 }
 
-// Moves what is from index `keep` on to the front of a buffer with room for `wanted` more.
+// Moves the bytes from index `keep` on to the front of a buffer with room for `wanted` more.
 void GroupScanner::grow(std::size_t keep, std::size_t wanted) {
   const std::size_t kept = size_ - keep;
   if (kept + wanted > capacity_) capacity_ = std::max(2 * capacity_, kept + wanted);

@@ -50,7 +50,7 @@ struct Group {
   Change end_change;
 };
 
-// Whether positions must count up without holes. Only what a server filtered has some left out.
+// Whether positions must count up without holes. Only lines that a server has filtered have holes.
 enum class Lines { All, Some };
 
 class GroupScanner {

@@ -1,5 +1,5 @@
-// A line of fixed length that says by itself whether it is whole: pairs, `_crc` over them, spaces.
-// `durable` is one, and so is each entry of a compressed day's index (FORMAT.md).
+// A line of fixed length that shows by itself whether it is whole: pairs, a `_crc` over them,
+// spaces. `durable` is one, and so is each entry of a compressed day's index (FORMAT.md).
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ inline constexpr std::size_t kSealedLineSize = 160;  // with its LF; less than a
 
 // `pairs`: key TAB value, TABs between. At most 145 bytes.
 std::string seal_line(std::string pairs);
-// The pairs; nullopt: half written, damaged or not one.
+// The pairs of a sealed line; nullopt: it is half written, damaged or none.
 std::optional<std::string_view> unseal_line(std::string_view line) noexcept;
 
 // Takes known pairs from the left.

@@ -21,9 +21,10 @@ bool is_end_line(std::string_view line, std::size_t& prefix_size) {
   return true;
 }
 
-// Where to look next for a position. A day's text grows about evenly with its seconds, so that a
-// straight line between two places that were seen comes much nearer than half-way does: a look at
-// what is not in memory costs a read from the disk. Where it does not help, halves.
+// Decides where to look next for a position. The text of a day grows about evenly with its seconds,
+// so a straight line between two known places comes much nearer than the middle. That matters,
+// because a look at what is not in memory costs a read from the disk. Where the line does not help,
+// it halves.
 class Guess {
  public:
   explicit Guess(Position wanted) : wanted_(static_cast<double>(wanted.c) + 0.5) {}
@@ -44,7 +45,7 @@ class Guess {
     }
     const double share = (wanted_ - before_.second) / (after_.second - before_.second);
     const double at = before_.offset + share * (after_.offset - before_.offset);
-    // A little to either side in turn, so that both ends come nearer.
+    // Looks a little to either side in turn, so that both ends come nearer.
     const double margin = static_cast<double>(size) / 64;
     const double aside = (beyond_ = !beyond_) ? at + margin : at - margin;
     const double least = static_cast<double>(low), most = static_cast<double>(high - 1);

@@ -34,7 +34,7 @@ Lsn source_lsn_at(const Seeker& seeker, const EndLine& line) {
   return at.lsn;
 }
 
-// For a directory that was copied without `durable`, or lost it with the power.
+// Used for a directory that was copied without `durable`, or lost it with the power.
 std::optional<Durable> infer_durable(Dir& dir, const std::vector<std::int64_t>& days) {
   for (auto day = days.rbegin(); day != days.rend(); ++day) {
     const auto file = open_day(dir, *day).file;
@@ -58,7 +58,7 @@ Place place_after(std::int64_t day, const EndLine& line, Lsn lsn) {
 }
 
 StreamView::StreamView(Dir& dir) : dir_(dir) {
-  // `durable` first: what it says is there is in the list that is read after it.
+  // `durable` is read first: every day that it speaks of is in the list that is read after it.
   auto durable = load_durable(dir);
   days_ = list_days(dir);
   if (!durable) durable = infer_durable(dir, days_);

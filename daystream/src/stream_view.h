@@ -1,4 +1,4 @@
-// What of a directory may be read at one moment: the days that are kept, up to `durable`. Finds
+// What may be read of a directory at one moment: the days that are kept, up to `durable`. It finds
 // the places to begin reading at.
 #pragma once
 
@@ -46,7 +46,7 @@ class StreamView {
   std::optional<Place> resolve(const StartAfter& start) const;
   // The last end line there is; nullopt: none.
   std::optional<EndLine> last_end() const;
-  // Of the end lines that please `has_key`, whose keys do not go back, the last not `beyond`.
+  // As Seeker::last_end_not(), over all days.
   struct Found {
     std::int64_t day;
     EndLine end;

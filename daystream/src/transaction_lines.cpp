@@ -9,7 +9,7 @@ namespace daystream {
 namespace {
 
 constexpr std::size_t kRead = 256 * 1024;
-// What a long line may leave behind in the buffer for the next group.
+// So much room a long line may leave in the buffer for the next group.
 constexpr std::size_t kKeep = 8 * kRead;
 constexpr std::size_t kLongestPrefix = 64;
 
@@ -78,13 +78,14 @@ Position Transaction::Impl::position_of(std::string_view line) const {
   return prefix->position;
 }
 
-// All lines from the next on, of a group in memory.
+// Returns all lines from the next one on of a group that is in memory.
 std::string_view Transaction::Impl::lines_in_memory() const {
   const std::uint32_t begin = (*group_.lines)[index_].begin;
   return {group_.text + begin, group_.lines->back().end + 1 - begin};
 }
 
-// One or more lines from the next on, of a larger group: what is read, or can be at once.
+// Returns one or more lines from the next one on of a larger group: those that are in the buffer or
+// can be read at once.
 std::string_view Transaction::Impl::whole_lines() {
   constexpr std::string_view kReplace = "\t_action\treplace\t";
   for (std::size_t searched = 0;; fill()) {
@@ -120,7 +121,7 @@ void Transaction::Impl::skip(std::string_view lines) {
   }
 }
 
-// Makes the line that begins at `begin` in `lines`, which begin at the next line, the next.
+// Makes the line that begins at `begin` in `lines` the next line. `lines` begin at the next line.
 void Transaction::Impl::go_to(std::string_view lines, std::size_t begin) {
   if (group_.in_memory) {
     const auto first = group_.lines->begin() + static_cast<std::ptrdiff_t>(index_);
@@ -139,7 +140,7 @@ void Transaction::Impl::go_to(std::string_view lines, std::size_t begin) {
   prefix_.set(position);
 }
 
-// Reads more behind what is not yet used.
+// Reads more bytes behind those that are not used yet.
 void Transaction::Impl::fill() {
   buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(at_));
   at_ = 0;

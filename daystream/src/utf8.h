@@ -1,4 +1,4 @@
-// What counts as UTF-8: RFC 3629 (shortest forms, no surrogates, up to U+10FFFF).
+// UTF-8 as RFC 3629 has it: shortest forms, no surrogates, up to U+10FFFF.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace daystream {
 
-// The length of the character `text` begins with; 0 where its first byte begins none.
+// The length of the character that `text` begins with; 0 where its first byte begins none.
 std::size_t utf8_length(std::string_view text) noexcept;
 
 }  // namespace daystream

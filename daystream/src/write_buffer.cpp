@@ -26,7 +26,7 @@ void WriteBuffer::shrink(std::size_t keep_capacity) {
 }
 
 void WriteBuffer::make_room(std::size_t size) {
-  // Where the front half is free it is used again, else there is twice as much.
+  // If the front half is free it is used again; otherwise the buffer becomes twice as large.
   const bool enough = this->size() + size <= capacity_ && begin_ >= this->size();
   move_to(enough ? capacity_ : std::max({2 * capacity_, this->size() + size, kLeastCapacity}));
 }

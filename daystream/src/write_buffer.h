@@ -1,4 +1,5 @@
-// What the Writer has not yet handed to the kernel: bytes that grow at the end and go at the front.
+// Bytes that the Writer has not yet given to the kernel. They are added at the end and taken off at
+// the front.
 #pragma once
 
 #include <cassert>
@@ -18,8 +19,8 @@ class WriteBuffer {
   std::string_view view() const noexcept { return {bytes_.get() + begin_, size()}; }
   std::string_view from(std::size_t at) const noexcept { return view().substr(at); }
 
-  // Room for `size` bytes behind the end, until the next call of anything; then how many of them
-  // are there to stay.
+  // Room for `size` bytes behind the end, good until the next call of any function; then the number
+  // of those that are to stay.
   char* room(std::size_t size) {
     if (capacity_ - end_ < size) make_room(size);
     return bytes_.get() + end_;

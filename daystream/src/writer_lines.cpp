@@ -1,4 +1,4 @@
-// What becomes of a line: its position, its transaction, the CRC of its group. All in memory.
+// Gives a line its position, its place in a transaction, and the CRC of its group, all in memory.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace daystream {
 
 namespace {
 constexpr std::string_view kTableKey = "_table\t";
-// Room is made for so much at once.
+// The buffer makes room for so many bytes at once.
 constexpr std::size_t kRowsAtOnce = 64 * 1024;
 
 void append_fields(std::string& body,
@@ -41,8 +41,8 @@ void Writer::Impl::append(std::string_view lines) {
   write_blocks();
 }
 
-// Takes rows of the open transaction and of the last row's table off the front, which is most of
-// what ever comes, without taking them apart. What is left has at least one line.
+// Takes rows of the open transaction and of the last row's table off the front without taking them
+// apart. Most lines are such rows. At least one line is left.
 std::string_view Writer::Impl::append_rows(std::string_view lines) {
   while (open_ && !row_head_.empty()) {
     const char* at = lines.data();
@@ -81,7 +81,7 @@ std::string_view Writer::Impl::append_rows(std::string_view lines) {
   return lines;
 }
 
-// Where the next group begins. A clock that steps back holds the second.
+// The position at which the next group begins. A clock that steps back holds the second.
 Position Writer::Impl::next_position() const {
   const std::int64_t c = std::max({options_.clock(), last_.c, least_c_});
   return c == last_.c ? Position{c, last_.s + 1} : Position{c, 0};
@@ -235,10 +235,12 @@ std::string Writer::Impl::mark_body(Lsn lsn, const MarkFacts& facts, bool first_
 void Writer::Impl::mark(Lsn lsn, const MarkFacts& facts) {
   check_usable();
   assert(!open_);
-  // "Nothing of ours up to here" stays true where more is known already.
+  // A mark says that nothing of this stream is missing up to its LSN. That stays true if the stream
+  // is further on already.
   lsn = std::max(lsn, last_lsn_);
   Position at = next_position();
-  // A mark that knows what a day's first has to say is that one; else the Writer asks for its own.
+  // A mark that knows everything that the first mark of a day must say is that mark. Otherwise the
+  // Writer asks for one of its own.
   if (is_new_day(at) && (facts.next || !options_.day_mark)) {
     open_day_file(at);
     add_single(at, mark_body(lsn, facts, true));

@@ -1,4 +1,4 @@
-// The library of Debian has the hook, and its header tells of it when asked to.
+// Debian's SQLite has the pre-update hook; its declaration needs this macro.
 #define SQLITE_ENABLE_PREUPDATE_HOOK
 #include "owner/commit_feed.h"
 
@@ -84,7 +84,7 @@ void CommitFeed::on_change(void* self, sqlite3* db, int operation, const char*, 
   try {
     feed->note(db, operation, table);
   } catch (...) {
-    // Out of memory: all that can be said is that there is no saying.
+    // Out of memory: every listener loses its place.
     feed->changed_.clear();
     for (Listener& listener : feed->listeners_) listener.lost = true;
   }

@@ -15,9 +15,8 @@
 
 namespace deltamirror {
 
-// Ownership: borrows the connection, which must be in binary COPY OUT and is the pump's until
-// next()
-//            has said nullptr or the pump is destroyed.
+// Ownership: borrows the connection, which must be in binary COPY OUT. It is the pump's until
+//            next() has returned nullptr, or the pump is destroyed.
 // Memory:    a few batches of about 256 KiB (and a row is held whole).
 class CopyPump {
  public:

@@ -18,12 +18,11 @@ struct SeedOptions {
 
 // Loads into MIRROR.seeding and renames that without replacing anything, once all is on disk: a
 // seed killed at any point leaves no mirror, and a later one goes on with the tables that are
-// whole, or starts clean. Throws Error where the
-// mirror, or its -wal, -shm or -journal, exists.
+// whole, or starts clean. Throws Error where the mirror, or its -wal, -shm or -journal, exists.
 //
 // Where `config` names sources, all of them are seeded, one after the other, each from a snapshot
-// of its own; `daystream` is not read, and `conninfo` is for those that tell no connection. Then a
-// later seed always starts clean. (seed_sources.cpp)
+// of its own; `daystream` is not read, and `conninfo` is for those that name no connection. Then a
+// later seed always starts clean.
 void seed(const SeedOptions& options, const daystream::program::Signals& signals);
 
 }  // namespace deltamirror

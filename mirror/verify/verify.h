@@ -35,8 +35,7 @@ struct VerifyResult {
   std::vector<std::string> tables;  // that have such rows, by their names in the mirror
 };
 
-// 1. The mirror is read in one read transaction, at its checkpoint P. With `repair` it is owned,
-// and
+// 1. The mirror is read in one read transaction, at its checkpoint P. With `repair` it is owned and
 //    changed in one SQLite transaction that readers do not see.
 // 2. A snapshot V of PostgreSQL is taken, and again while V does not see a commit up to P (one that
 //    waits for a synchronous standby).
@@ -45,7 +44,7 @@ struct VerifyResult {
 // 4. Both are compared row by row. With `repair`, rows are made as V has them, and V becomes the
 //    mirror's seed snapshot: replay joins it by the same rule as after any seed.
 //
-// Names what differs on standard output. Throws as seed() and follow() do.
+// Prints what differs to standard output. Throws as seed() and follow() do.
 VerifyResult verify(const VerifyOptions& options, const daystream::program::Signals& signals);
 
 // The same for random blocks of PostgreSQL's rows, and, where the key is one integer, for random

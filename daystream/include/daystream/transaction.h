@@ -44,10 +44,10 @@ class Transaction {
   bool next_line(Line& line);
   void rewind() noexcept;  // next_line() begins again
 
-  // The next line in which `find` finds something; false: there is none. For searches that most
-  // lines need not be taken apart for: `find` is shown many lines at once, each with its newline, a
-  // `replace` never without its `update`, and says at which byte the first begins that is wanted
-  // (any byte of it will do), or npos. The lines in between are passed over.
+  // The next line in which `find` finds something; false: there is none. This is for searches that
+  // need not take most lines apart. `find` gets many lines at once, each with its newline, and a
+  // `replace` never without its `update`. It returns a byte of the first line that is wanted, or
+  // npos. The lines before that one are passed over.
   using Find = std::function<std::size_t(std::string_view lines)>;
   bool next_line_where(const Find& find, Line& line);
 
