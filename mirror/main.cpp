@@ -9,7 +9,7 @@
 #include "command/table_commands.h"
 #include "command/wait.h"
 #include "config/source_places.h"
-#include "owner/follow.h"
+#include "owner/engine.h"
 #include "program/program.h"
 #include "remote/enable.h"
 #include "seed/seed.h"
@@ -37,11 +37,11 @@ std::string required_daystream(const Arguments& arguments) {
   throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
 }
 
-FollowOptions follow_options(const Arguments& arguments, const std::string& daystream) {
+RunOptions run_options(const Arguments& arguments, const std::string& daystream) {
   return {.mirror = arguments.mirror,
           .daystream = daystream,
           .once = arguments.once,
-          .until = arguments.lsn,
+          .until_lsns = arguments.until_lsns,
           .delay = arguments.delay,
           .conninfo = arguments.conninfo,
           .config_file = arguments.config_file,
@@ -54,7 +54,7 @@ AskedPlaces asked_places(const Arguments& arguments) {
   return {arguments.config_file, arguments.source, arguments.daystream, arguments.conninfo};
 }
 
-FollowControl control_of(program::Signals& signals) {
+RunControl control_of(program::Signals& signals) {
   return {.stop_requested = [&signals] { return signals.stop_requested(); },
           .wake_fd = signals.fd(),
           .signals = signals};
@@ -86,13 +86,13 @@ int run(int argc, char** argv) {
       remove_tables(table_command(arguments), arguments.tables);
       return 0;
     case Command::Run:
-      follow(follow_options(arguments, arguments.daystream), control_of(signals));
+      run_mirror(run_options(arguments, arguments.daystream), control_of(signals));
       return 0;
     case Command::Up:
       if (!arguments.from.empty()) {
         const bool there = std::filesystem::exists(arguments.mirror);
         if (!there && !fetch_mirror(arguments.mirror, arguments.from, signals)) return 0;
-        follow(follow_options(arguments, arguments.from), control_of(signals));
+        run_mirror(run_options(arguments, arguments.from), control_of(signals));
         return 0;
       }
       return up({.mirror = arguments.mirror,
@@ -105,9 +105,12 @@ int run(int argc, char** argv) {
                  .on_commit = arguments.on_commit,
                  .delay = arguments.delay},
                 signals);
-    case Command::Status:
-      fmt::print("{}", status_text({arguments.mirror, arguments.json, arguments.rows}));
-      return 0;
+    case Command::Status: {
+      const Status status =
+          status_of({arguments.mirror, arguments.json, arguments.rows, arguments.all});
+      fmt::print("{}", status.text);
+      return status.healthy ? 0 : 1;
+    }
     case Command::Verify: {
       // A mirror that runs is mended by its owner.
       const bool owned = arguments.repair && MirrorLock::holder(arguments.mirror) != 0;
@@ -139,7 +142,7 @@ int run(int argc, char** argv) {
       return 0;
     case Command::Restore:
       restore({arguments.mirror, arguments.begin_with, arguments.daystream, arguments.to,
-               arguments.config_file},
+               arguments.source, arguments.config_file},
               signals);
       return 0;
     case Command::Config:

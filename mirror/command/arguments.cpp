@@ -60,6 +60,7 @@ struct Raw {
   Arguments arguments;
   TableWords words;
   std::vector<std::string> tables;  // of reseed, remove
+  std::vector<std::string> until_lsns;
   std::string lsn, time, sample, shapes = "follow", on_commit, conninfo, delay, keep;
   double timeout = 0;
   bool raw = false;
@@ -160,6 +161,7 @@ void describe(CLI::App& app, Raw& raw) {
   seed->option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_tables(seed, raw);
   add_from(seed, raw);
+  add_source(seed, raw, "of several sources the one that has the tables to add");
 
   CLI::App* reseed = app.add_subcommand(
       "reseed", "make tables of a mirror the same as PostgreSQL's, while it runs");
@@ -188,7 +190,12 @@ void describe(CLI::App& app, Raw& raw) {
   add_daystream(run, raw);
   add_connection(run, raw);
   run->add_flag("--once", raw.arguments.once, "end where the daystream ends now");
-  run->add_option("--until-lsn", raw.lsn, "end with the last transaction up to this LSN");
+  run->add_option("--until-lsn", raw.until_lsns,
+                  "end with the last transaction up to this LSN; of several sources SOURCE=LSN for "
+                  "each")
+      ->type_name("[SOURCE=]LSN")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
   add_config(run, raw);
   add_following(run, raw);
 
@@ -208,6 +215,7 @@ void describe(CLI::App& app, Raw& raw) {
   add_mirror(status, raw);
   status->add_flag("--json", raw.arguments.json, "for machines");
   status->add_flag("--rows", raw.arguments.rows, "count the rows of each table");
+  status->add_flag("--all", raw.arguments.all, "name each table, also where there are many");
 
   CLI::App* wait = app.add_subcommand("wait", "wait until a mirror has come to an LSN or time");
   add_mirror(wait, raw);
@@ -240,6 +248,7 @@ void describe(CLI::App& app, Raw& raw) {
       ->required();
   add_daystream(restore, raw);
   add_sources_config(restore, raw);
+  add_source(restore, raw, "of several sources the one whose LSN or position --to is");
   restore
       ->add_option("--to", raw.arguments.to,
                    "\"2026-11-21 10:15\" (UTC, or with an offset), \"2h ago\", an LSN, a position "
@@ -331,6 +340,14 @@ Arguments checked(const CLI::App& app, Raw& raw) {
   if (!raw.lsn.empty()) {
     arguments.lsn = daystream::Lsn::parse(raw.lsn);
     if (!arguments.lsn) usage(fmt::format("invalid LSN \"{}\"", raw.lsn));
+  }
+  for (const std::string& each : raw.until_lsns) {
+    const std::size_t equals = each.find('=');
+    const auto lsn =
+        daystream::Lsn::parse(equals == std::string::npos ? each : each.substr(equals + 1));
+    if (!lsn) usage(fmt::format("invalid LSN \"{}\"", each));
+    const std::string source = equals == std::string::npos ? "" : each.substr(0, equals);
+    arguments.until_lsns.push_back({source, *lsn});
   }
   if (!raw.sample.empty()) {
     arguments.sample = parse_sample_size(raw.sample);

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "daystream/lsn.h"
 #include "model/shape.h"
+#include "owner/engine.h"
 #include "program/program.h"
 #include "snapshot/take.h"
 #include "verify/verify.h"
@@ -45,13 +46,15 @@ struct Arguments {
   ShapePolicy shapes = ShapePolicy::Follow;
   std::string on_commit;
   bool once = false;
-  std::optional<daystream::Lsn> lsn;  // of wait --lsn, run --until-lsn
+  std::optional<daystream::Lsn> lsn;  // of wait --lsn
+  std::vector<SourceLsn> until_lsns;  // of run
   std::string time;                   // of wait --time, as WaitGoal has it
   std::optional<std::chrono::milliseconds> timeout;
   std::string slot;  // of up
   bool partition_root = false;
   bool json = false;
   bool rows = false;
+  bool all = false;  // of status
   bool repair = false;
   std::optional<SampleSize> sample;  // of verify
   std::chrono::seconds delay{0};     // of run, up

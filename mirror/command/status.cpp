@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "daystream/durable.h"
+#include "daystream/reader.h"
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
 #include "store/checkpoint.h"
@@ -22,6 +25,11 @@ namespace deltamirror {
 namespace {
 
 using nlohmann::ordered_json;
+
+// More tables than this are counted, and only those in trouble are named.
+constexpr std::size_t kMostTables = 50;
+// Also an idle source is heard of every 10 s or so: of one that is not nobody knows what it has.
+constexpr double kSilentAfterSeconds = 25;
 
 // Seconds since `text`, a UTC time as utc_text() writes it.
 double seconds_since(const std::string& text) {
@@ -47,6 +55,10 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   if (table.keep_days != 0) out["keep_days"] = table.keep_days;
   if (table.where) out["where"] = table.where->text(table.shape);
   if (!table.query.empty()) out["query"] = table.query;
+  out["state"] = table.is_static() ? "static" : state_name(table.state);
+  if (!table.reason.empty()) out["reason"] = table.reason;
+  if (!table.hint.empty()) out["hint"] = table.hint;
+  if (!table.since.empty()) out["since"] = table.since;
   out["seeded_at"] = table.seeded_at;
   out["seeded_rows"] = table.seeded_rows;
   const auto change =
@@ -72,6 +84,30 @@ void add_error(ordered_json& out, const std::optional<LastError>& error) {
   out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
 }
 
+// How far the stream is on disk; nullopt: that cannot be asked now.
+std::optional<daystream::Lsn> end_of_stream(const std::string& address) {
+  try {
+    if (const auto durable = daystream::Durable::load(address)) return durable->lsn;
+    if (const auto extent = daystream::extent(address)) return extent->last_lsn;
+  } catch (const daystream::Error&) {
+    // A server that does not answer is no reason to say nothing of the mirror.
+  }
+  return std::nullopt;
+}
+
+// The seconds are the age of what is here, by `complete_to`: none where the mirror has all that the
+// stream has and has heard of the source just now.
+void add_lag(ordered_json& out, const Checkpoint& at) {
+  const auto end = end_of_stream(at.directory);
+  const bool behind = end && *end > at.lsn;
+  out["daystream_lsn"] = end ? ordered_json(end->text()) : ordered_json();
+  out["lag_bytes"] = end ? ordered_json(behind ? end->value - at.lsn.value : 0) : ordered_json();
+  out["lag_seconds"] = ordered_json();
+  if (at.complete_to.empty()) return;
+  const double age = std::max(0.0, seconds_since(at.complete_to));
+  out["lag_seconds"] = behind || age > kSilentAfterSeconds ? age : 0.0;
+}
+
 void add_source(ordered_json& out, const Checkpoint& at) {
   out["source"] = at.source;
   out["daystream"] = at.directory;
@@ -85,32 +121,34 @@ void add_source(ordered_json& out, const Checkpoint& at) {
   out["commit_time"] = at.commit_time.empty() ? ordered_json() : ordered_json(at.commit_time);
   out["applied_at"] = at.applied_at;
   out["complete_to"] = at.complete_to.empty() ? ordered_json() : ordered_json(at.complete_to);
-  const auto durable = daystream::Durable::load(at.directory);
-  if (durable) {
-    const bool behind = durable->lsn > at.lsn;
-    out["daystream_lsn"] = durable->lsn.text();
-    out["lag_bytes"] = behind ? durable->lsn.value - at.lsn.value : 0;
-    out["lag_seconds"] = behind && !at.commit_time.empty() ? seconds_since(at.commit_time) : 0.0;
-  }
+  add_lag(out, at);
 }
 
-// Each source, and before all else whether one stands still.
-void add_sources(ordered_json& out, const Database& db, const std::vector<Checkpoint>& all) {
+// What the source is at, beside its checkpoint. Gives what is wrong with it; empty: nothing.
+std::string add_state(ordered_json& out, const Database& db, const Checkpoint& at) {
+  const auto error = load_error(db, at.source);
+  if (error && error->after == AfterError::Waiting) out["state"] = "waiting";
+  if (error && error->after == AfterError::Stopped) out["state"] = "stopped";
+  out["last_error"] = error ? ordered_json(error->message) : ordered_json();
+  out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
+  if (!error || error->after == AfterError::None) return {};
+  return fmt::format("source \"{}\" is {} since {}: {}{}{}", at.source,
+                     out["state"].get<std::string>(), error->at, error->message,
+                     error->hint.empty() ? "" : "; ", error->hint);
+}
+
+// "following", or which of several stand still.
+std::string state_of_all(const ordered_json& sources) {
   std::string stopped;
-  ordered_json sources = ordered_json::array();
-  for (const Checkpoint& at : all) {
-    ordered_json& source = sources.emplace_back();
-    add_source(source, at);
-    const auto error = load_error(db, at.source);
-    if (error && error->after == AfterError::Waiting) source["state"] = "waiting";
-    if (error && error->after == AfterError::Stopped) {
-      source["state"] = "stopped";
-      stopped += (stopped.empty() ? "stopped: " : ", ") + at.source;
-    }
-    add_error(source, error);
+  for (const ordered_json& source : sources) {
+    if (source["state"] != "stopped") continue;
+    stopped += (stopped.empty() ? "stopped: " : ", ") + source["source"].get<std::string>();
   }
-  out["state"] = stopped.empty() ? "following" : stopped;
-  out["sources"] = std::move(sources);
+  return stopped.empty() ? "following" : stopped;
+}
+
+bool is_in_trouble(const ordered_json& table) {
+  return table["state"] != "following" && table["state"] != "static";
 }
 
 ordered_json collect(const StatusOptions& options) {
@@ -122,21 +160,42 @@ ordered_json collect(const StatusOptions& options) {
   const int owner = MirrorLock::holder(options.mirror);
   out["running"] = owner != 0;
   out["pid"] = owner != 0 ? ordered_json(owner) : ordered_json();
-  const bool several = all.size() > 1;
-  if (several) {
-    add_sources(out, db, all);
+  ordered_json trouble = ordered_json::array();
+  if (owner == 0) trouble.push_back("no process owns the mirror: \"deltamirror run\" is not there");
+  ordered_json sources = ordered_json::array();
+  for (const Checkpoint& at : all) {
+    ordered_json& source = sources.emplace_back();
+    add_source(source, at);
+    const std::string wrong = add_state(source, db, at);
+    if (!wrong.empty()) trouble.push_back(wrong);
+  }
+  if (all.size() == 1) {
+    out.update(sources.front());
   } else {
-    add_source(out, all.front());
+    out["state"] = state_of_all(sources);
+    out["sources"] = std::move(sources);
   }
   out["size_bytes"] = file_size(options.mirror);
   out["wal_size_bytes"] = file_size(options.mirror + "-wal");
-  if (!several) add_error(out, load_error(db, all.front().source));
   out["tables"] = ordered_json::array();
   const bool analyzed =
       db.value("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").has_value();
   for (const MirroredTable& table : load_tables(db)) {
     out["tables"].push_back(table_json(db, table, options.rows, analyzed));
   }
+  // Those in trouble come first.
+  std::stable_partition(out["tables"].begin(), out["tables"].end(), is_in_trouble);
+  for (const ordered_json& table : out["tables"]) {
+    if (!is_in_trouble(table)) break;
+    const std::string hint = table.value("hint", "");
+    trouble.push_back(fmt::format("table {} is {}{}{}{}{}{}", table["name"].get<std::string>(),
+                                  table["state"].get<std::string>(),
+                                  table.contains("since") ? " since " : "",
+                                  table.value("since", ""), table.contains("reason") ? ": " : "",
+                                  table.value("reason", ""), hint.empty() ? "" : "; " + hint));
+  }
+  out["healthy"] = trouble.empty();
+  out["trouble"] = std::move(trouble);
   return out;
 }
 
@@ -145,14 +204,45 @@ std::string shown(const ordered_json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+void write_table(std::string& out, const ordered_json& table, bool several) {
+  const bool followed = table["kind"] != "static";
+  out +=
+      fmt::format("table {:<30} {} {}{}, {} rows {}, last change {}\n", shown(table["name"]),
+                  followed ? "from" : "static query", several ? shown(table["source"]) + " " : "",
+                  followed ? shown(table["source_table"]) : "",
+                  shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
+                  table.contains("rows") ? "now" : "seeded " + shown(table["seeded_at"]),
+                  shown(table["last_change"]));
+}
+
+void write_tables(std::string& out, const ordered_json& facts, bool all) {
+  const ordered_json& tables = facts["tables"];
+  const bool named = all || tables.size() <= kMostTables;
+  std::map<std::string, std::size_t> states;
+  for (const ordered_json& table : tables) {
+    ++states[table["state"].get<std::string>()];
+    if (named || is_in_trouble(table)) write_table(out, table, facts.contains("sources"));
+  }
+  std::string counts;
+  for (const auto& [state, count] : states) {
+    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count, state);
+  }
+  out += fmt::format("{} tables{}{}{}\n", tables.size(), counts.empty() ? "" : ": ", counts,
+                     named ? "" : " (--all names them)");
+}
+
 }  // namespace
 
-std::string status_text(const StatusOptions& options) {
+Status status_of(const StatusOptions& options) {
   const ordered_json facts = collect(options);
-  if (options.json) return facts.dump(2) + "\n";
+  const bool healthy = facts["healthy"].get<bool>();
+  if (options.json) return {facts.dump(2) + "\n", healthy};
   std::string out;
+  for (const ordered_json& wrong : facts["trouble"]) {
+    out += fmt::format("TROUBLE: {}\n", wrong.get<std::string>());
+  }
   for (const auto& [key, value] : facts.items()) {
-    if (key == "tables" || key == "sources") continue;
+    if (key == "tables" || key == "sources" || key == "healthy" || key == "trouble") continue;
     out += fmt::format("{:<18}{}\n", key, shown(value));
   }
   for (const ordered_json& source : facts.value("sources", ordered_json::array())) {
@@ -161,16 +251,8 @@ std::string status_text(const StatusOptions& options) {
       if (key != "source") out += fmt::format("  {:<18}{}\n", key, shown(value));
     }
   }
-  for (const ordered_json& table : facts["tables"]) {
-    out += fmt::format("table {:<30} {} {}{}, {} rows {}, last change {}\n", shown(table["name"]),
-                       table["kind"] == "static" ? "static query" : "from",
-                       facts.contains("sources") ? shown(table["source"]) + " " : "",
-                       table["kind"] == "static" ? "" : shown(table["source_table"]),
-                       shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
-                       table.contains("rows") ? "now" : "seeded " + shown(table["seeded_at"]),
-                       shown(table["last_change"]));
-  }
-  return out;
+  write_tables(out, facts, options.all);
+  return {std::move(out), healthy};
 }
 
 }  // namespace deltamirror

@@ -9,7 +9,7 @@
 #include "config/source_places.h"
 #include "history/history_tables.h"
 #include "owner/control.h"
-#include "owner/follow.h"
+#include "owner/engine.h"
 #include "seed/progress.h"
 #include "seed/requests.h"
 #include "store/checkpoint.h"
@@ -43,15 +43,15 @@ void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> ta
       source_places(open_for_reading(command.mirror),
                     {command.config_file, command.source, command.daystream, command.conninfo})
           .front();
-  FollowOptions options;
+  RunOptions options;
   options.mirror = command.mirror;
   options.source = command.source;
   options.daystream = place.daystream;
   options.conninfo = place.conninfo.value_or("");
   options.seed_now = std::move(tables);
-  follow(options, {.stop_requested = [&] { return signals.stop_requested(); },
-                   .wake_fd = signals.fd(),
-                   .signals = signals});
+  run_mirror(options, {.stop_requested = [&] { return signals.stop_requested(); },
+                       .wake_fd = signals.fd(),
+                       .signals = signals});
 }
 
 // Whose `tables` are: as said, or the only source that has them all.

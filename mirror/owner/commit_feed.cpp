@@ -123,6 +123,24 @@ void CommitFeed::note(sqlite3* db, int operation, const char* table) {
   if (operation != SQLITE_DELETE) add(sqlite3_preupdate_new);
 }
 
+namespace {
+
+// Members of a line: where a source is.
+std::string place_text(const Checkpoint& at, bool with_source) {
+  return fmt::format("{}\"position\":\"{}\",\"lsn\":\"{}\"",
+                     with_source ? "\"source\":" + text_of(at.source) + "," : "",
+                     at.position.text(), at.lsn.text());
+}
+
+std::string begins_at(const std::vector<Checkpoint>& all) {
+  if (all.size() == 1) return place_text(all.front(), false);
+  std::string out;
+  for (const Checkpoint& at : all) out += (out.empty() ? "{" : ",{") + place_text(at, true) + "}";
+  return "\"sources\":[" + out + "]";
+}
+
+}  // namespace
+
 void CommitFeed::whole_table(const std::string& name) {
   if (!listeners_.empty()) changed_[name] = {.all = true, .keys = {}, .size_bytes = 0, .last = {}};
 }
@@ -141,8 +159,8 @@ void CommitFeed::committed(const Checkpoint& at) {
     tables += text_of(name) + ":";
     tables += changes.all ? "null" : fmt::format("[{}]", fmt::join(changes.keys, ","));
   }
-  const std::string line = fmt::format("{{\"position\":\"{}\",\"lsn\":\"{}\",\"tables\":{{{}}}}}\n",
-                                       at.position.text(), at.lsn.text(), tables);
+  const std::string line =
+      fmt::format("{{{},\"tables\":{{{}}}}}\n", place_text(at, several_), tables);
   for (Listener& listener : listeners_) send_to(listener, line);
   listeners_.remove_if([](const Listener& l) { return !l.fd; });
 }
@@ -183,7 +201,7 @@ void CommitFeed::flush(Listener& listener) {
   epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener.fd.get(), &event);
 }
 
-void CommitFeed::serve(const Checkpoint& at) {
+void CommitFeed::serve(const std::vector<Checkpoint>& at) {
   epoll_event event{};
   while (epoll_wait(epoll_.get(), &event, 1, 0) == 1) {
     if (event.data.u64 == 0) {
@@ -194,9 +212,7 @@ void CommitFeed::serve(const Checkpoint& at) {
       epoll_event wanted{.events = EPOLLIN, .data = {.u64 = id}};
       if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &wanted) != 0) continue;
       listeners_.push_back({id, std::move(fd), {}, false});
-      send_to(listeners_.back(),
-              fmt::format("{{\"version\":1,\"position\":\"{}\",\"lsn\":\"{}\"}}\n",
-                          at.position.text(), at.lsn.text()));
+      send_to(listeners_.back(), fmt::format("{{\"version\":1,{}}}\n", begins_at(at)));
     }
     for (Listener& listener : listeners_) {
       if (listener.id != event.data.u64) continue;

@@ -4,10 +4,12 @@
 //   {"version": 1, "position": "1507507200/17", "lsn": "0/17B1480"}
 //   {"position": "…", "lsn": "…", "tables": {"flights": [[4711], [4712]], "log": null}}
 //   {"lost": true}
-// A key is a list of its columns' values as they stand in the mirror (a BLOB as {"hex": "…"}); null
-// in place of the keys: any row may have changed, as there were more than 1,000 or 256 KiB of them,
-// the table has no key, its shape changed, or it was copied anew. A row whose key changed is there
-// under both. What was committed is visible before it is told.
+// Of several sources the first line has `"sources": [{"source": "eu", "position": …, "lsn": …},
+// …]`, and each commit's its "source". A key is a list of its columns' values as they stand in the
+// mirror (a BLOB as {"hex": "…"}); null in place of the keys: any row may have changed, as there
+// were more than 1,000 or 256 KiB of them, the table has no key, its shape changed, or it was
+// copied anew. A row whose key changed is there under both. What was committed is visible before it
+// is told.
 //
 // Nobody waits for a listener: one that leaves more than 1 MiB unread gets `lost` as its last line,
 // and the connection ends. It connects again and reads anew what it is interested in.
@@ -29,7 +31,7 @@
 namespace deltamirror {
 
 // Lifetime: borrows the database, whose pre-update hook is its own meanwhile.
-// Threads:  one.
+// Threads:  one at a time.
 class CommitFeed {
  public:
   CommitFeed(Database& db, const std::string& path);
@@ -37,8 +39,9 @@ class CommitFeed {
   CommitFeed& operator=(const CommitFeed&) = delete;
   ~CommitFeed();  // the socket's name goes with it
 
+  void set_several(bool several) noexcept { several_ = several; }
   int fd() const noexcept { return epoll_.get(); }  // readable: serve() has something to do
-  void serve(const Checkpoint& at);
+  void serve(const std::vector<Checkpoint>& at);    // one a source
 
   // Any row of it may have changed.
   void whole_table(const std::string& name);
@@ -70,6 +73,7 @@ class CommitFeed {
   daystream::UniqueFd epoll_;
   daystream::UniqueFd listener_;
   std::list<Listener> listeners_;
+  bool several_ = false;  // sources
   std::uint64_t last_id_ = 0;
   std::map<std::string, Changes> changed_;
   // Columns of each table's key, as of this version of the file's schema: the hook cannot ask.

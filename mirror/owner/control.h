@@ -13,7 +13,7 @@
 //   reseed      makes "tables" (names in the mirror) the same as PostgreSQL's: writes the rows that
 //               differ, or, where they are many or "whole" is true, copies the tables anew
 //   remove      drops "tables" (names in the mirror) from the mirror
-// Of a mirror of named sources these two are about the one that "source" names.
+// Of a mirror of several sources these three are about the one that "source" names.
 //   reload      reads the configuration again, as SIGHUP does
 //   checkpoint  moves the write-ahead log into the file as far as readers let it
 // Whoever may connect may change the mirror: the socket is open to the owner's user only.

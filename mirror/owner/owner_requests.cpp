@@ -1,7 +1,6 @@
 // What an owner is asked for: over its control socket, and by its configuration.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -17,69 +16,12 @@ using daystream::ConfigError;
 using daystream::Error;
 using nlohmann::json;
 
-void OwnerWork::handle(const ControlRequest& request, Applier& applier) {
+void OwnerWork::handle(const SourceRequest& request, Applier& applier) {
   try {
-    json asked;
-    try {
-      asked = json::parse(request.line);
-    } catch (const json::parse_error& e) {
-      throw ConfigError(fmt::format("the request is not JSON at byte {}", e.byte));
-    }
-    if (!asked.is_object() || asked.value("version", 0) != 1) {
-      throw ConfigError("the request is not of version 1", "see control.h or the README");
-    }
-    const std::string verb = asked.value("request", "");
-    std::optional<std::string> conninfo;
-    if (asked.contains("conninfo")) conninfo = asked["conninfo"].get<std::string>();
-    if (verb == "status") {
-      server_->done(request.client, status(applier));
-    } else if (verb == "seed") {
-      MirrorConfig config = parse_config(json{{"tables", asked.at("tables")}}.dump(), "request");
-      for (TableRequest& wanted : config.tables) wanted.source = options_.source;
-      for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
-        for (const TableRequest& wanted : config.tables) {
-          if (name_for(wanted) != table.name) continue;
-          throw ConfigError(fmt::format("the mirror has table \"{}\" already", table.name),
-                            "\"deltamirror reseed\" copies it anew");
-        }
-      }
-      want(config.tables, connection(conninfo), request.client);
-    } else if (verb == "reseed") {
-      const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
-      std::vector<TableRequest> wanted;
-      for (const json& name : asked.at("tables")) {
-        wanted.push_back(request_for(find_table(tables, name.get<std::string>())));
-      }
-      if (wanted.empty()) throw ConfigError("no table specified");
-      want(std::move(wanted), connection(conninfo), request.client).only_rows =
-          !asked.value("whole", false);
-    } else if (verb == "remove") {
-      const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
-      std::vector<std::string> names;
-      for (const json& name : asked.at("tables")) {
-        names.push_back(find_table(tables, name.get<std::string>()).name);
-      }
-      for (const std::string& name : names) {
-        applier.remove(name);
-        spdlog::info("removed table \"{}\"", name);
-      }
-      if (applier.pending()) applier.commit();
-      server_->done(request.client, json::object());
-    } else if (verb == "reload") {
-      if (options_.config_file.empty()) {
-        throw ConfigError("this mirror runs without a configuration", "give \"run\" --config FILE");
-      }
-      read_config_ = true;
-      server_->done(request.client, json::object());
-    } else if (verb == "checkpoint") {
-      int log = 0;
-      int moved = 0;
-      sqlite3_wal_checkpoint_v2(db_.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &log, &moved);
-      server_->done(request.client, {{"log_pages", log}, {"moved_pages", moved}});
-    } else {
-      throw ConfigError(fmt::format("unknown request \"{}\"", verb),
-                        "known: status, seed, reseed, remove, reload, checkpoint");
-    }
+    const std::string verb = request.asked.value("request", "");
+    if (verb == "seed") add_tables(request);
+    if (verb == "reseed") reseed_tables(request);
+    if (verb == "remove") remove_tables(request, applier);
   } catch (const Error& e) {
     server_->failed(request.client, e);
   } catch (const json::exception& e) {
@@ -87,9 +29,57 @@ void OwnerWork::handle(const ControlRequest& request, Applier& applier) {
   }
 }
 
-json OwnerWork::status(const Applier& applier) const {
-  const Checkpoint& at = applier.committed();
-  json out = {{"pid", getpid()},
+namespace {
+
+std::optional<std::string> conninfo_of(const json& asked) {
+  if (!asked.contains("conninfo")) return std::nullopt;
+  return asked["conninfo"].get<std::string>();
+}
+
+}  // namespace
+
+void OwnerWork::add_tables(const SourceRequest& request) {
+  MirrorConfig config =
+      parse_config(json{{"tables", request.asked.at("tables")}}.dump(), "request");
+  for (TableRequest& wanted : config.tables) wanted.source = options_.source;
+  for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
+    for (const TableRequest& wanted : config.tables) {
+      if (name_for(wanted) != table.name) continue;
+      throw ConfigError(fmt::format("the mirror has table \"{}\" already", table.name),
+                        "\"deltamirror reseed\" copies it anew");
+    }
+  }
+  want(config.tables, connection(conninfo_of(request.asked)), request.client);
+}
+
+void OwnerWork::reseed_tables(const SourceRequest& request) {
+  const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
+  std::vector<TableRequest> wanted;
+  for (const json& name : request.asked.at("tables")) {
+    wanted.push_back(request_for(find_table(tables, name.get<std::string>())));
+  }
+  if (wanted.empty()) throw ConfigError("no table specified");
+  want(std::move(wanted), connection(conninfo_of(request.asked)), request.client).only_rows =
+      !request.asked.value("whole", false);
+}
+
+void OwnerWork::remove_tables(const SourceRequest& request, Applier& applier) {
+  const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
+  std::vector<std::string> names;
+  for (const json& name : request.asked.at("tables")) {
+    names.push_back(find_table(tables, name.get<std::string>()).name);
+  }
+  for (const std::string& name : names) {
+    applier.remove(name);
+    spdlog::info("removed table \"{}\"", name);
+  }
+  if (applier.pending()) applier.commit();
+  server_->done(request.client, json::object());
+}
+
+json OwnerWork::status() const {
+  const Checkpoint at = load_checkpoint(db_, options_.source);
+  json out = {{"source", at.source},
               {"position", at.position.text()},
               {"lsn", at.lsn.text()},
               {"stalled", stalled_},

@@ -35,41 +35,15 @@ std::string names_of(const std::vector<TableRequest>& tables) {
 
 }  // namespace
 
-OwnerWork::OwnerWork(Database& db, const FollowOptions& options, const FollowControl& control)
+OwnerWork::OwnerWork(Database& db, const RunOptions& options, const RunControl& control,
+                     ControlServer* server, CommitFeed* feed)
     : db_(db),
       options_(options),
       control_(control),
-      listens_(true),
-      epoll_(epoll_create1(EPOLL_CLOEXEC)),
-      read_config_(!options.config_file.empty()) {
-  begin();
-  try {
-    own_server_ = std::make_unique<ControlServer>(options.mirror);
-    server_ = own_server_.get();
-    watch(server_->fd());
-  } catch (const daystream::IoError& e) {
-    // The mirror is worth more than its socket.
-    spdlog::warn("nobody can ask this process for anything: {}", e.what());
-  }
-  if (!options.on_commit.empty()) {
-    feed_ = std::make_unique<CommitFeed>(db, options.on_commit);
-    watch(feed_->fd());
-  }
-}
-
-OwnerWork::OwnerWork(Database& db, const FollowOptions& options, const FollowControl& control,
-                     ControlServer* server)
-    : db_(db),
-      options_(options),
-      control_(control),
-      listens_(false),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       server_(server),
+      feed_(feed),
       read_config_(!options.config_file.empty() && options.seed_now.empty()) {
-  begin();
-}
-
-void OwnerWork::begin() {
   if (!epoll_) throw daystream::IoError("could not wait for work", errno);
   drop_shadows();
   if (!options_.seed_now.empty()) {
@@ -77,17 +51,16 @@ void OwnerWork::begin() {
   }
 }
 
-void OwnerWork::hear(ControlRequest request) {
+void OwnerWork::hear(SourceRequest request) {
   const std::lock_guard lock(heard_mutex_);
   heard_.push_back(std::move(request));
   heard_requests_ = true;
 }
 
-std::optional<ControlRequest> OwnerWork::next_request() {
-  if (own_server_) return own_server_->next();
+std::optional<SourceRequest> OwnerWork::next_request() {
   const std::lock_guard lock(heard_mutex_);
   if (heard_.empty()) return std::nullopt;
-  ControlRequest request = std::move(heard_.front());
+  SourceRequest request = std::move(heard_.front());
   heard_.pop_front();
   heard_requests_ = !heard_.empty();
   return request;
@@ -148,16 +121,11 @@ bool OwnerWork::can_mend(const Job& job) const {
 }
 
 bool OwnerWork::step(Applier& applier) {
-  if (listens_ && control_.signals.take_reload()) {
-    control_.signals.clear();
-    read_config_ = true;
-  }
   if (heard_reload_.exchange(false)) read_config_ = true;
   if (read_config_) {
     read_config_ = false;
     reload(applier);
   }
-  if (feed_) feed_->serve(applier.committed());
   while (const auto request = next_request()) handle(*request, applier);
   if (applier.pending()) return true;  // to be committed first
   if (seed_ == nullptr) {
@@ -212,7 +180,7 @@ bool OwnerWork::seed_step(Applier& applier) {
   const bool may = stalled_ || applier.committed().lsn >= seed_->consistent_at();
   if (!seed_->ready() || !may) return more;
   seed_->install(applier);
-  if (feed_ && seed_->replaces_tables()) {
+  if (feed_ != nullptr && seed_->replaces_tables()) {
     for (const TableRequest& table : job_->request.config.tables) {
       feed_->whole_table(name_for(table));
     }
@@ -222,11 +190,11 @@ bool OwnerWork::seed_step(Applier& applier) {
 }
 
 void OwnerWork::committed(const Checkpoint& at) {
-  if (feed_) feed_->committed(at);
+  if (feed_ != nullptr) feed_->committed(at);
 }
 
 void OwnerWork::rolled_back() noexcept {
-  if (feed_) feed_->rolled_back();
+  if (feed_ != nullptr) feed_->rolled_back();
 }
 
 void OwnerWork::tell_progress() {

@@ -8,6 +8,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,29 +16,32 @@
 #include "apply/applier.h"
 #include "owner/commit_feed.h"
 #include "owner/control.h"
-#include "owner/follow.h"
+#include "owner/engine.h"
 #include "seed/live_copy.h"
 
 namespace deltamirror {
 
-// Lives as long as the mirror is owned; Appliers come and go under it. Of a mirror of named sources
-// each has its own, which hears what is for it from the one that listens for all
-// (owner/follow_sources.h).
+// A request about one source's tables.
+struct SourceRequest {
+  std::uint64_t client = 0;  // to answer
+  nlohmann::json asked;
+};
+
+// Lives as long as its source is followed; Appliers come and go under it.
 //
-// Threads: one, but hear() and hear_reload().
+// Threads: the source's, with the turn, but hear() and hear_reload(); status() any, with the turn.
 //
 // Errors: a request that fails is told to who asked, and in the log, and the mirror goes on. What
 //         step() throws ends it: work that it cannot go on without.
 class OwnerWork {
  public:
-  OwnerWork(Database& db, const FollowOptions& options, const FollowControl& control);
-  // For one of several sources: answers by `server`, nullptr: there is none.
-  OwnerWork(Database& db, const FollowOptions& options, const FollowControl& control,
-            ControlServer* server);
+  // `server` to answer by, `feed` to tell of changes by; nullptr: there is none.
+  OwnerWork(Database& db, const RunOptions& options, const RunControl& control,
+            ControlServer* server, CommitFeed* feed);
   ~OwnerWork();
 
   // For the next step(), which whoever calls sees to.
-  void hear(ControlRequest request);
+  void hear(SourceRequest request);
   void hear_reload() noexcept { heard_reload_ = true; }
   // What has ended it before is tried again.
   void forget_failure() noexcept { failed_ = stalled_ = false; }
@@ -60,6 +64,7 @@ class OwnerWork {
   }
   // The names of the tables that are being copied, or are to be.
   std::vector<std::string> tables_to_come() const;
+  nlohmann::json status() const;
 
   // An Applier has failed with `error`. True: a table is copied anew, or is about to be in place,
   // and then it may succeed: go on with a new Applier, once no longer stalled().
@@ -74,10 +79,11 @@ class OwnerWork {
     int attempts = 0;
   };
 
-  void begin();
-  std::optional<ControlRequest> next_request();
-  void handle(const ControlRequest& request, Applier& applier);
-  nlohmann::json status(const Applier& applier) const;
+  std::optional<SourceRequest> next_request();
+  void handle(const SourceRequest& request, Applier& applier);
+  void add_tables(const SourceRequest& request);
+  void reseed_tables(const SourceRequest& request);
+  void remove_tables(const SourceRequest& request, Applier& applier);
   void reload(Applier& applier);
   MirrorConfig wanted_config() const;
   void change_indexes(const MirroredTable& table, const TableRequest& wanted);
@@ -94,17 +100,15 @@ class OwnerWork {
   void tell_progress();
 
   Database& db_;
-  const FollowOptions& options_;
-  const FollowControl& control_;
-  const bool listens_;
+  const RunOptions& options_;
+  const RunControl& control_;
   daystream::UniqueFd epoll_;
-  std::unique_ptr<ControlServer> own_server_;
-  ControlServer* server_ = nullptr;  // to answer by; nullptr: nobody asks
+  ControlServer* const server_;
+  CommitFeed* const feed_;
   std::mutex heard_mutex_;
-  std::deque<ControlRequest> heard_;
+  std::deque<SourceRequest> heard_;
   std::atomic<bool> heard_requests_ = false;
   std::atomic<bool> heard_reload_ = false;
-  std::unique_ptr<CommitFeed> feed_;
   std::deque<Job> waiting_;
   std::optional<Job> job_;  // what seed_ is for
   std::unique_ptr<LiveCopy> seed_;

@@ -1,4 +1,4 @@
-// Whose turn it is to use a mirror's one connection, where several sources write to it.
+// Whose turn it is to use a mirror's one connection, as several sources write to it.
 #pragma once
 
 #include <atomic>
@@ -36,20 +36,16 @@ class WriteTurn {
   std::atomic<bool> heard_ = false;
 };
 
-// Has it while it lives; nothing where there is nobody to share with.
+// Has it while it lives.
 class HavingTurn {
  public:
-  HavingTurn(WriteTurn* turn, int nudge) : turn_(turn) {
-    if (turn_ != nullptr) turn_->take(nudge);
-  }
+  HavingTurn(WriteTurn& turn, int nudge) : turn_(turn) { turn_.take(nudge); }
   HavingTurn(const HavingTurn&) = delete;
   HavingTurn& operator=(const HavingTurn&) = delete;
-  ~HavingTurn() {
-    if (turn_ != nullptr) turn_->give();
-  }
+  ~HavingTurn() { turn_.give(); }
 
  private:
-  WriteTurn* turn_;
+  WriteTurn& turn_;
 };
 
 }  // namespace deltamirror

@@ -3,17 +3,20 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include "history/history_tables.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "seed/seed_file.h"
 #include "seed/seed_session.h"
-#include "seed/seed_sources.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
+#include "store/shared_table.h"
 #include "store/wal_keeper.h"
 
 namespace deltamirror {
@@ -22,70 +25,143 @@ using daystream::Error;
 
 namespace {
 
-void build_indexes(Database& db, const MirrorConfig& config, const std::vector<SeedTable>& tables) {
-  for (const SeedTable& table : tables) {
-    for (const std::string& sql : create_index_sql(table.mirrored)) db.exec(sql);
+// With their sessions: all that can be wrong with the requests is found before a file is made.
+std::vector<SeedPart> open_parts(const SeedOptions& options,
+                                 const daystream::program::Signals& signals) {
+  std::vector<SourceConfig> sources = options.config.sources;
+  if (sources.empty()) {
+    sources.push_back({.name = {},
+                       .daystream = options.daystream,
+                       .connection = options.conninfo,
+                       .tables = options.config.tables});
   }
-  run_extra_sql(db, config.extra_sql);
+  std::vector<SeedPart> parts;
+  for (const SourceConfig& source : sources) {
+    MirrorConfig tables;
+    tables.tables = source.tables;
+    SeedPart part{source.daystream,
+                  std::make_unique<SeedSession>(source.connection.value_or(options.conninfo),
+                                                source.daystream, tables, signals)};
+    const SourceServer& server = part.session->server();
+    for (const SeedPart& other : parts) {
+      const SourceServer& its = other.session->server();
+      if (its.system_identifier != server.system_identifier || its.database != server.database) {
+        continue;
+      }
+      throw daystream::WrongSource(
+          fmt::format("sources \"{}\" and \"{}\" are the same database: \"{}\" of cluster {}",
+                      other.session->source(), source.name, server.database,
+                      server.system_identifier),
+          "name each database once, with all of its tables");
+    }
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+// Looks at the shapes of all before hours go into copying the first.
+void check_shapes(const std::vector<SeedPart>& parts) {
+  std::vector<MirroredTable> seen;
+  for (const SeedPart& part : parts) {
+    bool any = false;
+    for (const SeedTable& table : part.session->tables()) any |= table.mirrored.is_shared();
+    if (!any || parts.size() == 1) continue;
+    part.session->take_snapshot();
+    for (const SeedTable& table : part.session->tables()) {
+      for (const MirroredTable& other : sharing(seen, table.mirrored)) {
+        check_shareable(other, table.mirrored);
+      }
+      seen.push_back(table.mirrored);
+    }
+    part.session->give_up_snapshot();
+  }
 }
 
 // In transactions of their own where what they saw is on PostgreSQL's disk by the time they are
 // copied: then a later seed can go on from there.
-void load_tables_whole(SeedFile& file, SeedSession& session,
-                       const daystream::program::Signals& signals) {
+void load_part(SeedFile& file, SeedPart& part, const daystream::program::Signals& signals) {
   Database& db = file.db();
+  SeedSession& session = *part.session;
+  session.take_snapshot();
+  file.begin(part);
+  const auto set_whole = [&](std::size_t count) {
+    if (db.in_transaction()) db.exec("COMMIT");
+    std::fill_n(part.whole.begin(), count, true);
+  };
   for (std::size_t i = 0; i < session.tables().size(); ++i) {
-    if (file.is_whole(i)) continue;
+    if (part.whole[i]) continue;
     SeedTable& table = session.tables()[i];
     if (!db.in_transaction()) db.exec("BEGIN");
     load_table(db, session, table, signals);
     save_table(db, table.mirrored);
-    if (!session.is_flushed()) continue;
-    db.exec("COMMIT");
-    for (std::size_t whole = 0; whole <= i; ++whole) file.set_whole(whole);
+    if (session.is_flushed()) set_whole(i + 1);
   }
   session.finish();
-  if (!db.in_transaction()) db.exec("BEGIN");
+  set_whole(part.whole.size());
+}
+
+// What a mirror has beside the rows, in one transaction.
+void complete(Database& db, const std::vector<SeedPart>& parts, const MirrorConfig& config) {
+  for (const MirroredTable& table : load_tables(db)) {
+    const bool asked = std::any_of(parts.begin(), parts.end(), [&](const SeedPart& part) {
+      return part.session->source() == table.source;
+    });
+    if (asked) {
+      create_missing_indexes(db, table);
+    } else {
+      drop_mirrored(db, table);  // left by a seed of more sources
+      forget_table(db, table.source, table.name);
+    }
+  }
+  run_extra_sql(db, config.extra_sql);
+  for (const SeedPart& part : parts) {
+    for (SeedTable& table : part.session->tables()) {
+      if (table.mirrored.mode == TableMode::Mirror) continue;
+      table.mirrored.base = part.seam.position;
+      table.mirrored.base_lsn = part.seam.lsn;
+      save_table(db, table.mirrored);
+      begin_history(db, table.mirrored);
+    }
+    save_types(db, part.session->source(), part.session->types());
+    save_checkpoint(
+        db, first_checkpoint(*part.session, part.daystream, part.seam, part.consistent_at()));
+  }
+  analyze(db);
 }
 
 }  // namespace
 
 void seed(const SeedOptions& options, const daystream::program::Signals& signals) {
   check_absent(options.mirror);
-  if (!options.config.sources.empty()) return seed_sources(options, signals);
-  check_distinct({}, options.config.tables);
-  // All that can be wrong with the request is found before a file is made.
-  SeedSession session(options.conninfo, options.daystream, options.config, signals);
+  check_distinct({}, options.config.all_tables());
+  std::vector<SeedPart> parts = open_parts(options, signals);
+  check_shapes(parts);
   MirrorLock owner(options.mirror);
   std::optional<SeedFile> file;
   try {
     check_absent(options.mirror);
-    session.take_snapshot();
-    file.emplace(options.mirror, session, options.daystream);
-    Database& db = file->db();
-    load_tables_whole(*file, session, signals);
-    build_indexes(db, options.config, session.tables());
-    for (SeedTable& table : session.tables()) {
-      if (table.mirrored.mode == TableMode::Mirror) continue;
-      table.mirrored.base = file->seam().position;
-      table.mirrored.base_lsn = file->seam().lsn;
-      save_table(db, table.mirrored);
-      begin_history(db, table.mirrored);
+    file.emplace(options.mirror);
+    for (SeedPart& part : parts) {
+      if (parts.size() > 1) spdlog::info("seeding from source \"{}\"", part.session->source());
+      load_part(*file, part, signals);
     }
-    analyze(db);
-    save_types(db, session.source(), session.types());
-    save_checkpoint(
-        db, first_checkpoint(session, options.daystream, file->seam(), file->consistent_at()));
+    file->db().exec("BEGIN");
+    complete(file->db(), parts, options.config);
     Database whole = file->finish();
     whole.exec("COMMIT");
     publish(std::move(whole), options.mirror);
   } catch (const Error& e) {
     const bool may_go_on = e.retryable() || signals.stop_requested();
-    const std::size_t whole = file ? file->whole_count() : 0;
+    std::size_t whole = 0;
+    std::size_t tables = 0;
+    for (const SeedPart& part : parts) {
+      whole += part.whole_count();
+      tables += part.session->tables().size();
+    }
     file.reset();  // rolls back what is not whole
     if (may_go_on && whole > 0) {
       spdlog::info("the same command goes on: {} of {} tables are whole in \"{}.seeding\"", whole,
-                   session.tables().size(), options.mirror);
+                   tables, options.mirror);
     } else {
       remove_loading_files(options.mirror);  // nothing of a failed seed stays
     }
@@ -98,7 +174,8 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
     owner.remove_file();
     throw;
   }
-  spdlog::info("mirror \"{}\" is seeded", options.mirror);
+  spdlog::info("mirror \"{}\" is seeded{}", options.mirror,
+               parts.size() > 1 ? fmt::format(" from {} sources", parts.size()) : "");
 }
 
 }  // namespace deltamirror

@@ -21,8 +21,9 @@ struct SeedOptions {
 // whole, or starts clean. Throws Error where the mirror, or its -wal, -shm or -journal, exists.
 //
 // Where `config` names sources, all of them are seeded, one after the other, each from a snapshot
-// of its own; `daystream` is not read, and `conninfo` is for those that name no connection. Then a
-// later seed always starts clean.
+// of its own; `daystream` is not read, and `conninfo` is for those that name no connection. Throws
+// WrongSource where two of them are one database, and NeedsPerson where tables that are to share
+// one do not fit: before any is copied.
 void seed(const SeedOptions& options, const daystream::program::Signals& signals);
 
 }  // namespace deltamirror

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <utility>
 
 #include "daystream/error.h"
+#include "history/history_tables.h"
 #include "seed/requests.h"
 #include "store/mirror_file.h"
 
@@ -32,91 +34,101 @@ bool same_request(const MirroredTable& loaded, const SeedTable& asked) {
 
 }  // namespace
 
-SeedFile::SeedFile(const std::string& mirror, SeedSession& session,
-                   const std::filesystem::path& daystream)
-    : session_(session),
-      db_(open_for_loading(mirror, Loading::GoOn)),
-      whole_(session.tables().size(), false) {
-  bool resumed = false;
+std::size_t SeedPart::whole_count() const noexcept {
+  return static_cast<std::size_t>(std::count(whole.begin(), whole.end(), true));
+}
+
+daystream::Lsn SeedPart::consistent_at() const {
+  daystream::Lsn last = session->consistent_at();
+  for (const SeedTable& table : session->tables()) {
+    last = std::max(last, table.mirrored.consistent_at);
+  }
+  return last;
+}
+
+SeedFile::SeedFile(const std::string& mirror)
+    : mirror_(mirror), db_(open_for_loading(mirror, Loading::GoOn)) {}
+
+void SeedFile::begin(SeedPart& part) {
+  const bool first = !std::exchange(any_, true);
+  part.whole.assign(part.session->tables().size(), false);
   try {
-    resumed = resume(daystream);
+    if (resume(part)) {
+      spdlog::info("going on with an earlier seed: {} of {} tables are whole", part.whole_count(),
+                   part.whole.size());
+      return;
+    }
   } catch (const daystream::Error& e) {
     spdlog::info("cannot go on with what an earlier seed has left: {}", e.what());
   }
-  if (resumed) {
-    spdlog::info("going on with an earlier seed: {} of {} tables are whole", whole_count(),
-                 whole_.size());
-    return;
+  part.whole.assign(part.session->tables().size(), false);
+  if (first) {
+    db_ = open_for_loading(mirror_, Loading::Anew);
+    create_catalog(db_);
+    db_.exec(
+        "CREATE TABLE _deltamirror_seeding(source TEXT PRIMARY KEY, boot_id TEXT, "
+        "system_identifier TEXT, database TEXT, timeline INTEGER, c INTEGER, s INTEGER, lsn TEXT, "
+        "next INTEGER)");
   }
-  whole_.assign(whole_.size(), false);
-  db_ = open_for_loading(mirror, Loading::Anew);
-  begin();
+  begin_anew(part);
 }
 
-bool SeedFile::resume(const std::filesystem::path& directory) {
+bool SeedFile::resume(SeedPart& part) {
   if (!db_.value("SELECT 1 FROM sqlite_schema WHERE name = '_deltamirror_seeding'")) return false;
+  SeedSession& session = *part.session;
   {
     Statement select = db_.prepare(
         "SELECT boot_id, system_identifier, database, timeline, c, s, lsn, next FROM "
-        "_deltamirror_seeding");
-    const SourceServer& server = session_.server();
+        "_deltamirror_seeding WHERE source = ?");
+    select.bind(1, session.source());
+    const SourceServer& server = session.server();
     if (!select.step() || select.text(0) != boot_id() ||
         select.text(1) != server.system_identifier || select.text(2) != server.database ||
         select.integer(3) != server.timeline) {
       return false;
     }
-    seam_.position = {select.integer(4), static_cast<std::uint64_t>(select.integer(5))};
-    seam_.lsn = daystream::Lsn::parse(select.text(6)).value_or(daystream::Lsn{});
-    seam_.next = static_cast<std::uint64_t>(select.integer(7));
+    part.seam.position = {select.integer(4), static_cast<std::uint64_t>(select.integer(5))};
+    part.seam.lsn = daystream::Lsn::parse(select.text(6)).value_or(daystream::Lsn{});
+    part.seam.next = static_cast<std::uint64_t>(select.integer(7));
   }
   // Throws where what follows is no longer kept.
-  const daystream::Reader reader(directory, {seam_.position, seam_.lsn});
-  const std::vector<MirroredTable> loaded = load_tables(db_);
+  const daystream::Reader reader(part.daystream, {part.seam.position, part.seam.lsn});
+  const std::vector<MirroredTable> loaded = load_tables_of(db_, session.source());
   for (const MirroredTable& table : loaded) {
     const auto asked =
-        std::find_if(session_.tables().begin(), session_.tables().end(),
+        std::find_if(session.tables().begin(), session.tables().end(),
                      [&](const SeedTable& candidate) { return same_request(table, candidate); });
-    if (asked == session_.tables().end()) return false;
+    if (asked == session.tables().end()) return false;
     asked->mirrored = table;
-    set_whole(static_cast<std::size_t>(asked - session_.tables().begin()));
+    part.whole.at(static_cast<std::size_t>(asked - session.tables().begin())) = true;
   }
   return !loaded.empty();
 }
 
-void SeedFile::begin() {
-  seam_ = session_.seam();
+void SeedFile::begin_anew(SeedPart& part) {
+  const SeedSession& session = *part.session;
+  part.seam = session.seam();
   db_.exec("BEGIN");
-  create_catalog(db_);
-  save_types(db_, session_.source(),
-             session_.types());  // which resume() may need, to read a `where`
-  db_.exec(
-      "CREATE TABLE _deltamirror_seeding(boot_id TEXT, system_identifier TEXT, database TEXT, "
-      "timeline INTEGER, c INTEGER, s INTEGER, lsn TEXT, next INTEGER)");
+  for (const MirroredTable& left : load_tables_of(db_, session.source())) {
+    drop_mirrored(db_, left);
+    forget_table(db_, left.source, left.name);
+  }
+  save_types(db_, session.source(), session.types());  // which resume() may need, to read a `where`
   {
-    Statement insert = db_.prepare("INSERT INTO _deltamirror_seeding VALUES(?,?,?,?,?,?,?,?)");
-    insert.bind(1, boot_id());
-    insert.bind(2, session_.server().system_identifier);
-    insert.bind(3, session_.server().database);
-    insert.bind(4, std::int64_t{session_.server().timeline});
-    insert.bind(5, seam_.position.c);
-    insert.bind(6, static_cast<std::int64_t>(seam_.position.s));
-    insert.bind(7, seam_.lsn.text());
-    insert.bind(8, static_cast<std::int64_t>(seam_.next));
+    Statement insert =
+        db_.prepare("INSERT OR REPLACE INTO _deltamirror_seeding VALUES(?,?,?,?,?,?,?,?,?)");
+    insert.bind(1, session.source());
+    insert.bind(2, boot_id());
+    insert.bind(3, session.server().system_identifier);
+    insert.bind(4, session.server().database);
+    insert.bind(5, std::int64_t{session.server().timeline});
+    insert.bind(6, part.seam.position.c);
+    insert.bind(7, static_cast<std::int64_t>(part.seam.position.s));
+    insert.bind(8, part.seam.lsn.text());
+    insert.bind(9, static_cast<std::int64_t>(part.seam.next));
     insert.run();
   }
   db_.exec("COMMIT");
-}
-
-std::size_t SeedFile::whole_count() const noexcept {
-  return static_cast<std::size_t>(std::count(whole_.begin(), whole_.end(), true));
-}
-
-daystream::Lsn SeedFile::consistent_at() const {
-  daystream::Lsn last = session_.consistent_at();
-  for (const SeedTable& table : session_.tables()) {
-    last = std::max(last, table.mirrored.consistent_at);
-  }
-  return last;
 }
 
 Database SeedFile::finish() {

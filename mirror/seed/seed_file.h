@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "daystream/reader.h"
 #include "seed/seed_session.h"
@@ -10,9 +12,20 @@
 
 namespace deltamirror {
 
+// What is loaded from one database.
+struct SeedPart {
+  std::filesystem::path daystream;
+  std::unique_ptr<SeedSession> session;
+  std::vector<bool> whole = {};  // one a table of the session: it is there
+  daystream::Seam seam{};        // of its first snapshot
+
+  std::size_t whole_count() const noexcept;
+  daystream::Lsn consistent_at() const;  // of its last snapshot
+};
+
 // Each table is committed once it is whole, so that a seed that is killed, stopped or cut off can
 // be gone on with, by the same command: its tables keep the snapshot they were copied in, and
-// replay begins at the first one's seam.
+// replay of their source begins at the first one's seam.
 //
 // Nothing is synced before the whole is: a process's death loses nothing, a machine's may lose
 // anything, so after another boot the seed begins anew.
@@ -20,29 +33,23 @@ namespace deltamirror {
 // Ownership: the caller owns the mirror.
 class SeedFile {
  public:
-  // Goes on with what is there where it is of this session's request, server and daystream, and
-  // that still holds all since; else begins anew.
-  SeedFile(const std::string& mirror, SeedSession& session, const std::filesystem::path& daystream);
+  explicit SeedFile(const std::string& mirror);
 
   Database& db() noexcept { return db_; }
-  // Already there and whole: then session.tables()[i].mirrored tells how.
-  bool is_whole(std::size_t table) const { return whole_.at(table); }
-  std::size_t whole_count() const noexcept;
-  void set_whole(std::size_t table) { whole_.at(table) = true; }
-
-  const daystream::Seam& seam() const noexcept { return seam_; }  // of the first snapshot
-  daystream::Lsn consistent_at() const;                           // of the last one
+  // Once the session has its snapshot: goes on with what is there of the source where it is of this
+  // session's request, server and daystream, and that still holds all since; else begins it anew.
+  // Then part.session->tables()[i].mirrored of those that are whole says how they are.
+  void begin(SeedPart& part);
   // Takes what only a seed needs out of the file, and gives the file away.
   Database finish();
 
  private:
-  bool resume(const std::filesystem::path& daystream);
-  void begin();
+  bool resume(SeedPart& part);
+  void begin_anew(SeedPart& part);
 
-  SeedSession& session_;
+  const std::string mirror_;
   Database db_;
-  std::vector<bool> whole_;  // one a table of the session
-  daystream::Seam seam_{};
+  bool any_ = false;  // of the sources has begun
 };
 
 }  // namespace deltamirror

@@ -40,15 +40,18 @@ constexpr std::chrono::seconds kBetweenReports{5};
   throw Error("stopped before the mirror was restored");
 }
 
-std::vector<Checkpoint> checkpoints_of(const std::string& snapshot, const Goal& goal) {
+// Of the sources that the goal is about.
+std::vector<Checkpoint> checkpoints_of(const std::string& snapshot, const RestoreOptions& options,
+                                       const Goal& goal) {
   const Database db = open_for_reading(snapshot);
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
+  if (!options.source.empty()) return {load_checkpoint(db, options.source)};
   std::vector<Checkpoint> all = load_checkpoints(db);
   if (all.size() > 1 && !goal.is_for_all()) {
     throw ConfigError(
         fmt::format("cannot restore the sources {} to {}: it is a place of one of them",
                     names_of(all), goal.text()),
-        "name a time, to which all are brought");
+        "name a time, to which all are brought, or say which one with --source NAME");
   }
   return all;
 }
@@ -61,7 +64,8 @@ const Checkpoint* passed(const std::vector<Checkpoint>& all, const Goal& goal) {
 }
 
 // The newest snapshot of a directory that `goal` does not lie before.
-std::string newest_before(const std::string& directory, const Goal& goal) {
+std::string newest_before(const RestoreOptions& options, const Goal& goal) {
+  const std::string& directory = options.snapshot;
   std::optional<SnapshotName> best;
   std::string file;
   std::string stem;
@@ -77,7 +81,7 @@ std::string newest_before(const std::string& directory, const Goal& goal) {
     any = true;
     stem = name->stem;
     if (best && best->seconds > name->seconds) continue;
-    if (passed(checkpoints_of(entry.path(), goal), goal) != nullptr) continue;
+    if (passed(checkpoints_of(entry.path(), options, goal), goal) != nullptr) continue;
     best = name;
     file = entry.path();
   }
@@ -88,8 +92,8 @@ std::string newest_before(const std::string& directory, const Goal& goal) {
 }
 
 std::string snapshot_for(const RestoreOptions& options, const Goal& goal) {
-  if (fs::is_directory(options.snapshot)) return newest_before(options.snapshot, goal);
-  const std::vector<Checkpoint> all = checkpoints_of(options.snapshot, goal);
+  if (fs::is_directory(options.snapshot)) return newest_before(options, goal);
+  const std::vector<Checkpoint> all = checkpoints_of(options.snapshot, options, goal);
   if (const Checkpoint* const at = passed(all, goal)) {
     throw Error(fmt::format("snapshot \"{}\" is at {} ({}, {}), which is after {}",
                             options.snapshot, at->position.text(), at->lsn.text(),
@@ -103,6 +107,11 @@ std::string snapshot_for(const RestoreOptions& options, const Goal& goal) {
 void replay(Database& db, const RestoreOptions& options, const SourcePlace& place, const Goal& goal,
             const daystream::program::Signals& signals) {
   const Checkpoint& start = place.at;
+  if (goal.is_passed_by(start)) {
+    throw Error(fmt::format("source \"{}\" of snapshot \"{}\" is at {}, which is after {}",
+                            start.source, options.snapshot, start.commit_time, goal.text()),
+                "name an older snapshot");
+  }
   Reader reader(place.daystream, {start.position, start.lsn});
   check_same_source(reader.manifest(), place.daystream, start, options.snapshot);
   const daystream::Holding* holding = holding_at(reader.manifest(), start.position);
@@ -156,11 +165,19 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
     take_snapshot({.mirror = snapshot, .out = loading, .form = SnapshotForm::Raw, .keep = {}},
                   signals);
     Database db = open_for_loading(options.out, Loading::GoOn);
-    for (const SourcePlace& place : source_places(db, {.config_file = options.config_file,
-                                                      .source = {},
-                                                      .daystream = options.daystream.string(),
-                                                      .conninfo = {}})) {
-      replay(db, options, place, goal, signals);
+    std::vector<SourcePlace> places = source_places(db, {.config_file = options.config_file,
+                                                         .source = {},
+                                                         .daystream = options.daystream.string(),
+                                                         .conninfo = {}});
+    const auto is_named = [&](const SourcePlace& p) { return p.at.source == options.source; };
+    std::stable_partition(places.begin(), places.end(), is_named);
+    Goal next = goal;
+    for (const SourcePlace& place : places) {
+      replay(db, options, place, next, signals);
+      if (!is_named(place) || places.size() == 1) continue;
+      const std::string time = load_checkpoint(db, options.source).commit_time;
+      if (time.empty()) throw Error("no transaction tells which time that is", "name a time");
+      next = Goal::parse("--to", time, std::time(nullptr));
     }
     publish(std::move(db), options.out);
   } catch (...) {

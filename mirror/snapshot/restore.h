@@ -16,8 +16,10 @@ struct RestoreOptions {
   //
   // The result has every transaction up to there and none after: with a time, the stream is taken
   // up to the first transaction that was committed later (by PostgreSQL's clock). Of several
-  // sources each is brought there, and only to a time, or `latest`.
+  // sources each is brought there, and only to a time, or `latest`; with `source` that one is
+  // brought there, and the others to the time of its last commit.
   std::string to;
+  std::string source = {};
   std::string config_file = {};  // tells where named sources are read; empty: as they were last
 };
 

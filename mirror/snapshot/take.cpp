@@ -146,6 +146,7 @@ void write_raw(const Database& db, const std::string& to,
 void without_log(const std::string& path) {
   Database copy(path, Database::Mode::ReadWrite);
   copy.exec("PRAGMA synchronous = OFF; PRAGMA journal_mode = DELETE");
+  copy.exec("DELETE FROM _deltamirror_errors");  // they are of who owns the mirror here
   copy.close();
 }
 

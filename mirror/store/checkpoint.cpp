@@ -79,6 +79,17 @@ void save_checkpoint(Database& db, const Checkpoint& checkpoint) {
   insert.run();
 }
 
+void save_directory(Database& db, const Checkpoint& checkpoint, const std::string& directory) {
+  if (checkpoint.directory == directory) return;
+  WriteTransaction transaction(db);
+  Statement update =
+      db.prepare("UPDATE _deltamirror_checkpoint SET directory = ? WHERE source = ?");
+  update.bind(1, directory);
+  update.bind(2, checkpoint.source);
+  update.run();
+  transaction.commit();
+}
+
 void CheckpointWriter::save(const Checkpoint& checkpoint) {
   if (!update_) {
     update_ = db_.prepare(

@@ -37,6 +37,8 @@ Checkpoint load_checkpoint(const Database& db, const std::string& source = {});
 // "eu", "us", "asia"
 std::string names_of(const std::vector<Checkpoint>& checkpoints);
 void save_checkpoint(Database& db, const Checkpoint& checkpoint);
+// Remembers where a source is read now, in a transaction of its own where that has changed.
+void save_directory(Database& db, const Checkpoint& checkpoint, const std::string& directory);
 
 // Saves it again and again: what changes from commit to commit, in a statement prepared once.
 class CheckpointWriter {

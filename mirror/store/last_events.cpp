@@ -42,13 +42,12 @@ void remember_error(Database& db, const std::string& source, const daystream::Er
   }
 }
 
-void forget_stop(Database& db, const std::string& source) {
-  const auto error = load_error(db, source);
-  if (!error || error->after == AfterError::None) return;
+void forget_error(Database& db, const std::string& source) {
+  if (!load_error(db, source)) return;
   WriteTransaction transaction(db);
-  Statement update = db.prepare("UPDATE _deltamirror_errors SET after_it = 0 WHERE source = ?");
-  update.bind(1, source);
-  update.run();
+  Statement remove = db.prepare("DELETE FROM _deltamirror_errors WHERE source = ?");
+  remove.bind(1, source);
+  remove.run();
   transaction.commit();
 }
 

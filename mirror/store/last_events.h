@@ -35,8 +35,8 @@ struct LastError {
 // In a transaction of its own. Says nothing where it cannot: the error itself is what counts.
 void remember_error(Database& db, const std::string& source, const daystream::Error& error,
                     AfterError after = AfterError::None) noexcept;
-// The source goes on; its last error stays known.
-void forget_stop(Database& db, const std::string& source);
+// The source has gone on since: what was wrong is mended.
+void forget_error(Database& db, const std::string& source);
 std::optional<LastError> load_error(const Database& db, const std::string& source);
 
 }  // namespace deltamirror

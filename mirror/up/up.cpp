@@ -9,7 +9,7 @@
 
 #include "daystream/reader.h"
 #include "model/names.h"
-#include "owner/follow.h"
+#include "owner/engine.h"
 #include "program/postgres.h"
 #include "seed/seed.h"
 #include "store/mirror_file.h"
@@ -96,17 +96,15 @@ int up(const UpOptions& options, daystream::program::Signals& signals) {
     seed({options.mirror, options.conninfo, directory, options.config}, signals);
   }
   if (!stop()) {
-    follow({.mirror = options.mirror,
-            .daystream = directory,
-            .once = false,
-            .until = {},
-            .delay = options.delay,
-            .conninfo = options.conninfo,
-            .config_file = options.config_file,
-            .shapes = options.shapes,
-            .on_commit = options.on_commit,
-            .seed_now = {}},
-           {.stop_requested = stop, .wake_fd = wake.get(), .signals = signals});
+    run_mirror({.mirror = options.mirror,
+                .daystream = directory,
+                .delay = options.delay,
+                .conninfo = options.conninfo,
+                .config_file = options.config_file,
+                .shapes = options.shapes,
+                .on_commit = options.on_commit,
+                .seed_now = {}},
+               {.stop_requested = stop, .wake_fd = wake.get(), .signals = signals});
   }
   if (!signals.stop_requested() && child.exit_code()) child_ended(*child.exit_code());
   return 0;

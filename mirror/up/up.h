@@ -19,7 +19,7 @@ struct UpOptions {
   std::string config_file;  // where `config` was read; empty: nowhere
   ShapePolicy shapes = ShapePolicy::Follow;
   std::string on_commit;
-  std::chrono::seconds delay{0};  // as FollowOptions has it
+  std::chrono::seconds delay{0};  // as RunOptions has it
 };
 
 // Starts deltastream as a child with the daystream beside the mirror (MIRROR.daystream), seeds

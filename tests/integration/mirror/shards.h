@@ -103,10 +103,7 @@ struct Shards {
     for (const std::string& name : names) catch_up(name);
   }
 
-  nlohmann::json status() const {
-    return nlohmann::json::parse(
-        support::run_ok({support::program("deltamirror"), "status", mirror(), "--json"}));
-  }
+  nlohmann::json status() const { return nlohmann::json::parse(command("status", {"--json"}).out); }
   nlohmann::json status_of(const std::string& name) const {
     const nlohmann::json all = status();
     for (const nlohmann::json& source : all["sources"]) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "owner/unix_socket.h"
 #include "shards.h"
 
 using namespace support;
@@ -143,8 +144,11 @@ TEST_CASE("sources: a snapshot goes on, and is restored to one time of all",
   s.catch_up();
   const std::string copy = (s.dir / "copy.db").string();
   REQUIRE(s.command("snapshot", {copy}).ok());
-  for (const std::string& name : s.names)
+  std::string two_of_b;
+  for (const std::string& name : s.names) {
     s.cluster.execute("UPDATE t SET v = 'two' WHERE id = 1", name);
+    if (name == "b") two_of_b = s.cluster.scalar("SELECT pg_current_wal_flush_lsn()", "b");
+  }
   const std::string then = s.cluster.scalar(
       "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', "
       "'YYYY-MM-DD HH24:MI:SS.US')");
@@ -165,6 +169,15 @@ TEST_CASE("sources: a snapshot goes on, and is restored to one time of all",
     while (select.step()) rows.push_back(select.text(0));
     CHECK(rows == at_that_time);
   }
+  // To a place of one of them: the others to the time of its last commit there.
+  const std::string place = (s.dir / "place.db").string();
+  const Result placed = run({program("deltamirror"), "restore", place, "--snapshot", copy, "--to",
+                             two_of_b, "--source", "b"});
+  INFO(placed.err);
+  REQUIRE(placed.ok());
+  CHECK(deltamirror::Database(place, deltamirror::Database::Mode::ReadOnly)
+            .value("SELECT group_concat(shard || v) FROM (SELECT shard, v FROM t WHERE id = 1 "
+                   "ORDER BY shard)") == "atwo,btwo,cone");
   const Result refused = run({program("deltamirror"), "restore", (s.dir / "x.db").string(),
                               "--snapshot", copy, "--to", "0/1"});
   CHECK(refused.exit == Exit{2, 0});
@@ -172,4 +185,130 @@ TEST_CASE("sources: a snapshot goes on, and is restored to one time of all",
   // The snapshot is a mirror like the one it was taken of.
   CHECK(run({program("deltamirror"), "run", copy, "--config", s.config(), "--once"}).ok());
   CHECK(run({program("deltamirror"), "verify", copy, "--config", s.config()}).ok());
+}
+
+TEST_CASE("sources: a whole one comes and goes with the configuration",
+          "[mirror][sources][integration]") {
+  Cared s;
+  json three = json::parse(read_file(s.config()));
+  const auto without = [&](const Texts& names) {
+    json changed = three;
+    std::erase_if(changed["sources"].get_ref<json::array_t&>(), [&](const json& source) {
+      return std::find(names.begin(), names.end(), source["name"]) != names.end();
+    });
+    write_file(s.config(), changed.dump());
+  };
+  const auto sources = [&] {
+    return s.rows("SELECT source FROM _deltamirror_checkpoint ORDER BY 1");
+  };
+  s.start_run();
+  s.catch_up();
+  without({"b"});
+  s.runner->signal(SIGHUP);
+  REQUIRE(eventually([&] { return sources() == Texts{"a", "c"}; }));
+  CHECK(s.value("SELECT count(*) FROM t WHERE shard = 'b'") == "0");
+  CHECK(s.value("SELECT count(*) FROM _deltamirror_tables WHERE source = 'b'") == "0");
+  for (const std::string& name : s.names) {
+    s.cluster.execute("UPDATE t SET v = 'later' WHERE id = 7; INSERT INTO t VALUES(900, 'x')",
+                      name);
+  }
+  without({});
+  s.runner->signal(SIGHUP);
+  REQUIRE(eventually([&] {
+    return s.value("SELECT count(*) FROM twins WHERE shard = 'b'") == "3" &&
+           s.value("SELECT count(*) FROM t WHERE shard = 'b'") == "301";
+  }));
+  s.cluster.execute("DELETE FROM t WHERE id = 8; INSERT INTO twins VALUES(1, 'x')", "b");
+  s.catch_up();
+  s.check_union();
+  s.end_run();
+  CHECK(s.verify().ok());
+
+  // Also while nobody watches; a configuration of another mirror changes nothing.
+  without({"c"});
+  CHECK(run({program("deltamirror"), "run", s.mirror(), "--config", s.config(), "--once"}).ok());
+  CHECK(sources() == Texts{"a", "b"});
+  without({"a", "b"});
+  const Result other =
+      run({program("deltamirror"), "run", s.mirror(), "--config", s.config(), "--once"});
+  CHECK(other.exit == Exit{2, 0});
+  CHECK_THAT(other.err, Catch::Contains("names none of the mirror's sources: it has \"a\", \"b\""));
+  CHECK(sources() == Texts{"a", "b"});
+}
+
+TEST_CASE("sources: of several, each ends at its LSN, and has tables added by command",
+          "[mirror][sources][integration]") {
+  Cared s;
+  const auto place = [&](const std::string& name) {
+    return s.cluster.scalar("SELECT pg_current_wal_flush_lsn()", name);
+  };
+  s.cluster.execute("UPDATE t SET v = 'before' WHERE id = 1", "a");
+  const std::string end_of_a = place("a");
+  s.cluster.execute("UPDATE t SET v = 'after' WHERE id = 1", "a");
+  s.cluster.execute("UPDATE t SET v = 'other' WHERE id = 1", "b");
+  const std::string end_of_b = place("b");
+  Texts argv = {program("deltamirror"), "run", s.mirror(), "--config", s.config(), "--until-lsn"};
+  CHECK_THAT(
+      run({argv[0], "run", s.mirror(), "--config", s.config(), "--until-lsn", end_of_a}).err,
+      Catch::Contains("an LSN is of one database") && Catch::Contains("--until-lsn SOURCE=LSN"));
+  argv.insert(argv.end(),
+              {"a=" + end_of_a, "--until-lsn", "b=" + end_of_b, "--until-lsn", "c=" + place("c")});
+  const Result ended = run(argv);
+  INFO(ended.err);
+  CHECK(ended.ok());
+  CHECK(s.rows("SELECT shard || v FROM t WHERE id = 1 ORDER BY 1") ==
+        Texts{"abefore", "bother", "cv1"});
+
+  const std::string path = (s.dir / "changes.sock").string();
+  s.start_run({"--on-commit", "socket:" + path});
+  REQUIRE(eventually([&] { return std::filesystem::exists(path); }));
+  s.catch_up();
+  const daystream::UniqueFd listener = deltamirror::connect_to(path);
+  const auto heard = [&] {
+    std::string line;
+    for (char c = 0; read(listener.get(), &c, 1) == 1 && c != '\n';) line += c;
+    return json::parse(line);
+  };
+  CHECK(heard().at("sources").size() == 3);
+  s.cluster.execute("UPDATE t SET v = 'told' WHERE id = 2", "c");
+  const json told = heard();
+  CHECK(told.at("source") == "c");
+  CHECK(told.at("tables") == json::parse(R"({"t": [["c", 2]]})"));
+
+  const Texts later = {"--table", "later", "--as", "c_later"};
+  CHECK_THAT(s.command("seed", later).err, Catch::Contains("say which with --source NAME"));
+  Texts of_c = later;
+  of_c.insert(of_c.end(), {"--source", "c"});
+  const Result added = s.command("seed", of_c);
+  INFO(added.err << s.runner->err());
+  CHECK(added.ok());
+  s.cluster.execute("UPDATE later SET n = 2", "c");
+  s.catch_up("c");
+  CHECK(s.value("SELECT n FROM c_later") == "2");
+  s.end_run();
+}
+
+TEST_CASE("status: healthy is only a mirror that is owned and followed, which its exit code says",
+          "[mirror][sources][integration]") {
+  Cared s;
+  const auto exit = [&] { return s.command("status").exit; };
+  Result idle = s.command("status");
+  CHECK(idle.exit == Exit{1, 0});
+  CHECK_THAT(idle.out, Catch::StartsWith("TROUBLE: no process owns the mirror"));
+  s.start_run();
+  s.catch_up();
+  REQUIRE(eventually([&] { return exit() == Exit{0, 0}; }));
+  CHECK(s.status()["trouble"].empty());
+  // One that is away.
+  std::filesystem::rename(s.stream("a"), s.stream("a") + "_away");
+  s.kill_run();
+  s.start_run();
+  REQUIRE(eventually([&] { return s.status_of("a")["state"] == "waiting"; }));
+  CHECK(exit() == Exit{1, 0});
+  CHECK_THAT(s.command("status").out, Catch::Contains("TROUBLE: source \"a\" is waiting since"));
+  std::filesystem::rename(s.stream("a") + "_away", s.stream("a"));
+  REQUIRE(eventually([&] { return exit() == Exit{0, 0}; }));
+  CHECK(s.status_of("a")["last_error"].is_null());
+  s.end_run();
+  CHECK(exit() == Exit{1, 0});
 }

@@ -41,8 +41,8 @@ TEST_CASE("catalog: each source has its tables, types, changes and errors",
   remember_error(db, "eu", daystream::Error("gone"), AfterError::Stopped);
   CHECK(load_error(db, "eu")->after == AfterError::Stopped);
   CHECK_FALSE(load_error(db, "us"));
-  forget_stop(db, "eu");
-  CHECK(load_error(db, "eu")->after == AfterError::None);
+  forget_error(db, "eu");
+  CHECK_FALSE(load_error(db, "eu"));
   forget_table(db, "eu", "t");
   CHECK(load_tables(db).size() == 1);
 }

@@ -1,10 +1,12 @@
-#include "owner/follower.h"
+#include "owner/source_loop.h"
 
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <utility>
 
 #include "apply/same_source.h"
 #include "store/last_events.h"
@@ -28,26 +30,24 @@ constexpr std::chrono::milliseconds kBetweenLooks{20};
 
 }  // namespace
 
-std::string label(const SourceContext& context) {
-  return context.turn == nullptr ? "" : fmt::format("source \"{}\": ", context.source);
-}
-
-void Follower::begin() {
+void SourceLoop::begin() {
   take_turn();
-  applier_ = std::make_unique<Applier>(context_.db, current_holding(), context_.stop_requested,
-                                       context_.source);
+  applier_ = std::make_unique<Applier>(
+      db_, current_holding(), [this] { return source_.stop_requested(); }, source_.name());
   check_source();
   applier_->set_shape_policy(options_.shapes);
   applier_->set_asked(asked_);
-  forget_stop(context_.db, context_.source);
+  save_directory(db_, checkpoint_,
+                 source_.is_remote() ? options_.daystream.string()
+                                     : std::filesystem::absolute(options_.daystream).string());
   give_turn();
 }
 
-void Follower::check_source() const {
+void SourceLoop::check_source() const {
   check_same_source(reader_.manifest(), options_.daystream.string(), checkpoint_, options_.mirror);
   // A server may keep tables from us: its manifest says so, and the stream not before its next
   // mark.
-  if (is_remote_) applier_->check_held();
+  if (source_.is_remote()) applier_->check_held();
   if (options_.until && *options_.until < checkpoint_.consistent_at &&
       checkpoint_.lsn < checkpoint_.consistent_at) {
     throw ConfigError(fmt::format("cannot stop at {}: the seed saw transactions up to {}",
@@ -56,66 +56,76 @@ void Follower::check_source() const {
   }
 }
 
-bool Follower::batch_is_full() const {
+bool SourceLoop::batch_is_full() const {
   return batches_ == Batches::Single || applier_->pending_changes() >= kBatchChanges ||
          applier_->pending_bytes() >= kBatchBytes ||
          steady_clock::now() - batch_began_ >= kBatchTime;
 }
 
 // A server may let us wait. What others wait for is not held meanwhile, if it can be let go.
-Transaction* Follower::next() {
+Transaction* SourceLoop::next() {
   if (early_ != nullptr) return std::exchange(early_, nullptr);
-  if (is_remote_ && wanted() && reader_.backlog_bytes() == 0) commit();
+  if (source_.is_remote() && wanted() && reader_.backlog_bytes() == 0) commit();
   return reader_.next();
 }
 
 // The seed's tables are at a commit of PostgreSQL only further on, where the stream is not yet:
 // what was applied towards it would be in the others' way.
-void Follower::withdraw() {
+void SourceLoop::withdraw() {
   applier_->give_up();
   give_turn();
   if (early_ == nullptr) {
-    reader_.wait(kShortSleep, context_.wake_fd);
+    reader_.wait(kShortSleep, source_.wake_fd());
   } else {
-    pollfd wake{.fd = context_.wake_fd, .events = POLLIN, .revents = 0};
+    pollfd wake{.fd = source_.wake_fd(), .events = POLLIN, .revents = 0};
     poll(&wake, 1, static_cast<int>(kShortSleep.count()));
   }
-  context_.woken();
+  source_.woken();
   throw Withdrawn();
 }
 
-void Follower::commit() {
+// What was wrong before is mended once a transaction is here, or there is none to wait for.
+void SourceLoop::went_on() {
+  if (std::exchange(went_on_, true)) return;
+  const bool had_turn = has_turn_;
+  take_turn();
+  forget_error(db_, source_.name());
+  if (!had_turn) give_turn();
+}
+
+void SourceLoop::commit() {
   if (!applier_->pending()) return give_turn();
   if (!applier_->may_commit()) return;
   applier_->commit();
-  context_.work.committed(applier_->committed());
-  context_.lag.tell(applier_->committed());
+  source_.work().committed(applier_->committed());
+  source_.lag().tell(applier_->committed());
   uncommitted_ = 0;
-  context_.keeper.after_commit();
+  went_on();
+  source_.shared().keeper.after_commit();
   give_turn();
   if (steady_clock::now() - reported_ >= kBetweenReports) report();
 }
 
-void Follower::report() {
+void SourceLoop::report() {
   reported_ = steady_clock::now();
   const Checkpoint& at = applier_->committed();
   spdlog::info("{}applied {} position={} transactions={} changes={} backlog_bytes={}",
-               label(context_), at.lsn.text(), at.position.text(), applier_->applied_transactions(),
+               source_.label(), at.lsn.text(), at.position.text(), applier_->applied_transactions(),
                applier_->applied_changes(), reader_.backlog_bytes());
 }
 
 // The owner's other work, in turn with the stream's: as long as the one has taken, the other waits,
 // unless nothing else is to be done. True: there is more.
-bool Follower::work(bool idle) {
+bool SourceLoop::work(bool idle) {
   const auto began = steady_clock::now();
   if (!idle && began < next_look_) return false;
-  context_.stop_requested();  // pats the watchdog
+  source_.stop_requested();  // pats the watchdog
   commit();
   // Before a fresh seed is at a commit, nothing can be put down in between.
   bool more = false;
-  if (!applier_->pending() && (context_.turn == nullptr || context_.work.has_work())) {
+  if (!applier_->pending() && source_.work().has_work()) {
     take_turn();
-    more = context_.work.step(*applier_);
+    more = source_.work().step(*applier_);
   }
   commit();
   applier_->check_asked();
@@ -124,28 +134,30 @@ bool Follower::work(bool idle) {
   return more;
 }
 
-void Follower::sleep() {
+void SourceLoop::sleep() {
   // Work that failed is tried again by the clock.
-  const auto longest = context_.sleeps_short || context_.work.busy() ? kShortSleep : kLongSleep;
-  if (context_.work.stalled() || early_ != nullptr) {
+  const auto longest =
+      source_.shared().has_watchdog || source_.work().busy() ? kShortSleep : kLongSleep;
+  if (source_.work().stalled() || early_ != nullptr) {
     std::int64_t pause = longest.count();
     if (early_ != nullptr) {
       pause = std::clamp<std::int64_t>((due(*early_) - now_us() + 999) / 1000, 0, pause);
     }
-    pollfd wake{.fd = context_.wake_fd, .events = POLLIN, .revents = 0};
+    pollfd wake{.fd = source_.wake_fd(), .events = POLLIN, .revents = 0};
     poll(&wake, 1, static_cast<int>(pause));
   } else {
-    reader_.wait(longest, context_.wake_fd);
+    reader_.wait(longest, source_.wake_fd());
   }
-  context_.woken();
+  source_.woken();
 }
 
 // Takes up one transaction. False: there is none, or none may be taken up now.
-bool Follower::follow_one() {
-  if (context_.work.stalled()) return false;
+bool SourceLoop::take_next() {
+  if (source_.work().stalled()) return false;
   Transaction* const transaction = next();
   if (transaction == nullptr) {
     commit();
+    if (!applier_->pending()) went_on();
     batches_ = Batches::Large;
     return false;
   }
@@ -166,32 +178,32 @@ bool Follower::follow_one() {
   return true;
 }
 
-void Follower::run(bool again) {
+void SourceLoop::run(bool again) {
   spdlog::log(again ? spdlog::level::debug : spdlog::level::info,
-              "{}following \"{}\" from {} ({}), {} tables", label(context_),
+              "{}following \"{}\" from {} ({}), {} tables", source_.label(),
               options_.daystream.string(), checkpoint_.position.text(), checkpoint_.lsn.text(),
               applier_->table_count());
   bool more = work(true);
   // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
-  if (!options_.once) reader_.wait(std::chrono::milliseconds(0), context_.wake_fd);
-  context_.begun();
-  while (!context_.stop_requested() && !at_end()) {
-    if (!options_.seed_now.empty() && !context_.work.busy()) break;
-    const bool followed = follow_one();
+  if (!options_.once) reader_.wait(std::chrono::milliseconds(0), source_.wake_fd());
+  source_.set_begun();
+  while (!source_.stop_requested() && !at_end()) {
+    if (!options_.seed_now.empty() && !source_.work().busy()) break;
+    const bool followed = take_next();
     if (!followed) {
       if (past_end_) break;
-      if (options_.once && !context_.work.busy()) break;
-      if (context_.turn != nullptr && applier_->pending() && !context_.stop_requested()) withdraw();
+      if (options_.once && !source_.work().busy()) break;
+      if (applier_->pending() && wanted() && !source_.stop_requested()) withdraw();
     }
     more = work(!followed);
-    if (!followed && !more && !context_.stop_requested()) sleep();
+    if (!followed && !more && !source_.stop_requested()) sleep();
   }
   commit();
   take_turn();
   applier_->settle();
   if (applier_->committed().lsn < applier_->committed().consistent_at) {
     spdlog::info("{}the mirror is as its seed saw PostgreSQL: the daystream ends before {}",
-                 label(context_), applier_->committed().consistent_at.text());
+                 source_.label(), applier_->committed().consistent_at.text());
   }
   report();
 }

@@ -11,8 +11,7 @@
 #include "apply/applier.h"
 #include "apply/holding.h"
 #include "daystream/reader.h"
-#include "owner/follow_source.h"
-#include "remote/http_client.h"
+#include "owner/source_run.h"
 
 namespace deltamirror {
 
@@ -26,40 +25,36 @@ enum class Batches {
   Single  // each its own until caught up, so that the file ends right before one that fails
 };
 
-// See Follower::withdraw(): to begin anew is all that is to be done.
+// See SourceLoop::withdraw(): to begin anew is all that is to be done.
 class Withdrawn : public daystream::Error {
  public:
   Withdrawn() : Error("the daystream does not reach to where the seed is consistent yet") {}
 };
 
-// What the log's lines about a named source begin with.
-std::string label(const SourceContext& context);
-
 // Reads one source's daystream and applies it, from the mirror's checkpoint on, until what cannot
 // be gone on with by itself. One is made anew after each such failure.
 //
-// Lifetime: borrows the context.
+// Lifetime: borrows the source; the thread is the source's.
 // Turns:    takes the turn where it uses the database, and gives it back at each commit; holds none
 //           while it waits. Destroying it rolls back what is not committed.
-class Follower {
+class SourceLoop {
  public:
   // `checkpoint`: where it is. `asked`: the tables whose rows a server is to send
   // (apply/asked_tables.h); empty: all.
-  Follower(const SourceContext& context, Batches batches, Checkpoint checkpoint,
-           const std::string& asked)
-      : context_(context),
-        options_(context.options),
+  SourceLoop(SourceRun& source, Batches batches, Checkpoint checkpoint, const std::string& asked)
+      : source_(source),
+        options_(source.options()),
         batches_(batches),
         checkpoint_(std::move(checkpoint)),
         asked_(asked),
         reader_(options_.daystream, {checkpoint_.position, checkpoint_.lsn, asked}) {}
-  Follower(const Follower&) = delete;
-  Follower& operator=(const Follower&) = delete;
+  SourceLoop(const SourceLoop&) = delete;
+  SourceLoop& operator=(const SourceLoop&) = delete;
   // What is not committed is rolled back.
-  ~Follower() {
+  ~SourceLoop() {
     take_turn();
     applier_.reset();
-    context_.work.rolled_back();
+    source_.work().rolled_back();
     give_turn();
   }
 
@@ -91,30 +86,31 @@ class Follower {
     return known + std::chrono::microseconds(options_.delay).count();
   }
   bool at_end() const { return options_.until && applier_->reached().lsn >= *options_.until; }
-  bool has_turn() const noexcept { return context_.turn == nullptr || has_turn_; }
   void take_turn() {
-    if (has_turn()) return;
-    context_.turn->take(context_.nudge_fd);
+    if (has_turn_) return;
+    turn_.take(source_.nudge_fd());
     has_turn_ = true;
   }
   void give_turn() noexcept {
     if (!has_turn_ || (applier_ != nullptr && applier_->pending())) return;
     has_turn_ = false;
-    context_.turn->give();
+    turn_.give();
   }
-  bool wanted() const noexcept { return has_turn_ && context_.turn->wanted(); }
+  bool wanted() const noexcept { return has_turn_ && turn_.wanted(); }
   bool batch_is_full() const;
   daystream::Transaction* next();
   void withdraw();
   bool work(bool idle);
-  bool follow_one();
+  bool take_next();
   void commit();
+  void went_on();
   void sleep();
   void report();
 
-  const SourceContext& context_;
-  const FollowOptions& options_;
-  const bool is_remote_ = daystream::remote::Url::is_one(options_.daystream.native());
+  SourceRun& source_;
+  const RunOptions& options_;
+  Database& db_ = source_.shared().db;
+  WriteTurn& turn_ = source_.shared().turn;
   Batches batches_;
   const Checkpoint checkpoint_;
   const std::string asked_;
@@ -123,7 +119,8 @@ class Follower {
   daystream::Transaction* early_ = nullptr;  // the reader's last: not due yet
   std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
   bool past_end_ = false;
-  bool has_turn_ = false;  // of several
+  bool has_turn_ = false;
+  bool went_on_ = false;
   std::chrono::steady_clock::time_point batch_began_{};
   std::chrono::steady_clock::time_point next_look_{};
   std::chrono::steady_clock::time_point reported_ = std::chrono::steady_clock::now();

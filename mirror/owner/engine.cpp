@@ -1,0 +1,381 @@
+#include "owner/engine.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "config/source_places.h"
+#include "owner/source_changes.h"
+#include "owner/source_run.h"
+#include "program/notify.h"
+#include "store/mirror_file.h"
+#include "store/mirror_lock.h"
+
+namespace deltamirror {
+
+using daystream::ConfigError;
+using daystream::Error;
+using nlohmann::json;
+
+namespace {
+
+std::optional<daystream::Lsn> until_of(const RunOptions& options, const std::string& source) {
+  for (const SourceLsn& until : options.until_lsns) {
+    if (until.source.empty() || until.source == source) return until.lsn;
+  }
+  return std::nullopt;
+}
+
+void check_until(const RunOptions& options, const std::vector<Checkpoint>& all) {
+  for (const SourceLsn& until : options.until_lsns) {
+    if (until.source.empty() && all.size() == 1) continue;
+    const bool known = std::any_of(all.begin(), all.end(),
+                                   [&](const Checkpoint& at) { return at.source == until.source; });
+    if (known) continue;
+    throw ConfigError(
+        until.source.empty()
+            ? fmt::format("an LSN is of one database, and the mirror has {}", names_of(all))
+            : fmt::format("the mirror has no source \"{}\"", until.source),
+        "give --until-lsn SOURCE=LSN");
+  }
+}
+
+// `options`, for each source: as the configuration says, or where each was read last.
+std::vector<RunOptions> options_of_sources(const RunOptions& options, const Database& db) {
+  check_until(options, load_checkpoints(db));
+  std::vector<RunOptions> out;
+  for (SourcePlace& place : source_places(db, {.config_file = options.config_file,
+                                              .source = options.source,
+                                              .daystream = options.daystream.string(),
+                                              .conninfo = options.conninfo})) {
+    RunOptions& own = out.emplace_back(options);
+    own.source = place.at.source;
+    own.daystream = place.daystream;
+    own.conninfo = place.conninfo;
+    own.until = until_of(options, own.source);
+  }
+  return out;
+}
+
+// As the process reports it.
+[[noreturn]] void rethrow(const std::string& source, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& e) {
+    const std::string what = fmt::format("source \"{}\": {}", source, e.what());
+    switch (e.exit_code()) {
+      case daystream::ExitCode::NeedsPerson:
+        throw daystream::NeedsPerson(what, e.hint());
+      case daystream::ExitCode::Usage:
+        throw ConfigError(what, e.hint());
+      default:
+        throw Error(what, e.hint());
+    }
+  }
+}
+
+class Engine {
+ public:
+  Engine(const RunOptions& options, const RunControl& control, Database& db)
+      : options_(options), control_(control), shared_(options, control, db) {
+    shared_.has_watchdog = notify_.has_watchdog();
+    change_sources(true);
+    for (RunOptions& each : options_of_sources(options, db)) add(std::move(each));
+  }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine() {
+    stop();
+    for (const auto& source : sources_) source->join();
+  }
+
+  void run() {
+    for (const auto& source : sources_) source->start();
+    while (hear_news()) {
+      sleep();
+      if (control_.stop_requested()) stop();
+      if (control_.signals.take_reload()) reload();
+      serve_requests();
+      serve_feed();
+      pat_watchdog();
+    }
+    notify_.stopping();
+    if (control_.stop_requested() || !first_error_) return;
+    if (sources_.size() == 1) std::rethrow_exception(first_error_);
+    rethrow(first_source_, first_error_);
+  }
+
+ private:
+  // A request about the whole mirror; those of sources go to their threads.
+  struct Verb {
+    const char* name;
+    void (Engine::*act)(std::uint64_t client);  // nullptr: about the tables of one source
+  };
+  static const Verb kVerbs[6];
+
+  void add(RunOptions options) {
+    sources_.push_back(std::make_unique<SourceRun>(shared_, std::move(options)));
+    shared_.several = sources_.size() > 1;
+    if (shared_.feed) shared_.feed->set_several(shared_.several);
+  }
+
+  void stop() noexcept {
+    stopping_ = true;
+    for (const auto& source : sources_) source->stop();
+  }
+
+  void sleep() {
+    pollfd fds[] = {
+        {.fd = stopping_ ? -1 : control_.wake_fd, .events = POLLIN, .revents = 0},
+        {.fd = shared_.news.get(), .events = POLLIN, .revents = 0},
+        {.fd = shared_.server ? shared_.server->fd() : -1, .events = POLLIN, .revents = 0},
+        {.fd = shared_.feed ? shared_.feed->fd() : -1, .events = POLLIN, .revents = 0}};
+    poll(fds, std::size(fds), notify_.has_watchdog() ? 250 : -1);
+    if (fds[0].revents != 0) control_.signals.clear();
+    if (fds[1].revents != 0) drain(shared_.news);
+    feed_waits_ = fds[3].revents != 0;
+  }
+
+  // False: none goes on.
+  bool hear_news() {
+    bool any = false;
+    for (const auto& source : sources_) {
+      if (source->has_begun() && !is_ready_) {
+        is_ready_ = true;
+        notify_.ready();
+      }
+      if (!source->has_ended()) {
+        any = true;
+        continue;
+      }
+      const std::exception_ptr error = source->join();
+      if (error != nullptr && told_.insert(source->name()).second) tell(source->name(), error);
+    }
+    return any;
+  }
+
+  void tell(const std::string& name, const std::exception_ptr& error) {
+    if (!first_error_) {
+      first_error_ = error;
+      first_source_ = name;
+    }
+    if (sources_.size() == 1) return;  // that is why this process ends, and is said then
+    try {
+      std::rethrow_exception(error);
+    } catch (const Error& e) {
+      spdlog::error("source \"{}\" stands still at its last commit: {}{}{}", name, e.what(),
+                    e.hint().empty() ? "" : "; ", e.hint());
+    } catch (const std::exception& e) {
+      // A bug, or no memory: nothing can be said of the others either.
+      spdlog::error("source \"{}\": {}", name, e.what());
+      stop();
+    }
+  }
+
+  // Takes up those that the configuration has in addition, and lets those go that it has not.
+  void change_sources(bool first) {
+    if (options_.config_file.empty() || !options_.seed_now.empty()) return;
+    const SourceChange change = [&] {
+      const HavingTurn turn(shared_.turn, -1);
+      return compare_sources(shared_.db, load_config(options_.config_file));
+    }();
+    for (const std::string& name : change.remove) {
+      std::erase_if(sources_, [&](const auto& source) {
+        if (source->name() != name) return false;
+        source->stop();
+        source->join();
+        return true;
+      });
+      told_.erase(name);
+      const HavingTurn turn(shared_.turn, -1);
+      remove_source(shared_.db, name);
+    }
+    for (const Checkpoint& at : change.add) {
+      const HavingTurn turn(shared_.turn, -1);
+      begin_source(shared_.db, at);
+      if (first) continue;
+      RunOptions own = options_;
+      own.source = at.source;
+      own = options_of_sources(own, shared_.db).front();
+      add(std::move(own));
+      sources_.back()->start();
+    }
+  }
+
+  void reload() {
+    try {
+      if (!options_.config_file.empty()) {
+        change_sources(false);
+        const HavingTurn turn(shared_.turn, -1);
+        options_of_sources(options_, shared_.db);
+      }
+    } catch (const Error& e) {
+      spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",
+                    options_.config_file, e.what());
+      return;
+    }
+    for (const auto& source : sources_) {
+      if (!options_.config_file.empty()) source->hear_reload();
+      start_stopped(*source);
+    }
+  }
+
+  void start_stopped(SourceRun& source) {
+    if (told_.erase(source.name()) == 0) return;
+    spdlog::info("trying source \"{}\" again", source.name());
+    if (first_source_ == source.name()) first_error_ = nullptr;
+    source.start();
+  }
+
+  void serve_requests() {
+    while (shared_.server) {
+      const auto request = shared_.server->next();
+      if (!request) break;
+      try {
+        handle(*request);
+      } catch (const Error& e) {
+        shared_.server->failed(request->client, e);
+      } catch (const json::exception& e) {
+        shared_.server->failed(request->client,
+                               ConfigError(fmt::format("bad request: {}", e.what())));
+      }
+    }
+  }
+
+  void handle(const ControlRequest& request) {
+    json asked;
+    try {
+      asked = json::parse(request.line);
+    } catch (const json::parse_error& e) {
+      throw ConfigError(fmt::format("the request is not JSON at byte {}", e.byte));
+    }
+    if (!asked.is_object() || asked.value("version", 0) != 1) {
+      throw ConfigError("the request is not of version 1", "see control.h or the README");
+    }
+    const std::string name = asked.value("request", "");
+    const auto verb = std::find_if(std::begin(kVerbs), std::end(kVerbs),
+                                   [&](const Verb& v) { return v.name == name; });
+    if (verb == std::end(kVerbs)) {
+      throw ConfigError(fmt::format("unknown request \"{}\"", name),
+                        "known: status, seed, reseed, remove, reload, checkpoint");
+    }
+    if (verb->act != nullptr) return (this->*verb->act)(request.client);
+    SourceRun& source = source_of(asked);
+    source.hear({request.client, asked});
+    // A copy of its tables is what may help one that stands still.
+    start_stopped(source);
+  }
+
+  SourceRun& source_of(const json& asked) {
+    const std::string name = asked.value("source", "");
+    if (name.empty() && sources_.size() == 1) return *sources_.front();
+    for (const auto& source : sources_) {
+      if (source->name() == name) return *source;
+    }
+    throw ConfigError(name.empty() ? "the mirror has several sources, and the request names none"
+                                   : fmt::format("the mirror has no source \"{}\"", name));
+  }
+
+  void tell_status(std::uint64_t client) {
+    const HavingTurn turn(shared_.turn, -1);
+    json sources = json::array();
+    for (const auto& source : sources_) {
+      json& own = sources.emplace_back(source->status());
+      own["stopped"] = told_.contains(source->name());
+    }
+    shared_.server->done(client, {{"pid", getpid()}, {"sources", std::move(sources)}});
+  }
+
+  void reload_for(std::uint64_t client) {
+    if (options_.config_file.empty()) {
+      throw ConfigError("this mirror runs without a configuration", "give \"run\" --config FILE");
+    }
+    reload();
+    shared_.server->done(client, json::object());
+  }
+
+  void move_log(std::uint64_t client) {
+    const HavingTurn turn(shared_.turn, -1);
+    int log = 0;
+    int moved = 0;
+    sqlite3_wal_checkpoint_v2(shared_.db.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &log, &moved);
+    shared_.server->done(client, {{"log_pages", log}, {"moved_pages", moved}});
+  }
+
+  void serve_feed() {
+    if (!feed_waits_) return;
+    const HavingTurn turn(shared_.turn, -1);
+    shared_.feed->serve(load_checkpoints(shared_.db));
+  }
+
+  // Each thread has to say that it lives before the watchdog hears of it.
+  void pat_watchdog() {
+    if (!notify_.has_watchdog() || !shared_.turn.moves()) return;
+    for (const auto& source : sources_) {
+      if (alive_.contains(source.get()) || !source->is_alive()) continue;
+      alive_.insert(source.get());
+    }
+    const bool all = std::all_of(sources_.begin(), sources_.end(),
+                                 [&](const auto& source) { return alive_.contains(source.get()); });
+    if (!all) return;
+    alive_.clear();
+    notify_.alive();
+  }
+
+  const RunOptions& options_;
+  const RunControl& control_;
+  Shared shared_;
+  daystream::program::Notify notify_;
+  std::vector<std::unique_ptr<SourceRun>> sources_;
+  bool is_ready_ = false;
+  bool stopping_ = false;
+  bool feed_waits_ = false;
+  std::set<const SourceRun*> alive_;  // since the watchdog heard of it last
+  std::set<std::string> told_;        // sources that have stopped
+  std::exception_ptr first_error_;
+  std::string first_source_;
+};
+
+const Engine::Verb Engine::kVerbs[6] = {
+    {"status", &Engine::tell_status},
+    {"seed", nullptr},
+    {"reseed", nullptr},
+    {"remove", nullptr},
+    {"reload", &Engine::reload_for},
+    {"checkpoint", &Engine::move_log},
+};
+
+}  // namespace
+
+daystream::UniqueFd any_of(std::initializer_list<int> fds) {
+  daystream::UniqueFd any(epoll_create1(EPOLL_CLOEXEC));
+  if (!any) throw daystream::IoError("could not wait for signals", errno);
+  for (const int fd : fds) {
+    epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+    if (epoll_ctl(any.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+      throw daystream::IoError("could not wait for signals", errno);
+    }
+  }
+  return any;
+}
+
+void run_mirror(const RunOptions& options, const RunControl& control) {
+  // Before the lock, as a lock file beside no mirror would only puzzle.
+  static_cast<void>(open_for_reading(options.mirror));
+  const MirrorLock owner(options.mirror);
+  Database db = open_owned(options.mirror);
+  static_cast<void>(load_tables(db));  // says so where the file is no mirror
+  Engine(options, control, db).run();
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,72 @@
+// Owns a mirror and follows its sources: the body of `deltamirror run`.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "daystream/lsn.h"
+#include "daystream/unique_fd.h"
+#include "model/shape.h"
+#include "program/program.h"
+
+namespace deltamirror {
+
+// A place in the log of one source's PostgreSQL.
+struct SourceLsn {
+  std::string source;  // empty: the mirror's only one
+  daystream::Lsn lsn;
+};
+
+struct RunOptions {
+  std::string mirror;
+  std::filesystem::path daystream;         // empty: where the source was read last
+  std::string source = {};                 // the only one to follow; empty: all
+  bool once = false;                       // end where the daystream ends now
+  std::vector<SourceLsn> until_lsns = {};  // each source ends with the last transaction up to it
+  // What PostgreSQL committed less than so long ago is left for later, as its clock and this host's
+  // tell: a mistake can be caught before it is here.
+  std::chrono::seconds delay{0};
+  // To PostgreSQL, for tables that have to be copied anew or are added; nullopt: stop there.
+  std::optional<std::string> conninfo;
+  std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
+  ShapePolicy shapes = ShapePolicy::Follow;
+  std::string on_commit;               // socket to tell changes at; empty: none
+  std::vector<TableRequest> seed_now;  // copy these, and end once they are in place
+
+  // Of one source, as the Engine finds it out.
+  std::optional<daystream::Lsn> until = {};
+};
+
+// What can end it from outside.
+struct RunControl {
+  std::function<bool()> stop_requested;
+  int wake_fd = -1;  // readable when stop_requested() or a signal may have changed
+  daystream::program::Signals& signals;
+};
+
+// Owns the mirror meanwhile, and listens on its control socket. Ends at a commit.
+//
+// Each source is followed on a thread of its own; a SQLite commit holds transactions of one source
+// and its checkpoint. While one is away, behind or between two commits the others go on.
+//
+// A source that a person must see to (a gap, another cluster, a row that is not what the stream
+// says) stands still at its last commit, and the others go on: shards do not depend on each other,
+// and what stops all of them because of one would make a mirror of many the less reliable the more
+// it has. The log says so, `status` says `stopped` and why, and a reseed of its tables, SIGHUP or a
+// new start tries it again. Once no source goes on, this throws what the first has stopped at.
+//
+// `options.config_file` says where sources are read, how their databases are reached and which
+// tables they have; a source that it adds is taken up, one that it leaves out goes from the mirror
+// with its tables. Without it sources are read where they were last.
+void run_mirror(const RunOptions& options, const RunControl& control);
+
+// Readable when one of them is.
+daystream::UniqueFd any_of(std::initializer_list<int> fds);
+
+}  // namespace deltamirror

@@ -1,0 +1,104 @@
+#include "owner/source_changes.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "apply/holding.h"
+#include "daystream/manifest.h"
+#include "daystream/reader.h"
+#include "history/history_tables.h"
+#include "remote/http_client.h"
+#include "store/checkpoint.h"
+#include "store/mirrored_table.h"
+
+namespace deltamirror {
+
+namespace {
+
+Checkpoint end_of(const SourceConfig& source) {
+  const daystream::Manifest manifest = daystream::Manifest::load(source.daystream);
+  require_one_database(manifest, source.daystream);
+  const auto extent = daystream::extent(source.daystream);
+  if (!extent) {
+    throw daystream::Error(fmt::format("daystream \"{}\" has no line yet", source.daystream));
+  }
+  Checkpoint at;
+  at.source = source.name;
+  at.directory = daystream::remote::Url::is_one(source.daystream)
+                     ? source.daystream
+                     : std::filesystem::absolute(source.daystream).string();
+  at.position = extent->last;
+  at.lsn = extent->last_lsn;
+  at.system_identifier = manifest.system_identifier;
+  at.database = manifest.database;
+  at.applied_at = utc_text(now_us());
+  at.consistent_at = at.lsn;
+  return at;
+}
+
+void check_other_database(const std::vector<Checkpoint>& all, const Checkpoint& begin) {
+  for (const Checkpoint& at : all) {
+    if (at.system_identifier != begin.system_identifier || at.database != begin.database) continue;
+    throw daystream::WrongSource(
+        fmt::format("sources \"{}\" and \"{}\" are the same database: \"{}\" of cluster {}",
+                    at.source, begin.source, at.database, at.system_identifier),
+        "name each database once, with all of its tables");
+  }
+}
+
+}  // namespace
+
+SourceChange compare_sources(const Database& db, const MirrorConfig& config) {
+  SourceChange change;
+  if (config.sources.empty()) return change;
+  std::vector<Checkpoint> kept = load_checkpoints(db);
+  const std::string has = names_of(kept);
+  std::erase_if(kept, [&](const Checkpoint& at) {
+    const bool wanted = std::any_of(config.sources.begin(), config.sources.end(),
+                                    [&](const SourceConfig& s) { return s.name == at.source; });
+    if (!wanted) change.remove.push_back(at.source);
+    return !wanted;
+  });
+  if (kept.empty()) {
+    throw daystream::ConfigError(
+        fmt::format("the configuration names none of the mirror's sources: it has {}", has),
+        "seed another mirror with it");
+  }
+  for (const SourceConfig& source : config.sources) {
+    const bool there = std::any_of(kept.begin(), kept.end(),
+                                   [&](const Checkpoint& at) { return at.source == source.name; });
+    if (there) continue;
+    Checkpoint begin = end_of(source);
+    check_other_database(kept, begin);
+    change.add.push_back(begin);
+    kept.push_back(std::move(begin));
+  }
+  return change;
+}
+
+void begin_source(Database& db, const Checkpoint& at) {
+  WriteTransaction transaction(db);
+  save_checkpoint(db, at);
+  transaction.commit();
+  spdlog::info("source \"{}\" is new: its tables are copied", at.source);
+}
+
+void remove_source(Database& db, const std::string& name) {
+  WriteTransaction transaction(db);
+  for (const MirroredTable& table : load_tables_of(db, name)) {
+    drop_mirrored(db, table);
+    forget_table(db, name, table.name);
+  }
+  for (const char* catalog : {"types", "changes", "errors", "checkpoint"}) {
+    Statement remove =
+        db.prepare(fmt::format("DELETE FROM _deltamirror_{} WHERE source = ?", catalog));
+    remove.bind(1, name);
+    remove.run();
+  }
+  transaction.commit();
+  spdlog::warn("removed source \"{}\" with its tables: the configuration does not name it", name);
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,202 @@
+#include "owner/source_run.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "apply/asked_tables.h"
+#include "owner/source_loop.h"
+#include "remote/http_client.h"
+#include "remote/pauses.h"
+#include "store/last_events.h"
+
+namespace deltamirror {
+
+using daystream::UniqueFd;
+using std::chrono::steady_clock;
+
+UniqueFd make_eventfd() {
+  UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd) throw daystream::IoError("could not make an eventfd", errno);
+  return fd;
+}
+
+void drain(const UniqueFd& fd) noexcept {
+  eventfd_t count = 0;
+  eventfd_read(fd.get(), &count);
+}
+
+Shared::Shared(const RunOptions& options, const RunControl& with, Database& mirror)
+    : control(with), db(mirror), keeper(mirror) {
+  try {
+    server = std::make_unique<ControlServer>(options.mirror);
+  } catch (const daystream::IoError& e) {
+    // The mirror is worth more than its socket.
+    spdlog::warn("nobody can ask this process for anything: {}", e.what());
+  }
+  if (!options.on_commit.empty()) feed = std::make_unique<CommitFeed>(mirror, options.on_commit);
+}
+
+SourceRun::SourceRun(Shared& shared, RunOptions options)
+    : shared_(shared),
+      options_(std::move(options)),
+      is_remote_(daystream::remote::Url::is_one(options_.daystream.native())),
+      work_(shared.db, options_, shared.control, shared.server.get(), shared.feed.get()),
+      lag_(options_.daystream, options_.mirror),
+      wake_(any_of({nudge_.get(), work_.fd()})) {}
+
+SourceRun::~SourceRun() {
+  if (thread_.joinable()) thread_.join();
+}
+
+std::string SourceRun::label() const {
+  return shared_.several ? fmt::format("source \"{}\": ", name()) : "";
+}
+
+void SourceRun::start() {
+  error_ = nullptr;
+  begun_ = ended_ = false;
+  heard_ = true;
+  work_.forget_failure();
+  thread_ = std::thread([this] { run(); });
+}
+
+void SourceRun::wake() noexcept {
+  eventfd_write(nudge_.get(), 1);
+}
+
+void SourceRun::stop() noexcept {
+  stopping_ = true;
+  wake();
+}
+
+void SourceRun::hear(SourceRequest request) {
+  work_.hear(std::move(request));
+  wake();
+}
+
+void SourceRun::hear_reload() noexcept {
+  work_.hear_reload();
+  wake();
+}
+
+std::exception_ptr SourceRun::join() {
+  if (thread_.joinable()) thread_.join();
+  return error_;
+}
+
+bool SourceRun::is_alive() noexcept {
+  return is_remote_ || ended_ || heard_.exchange(false);
+}
+
+bool SourceRun::stop_requested() noexcept {
+  heard_ = true;
+  shared_.turn.heard();
+  return stopping_ || shared_.control.stop_requested();
+}
+
+void SourceRun::set_begun() noexcept {
+  if (begun_.exchange(true)) return;
+  eventfd_write(shared_.news.get(), 1);
+}
+
+void SourceRun::run() noexcept {
+  try {
+    follow();
+  } catch (...) {
+    // Given on to the thread that owns all.
+    error_ = std::current_exception();
+  }
+  ended_ = true;
+  eventfd_write(shared_.news.get(), 1);
+}
+
+// False: asked to stop meanwhile.
+bool SourceRun::pause(std::chrono::milliseconds length) {
+  const auto end = steady_clock::now() + length;
+  for (auto now = steady_clock::now(); now < end; now = steady_clock::now()) {
+    if (stop_requested()) return false;
+    const auto left = std::min<steady_clock::duration>(end - now, kShortSleep);
+    pollfd wake{.fd = nudge_.get(), .events = POLLIN, .revents = 0};
+    const auto nap = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    if (poll(&wake, 1, static_cast<int>(nap)) > 0) woken();
+  }
+  return !stop_requested();
+}
+
+// The names of tables as lines may call them next; `seen`: those that one has taken just now.
+std::string SourceRun::tables_to_ask_for(const std::vector<std::string>& seen) const {
+  // With an end to stop at, each commit counts, also one that has nothing for us.
+  if (!is_remote_ || options_.until) return {};
+  AskedTables asked;
+  for (const MirroredTable& table : load_tables_of(shared_.db, name())) {
+    if (!table.is_static()) asked.add(daystream::unescape(table.shape.line_name));
+  }
+  for (const std::string& name : work_.tables_to_come()) asked.add(name);
+  for (const std::string& name : seen) asked.add(name);
+  return asked.list();
+}
+
+void SourceRun::follow() {
+  daystream::remote::Pauses pauses;
+  Batches batches = Batches::Large;
+  std::vector<std::string> seen;  // by which TableNotAsked has told of
+  bool withdrawn = false;
+  const auto in_turn = [this](const auto& act) {
+    const HavingTurn turn(shared_.turn, nudge_.get());
+    return act();
+  };
+  for (;;) {
+    try {
+      auto [checkpoint, asked] = in_turn(
+          [&] { return std::pair(load_checkpoint(shared_.db, name()), tables_to_ask_for(seen)); });
+      SourceLoop loop(*this, batches, std::move(checkpoint), asked);
+      loop.begin();
+      pauses.reset();
+      try {
+        loop.run(std::exchange(withdrawn, false));
+        return;
+      } catch (const TableNotAsked& e) {
+        // What was committed since has those before as the mirror's own.
+        if (loop.committed_anything()) seen.clear();
+        seen.push_back(e.name());
+        spdlog::info("asking \"{}\" for table {} too", options_.daystream.string(), e.name());
+      } catch (const daystream::Error&) {
+        // Whole transactions may have gone back with the one that failed: they are applied again
+        // one by one, to fail at that very place.
+        if (!loop.lost_whole_transactions()) throw;
+        batches = Batches::Single;
+      }
+    } catch (const Withdrawn&) {
+      batches = Batches::Large;
+      withdrawn = true;
+    } catch (const daystream::Error& e) {
+      // The loop's statements are gone with it: the tables can be changed. Nobody follows a source
+      // for ever who is to end with the stream, or once tables are in place.
+      const bool stays = !options_.once && options_.seed_now.empty();
+      const bool again = e.retryable() && stays;
+      in_turn([&] {
+        remember_error(shared_.db, name(), e, again ? AfterError::Waiting : AfterError::Stopped);
+      });
+      if (again) {
+        batches = Batches::Large;
+        spdlog::warn("{}{}; trying again", label(), e.what());
+        if (!pause(pauses.next())) return;
+      } else if (in_turn([&] { return work_.take_over(e); })) {
+        batches = Batches::Single;
+      } else {
+        throw;
+      }
+    }
+  }
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,99 @@
+// One source of a mirror that is followed: its thread, which reads the daystream, applies, commits,
+// and begins anew after what trying again can mend.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "owner/commit_feed.h"
+#include "owner/control.h"
+#include "owner/engine.h"
+#include "owner/lag_report.h"
+#include "owner/owner_work.h"
+#include "owner/write_turn.h"
+#include "store/wal_keeper.h"
+
+namespace deltamirror {
+
+daystream::UniqueFd make_eventfd();
+void drain(const daystream::UniqueFd& fd) noexcept;
+
+// What the sources of a mirror share. `db` and what works on it are used only by who has the turn.
+struct Shared {
+  Shared(const RunOptions& options, const RunControl& with, Database& mirror);
+
+  const RunControl& control;
+  Database& db;
+  WalKeeper keeper;
+  WriteTurn turn;
+  std::unique_ptr<ControlServer> server;  // nullptr: nobody can ask
+  std::unique_ptr<CommitFeed> feed;       // nullptr: nobody listens
+  std::atomic<bool> several = false;      // log lines say which source they are about
+  bool has_watchdog = false;
+  daystream::UniqueFd news = make_eventfd();  // readable: a source has begun, or has ended
+};
+
+class SourceRun {
+ public:
+  SourceRun(Shared& shared, RunOptions options);
+  SourceRun(const SourceRun&) = delete;
+  SourceRun& operator=(const SourceRun&) = delete;
+  ~SourceRun();  // waits for the thread, which must have been asked to stop
+
+  const std::string& name() const noexcept { return options_.source; }
+  void start();
+  // From the thread that owns all; each wakes the source's own.
+  void stop() noexcept;
+  void hear(SourceRequest request);
+  void hear_reload() noexcept;
+
+  bool has_begun() const noexcept { return begun_; }  // it has come to follow, since start()
+  bool has_ended() const noexcept { return ended_; }
+  // After has_ended(): why; nullptr: it was done, or asked to stop.
+  std::exception_ptr join();
+  // For a watchdog: the thread has said since the last call that it lives. One that reads from a
+  // server may wait for that as long as it takes.
+  bool is_alive() noexcept;
+  // With the turn.
+  nlohmann::json status() const { return work_.status(); }
+
+  // For its thread alone.
+  const RunOptions& options() const noexcept { return options_; }
+  Shared& shared() noexcept { return shared_; }
+  OwnerWork& work() noexcept { return work_; }
+  LagReport& lag() noexcept { return lag_; }
+  std::string label() const;  // what log lines about the source begin with
+  // Also says that the thread lives: it is to be asked about once a second.
+  bool stop_requested() noexcept;
+  int wake_fd() const noexcept { return wake_.get(); }  // readable: there may be something to do
+  void woken() noexcept { drain(nudge_); }
+  int nudge_fd() const noexcept { return nudge_.get(); }  // see WriteTurn
+  bool is_remote() const noexcept { return is_remote_; }
+  void set_begun() noexcept;
+
+ private:
+  void run() noexcept;
+  void follow();
+  bool pause(std::chrono::milliseconds length);
+  std::string tables_to_ask_for(const std::vector<std::string>& seen) const;
+  void wake() noexcept;
+
+  Shared& shared_;
+  const RunOptions options_;
+  const bool is_remote_;
+  const daystream::UniqueFd nudge_ = make_eventfd();
+  OwnerWork work_;
+  LagReport lag_;
+  const daystream::UniqueFd wake_;
+  std::thread thread_;
+  std::exception_ptr error_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> begun_ = false;
+  std::atomic<bool> ended_ = true;
+  std::atomic<bool> heard_ = false;
+};
+
+}  // namespace deltamirror
