@@ -1,7 +1,12 @@
-#include "command/config_command.h"
-
+// deltamirror config: the schema of configurations, a check, a first one.
 #include <fmt/format.h>
 
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command/commands.h"
 #include "config/config.h"
 #include "seed/database_check.h"
 #include "seed/requests.h"
@@ -12,8 +17,8 @@ using daystream::ConfigError;
 
 namespace {
 
-void check(const ConfigCommand& command) {
-  ReadConfig read = read_config(read_text_file(command.file));
+void check(const std::string& file, const std::optional<std::string>& conninfo) {
+  ReadConfig read = read_config(read_text_file(file));
   if (read.problems.empty()) {
     try {
       check_distinct({}, read.config.all_tables());
@@ -23,33 +28,93 @@ void check(const ConfigCommand& command) {
       read.problems.push_back({at, read.places.value(at), e.what() + advice});
     }
   }
-  if (read.problems.empty() && command.conninfo) {
-    read.problems = check_with_database(read, *command.conninfo);
+  if (read.problems.empty() && conninfo) {
+    read.problems = check_with_database(read, *conninfo);
   }
   for (const ConfigProblem& problem : read.problems) {
-    fmt::print("{}\n", problem.text(command.file));
+    fmt::print("{}\n", problem.text(file));
   }
   const std::size_t count = read.problems.size();
   if (count != 0) {
-    throw ConfigError(fmt::format("configuration \"{}\" has {} problem{}", command.file, count,
-                                  count == 1 ? "" : "s"));
+    throw ConfigError(
+        fmt::format("configuration \"{}\" has {} problem{}", file, count, count == 1 ? "" : "s"));
   }
   const std::size_t sources = read.config.sources.size();
-  fmt::print("{}: {} tables{}{}\n", command.file, read.config.all_tables().size(),
+  fmt::print("{}: {} tables{}{}\n", file, read.config.all_tables().size(),
              sources == 0 ? "" : fmt::format(" of {} source{}", sources, sources == 1 ? "" : "s"),
-             !command.conninfo ? ""
-             : sources > 1     ? ", as the databases have them"
-                               : ", as the database has them");
+             !conninfo     ? ""
+             : sources > 1 ? ", as the databases have them"
+                           : ", as the database has them");
+}
+
+void add_schema(CLI::App& config, Chosen& chosen) {
+  CLI::App& command = *config.add_subcommand("schema", "print the JSON Schema of configurations");
+  command.callback([&chosen] {
+    chosen = [](daystream::program::Signals&) {
+      fmt::print("{}", config_schema());
+      return 0;
+    };
+  });
+}
+
+void add_check(CLI::App& config, Chosen& chosen) {
+  struct Options {
+    std::string file;
+    std::optional<std::string> conninfo;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command =
+      *config.add_subcommand("check", "tell all that is wrong with a configuration");
+  command.add_option("FILE", options->file, "configuration")->required();
+  add_connection_option(command, options->conninfo)
+      ->description("see whether the tables, keys and columns are in that database too");
+  command.callback([options, &chosen] {
+    chosen = [options](daystream::program::Signals&) {
+      check(options->file, options->conninfo);
+      return 0;
+    };
+  });
+}
+
+void add_init(CLI::App& config, Chosen& chosen) {
+  struct Options {
+    std::optional<std::string> conninfo;
+    std::vector<std::string> tables;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *config.add_subcommand(
+      "init",
+      "print a configuration of a database's tables; those that cannot be mirrored are named on "
+      "standard error");
+  add_connection_option(command, options->conninfo)
+      ->description("connection string or URI")
+      ->required();
+  command.add_option("--table", options->tables, "[SCHEMA.]TABLE, instead of all; may be repeated")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  command.callback([options, &chosen] {
+    chosen = [options](daystream::program::Signals&) {
+      fmt::print("{}", config_for_database(*options->conninfo, options->tables));
+      return 0;
+    };
+  });
 }
 
 }  // namespace
 
-void run_config_command(const ConfigCommand& command) {
-  if (command.verb == "schema") fmt::print("{}", config_schema());
-  if (command.verb == "check") check(command);
-  if (command.verb == "init") {
-    fmt::print("{}", config_for_database(command.conninfo.value_or(""), command.tables));
-  }
+void add_config(CLI::App& app, Chosen& chosen) {
+  CLI::App& command = *app.add_subcommand("config", "write and check configurations");
+  command.footer(
+      "Examples:\n"
+      "  deltamirror config init -d service=prod > flights.json\n"
+      "      a configuration, to be edited, for \"seed\", \"run\" and \"up\" --config\n"
+      "  deltamirror config check flights.json -d service=prod\n"
+      "      whether it is right");
+  command.require_subcommand(1);
+  command.fallthrough();
+  add_schema(command, chosen);
+  add_check(command, chosen);
+  add_init(command, chosen);
 }
 
 }  // namespace deltamirror

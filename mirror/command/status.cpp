@@ -1,13 +1,14 @@
-#include "command/status.h"
-
+// deltamirror status: what a mirror is and how far it has come.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 
+#include "command/commands.h"
 #include "daystream/durable.h"
 #include "daystream/reader.h"
 #include "filter/row_filter.h"
@@ -25,6 +26,13 @@ namespace deltamirror {
 namespace {
 
 using nlohmann::ordered_json;
+
+struct StatusOptions {
+  std::string mirror;
+  bool json = false;
+  bool rows = false;  // count them
+  bool all = false;   // name each table, however many there are
+};
 
 // More tables than this are counted, and only those in trouble are named.
 constexpr std::size_t kMostTables = 50;
@@ -231,12 +239,7 @@ void write_tables(std::string& out, const ordered_json& facts, bool all) {
                      named ? "" : " (--all names them)");
 }
 
-}  // namespace
-
-Status status_of(const StatusOptions& options) {
-  const ordered_json facts = collect(options);
-  const bool healthy = facts["healthy"].get<bool>();
-  if (options.json) return {facts.dump(2) + "\n", healthy};
+std::string text_of(const ordered_json& facts, bool all) {
   std::string out;
   for (const ordered_json& wrong : facts["trouble"]) {
     out += fmt::format("TROUBLE: {}\n", wrong.get<std::string>());
@@ -251,8 +254,32 @@ Status status_of(const StatusOptions& options) {
       if (key != "source") out += fmt::format("  {:<18}{}\n", key, shown(value));
     }
   }
-  write_tables(out, facts, options.all);
-  return {std::move(out), healthy};
+  write_tables(out, facts, all);
+  return out;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, Chosen& chosen) {
+  auto options = std::make_shared<StatusOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "status", "show what a mirror is, how far it has come, and what is wrong");
+  add_mirror_option(command, options->mirror);
+  command.add_flag("--json", options->json, "for machines");
+  command.add_flag("--rows", options->rows, "count the rows of each table");
+  command.add_flag("--all", options->all, "name each table, also where there are many");
+  command.footer(
+      "Examples:\n"
+      "  deltamirror status flights.db\n"
+      "  deltamirror status flights.db --json --rows\n\n"
+      "Exit codes: 0 a process owns the mirror, and every source and table is followed; 1 not so.");
+  command.callback([options, &chosen] {
+    chosen = [options](daystream::program::Signals&) {
+      const ordered_json facts = collect(*options);
+      fmt::print("{}", options->json ? facts.dump(2) + "\n" : text_of(facts, options->all));
+      return facts["healthy"].get<bool>() ? 0 : 1;
+    };
+  });
 }
 
 }  // namespace deltamirror

@@ -2,17 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <sstream>
+
+#include "command/commands.h"
 
 namespace deltamirror {
 
 namespace {
-
-[[noreturn]] void usage(const std::string& message) {
-  throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
-}
 
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> out;
@@ -20,8 +17,6 @@ std::vector<std::string> split_list(const std::string& text) {
   for (std::string part; std::getline(in, part, ',');) out.push_back(part);
   return out;
 }
-
-}  // namespace
 
 void add_table_options(CLI::App* app, TableWords& words) {
   app->add_option("--table", words.tables, "[SCHEMA.]TABLE to follow; may be repeated")
@@ -87,6 +82,31 @@ std::vector<TableRequest> table_requests(const CLI::App& app, const TableWords& 
   const ReadConfig read = read_config(config.dump());
   if (!read.problems.empty()) usage(read.problems.front().message);
   return out;
+}
+
+}  // namespace
+
+void add_table_choice(CLI::App& command, TableChoice& choice) {
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_table_options(&command, choice.words);
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  add_tables_config_option(command, choice.config_file);
+}
+
+void take_table_choice(const CLI::App& command, TableChoice& choice, const std::string& from) {
+  const std::vector<TableRequest> requests = table_requests(command, choice.words);
+  if (!from.empty()) {
+    if (!requests.empty() || !choice.config_file.empty() || command.count("-d") > 0) {
+      usage("--from brings the tables of the snapshot: it goes with no --table and no -d");
+    }
+    return;
+  }
+  if (!requests.empty() && !choice.config_file.empty()) {
+    usage("--config names the tables: give either it or --table");
+  }
+  if (requests.empty() && choice.config_file.empty()) usage("no table specified");
+  choice.config.tables = requests;
+  if (!choice.config_file.empty()) choice.config = load_config(choice.config_file);
 }
 
 }  // namespace deltamirror

@@ -17,9 +17,16 @@ struct TableWords {
   std::vector<std::string> tables, queries, names, columns, wheres, modes;
 };
 
-void add_table_options(CLI::App* app, TableWords& words);
-// --query, --as and the others belong to the --table before them: what counts is the order on the
-// line. Throws CLI::ParseError.
-std::vector<TableRequest> table_requests(const CLI::App& app, const TableWords& words);
+// The tables that `seed` and `up` are about: by options or by a configuration.
+struct TableChoice {
+  TableWords words;
+  std::string config_file;
+  MirrorConfig config;  // what they come to
+};
+void add_table_choice(CLI::App& command, TableChoice& choice);
+// Once parsed. --query, --as and the others belong to the --table before them: what counts is the
+// order on the line. `from`: a snapshot brings its tables instead. Throws CLI::ParseError, and what
+// load_config() throws.
+void take_table_choice(const CLI::App& command, TableChoice& choice, const std::string& from);
 
 }  // namespace deltamirror

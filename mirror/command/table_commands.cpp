@@ -4,12 +4,13 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 
+#include "command/commands.h"
 #include "config/source_places.h"
 #include "history/history_tables.h"
 #include "owner/control.h"
-#include "owner/engine.h"
 #include "seed/progress.h"
 #include "seed/requests.h"
 #include "store/checkpoint.h"
@@ -49,9 +50,7 @@ void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> ta
   options.daystream = place.daystream;
   options.conninfo = place.conninfo.value_or("");
   options.seed_now = std::move(tables);
-  run_mirror(options, {.stop_requested = [&] { return signals.stop_requested(); },
-                       .wake_fd = signals.fd(),
-                       .signals = signals});
+  run_mirror(options, control_of(signals));
 }
 
 // Whose `tables` are: as said, or the only source that has them all.
@@ -138,6 +137,64 @@ void remove_tables(const TableCommand& asked, const std::vector<std::string>& na
     spdlog::info("removed table \"{}\"", name);
   }
   transaction.commit();
+}
+
+namespace {
+
+struct TablesOptions {
+  TableCommand command;
+  std::vector<std::string> tables;
+};
+
+void add_tables_options(CLI::App& command, TablesOptions& options) {
+  add_mirror_option(command, options.command.mirror);
+  command
+      .add_option("--table", options.tables,
+                  "its name in the mirror or in PostgreSQL; may be repeated")
+      ->required()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  add_source_option(command, options.command.source,
+                    "of several sources the one whose tables they are");
+}
+
+}  // namespace
+
+void add_reseed(CLI::App& app, Chosen& chosen) {
+  auto options = std::make_shared<TablesOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "reseed", "make tables of a mirror the same as PostgreSQL's, while it runs");
+  add_tables_options(command, *options);
+  add_connection_option(command, options->command.conninfo);
+  add_daystream_option(command, options->command.daystream);
+  add_sources_config_option(command, options->command.config_file);
+  command.add_flag("--whole", options->command.whole,
+                   "copy them whole; else only rows that differ are written, where they are few");
+  command.footer(
+      "Examples:\n"
+      "  deltamirror reseed flights.db --table flights\n"
+      "  deltamirror reseed all.db --table orders --source eu --whole");
+  command.callback([options, &chosen] {
+    chosen = [options](daystream::program::Signals& signals) {
+      reseed_tables(options->command, options->tables, signals);
+      return 0;
+    };
+  });
+}
+
+void add_remove(CLI::App& app, Chosen& chosen) {
+  auto options = std::make_shared<TablesOptions>();
+  CLI::App& command = *app.add_subcommand("remove", "take tables away from a mirror");
+  add_tables_options(command, *options);
+  command.footer(
+      "Examples:\n"
+      "  deltamirror remove flights.db --table ops_crews");
+  command.callback([options, &chosen] {
+    chosen = [options](daystream::program::Signals&) {
+      remove_tables(options->command, options->tables);
+      return 0;
+    };
+  });
 }
 
 }  // namespace deltamirror

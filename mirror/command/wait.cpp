@@ -1,5 +1,5 @@
-#include "command/wait.h"
-
+// deltamirror wait: until a mirror has come to a place in PostgreSQL's log, or to a time: to read
+// what one has written.
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/inotify.h>
@@ -7,8 +7,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
+#include "command/commands.h"
+#include "program/when.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 
@@ -19,6 +26,15 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 namespace {
+
+// What to wait for: all that is given.
+struct WaitGoal {
+  std::optional<daystream::Lsn> lsn;
+  std::string time;    // as Checkpoint::complete_to; empty: none
+  std::string source;  // of a mirror of several; empty: all of them, which an LSN does not go with
+
+  std::string text() const;  // in words
+};
 
 // A commit writes to the log; the file itself changes when it is checkpointed.
 UniqueFd watch(const std::string& mirror) {
@@ -36,13 +52,13 @@ void drain(int fd) {
   }
 }
 
-}  // namespace
-
 std::string WaitGoal::text() const {
   if (!lsn) return time;
   return time.empty() ? lsn->text() : fmt::format("{} and {}", lsn->text(), time);
 }
 
+// False: `timeout` passed first, or a stop was requested. Sleeps until the mirror commits, as
+// inotify on its files tells, and looks once a second besides.
 bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<milliseconds> timeout,
               const daystream::program::Signals& signals) {
   const Database db = open_for_reading(mirror);
@@ -69,6 +85,60 @@ bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<mil
     poll(fds, 2, static_cast<int>(pause.count()));
     if (signals.stop_requested()) return false;
   }
+}
+
+}  // namespace
+
+void add_wait(CLI::App& app, Chosen& chosen) {
+  struct Options {
+    std::string mirror;
+    WaitGoal goal;
+    std::optional<milliseconds> timeout;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("wait", "wait until a mirror has come to an LSN or time");
+  add_mirror_option(command, options->mirror);
+  command.add_option_function<std::string>(
+      "--lsn",
+      [options](const std::string& text) {
+        options->goal.lsn = daystream::Lsn::parse(text);
+        if (!options->goal.lsn) usage(fmt::format("invalid LSN \"{}\"", text));
+      },
+      "place in PostgreSQL's log");
+  command.add_option_function<std::string>(
+      "--time",
+      [options](const std::string& text) {
+        const auto time = daystream::program::parse_time_us(text, now_us());
+        if (!time) usage(fmt::format("invalid --time \"{}\"", text));
+        options->goal.time = utc_text(*time);
+      },
+      "all committed before it is here: now, \"2026-11-21 10:15:04.5\" (UTC, or with an offset), "
+      "\"2 min ago\", @SECONDS");
+  add_source_option(command, options->goal.source,
+                    "the source that it is about (default for --time: all)");
+  command.add_option_function<double>(
+      "--timeout",
+      [options](double seconds) {
+        if (!std::isfinite(seconds) || seconds < 0 || seconds > 1e6) {
+          usage(fmt::format("invalid --timeout \"{}\"", seconds));
+        }
+        options->timeout = milliseconds(std::llround(seconds * 1000));
+      },
+      "seconds (default: for ever)");
+  command.footer(
+      "Examples:\n"
+      "  deltamirror wait flights.db --lsn 0/17B1480 --timeout 5 && sqlite3 -readonly flights.db\n"
+      "      read what one has just written to PostgreSQL\n"
+      "  deltamirror wait flights.db --time now\n\n"
+      "Exit code 1: not there in time.");
+  command.callback([options, &chosen] {
+    if (!options->goal.lsn && options->goal.time.empty()) usage("give --lsn or --time");
+    chosen = [options](daystream::program::Signals& signals) {
+      if (wait_for(options->mirror, options->goal, options->timeout, signals)) return 0;
+      throw daystream::Error(fmt::format("mirror \"{}\" has not reached {} in time",
+                                         options->mirror, options->goal.text()));
+    };
+  });
 }
 
 }  // namespace deltamirror

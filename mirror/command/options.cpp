@@ -1,0 +1,87 @@
+// Options that several subcommands have.
+#include <fmt/format.h>
+
+#include "command/commands.h"
+#include "program/when.h"
+
+namespace deltamirror {
+
+namespace program = daystream::program;
+
+void usage(const std::string& message) {
+  throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
+}
+
+void add_mirror_option(CLI::App& command, std::string& mirror) {
+  command.add_option("MIRROR", mirror, "SQLite file")->required();
+}
+
+CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>& conninfo) {
+  return command.add_option_function<std::string>(
+      "-d,--dbname", [&conninfo](const std::string& given) { conninfo = given; },
+      "connection string or URI; the environment, service and password files work too");
+}
+
+void add_daystream_option(CLI::App& command, std::string& daystream) {
+  command.add_option("--daystream", daystream,
+                     "directory of the daystream, or its http(s):// URL (default: where the mirror "
+                     "was last read from)");
+}
+
+void add_tables_config_option(CLI::App& command, std::string& file) {
+  command.add_option(
+      "--config", file,
+      "JSON file with \"tables\", or \"sources\" with theirs, and \"extra_sql\"; \"run\" and "
+      "\"up\" read it again at SIGHUP");
+}
+
+void add_sources_config_option(CLI::App& command, std::string& file) {
+  command.add_option("--config", file, "configuration that tells how sources are reached");
+}
+
+void add_source_option(CLI::App& command, std::string& source, const std::string& what) {
+  command.add_option("--source", source, what);
+}
+
+void add_from_option(CLI::App& command, std::string& url) {
+  command.add_option("--from", url,
+                     "instead: http(s)://HOST:PORT/NAME of a server with snapshots; a copy of the "
+                     "newest is the beginning");
+}
+
+void add_following_options(CLI::App& command, RunOptions& options) {
+  command
+      .add_option_function<std::string>(
+          "--shape-changes",
+          [&options](const std::string& word) {
+            options.shapes = word == "stop" ? ShapePolicy::Stop : ShapePolicy::Follow;
+          },
+          "follow, or stop, when a table changes its shape (default: follow)")
+      ->check(CLI::IsMember({"follow", "stop"}));
+  command.add_option_function<std::string>(
+      "--on-commit",
+      [&options](const std::string& where) {
+        if (!where.starts_with("socket:") || where.size() == 7) {
+          usage(fmt::format("--on-commit takes socket:PATH, not \"{}\"", where));
+        }
+        options.on_commit = where.substr(7);
+      },
+      "socket:PATH where local programs hear which rows each commit has changed");
+  command.add_option_function<std::string>(
+      "--delay",
+      [&options](const std::string& text) {
+        const auto span = program::parse_span(text);
+        if (!span)
+          usage(fmt::format("invalid --delay \"{}\": write it like 1h, 30 min or 90s", text));
+        options.delay = std::chrono::seconds(*span);
+      },
+      "stay so far behind PostgreSQL: 1h, 30 min, 90s (default: not at all)");
+}
+
+RunControl control_of(program::Signals& signals) {
+  return {.stop_requested = [&signals] { return signals.stop_requested(); },
+          .wake_fd = signals.fd(),
+          .signals = signals};
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,61 @@
+// deltamirror run: follows.
+#include <fmt/format.h>
+
+#include <memory>
+#include <vector>
+
+#include "command/commands.h"
+
+namespace deltamirror {
+
+namespace {
+
+SourceLsn parse_until(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  const auto lsn =
+      daystream::Lsn::parse(equals == std::string::npos ? text : text.substr(equals + 1));
+  if (!lsn) usage(fmt::format("invalid LSN \"{}\"", text));
+  return {equals == std::string::npos ? "" : text.substr(0, equals), *lsn};
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Chosen& chosen) {
+  struct Options {
+    RunOptions run;
+    std::string daystream;
+    std::vector<std::string> until;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand("run", "follow the daystream until told to stop");
+  add_mirror_option(command, options->run.mirror);
+  add_daystream_option(command, options->daystream);
+  add_connection_option(command, options->run.conninfo);
+  command.add_flag("--once", options->run.once, "end where the daystream ends now");
+  command
+      .add_option("--until-lsn", options->until,
+                  "end with the last transaction up to this LSN; of several sources SOURCE=LSN for "
+                  "each")
+      ->type_name("[SOURCE=]LSN")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+  add_tables_config_option(command, options->run.config_file);
+  add_following_options(command, options->run);
+  command.footer(
+      "Examples:\n"
+      "  deltamirror run flights.db --daystream /var/lib/daystream/prod\n"
+      "  deltamirror run flights.db -d service=prod --config flights.json\n"
+      "      copies what no line of the stream tells, and takes up what the configuration adds\n"
+      "  deltamirror run copy.db --daystream https://stream1:8447/prod --once");
+  command.callback([options, &chosen] {
+    RunOptions& run = options->run;
+    run.daystream = options->daystream;
+    for (const std::string& each : options->until) run.until_lsns.push_back(parse_until(each));
+    chosen = [options](daystream::program::Signals& signals) {
+      run_mirror(options->run, control_of(signals));
+      return 0;
+    };
+  });
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,76 @@
+// deltamirror seed: makes a mirror, or adds tables to one.
+#include "seed/seed.h"
+
+#include <filesystem>
+#include <memory>
+
+#include "command/commands.h"
+#include "command/table_arguments.h"
+#include "command/table_commands.h"
+#include "snapshot/from_snapshot.h"
+
+namespace deltamirror {
+
+namespace {
+
+struct Options {
+  TableCommand command;
+  std::string from;
+  TableChoice choice;
+};
+
+int run(const Options& options, daystream::program::Signals& signals) {
+  const std::string& mirror = options.command.mirror;
+  const MirrorConfig& config = options.choice.config;
+  if (!options.from.empty()) {
+    fetch_mirror(mirror, options.from, signals);
+    return 0;
+  }
+  if (std::filesystem::exists(mirror) && config.sources.empty()) {
+    add_tables(options.command, config, signals);
+    return 0;
+  }
+  if (config.sources.empty() && options.command.daystream.empty()) {
+    throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
+  }
+  seed({mirror, options.command.conninfo.value_or(""), options.command.daystream, config}, signals);
+  return 0;
+}
+
+}  // namespace
+
+void add_seed(CLI::App& app, Chosen& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "seed", "make a mirror from one snapshot of PostgreSQL; add tables to one that is there");
+  add_mirror_option(command, options->command.mirror);
+  add_connection_option(command, options->command.conninfo);
+  command.add_option("--daystream", options->command.daystream,
+                     "directory of the daystream; not needed to add tables");
+  add_table_choice(command, options->choice);
+  add_from_option(command, options->from);
+  add_source_option(command, options->command.source,
+                    "of several sources the one that has the tables to add");
+  command.footer(
+      "Examples:\n"
+      "  deltamirror seed flights.db -d service=prod --daystream /var/lib/daystream/prod \\\n"
+      "              --table flights --table ops.positions --as positions\n"
+      "      copy two tables as they are at one moment\n"
+      "  deltamirror seed small.db -d service=prod --daystream prod \\\n"
+      "              --table flights --query \"SELECT id, origin, destination FROM flights\"\n"
+      "      some columns of a table\n"
+      "  deltamirror seed mine.db -d service=prod --daystream prod \\\n"
+      "              --table flights --columns id,status,region --where \"region = 'eu'\" \\\n"
+      "              --table orders --mode history\n"
+      "      some columns and rows of a table; and every change of another\n"
+      "  deltamirror seed flights.db --table ops.crews -d service=prod\n"
+      "      one table more, while it runs\n"
+      "  deltamirror seed all.db --config all.json\n"
+      "      several sources");
+  command.callback([options, &command, &chosen] {
+    take_table_choice(command, options->choice, options->from);
+    chosen = [options](daystream::program::Signals& signals) { return run(*options, signals); };
+  });
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,42 @@
+// deltamirror snapshot: copies a mirror while it runs.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "command/commands.h"
+#include "snapshot/take.h"
+
+namespace deltamirror {
+
+void add_snapshot(CLI::App& app, Chosen& chosen) {
+  auto options = std::make_shared<SnapshotOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "snapshot", "copy a mirror, while it runs, into one file that others start from");
+  add_mirror_option(command, options->mirror);
+  command.add_option("OUT", options->out, "a new file; in a directory: MIRROR-20261121T101504Z.db")
+      ->required();
+  command.add_flag_callback(
+      "--raw", [options] { options->form = SnapshotForm::Raw; },
+      "page by page: made faster, but no smaller than the mirror");
+  command.add_option_function<std::string>(
+      "--keep",
+      [options](const std::string& text) {
+        options->keep = parse_retention(text);
+        if (!options->keep) usage(fmt::format("invalid --keep \"{}\"", text));
+      },
+      "with a directory, remove older ones: 7d,4w,12m keeps the newest of 7 days, 4 weeks and 12 "
+      "months; 10 the last ten");
+  command.footer(
+      "Examples:\n"
+      "  deltamirror snapshot flights.db copy.db\n"
+      "  deltamirror snapshot flights.db /srv/snapshots --keep 7d,4w,12m\n"
+      "      from cron: copies that other hosts start from");
+  command.callback([options, &chosen] {
+    chosen = [options](daystream::program::Signals& signals) {
+      fmt::print("{}\n", take_snapshot(*options, signals));
+      return 0;
+    };
+  });
+}
+
+}  // namespace deltamirror
