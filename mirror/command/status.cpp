@@ -87,11 +87,6 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   return out;
 }
 
-void add_error(ordered_json& out, const std::optional<LastError>& error) {
-  out["last_error"] = error ? ordered_json(error->message) : ordered_json();
-  out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
-}
-
 // How far the stream is on disk; nullopt: that cannot be asked now.
 std::optional<daystream::Lsn> end_of_stream(const std::string& address) {
   try {
