@@ -75,6 +75,23 @@ List* generated_columns(const RowWriter& writer, TupleDesc shape, const Relation
   return columns;
 }
 
+// The columns whose types are not PostgreSQL's own, with the OIDs of these: a name may come to be
+// another type's.
+void append_column_types(StringInfo out, const RowWriter& writer, TupleDesc shape,
+                         const RelationName& name) {
+  append_key(out, *writer.options, "_types");
+  bool first = true;
+  for (int i = 0; i < shape->natts; ++i) {
+    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
+    if (!told(writer, name, attribute) || !is_changeable(attribute->atttypid)) continue;
+    if (!first) append(out, ",");
+    first = false;
+    append_int(out, attribute->attnum);
+    append(out, ":");
+    append_unsigned(out, attribute->atttypid);
+  }
+}
+
 // What follows the transaction id; with the table's name, all that can change.
 void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
                   const RelationName& name) {
@@ -108,6 +125,7 @@ void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
     const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
     if (told(writer, name, attribute)) add_type(&facts, attribute->atttypid);
   }
+  if (facts.types != NIL) append_column_types(out, writer, shape, name);
   append_value_facts(out, writer.encoding, options.separator, facts);
   append_action(out, options, "schema");
   for (int i = 0; i < shape->natts; ++i) {

@@ -15,6 +15,7 @@ struct Relations {
   Encoding* encoding = nullptr;
   MemoryContext memory = nullptr;
   HTAB* table = nullptr;
+  uint64 changed = 0;  // counts what makes all entries stale, from 1
   // By OID: most changes are of the tables of the changes before. Entries never move nor go.
   RelationEntry* recent[16] = {};
 };
@@ -26,13 +27,9 @@ namespace {
 // time.
 Relations* current = nullptr;
 
-void stale_all() {
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, current->table);
-  while (auto* const entry = static_cast<RelationEntry*>(hash_seq_search(&scan))) {
-    entry->valid = false;
-    entry->schema_checked = false;
-  }
+// Without a walk over the entries: a transaction may bring hundreds of thousands of invalidations.
+void stale_all() noexcept {
+  ++current->changed;
 }
 
 extern "C" {
@@ -47,8 +44,7 @@ static void relation_invalidated(Datum, Oid relid) {
   auto* const entry =
       static_cast<RelationEntry*>(hash_search(current->table, &relid, HASH_FIND, nullptr));
   if (entry == nullptr) return;
-  entry->valid = false;
-  entry->schema_checked = false;
+  entry->built = 0;
 }
 
 // A schema or type was renamed, say: names within entries may be wrong.
@@ -201,6 +197,10 @@ void build(Relations* relations, RelationEntry* entry, Relation relation) {
 
 }  // namespace
 
+void stale_relations() noexcept {
+  if (current != nullptr) stale_all();
+}
+
 Relations* open_relations(const Options* options, Encoding* encoding, MemoryContext parent) {
   const MemoryContext memory =
       AllocSetContextCreate(parent, "deltaflood relations", ALLOCSET_DEFAULT_SIZES);
@@ -208,6 +208,7 @@ Relations* open_relations(const Options* options, Encoding* encoding, MemoryCont
       static_cast<Relations*>(MemoryContextAllocZero(memory, sizeof(Relations)));
   relations->options = options;
   relations->encoding = encoding;
+  relations->changed = 1;
   relations->memory = memory;
   HASHCTL control = {};
   control.keysize = sizeof(Oid);
@@ -239,9 +240,9 @@ RelationEntry* relation_entry(Relations* relations, Relation relation) {
     }
     recent = entry;
   }
-  if (!entry->valid) {
+  if (entry->built != relations->changed) {
     // Set first: what is invalidated while it is built is stale at once.
-    entry->valid = true;
+    entry->built = relations->changed;
     entry->schema_checked = false;
     build(relations, entry, relation);
   }

@@ -53,8 +53,8 @@ struct Plan {
 };
 
 struct RelationEntry {
-  Oid relid;  // the key
-  bool valid;
+  Oid relid;     // the key
+  uint64 built;  // the Relations' `changed` then, once it is; 0: it is to be built
   bool schema_checked;
   TransactionId rewrite_told;  // the transaction in which its `rewrite` line was written
   Plan plan;
@@ -64,6 +64,9 @@ struct Relations;
 
 // One for each decoding context, in its memory. Registers for invalidations once a process.
 Relations* open_relations(const Options* options, Encoding* encoding, MemoryContext parent);
+
+// Has every entry built anew at its relation's next change: what values read as may be another.
+void stale_relations() noexcept;
 
 // The entry of `relation`, up to date. Valid until the next call.
 RelationEntry* relation_entry(Relations* relations, Relation relation);

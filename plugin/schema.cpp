@@ -1,5 +1,7 @@
 #include "schema.h"
 
+#include <algorithm>
+
 #include "description.h"
 #include "line.h"
 #include "value_facts.h"
@@ -11,20 +13,43 @@ namespace {
 struct SentSchema {
   Oid relid;  // the key
   Description last;
-  uint32* types;  // syscache hashes of its columns' types that are the user's own
+  uint32* types;  // syscache hashes of the types that its values are made of
   int type_count;
-  List* composites;  // OIDs of relations: the composite types that its values are made of
-  bool has_enums;    // among the types that its values are made of
 };
 
-// A relation that the current transaction invalidates.
+// A relation that the current transaction invalidates, or whose values are made of a type that it
+// changes.
 struct Touched {
   Oid relid;  // the key
   Description before;
-  bool existed;   // before the transaction, told or not
-  bool by_types;  // also: by a composite type that its values are made of
-  bool dirty;     // invalidated since it was last compared
+  bool existed;        // before the transaction, told or not
+  bool is_type;        // values of other relations are made of its rows
+  bool users_touched;  // these others, too
+  bool dirty;          // invalidated since it was last compared
+  Touched* next_dirty;
 };
+
+// Hashes of cache entries, as invalidations have them.
+struct Hashes {
+  uint32* items = nullptr;
+  int count = 0;
+};
+
+void add_hash(Hashes* hashes, uint32 hash) {
+  // Doubles at each power of two.
+  const bool full = (hashes->count & (hashes->count - 1)) == 0;
+  if (hashes->items == nullptr) {
+    hashes->items = static_cast<uint32*>(palloc(sizeof(uint32)));
+  } else if (full) {
+    hashes->items = static_cast<uint32*>(
+        repalloc_huge(hashes->items, sizeof(uint32) * 2 * static_cast<Size>(hashes->count)));
+  }
+  hashes->items[hashes->count++] = hash;
+}
+
+void sort(Hashes* hashes) {
+  std::sort(hashes->items, hashes->items + hashes->count);
+}
 
 }  // namespace
 
@@ -32,7 +57,11 @@ struct Schemas {
   MemoryContext memory;       // of the connection
   MemoryContext transaction;  // of the transaction's own: `touched` and what it points to
   HTAB* sent;
-  HTAB* touched;  // nullptr: the transaction has no DDL
+  HTAB* sent_types;      // all hashes that any of `sent` has or had
+  HTAB* touched;         // nullptr: the transaction has no DDL
+  Touched* first_dirty;  // those that are, each once
+  bool all_dirty;
+  Hashes labels;  // of enums, that the transaction changes
 };
 
 namespace {
@@ -44,8 +73,6 @@ SentSchema* find_sent(Schemas* schemas, Oid relid, HASHACTION action) {
     sent->last = kNothing;
     sent->types = nullptr;
     sent->type_count = 0;
-    sent->composites = NIL;
-    sent->has_enums = false;
   }
   return sent;
 }
@@ -56,37 +83,28 @@ void forget(SentSchema* sent) {
     pfree(sent->last.shape);
   }
   if (sent->types != nullptr) pfree(sent->types);
-  list_free(sent->composites);
   sent->last = kNothing;
   sent->types = nullptr;
   sent->type_count = 0;
-  sent->composites = NIL;
-  sent->has_enums = false;
 }
 
-uint32 type_hash(Oid type) {
-  return GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(type));
-}
-
-// The types whose renaming, or other labels or attributes, change a schema line.
+// The types whose new name changes a schema line.
 void remember_types(Schemas* schemas, SentSchema* sent, Oid relid) {
   const Relation relation = RelationIdGetRelation(relid);
   if (!RelationIsValid(relation)) return;
   const TupleDesc shape = RelationGetDescr(relation);
-  sent->types = static_cast<uint32*>(
-      MemoryContextAlloc(schemas->memory, sizeof(uint32) * static_cast<Size>(shape->natts + 1)));
   ValueFacts facts;
-  for (int i = 0; i < shape->natts; ++i) {
-    const Oid type = TupleDescAttr(shape, i)->atttypid;
-    if (type < FirstNormalObjectId) continue;
-    sent->types[sent->type_count++] = type_hash(type);
-    add_type(&facts, type);
-  }
+  for (int i = 0; i < shape->natts; ++i) add_type(&facts, TupleDescAttr(shape, i)->atttypid);
   RelationClose(relation);
-  const MemoryContext old = MemoryContextSwitchTo(schemas->memory);
-  sent->composites = list_copy(facts.composites);
-  sent->has_enums = facts.enums != NIL;
-  MemoryContextSwitchTo(old);
+  if (facts.types == NIL) return;
+  sent->types = static_cast<uint32*>(MemoryContextAlloc(
+      schemas->memory, sizeof(uint32) * static_cast<Size>(list_length(facts.types))));
+  ListCell* cell = nullptr;
+  foreach (cell, facts.types) {
+    const uint32 hash = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(lfirst_oid(cell)));
+    (void)hash_search(schemas->sent_types, &hash, HASH_ENTER, nullptr);
+    sent->types[sent->type_count++] = hash;
+  }
 }
 
 void write_schema(Schemas* schemas, const RowWriter& writer, Oid relid, const Description& now) {
@@ -151,7 +169,15 @@ void tell_undecoded(Schemas* schemas, const RowWriter& writer, Oid relid) {
   RelationClose(partition);
 }
 
+// Whether a change of the relation's columns changes what values of others read as.
+bool is_type(Oid relid) {
+  if (get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE) return true;
+  const Oid rows = get_rel_type_id(relid);
+  return OidIsValid(rows) && add_users_of_type(NIL, rows) != NIL;
+}
+
 void compare(Schemas* schemas, const RowWriter& writer, Touched* touched) {
+  touched->is_type = is_type(touched->relid);
   if (writer.options->partition_root) tell_undecoded(schemas, writer, touched->relid);
   const SentSchema* const sent = find_sent(schemas, touched->relid, HASH_FIND);
   const bool was_sent = sent != nullptr && sent->last.table != nullptr;
@@ -177,33 +203,57 @@ void compare(Schemas* schemas, const RowWriter& writer, Touched* touched) {
   write_schema(schemas, writer, touched->relid, now);
 }
 
-void compare_dirty(Schemas* schemas, const RowWriter& writer) {
-  if (schemas->touched == nullptr) return;
-  List* dirty = NIL;
+void mark_dirty(Schemas* schemas, Touched* touched) {
+  if (touched->dirty) return;
+  touched->dirty = true;
+  touched->next_dirty = schemas->first_dirty;
+  schemas->first_dirty = touched;
+}
+
+void mark_all_dirty(Schemas* schemas) {
+  schemas->all_dirty = false;
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, schemas->touched);
   while (auto* const touched = static_cast<Touched*>(hash_seq_search(&scan))) {
-    if (touched->dirty) dirty = lappend_oid(dirty, touched->relid);
-  }
-  list_sort(dirty, list_oid_cmp);  // older tables first, not as a hash happens to have them
-  // Drops first: a reader that goes by names must be rid of the old table before a new one of the
-  // same name comes.
-  for (const bool drops : {true, false}) {
-    ListCell* cell = nullptr;
-    foreach (cell, dirty) {
-      Oid relid = lfirst_oid(cell);
-      auto* const touched =
-          static_cast<Touched*>(hash_search(schemas->touched, &relid, HASH_FIND, nullptr));
-      if (!touched->dirty) continue;
-      const bool gone = !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
-      if (gone != drops) continue;
-      touched->dirty = false;
-      compare(schemas, writer, touched);
-    }
+    mark_dirty(schemas, touched);
   }
 }
 
-Touched* touch(Schemas* schemas, const RowWriter& writer, Oid relid) {
+void compare_dirty(Schemas* schemas, const RowWriter& writer) {
+  if (schemas->touched == nullptr) return;
+  if (schemas->all_dirty) mark_all_dirty(schemas);
+  List* dirty = NIL;
+  for (const Touched* touched = schemas->first_dirty; touched != nullptr;
+       touched = touched->next_dirty) {
+    dirty = lappend_oid(dirty, touched->relid);
+  }
+  schemas->first_dirty = nullptr;
+  list_sort(dirty, list_oid_cmp);  // older tables first, not as a hash happens to have them
+  List* present = NIL;
+  // Drops first: a reader that goes by names must be rid of the old table before a new one of the
+  // same name comes.
+  ListCell* cell = nullptr;
+  foreach (cell, dirty) {
+    Oid relid = lfirst_oid(cell);
+    auto* const touched =
+        static_cast<Touched*>(hash_search(schemas->touched, &relid, HASH_FIND, nullptr));
+    touched->dirty = false;
+    if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid))) {
+      present = lappend_oid(present, relid);
+    } else {
+      compare(schemas, writer, touched);
+    }
+  }
+  foreach (cell, present) {
+    Oid relid = lfirst_oid(cell);
+    compare(schemas, writer,
+            static_cast<Touched*>(hash_search(schemas->touched, &relid, HASH_FIND, nullptr)));
+  }
+}
+
+// nullptr: it is no relation of the user's. `describe_before`: what it is now is what it was before
+// the transaction; else that is not known, and it is told.
+Touched* touch_as(Schemas* schemas, const RowWriter& writer, Oid relid, bool describe_before) {
   if (relid < FirstNormalObjectId) return nullptr;
   if (schemas->touched == nullptr) {
     HASHCTL control = {};
@@ -217,13 +267,26 @@ Touched* touch(Schemas* schemas, const RowWriter& writer, Oid relid) {
   auto* const touched =
       static_cast<Touched*>(hash_search(schemas->touched, &relid, HASH_ENTER, &found));
   if (found) return touched;
-  bool is_partition = false;
-  touched->dirty = true;
-  touched->by_types = false;
+  touched->dirty = false;
+  touched->is_type = false;
+  touched->users_touched = false;
   touched->before = kNothing;
   touched->existed = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
-  touched->before = describe_now(writer, relid, &is_partition);
+  mark_dirty(schemas, touched);
+  if (!touched->existed) return touched;
+  bool is_partition = false;
+  if (describe_before) touched->before = describe_now(writer, relid, &is_partition);
+  touched->is_type = is_type(relid);
   return touched;
+}
+
+Touched* touch(Schemas* schemas, const RowWriter& writer, Oid relid) {
+  return touch_as(schemas, writer, relid, true);
+}
+
+void touch_list(Schemas* schemas, const RowWriter& writer, List* relations) {
+  ListCell* cell = nullptr;
+  foreach (cell, relations) (void)touch(schemas, writer, lfirst_oid(cell));
 }
 
 // Every table of a renamed schema has a new name, though only the schema is invalidated.
@@ -246,76 +309,89 @@ void touch_schema(Schemas* schemas, const RowWriter& writer, uint32 hash) {
   table_close(catalog, AccessShareLock);
 }
 
-void touch_type(Schemas* schemas, const RowWriter& writer, uint32 hash) {
+// A type's new name. Of tables that this connection has not told of, the first change tells it.
+void touch_renamed(Schemas* schemas, const RowWriter& writer, const uint32* hashes, int count) {
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, schemas->sent);
   while (const auto* const sent = static_cast<const SentSchema*>(hash_seq_search(&scan))) {
     for (int i = 0; i < sent->type_count; ++i) {
-      if (sent->types[i] != hash) continue;
-      touch(schemas, writer, sent->relid);
+      if (!std::binary_search(hashes, hashes + count, sent->types[i])) continue;
+      (void)touch(schemas, writer, sent->relid);
       break;
     }
   }
 }
 
-// A composite type's attributes are invalidated as a relation's.
-void touch_composite(Schemas* schemas, const RowWriter& writer, Oid composite) {
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, schemas->sent);
-  while (const auto* const sent = static_cast<const SentSchema*>(hash_seq_search(&scan))) {
-    if (!list_member_oid(sent->composites, composite)) continue;
-    if (Touched* const touched = touch(schemas, writer, sent->relid)) touched->by_types = true;
-  }
-}
-
-// A label of an enum type: which type it concerns is not told with it.
-void touch_enums(Schemas* schemas, const RowWriter& writer) {
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, schemas->sent);
-  while (const auto* const sent = static_cast<const SentSchema*>(hash_seq_search(&scan))) {
-    if (sent->has_enums) touch(schemas, writer, sent->relid);
-  }
-}
-
+// Values of whichever tables read otherwise when a label is renamed or a composite type has other
+// attributes: these tables are found in the catalog, told on this connection or not. A transaction
+// without such DDL pays a look-up for each relation that it invalidates.
 void touch_all(Schemas* schemas, const RowWriter& writer, const ReorderBufferTXN* txn) {
+  Hashes renamed;
   for (uint32 i = 0; i < txn->ninvalidations; ++i) {
     const SharedInvalidationMessage& message = txn->invalidations[i];
     if (message.id == SHAREDINVALRELCACHE_ID) {
       if (message.rc.dbId != MyDatabaseId) continue;
-      touch(schemas, writer, message.rc.relId);
-      touch_composite(schemas, writer, message.rc.relId);
+      const Oid relid = message.rc.relId;
+      Touched* const touched = touch(schemas, writer, relid);
+      if (touched == nullptr || !touched->is_type || touched->users_touched) continue;
+      touched->users_touched = true;
+      touch_list(schemas, writer, add_users_of_type(NIL, get_rel_type_id(relid)));
     } else if (message.id == NAMESPACEOID) {
       touch_schema(schemas, writer, message.cc.hashValue);
     } else if (message.id == TYPEOID) {
-      touch_type(schemas, writer, message.cc.hashValue);
+      const uint32 hash = message.cc.hashValue;
+      if (hash_search(schemas->sent_types, &hash, HASH_FIND, nullptr) != nullptr) {
+        add_hash(&renamed, hash);
+      }
     } else if (message.id == ENUMOID) {
-      touch_enums(schemas, writer);
+      add_hash(&schemas->labels, message.cc.hashValue);
     }
+  }
+  const Hashes& labels = schemas->labels;
+  if (labels.count != 0) {
+    sort(&schemas->labels);
+    touch_list(schemas, writer, add_users_of_labels(NIL, labels.items, labels.count));
+  }
+  if (renamed.count != 0) {
+    sort(&renamed);
+    touch_renamed(schemas, writer, renamed.items, renamed.count);
   }
 }
 
 // As in relation.cpp: registered once a process, for the context that decodes now.
 Schemas* current = nullptr;
 
+// Rows that come from here on are in the new words: schema lines go before them.
+void touched_types_invalidated() {
+  current->all_dirty = true;
+  stale_relations();
+}
+
 extern "C" {
 
 static void touched_invalidated(Datum, Oid relid) {
-  if (current == nullptr || current->touched == nullptr) return;
-  if (OidIsValid(relid)) {
-    auto* const touched =
-        static_cast<Touched*>(hash_search(current->touched, &relid, HASH_FIND, nullptr));
-    if (touched != nullptr) touched->dirty = true;
+  if (current == nullptr || current->touched == nullptr || current->all_dirty) return;
+  if (!OidIsValid(relid)) {
+    current->all_dirty = true;
+    return;
   }
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, current->touched);
-  while (auto* const touched = static_cast<Touched*>(hash_seq_search(&scan))) {
-    if (!OidIsValid(relid) || touched->by_types) touched->dirty = true;
-  }
+  auto* const touched =
+      static_cast<Touched*>(hash_search(current->touched, &relid, HASH_FIND, nullptr));
+  if (touched == nullptr) return;
+  mark_dirty(current, touched);
+  if (touched->is_type) touched_types_invalidated();
 }
 
-// Of a schema or a type: which relations it concerns is not told with it.
+// Of a schema or a label: which relations it concerns is not told with it.
 static void touched_catalog_invalidated(Datum, int, uint32) {
-  touched_invalidated(static_cast<Datum>(0), InvalidOid);
+  if (current != nullptr && current->touched != nullptr) touched_types_invalidated();
+}
+
+static void touched_type_invalidated(Datum, int, uint32 hash) {
+  if (current == nullptr || current->touched == nullptr) return;
+  if (hash == 0 || hash_search(current->sent_types, &hash, HASH_FIND, nullptr) != nullptr) {
+    current->all_dirty = true;
+  }
 }
 
 static void schemas_gone(void* schemas) {
@@ -329,9 +405,32 @@ void register_callbacks() {
   if (registered) return;
   CacheRegisterRelcacheCallback(touched_invalidated, static_cast<Datum>(0));
   CacheRegisterSyscacheCallback(NAMESPACEOID, touched_catalog_invalidated, static_cast<Datum>(0));
-  CacheRegisterSyscacheCallback(TYPEOID, touched_catalog_invalidated, static_cast<Datum>(0));
+  CacheRegisterSyscacheCallback(TYPEOID, touched_type_invalidated, static_cast<Datum>(0));
   CacheRegisterSyscacheCallback(ENUMOID, touched_catalog_invalidated, static_cast<Datum>(0));
   registered = true;
+}
+
+void end_transaction(Schemas* schemas) {
+  schemas->all_dirty = false;
+  schemas->first_dirty = nullptr;
+  if (schemas->touched == nullptr && schemas->labels.items == nullptr) return;
+  schemas->touched = nullptr;
+  schemas->labels = Hashes{};
+  MemoryContextReset(schemas->transaction);
+}
+
+// Labels that have come: no value is one of them yet, but who reads must know what it is called
+// now, to see later that it was renamed.
+void touch_new_labels(Schemas* schemas, const RowWriter& writer) {
+  const Hashes& labels = schemas->labels;
+  if (labels.count == 0) return;
+  ListCell* cell = nullptr;
+  foreach (cell, add_users_of_labels(NIL, labels.items, labels.count)) {
+    // Its root tells for it; a line of its own would say that it has become a partition.
+    if (writer.options->partition_root && get_rel_relispartition(lfirst_oid(cell))) continue;
+    Touched* const touched = touch_as(schemas, writer, lfirst_oid(cell), false);
+    if (touched != nullptr) mark_dirty(schemas, touched);
+  }
 }
 
 }  // namespace
@@ -348,6 +447,10 @@ Schemas* open_schemas(MemoryContext parent) {
   control.hcxt = memory;
   schemas->sent =
       hash_create("deltaflood schemas", 128, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  control.keysize = sizeof(uint32);
+  control.entrysize = sizeof(uint32);
+  schemas->sent_types =
+      hash_create("deltaflood types", 128, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   auto* const gone = static_cast<MemoryContextCallback*>(
       MemoryContextAllocZero(memory, sizeof(MemoryContextCallback)));
   gone->func = schemas_gone;
@@ -359,10 +462,7 @@ Schemas* open_schemas(MemoryContext parent) {
 }
 
 void begin_schemas(Schemas* schemas, const RowWriter& writer, ReorderBufferTXN* txn) {
-  if (schemas->touched != nullptr) {
-    schemas->touched = nullptr;
-    MemoryContextReset(schemas->transaction);
-  }
+  end_transaction(schemas);
   const MemoryContext old = MemoryContextSwitchTo(schemas->transaction);
   touch_all(schemas, writer, txn);
   // Those of a subtransaction are kept with it where its parent was not yet known.
@@ -388,10 +488,9 @@ void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described) {
 }
 
 void commit_schemas(Schemas* schemas, const RowWriter& writer) {
+  touch_new_labels(schemas, writer);
   compare_dirty(schemas, writer);
-  if (schemas->touched == nullptr) return;
-  schemas->touched = nullptr;
-  MemoryContextReset(schemas->transaction);
+  end_transaction(schemas);
 }
 
 }  // namespace deltaflood

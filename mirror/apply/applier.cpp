@@ -298,8 +298,12 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
 void Applier::apply_line(Followed& followed, const Change& change) {
   followed.changed = true;
   if (followed.history) return followed.history->apply(change, moment_);
+  const bool empties = change.action == Action::Rewrite || change.action == Action::Truncate;
+  // What is here is not what the line's old row says, and is replaced as a whole: by the rows that
+  // come after a rewrite, or by a copy.
+  if (followed.needs_rewrite && !empties) return;
   followed.plan->apply(change);
-  if (change.action == Action::Rewrite) followed.needs_rewrite = false;
+  if (empties) followed.needs_rewrite = false;
 }
 
 }  // namespace deltamirror

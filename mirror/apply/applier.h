@@ -120,7 +120,8 @@ class Applier {
     std::unique_ptr<TablePlan> plan;  // or, of a history:
     std::unique_ptr<HistoryWriter> history;
     bool skip = false;             // in the current transaction: the seed has it already
-    bool needs_rewrite = false;    // in the current transaction: values changed their type
+    bool needs_rewrite = false;    // in the current transaction: values read otherwise
+    std::string meaning;           // then: why
     std::string final_name;        // in SQLite, once the transaction is at its end; empty: as it is
     std::uint64_t generation = 0;  // of the transaction that `skip` is about
     bool changed = false;          // which history.h is not told yet
@@ -145,7 +146,6 @@ class Applier {
   void enter(Followed& followed, std::uint64_t xid);
   void make_plan(Followed& followed);
   void take_partitioning(Followed& followed, bool is_partition);
-  void take_facts(Followed& followed, const ValueFacts& facts);
   static void drop_plan(Followed& followed) noexcept;
   void rename_in_stream(Followed& followed, const std::string& old_line_name);
   Reshaped take_shape(MirroredTable& table, const SchemaLine& line);

@@ -8,6 +8,7 @@
 #include "apply/applier.h"
 #include "apply/needs_reseed.h"
 #include "history/history_tables.h"
+#include "model/meaning.h"
 #include "model/names.h"
 #include "store/shared_table.h"
 
@@ -62,18 +63,24 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
   const SchemaLine line = parse_schema(change);
   MirroredTable& table = followed->table;
   take_partitioning(*followed, change.root != 0);
-  take_facts(*followed, line.facts);
-  if (line.shape == table.shape) return;
+  if (line.shape == table.shape && line.facts == table.facts) return;
+  if (types_.take(line.facts)) save_types(db_, source_, types_);
   check_asked(line.shape.line_name);
-  const std::string what = difference(table.shape, line.shape);
+  std::string what = difference(table.shape, line.shape);
+  if (what.empty()) what = other_meaning(table.shape, table.facts, line.shape, line.facts);
   if (!what.empty()) spdlog::info("table {}: {}", table.source_table, what);
-
-  check_policy(*followed, what.empty() ? "its schema" : what);
+  if (!what.empty() || line.shape != table.shape) {
+    check_policy(*followed, what.empty() ? "its schema" : what);
+  }
 
   drop_plan(*followed);
   const std::string old_line_name = table.shape.line_name;
   const Reshaped reshaped = take_shape(table, line);
-  if (reshaped.needs_rewrite) followed->needs_rewrite = true;
+  table.facts = line.facts;
+  if (reshaped.needs_rewrite) {
+    followed->needs_rewrite = true;
+    followed->meaning = reshaped.meaning;
+  }
   if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
   if (old_line_name != line.shape.line_name) rename_in_stream(*followed, old_line_name);
   save_table(db_, table);
@@ -96,21 +103,6 @@ void Applier::take_partitioning(Followed& followed, bool is_partition) {
   if (std::exchange(partitioning, now) == now) return;
   save_table(db_, followed.table);
   check_held(followed, reached_.position);
-}
-
-// A history tells what each value read as when it came.
-void Applier::take_facts(Followed& followed, const ValueFacts& facts) {
-  MirroredTable& table = followed.table;
-  if (table.facts == facts) return;
-  const std::string changed = changed_values(table.facts, facts);
-  if (!changed.empty() && table.mode == TableMode::Mirror) {
-    check_policy(followed, changed);
-    throw NeedsReseed(fmt::format("table {}: {}", table.source_table, changed), table.shape.oid,
-                      table.shape.line_name);
-  }
-  table.facts = facts;
-  save_table(db_, table);
-  ++pending_changes_;
 }
 
 // Names may be swapped within a transaction: the SQLite name is settled at its end.
@@ -145,9 +137,10 @@ void Applier::finish_shapes(const Transaction& transaction) {
     MirroredTable& table = followed->table;
     if (followed->needs_rewrite) {
       throw NeedsReseed(
-          fmt::format("a column of table {} has another type since {}, without its rows having "
-                      "been written anew: they cannot be converted here",
-                      table.source_table, transaction.lsn().text()),
+          fmt::format(
+              "values of table {} read otherwise since {}, and no line tells its rows anew: "
+              "{}",
+              table.source_table, transaction.lsn().text(), followed->meaning),
           table.shape.oid, table.shape.line_name);
     }
     if (followed->final_name.empty()) continue;

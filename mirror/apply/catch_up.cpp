@@ -4,6 +4,7 @@
 
 #include "apply/asked_tables.h"
 #include "apply/needs_reseed.h"
+#include "model/meaning.h"
 
 namespace deltamirror {
 
@@ -121,7 +122,9 @@ void CatchUp::apply(const Change& change) {
       if (!same_table && name != change.table) continue;
       if (!same_table) throw ShapeChanged(name + " is another table now");
       const SchemaLine now = parse_schema(change);
-      if (const auto changed = changed_values(fed.table->facts, now.facts); !changed.empty()) {
+      const std::string changed =
+          other_meaning(fed.table->shape, fed.table->facts, now.shape, now.facts);
+      if (!changed.empty()) {
         throw ShapeChanged(fmt::format("{}: {}", name, changed));
       }
       if (now.shape == fed.table->shape) continue;

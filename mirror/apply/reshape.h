@@ -14,6 +14,7 @@ struct Reshaped {
   // A column's values read otherwise now: right only if a `rewrite` of the table follows in the
   // same transaction.
   bool needs_rewrite = false;
+  std::string meaning;  // then: what reads otherwise
   // What else a person might want to know: an index that could not be kept.
   std::string notice;
 };

@@ -7,6 +7,7 @@
 
 #include "apply/needs_reseed.h"
 #include "filter/row_filter.h"
+#include "model/meaning.h"
 #include "model/names.h"
 
 namespace deltamirror {
@@ -52,9 +53,15 @@ ColumnType type_of(const SourceColumn& column, const std::string& type_override,
   return *type;
 }
 
-// One integer spelt otherwise is not the same number: an oid above 2^31 is a negative integer.
-bool is_unsigned(std::string_view type) {
-  return type == "oid" || type == "xid" || type == "cid";
+// Whether values that are there read otherwise from here on, and why.
+void take_meaning(const MirroredTable& table, const SchemaLine& line, const SourceColumn& was,
+                  const SourceColumn& now, bool other_storage, Reshaped& result) {
+  std::string what = other_meaning(was, table.facts, now, line.facts);
+  if (what.empty() && other_storage)
+    what = fmt::format("of type {}, it is now {}", was.type, now.type);
+  if (what.empty()) return;
+  result.needs_rewrite = true;
+  result.meaning = fmt::format("column \"{}\": {}", now.name, what);
 }
 
 // A column that goes away may stand in the way of one that takes its name. (SQLite would let the
@@ -111,12 +118,12 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
       next.name = now->name;
       plan.renames.emplace_back(column.name, now->name);
     }
-    if (was != nullptr && now->type != was->type) {
-      next.type = type_of(*now, column.type_override, types, line.shape);
-      if (next.type != column.type) plan.retyped = true;
-      if (next.type != column.type || is_unsigned(now->type) != is_unsigned(was->type)) {
-        result.needs_rewrite = true;
+    if (was != nullptr) {
+      if (now->type != was->type || now->type_oid != was->type_oid) {
+        next.type = type_of(*now, column.type_override, types, line.shape);
+        if (next.type != column.type) plan.retyped = true;
       }
+      take_meaning(table, line, *was, *now, next.type != column.type, result);
     }
     plan.columns.push_back(std::move(next));
   }
@@ -154,6 +161,14 @@ void rebind_filter(MirroredTable& table, const SchemaLine& line, const TypeNames
   if (!table.where) return;
   try {
     auto now = std::make_shared<RowFilter>(table.where->text(line.shape), line.shape, types);
+    // The columns that it reads need not be mirrored.
+    for (const int attnum : now->attnums()) {
+      const SourceColumn* const was = table.shape.column(attnum);
+      const SourceColumn* const is = line.shape.column(attnum);
+      if (was != nullptr && is != nullptr) {
+        take_meaning(table, line, *was, *is, false, result);
+      }
+    }
     if (!now->same_comparison(*table.where)) result.needs_rewrite = true;
     table.where = std::move(now);
   } catch (const daystream::Error& e) {

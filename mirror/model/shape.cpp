@@ -12,7 +12,7 @@ namespace deltamirror {
 namespace {
 
 constexpr std::string_view kLabel = "_label_";
-constexpr std::string_view kAttributes = "_attributes_";
+constexpr std::string_view kType = "_type_";
 
 int attribute_number(std::string_view text) {
   int number = 0;
@@ -34,6 +34,24 @@ std::vector<int> parse_attribute_numbers(std::string_view list) {
     list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return numbers;
+}
+
+std::vector<std::pair<int, std::uint32_t>> parse_column_types(std::string_view list) {
+  std::vector<std::pair<int, std::uint32_t>> types;
+  while (!list.empty()) {
+    const std::string_view item = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(item.size() + 1, list.size()));
+    const std::size_t colon = std::min(item.find(':'), item.size());
+    const std::string_view digits = item.substr(std::min(colon + 1, item.size()));
+    std::uint32_t oid = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), oid);
+    if (error != std::errc() || end != digits.data() + digits.size()) {
+      throw daystream::ProtocolError(
+          fmt::format("a schema line has \"{}\" for the type of a column", item));
+    }
+    types.emplace_back(attribute_number(item.substr(0, colon)), oid);
+  }
+  return types;
 }
 
 const SourceColumn* Shape::column(int attnum) const noexcept {
@@ -64,12 +82,14 @@ SchemaLine parse_schema(const daystream::Change& change) {
   shape.identity = change.identity.front();
 
   constexpr std::string_view kMissing = "_missing_";
+  std::vector<std::pair<int, std::uint32_t>> types;
   std::string_view key;
   std::string_view value;
   for (daystream::FieldCursor head{change.head}; head.next(key, value);) {
-    if (key.starts_with(kLabel) || key.starts_with(kAttributes)) {
+    if (key.starts_with(kLabel) || key.starts_with(kType)) {
       line.facts.insert_or_assign(std::string(key), daystream::unescape(value));
     }
+    if (key == "_types") types = parse_column_types(value);
     if (!key.starts_with(kMissing)) continue;
     std::optional<std::string> missing;
     if (value != daystream::kNull) missing = daystream::unescape(value);
@@ -91,24 +111,14 @@ SchemaLine parse_schema(const daystream::Change& change) {
       column.type.resize(column.type.size() - kNotNull.size());
       column.not_null = true;
     }
+    for (const auto& [attnum, oid] : types) {
+      if (attnum == column.attnum) column.type_oid = oid;
+    }
     shape.columns.push_back(std::move(column));
   }
   std::sort(shape.columns.begin(), shape.columns.end(),
             [](const SourceColumn& a, const SourceColumn& b) { return a.attnum < b.attnum; });
   return line;
-}
-
-std::string changed_values(const ValueFacts& from, const ValueFacts& to) {
-  std::vector<std::string> found;
-  for (const auto& [key, value] : from) {
-    const auto now = to.find(key);
-    if (now == to.end() || now->second == value) continue;
-    found.push_back(
-        key.starts_with(kLabel)
-            ? fmt::format("the value \"{}\" of an enum is now called \"{}\"", value, now->second)
-            : std::string("a composite type has other attributes"));
-  }
-  return fmt::format("{}", fmt::join(found, ", "));
 }
 
 std::string difference(const Shape& from, const Shape& to) {
@@ -126,6 +136,9 @@ std::string difference(const Shape& from, const Shape& to) {
     } else if (now->type != column.type) {
       found.push_back(
           fmt::format("column \"{}\" is now {}, was {}", column.name, now->type, column.type));
+    } else if (now->type_oid != column.type_oid) {
+      found.push_back(
+          fmt::format("column \"{}\" is of another type called {}", column.name, now->type));
     }
   }
   for (const SourceColumn& column : to.columns) {

@@ -18,6 +18,7 @@ struct SourceColumn {
   std::string name;
   std::string type;  // as format_type spells it
   bool not_null = false;
+  std::uint32_t type_oid = 0;  // 0: a type of PostgreSQL's own, which its name tells
 
   bool operator==(const SourceColumn&) const = default;
 };
@@ -49,9 +50,9 @@ struct Shape {
 // rows from before have, by attribute number; nullopt: NULL.
 using MissingValues = std::vector<std::pair<int, std::optional<std::string>>>;
 
-// What the text of the table's values depends on besides the values (FORMAT.md, `_label_OID` and
-// `_attributes_OID`): by key, the names of enums' labels and the attributes of composite types. An
-// older plugin tells none.
+// What the text of the table's values depends on besides the values (FORMAT.md, "Types"): by key,
+// as schema lines have them, what the types of its columns are and are made of (`_type_OID`), and
+// the names of enums' labels (`_label_OID_OID`).
 using ValueFacts = std::map<std::string, std::string>;
 
 struct SchemaLine {
@@ -69,9 +70,13 @@ SchemaLine parse_schema(const daystream::Change& change);
 // `1,2` → 1 and 2. Throws ProtocolError.
 std::vector<int> parse_attribute_numbers(std::string_view list);
 
-// What a person should know of how values read otherwise since `from`, whose rows no line tells;
-// empty: they do not. A new label or type changes no value that is there.
-std::string changed_values(const ValueFacts& from, const ValueFacts& to);
+// `2:16390,5:16400` → attribute numbers and OIDs of types. Throws ProtocolError.
+std::vector<std::pair<int, std::uint32_t>> parse_column_types(std::string_view list);
+
+// False: initdb made the type for good, and its name tells all of it.
+constexpr bool is_changeable_type(std::uint32_t oid) noexcept {
+  return oid >= 12000;
+}
 
 // One line that tells a person how `to` differs from `from`; empty: not at all.
 std::string difference(const Shape& from, const Shape& to);

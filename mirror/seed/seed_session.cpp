@@ -246,6 +246,12 @@ void SeedSession::take_snapshot() {
   for (;;) {
     begin();
     types_ = read_types(connection_.get());
+    std::vector<std::uint32_t> oids;
+    for (const SeedTable& table : tables_) {
+      if (table.relation.oid != 0) oids.push_back(table.relation.oid);
+    }
+    auto facts = read_value_facts(connection_.get(), oids);
+    for (SeedTable& table : tables_) table.mirrored.facts = std::move(facts[table.relation.oid]);
     for (SeedTable& table : tables_) {
       try {
         describe(table);
@@ -277,7 +283,6 @@ void SeedSession::describe(SeedTable& table) {
     }
     mirrored.source_table = table.relation.name.display();
     mirrored.shape = read_shape(connection_.get(), table.relation);
-    mirrored.facts = read_value_facts(connection_.get(), table.relation);
     mirrored.partitioning = now.partitioning;
     check_followable(connection_.get(), now);
     check_key(table.relation, mirrored.shape);

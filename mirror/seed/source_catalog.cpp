@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <set>
 
 #include "daystream/error.h"
 #include "daystream/line.h"
@@ -219,28 +220,30 @@ Shape read_shape(PGconn* connection, const SourceRelation& relation) {
   if (shape.identity == 'i') shape.identity_key = parse_attribute_numbers(cell(table, 0, 3));
 
   const PgResult columns = exec_params(connection, R"(
-    SELECT a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull
+    SELECT a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+           a.atttypid
     FROM pg_catalog.pg_attribute a
     WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)",
                                        {oid});
   for (int row = 0; row < PQntuples(columns.get()); ++row) {
+    const std::uint32_t type = oid_of(columns, row, 4);
     shape.columns.push_back({number(columns, row, 0), cell(columns, row, 1), cell(columns, row, 2),
-                             cell(columns, row, 3) == "t"});
+                             cell(columns, row, 3) == "t", is_changeable_type(type) ? type : 0});
   }
   return shape;
 }
 
-ValueFacts read_value_facts(PGconn* connection, const SourceRelation& relation) {
-  const PgResult result = exec_params(connection, R"(
-    WITH RECURSIVE used(type) AS (
-      SELECT a.atttypid FROM pg_catalog.pg_attribute a
-      WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
-      UNION
-      SELECT made_of.type FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type
-      CROSS JOIN LATERAL (
+namespace {
+
+constexpr std::string_view kIsArray =
+    "t.typtype = 'b' AND t.typsubscript = "
+    "'pg_catalog.array_subscript_handler'::pg_catalog.regproc";
+
+// The types that a type `t` of pg_type is made of.
+const std::string kMadeOf = fmt::format(R"(
         SELECT t.typbasetype WHERE t.typtype = 'd'
         UNION ALL
-        SELECT t.typelem WHERE t.typsubscript = 'pg_catalog.array_subscript_handler'::regproc
+        SELECT t.typelem WHERE {}
         UNION ALL
         SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
         UNION ALL
@@ -248,21 +251,97 @@ ValueFacts read_value_facts(PGconn* connection, const SourceRelation& relation) 
         UNION ALL
         SELECT a.atttypid FROM pg_catalog.pg_attribute a
         WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0
-          AND NOT a.attisdropped) AS made_of(type)
-      WHERE t.oid >= 16384)  -- FirstNormalObjectId: not of PostgreSQL's own
-    SELECT '_label_' || e.oid, e.enumlabel
-    FROM used JOIN pg_catalog.pg_enum e ON e.enumtypid = used.type
-    UNION ALL
-    SELECT '_attributes_' || t.typrelid,
-           (SELECT pg_catalog.string_agg(a.attnum::text, ',' ORDER BY a.attnum)
-            FROM pg_catalog.pg_attribute a
-            WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
-    FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type
-    WHERE t.typtype = 'c' AND t.oid >= 16384)",
-                                      {std::to_string(relation.oid)});
-  ValueFacts facts;
-  for (int row = 0; row < PQntuples(result.get()); ++row) {
-    facts.insert_or_assign(cell(result, row, 0), cell(result, row, 1));
+          AND NOT a.attisdropped)",
+                                        kIsArray);
+
+std::vector<std::uint32_t> oids_of(const std::string& list) {
+  std::vector<std::uint32_t> oids;
+  const char* rest = list.c_str();
+  while (*rest != '\0') {
+    char* end = nullptr;
+    oids.push_back(static_cast<std::uint32_t>(std::strtoul(rest, &end, 10)));
+    rest = *end == ',' ? end + 1 : end;
+  }
+  return oids;
+}
+
+}  // namespace
+
+// The seed's half of one definition, the other is plugin/value_facts.cpp: types that initdb did not
+// make for good, and whatever these are made of. Each type is described once, and the tables' own
+// sets of them are put together here: with one query a table, or each type anew for each, a
+// database of thousands of tables is read for minutes.
+std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
+                                                     const std::vector<std::uint32_t>& tables) {
+  std::map<std::uint32_t, ValueFacts> facts;
+  std::string list;
+  for (const std::uint32_t table : tables)
+    list += fmt::format("{}{}", list.empty() ? "" : ",", table);
+  if (list.empty()) return facts;
+  const PgResult columns = exec_params(connection, R"(
+    SELECT DISTINCT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.atttypid >= 12000)",
+                                       {"{" + list + "}"});
+  if (PQntuples(columns.get()) == 0) return facts;
+  std::set<std::uint32_t> types;
+  for (int row = 0; row < PQntuples(columns.get()); ++row) types.insert(oid_of(columns, row, 1));
+  const PgResult described = exec_params(connection,
+                                         fmt::format(R"(
+    WITH RECURSIVE used(type) AS (
+      SELECT pg_catalog.unnest($1::oid[])
+      UNION
+      SELECT made_of.type FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type
+      CROSS JOIN LATERAL ({0}) AS made_of(type)
+      WHERE t.oid >= 12000)
+    SELECT t.oid,
+           (SELECT pg_catalog.string_agg(made_of.type::text, ',') FROM ({0}) AS made_of(type)),
+           CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'c' THEN 'composite' WHEN 'd' THEN 'domain'
+                          WHEN 'r' THEN 'range' WHEN 'm' THEN 'multirange'
+                          ELSE CASE WHEN {1} THEN 'array' ELSE 'base' END END ||
+           CASE WHEN t.typtype = 'c' THEN
+             COALESCE((SELECT ' ' || pg_catalog.string_agg(a.attnum || ':' || a.atttypid, ','
+                                                           ORDER BY a.attnum)
+                       FROM pg_catalog.pg_attribute a
+                       WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '')
+             ELSE COALESCE((SELECT ' ' || made_of.type FROM ({0}) AS made_of(type)), '') END ||
+           CASE WHEN t.typdelim <> ',' THEN ' delimiter ' || t.typdelim::text ELSE '' END ||
+           ' named ' || pg_catalog.format_type(t.oid, NULL)
+    FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type)",
+                                                     kMadeOf, kIsArray),
+                                         {"{" + fmt::format("{}", fmt::join(types, ",")) + "}"});
+  struct Described {
+    std::vector<std::uint32_t> made_of;
+    std::vector<std::pair<std::string, std::string>> facts;
+  };
+  std::map<std::uint32_t, Described> all;
+  for (int row = 0; row < PQntuples(described.get()); ++row) {
+    const std::uint32_t oid = oid_of(described, row, 0);
+    Described& type = all[oid];
+    if (is_changeable_type(oid)) type.made_of = oids_of(cell(described, row, 1));
+    type.facts.emplace_back(fmt::format("_type_{}", oid), cell(described, row, 2));
+  }
+  std::set<std::uint32_t> reached;
+  for (const auto& [oid, type] : all) reached.insert(oid);
+  const PgResult labels = exec_params(connection, R"(
+    SELECT e.enumtypid, e.oid, e.enumlabel FROM pg_catalog.pg_enum e
+    WHERE e.enumtypid = ANY ($1::oid[]))",
+                                      {"{" + fmt::format("{}", fmt::join(reached, ",")) + "}"});
+  for (int row = 0; row < PQntuples(labels.get()); ++row) {
+    all[oid_of(labels, row, 0)].facts.emplace_back(
+        fmt::format("_label_{}_{}", cell(labels, row, 0), cell(labels, row, 1)),
+        cell(labels, row, 2));
+  }
+  for (int row = 0; row < PQntuples(columns.get()); ++row) {
+    ValueFacts& table = facts[oid_of(columns, row, 0)];
+    std::vector<std::uint32_t> left = {oid_of(columns, row, 1)};
+    while (!left.empty()) {
+      const Described& type = all[left.back()];
+      left.pop_back();
+      if (type.facts.empty() || table.contains(type.facts.front().first)) continue;
+      for (const auto& [key, value] : type.facts) table.emplace(key, value);
+      left.insert(left.end(), type.made_of.begin(), type.made_of.end());
+    }
   }
   return facts;
 }
@@ -278,13 +357,16 @@ void check_key(const SourceRelation& relation, const Shape& shape) {
 }
 
 TypeNames read_types(PGconn* connection) {
-  // Array types are looked through by their name, so only their elements count.
-  const PgResult result = exec(connection, R"(
+  // Array types are looked through by their name, so only their elements count, and what separates
+  // these where it is not a comma.
+  const PgResult result = exec(connection, fmt::format(R"(
     SELECT pg_catalog.format_type(t.oid, NULL),
-           CASE t.typtype WHEN 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod)
-                ELSE '' END
+           CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod)
+                WHEN {} THEN t.typdelim::text ELSE '' END
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-    WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND (t.typtype <> 'b' OR t.typelem = 0))");
+    WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast') AND
+          (t.typtype <> 'b' OR t.typelem = 0 OR t.typdelim <> ','))",
+                                                       kIsArray));
   TypeNames types;
   for (int row = 0; row < PQntuples(result.get()); ++row) {
     types.add(cell(result, row, 0), cell(result, row, 1));

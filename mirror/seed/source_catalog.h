@@ -4,6 +4,7 @@
 #include <libpq-fe.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -49,8 +50,10 @@ std::vector<std::string> partition_relatives(PGconn*, const SourceRelation& rela
 std::string from_item(const SourceRelation& relation);
 
 Shape read_shape(PGconn*, const SourceRelation& relation);
-// As the plugin tells them in the table's schema lines.
-ValueFacts read_value_facts(PGconn*, const SourceRelation& relation);
+// As the plugin tells them in the tables' schema lines, by the tables' OIDs; a table without any
+// has none here. Asks for all of them at once.
+std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn*,
+                                                     const std::vector<std::uint32_t>& tables);
 
 // Throws NeedsPerson for a table whose updates and deletes could not be followed.
 void check_key(const SourceRelation& relation, const Shape& shape);

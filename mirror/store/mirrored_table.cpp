@@ -28,6 +28,7 @@ json shape_json(const MirroredTable& table) {
     columns.push_back({{"attnum", column.attnum},
                        {"name", column.name},
                        {"type", column.type},
+                       {"type_oid", column.type_oid},
                        {"not_null", column.not_null}});
   }
   return {{"oid", shape.oid},
@@ -48,8 +49,8 @@ Shape shape_of(const json& value) {
   shape.primary_key = value.at("primary_key").get<std::vector<int>>();
   shape.identity_key = value.at("identity_key").get<std::vector<int>>();
   for (const json& column : value.at("columns")) {
-    shape.columns.push_back(
-        {column.at("attnum"), column.at("name"), column.at("type"), column.at("not_null")});
+    shape.columns.push_back({column.at("attnum"), column.at("name"), column.at("type"),
+                             column.at("not_null"), column.value("type_oid", std::uint32_t{0})});
   }
   return shape;
 }
@@ -98,8 +99,10 @@ void take_options(MirroredTable& table, const json& options, const Database& db)
   table.source_column = options.value("source_column", "");
   table.prefix = options.value("prefix", "");
   if (options.contains("where")) {
-    table.where = std::make_shared<RowFilter>(options["where"].get<std::string>(), table.shape,
-                                              load_types(db, table.source));
+    TypeNames types = load_types(db, table.source);
+    types.take(table.facts);  // what names meant when the table was last told of
+    table.where =
+        std::make_shared<RowFilter>(options["where"].get<std::string>(), table.shape, types);
   }
   if (!options.contains("mode")) return;
   table.mode = mode_named(options["mode"].get<std::string>());

@@ -12,7 +12,7 @@ namespace deltamirror {
 // strings; NULL is null. Throws ProtocolError where `text` is no array.
 void array_to_json(std::string& out, std::string_view text, const ColumnType& type);
 
-// Appends `text` as a JSON string.
+// Appends `text` as a JSON string, spelt as PostgreSQL's to_json() spells it.
 void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace deltamirror

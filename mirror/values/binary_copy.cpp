@@ -35,10 +35,32 @@ std::string_view take_bytes(std::string_view& rest, std::int32_t size) {
   return out;
 }
 
-}  // namespace
-
 // `IS DISTINCT FROM NULL` is about the value itself: IS NULL would also be true for a composite of
 // NULLs only.
+std::string text_of(const std::string& value) {
+  return fmt::format("CASE WHEN {0} IS DISTINCT FROM NULL THEN pg_catalog.format('%s', {0}) END",
+                     value);
+}
+
+// As TYPES.md says of elements. convert() leaves alone what does not begin as an array does.
+std::string json_by_server(const std::string& name, Kind kind) {
+  std::string element = "pg_catalog.to_json(e.t)::text";
+  if (kind == Kind::Bool) {
+    element = "CASE e.t WHEN 't' THEN 'true' WHEN 'f' THEN 'false' END";
+  } else if (kind == Kind::Integer || kind == Kind::Real) {
+    element = "CASE WHEN e.t = 'NaN' OR e.t LIKE '%Infinity' THEN '\"' || e.t || '\"' ELSE e.t END";
+  } else if (kind == Kind::TimestampTz) {
+    element = "pg_catalog.to_json(pg_catalog.regexp_replace(e.t, '[+]00$', ''))::text";
+  }
+  return fmt::format(
+      "CASE WHEN pg_catalog.array_ndims(q.{0}) = 1 AND pg_catalog.array_lower(q.{0}, 1) = 1 THEN "
+      "(SELECT '[' || pg_catalog.string_agg(COALESCE({1}, 'null'), ',') || ']' FROM "
+      "(SELECT {2} AS t FROM (SELECT pg_catalog.unnest(q.{0}) AS x) AS u) AS e) ELSE {3} END",
+      name, element, text_of("u.x"), text_of("q." + name));
+}
+
+}  // namespace
+
 std::string binary_copy_sql(std::string_view select, const std::vector<CopyColumn>& columns) {
   std::string list;
   std::string names;
@@ -47,10 +69,8 @@ std::string binary_copy_sql(std::string_view select, const std::vector<CopyColum
     if (i != 0) list += ", ", names += ", ";
     names += name;
     list += columns[i].wire != Wire::Text ? "q." + name
-                                          : fmt::format(
-                                                "CASE WHEN q.{0} IS DISTINCT FROM NULL "
-                                                "THEN pg_catalog.format('%s', q.{0}) END",
-                                                name);
+            : columns[i].json_by_server   ? json_by_server(name, columns[i].type.kind)
+                                          : text_of("q." + name);
   }
   return fmt::format("COPY (SELECT {} FROM (\n{}\n) AS q({})) TO STDOUT (FORMAT binary)", list,
                      select, names);

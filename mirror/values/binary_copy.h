@@ -13,6 +13,9 @@ namespace deltamirror {
 struct CopyColumn {
   Wire wire = Wire::Text;
   ColumnType type;  // what its values become
+  // Of an array: the server takes it apart and makes the JSON, where it has one dimension that
+  // begins at 1. Nothing of how we read arrays is asked then, so what we misread is found.
+  bool json_by_server = false;
 };
 
 // `select`: a query with as many columns. Those that we do not decode ourselves come as their

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/meaning.h"
 #include "values/array_json.h"
 
 namespace deltamirror {
@@ -126,6 +127,28 @@ std::string_view ColumnType::declared() const noexcept {
   return "TEXT";
 }
 
+bool TypeNames::take(const ValueFacts& facts) {
+  bool changed = false;
+  const auto learn = [&](const std::string& name, const std::string& base) {
+    const auto known = bases_.find(name);
+    if (known != bases_.end() && known->second == base) return;
+    changed = true;
+    add(name, base);
+  };
+  for (const auto& [key, value] : facts) {
+    if (!key.starts_with("_type_")) continue;
+    const TypeFact type = parse_type_fact(value);
+    if (type.kind == "array") {
+      const bool known = bases_.contains(type.name);
+      if (known || type.delimiter != ',') learn(type.name, std::string(1, type.delimiter));
+      continue;
+    }
+    const auto base = type.kind == "domain" ? type_fact(facts, type.base) : std::nullopt;
+    if (is_qualified(type.name)) learn(type.name, base ? base->name : std::string());
+  }
+  return changed;
+}
+
 std::optional<ColumnType> TypeNames::resolve(std::string_view name) const {
   if (name.ends_with("[]")) {
     const auto element = resolve(name.substr(0, name.size() - 2));
@@ -133,7 +156,9 @@ std::optional<ColumnType> TypeNames::resolve(std::string_view name) const {
     // Elements that are arrays themselves exist only through domains; each is then a JSON string.
     ColumnType array = element->array ? ColumnType{} : *element;
     array.array = true;
-    array.delimiter = name == "box[]" ? ';' : ',';
+    const std::string* const delimiter = base_of(name);
+    array.delimiter = delimiter != nullptr && delimiter->size() == 1 ? delimiter->front() : ',';
+    if (name == "box[]") array.delimiter = ';';
     return array;
   }
   if (is_qualified(name)) {
@@ -155,7 +180,7 @@ const std::string* TypeNames::base_of(std::string_view name) const {
 }
 
 std::string TypeNames::underlying(std::string_view name) const {
-  if (is_qualified(name)) {
+  if (is_qualified(name) && !name.ends_with("[]")) {
     const std::string* const base = base_of(name);
     if (base != nullptr && !base->empty()) return underlying(*base);
   }

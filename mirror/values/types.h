@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 
+#include "model/shape.h"
 #include "sqlite/sqlite.h"
 
 namespace deltamirror {
@@ -46,12 +47,17 @@ struct ColumnType {
 
 // The types of a database that are not PostgreSQL's own, as far as we must look through them:
 // domains, by their name as format_type spells it, with what they are based on. Other types of
-// users (enums, composites, ranges, extensions') have an empty base.
+// users (enums, composites, ranges, extensions') have an empty base. Arrays are looked through by
+// name; only those whose elements are not separated by commas are here, with what separates them.
 class TypeNames {
  public:
   void add(std::string name, std::string base) {
     bases_.insert_or_assign(std::move(name), std::move(base));
   }
+  // What the types of a table are when its schema line is read: a name may be another type's than
+  // before.
+  // Returns whether anything is not as it was known.
+  bool take(const ValueFacts& facts);
   const std::map<std::string, std::string, std::less<>>& all() const noexcept { return bases_; }
 
   // What a column of the type that format_type spells `name` becomes. nullopt: a user's type that

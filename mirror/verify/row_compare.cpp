@@ -114,7 +114,9 @@ void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
     }
     names.push_back(from->name);
     const ColumnType& type = table_.columns[column].type;
-    part.copied.push_back({.wire = wire_of(session.types(), from->type, type), .type = type});
+    part.copied.push_back({.wire = wire_of(session.types(), from->type, type),
+                           .type = type,
+                           .json_by_server = type.array});
   }
   part.own_search_path = false;
   if (table_.where) rows.where = table_.where->sql(source.mirrored.shape);

@@ -10,6 +10,7 @@
 // committed.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -56,6 +57,19 @@ std::string letter_of(const std::string& oid, std::map<std::string, std::string>
   return oids.try_emplace(oid, std::string(1, static_cast<char>('A' + oids.size()))).first->second;
 }
 
+// OIDs of what is the user's own, wherever they stand.
+std::string lettered(const std::string& text, std::map<std::string, std::string>& oids) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t end = i;
+    while (end < text.size() && std::isdigit(static_cast<unsigned char>(text[end])) != 0) ++end;
+    const std::string digits = text.substr(i, end - i);
+    out += end - i >= 5 ? letter_of(digits, oids) : end > i ? digits : text.substr(i, 1);
+    i = std::max(end, i + 1);
+  }
+  return out;
+}
+
 // The pairs before the verb are the plugin's; columns are left as they are. Works on the text, so
 // that a line of another separator or of odd form is shown as it is.
 std::string shown(const std::string& line, std::map<std::string, std::string>& xids,
@@ -66,9 +80,9 @@ std::string shown(const std::string& line, std::map<std::string, std::string>& x
   std::string value;
   while (std::getline(parts, name, '\t') && name != "_action") {
     std::getline(parts, value, '\t');
-    for (const std::string fact : {"_label_", "_attributes_"}) {
-      if (!name.starts_with(fact)) continue;
-      name = fact + letter_of(name.substr(fact.size()), oids);
+    if (name.starts_with("_type_") || name.starts_with("_label_") || name == "_types") {
+      name = lettered(name, oids);
+      if (!name.starts_with("_label_")) value = lettered(value, oids);
     }
     if (name == "_xid" && value != "0") {
       value = xids.try_emplace(value, std::to_string(xids.size() + 1)).first->second;

@@ -56,21 +56,19 @@ TEST_CASE("shape: a difference is told in words", "[mirror][shape]") {
         "column \"more\" text is new");
 }
 
-TEST_CASE("shape: what values read as now is told where it was known before", "[mirror][shape]") {
-  const auto facts = [](const std::string& pairs) {
-    std::string line = kLine;
-    return parsed(line.insert(line.find("_action"), pairs)).facts;
-  };
-  const ValueFacts from = facts("_label_17\tcalm\t_label_18\ta\\tb\t_attributes_9\t1,2\t");
-  CHECK(from == ValueFacts{{"_label_17", "calm"}, {"_label_18", "a\tb"}, {"_attributes_9", "1,2"}});
-  CHECK(changed_values(from, from).empty());
-  CHECK(changed_values({}, from).empty());
-  CHECK(changed_values(from, {}).empty());
-  CHECK(changed_values(from, facts("_label_17\tcalm\t_label_20\tnew\t")).empty());
-  CHECK(changed_values(from, facts("_label_17\tquiet\t")) ==
-        "the value \"calm\" of an enum is now called \"quiet\"");
-  CHECK(changed_values(from, facts("_attributes_9\t2\t")) ==
-        "a composite type has other attributes");
+TEST_CASE("shape: a line tells what its columns' types are", "[mirror][shape]") {
+  std::string text = kLine;
+  text.insert(text.find("_action"),
+              "_types\t3:17000\t_type_17000\tenum named a.b\t_label_17000_18\ta\\tb\t");
+  const SchemaLine line = parsed(text);
+  CHECK(line.facts == ValueFacts{{"_type_17000", "enum named a.b"}, {"_label_17000_18", "a\tb"}});
+  CHECK(line.shape.column(3)->type_oid == 17000);
+  CHECK(line.shape.column(1)->type_oid == 0);
+  Shape other = line.shape;
+  other.columns.back().type_oid = 17001;
+  CHECK(difference(line.shape, other).find("is of another type called") != std::string::npos);
+  text.replace(text.find("3:17000"), 7, "3-17000");
+  CHECK_THROWS_AS(parsed(text), daystream::ProtocolError);
 }
 
 TEST_CASE("shape: a schema line that lacks what it must have is refused", "[mirror][shape]") {

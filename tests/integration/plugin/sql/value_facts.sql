@@ -1,6 +1,6 @@
 -- What changes the text of values without a row being touched: labels of enums and attributes of
--- composite types, also within arrays, domains and ranges. Told for the tables that the connection
--- has told of; of others with their first change.
+-- composite types, also within arrays, domains and ranges. Told for all tables that use them, also
+-- for those that the connection has not told of.
 -- options: include-schema=on
 CREATE TYPE mood AS ENUM ('calm', 'a,b');
 CREATE TYPE unused AS ENUM ('none');
@@ -8,6 +8,7 @@ CREATE DOMAIN mild AS mood CHECK (VALUE <> 'a,b');
 CREATE TYPE pair AS (x int, m mood[]);
 CREATE TYPE span AS RANGE (subtype = mood);
 CREATE TABLE t (id int PRIMARY KEY, m mild, p pair, s span[]);
+CREATE TABLE idle (m mood[]);
 CREATE TABLE plain (id int PRIMARY KEY, p pg_lsn);
 INSERT INTO t VALUES (1, 'calm', (1, '{calm}'));
 INSERT INTO plain VALUES (1);
