@@ -30,7 +30,7 @@ constexpr Milliseconds kFarewell{2'000};
 constexpr std::int64_t kBehindAfterUs =
     std::chrono::duration_cast<std::chrono::microseconds>(kBehindAfter).count();
 
-// Of the commit line that ends `lines`; like the message's own time it is the server's.
+// Server time of the commit line at the end of `lines`.
 std::int64_t commit_time_us(std::string_view lines) {
   const auto newline = lines.rfind('\n');
   return daystream::parse_change(lines.substr(newline + 1)).time_us;  // npos + 1: all of it

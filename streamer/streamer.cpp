@@ -320,7 +320,7 @@ void Streamer::settle() {
     flusher_.start(writer_->begin_flush());
     if (const auto last = wait_for_disk(flusher_, signals_, progress)) writer_->finish_flush(*last);
   } catch (const IoError& e) {
-    // The Writer was given up for a full disk already, and its last flush found that out: no news.
+    // Already reported: this flush belongs to the Writer that we dropped for a full disk.
     if (!writer_) return;
     writer_.reset();
     if (!is_full(e)) throw;

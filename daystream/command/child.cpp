@@ -2,15 +2,19 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 
 #include "daystream/error.h"
+#include "program/program.h"
 
 namespace daystream::command {
 
@@ -33,7 +37,7 @@ void never_block(const UniqueFd& fd) {
 
 }  // namespace
 
-Child::Child(const std::vector<std::string>& argv, Output output) {
+Child::Child(const std::vector<std::string>& argv, Output output, int inherited) {
   Pipe in = make_pipe();
   never_block(in.write);
   Pipe out;
@@ -45,6 +49,17 @@ Child::Child(const std::vector<std::string>& argv, Output output) {
     never_block(out.read);
     posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
   }
+  // After the pipes, which may be 3 themselves.
+  constexpr int kFirst = STDERR_FILENO + 1;
+  if (inherited >= 0) posix_spawn_file_actions_adddup2(&actions, inherited, kFirst);
+  posix_spawn_file_actions_addclosefrom_np(&actions, inherited >= 0 ? kFirst + 1 : kFirst);
+  std::vector<char*> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (!std::string_view(*variable).starts_with("DAYSTREAM_TOKEN=")) {
+      environment.push_back(*variable);
+    }
+  }
+  environment.push_back(nullptr);
   // We ignore SIGPIPE, and an ignored signal stays ignored across exec. The child must not ignore
   // it.
   posix_spawnattr_t attributes;
@@ -58,14 +73,17 @@ Child::Child(const std::vector<std::string>& argv, Output output) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
-  const int error =
-      posix_spawnp(&pid_, arguments[0], &actions, &attributes, arguments.data(), environ);
+  const int error = posix_spawnp(&pid_, arguments[0], &actions, &attributes, arguments.data(),
+                                 environment.data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     pid_ = -1;
     throw Error(fmt::format("could not start command \"{}\": {}", argv.front(), strerror(error)));
   }
+  // It is ours until it is waited for, so that its number is nobody else's.
+  end_ = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0U)));
+  if (!end_) throw IoError("could not watch the command", errno);
   input_ = std::move(in.write);
   output_ = std::move(out.read);
 }
@@ -74,8 +92,26 @@ Child::~Child() {
   if (pid_ < 0) return;
   input_.reset();
   output_.reset();
-  kill(pid_, SIGTERM);
+  signal(SIGTERM);
+  pollfd ended{end_.get(), POLLIN, 0};
+  const auto give_up = std::chrono::steady_clock::now() + kGrace;
+  while (end_ && !has_ended()) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(give_up - std::chrono::steady_clock::now());
+    if (left.count() <= 0) break;
+    poll(&ended, 1, static_cast<int>(left.count()));
+  }
+  if (!has_ended()) signal(SIGKILL);
   wait();
+}
+
+bool Child::has_ended() const {
+  pollfd ended{end_.get(), POLLIN, 0};
+  return poll(&ended, 1, 0) == 1 && (ended.revents & POLLIN) != 0;
+}
+
+void Child::signal(int number) const noexcept {
+  if (pid_ > 0) kill(pid_, number);
 }
 
 std::string Child::wait() {

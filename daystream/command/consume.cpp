@@ -38,6 +38,7 @@ struct Options {
   bool follow = false;
   bool once = false;
   bool json = false;
+  std::uint32_t stop_timeout_s = 10;
   std::vector<std::string> command;
 };
 
@@ -67,6 +68,7 @@ struct Work {
   const program::Signals& signals;
   Reader& reader;
   ConsumeProgress& progress;
+  const Consumer::Setup& setup;
   std::optional<PositionGone>& gap;  // met: thrown once what came before is done
 
   Printer printer(Output& output) const {
@@ -105,7 +107,7 @@ void hand_over(const Work& work, Transaction& transaction, Printer& printer) {
 
 // One command that runs for long and writes a line for each transaction it is done with.
 void run_long(const Work& work) {
-  Consumer consumer(work.options.command, Child::Output::Pipe, work.progress);
+  Consumer consumer(work.setup, Child::Output::Pipe, work.progress);
   Printer printer = work.printer(consumer);
   const UniqueFd wake = either(work.signals.fd(), consumer.acknowledgements());
   while (!work.signals.stop_requested()) {
@@ -146,7 +148,7 @@ void run_batches(const Work& work) {
       more = transaction != nullptr;
       if (!more) break;
       if (!consumer) {
-        consumer.emplace(work.options.command, Child::Output::Ours, work.progress);
+        consumer.emplace(work.setup, Child::Output::Ours, work.progress);
         printer.emplace(work.printer(*consumer));
       }
       hand_over(work, *transaction, *printer);
@@ -181,7 +183,9 @@ int consume(const Options& options) {
   Reader reader(directory, start);
   ConsumeProgress progress(checkpoint, system);
   std::optional<PositionGone> gap;
-  const Work work{options, signals, reader, progress, gap};
+  const Consumer::Setup setup{options.command, checkpoint.lock_fd(), signals,
+                              std::chrono::seconds(options.stop_timeout_s)};
+  const Work work{options, signals, reader, progress, setup, gap};
   options.batch ? run_batches(work) : run_long(work);
   if (gap) throw *gap;
   return 0;
@@ -208,6 +212,12 @@ void add_consume(CLI::App& app, Chosen& chosen) {
                   "transactions handed over and not acknowledged, or in a batch, at most")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}))
       ->capture_default_str();
+  command
+      .add_option("--stop-timeout", options->stop_timeout_s,
+                  "seconds that COMMAND has after SIGTERM to acknowledge and end; then it is sent "
+                  "SIGTERM too, and killed 5 s later")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
   command.add_option("--after", options->after,
                      "where there is no checkpoint yet: a position, C/S, or \"end\" (default: the "
                      "first line there is)");
@@ -225,7 +235,8 @@ void add_consume(CLI::App& app, Chosen& chosen) {
       "handed. Lines without a commit line at the end of input are to be forgotten.\n\n"
       "At least once: what was not acknowledged when anything ended comes again. When COMMAND\n"
       "ends by itself, this ends with exit code 1; start it again and it goes on. SIGTERM hands\n"
-      "over no more, waits for the rest of the acknowledgements, and ends.\n\n"
+      "over no more, waits for the rest of the acknowledgements, --stop-timeout at most, and "
+      "ends.\n\n"
       "Examples:\n"
       "  daystream consume /srv/prod --checkpoint /var/lib/index/at -- /opt/index/update\n"
       "  daystream consume /srv/prod --checkpoint at --batch --window 1000 --once -- \\\n"

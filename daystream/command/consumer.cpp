@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "daystream/error.h"
@@ -11,9 +13,13 @@
 
 namespace daystream::command {
 
-Consumer::Consumer(const std::vector<std::string>& command, Child::Output output,
-                   ConsumeProgress& progress)
-    : Output(-1), name_(command.front()), child_(command, output), progress_(progress) {}
+Consumer::Consumer(const Setup& setup, Child::Output output, ConsumeProgress& progress)
+    : Output(-1),
+      name_(setup.command.front()),
+      signals_(setup.signals),
+      patience_(setup.patience),
+      child_(setup.command, output, setup.lock_fd),
+      progress_(progress) {}
 
 void Consumer::hear() {
   char bytes[4096];
@@ -37,13 +43,41 @@ void Consumer::wait_for_word(int wake_fd) {
   ::poll(fds, 2, -1);  // whatever it says, the caller looks again
 }
 
+// Sleeps until `in` is readable, `out` is writable (-1: neither), the command has ended, or we are
+// told to stop; then until it is to be pressed harder. False: it was killed, and has ended.
+bool Consumer::wait_on(int in, int out) {
+  const bool stopping = signals_.stop_requested();
+  const auto now = std::chrono::steady_clock::now();
+  if (stopping && !next_step_) next_step_ = now + patience_;
+  if (next_step_ && now >= *next_step_ && step_ < 2) {
+    child_.signal(step_ == 0 ? SIGTERM : SIGKILL);
+    ++step_;
+    next_step_ = now + Child::kGrace;
+  }
+  // Children of its own may hold its output open after that.
+  if (step_ == 2 && child_.has_ended()) return false;
+  int timeout_ms = -1;
+  if (next_step_ && step_ < 2) {
+    timeout_ms =
+        static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*next_step_ - now).count());
+  }
+  // Where its output is heard, that ends with it; a signal stays readable once it has come.
+  pollfd fds[] = {{in, POLLIN, 0},
+                  {out, POLLOUT, 0},
+                  {in >= 0 && step_ < 2 ? -1 : child_.end(), POLLIN, 0},
+                  {stopping ? -1 : signals_.fd(), POLLIN, 0}};
+  ::poll(fds, 4, std::max(timeout_ms, -1));
+  return true;
+}
+
 std::string Consumer::finish() {
   child_.close_input();
   while (!closed_ && child_.output() >= 0) {
-    wait_for_word(-1);
+    if (!wait_on(child_.output(), -1)) break;
     hear();
     progress_.save(false);
   }
+  while (!child_.has_ended()) wait_on(-1, -1);
   return child_.wait();
 }
 
@@ -62,8 +96,8 @@ void Consumer::send(std::string_view text) {
     } else if (errno == EPIPE) {
       ended(finish());
     } else if (errno == EAGAIN) {
-      pollfd fds[] = {{child_.input(), POLLOUT, 0}, {closed_ ? -1 : child_.output(), POLLIN, 0}};
-      ::poll(fds, 2, -1);
+      // Killed, it may have left its input to a child of its own, which does not read it either.
+      if (!wait_on(closed_ ? -1 : child_.output(), child_.input())) ended(finish());
       hear();
     } else if (errno != EINTR) {
       throw IoError("could not write to the command", errno);

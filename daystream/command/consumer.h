@@ -1,6 +1,8 @@
 // The program that "daystream consume" hands transactions to: its input, and its acknowledgements.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,20 +10,30 @@
 #include "child.h"
 #include "consume_progress.h"
 #include "output.h"
+#include "program/program.h"
 
 namespace daystream::command {
 
 // The command's standard input, and what it says meanwhile: it may be waiting for us to read its
 // acknowledgements before it reads on.
 //
+// Once we are told to stop it has `patience` to be done, then kGrace (Child) after a SIGTERM, then
+// it is killed: what it has not acknowledged comes again.
+//
 // Threads: one.
 // Errors:  Error where the command ended before its time, ProtocolError where it acknowledged what
 //          it was not handed.
 class Consumer : public Output {
  public:
-  // Starts the command. Its acknowledgements go to `progress`, which must outlive this.
-  Consumer(const std::vector<std::string>& command, Child::Output output,
-           ConsumeProgress& progress);
+  struct Setup {
+    const std::vector<std::string>& command;
+    int lock_fd;  // that it inherits
+    const program::Signals& signals;
+    std::chrono::seconds patience;
+  };
+  // Starts the command. Its acknowledgements go to `progress`, which must outlive this, as must
+  // what `setup` refers to.
+  Consumer(const Setup& setup, Child::Output output, ConsumeProgress& progress);
 
   // To wait on; -1: this one acknowledges by its exit code.
   int acknowledgements() const noexcept { return child_.output(); }
@@ -43,8 +55,13 @@ class Consumer : public Output {
 
  private:
   void take_lines();
+  bool wait_on(int in, int out);
 
   std::string name_;
+  const program::Signals& signals_;
+  std::chrono::seconds patience_;
+  std::optional<std::chrono::steady_clock::time_point> next_step_;  // towards its end
+  int step_ = 0;
   Child child_;
   ConsumeProgress& progress_;
   std::string heard_;

@@ -23,7 +23,7 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 ConsumerCheckpoint::ConsumerCheckpoint(std::filesystem::path path) : path_(std::move(path)) {
   // Not the file itself: that one is replaced.
   const std::string name = path_.string() + ".lock";
-  lock_ = UniqueFd(open(name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW, 0640));
+  lock_ = UniqueFd(open(name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640));
   if (!lock_) throw IoError(fmt::format("could not open lock file \"{}\"", name), errno);
   while (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;

@@ -20,9 +20,10 @@ struct Acknowledged {
 // Invariant: whatever is killed when, the file is whole: the old one or the new one.
 class ConsumerCheckpoint {
  public:
-  // Locks FILE.lock. A child inherits the lock, so that nobody begins anew while a command of
-  // before still works on what it was handed. Throws Error where somebody has it.
+  // Locks FILE.lock. A child is to inherit the lock (lock_fd()), so that nobody begins anew while a
+  // command of before still works on what it was handed. Throws Error where somebody has it.
   explicit ConsumerCheckpoint(std::filesystem::path path);
+  int lock_fd() const noexcept { return lock_.get(); }
 
   // nullopt: there is none yet. Throws WrongSource where it is of another cluster than
   // `system_identifier`, NeedsPerson where it is not a checkpoint.

@@ -65,7 +65,7 @@ std::string_view without_public(std::string_view table) {
   return table.starts_with(kPublic) ? table.substr(kPublic.size()) : table;
 }
 
-// One that is followed: the one that was asked for, whatever its key has become since.
+// The row that was asked for; it is followed through changes of its key.
 struct Row {
   Columns key;
   std::optional<Columns> values;  // what is known of it, with its key

@@ -5,10 +5,11 @@
 #include <cerrno>
 
 #include "daystream/error.h"
+#include "program/harmless.h"
 
 namespace daystream::command {
 
-Output::Output(int fd) : fd_(fd) {
+Output::Output(int fd) : fd_(fd), to_terminal_(fd >= 0 && isatty(fd) == 1) {
   buffer_.reserve(2 * kFlushAbove);
 }
 
@@ -16,7 +17,7 @@ void Output::flush() {
   // Empty whatever happens: what could not be written is not tried again.
   std::string text;
   text.swap(buffer_);
-  send(text);
+  send(to_terminal_ ? program::harmless(text, program::Keep::Colours) : text);
   text.clear();
   text.swap(buffer_);  // its room is used again
 }

@@ -1,4 +1,6 @@
-// Standard output, or another place to write to, in large pieces.
+// Standard output, or another place to write to, in large pieces. What goes to a terminal is what
+// it can show, but for colours: bytes of the data that would steer it are shown, not obeyed.
+// Anything else is given every byte as it is.
 #pragma once
 
 #include <string>
@@ -32,6 +34,7 @@ class Output {
  private:
   static constexpr std::size_t kFlushAbove = 128 * 1024;
   int fd_;
+  bool to_terminal_;
   std::string buffer_;
 };
 

@@ -7,6 +7,8 @@
 
 #include "daystream/error.h"
 #include "format.h"
+#include "program/harmless.h"
+#include "program/json.h"
 #include "remote/enable.h"
 #include "text.h"
 
@@ -18,12 +20,15 @@ using nlohmann::json;
 
 std::string place_text(const json& place) {
   return fmt::format("{}/{}  {}  LSN {}", place.at("c").get<std::int64_t>(),
-                     place.at("s").get<std::uint64_t>(), place.at("time").get<std::string>(),
-                     place.at("lsn").get<std::string>());
+                     place.at("s").get<std::uint64_t>(),
+                     program::harmless_words(place.at("time").get<std::string>()),
+                     program::harmless_words(place.at("lsn").get<std::string>()));
 }
 
 void print(const json& info) {
-  const auto text = [&info](const char* key) { return info.at(key).get<std::string>(); };
+  const auto text = [&info](const char* key) {
+    return program::harmless_words(info.at(key).get<std::string>());
+  };
   fmt::print("name      {}\n", text("name"));
   if (text("system_identifier").empty()) {
     fmt::print("source    standard input\n");
@@ -33,9 +38,9 @@ void print(const json& info) {
   }
   fmt::print("created   {}\n", text("created"));
   for (const json& holding : info.at("holdings")) {
-    const auto tables = holding.at("tables").get<std::string>();
+    const auto tables = program::harmless_words(holding.at("tables").get<std::string>());
     fmt::print("holds     {} (since {})\n", tables.empty() ? "all tables" : tables,
-               holding.at("since").get<std::string>());
+               program::harmless_words(holding.at("since").get<std::string>()));
   }
   if (info.at("first").is_null() || info.at("last").is_null()) {
     fmt::print("no line yet\n");
@@ -43,12 +48,13 @@ void print(const json& info) {
   }
   fmt::print("first     {}\n", place_text(info.at("first")));
   fmt::print("last      {}\n", place_text(info.at("last")));
+  if (info.find("days") == info.end()) return;  // we may read some tables only
   const json& days = info.at("days");
   fmt::print("size      {} in {}\n",
              bytes_text(static_cast<double>(info.at("size_bytes").get<std::uint64_t>())),
              count_text(days.size(), "day"));
   for (const json& day : days) {
-    fmt::print("  {}  {:>8}\n", day.at("file").get<std::string>(),
+    fmt::print("  {}  {:>8}\n", program::harmless_words(day.at("file").get<std::string>()),
                bytes_text(static_cast<double>(day.at("size_bytes").get<std::uint64_t>())));
   }
 }
@@ -59,11 +65,11 @@ int info_remote(const std::string& url, bool as_json) {
   const std::string base = remote::Url::parse(url).base;
   const std::string body = remote::request(remote::current_options(), "GET", base + "/info").body;
   if (as_json) {
-    std::fputs(body.c_str(), stdout);
+    std::fputs(program::harmless(body, program::Keep::Lines).c_str(), stdout);
     return 0;
   }
   try {
-    print(json::parse(body));
+    print(program::parse_json<json>(body));
   } catch (const json::exception&) {
     throw ProtocolError(fmt::format("{}: the answer cannot be understood", base));
   }

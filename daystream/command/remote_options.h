@@ -25,6 +25,11 @@ inline void add_remote_options(CLI::App& app, remote::Options& options) {
                  "file with our token (or the token itself in DAYSTREAM_TOKEN)")
       ->envname("DAYSTREAM_TOKEN_FILE")
       ->group(group);
+  app.add_flag("--token-in-the-clear", options.token_in_the_clear,
+               "send the token without TLS to another machine too, where anybody on the way can "
+               "read it")
+      ->envname("DAYSTREAM_TOKEN_IN_THE_CLEAR")
+      ->group(group);
 }
 
 }  // namespace daystream::command

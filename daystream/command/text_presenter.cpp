@@ -6,6 +6,7 @@
 
 #include "calendar.h"
 #include "origin.h"
+#include "program/harmless.h"
 
 namespace daystream::command {
 
@@ -21,17 +22,9 @@ std::string time_text(const Transaction& of) {
   return text + fmt::format(".{:06}Z", us % 1'000'000);
 }
 
-// Names and values as they stand in the file, escapes too, so that a line stays a line; but bytes
-// that would steer the terminal are shown, not obeyed.
+// Names and values as they stand in the file, escapes too, so that a line stays a line.
 void harmless(std::string& out, std::string_view raw) {
-  for (const char c : raw) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
+  program::append_harmless(out, raw);
 }
 
 // Characters of UTF-8.

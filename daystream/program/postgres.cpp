@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
+#include <string_view>
 
 namespace daystream::program {
 
@@ -25,6 +27,39 @@ std::string one_line(const char* text) {
   return out;
 }
 
+// The words of libpq about a connection string, or about what it was taken to say. They quote it:
+// of a password with a character that should have been escaped, libpq takes a part for a host, a
+// port, a database or an option, and names that. What may be such a part is left out, as these
+// words go into logs, files and pages that many read.
+std::string libpq_words(const char* message) {
+  std::string text = one_line(message);
+  const auto first = text.find('"');
+  const auto last = text.rfind('"');
+  if (first == last) return text;
+  const auto has = [&text](const char* word) { return text.find(word) != std::string::npos; };
+  const auto leave_out = [&text](std::size_t from, std::size_t to) {
+    text.replace(from, to - from + 1, "\"…\"");
+  };
+  const bool is_parser = has("invalid ") || has("missing ") || has("unexpected ") ||
+                         has("forbidden ") || has("could not parse") || has("end of string");
+  const bool is_odd = std::count(text.begin(), text.end(), '"') % 2 != 0;
+  if (is_parser || (is_odd && has("@"))) {
+    leave_out(first, last);
+    return text;
+  }
+  for (auto from = first; from != std::string::npos;) {
+    const auto to = text.find('"', from + 1);
+    if (to == std::string::npos) break;
+    if (text.find('@', from) < to) {
+      leave_out(from, to);
+      from = text.find('"', from + std::string_view("\"…\"").size());
+    } else {
+      from = text.find('"', to + 1);
+    }
+  }
+  return text;
+}
+
 struct ConnInfoDeleter {
   void operator()(PQconninfoOption* o) const noexcept { PQconninfoFree(o); }
 };
@@ -40,7 +75,7 @@ void throw_error(PGconn* connection, const PGresult* result, const std::string& 
   const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
   if (state == nullptr) {
     // Without a SQLSTATE it is libpq that speaks: the connection.
-    throw ConnectionLost(fmt::format("{}: {}", action, one_line(PQerrorMessage(connection))));
+    throw ConnectionLost(fmt::format("{}: {}", action, libpq_words(PQerrorMessage(connection))));
   }
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
@@ -58,7 +93,7 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   const std::unique_ptr<PQconninfoOption, ConnInfoDeleter> parsed(
       PQconninfoParse(conninfo.c_str(), &problem));
   if (!parsed) {
-    const std::string text = one_line(problem);
+    const std::string text = libpq_words(problem);
     PQfreemem(problem);
     throw ConfigError(fmt::format("cannot read the connection string: {}", text));
   }
@@ -77,7 +112,7 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   if (!connection) throw std::bad_alloc();
   if (PQstatus(connection.get()) != CONNECTION_OK) {
     throw ConnectionLost(fmt::format("could not connect to PostgreSQL: {}",
-                                     one_line(PQerrorMessage(connection.get()))));
+                                     libpq_words(PQerrorMessage(connection.get()))));
   }
   // A notice is for psql's users; errors come through results.
   PQsetNoticeProcessor(

@@ -6,6 +6,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -14,6 +15,8 @@
 #include <cstdio>
 #include <iostream>
 #include <system_error>
+
+#include "program/harmless.h"
 
 namespace daystream::program {
 
@@ -34,21 +37,29 @@ class UpperLevel final : public spdlog::custom_flag_formatter {
   }
 };
 
+// The message, on one line that steers no terminal: peers and data have had a say in it.
+class PlainText final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    const std::string text =
+        harmless(std::string_view(message.payload.data(), message.payload.size()));
+    out.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<PlainText>();
+  }
+};
+
 // The message as the inside of a JSON string.
 class JsonText final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&,
               spdlog::memory_buf_t& out) override {
-    for (const char c : message.payload) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (c == '"' || c == '\\') {
-        out.push_back('\\');
-        out.push_back(c);
-      } else if (byte < 0x20) {
-        fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
-      } else {
-        out.push_back(c);
-      }
+    for (const char c :
+         harmless(std::string_view(message.payload.data(), message.payload.size()))) {
+      if (c == '"' || c == '\\') out.push_back('\\');
+      out.push_back(c);
     }
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {
@@ -70,6 +81,15 @@ extern "C" void on_signal(int number) {
   errno = saved;
 }
 
+// That we were started with.
+const mode_t given_umask = [] {
+  const mode_t given = umask(0077);
+  umask(given);
+  return given;
+}();
+// What we write is all of someone's tables, or tells of them: the group may read, others not.
+constexpr mode_t kOthersMayNot = 0027;
+
 // Set by start_log(): a program that reads the log as JSON finds there, too, how this one ended.
 std::atomic<bool> json_log{false};
 
@@ -78,20 +98,20 @@ void report(const std::string& program, const std::string& text, const std::stri
     spdlog::error("{}{}{}", text, hint.empty() ? "" : "; HINT: ", hint);  // throws nothing
     return;
   }
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), text.c_str());
-  if (!hint.empty()) std::fprintf(stderr, "HINT: %s\n", hint.c_str());
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), harmless(text, Keep::Lines).c_str());
+  if (!hint.empty()) std::fprintf(stderr, "HINT: %s\n", harmless(hint, Keep::Lines).c_str());
 }
 
 }  // namespace
 
 void start_log(const std::string& program, const LogOptions& options) {
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  formatter->add_flag<UpperLevel>('*').add_flag<JsonText>('&');
+  formatter->add_flag<UpperLevel>('*').add_flag<JsonText>('&').add_flag<PlainText>('|');
   if (options.format == "json") {
     formatter->set_pattern(
         R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%*","program":"%n","message":"%&"})");
   } else {
-    formatter->set_pattern("%Y-%m-%d %H:%M:%S.%eZ %* %n: %v");
+    formatter->set_pattern("%Y-%m-%d %H:%M:%S.%eZ %* %n: %|");
   }
   auto logger =
       std::make_shared<spdlog::logger>(program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
@@ -102,8 +122,15 @@ void start_log(const std::string& program, const LogOptions& options) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+GivenUmask::GivenUmask() noexcept : ours_(umask(given_umask)) {}
+
+GivenUmask::~GivenUmask() {
+  umask(ours_);
+}
+
 int run(const std::string& program, const std::function<int()>& body) noexcept {
   signal(SIGPIPE, SIG_IGN);
+  umask(given_umask | kOthersMayNot);
   try {
     const int code = body();
     std::cout.flush();

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daystream/error.h"
+#include "program/json.h"
 #include "reader_source.h"
 #include "remote/remote_source.h"
 
@@ -25,7 +26,7 @@ std::string environment(const char* name) {
 
 nlohmann::json get_json(const std::string& url) {
   const Response response = request(process_options(), "GET", url);
-  auto value = nlohmann::json::parse(response.body, nullptr, false);
+  auto value = program::parse_json<nlohmann::json>(response.body);
   if (!value.is_object()) throw ProtocolError(fmt::format("{}: the answer is no JSON object", url));
   return value;
 }
@@ -87,6 +88,7 @@ Options options_from_environment() {
   options.cert = environment("DAYSTREAM_CERT");
   options.key = environment("DAYSTREAM_KEY");
   options.token_file = environment("DAYSTREAM_TOKEN_FILE");
+  options.token_in_the_clear = environment("DAYSTREAM_TOKEN_IN_THE_CLEAR") == "1";
   return options;
 }
 

@@ -13,6 +13,7 @@
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
+#include "program/json.h"
 #include "program/sha256.h"
 #include "remote/pauses.h"
 #include "remote/refusal.h"
@@ -33,7 +34,7 @@ struct Newest {
 // Throws Behind where the server is still computing which it has.
 Newest newest_of(const Options& options, const Url& url) {
   const std::string where = url.base + "/snapshots";
-  const auto body = nlohmann::json::parse(request(options, "GET", where).body, nullptr, false);
+  const auto body = program::parse_json<nlohmann::json>(request(options, "GET", where).body);
   try {
     if (!body.at("snapshots").empty()) {
       const auto& first = body.at("snapshots").front();
@@ -72,7 +73,8 @@ void write_all(int fd, std::string_view bytes, const std::filesystem::path& path
 bool receive(const Options& options, const std::string& url, const Newest& newest,
              const std::filesystem::path& part, int wake_fd, const std::function<bool()>& stop,
              std::uint64_t& resumed_at) {
-  const UniqueFd fd(open(part.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  const UniqueFd fd(
+      open(part.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640));
   struct stat status {};
   if (!fd || fstat(fd.get(), &status) != 0) fail("open", part);
   auto size = static_cast<std::uint64_t>(status.st_size);

@@ -1,6 +1,8 @@
 #include "remote/http_client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -8,8 +10,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <fstream>
+#include <optional>
 
 #include "daystream/error.h"
 #include "remote/refusal.h"
@@ -61,6 +65,7 @@ std::string read_token(const Options& options) {
 int prepare_socket(void*, curl_socket_t fd, curlsocktype) {
   const int most_ms = 30000;
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof most_ms);
+  fcntl(fd, F_SETFD, FD_CLOEXEC);  // no program that we start talks with our server
   return CURL_SOCKOPT_OK;
 }
 
@@ -70,8 +75,11 @@ struct Transfer {
   List headers;
   Response response;
   std::string url;
-  std::size_t most_waiting = SIZE_MAX;
+  std::size_t most_waiting = SIZE_MAX;    // of a good response: then it is paused
+  std::size_t most_answer = kMostAnswer;  // of one that is read whole: then it is broken off
+  std::size_t most_refusal = Download::kMostRefusal;
   bool paused = false;
+  bool cut = false;  // it was broken off
   char error[CURL_ERROR_SIZE] = "";
 
   Transfer(const Options& options, std::string target) : url(std::move(target)) {
@@ -98,7 +106,16 @@ struct Transfer {
     if (!options.cert.empty()) set(CURLOPT_SSLCERT, options.cert.c_str());
     if (!options.key.empty()) set(CURLOPT_SSLKEY, options.key.c_str());
     add_header("Daystream-Host: " + own_host());
+    const bool secure = url.starts_with("https://");
+    const bool local = Url::is_local(url);
+    // What the environment says of proxies is about other machines.
+    if (local) set(CURLOPT_PROXY, "");
     if (const std::string token = read_token(options); !token.empty()) {
+      if (!secure && !local && !options.token_in_the_clear) {
+        throw NeedsPerson(
+            fmt::format("{}: a token is not sent without TLS", url.substr(0, url.find('?'))),
+            "use https://, or see --token-in-the-clear for a network that nobody reads along on");
+      }
       add_header("Authorization: Bearer " + token);
     }
     set(CURLOPT_HTTPHEADER, headers.get());
@@ -138,9 +155,16 @@ struct Transfer {
   static std::size_t receive(char* bytes, std::size_t one, std::size_t size, void* self) {
     auto* transfer = static_cast<Transfer*>(self);
     std::string& body = transfer->response.body;
-    if (body.size() >= transfer->most_waiting) {
+    const bool good = transfer->status() / 100 == 2;
+    if (good && body.size() >= transfer->most_waiting) {
       transfer->paused = true;
       return CURL_WRITEFUNC_PAUSE;
+    }
+    const std::size_t most = good ? transfer->most_answer : transfer->most_refusal;
+    if (body.size() + one * size > most) {
+      transfer->cut = true;
+      body.append(bytes, most - std::min(most, body.size()));
+      return 0;  // curl ends it
     }
     body.append(bytes, one * size);
     return one * size;
@@ -179,8 +203,22 @@ bool Url::is_one(std::string_view text) {
 }
 
 bool Url::is_local(std::string_view text) {
-  const auto host = text.substr(std::min(text.find("://"), text.size() - 3) + 3);
-  return host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
+  const auto scheme = text.find("://");
+  std::string host(scheme == std::string_view::npos ? text : text.substr(scheme + 3));
+  host.resize(std::min(host.size(), host.find_first_of("/?#")));
+  if (host.find('@') != std::string::npos) return false;
+  if (host.starts_with('[')) {
+    host = host.substr(1, host.find(']') - 1);
+  } else {
+    host.resize(std::min(host.size(), host.find(':')));
+  }
+  std::transform(host.begin(), host.end(), host.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  in_addr v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6{};
+  if (inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6) != 0;
+  return host == "localhost";
 }
 
 Url Url::parse(const std::string& text) {
@@ -210,8 +248,12 @@ Response request(const Options& options, const std::string& method, const std::s
     transfer.set(CURLOPT_CUSTOMREQUEST, method.c_str());
   }
   const CURLcode code = curl_easy_perform(transfer.easy.get());
-  if (code != CURLE_OK) transfer.fail(code);
   transfer.response.status = transfer.status();
+  if (transfer.cut && transfer.response.status / 100 == 2) {
+    throw ProtocolError(fmt::format("{}: the answer is larger than {} MiB",
+                                    url.substr(0, url.find('?')), kMostAnswer / (1024 * 1024)));
+  }
+  if (code != CURLE_OK && !transfer.cut) transfer.fail(code);
   if (transfer.response.status / 100 != 2) throw_refusal(url, transfer.response);
   return std::move(transfer.response);
 }
@@ -221,6 +263,7 @@ class Download::Impl {
   Impl(const Options& options, const std::string& url, std::uint64_t from)
       : multi_(curl_multi_init()), transfer_(options, url), heard_(steady_clock::now()) {
     transfer_.most_waiting = kMostWaiting;
+    transfer_.most_answer = SIZE_MAX;
     // Within one machine bytes cost less than compressing them.
     if (!Url::is_local(url)) transfer_.set(CURLOPT_ACCEPT_ENCODING, "zstd");
     if (from > 0) {
@@ -276,8 +319,13 @@ class Download::Impl {
     }
     const int status = transfer_.status();
     if (status / 100 == 2 && !body.empty()) return true;
-    if (!ended_) return false;
-    if (code_ != CURLE_OK) transfer_.fail(code_);
+    // A refusal is as good as what has come of it by then.
+    const bool refused = status >= 300;
+    if (refused && !refused_at_) refused_at_ = steady_clock::now();
+    const bool enough =
+        refused && steady_clock::now() - *refused_at_ > std::chrono::seconds(kWholeSeconds);
+    if (!ended_ && !enough) return false;
+    if (code_ != CURLE_OK && !transfer_.cut) transfer_.fail(code_);
     transfer_.response.status = status;
     if (status / 100 != 2) throw_refusal(transfer_.url, transfer_.response);
     throw ConnectionLost(fmt::format("{}: the server ended the response", name()));
@@ -288,6 +336,7 @@ class Download::Impl {
   Multi multi_;
   Transfer transfer_;
   steady_clock::time_point heard_;
+  std::optional<steady_clock::time_point> refused_at_;
   bool ended_ = false;
   CURLcode code_ = CURLE_OK;
 };

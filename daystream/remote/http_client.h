@@ -18,6 +18,9 @@ struct Options {
   std::string cert;  // PEM: our certificate; with `key`
   std::string key;
   std::string token_file;  // a bearer token; empty: $DAYSTREAM_TOKEN, or none
+  // Also to another machine without TLS, where whoever is on the way reads it. Else that is refused
+  // before anything is sent.
+  bool token_in_the_clear = false;
 };
 
 // A server as `http://host[:port]/name` names it.
@@ -27,7 +30,8 @@ struct Url {
 
   bool is_secure() const { return base.starts_with("https://"); }
   static bool is_one(std::string_view text);
-  static bool is_local(std::string_view text);  // it is on this machine
+  // It is on this machine: an address of the loopback interface, or `localhost`.
+  static bool is_local(std::string_view text);
   // Throws ConfigError: no name, a user in it (a password is no argument), a query.
   static Url parse(const std::string& text);
 };
@@ -42,7 +46,9 @@ struct Response {
 // NeedsPerson, Behind, ConnectionLost…
 void throw_refusal(const std::string& url, const Response& response);
 
-// One request and its whole answer. Throws ConnectionLost, and what throw_refusal() does.
+// One request and its whole answer, which is a small one. Throws ConnectionLost, ProtocolError
+// where it is larger than kMostAnswer, and what throw_refusal() does.
+inline constexpr std::size_t kMostAnswer = 64 * 1024 * 1024;
 Response request(const Options& options, const std::string& method, const std::string& url);
 
 // A long response. Ended by its destructor.
@@ -51,6 +57,8 @@ class Download {
  public:
   // What is received waits here up to this; then the socket is not read any more.
   static constexpr std::size_t kMostWaiting = 1024 * 1024;
+  // Of a refusal this much is read; what comes after it, or later than kWholeSeconds, is left.
+  static constexpr std::size_t kMostRefusal = 64 * 1024;
 
   // `from`: the first byte wanted; not 0: a server that sends all the same is an error.
   Download(const Options& options, const std::string& url, std::uint64_t from = 0);

@@ -4,20 +4,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include "program/harmless.h"
+#include "program/json.h"
+
 namespace daystream::remote {
 
 void throw_refusal(const std::string& url, const Response& response) {
   const std::string where = url.substr(0, url.find('?'));
-  std::string code;
-  std::string message;
-  std::string hint;
-  // Anything between us and the server may have answered, with a page of its own.
-  const auto body = nlohmann::json::parse(response.body, nullptr, false);
-  if (body.is_object()) {
-    code = body.value("error", "");
-    message = body.value("message", "");
-    hint = body.value("hint", "");
-  }
+  // Anything between us and the server may have answered, with a page of its own, or with JSON that
+  // is not ours.
+  const auto body = program::parse_json<nlohmann::json>(response.body);
+  const std::string code = program::text_of(body, "error");
+  const std::string message = program::harmless_words(program::text_of(body, "message"));
+  const std::string hint = program::harmless_words(program::text_of(body, "hint"));
   const std::string text = message.empty()
                                ? fmt::format("{}: HTTP status {}", where, response.status)
                                : fmt::format("{}: {}", where, message);

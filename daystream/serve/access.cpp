@@ -11,7 +11,6 @@
 #include <array>
 #include <cerrno>
 #include <ctime>
-#include <fstream>
 #include <sstream>
 
 #include "calendar.h"
@@ -27,6 +26,9 @@ namespace {
 constexpr std::string_view kBearer = "Bearer ";
 constexpr std::size_t kTokenBytes = 32;
 constexpr std::size_t kHashDigits = 64;
+// The last word of each line that "daystream token" writes: one that was cut short says less than
+// was meant, and less said is more allowed.
+constexpr std::string_view kEnd = "end";
 
 std::string hex(const unsigned char* bytes, std::size_t size) {
   std::string text;
@@ -40,10 +42,10 @@ bool is_word(std::string_view text) {
   });
 }
 
-void check_private(const std::filesystem::path& file) {
+void check_private(int fd, const std::filesystem::path& file) {
   struct stat status {};
-  if (stat(file.c_str(), &status) != 0) {
-    throw ConfigError(fmt::format("could not open token file \"{}\"", file.string()));
+  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    throw ConfigError(fmt::format("token file \"{}\" is no file", file.string()));
   }
   if ((status.st_mode & 077) != 0) {
     throw ConfigError(
@@ -51,6 +53,25 @@ void check_private(const std::filesystem::path& file) {
                     file.string()),
         fmt::format("chmod 600 \"{}\"", file.string()));
   }
+}
+
+std::string read_all(int fd, const std::filesystem::path& file) {
+  std::string text;
+  char bytes[4096];
+  for (;;) {
+    const ssize_t got = read(fd, bytes, sizeof bytes);
+    if (got == 0) return text;
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0)
+      throw IoError(fmt::format("could not read token file \"{}\"", file.string()), errno);
+    text.append(bytes, static_cast<std::size_t>(got));
+  }
+}
+
+ConfigError cut_short() {
+  return ConfigError("it is cut short",
+                     "what is missing may limit the token: write the line again, with "
+                     "\"daystream token\" or by hand, to the word \"end\"");
 }
 
 }  // namespace
@@ -66,16 +87,24 @@ void Access::reload() {
 }
 
 std::vector<Access::Entry> Access::load(const std::filesystem::path& file) {
-  check_private(file);
-  std::ifstream lines(file);
-  if (!lines) throw ConfigError(fmt::format("could not open token file \"{}\"", file.string()));
+  const UniqueFd fd(open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) throw ConfigError(fmt::format("could not open token file \"{}\"", file.string()));
+  check_private(fd.get(), file);
+  return parse_all(read_all(fd.get(), file), file);
+}
+
+std::vector<Access::Entry> Access::parse_all(const std::string& text,
+                                             const std::filesystem::path& file) {
   std::vector<Entry> entries;
+  std::istringstream lines(text);
   std::size_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
     if (line.empty() || line.front() == '#') continue;
     try {
       entries.push_back(parse(line));
+      // A line that people write has no last word: where the file ends in it, it may be half.
+      if (lines.eof() && !entries.back().has_end) throw cut_short();
     } catch (const ConfigError& e) {
       throw ConfigError(
           fmt::format("token file \"{}\", line {}: {}", file.string(), number, e.what()), e.hint());
@@ -102,7 +131,10 @@ Access::Entry Access::parse(const std::string& line) {
   }
   if (!(words >> entry.grant.name)) throw ConfigError("the name is missing");
   while (words >> word) {
-    if (word.starts_with("streams=")) {
+    if (entry.has_end) throw ConfigError("something follows the word \"end\"");
+    if (word == kEnd) {
+      entry.has_end = true;
+    } else if (word.starts_with("streams=")) {
       std::istringstream streams(word.substr(8));
       for (std::string stream; std::getline(streams, stream, ',');) {
         if (!stream.empty()) entry.grant.streams.push_back(stream);
@@ -120,6 +152,7 @@ Access::Entry Access::parse(const std::string& line) {
       throw ConfigError(fmt::format("unknown word \"{}\"", word));
     }
   }
+  if (!entry.hash.empty() && !entry.has_end) throw cut_short();
   return entry;
 }
 
@@ -165,15 +198,20 @@ std::string Access::line_for(const std::string& token, const std::string& name,
   if (!streams.empty()) line += fmt::format(" streams={}", fmt::join(streams, ","));
   if (!tables.empty()) line += " tables=" + tables;
   if (!expires.empty()) line += " expires=" + expires;
+  line += fmt::format(" {}", kEnd);
   parse(line);
   return line;
 }
 
 void Access::append_line(const std::filesystem::path& file, const std::string& line) {
-  const UniqueFd fd(open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+  const UniqueFd fd(open(file.c_str(), O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) throw IoError(fmt::format("could not open token file \"{}\"", file.string()), errno);
-  check_private(file);
-  const std::string text = line + "\n";
+  check_private(fd.get(), file);
+  // Nothing is put behind what cannot be understood, and no half line is made whole by us.
+  const std::string before = read_all(fd.get(), file);
+  parse_all(before, file);
+  const bool ended = before.empty() || before.back() == '\n';
+  const std::string text = (ended ? "" : "\n") + line + "\n";
   if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
       fsync(fd.get()) != 0) {
     throw IoError(fmt::format("could not write token file \"{}\"", file.string()), errno);

@@ -16,13 +16,17 @@ struct Grant {
   std::string tables;                // a table list, of each of them; empty: all
 
   bool covers(std::string_view stream) const;
+  bool is_limited() const noexcept { return !tables.empty(); }  // to some tables (PROTOCOL.md)
 };
 
 // A file of lines, of which any number may be in force at once, so that a token can be replaced
 // while the old one is still good:
 //
-//   sha256:HEX NAME [streams=prod,test] [tables=flights,ops.*] [expires=2026-12-31]
-//   cert:COMMON-NAME NAME [streams=…] [tables=…] [expires=…]
+//   sha256:HEX NAME [streams=prod,test] [tables=flights,ops.*] [expires=2026-12-31] end
+//   cert:COMMON-NAME NAME [streams=…] [tables=…] [expires=…] [end]
+//
+// A line that was cut short would allow more than was meant. So a token's ends in the word `end`;
+// one that people write, of a certificate, in that or in a newline.
 //
 // Tokens are stored as their SHA-256 only: a reader of the file cannot ask with it. All the same,
 // only its owner may read or write it.
@@ -43,7 +47,8 @@ class Access {
   static std::string line_for(const std::string& token, const std::string& name,
                               const std::vector<std::string>& streams, const std::string& tables,
                               const std::string& expires);
-  // Appends a line, making the file if need be; on disk when this returns.
+  // Appends a line, making the file if need be; on disk when this returns. Throws ConfigError where
+  // what is there cannot be understood, and adds nothing then.
   static void append_line(const std::filesystem::path& file, const std::string& line);
 
  private:
@@ -52,8 +57,10 @@ class Access {
     std::string certificate;
     Grant grant;
     std::optional<std::int64_t> last_day;  // day number; nullopt: without end
+    bool has_end = false;                  // its last word says that it is whole
   };
   static std::vector<Entry> load(const std::filesystem::path& file);
+  static std::vector<Entry> parse_all(const std::string& text, const std::filesystem::path& file);
   static Entry parse(const std::string& line);
 
   std::filesystem::path file_;

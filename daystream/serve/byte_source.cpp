@@ -2,6 +2,8 @@
 
 #include <event2/buffer.h>
 
+#include <algorithm>
+
 #include "line_prefix.h"
 #include "serve/zstd_frame.h"
 
@@ -46,25 +48,38 @@ void WholeSource::look_for_position(std::string_view text) {
 }
 
 bool FilteredSource::read(evbuffer* out) {
-  const Block block = stream_.next(cursor_);
-  left_.clear();
-  if (block) {
-    filter_.feed(*block, left_);
-  } else {
-    filter_.end(left_);
+  constexpr std::size_t kPiece = BlockCache::kBlockBytes;
+  if (left_.size() < kPiece) {
+    const Block block = stream_.next(cursor_);
+    if (block) {
+      filter_.feed(*block, left_);
+      if (left_.size() < kPiece) return true;
+    } else {
+      filter_.end(left_);
+      // What is sent now is no end: the next call will find one.
+      const bool some = !left_.empty();
+      if (some) send(std::min(left_.size(), kPiece), out);
+      return some;
+    }
   }
-  if (!left_.empty()) append_text(out, left_, encoding_);
-  // Something was appended, so this is not the end yet: the next call will find it.
-  return block != nullptr || !left_.empty();
+  send(kPiece, out);
+  return true;
+}
+
+void FilteredSource::send(std::size_t size, evbuffer* out) {
+  append_text(out, std::string_view(left_).substr(0, size), encoding_);
+  left_.erase(0, size);
 }
 
 // After a break a reader begins again from the last commit that it got, so a commit here saves
-// reading all of this again. Inside a large transaction there is none; then no line is half sent
-// either, because more of it would have been sent.
+// reading all of this again. Inside a large transaction there is none; then what is left may end in
+// the middle of a line, and the next piece goes on with it: a beat would become part of it.
 void FilteredSource::tell_progress(evbuffer* out) {
-  left_.clear();
-  filter_.end(left_);
-  append_text(out, left_.empty() ? kWorkBeat : left_, encoding_);
+  if (left_.empty()) {
+    filter_.end(left_);
+    if (left_.empty()) return append_text(out, kWorkBeat, encoding_);
+  }
+  send(left_.size(), out);
 }
 
 }  // namespace daystream::serve

@@ -49,7 +49,8 @@ class WholeSource final : public ByteSource {
   Encoding encoding_;
 };
 
-// Lines of some tables.
+// Lines of some tables. They are gathered and cut by their own sizes: where the blocks of the files
+// end, the bytes of others would be seen to lie between.
 class FilteredSource final : public ByteSource {
  public:
   // `stream` must outlive it.
@@ -64,9 +65,11 @@ class FilteredSource final : public ByteSource {
  private:
   ServedStream& stream_;
   Cursor cursor_;
+  void send(std::size_t size, evbuffer* out);
+
   LineFilter filter_;
   Encoding encoding_;
-  std::string left_;
+  std::string left_;  // not yet sent
 };
 
 // "You have all there is", and "I read on, but there is nothing for you yet" (PROTOCOL.md,

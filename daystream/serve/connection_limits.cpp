@@ -13,6 +13,9 @@ namespace daystream::serve {
 
 namespace {
 
+constexpr std::chrono::seconds kBetweenWords{60};
+constexpr const char* kLocal = "local";  // a Unix socket's peers have no address
+
 struct Peer {
   std::string address;
   std::string name;  // with port; empty: the descriptor is no connection (any more)
@@ -35,7 +38,7 @@ Peer peer_of(int fd) {
   }
   struct stat status {};
   if (fstat(fd, &status) != 0) return {};
-  return {"local", fmt::format("local:{}", status.st_ino)};
+  return {kLocal, fmt::format("{}:{}", kLocal, status.st_ino)};
 }
 
 }  // namespace
@@ -71,21 +74,45 @@ void ConnectionLimits::admit(bufferevent* connection) {
     if (before->second.peer == peer.name) return;  // asked() was first
     forget(before);
   }
-  const auto too_many = [&] {
-    return connections_.size() >= limits_.connections ||
-           (peer.address != "local" &&
-            by_address_[peer.address] >= limits_.connections_per_address);
-  };
-  if (too_many()) forget_closed();
-  if (too_many()) {
-    if (refused_++ % 1000 == 0) {
-      spdlog::warn("refused a connection of {}: too many", peer.address);
+  if (!make_room(peer.address)) {
+    ++refused_;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - told_ >= kBetweenWords) {
+      told_ = now;
+      spdlog::warn("refused a connection of {}: too many; {} were refused or let go so far",
+                   peer.address, refused_);
     }
     shutdown(fd, SHUT_RDWR);
     return;
   }
-  ++by_address_[peer.address];
-  connections_[fd] = {peer.address, peer.name, std::chrono::steady_clock::now(), false};
+  Address& address = by_address_[peer.address];
+  ++address.count;
+  const auto silent = silent_.insert(silent_.end(), fd);
+  const auto silent_there = address.silent.insert(address.silent.end(), fd);
+  connections_[fd] = {peer.address, peer.name, std::chrono::steady_clock::now(),
+                      false,        silent,    silent_there};
+}
+
+// False: there are too many, and all of them have asked.
+bool ConnectionLimits::make_room(const std::string& address) {
+  const auto full_there = [&] {
+    const auto found = by_address_.find(address);
+    return address != kLocal && found != by_address_.end() &&
+           found->second.count >= limits_.connections_per_address;
+  };
+  const auto full = [&] { return connections_.size() >= limits_.connections; };
+  if (!full() && !full_there()) return true;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - searched_ >= kBetweenSearches) {
+    searched_ = now;
+    forget_closed();
+  }
+  if (full_there()) {
+    const std::list<int>& silent = by_address_[address].silent;
+    if (!silent.empty()) shut(connections_.find(silent.front()));
+  }
+  if (full() && !silent_.empty()) shut(connections_.find(silent_.front()));
+  return !full() && !full_there();
 }
 
 void ConnectionLimits::asked(evhttp_request* request) {
@@ -93,20 +120,25 @@ void ConnectionLimits::asked(evhttp_request* request) {
       evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
   admit(connection);
   const auto found = connections_.find(bufferevent_getfd(connection));
-  if (found != connections_.end()) found->second.asked = true;
+  if (found != connections_.end()) no_longer_silent(found);
 }
 
 void ConnectionLimits::look_around() {
   const auto latest = std::chrono::steady_clock::now() - limits_.request_time;
-  for (auto at = connections_.begin(); at != connections_.end();) {
-    const auto entry = at++;
-    if (entry->second.asked || entry->second.since > latest) continue;
-    if (peer_of(entry->first).name == entry->second.peer) {
-      ++refused_;
-      shutdown(entry->first, SHUT_RDWR);
-    }
-    forget(entry);
+  while (!silent_.empty()) {
+    const Place oldest = connections_.find(silent_.front());
+    if (oldest->second.since > latest) return;
+    shut(oldest);
   }
+}
+
+// libevent finds it closed, and lets go of it.
+void ConnectionLimits::shut(Place connection) {
+  if (peer_of(connection->first).name == connection->second.peer) {
+    ++refused_;
+    shutdown(connection->first, SHUT_RDWR);
+  }
+  forget(connection);
 }
 
 void ConnectionLimits::forget_closed() {
@@ -116,9 +148,17 @@ void ConnectionLimits::forget_closed() {
   }
 }
 
-void ConnectionLimits::forget(std::map<int, Connection>::iterator connection) {
-  const auto count = by_address_.find(connection->second.address);
-  if (count != by_address_.end() && --count->second == 0) by_address_.erase(count);
+void ConnectionLimits::no_longer_silent(Place connection) {
+  if (connection->second.asked) return;
+  silent_.erase(connection->second.silent);
+  by_address_[connection->second.address].silent.erase(connection->second.silent_there);
+  connection->second.asked = true;
+}
+
+void ConnectionLimits::forget(Place connection) {
+  no_longer_silent(connection);
+  const auto address = by_address_.find(connection->second.address);
+  if (--address->second.count == 0) by_address_.erase(address);
   connections_.erase(connection);
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <list>
 #include <map>
 #include <string>
 
@@ -15,7 +16,7 @@ struct evhttp_request;
 namespace daystream::serve {
 
 struct Limits {
-  std::size_t connections = 8192;  // in all
+  std::size_t connections = 8192;  // in all; never more than the process has descriptors for
   std::size_t connections_per_address = 2048;
   std::chrono::seconds request_time{10};  // for the handshake and the whole request
 };
@@ -25,9 +26,16 @@ struct Limits {
 // that is too many, or has not asked in time, is shut down, and libevent then lets go of it. Each
 // connection carries one request, so that "has asked" is final.
 //
+// Where there is no room, the connection that has been silent for longest makes it: an honest peer
+// asks at once, so silence in any number keeps nobody out. Only where all have asked is the new one
+// refused. What that costs does not depend on how many there are: who has gone is looked for at
+// most every kBetweenSearches.
+//
 // Threads: the loop's one.
 class ConnectionLimits {
  public:
+  static constexpr std::chrono::milliseconds kBetweenSearches{100};
+
   ConnectionLimits(event_base* loop, Limits limits);
 
   // A bufferevent that libevent is about to give a descriptor. Counted once it has it.
@@ -43,17 +51,30 @@ class ConnectionLimits {
     std::string peer;  // address and port: a descriptor's number is used again
     std::chrono::steady_clock::time_point since;
     bool asked = false;
+    std::list<int>::iterator silent = {};  // in silent_ and in its address's list, unless `asked`
+    std::list<int>::iterator silent_there = {};
   };
+  struct Address {
+    std::size_t count = 0;
+    std::list<int> silent;  // the longest first
+  };
+  using Place = std::map<int, Connection>::iterator;
   void admit(bufferevent* connection);
+  bool make_room(const std::string& address);
   void look_around();
-  void forget(std::map<int, Connection>::iterator connection);
+  void shut(Place connection);
+  void no_longer_silent(Place connection);
+  void forget(Place connection);
   void forget_closed();
 
   event_base* loop_;
   Limits limits_;
   std::map<int, Connection> connections_;  // by descriptor
-  std::map<std::string, std::size_t> by_address_;
+  std::map<std::string, Address> by_address_;
+  std::list<int> silent_;  // that have not asked, the longest first
   std::size_t refused_ = 0;
+  std::chrono::steady_clock::time_point searched_;  // for those that have gone
+  std::chrono::steady_clock::time_point told_;      // of refusals
   Event timer_;
 };
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "daystream/lsn.h"
 #include "daystream/position.h"
@@ -13,7 +14,9 @@
 namespace daystream::serve {
 
 struct Copy {
-  std::string kind;  // "pull": on disk; "mirror": applied
+  std::string name;   // what it calls itself
+  std::string grant;  // who told: nobody tells of another's copies
+  std::string kind;   // "pull": on disk; "mirror": applied
   std::string host;
   Position position;
   Lsn lsn;
@@ -22,22 +25,28 @@ struct Copy {
   bool proven = false;      // it named a line of ours with its CRC: it has all before it on disk
 };
 
-// The copies of one stream, by name. A copy that has reported nothing for a day is forgotten; so is
-// the oldest one beyond kMost, because a peer may call itself what it likes.
+// The copies of one stream, by grant and name. A copy that has reported nothing for a day is
+// forgotten; so is the oldest one beyond kMost, because a peer may call itself what it likes: one
+// that has proved nothing goes first. What was proven stays so until something else is proven under
+// the same name: words alone do not take it back.
 class Copies {
  public:
   static constexpr std::size_t kMost = 10000;
 
-  void tell(const std::string& name, Copy copy);
-  // Replaces `copies.json` in the stream's directory: what is proven to be on other disks, for
-  // `deltastream --require-copies` (streamer/required_copies.h). Each line of it stays true
-  // whatever happens to us, so it is not synced, and not read again. Throws IoError.
-  void record(const std::filesystem::path& directory) const;
-  const std::map<std::string, Copy>& all() const noexcept { return copies_; }
+  void tell(Copy copy);
+  // What is proven to be on other disks, as `copies.json` has it.
+  std::string record() const;
+  using ByName = std::map<std::pair<std::string, std::string>, Copy>;
+  const ByName& all() const noexcept { return copies_; }
   void forget_old(std::int64_t now);
 
  private:
-  std::map<std::string, Copy> copies_;
+  ByName copies_;
 };
+
+// Replaces `copies.json` in the stream's directory, for `deltastream --require-copies`
+// (streamer/required_copies.h). Each line of it stays true whatever happens to us, so it is not
+// synced, and not read again. Throws IoError. Any thread; one at a time.
+void write_copies(const std::filesystem::path& directory, const std::string& text);
 
 }  // namespace daystream::serve

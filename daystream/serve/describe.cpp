@@ -18,9 +18,21 @@ ordered_json place_json(const Position& position, Lsn lsn) {
 
 Manifest manifest_for(const ServedStream& stream, const std::string& granted) {
   Manifest manifest = stream.manifest();
+  if (granted.empty()) return manifest;
+  std::vector<Holding> told;
   for (Holding& holding : manifest.holdings) {
     holding.tables = narrowed_holding(holding.tables, granted);
+    std::erase_if(holding.options, [&granted](auto& option) {
+      auto value = told_option(option.first, option.second, granted);
+      if (value) option.second = std::move(*value);
+      return !value;
+    });
+    // What changed may have been of other tables alone.
+    if (told.empty() || !told.back().same_filter(holding)) told.push_back(std::move(holding));
   }
+  manifest.holdings = std::move(told);
+  manifest.keep_days.reset();
+  manifest.keep_bytes.reset();
   return manifest;
 }
 
@@ -39,7 +51,8 @@ ordered_json describe(const ServedStream& stream, const std::string& granted) {
         Seeker(*open.file, open.limit).first_end_from(0, [](const EndLine&) { return true; });
     if (line) first = place_json(line->position, line->lsn);
   }
-  value["size_bytes"] = size;
+  // Sizes are those of all tables together.
+  if (granted.empty()) value["size_bytes"] = size;
   value["first"] = std::move(first);
   value["last"] = nullptr;
   value["durable"] = nullptr;
@@ -49,7 +62,7 @@ ordered_json describe(const ServedStream& stream, const std::string& granted) {
     }
     value["durable"] = place_json(view.durable().position, view.durable().lsn);
   }
-  value["days"] = std::move(days);
+  if (granted.empty()) value["days"] = std::move(days);
   return value;
 }
 

@@ -60,6 +60,7 @@ void Follower::begin() {
   const timeval stall{options_.stall.count(), 0};
   bufferevent_set_timeouts(stream, nullptr, &stall);
   bufferevent_setwatermark(stream, EV_READ, 0, kMostInput);
+  bufferevent_enable(stream, EV_READ);  // so that its end is noticed (Request::pause_reading())
   pump();
 }
 

@@ -25,9 +25,14 @@ constexpr std::string_view kTableKey = "_table\t";
 
 }  // namespace
 
+// The chain begins with a value that says nothing: that of the files would tell of lines that are
+// left out, which whoever knows all but a few digits of one could then find by trying.
 LineFilter::LineFilter(TableFilter tables, Position after, std::optional<std::uint32_t> chain,
                        bool in_group)
-    : tables_(std::move(tables)), position_(after), chain_(chain), sent_in_group_(in_group) {}
+    : tables_(std::move(tables)),
+      position_(after),
+      chain_(chain.value_or(0)),
+      sent_in_group_(in_group) {}
 
 void LineFilter::feed(std::string_view bytes, std::string& out) {
   while (!bytes.empty()) {
@@ -100,7 +105,7 @@ LineFilter::Line LineFilter::begin_row(std::string_view head, std::size_t body, 
 void LineFilter::take(std::string_view bytes, std::string& out) {
   waiting_.clear();
   sent_in_group_ = true;
-  if (chain_) chain_ = extend_crc(*chain_, bytes);
+  chain_ = extend_crc(chain_, bytes);
   out += bytes;
 }
 
@@ -122,10 +127,9 @@ void LineFilter::send_end(std::string_view line, std::size_t body, std::string& 
   if (parse_change(std::string_view(fields).substr(0, fields.size() - 1)).action == Action::Mark) {
     fields = mark_of(fields);
   }
-  if (!chain_) no_line(position_);
-  chain_ = extend_crc(extend_crc(*chain_, line.substr(0, body)), fields);
+  chain_ = extend_crc(extend_crc(chain_, line.substr(0, body)), fields);
   out += line.substr(0, body);
-  out += fmt::format("{}{}\t", kCrcKey, crc_text(*chain_));
+  out += fmt::format("{}{}\t", kCrcKey, crc_text(chain_));
   out += fields;
 }
 
@@ -144,9 +148,7 @@ std::string LineFilter::mark_of(std::string_view body) {
   };
   while (cursor.next(key, value)) {
     if (in_head && key == "_prev") {
-      if (!chain_) chain_ = parse_crc(value);
-      if (!chain_) no_line(position_);
-      put(key, crc_text(*chain_));
+      put(key, crc_text(chain_));
     } else if (in_head && key == "_action") {
       in_head = false;
       put("_filtered", text);
@@ -155,12 +157,15 @@ std::string LineFilter::mark_of(std::string_view body) {
       std::string held;
       escape_to(held, narrowed_holding(unescape(value), tables_.text()));
       put(key, held);
+    } else if (!in_head) {
+      const auto told = told_option(unescape(key), unescape(value), tables_.granted());
+      std::string option;
+      if (told) escape_to(option, *told);
+      if (told) put(key, option);
     } else {
       put(key, value);
     }
   }
-  // The first mark of a stream continues nothing.
-  if (!chain_) chain_ = 0;
   return mark + "\n";
 }
 

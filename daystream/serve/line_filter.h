@@ -23,7 +23,7 @@ namespace daystream::serve {
 class LineFilter {
  public:
   // Goes on after the line at `after`. `chain`: the running CRC there, of what was sent before;
-  // nullopt: what follows begins with a mark that says it. `in_group`: lines of the group that goes
+  // nullopt: nothing was, and it begins with 0. `in_group`: lines of the group that goes
   // on have been sent.
   LineFilter(TableFilter tables, Position after, std::optional<std::uint32_t> chain, bool in_group);
 
@@ -46,7 +46,7 @@ class LineFilter {
 
   TableFilter tables_;
   Position position_;
-  std::optional<std::uint32_t> chain_;
+  std::uint32_t chain_;
   bool sent_in_group_;
   Line line_ = Line::Unknown;  // of the line whose beginning is gone
   std::string held_;           // a line's beginning, not yet known

@@ -13,12 +13,14 @@
 #include <memory>
 
 #include "daystream/error.h"
+#include "number.h"
 
 namespace daystream::serve {
 
 namespace {
 
-constexpr int kBacklog = 1024;
+// The kernel accepts so many before we see the first: fewer than descriptors.cpp keeps in reserve.
+constexpr int kBacklog = 200;
 constexpr std::string_view kUnixPrefix = "unix:";
 
 struct AddressesDeleter {
@@ -102,6 +104,11 @@ ListenAddress ListenAddress::parse(const std::string& text) {
   }
   address.host = text.substr(0, colon);
   address.port = text.substr(colon + 1);
+  // The system would take 73983 for 8447.
+  if (!parse_number<std::uint16_t>(address.port)) {
+    throw ConfigError(fmt::format("cannot listen on \"{}\": \"{}\" is no port", text, address.port),
+                      "a port is a number up to 65535");
+  }
   if (address.host.starts_with('[') && address.host.ends_with(']')) {
     address.host = address.host.substr(1, address.host.size() - 2);
   }

@@ -1,6 +1,8 @@
 #include "serve/request.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <fmt/format.h>
@@ -168,6 +170,12 @@ std::string Request::peer() const {
   evhttp_connection* connection = evhttp_request_get_connection(request_);
   if (connection != nullptr) evhttp_connection_get_peer(connection, &address, &port);
   return address != nullptr && *address != '\0' ? address : "local";
+}
+
+void Request::pause_reading() const {
+  bufferevent* connection =
+      evhttp_connection_get_bufferevent(evhttp_request_get_connection(request_));
+  bufferevent_disable(connection, EV_READ);
 }
 
 void Request::set_header(const char* name, const std::string& value) const {

@@ -39,6 +39,10 @@ class Request {
   std::string header(const char* name) const;  // empty: absent
   std::string peer() const;                    // address, without port
 
+  // Until it is answered, nothing that comes on its connection is looked at, and no time is
+  // counted.
+  void pause_reading() const;
+
   // Answers whole, and closes the connection: each carries one request (connection_limits.h says
   // why).
   void reply(int status, const char* content_type, const std::string& body) const;

@@ -4,7 +4,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <ctime>
+#include <exception>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "commits_back.h"
@@ -12,6 +16,7 @@
 #include "daystream/reader.h"
 #include "manifest_json.h"
 #include "serve/describe.h"
+#include "serve/own_name.h"
 #include "serve/server.h"
 
 namespace daystream::serve {
@@ -41,19 +46,87 @@ void Server::answer(evhttp_request* raw) {
   ++facts_.requests;
   try {
     const Request request(raw);
-    try {
-      route(request);
-    } catch (const HttpError& e) {
-      ++facts_.refused;
-      request.reply(e);
-    } catch (const std::exception& e) {
-      ++facts_.failed;
-      spdlog::error("could not answer {}: {}", request.peer(), e.what());
-      request.reply(HttpError(500, "failed", e.what()));
-    }
+    answer_with(request, [&] { route(request); });
   } catch (const HttpError&) {
     evhttp_send_error(raw, 400, nullptr);
   }
+}
+
+void Server::answer_with(const Request& request, const std::function<void()>& reply) {
+  try {
+    reply();
+  } catch (const HttpError& e) {
+    ++facts_.refused;
+    request.reply(e);
+  } catch (const std::exception& e) {
+    // It may name files, which are no peer's business.
+    ++facts_.failed;
+    spdlog::error("could not answer {}: {}", request.peer(), e.what());
+    request.reply(
+        HttpError(500, "failed", "the server could not read its files", "its log says why"));
+  }
+}
+
+// The request stays libevent's and open: while nothing is read from its connection, nothing ends
+// it.
+void Server::answer_later(const Request& request, const Grant& grant, std::function<Reply()> work) {
+  request.pause_reading();
+  const std::string asker =
+      grant.name.empty() ? request.peer() : grant.name + "\n" + request.peer();
+  const bool taken = workers_.run(asker, [this, request, work = std::move(work)]() {
+    Reply reply;
+    try {
+      reply = work();
+    } catch (...) {
+      reply = [error = std::current_exception()](const Request&) { std::rethrow_exception(error); };
+    }
+    return [this, request, reply = std::move(reply)] {
+      answer_with(request, [&] { reply(request); });
+    };
+  });
+  if (!taken) throw HttpError(503, "busy", "the server has more to do than it can", "ask again");
+}
+
+void Server::answer_sampled(const Request& request, const Grant& grant, Reply reply) {
+  constexpr std::chrono::seconds kFresh{1};
+  using Samples = std::map<std::string, StreamSample>;
+  auto samples = std::make_shared<Samples>();
+  const auto now = std::chrono::steady_clock::now();
+  for (auto& [name, served] : streams_) {
+    if (!grant.covers(name) || now - served.stream->latest_at() < kFresh) continue;
+    (*samples)[name] = served.stream->latest();
+  }
+  if (samples->empty()) return reply(request);
+  answer_later(request, grant, [this, samples, reply = std::move(reply)]() -> Reply {
+    for (auto& [name, sample] : *samples) sample = streams_.at(name).stream->sample(sample);
+    return [this, samples, reply](const Request& asked) {
+      for (auto& [name, sample] : *samples) streams_.at(name).stream->put(std::move(sample));
+      reply(asked);
+    };
+  });
+}
+
+// A page of somebody else's, in a browser on this machine, can make it ask us by a name that leads
+// here. Where nobody shows who he is, the name has to be one that only this machine gives us.
+void Server::keep_out_strangers(const Request& request) const {
+  if (access_ || options_.tls.need_client || request.peer() == "local") return;
+  const auto is_ours = [this](std::string_view host) {
+    if (is_own_name(host)) return true;
+    return std::any_of(addresses_.begin(), addresses_.end(),
+                       [host](const ListenAddress& address) { return address.host == host; });
+  };
+  const std::string host_header = request.header("Host");
+  const std::string origin = request.header("Origin");
+  const std::string_view host = host_of(host_header);
+  // What a page of ours asks has the origin that it was loaded from.
+  const auto from = origin.find("://");
+  const bool own_page =
+      origin.empty() ||
+      (from != std::string::npos && host_of(std::string_view(origin).substr(from + 1)) == host);
+  if (is_ours(host) && own_page) return;
+  throw HttpError(403, "forbidden",
+                  "without tokens only requests by an address or a local name are answered",
+                  "see --tokens");
 }
 
 Grant Server::admit(const Request& request) const {
@@ -83,15 +156,19 @@ void Server::route(const Request& request) {
   const std::string first = path.empty() ? "" : path[0];
   if (path.size() == 1 && first == "healthz") return request.reply(200, "text/plain", "ok\n");
   if (path.empty()) return reply_page(request);
+  keep_out_strangers(request);
   const Grant grant = admit(request);
   if (path.size() == 1 && (first == "status" || first == "metrics" || first == "history")) {
     request.allow({});
     if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
     facts_.disconnected = limits_.refused();
-    const MaySee may_see = [&grant](const std::string& stream) { return grant.covers(stream); };
-    if (first == "status") return request.reply(200, kJson, status_json(facts_, streams_, may_see));
-    if (first == "history") return request.reply(200, kJson, history_json(streams_, may_see));
-    return request.reply(200, kMetrics, metrics_text(facts_, streams_, may_see));
+    if (first == "history") return request.reply(200, kJson, history_json(streams_, grant));
+    return answer_sampled(request, grant, [this, grant, first](const Request& asked) {
+      if (first == "status") {
+        return asked.reply(200, kJson, status_json(facts_, streams_, grant));
+      }
+      asked.reply(200, kMetrics, metrics_text(facts_, streams_, grant));
+    });
   }
   if (path.size() > 2) {
     throw HttpError(404, "not-found", "there is nothing here");
@@ -106,8 +183,8 @@ void Server::route(const Request& request) {
   if (what == "stream") return reply_stream(request, stream, grant);
   if (what == "info") return reply_info(request, stream, grant);
   if (what == "manifest") return reply_manifest(request, stream, grant);
-  if (what == "seam") return reply_seam(request, stream);
-  if (what == "back") return reply_back(request, stream);
+  if (what == "seam") return reply_seam(request, stream, grant);
+  if (what == "back") return reply_back(request, stream, grant);
   // They hold whatever their mirrors do, not only the tables of a token.
   if (stream.snapshots && grant.tables.empty()) {
     if (what == "snapshots") return reply_snapshots(request, stream);
@@ -125,43 +202,50 @@ void Server::reply_page(const Request& request) {
 
 void Server::reply_info(const Request& request, Served& served, const Grant& grant) {
   request.allow({});
-  request.reply(200, kJson, text_of(describe(*served.stream, grant.tables)));
+  const ServedStream& stream = *served.stream;
+  answer_later(request, grant, [&stream, tables = grant.tables]() -> Reply {
+    const std::string text = text_of(describe(stream, tables));
+    return [text](const Request& asked) { asked.reply(200, kJson, text); };
+  });
 }
 
 void Server::reply_manifest(const Request& request, Served& served, const Grant& grant) {
   request.allow({});
   request.reply(200, kJson,
-                grant.tables.empty()
-                    ? served.stream->manifest_text()
-                    : text_of(to_json(manifest_for(*served.stream, grant.tables))));
+                grant.is_limited() ? text_of(to_json(manifest_for(*served.stream, grant.tables)))
+                                   : served.stream->manifest_text());
 }
 
-void Server::reply_seam(const Request& request, Served& served) {
+void Server::reply_seam(const Request& request, Served& served, const Grant& grant) {
   request.allow({"xmin"});
   const auto xmin = request.number("xmin");
   if (!xmin) throw HttpError(400, "bad-request", "parameter \"xmin\" is missing");
-  ordered_json body;
-  body["seam"] = nullptr;
-  if (const auto seam = find_seam(served.stream->directory(), *xmin)) {
-    body["seam"] = {
-        {"position", seam->position.text()}, {"lsn", seam->lsn.text()}, {"next", seam->next}};
-  }
-  request.reply(200, kJson, body.dump() + "\n");
+  answer_later(request, grant, [xmin = *xmin, from = served.stream->directory()]() -> Reply {
+    ordered_json body;
+    body["seam"] = nullptr;
+    if (const auto seam = find_seam(from, xmin)) {
+      body["seam"] = {
+          {"position", seam->position.text()}, {"lsn", seam->lsn.text()}, {"next", seam->next}};
+    }
+    return [body](const Request& asked) { asked.reply(200, kJson, body.dump() + "\n"); };
+  });
 }
 
-void Server::reply_back(const Request& request, Served& served) {
+void Server::reply_back(const Request& request, Served& served, const Grant& grant) {
   request.allow({"commits"});
   const auto commits = request.number("commits");
   if (!commits || *commits > kMostCommitsBack) {
     throw HttpError(400, "bad-request",
                     fmt::format("parameter \"commits\" is a number up to {}", kMostCommitsBack));
   }
-  ordered_json body;
-  body["position"] = nullptr;
-  if (const auto position = position_before_last(served.stream->directory(), *commits)) {
-    body["position"] = position->text();
-  }
-  request.reply(200, kJson, body.dump() + "\n");
+  answer_later(request, grant, [commits = *commits, from = served.stream->directory()]() -> Reply {
+    ordered_json body;
+    body["position"] = nullptr;
+    if (const auto position = position_before_last(from, commits)) {
+      body["position"] = position->text();
+    }
+    return [body](const Request& asked) { asked.reply(200, kJson, body.dump() + "\n"); };
+  });
 }
 
 // What a copy says of itself is shown; only what a relay proves to have is counted.
@@ -173,6 +257,8 @@ void Server::take_copy(const Request& request, Served& served, const Grant& gran
     throw HttpError(400, "bad-request", "parameters \"copy\" and \"position\" are needed");
   }
   Copy copy;
+  copy.name = plain(*name);
+  copy.grant = grant.name;
   copy.kind = plain(request.parameter("kind").value_or("pull"));
   copy.host = plain(request.header("Daystream-Host"));
   if (copy.host.empty()) copy.host = request.peer();
@@ -180,18 +266,47 @@ void Server::take_copy(const Request& request, Served& served, const Grant& gran
   copy.lsn = request.lsn("lsn").value_or(Lsn{});
   copy.lag_ms = static_cast<std::int64_t>(request.number("lag_ms").value_or(0));
   copy.told = std::time(nullptr);
-  if (const auto crc = request.crc("crc")) {
-    if (!grant.tables.empty()) {
-      throw HttpError(403, "forbidden", "whoever may read some tables only has no whole copy");
-    }
-    // The very line, with its CRC: so all before it is the same there. The LSN is by our own files.
-    const Beginning line = served.stream->begin_at_line(*position, crc);
-    copy.lsn = served.stream->begin_after({line.after, {}}).lsn;
-    copy.proven = true;
+  const auto crc = request.crc("crc");
+  if (!crc) {
+    served.copies.tell(std::move(copy));
+    return request.reply(200, kJson, "{}\n");
   }
-  served.copies.tell(plain(*name), std::move(copy));
-  if (options_.record_copies) served.copies.record(served.stream->directory());
-  request.reply(200, kJson, "{}\n");
+  if (grant.is_limited()) {
+    throw HttpError(403, "forbidden", "whoever may read some tables only has no whole copy");
+  }
+  // The very line, with its CRC: so all before it is the same there. The LSN is by our own files.
+  const ServedStream& stream = *served.stream;
+  answer_later(request, grant, [this, &served, &stream, copy, crc]() mutable -> Reply {
+    const Beginning line = stream.begin_at_line(copy.position, crc);
+    copy.lsn = stream.begin_after({line.after, {}}).lsn;
+    copy.proven = true;
+    return [this, &served, copy](const Request& asked) {
+      served.copies.tell(copy);
+      if (options_.record_copies) record_copies(served);
+      asked.reply(200, kJson, "{}\n");
+    };
+  });
+}
+
+// One write at a time, of what is known when it begins.
+void Server::record_copies(Served& served) {
+  if (served.recording) {
+    served.record_again = true;
+    return;
+  }
+  served.record_again = false;
+  served.recording = workers_.run(
+      {}, [this, &served, text = served.copies.record(), to = served.stream->directory()]() {
+        try {
+          write_copies(to, text);
+        } catch (const std::exception& e) {
+          spdlog::error("{}", e.what());
+        }
+        return [this, &served] {
+          served.recording = false;
+          if (served.record_again) record_copies(served);
+        };
+      });
 }
 
 void Server::bury_ended() {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "serve/copies.h"
 #include "serve/follower.h"
@@ -18,12 +19,25 @@ namespace daystream::serve {
 struct Served {
   std::unique_ptr<ServedStream> stream;
   Copies copies;
+  bool recording = false;                // of copies.json, on a thread
+  bool record_again = false;             // more was told meanwhile
   std::unique_ptr<Snapshots> snapshots;  // nullptr: none are served
   std::list<std::unique_ptr<Follower>> followers;
   std::list<std::unique_ptr<Follower>> downloads;  // of snapshots
   std::uint64_t sent_bytes = 0;                    // to followers that have gone
   History history;
   std::uint64_t sampled_bytes = 0;  // grown_bytes() at its last step
+
+  // Adds to the history what went on since its last step.
+  void take_step() {
+    History::Step step;
+    const std::uint64_t bytes = stream->grown_bytes();
+    step.bytes_per_s = static_cast<double>(bytes - std::exchange(sampled_bytes, bytes)) /
+                       static_cast<double>(History::kStep.count());
+    step.lag_ms = stream->take_lag_ms();
+    step.followers = followers.size();
+    history.add(step);
+  }
 };
 using ServedStreams = std::map<std::string, Served>;  // by name
 

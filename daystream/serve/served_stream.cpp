@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "calendar.h"
 #include "crc32c.h"
@@ -14,12 +15,14 @@
 #include "line_prefix.h"
 #include "manifest_file.h"
 #include "number.h"
+#include "program/json.h"
 #include "serve/http_error.h"
 
 namespace daystream::serve {
 
 namespace {
 
+using nlohmann::ordered_json;
 using std::chrono::microseconds;
 
 // How long lines that became durable may wait for others, so that a follower is written to 50
@@ -30,6 +33,24 @@ std::int64_t now_us() {
   return std::chrono::duration_cast<microseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+// Without the path that the library names: a peer is told of no file.
+HttpError gone_from(const std::string& name, Position position, const std::string& hint) {
+  return {410, "position-gone",
+          fmt::format("what follows position {} is no longer in daystream \"{}\"", position.text(),
+                      name),
+          hint};
+}
+
+// A file that anybody may have written who may write there: no more of it than makes sense.
+std::shared_ptr<const ordered_json> read_streamer_status(Dir& dir) {
+  constexpr std::uint64_t kMostBytes = 1024 * 1024;
+  const auto file = dir.open("status.json");
+  if (!file || file->size() > kMostBytes) return nullptr;
+  auto told = program::parse_json(read_whole(*file));
+  if (!told.is_object()) return nullptr;
+  return std::make_shared<const ordered_json>(std::move(told));
 }
 
 HttpError no_such_line(const std::string& name, Position line) {
@@ -50,7 +71,7 @@ ServedStream::ServedStream(event_base* loop, std::string name,
   load_manifest(*dir_);
   load_durable();
   if (durable_) lag_told_ = durable_->position;  // when that became durable nobody knows
-  watch_event_.start();
+  watch_event_.start(DurableWatch::kBetweenLooks);
 }
 
 Manifest ServedStream::manifest() const {
@@ -85,13 +106,39 @@ void ServedStream::load_durable() {
 }
 
 std::optional<std::int64_t> ServedStream::take_lag_ms() {
-  if (!durable_ || durable_->position == lag_told_) return std::nullopt;
+  if (!durable_ || durable_->position == lag_told_ || latest_.durable != durable_->position) {
+    return std::nullopt;
+  }
   lag_told_ = durable_->position;
-  const auto end = view().last_end();
-  if (!end || end->action != Action::Commit) return std::nullopt;
-  const std::int64_t committed_us = parse_change(end->body).time_us;
-  if (committed_us == 0) return std::nullopt;
-  return std::max<std::int64_t>(0, (durable_at_us_ - committed_us) / 1000);
+  if (latest_.commit_us == 0) return std::nullopt;
+  return std::max<std::int64_t>(0, (durable_at_us_ - latest_.commit_us) / 1000);
+}
+
+// ---- what takes long to find out
+// -----------------------------------------------------------------
+
+StreamSample ServedStream::sample(const StreamSample& before) const {
+  StreamSample sample;
+  sample.streamer = read_streamer_status(*dir_);
+  const StreamView stream(*dir_);
+  for (const std::int64_t day : stream.days()) {
+    const auto open = stream.open_if_kept(day);
+    if (!open) continue;  // deleted just now
+    sample.days.push_back({day, open->limit, open->stored_bytes, open->packed});
+  }
+  if (stream.empty()) return sample;
+  sample.durable = stream.durable().position;
+  if (before.durable == sample.durable) {
+    sample.commit_us = before.commit_us;
+  } else if (const auto end = stream.last_end(); end && end->action == Action::Commit) {
+    sample.commit_us = parse_change(end->body).time_us;
+  }
+  return sample;
+}
+
+void ServedStream::put(StreamSample sample) {
+  latest_ = std::move(sample);
+  latest_at_ = std::chrono::steady_clock::now();
 }
 
 void ServedStream::watched() {
@@ -134,11 +181,17 @@ std::shared_ptr<File> ServedStream::open_day(std::int64_t day) const {
   return file;
 }
 
+void ServedStream::share(Beginning& begin) const {
+  try {
+    begin.cursor.file = open_day(begin.cursor.day);
+  } catch (const PositionGone& e) {
+    throw HttpError(410, "position-gone", e.what(), e.hint());
+  }
+}
+
 Beginning ServedStream::beginning_of(const Place& place) const {
-  return {{place.day, place.state.offset, open_day(place.day), {}},
-          place.state.last,
-          place.state.chain,
-          place.lsn};
+  return {
+      {place.day, place.state.offset, nullptr, {}}, place.state.last, place.state.chain, place.lsn};
 }
 
 Beginning ServedStream::begin_after(const StartAfter& start) const {
@@ -153,7 +206,7 @@ Beginning ServedStream::begin_after(const StartAfter& start) const {
     }
     return beginning_of(*place);
   } catch (const PositionGone& e) {
-    throw HttpError(410, "position-gone", e.what(), e.hint());
+    throw gone_from(name_, start.position, e.hint());
   }
 }
 
@@ -168,33 +221,31 @@ Beginning ServedStream::begin_at_line(Position line, std::optional<std::uint32_t
   }
   const std::int64_t day = day_number(line.c);
   if (day < view.days().front()) {
-    throw HttpError(410, "position-gone",
-                    fmt::format("what follows position {} is no longer in daystream \"{}\", which "
-                                "begins with {}",
-                                line.text(), name_, day_text(view.days().front())),
+    throw gone_from(name_, line,
                     "going on from there would skip changes: start anew in an empty directory");
   }
   if (!std::binary_search(view.days().begin(), view.days().end(), day)) {
     throw no_such_line(name_, line);
   }
   Beginning begin;
-  begin.cursor = {day, 0, open_day(day), {}};
-  const DayView open = view.open(day);
-  const Seeker seeker(*open.file, open.limit);
+  begin.cursor = {day, 0, nullptr, {}};
+  const auto open = view.open_if_kept(day);
+  if (!open) throw gone_from(name_, line, "start anew from a fresh copy of the tables");
+  const Seeker seeker(*open->file, open->limit);
   begin.cursor.offset = seeker.after(line);
   // The line itself has to be there, and, where it says a CRC, with the CRC of the asker.
-  const Seeker before(*open.file, begin.cursor.offset);
+  const Seeker before(*open->file, begin.cursor.offset);
   const auto found = before.last_line();
   const auto prefix = found ? parse_prefix(found->text) : std::nullopt;
   if (!prefix || prefix->position != line) throw no_such_line(name_, line);
   const std::string_view rest = std::string_view(found->text).substr(prefix->size);
   if (rest.starts_with(kCrcKey)) begin.chain = parse_crc(rest.substr(kCrcKey.size(), 8));
+  // What its CRC is here is not told: who knows it has the line (PROTOCOL.md, "Copies").
   if (crc && begin.chain != crc) {
-    throw HttpError(
-        409, "wrong-source",
-        fmt::format("line {} of daystream \"{}\" has {}, not CRC {}", line.text(), name_,
-                    begin.chain ? "CRC " + crc_text(*begin.chain) : "no CRC", crc_text(*crc)),
-        "it is another stream, or one of the two copies is damaged");
+    throw HttpError(409, "wrong-source",
+                    fmt::format("line {} of daystream \"{}\" has {} CRC, not CRC {}", line.text(),
+                                name_, begin.chain ? "another" : "no", crc_text(*crc)),
+                    "it is another stream, or one of the two copies is damaged");
   }
   begin.after = line;
   return begin;
@@ -264,10 +315,9 @@ std::uint64_t ServedStream::backlog_bytes(const Cursor& cursor) const {
   const std::int64_t last = day_number(durable_->position.c);
   if (cursor.day == last)
     return durable_->size_bytes - std::min(durable_->size_bytes, cursor.offset);
-  std::uint64_t total = 0;
-  for (const std::int64_t day : list_days(*dir_)) {
-    if (day < cursor.day || day > last) continue;
-    total += day == last ? durable_->size_bytes : open_day(day)->size();
+  std::uint64_t total = durable_->size_bytes;
+  for (const StreamSample::DaySize& day : latest_.days) {
+    if (day.day >= cursor.day && day.day < last) total += day.text_bytes;
   }
   return total - std::min(total, cursor.offset);
 }

@@ -1,11 +1,13 @@
 // One daystream as the server has it: what is durable of it, where a follower begins, the bytes.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,8 +45,24 @@ struct Beginning {
   Lsn lsn;                             // of the last commit or mark before
 };
 
+// What takes the longer to find out the more days there are, or the larger the last transaction is:
+// taken on a thread now and then, and looked at by who wants to know.
+struct StreamSample {
+  struct DaySize {
+    std::int64_t day = 0;
+    std::uint64_t text_bytes = 0;
+    std::uint64_t stored_bytes = 0;
+    bool packed = false;
+  };
+  std::vector<DaySize> days;  // oldest first
+  // What a deltastream that writes here tells of itself (streamer/status.h); null: none does.
+  std::shared_ptr<const nlohmann::ordered_json> streamer;
+  Position durable = Position::begin();
+  std::int64_t commit_us = 0;  // of the last end line there, a commit, since 1970; 0: it is none
+};
+
 // Ownership:  owns its descriptors and its event in the loop, which must outlive it.
-// Threads:    the loop's one.
+// Threads:    the loop's one, but for what says otherwise.
 class ServedStream {
  public:
   // Throws what Manifest::load() throws: a directory without a manifest is no daystream.
@@ -52,9 +70,13 @@ class ServedStream {
 
   const std::string& name() const noexcept { return name_; }
   const std::filesystem::path& directory() const noexcept { return dir_->path(); }
+  // Any thread may call these.
   Manifest manifest() const;
   std::string manifest_text() const;  // the file, byte for byte
   StreamView view() const { return StreamView(*dir_); }
+  // `before`: the last one, of which what cannot have changed is taken over. Throws what reading
+  // throws.
+  StreamSample sample(const StreamSample& before) const;
 
   // Looks again at what is durable: a new follower is to get all of it, whenever the loop was told.
   void refresh() { load_durable(); }
@@ -63,21 +85,28 @@ class ServedStream {
 
   // How many bytes have become durable since this was made, but for the end of days that went by.
   std::uint64_t grown_bytes() const noexcept { return grown_bytes_; }
-  // How long the last commit, if one came since the last call, took from the server's clock to
-  // here, where it is known to be durable; in milliseconds.
+  // The last one that was put here.
+  const StreamSample& latest() const noexcept { return latest_; }
+  std::chrono::steady_clock::time_point latest_at() const noexcept { return latest_at_; }
+  void put(StreamSample sample);
+  // How long the last commit of the sample, if one came since the last call, took from the server's
+  // clock to here, where it is known to be durable; in milliseconds.
   std::optional<std::int64_t> take_lag_ms();
 
   // Both throw HttpError: 410 where what follows is no longer kept, 409 where the stream has no
-  // such line (it is another one, or lost what it had), 503 while it is still behind.
+  // such line (it is another one, or lost what it had), 503 while it is still behind. They read
+  // backwards through whole transactions: any thread may call them, the loop's should not.
   Beginning begin_after(const StartAfter& start) const;  // as a Reader begins
   Beginning begin_at_line(Position line, std::optional<std::uint32_t> crc) const;  // right after it
+  // Of all who read that day, one file is open: to be called on the loop, before the first next().
+  void share(Beginning& begin) const;
 
   // The next bytes, moving `cursor`; nullptr: all that is durable was read. Throws PositionGone
   // where the day was deleted meanwhile.
   Block next(Cursor& cursor);
   // The same as zstd frames: those of a compressed day as they are stored.
   Piece next_packed(Cursor& cursor);
-  // What is durable and not yet read, in bytes.
+  // What is durable and not yet read, in bytes; of days in between as the last sample has them.
   std::uint64_t backlog_bytes(const Cursor& cursor) const;
 
   // Called when more is durable, at most every kGather. One at a time.
@@ -104,6 +133,8 @@ class ServedStream {
   std::uint64_t grown_bytes_ = 0;
   std::int64_t durable_at_us_ = 0;  // since 1970, when durable_ was seen first
   Position lag_told_ = Position::begin();
+  StreamSample latest_;
+  std::chrono::steady_clock::time_point latest_at_;
 };
 
 }  // namespace daystream::serve

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "serve/descriptors.h"
 
 namespace daystream::serve {
 
@@ -37,11 +38,31 @@ std::pair<std::string, std::string> name_and_directory(const std::string& argume
   return {Manifest::load(argument).name, argument};
 }
 
+// libevent's own words, which it would write to standard error as they are.
+void log_of_libevent(int severity, const char* message) {
+  if (severity <= EVENT_LOG_MSG) {
+    spdlog::debug("libevent: {}", message);
+  } else {
+    spdlog::warn("libevent: {}", message);
+  }
+}
+
+// No limit is above what the process can hold: one that is not reached protects nobody.
+Limits limits_within(Limits limits, std::size_t descriptors) {
+  limits.connections = std::min(limits.connections, connections_within(descriptors));
+  // One address alone never takes all of it.
+  limits.connections_per_address = std::min(limits.connections_per_address,
+                                            std::max<std::size_t>(1, limits.connections * 3 / 4));
+  return limits;
+}
+
 }  // namespace
 
 Server::Server(const ServerOptions& options)
     : options_(options),
+      descriptors_(raise_descriptor_limit()),
       loop_([] {
+        event_set_log_callback(log_of_libevent);
         const std::unique_ptr<event_config, void (*)(event_config*)> config(event_config_new(),
                                                                             event_config_free);
         // A response that is written and goes quiet again costs no call to epoll.
@@ -49,10 +70,12 @@ Server::Server(const ServerOptions& options)
         return event_base_new_with_config(config.get());
       }()),
       http_(evhttp_new(loop_.get())),
-      limits_(loop_.get(), options.limits),
+      limits_(loop_.get(), limits_within(options.limits, descriptors_)),
+      acceptors_(loop_.get()),
       bury_(loop_.get(), -1, false, [this] { bury_ended(); }),
-      sample_(loop_.get(), -1, true, [this] { take_samples(); }),
-      dead_(loop_.get(), -1, true, [this] { drop_dead(); }) {
+      sample_(loop_.get(), -1, true, [this] { take_samples(true); }),
+      dead_(loop_.get(), -1, true, [this] { drop_dead(); }),
+      workers_(loop_.get()) {
   facts_.since = std::time(nullptr);
   if (!options_.tokens.empty()) access_.emplace(options_.tokens);
   if (options_.tls.wanted()) {
@@ -83,6 +106,14 @@ Server::Server(const ServerOptions& options)
   for (const std::string& text : options.listen) listen(text);
   sample_.start(History::kStep);
   dead_.start(kLookForDead);
+  take_samples(false);
+  const Limits limits = limits_within(options_.limits, descriptors_);
+  const bool fewer = limits.connections < options_.limits.connections;
+  spdlog::log(
+      fewer ? spdlog::level::warn : spdlog::level::info,
+      "at most {} connections, {} of one address, with {} descriptors{}", limits.connections,
+      limits.connections_per_address, descriptors_,
+      fewer ? ": raise the hard limit of open files (LimitNOFILE=, ulimit -Hn) for more" : "");
 }
 
 void Server::serve_snapshots(const std::string& argument) {
@@ -108,19 +139,33 @@ void Server::drop_dead() noexcept {
   }
 }
 
-void Server::take_samples() noexcept {
-  for (auto& [name, served] : streams_) {
-    try {
-      History::Step step;
-      const std::uint64_t bytes = served.stream->grown_bytes();
-      step.bytes_per_s = static_cast<double>(bytes - std::exchange(served.sampled_bytes, bytes)) /
-                         static_cast<double>(History::kStep.count());
-      step.lag_ms = served.stream->take_lag_ms();
-      step.followers = served.followers.size();
-      served.history.add(step);
-    } catch (const std::exception& e) {
-      spdlog::error("{}: {}", name, e.what());
-    }
+// What the streams are like is found out on a thread, whatever their size; a step of the history is
+// what is known then.
+void Server::take_samples(bool is_step) noexcept {
+  if (sampling_) return;
+  try {
+    using Samples = std::map<std::string, StreamSample>;
+    auto samples = std::make_shared<Samples>();
+    for (auto& [name, served] : streams_) (*samples)[name] = served.stream->latest();
+    sampling_ = workers_.run({}, [this, samples, is_step]() -> Workers::Finish {
+      for (auto& [name, sample] : *samples) {
+        try {
+          sample = streams_.at(name).stream->sample(sample);
+        } catch (const std::exception& e) {
+          spdlog::error("{}: {}", name, e.what());
+        }
+      }
+      return [this, samples, is_step] {
+        sampling_ = false;
+        for (auto& [name, sample] : *samples) {
+          Served& served = streams_.at(name);
+          served.stream->put(std::move(sample));
+          if (is_step) served.take_step();
+        }
+      };
+    });
+  } catch (const std::exception& e) {
+    spdlog::error("{}", e.what());
   }
 }
 
@@ -159,10 +204,15 @@ void Server::listen(const std::string& text) {
         "give --tls-cert and --tls-key, and --tokens or --client-ca; or listen on a loopback "
         "address");
   }
+  if (address.is_unix() && options_.tls.need_client) {
+    throw ConfigError(
+        fmt::format("cannot listen on \"{}\" with --client-ca and no --tokens", address.text()),
+        "whoever reaches a Unix socket shows no certificate: give --tokens");
+  }
   const UniqueFd fd = listen_on(address);
   evhttp* http = tls_ && !address.is_unix() ? https_.get() : http_.get();
   const int owned_by_http = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
-  if (owned_by_http < 0 || evhttp_accept_socket(http, owned_by_http) != 0) {
+  if (owned_by_http < 0 || !acceptors_.add(http, owned_by_http)) {
     throw Error(fmt::format("could not accept connections on \"{}\"", address.text()));
   }
   addresses_.push_back(address);

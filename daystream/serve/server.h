@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "serve/acceptors.h"
 #include "serve/access.h"
 #include "serve/connection_limits.h"
 #include "serve/libevent.h"
@@ -17,6 +18,7 @@
 #include "serve/served.h"
 #include "serve/status.h"
 #include "serve/tls.h"
+#include "serve/workers.h"
 
 namespace daystream::serve {
 
@@ -31,7 +33,14 @@ struct ServerOptions {
   std::chrono::seconds stall{60};
 };
 
-// Threads: one, which run() is called on.
+// Where a response begins, and in which state its filter is there.
+struct Opening {
+  Beginning begin;
+  std::optional<std::uint32_t> chain;  // nullopt: not known
+  bool in_group = false;
+};
+
+// Threads: one, which run() is called on, answers all; `Workers` do for it what takes long.
 class Server {
  public:
   // Opens the streams and the sockets. Throws ConfigError, IoError.
@@ -53,24 +62,37 @@ class Server {
   void listen(const std::string& text);
   void serve_snapshots(const std::string& argument);
   void answer(evhttp_request* raw);
+  // Answers the request, or with the refusal that `reply` throws.
+  void answer_with(const Request& request, const std::function<void()>& reply);
+  // What an answer needs is found out by `work` on a thread, which touches nothing of ours but what
+  // says that it may be. What that returns then answers, on the loop. Either may throw a refusal.
+  using Reply = std::function<void(const Request&)>;
+  void answer_later(const Request& request, const Grant& grant, std::function<Reply()> work);
+  // `reply`, once what is known of the streams that `grant` may see is not older than a second.
+  void answer_sampled(const Request& request, const Grant& grant, Reply reply);
+  void keep_out_strangers(const Request& request) const;
   Grant admit(const Request& request) const;
   void route(const Request& request);
   Served& served(const std::string& name, const Grant& grant);
 
   void reply_stream(const Request& request, Served& served, const Grant& grant);
+  void follow(const Request& request, Served& served, const Grant& grant, const TableFilter& filter,
+              Opening opening);
   void reply_info(const Request& request, Served& served, const Grant& grant);
   void reply_manifest(const Request& request, Served& served, const Grant& grant);
-  void reply_seam(const Request& request, Served& served);
-  void reply_back(const Request& request, Served& served);
+  void reply_seam(const Request& request, Served& served, const Grant& grant);
+  void reply_back(const Request& request, Served& served, const Grant& grant);
   void reply_snapshots(const Request& request, Served& served);
   void reply_snapshot(const Request& request, Served& served, const Grant& grant);
   void reply_page(const Request& request);
   void take_copy(const Request& request, Served& served, const Grant& grant);
+  void record_copies(Served& served);
   void bury_ended();
   void drop_dead() noexcept;
-  void take_samples() noexcept;
+  void take_samples(bool is_step) noexcept;
 
   ServerOptions options_;
+  std::size_t descriptors_;
   Loop loop_;
   std::optional<Tls> tls_;
   std::optional<Access> access_;
@@ -78,12 +100,15 @@ class Server {
   Http https_;
   ConnectionLimits limits_;
   std::vector<ListenAddress> addresses_;
+  Acceptors acceptors_;
   ServedStreams streams_;
   ServerFacts facts_;
   Page page_;
   Event bury_;
   Event sample_;
   Event dead_;
+  bool sampling_ = false;
+  Workers workers_;  // the last: what it still runs is done with before anything else goes
 };
 
 }  // namespace daystream::serve

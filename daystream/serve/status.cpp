@@ -4,12 +4,9 @@
 
 #include <algorithm>
 #include <ctime>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "calendar.h"
-#include "day_file.h"
 #include "serve/describe.h"
 
 namespace daystream::serve {
@@ -24,25 +21,28 @@ std::uint64_t sent_bytes(const Served& served) {
   return total;
 }
 
-// What a deltastream that writes here tells of itself (streamer/status.h); null: none does.
-ordered_json streamer_json(const std::filesystem::path& directory) {
-  std::ifstream file(directory / "status.json");
-  const auto told = ordered_json::parse(file, nullptr, false);
-  return told.is_object() ? told : ordered_json(nullptr);
-}
-
-ordered_json days_json(const std::filesystem::path& directory) {
-  const auto dir = real_dir(directory);
+ordered_json days_json(const StreamSample& sample) {
   ordered_json days = ordered_json::array();
-  for (const std::int64_t day : list_days(*dir)) {
-    std::error_code missing;
-    std::uint64_t size = std::filesystem::file_size(directory / packed_file_name(day), missing);
-    const bool packed = !missing;
-    if (!packed) size = std::filesystem::file_size(directory / day_file_name(day), missing);
-    if (missing) continue;  // deleted just now
-    days.push_back({{"day", day_text(day)}, {"stored_bytes", size}, {"compressed", packed}});
+  for (const StreamSample::DaySize& day : sample.days) {
+    days.push_back({{"day", day_text(day.day)},
+                    {"stored_bytes", day.stored_bytes},
+                    {"compressed", day.packed}});
   }
   return days;
+}
+
+ordered_json follower_json(Follower& follower) {
+  const FollowerFacts& facts = follower.facts();
+  return {{"host", facts.host},
+          {"address", facts.peer},
+          {"client", facts.client},
+          {"grant", facts.grant},
+          {"tables", facts.tables},
+          {"since", utc_text(facts.since)},
+          {"position", follower.position().text()},
+          {"backlog_bytes", follower.backlog_bytes()},
+          {"sent_bytes", follower.sent_bytes()},
+          {"state", follower.state()}};
 }
 
 std::int64_t most_lag_ms(const Served& served) {
@@ -51,7 +51,7 @@ std::int64_t most_lag_ms(const Served& served) {
   return most;
 }
 
-ordered_json stream_json(Served& served, std::int64_t now) {
+ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
   ordered_json value;
   value["name"] = served.stream->name();
   value["durable"] = nullptr;
@@ -60,27 +60,18 @@ ordered_json stream_json(Served& served, std::int64_t now) {
     value["durable"] = place_json(durable->position, durable->lsn);
     value["age_s"] = std::max<std::int64_t>(0, now - durable->position.c);
   }
+  value["streamer"] = nullptr;
+  for (const char* list : {"days", "followers", "copies"}) value[list] = ordered_json::array();
+  if (is_limited) return value;
+  const StreamSample& sample = served.stream->latest();
   value["sent_bytes"] = sent_bytes(served);
-  value["streamer"] = streamer_json(served.stream->directory());
-  value["days"] = days_json(served.stream->directory());
-  value["followers"] = ordered_json::array();
+  if (sample.streamer) value["streamer"] = *sample.streamer;
+  value["days"] = days_json(sample);
   for (const auto& follower : served.followers) {
-    if (follower->ended()) continue;
-    const FollowerFacts& facts = follower->facts();
-    value["followers"].push_back(ordered_json{{"host", facts.host},
-                                              {"address", facts.peer},
-                                              {"client", facts.client},
-                                              {"grant", facts.grant},
-                                              {"tables", facts.tables},
-                                              {"since", utc_text(facts.since)},
-                                              {"position", follower->position().text()},
-                                              {"backlog_bytes", follower->backlog_bytes()},
-                                              {"sent_bytes", follower->sent_bytes()},
-                                              {"state", follower->state()}});
+    if (!follower->ended()) value["followers"].push_back(follower_json(*follower));
   }
-  value["copies"] = ordered_json::array();
-  for (const auto& [name, copy] : served.copies.all()) {
-    value["copies"].push_back(ordered_json{{"copy", name},
+  for (const auto& [key, copy] : served.copies.all()) {
+    value["copies"].push_back(ordered_json{{"copy", copy.name},
                                            {"kind", copy.kind},
                                            {"host", copy.host},
                                            {"position", copy.position.text()},
@@ -94,32 +85,36 @@ ordered_json stream_json(Served& served, std::int64_t now) {
 
 }  // namespace
 
-std::string status_json(const ServerFacts& facts, ServedStreams& streams, const MaySee& may_see) {
+std::string status_json(const ServerFacts& facts, ServedStreams& streams, const Grant& grant) {
   const std::int64_t now = std::time(nullptr);
   ordered_json value;
   value["version"] = DELTAFLOOD_VERSION;
   value["time"] = utc_text(now);
   value["since"] = utc_text(facts.since);
-  value["requests"] = facts.requests;
-  value["refused"] = facts.refused;
-  value["disconnected"] = facts.disconnected;
+  if (!grant.is_limited()) {
+    value["requests"] = facts.requests;
+    value["refused"] = facts.refused;
+    value["disconnected"] = facts.disconnected;
+  }
   value["streams"] = ordered_json::array();
   for (auto& [name, served] : streams) {
-    if (may_see(name)) value["streams"].push_back(stream_json(served, now));
+    if (!grant.covers(name)) continue;
+    value["streams"].push_back(stream_json(served, now, grant.is_limited()));
   }
   return value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
-std::string history_json(ServedStreams& streams, const MaySee& may_see) {
+std::string history_json(ServedStreams& streams, const Grant& grant) {
   ordered_json value;
   value["step_s"] = History::kStep.count();
   value["streams"] = ordered_json::object();
   for (auto& [name, served] : streams) {
-    if (!may_see(name)) continue;
+    if (!grant.covers(name)) continue;
     ordered_json& stream = value["streams"][name];
     for (const char* key : {"bytes_per_s", "lag_ms", "followers"}) {
       stream[key] = ordered_json::array();
     }
+    if (grant.is_limited()) continue;
     for (const History::Step& step : served.history.steps()) {
       stream["bytes_per_s"].push_back(step.bytes_per_s);
       stream["lag_ms"].push_back(step.lag_ms ? ordered_json(*step.lag_ms) : ordered_json(nullptr));
@@ -129,7 +124,7 @@ std::string history_json(ServedStreams& streams, const MaySee& may_see) {
   return value.dump() + "\n";
 }
 
-std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const MaySee& may_see) {
+std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant) {
   std::string text;
   const auto family = [&text](const char* name, const char* type, const char* help) {
     text += fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
@@ -138,18 +133,12 @@ std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const
     family(name, "counter", help);
     text += fmt::format("{} {}\n", name, value);
   };
-  total("daystream_serve_requests_total", "Requests that were complete.", facts.requests);
-  total("daystream_serve_refused_total", "Requests that were refused.", facts.refused);
-  total("daystream_serve_disconnected_total", "Connections that were too many or too slow to ask.",
-        facts.disconnected);
-  total("daystream_serve_errors_total", "Requests that failed here.", facts.failed);
-
   // Names of streams are letters, digits, - _ . and need no escapes.
   const auto per_stream = [&](const char* name, const char* type, const char* help,
                               const std::function<std::uint64_t(Served&)>& value) {
     family(name, type, help);
     for (auto& [stream, served] : streams) {
-      if (!may_see(stream)) continue;
+      if (!grant.covers(stream)) continue;
       text += fmt::format("{}{{stream=\"{}\"}} {}\n", name, stream, value(served));
     }
   };
@@ -163,13 +152,21 @@ std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const
                const auto& durable = served.stream->durable();
                return durable ? durable->lsn.value : 0;
              });
+  if (grant.is_limited()) return text;
+
+  total("daystream_serve_requests_total", "Requests that were complete.", facts.requests);
+  total("daystream_serve_refused_total", "Requests that were refused.", facts.refused);
+  total("daystream_serve_disconnected_total", "Connections that were too many or too slow to ask.",
+        facts.disconnected);
+  total("daystream_serve_errors_total", "Requests that failed here.", facts.failed);
+
   per_stream("daystream_sent_bytes_total", "counter", "Bytes queued for followers.", sent_bytes);
   for (const char* state : {"live", "sending", "stuck"}) {
     if (state == std::string("live")) {
       family("daystream_followers", "gauge", "Followers by what they do.");
     }
     for (auto& [stream, served] : streams) {
-      if (!may_see(stream)) continue;
+      if (!grant.covers(stream)) continue;
       const auto count = std::count_if(
           served.followers.begin(), served.followers.end(), [state](const auto& follower) {
             return !follower->ended() && follower->state() == std::string(state);
@@ -205,10 +202,11 @@ std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const
              [](Served& served) { return static_cast<std::uint64_t>(most_lag_ms(served)); });
   family("daystream_retained_wal_bytes", "gauge", "WAL that PostgreSQL keeps for the stream.");
   for (auto& [stream, served] : streams) {
-    if (!may_see(stream)) continue;
-    const auto told = streamer_json(served.stream->directory());
-    const auto retained = told.is_object() ? told.find("retained_wal_bytes") : told.end();
-    if (!told.is_object() || retained == told.end() || !retained->is_number()) continue;
+    if (!grant.covers(stream)) continue;
+    const auto& told = served.stream->latest().streamer;
+    if (!told) continue;
+    const auto retained = told->find("retained_wal_bytes");
+    if (retained == told->end() || !retained->is_number()) continue;
     text += fmt::format("daystream_retained_wal_bytes{{stream=\"{}\"}} {}\n", stream,
                         retained->get<std::uint64_t>());
   }

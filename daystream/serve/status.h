@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "serve/access.h"
 #include "serve/served.h"
 
 namespace daystream::serve {
@@ -17,12 +18,12 @@ struct ServerFacts {
   std::uint64_t disconnected = 0;  // connections that were too many, or too slow to ask
 };
 
-// Only streams that `may_see` says yes to.
-using MaySee = std::function<bool(const std::string& stream)>;
-
-std::string status_json(const ServerFacts& facts, ServedStreams& streams, const MaySee& may_see);
+// Of each what `grant` lets one see (PROTOCOL.md, "Need to know"): no stream that it does not
+// cover; where it is limited to tables, nothing of other followers and of how much there is of
+// other tables. From the last samples: none of it reads a file.
+std::string status_json(const ServerFacts& facts, ServedStreams& streams, const Grant& grant);
 // The last hour of each: what the page draws.
-std::string history_json(ServedStreams& streams, const MaySee& may_see);
-std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const MaySee& may_see);
+std::string history_json(ServedStreams& streams, const Grant& grant);
+std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant);
 
 }  // namespace daystream::serve

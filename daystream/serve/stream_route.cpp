@@ -44,32 +44,50 @@ TableFilter filter_of(const Request& request, const Grant& grant) {
   }
 }
 
-// Where the response begins, and in which state its filter is there.
-struct Opening {
-  Beginning begin;
-  std::optional<std::uint32_t> chain;  // nullopt: not known
-  bool in_group = false;
+// What a request says of where to begin.
+struct Wanted {
+  std::optional<Position> line;
+  StartAfter after;
+  std::optional<std::uint32_t> crc;
+  std::optional<std::uint32_t> chain;
+  bool filtered = false;
 };
 
-Opening opening_of(const Request& request, const ServedStream& stream, bool filtered) {
+Wanted wanted_of(const Request& request, const Grant& grant, bool filtered) {
+  Wanted wanted;
+  wanted.filtered = filtered;
+  wanted.crc = request.crc("crc");
+  wanted.chain = request.crc("chain");
+  wanted.after = {request.position("after").value_or(Position::begin()), request.lsn("lsn"), {}};
+  if (request.parameter("line")) {
+    wanted.line = request.position("line").value_or(Position::begin());
+  }
+  // Whether it is right depends on lines that may not be seen.
+  if (wanted.crc && grant.is_limited()) {
+    throw HttpError(403, "forbidden", "whoever may read some tables only has no CRC of the files",
+                    "parameter \"chain\" is the CRC of what was sent");
+  }
+  return wanted;
+}
+
+Opening opening_of(const Wanted& wanted, const ServedStream& stream) {
   Opening opening;
-  if (!request.parameter("line")) {
-    opening.begin = stream.begin_after(
-        {request.position("after").value_or(Position::begin()), request.lsn("lsn"), {}});
-    opening.chain = opening.begin.chain;
+  if (!wanted.line) {
+    opening.begin = stream.begin_after(wanted.after);
+    opening.chain = wanted.filtered ? std::optional<std::uint32_t>(0) : opening.begin.chain;
     return opening;
   }
-  const Position line = request.position("line").value_or(Position::begin());
-  opening.begin = stream.begin_at_line(line, request.crc("crc"));
+  opening.begin = stream.begin_at_line(*wanted.line, wanted.crc);
   opening.chain = opening.begin.chain;
-  opening.in_group = !opening.begin.chain && line != Position::begin();
-  if (!filtered) return opening;
-  if (const auto chain = request.crc("chain")) opening.chain = chain;
+  opening.in_group = !opening.begin.chain && *wanted.line != Position::begin();
+  if (!wanted.filtered) return opening;
+  opening.chain = wanted.chain;
   if (opening.in_group && !opening.chain) {
-    throw HttpError(
-        400, "bad-request",
-        fmt::format("line {} is inside a transaction: parameter \"chain\" is needed", line.text()));
+    throw HttpError(400, "bad-request",
+                    fmt::format("line {} is inside a transaction: parameter \"chain\" is needed",
+                                wanted.line->text()));
   }
+  if (!opening.chain) opening.chain = 0;
   return opening;
 }
 
@@ -77,10 +95,20 @@ Opening opening_of(const Request& request, const ServedStream& stream, bool filt
 
 void Server::reply_stream(const Request& request, Served& served, const Grant& grant) {
   request.allow({"after", "lsn", "line", "crc", "chain", "tables", "beat", "follow"});
+  const TableFilter filter = filter_of(request, grant);
+  const Wanted wanted = wanted_of(request, grant, !filter.takes_all());
+  const ServedStream& stream = *served.stream;
+  answer_later(request, grant, [this, &served, &stream, filter, wanted, grant]() -> Reply {
+    return [this, &served, filter, grant, opening = opening_of(wanted, stream)](
+               const Request& asked) { follow(asked, served, grant, filter, opening); };
+  });
+}
+
+void Server::follow(const Request& request, Served& served, const Grant& grant,
+                    const TableFilter& filter, Opening opening) {
   ServedStream& stream = *served.stream;
   stream.refresh();
-  const TableFilter filter = filter_of(request, grant);
-  const Opening opening = opening_of(request, stream, !filter.takes_all());
+  stream.share(opening.begin);
   const Beginning& begin = opening.begin;
   FollowerOptions options;
   options.stall = options_.stall;

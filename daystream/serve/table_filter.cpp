@@ -18,6 +18,28 @@ bool holds(const std::vector<std::string>& names, const std::string& name) {
   });
 }
 
+// Whether there may be a name that both parts match. `meets[i][j]`: of the first i and j
+// characters.
+bool may_meet(std::string_view a, std::string_view b) {
+  std::vector<std::vector<bool>> meets(a.size() + 1, std::vector<bool>(b.size() + 1, false));
+  meets[0][0] = true;
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      const bool a_any = i > 0 && a[i - 1] == grammar::kAny;
+      const bool b_any = j > 0 && b[j - 1] == grammar::kAny;
+      bool here = meets[i][j];
+      // A wildcard takes nothing, or one more character of the other.
+      if (a_any) here = here || meets[i - 1][j] || (j > 0 && meets[i][j - 1]);
+      if (b_any) here = here || meets[i][j - 1] || (i > 0 && meets[i - 1][j]);
+      if (i > 0 && j > 0 && !a_any && !b_any && a[i - 1] == b[j - 1]) {
+        here = here || meets[i - 1][j - 1];
+      }
+      meets[i][j] = here;
+    }
+  }
+  return meets[a.size()][b.size()];
+}
+
 }  // namespace
 
 std::vector<std::string> split_table_list(const std::string& list) {
@@ -26,6 +48,30 @@ std::vector<std::string> split_table_list(const std::string& list) {
   const TableList parsed(list);
   for (const grammar::Pattern& pattern : parsed.patterns()) names.emplace_back(pattern.text);
   return names;
+}
+
+std::optional<std::string> told_option(const std::string& option, const std::string& value,
+                                       const std::string& granted) {
+  if (granted.empty()) return value;
+  if (option == "include-messages") return std::nullopt;  // messages are of no table
+  const bool of_columns = option == "exclude-columns";
+  if (!of_columns && option != "exclude-tables") return value;
+  std::string storage(value.size(), '\0');
+  std::vector<grammar::Pattern> patterns(grammar::pattern_capacity(value));
+  const auto what = of_columns ? grammar::ListOf::Columns : grammar::ListOf::Tables;
+  patterns.resize(grammar::parse_list(value, what, storage.data(), patterns.data()).count);
+  const TableList known(granted);
+  std::vector<std::string_view> told;
+  for (const grammar::Pattern& pattern : patterns) {
+    const bool concerns = std::any_of(known.patterns().begin(), known.patterns().end(),
+                                      [&pattern](const auto& table) {
+                                        return may_meet(pattern.parts[0], table.parts[0]) &&
+                                               may_meet(pattern.parts[1], table.parts[1]);
+                                      });
+    if (concerns) told.push_back(pattern.text);
+  }
+  if (told.empty()) return std::nullopt;
+  return fmt::format("{}", fmt::join(told, ","));
 }
 
 std::string narrowed(const std::string& one, const std::string& other) {

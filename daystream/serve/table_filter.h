@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,12 @@ std::string narrowed(const std::string& one, const std::string& other);
 // none, a list that matches nothing.
 std::string narrowed_holding(const std::string& held, const std::string& granted);
 
+// A filter option of a stream (daystream/manifest.h, Holding), as far as it is about tables of
+// `granted`; nullopt: it is not. Empty `granted`: all of it. Of patterns those are kept that a name
+// in `granted` may match: a reader has to know what is left out of what it sees.
+std::optional<std::string> told_option(const std::string& option, const std::string& value,
+                                       const std::string& granted);
+
 // Threads: one.
 class TableFilter {
  public:
@@ -31,6 +38,7 @@ class TableFilter {
   bool takes(std::string_view table) { return look_up(table).taken; }
   // The asker may know of it, whether it asked for its rows or not.
   bool may_name(std::string_view table) { return look_up(table).granted; }
+  const std::string& granted() const noexcept { return granted_; }
   // The list that a client is told. Empty: all, or, unless takes_all(), none.
   const std::string& text() const noexcept { return text_; }
 

@@ -94,10 +94,10 @@ class RealDir final : public Dir {
   explicit RealDir(std::filesystem::path path) : Dir(std::move(path)) {}
 
   std::unique_ptr<File> open(const std::string& name) override {
-    return open_file(name, O_RDONLY, "open file");
+    return open_file(name, O_RDONLY | O_NONBLOCK, "open file");
   }
   std::unique_ptr<File> open_writable(const std::string& name) override {
-    return open_file(name, O_RDWR, "open file");
+    return open_file(name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, "open file");
   }
   std::unique_ptr<File> create(const std::string& name) override {
     return open_file(name, O_RDWR | O_CREAT | O_EXCL, "create file");
@@ -135,6 +135,12 @@ class RealDir final : public Dir {
     } while (!fd && errno == EINTR);
     if (!fd && errno == ENOENT && (flags & O_CREAT) == 0) return nullptr;
     if (!fd) fail(action, path);
+    // A pipe of that name would be waited for, for ever, until somebody writes to it.
+    struct stat status {};
+    if (fstat(fd.get(), &status) != 0) fail(action, path);
+    if (!S_ISREG(status.st_mode)) {
+      throw Error(fmt::format("could not {} \"{}\": it is no regular file", action, path));
+    }
     return std::make_unique<RealFile>(path, std::move(fd));
   }
 };

@@ -16,27 +16,42 @@
 
 namespace daystream {
 
-DurableWatch::DurableWatch(const std::filesystem::path& directory)
-    : directory_(directory), inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+namespace {
+
+// False where only the limits stand against it: those of a user (fs.inotify.max_user_instances,
+// max_user_watches) or of descriptors. Else it throws what errno says of `action`.
+bool refused(const std::string& action) {
+  const int reason = errno;
+  if (reason == EMFILE || reason == ENFILE || reason == ENOSPC || reason == ENOMEM) return false;
+  throw IoError(action, reason);
+}
+
+}  // namespace
+
+DurableWatch::DurableWatch(const std::filesystem::path& directory) : directory_(directory) {
+  begin();
+}
+
+// False: there is no inotify to be had now.
+bool DurableWatch::begin() {
   if (!inotify_) {
-    throw IoError("could not watch for changes", errno,
-                  "see fs.inotify.max_user_instances in sysctl");
-  }
-  // For a `durable` that is made later, or replaced.
-  if (inotify_add_watch(inotify_.get(), directory.c_str(), IN_CREATE | IN_MOVED_TO) < 0) {
-    throw IoError(fmt::format("could not watch directory \"{}\"", directory.string()), errno,
-                  "see fs.inotify.max_user_watches in sysctl");
+    UniqueFd fresh(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!fresh) return refused("could not watch for changes");
+    // For a `durable` that is made later, or replaced.
+    if (inotify_add_watch(fresh.get(), directory_.c_str(), IN_CREATE | IN_MOVED_TO) < 0) {
+      return refused(fmt::format("could not watch directory \"{}\"", directory_.string()));
+    }
+    inotify_ = std::move(fresh);
   }
   watch_file();
+  return watching_;
 }
 
 void DurableWatch::watch_file() {
   const std::string path = (directory_ / kDurableName).string();
   file_watch_ = inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY);
-  if (file_watch_ < 0 && errno != ENOENT) {
-    throw IoError(fmt::format("could not watch file \"{}\"", path), errno,
-                  "see fs.inotify.max_user_watches in sysctl");
-  }
+  watching_ = file_watch_ >= 0 || errno == ENOENT ||
+              refused(fmt::format("could not watch file \"{}\"", path));
 }
 
 // Reads all events; whether one of them was of `durable`.
@@ -65,6 +80,8 @@ bool DurableWatch::wait(std::chrono::milliseconds timeout, int wake_fd) {
     first_ = false;
     return true;
   }
+  // What happened before it is there is not known either.
+  if (!watching_) return begin() || look_by_the_clock(timeout, wake_fd);
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   for (;;) {
     const auto left =
@@ -78,6 +95,12 @@ bool DurableWatch::wait(std::chrono::milliseconds timeout, int wake_fd) {
     if (ready < 0) return false;  // a signal: the caller may want to look at its flags
     if (std::chrono::steady_clock::now() >= deadline) return false;
   }
+}
+
+bool DurableWatch::look_by_the_clock(std::chrono::milliseconds timeout, int wake_fd) const {
+  pollfd polled{wake_fd, POLLIN, 0};
+  const auto nap = std::clamp(timeout, std::chrono::milliseconds{0}, kBetweenLooks);
+  return poll(&polled, wake_fd < 0 ? 0 : 1, static_cast<int>(nap.count())) == 0;
 }
 
 }  // namespace daystream

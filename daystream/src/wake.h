@@ -8,6 +8,8 @@
 
 namespace daystream {
 
+// Where the system has no more inotify to give, it looks once a second instead, and tries again to
+// get one each time: readers are not to end for what others use up.
 class DurableWatch {
  public:
   explicit DurableWatch(const std::filesystem::path& directory);
@@ -17,16 +19,22 @@ class DurableWatch {
   // began is not known.
   bool wait(std::chrono::milliseconds timeout, int wake_fd);
 
-  // Readable when wait() would not sleep: for a loop of the caller's own.
+  // How often it looks where nothing can wake it.
+  static constexpr std::chrono::milliseconds kBetweenLooks{1000};
+  // Readable when wait() would not sleep: for a loop of the caller's own. -1: nothing tells, and
+  // the caller looks every kBetweenLooks.
   int fd() const noexcept { return inotify_.get(); }
 
  private:
+  bool begin();
   void watch_file();
+  bool look_by_the_clock(std::chrono::milliseconds timeout, int wake_fd) const;
   bool drain();
 
   std::filesystem::path directory_;
   UniqueFd inotify_;
   int file_watch_ = -1;
+  bool watching_ = false;  // false: there was no inotify to be had
   bool first_ = true;
 };
 

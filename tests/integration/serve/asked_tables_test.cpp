@@ -77,6 +77,7 @@ TEST_CASE("mirrors: by URL one with its tables only is as one beside the stream"
     std::string& two = names[below(3)];
     bool copied_anew = false;
     std::string sql = "BEGIN; " + Busy::rows("noise", 300);
+    const bool is_renamed = one.starts_with("\"New");
     switch (below(7)) {
       case 0: {  // another name, and rows at once under it
         const std::string name = fmt::format("\"New {}\"", ++fresh);
@@ -94,7 +95,8 @@ TEST_CASE("mirrors: by URL one with its tables only is as one beside the stream"
                    one, two) +
                Busy::rows(one, 3) + Busy::rows(two, 4);
         break;
-      case 2:  // one that is not followed takes the name
+      case 2:                   // one that is not followed takes the name
+        if (is_renamed) break;  // another table under that name is nobody\'s wish
         sql += Busy::rows("other", 5) +
                fmt::format(
                    "ALTER TABLE {0} RENAME TO x; ALTER TABLE other RENAME TO {0}; "
@@ -104,6 +106,7 @@ TEST_CASE("mirrors: by URL one with its tables only is as one beside the stream"
         copied_anew = true;
         break;
       case 3:  // made anew
+        if (is_renamed) break;
         sql += fmt::format("DROP TABLE {0}; CREATE TABLE {0} (id bigserial PRIMARY KEY, t text); ",
                            one);
         copied_anew = true;
@@ -126,8 +129,16 @@ TEST_CASE("mirrors: by URL one with its tables only is as one beside the stream"
     for (const std::string& name : names) {
       CAPTURE(round, sql);
       const std::string here = name.front() == '"' ? name : "\"" + name + "\"";
-      CHECK(difference(p, here, p.mirror("near")).empty());
-      CHECK(difference(p, here, p.mirror("far")).empty());
+      // A table that is copied is not there until it is as PostgreSQL has it.
+      for (const char* mirror : {"near", "far"}) {
+        CHECK(eventually([&] {
+          try {
+            return difference(p, here, p.mirror(mirror)).empty();
+          } catch (const std::exception&) {
+            return false;
+          }
+        }));
+      }
     }
   }
   const auto follower = only_follower(server);
@@ -195,7 +206,9 @@ TEST_CASE("mirrors: a server that keeps a table from one says so before anything
   p.execute(Busy::rows("a", 5) + Busy::rows("b", 5));
   const std::vector<std::string> run = {
       program("deltamirror"), "run", p.mirror("far"), "--daystream", server.url("/app"), "--once"};
-  const auto refused = support::run(run, one);
+  std::vector<std::string> stopping = run;
+  stopping.insert(stopping.end(), {"--on-trouble", "stop"});
+  const auto refused = support::run(stopping, one);
   CHECK(refused.exit.code == 3);
   CHECK(refused.err.find("does not hold table public.b") != std::string::npos);
   CHECK(sqlite_rows(p.mirror("far"), "a", "1").empty());

@@ -119,6 +119,11 @@ std::string RawConnection::read_some(std::size_t size) {
   return all;
 }
 
+bool RawConnection::has_bytes() {
+  char byte;
+  return recv(fd_.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) > 0;
+}
+
 bool RawConnection::is_closed() {
   char byte;
   const ssize_t got = recv(fd_.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK);

@@ -45,6 +45,7 @@ class RawConnection {
   // All until the peer closes; throws where it does not within support::kPatience.
   std::string read_all();
   std::string read_some(std::size_t size);
+  bool has_bytes();  // something came that was not read
   bool is_closed();  // the peer has ended it, and said nothing before
 
  private:

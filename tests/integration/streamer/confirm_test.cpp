@@ -5,17 +5,19 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <random>
-#include <thread>
 
 #include "daystream/proven_time.h"
 #include "daystream/reader.h"
+#include "program/postgres.h"
 #include "stream.h"
+#include "support/cut_proxy.h"
 
 using deltastream_test::check_sound;
 using deltastream_test::contains;
 using deltastream_test::lsn_value;
 using deltastream_test::Stream;
 using support::Cluster;
+using support::CutProxy;
 using support::Exit;
 using support::Process;
 
@@ -35,6 +37,30 @@ Process writer(const Cluster& cluster) {
                   cluster.socket_dir(), "-U", "postgres", "postgres"},
                  options);
 }
+
+// Keeps everyone from reading a catalog, until it is released.
+class CatalogLock {
+ public:
+  CatalogLock(const Cluster& cluster, const std::string& catalog)
+      : cluster_(cluster),
+        catalog_(catalog),
+        session_(daystream::program::connect(cluster.conninfo(), "lock")) {
+    daystream::program::exec(session_.get(), "BEGIN");
+    daystream::program::exec(session_.get(), "LOCK " + catalog + " IN ACCESS EXCLUSIVE MODE");
+  }
+  void release() const { daystream::program::exec(session_.get(), "COMMIT"); }
+  bool has_waiter() const {
+    return support::eventually([&] {
+      return cluster_.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '" +
+                             catalog_ + "'::regclass") == "1";
+    });
+  }
+
+ private:
+  const Cluster& cluster_;
+  std::string catalog_;
+  daystream::program::PgConn session_;
+};
 
 bool load_is_over(const Cluster& cluster) {
   return support::eventually([&] {
@@ -164,26 +190,35 @@ TEST_CASE("stream: an idle server's time is proven by marks", "[streamer]") {
 
 TEST_CASE("stream: after an outage no time is proven before its commits are there", "[streamer]") {
   Cluster cluster({.config = {"autovacuum = off"}});
-  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY); CREATE TABLE hen (a int)");
+  cluster.execute(
+      "CREATE TABLE fox (a int PRIMARY KEY); ALTER TABLE fox ENABLE ROW LEVEL SECURITY;"
+      "CREATE TABLE hen (a int DEFAULT 0)");
   const Stream stream(cluster);
   REQUIRE(stream.run_to_end({"--create-slot", "--tables", "fox"}).ok());
   // While it is away: much that is not ours, and a commit of ours behind it.
   cluster.execute(
-      "DO 'BEGIN FOR i IN 1..20000 LOOP INSERT INTO hen VALUES (i); COMMIT; END LOOP; END'");
+      "DO 'BEGIN FOR i IN 1..1000 LOOP INSERT INTO hen VALUES (i); COMMIT; END LOOP; END'");
   cluster.execute("INSERT INTO fox VALUES (1)");
   const std::size_t before = stream.lines("\t_action\tmark").size();
-  Process process = stream.start({"--tables", "fox", "-s", "1"});
-  REQUIRE(streaming(process));
-  // A walsender that is given moments only, until it has answered in the middle of all that.
-  const pid_t walsender = std::stoi(cluster.scalar("SELECT pid FROM pg_stat_replication"));
-  const auto marked = [&] { return stream.lines("\t_action\tmark").size() > before + 1; };
-  while (!marked() && stream.lines("\t_action\tcommit").empty()) {
-    ::kill(walsender, SIGSTOP);
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    ::kill(walsender, SIGCONT);
-    std::this_thread::sleep_for(std::chrono::microseconds(200));
-  }
+  // Decoding reads the default of hen before its first row, and the policies of fox before its
+  // first: two locks hold the walsender at these two places.
+  const CatalogLock at_hen(cluster, "pg_attrdef");
+  const CatalogLock at_fox(cluster, "pg_policy");
+  CutProxy proxy(cluster.socket_dir());
+  Process process({support::program("deltastream"), "-d",
+                   proxy.conninfo() + " user=postgres dbname=postgres", "-S", stream.slot(), "-D",
+                   stream.directory().string(), "--tables", "fox", "-s", "0"});
+  REQUIRE(at_hen.has_waiter());
+  // Without `-s` all that deltastream sends now is the question where the server is. It lies in the
+  // walsender's socket, which answers it once it is past the first row of hen.
+  const std::uint64_t sent = proxy.forwarded(CutProxy::Direction::ToServer);
+  REQUIRE(
+      support::eventually([&] { return proxy.forwarded(CutProxy::Direction::ToServer) > sent; }));
+  at_hen.release();
+  REQUIRE(at_fox.has_waiter());
+  CHECK(support::eventually([&] { return stream.lines("\t_action\tmark").size() > before + 1; }));
   CHECK(stream.lines("\t_action\tcommit").empty());
+  at_fox.release();
   CHECK(stream.caught_up());
   process.signal(SIGTERM);
   CHECK(process.wait() == Exit{0, 0});

@@ -151,7 +151,7 @@ TEST_CASE("command: what is wrong is said in one line, with its exit code", "[co
   check("cat " + farm.dir + " --lsn 5", 2, "invalid LSN \"5\" for --lsn");
   check("cat " + farm.dir + " --where id", 2, "invalid condition \"id\" for --where");
   check("cat " + farm.dir + " --actions fly", 2, "unknown action \"fly\" for --actions");
-  check("cat " + farm.dir + " --tables a,", 2, "invalid table list \"a,\"");
+  check("cat " + farm.dir + " --tables a,", 2, "invalid table list \"a,\": a name is empty");
   check("cat /nowhere", 1,
         "could not open file \"/nowhere/daystream.json\": No such file or directory");
   check("verify https://host/prod", 2,

@@ -1,0 +1,58 @@
+#include "serve/acceptors.h"
+
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace daystream::serve {
+
+namespace {
+
+constexpr std::chrono::seconds kBetweenWords{60};
+
+// libevent hands an error of accept() what it hands the HTTP server, which is nothing of ours.
+Acceptors* only_one = nullptr;
+
+}  // namespace
+
+Acceptors::Acceptors(event_base* loop)
+    : again_(loop, -1, false,
+             [this] {
+               for (evconnlistener* listener : listeners_) evconnlistener_enable(listener);
+             }),
+      told_(std::chrono::steady_clock::now() - kBetweenWords) {
+  only_one = this;
+}
+
+Acceptors::~Acceptors() {
+  only_one = nullptr;
+}
+
+bool Acceptors::add(evhttp* http, int fd) {
+  evhttp_bound_socket* bound = evhttp_accept_socket_with_handle(http, fd);
+  if (bound == nullptr) return false;
+  evconnlistener* listener = evhttp_bound_socket_get_listener(bound);
+  evconnlistener_set_error_cb(listener, failed);
+  listeners_.push_back(listener);
+  return true;
+}
+
+void Acceptors::failed(evconnlistener*, void*) {
+  if (only_one != nullptr) only_one->pause();
+}
+
+void Acceptors::pause() {
+  const int error = errno;
+  for (evconnlistener* listener : listeners_) evconnlistener_disable(listener);
+  again_.start(kPause);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - told_ < kBetweenWords) return;
+  told_ = now;
+  spdlog::error("could not accept a connection: {}; trying again every {} ms", std::strerror(error),
+                kPause.count());
+}
+
+}  // namespace daystream::serve

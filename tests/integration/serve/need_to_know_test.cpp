@@ -1,0 +1,234 @@
+// What a token that is good for some tables lets one see (PROTOCOL.md, "Need to know"): two streams
+// that differ in what it hides, and in nothing else, give the same answers to every request.
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
+#include <optional>
+
+#include "server_process.h"
+#include "stream_fixture.h"
+#include "support/scratch_dir.h"
+#include "support/wait.h"
+
+using namespace daystream;
+using namespace daystream::test;
+using namespace serve_test;
+using support::program;
+using support::run;
+using support::run_ok;
+
+namespace {
+
+// Of `secret`, and of what its owner calls things, nothing is to be seen.
+struct Hidden {
+  std::string table;  // and what else is named
+  std::string value;
+  std::size_t bytes;  // of filler: how much there is of it
+};
+
+std::string line_of(const std::string& table, int xid, const std::string& row) {
+  return "_table\t" + table + "\t_xid\t" + std::to_string(xid) + "\t_action\tinsert\t" + row + "\n";
+}
+
+// A stream with rows that may be seen and others, a server for it, and a token for `cats`.
+class World {
+ public:
+  explicit World(const Hidden& hidden) {
+    Manifest manifest = source();
+    const std::string filter = "cats,\"" + hidden.table + "\"";
+    const std::vector<std::pair<std::string, std::string>> options = {
+        {"exclude-tables", hidden.table + "_log,*_tmp"},
+        {"exclude-columns", hidden.table + ".salary,cats.weight"},
+        {"include-messages", hidden.value}};
+    manifest.holdings = {{Position{kNoon, 0}, filter, options}};
+    WriterOptions writer_options = stream_.options();
+    Writer writer(stream_.directory.path(), manifest, std::nullopt, writer_options);
+    MarkFacts facts;
+    facts.timeline = 1;
+    facts.next = 1;
+    facts.holds = {{"tables", filter}};
+    for (const auto& option : options) facts.holds.push_back(option);
+    writer.mark(Lsn{0x1000}, facts);
+    for (int day = 0; day < 2; ++day) {
+      for (int i = 1; i <= 40; ++i) {
+        const int xid = day * 40 + i;
+        std::string lines = line_of(
+            hidden.table, xid, "v\t" + hidden.value + "\tf\t" + std::string(hidden.bytes, 'z'));
+        if (i % 3 != 0) lines += line_of("cats", xid, "id\t" + std::to_string(xid));
+        lines += line_of(hidden.table, xid, "v\t" + hidden.value);
+        writer.append(lines + commit(xid));
+      }
+      writer.flush();
+      stream_.now += 86400;
+    }
+    writer.mark(Lsn{0x9000}, facts);
+    writer.flush();
+    spill(stream_.directory.path() / "status.json",
+          "{\"name\":\"" + hidden.value +
+              "\",\"retained_wal_bytes\":" + std::to_string(hidden.bytes) + "}");
+    for (const char* name : {"all", "some"}) {
+      std::vector<std::string> argv = {program("daystream"), "token", keys_ / "tokens", name};
+      if (name == std::string("some")) argv.insert(argv.end(), {"--tables", "cats"});
+      std::string token = run_ok(argv);
+      token.pop_back();
+      (name == std::string("all") ? all_ : some_) = token;
+    }
+    server_.emplace(std::vector<std::string>{stream_.directory.path()},
+                    std::vector<std::string>{"--tokens", keys_ / "tokens", "--record-copies"});
+  }
+
+  // Headers and body; what the table excepts is left out: when it was, and where we listen.
+  std::string ask(const std::string& path, const std::string& token,
+                  const std::string& method = "GET", const std::vector<std::string>& more = {}) {
+    std::vector<std::string> argv = {"curl",
+                                     "-sS",
+                                     "-i",
+                                     "--max-time",
+                                     "60",
+                                     "-X",
+                                     method,
+                                     "-H",
+                                     "Authorization: Bearer " + token,
+                                     server_->url(path)};
+    argv.insert(argv.end(), more.begin(), more.end());
+    std::string out;
+    for (const std::string& line : lines_of_text(run_ok(argv))) {
+      const bool excepted = line.starts_with("Date: ") || line.find("\"time\": \"20") == 2 ||
+                            line.find("\"since\": \"20") == 2 ||
+                            line.find("\"age_s\"") != std::string::npos ||
+                            line.find("\"created\"") != std::string::npos;
+      if (!excepted) out += line + "\n";
+    }
+    return out;
+  }
+  const std::string& all() const { return all_; }
+  const std::string& some() const { return some_; }
+  ServerProcess& server() { return *server_; }
+  std::string directory() const { return stream_.directory.path(); }
+
+ private:
+  static std::vector<std::string> lines_of_text(const std::string& text) {
+    std::vector<std::string> lines;
+    std::size_t begin = 0;
+    for (auto end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
+      lines.push_back(text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    lines.push_back(text.substr(begin));
+    return lines;
+  }
+
+  Stream stream_;
+  support::ScratchDir keys_;
+  std::string all_;
+  std::string some_;
+  std::optional<ServerProcess> server_;
+};
+
+std::vector<std::string> all_requests() {
+  std::vector<std::string> paths = {"/",
+                                    "/healthz",
+                                    "/status",
+                                    "/history",
+                                    "/metrics",
+                                    "/test",
+                                    "/test/info",
+                                    "/test/manifest",
+                                    "/test/seam?xmin=20",
+                                    "/test/seam?xmin=1000",
+                                    "/test/back?commits=3",
+                                    "/test/back?commits=10000",
+                                    "/test/snapshots",
+                                    "/test/snapshot?id=x",
+                                    "/nowhere/info",
+                                    "/test/nothing",
+                                    "/test/stream?follow=0",
+                                    "/test/stream?follow=0&tables=cats",
+                                    "/test/stream?follow=0&tables=salaries",
+                                    "/test/stream?follow=0&tables=*",
+                                    "/test/stream?x=1"};
+  const std::string noon = std::to_string(kNoon);
+  for (int s = 0; s < 14; ++s) {
+    const std::string at = noon + "/" + std::to_string(s);
+    paths.push_back("/test/stream?follow=0&after=" + at);
+    paths.push_back("/test/stream?follow=0&line=" + at);
+    paths.push_back("/test/stream?follow=0&line=" + at + "&chain=01020304");
+    paths.push_back("/test/stream?follow=0&line=" + at + "&crc=01020304");
+    paths.push_back("/test/stream?follow=0&after=" + at + "&lsn=0/1010");
+  }
+  paths.push_back("/test/stream?follow=0&after=1/1");
+  paths.push_back("/test/stream?follow=0&line=1/1&crc=00000000");
+  paths.push_back("/test/stream?follow=0&after=9999999999/1&lsn=F/0");
+  return paths;
+}
+
+}  // namespace
+
+TEST_CASE("need to know: what is hidden from a token changes no byte of any answer",
+          "[serve][security]") {
+  World one({"salaries", "123456", 10});
+  World other({"affairs", "654321", 3000});
+  for (const std::string& path : all_requests()) {
+    CAPTURE(path);
+    for (const std::vector<std::string>& more :
+         {std::vector<std::string>{}, std::vector<std::string>{"-H", "Accept-Encoding: zstd"}}) {
+      const std::string answer = one.ask(path, one.some(), "GET", more);
+      CHECK(answer == other.ask(path, other.some(), "GET", more));
+      for (const char* word : {"salaries", "affairs", "123456", "654321", "_log", "salary"}) {
+        CAPTURE(word);
+        if (path.find(word) != std::string::npos) continue;
+        CHECK(answer.find(word) == std::string::npos);
+      }
+      CHECK(answer.find(one.directory()) == std::string::npos);
+    }
+  }
+  for (const char* post :
+       {"/test/copies?copy=a&position=1/1&kind=mirror",
+        "/test/copies?copy=a&position=1507550400/2&crc=01020304", "/test/stream", "/status"}) {
+    CAPTURE(post);
+    CHECK(one.ask(post, one.some(), "POST") == other.ask(post, other.some(), "POST"));
+  }
+  // What its own rows say it does see, and what is left out of them.
+  const std::string body = one.ask("/test/stream?follow=0", one.some());
+  CHECK(body.find("_table\tcats\t") != std::string::npos);
+  CHECK(body.find("exclude-columns\tcats.weight\n") != std::string::npos);
+  CHECK(body.find("exclude-tables") == std::string::npos);
+  // Who may see all is told of it.
+  CHECK(one.ask("/test/stream?follow=0", one.all()) !=
+        other.ask("/test/stream?follow=0", other.all()));
+  CHECK(one.ask("/status", one.all()).find("123456") != std::string::npos);
+}
+
+TEST_CASE("need to know: a proof is not told by the refusal, nor taken back by words",
+          "[serve][security]") {
+  World world({"salaries", "123456", 10});
+  const std::string at = std::to_string(kNoon) + "/4";
+  const std::string prove = "/test/copies?copy=relay&position=" + at + "&crc=";
+  const std::string refused = world.ask(prove + "01020304", world.all(), "POST");
+  CHECK(refused.find("409") != std::string::npos);
+  const std::string day = slurp_days(world.directory());
+  const auto line = day.find("_c\t" + std::to_string(kNoon) + "\t_s\t4\t_crc\t");
+  REQUIRE(line != std::string::npos);
+  const std::string crc = day.substr(day.find("_crc\t", line) + 5, 8);
+  CHECK(refused.find(crc) == std::string::npos);
+  CHECK(world.ask("/test/stream?follow=0&line=" + at + "&crc=01020304", world.all()).find(crc) ==
+        std::string::npos);
+  CHECK(world.ask(prove + crc, world.all(), "POST").find("200 OK") != std::string::npos);
+  const auto recorded = [&] {
+    std::ifstream file(world.directory() + "/copies.json");
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  CHECK(support::eventually([&] { return recorded().find("relay") != std::string::npos; }));
+  for (const std::string& token : {world.all(), world.some()}) {
+    world.ask("/test/copies?copy=relay&position=1/1", token, "POST");
+  }
+  // Something else that is proven makes the record be written again.
+  world.ask("/test/copies?copy=second&position=" + at + "&crc=" + crc, world.all(), "POST");
+  CHECK(support::eventually([&] { return recorded().find("second") != std::string::npos; }));
+  CHECK(recorded().find("relay") != std::string::npos);
+  struct stat status {};
+  REQUIRE(stat((world.directory() + "/copies.json").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777 & ~0640) == 0);
+}
