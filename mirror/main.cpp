@@ -61,5 +61,9 @@ int run(int argc, char** argv) {
 }  // namespace deltamirror
 
 int main(int argc, char** argv) {
-  return program::run("deltamirror", [&] { return deltamirror::run(argc, argv); });
+  return program::run("deltamirror", [&] {
+    // Other users' programs read a mirror: who may is for the operator's umask to say.
+    const program::GivenUmask readable;
+    return deltamirror::run(argc, argv);
+  });
 }

@@ -1,11 +1,13 @@
 #include "apply/applier.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "apply/holding.h"
+#include "apply/needs_reseed.h"
 #include "daystream/proven_time.h"
 #include "history/history_tables.h"
 #include "store/last_events.h"
@@ -43,28 +45,26 @@ Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
       reached_(committed_) {
   for (MirroredTable& table : load_tables_of(db, source_)) {
     if (table.is_static()) continue;
-    auto followed = std::make_unique<Followed>();
+    if (!table.is_followed()) {
+      absent_.push_back(std::move(table));
+      continue;
+    }
+    auto followed = std::make_unique<TrackedTable>();
     followed->table = std::move(table);
     make_plan(*followed);
-    by_name_.emplace(followed->table.shape.line_name, followed.get());
-    tables_.push_back(std::move(followed));
+    tables_.add(std::move(followed));
   }
 }
 
 Applier::~Applier() = default;
 
-void Applier::make_plan(Followed& followed) {
+void Applier::make_plan(TrackedTable& followed) {
   if (followed.table.mode != TableMode::Mirror) {
     followed.history = make_history_writer(db_, followed.table);
     return;
   }
   followed.plan = std::make_unique<TablePlan>(
       db_, followed.table, limit_ ? TablePlan::Strictness::Lenient : TablePlan::Strictness::Strict);
-}
-
-void Applier::drop_plan(Followed& followed) noexcept {
-  followed.plan.reset();
-  followed.history.reset();
 }
 
 void Applier::compare_with(const Snapshot& snapshot) {
@@ -90,7 +90,7 @@ void Applier::rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std
 }
 
 const MirroredTable* Applier::table(std::uint32_t oid) {
-  const Followed* followed = by_oid(oid);
+  const TrackedTable* followed = tables_.by_oid(oid);
   return followed == nullptr ? nullptr : &followed->table;
 }
 
@@ -148,15 +148,18 @@ bool Applier::apply(Transaction& transaction) {
   if (transaction.kind() == Transaction::Kind::Transaction && transaction.lsn() <= reached_.lsn) {
     return true;
   }
+  // Where the stream goes on after a gap, what follows it tells. Until then the checkpoint stays
+  // before it, so that it is met again after a restart.
+  if (transaction.kind() == Transaction::Kind::Gap) {
+    in_gap_ = true;
+    return true;
+  }
   try {
     begin();
+    if (in_gap_) check_gap(transaction.lsn());
     switch (transaction.kind()) {
       case Transaction::Kind::Gap:
-        throw NeedsPerson(
-            fmt::format("the daystream has a gap after {}: the slot was lost or made anew at {}, "
-                        "and changes in between are missing",
-                        reached_.position.text(), transaction.lsn().text()),
-            kSeedAgain);
+        break;
       case Transaction::Kind::Mark:
         take_mark(transaction);
         break;
@@ -211,37 +214,69 @@ void Applier::take_mark(const Transaction& mark) {
     }
   }
   if (!says) return;
+  const bool same =
+      holding_ && holding_->tables == holding.tables && holding_->options == holding.options;
   holding_ = std::move(holding);
-  for (const auto& followed : tables_) check_held(*followed, mark.position());
+  take_holdings(mark.position());
+  if (same) return;
+  // What the stream has left out may be there again.
+  for (MirroredTable& table : absent_) {
+    if (table.state != TableState::Waiting) continue;
+    deltamirror::set_absence(db_, table, {.state = TableState::Copying, .reason = {}, .hint = {}});
+  }
 }
 
-void Applier::check_held(const Followed& followed, daystream::Position position) const {
-  if (!holding_) return;
+// What was seeded where the stream goes on, or later, lacks nothing of the gap.
+void Applier::check_gap(daystream::Lsn goes_on) {
+  const bool behind = std::any_of(tables_.begin(), tables_.end(), [&](const auto& followed) {
+    return followed->table.consistent_at < goes_on;
+  });
+  in_gap_ = false;
+  if (!behind) return;
+  throw StreamGap(
+      fmt::format("the daystream lacks what PostgreSQL committed between {} and {}: the slot was "
+                  "lost or made anew",
+                  reached_.lsn.text(), goes_on.text()),
+      "give \"run\" a -d CONNINFO, with which it copies its tables by itself");
+}
+
+void Applier::take_holdings(daystream::Position position) {
+  std::vector<TrackedTable*> all;
+  for (const auto& followed : tables_) all.push_back(followed.get());
+  for (TrackedTable* const followed : all) take_holding(*followed, position);
+}
+
+// True: the stream does not hold it, and it is waited for.
+bool Applier::take_holding(TrackedTable& followed, daystream::Position position) {
+  if (!holding_) return false;
   const auto not_held =
       why_not_held(*holding_, followed.table.shape.line_name, followed.table.partitioning);
-  if (!not_held) return;
-  throw NeedsPerson(fmt::format("from {} on the daystream does not hold table {}: {}",
-                                position.text(), followed.table.source_table, not_held->why),
-                    not_held->hint + "; then seed the mirror again");
+  if (!not_held) return false;
+  leave(followed,
+        {.state = TableState::Waiting,
+         .reason = fmt::format("from {} on the daystream does not hold table {}: {}",
+                               position.text(), followed.table.source_table, not_held->why),
+         .hint = not_held->hint});
+  return true;
 }
 
-Applier::Followed* Applier::by_line_name(std::string_view raw) {
-  if (raw == last_name_) return last_;
-  const auto found = by_name_.find(raw);
-  last_name_ = raw;
-  last_ = found == by_name_.end() ? nullptr : found->second;
-  return last_;
-}
-
-Applier::Followed* Applier::by_oid(std::uint32_t oid) {
-  for (const auto& followed : tables_) {
-    if (followed->table.shape.oid == oid) return followed.get();
+void Applier::leave(TrackedTable& followed, const Absence& absence, Leave why) {
+  const MirroredTable& table = followed.table;
+  const bool keeps = on_trouble_ == OnTrouble::Keep && table.mode == TableMode::Mirror;
+  if (limit_ || (why == Leave::Trouble && (keeps || on_trouble_ == OnTrouble::Stop))) {
+    throw NeedsReseed(absence.reason, table.shape.oid, table.shape.line_name, absence.hint);
   }
-  return nullptr;
+  spdlog::warn("table {}: {}{}", table.name, absence.reason,
+               table.mode == TableMode::Mirror ? "; readers do not find it until it is back" : "");
+  begin();
+  MirroredTable absent = std::move(tables_.remove(followed)->table);
+  take_out(db_, absent, absence, OnTrouble::Hide);
+  absent_.push_back(std::move(absent));
+  ++pending_changes_;
 }
 
 // What is to be known once per table and transaction.
-void Applier::enter(Followed& followed, std::uint64_t xid) {
+void Applier::enter(TrackedTable& followed, std::uint64_t xid) {
   if (followed.generation == generation_) return;
   followed.generation = generation_;
   followed.skip = xid != 0 && (followed.table.snapshot.sees(xid) || (limit_ && !limit_->sees(xid)));
@@ -249,11 +284,12 @@ void Applier::enter(Followed& followed, std::uint64_t xid) {
 
 bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
   ++generation_;
-  left_names_.clear();
+  renamed_ = false;
+  freed_.clear();
   moment_.lsn = transaction.lsn();
   moment_.time_us = transaction.end().time_us;
   std::uint64_t lines = 0;
-  Followed* pair = nullptr;  // whose `replace` waits for its update
+  TrackedTable* pair = nullptr;  // whose `replace` waits for its update
   for (Line line; transaction.next_line(line);) {
     if (++lines % kLinesBetweenLooks == 0 && stop_requested_()) return false;
     pending_bytes_ += line.body.size();
@@ -274,17 +310,12 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
       continue;
     }
     if (change.action == Action::Message) continue;
-    Followed* followed = by_line_name(change.table);
+    TrackedTable* followed = tables_.by_line_name(change.table);
     if (followed == nullptr) continue;
     enter(*followed, xid);
     if (followed->skip) continue;
-    try {
-      apply_line(*followed, change);
-    } catch (const Diverged& e) {
-      throw Diverged(fmt::format("{} (transaction {} at {}, {})", e.what(), xid,
-                                 transaction.lsn().text(), line.position.text()),
-                     e.hint());
-    }
+    pair = nullptr;
+    if (!try_line(*followed, change, transaction, line.position)) continue;
     const bool open =
         followed->plan ? followed->plan->replace_open() : followed->history->replace_open();
     pair = open ? followed : nullptr;
@@ -295,7 +326,32 @@ bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
   return true;
 }
 
-void Applier::apply_line(Followed& followed, const Change& change) {
+// False: the table cannot be followed through it, and has left.
+bool Applier::try_line(TrackedTable& followed, const Change& change, const Transaction& transaction,
+                       daystream::Position position) {
+  const auto give_up = [&](const std::string& what, const std::string& hint) {
+    leave(followed, {.state = TableState::Copying,
+                     .reason = fmt::format("{} (transaction at {}, {})", what,
+                                           transaction.lsn().text(), position.text()),
+                     .hint = hint});
+    return false;
+  };
+  try {
+    apply_line(followed, change);
+    return true;
+  } catch (const SqliteError& e) {
+    // What is wrong with the file or the disk is not the table's.
+    const int code = e.code() & 0xff;
+    if (code != SQLITE_ERROR && code != SQLITE_CONSTRAINT && code != SQLITE_TOOBIG) throw;
+    return give_up(e.what(), NeedsReseed::kCopyIt);
+  } catch (const NeedsPerson& e) {
+    return give_up(e.what(), e.hint());
+  } catch (const daystream::ProtocolError& e) {
+    return give_up(e.what(), NeedsReseed::kCopyIt);
+  }
+}
+
+void Applier::apply_line(TrackedTable& followed, const Change& change) {
   followed.changed = true;
   if (followed.history) return followed.history->apply(change, moment_);
   const bool empties = change.action == Action::Rewrite || change.action == Action::Truncate;

@@ -3,23 +3,20 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-#include "apply/history_writer.h"
 #include "apply/needs_reseed.h"
 #include "apply/reshape.h"
-#include "apply/table_plan.h"
+#include "apply/tracked_tables.h"
 #include "daystream/manifest.h"
 #include "daystream/reader.h"
 #include "daystream/transaction.h"
 #include "sqlite/sqlite.h"
+#include "store/absent_table.h"
 #include "store/checkpoint.h"
 #include "store/mirrored_table.h"
 
@@ -33,9 +30,8 @@ namespace deltamirror {
 // PostgreSQL together.
 //
 // Lifetime: borrows the database, which must be in WAL mode and owned.
-// Errors:   after any exception the SQLite transaction is rolled back; the mirror is where it was,
-// and
-//           the Applier must be made anew.
+// Errors:   after any exception the SQLite transaction is rolled back, the mirror is where it was,
+//           and another Applier must be made.
 class Applier {
  public:
   // `holding`: what the stream holds from the checkpoint on, as its manifest tells. `source`: which
@@ -46,9 +42,11 @@ class Applier {
   Applier& operator=(const Applier&) = delete;
   ~Applier();
 
-  // Takes up one delivery of a Reader: a transaction, a mark or a gap. Throws NeedsPerson on a gap,
-  // a timeline that voids the seed, a table the stream no longer holds, a change of shape that
-  // cannot be followed; Diverged.
+  // Takes up one delivery of a Reader: a transaction, a mark or a gap. What only one table cannot
+  // be followed through takes that table out of what is followed, in the same SQLite transaction,
+  // and the others go on; but where its own rows are what fails, NeedsReseed is thrown, for the
+  // caller to take it out at the last commit. Throws StreamGap at a gap that a table's seed does
+  // not lie after, NeedsPerson where a timeline voids the seed.
   //
   // False: a stop was requested in its middle; all since the last commit() is rolled back.
   bool apply(daystream::Transaction& transaction);
@@ -63,8 +61,19 @@ class Applier {
   // The same for a table that was put in place since.
   void check_asked() const;
 
-  // Throws NeedsPerson where the stream does not hold a table that is followed.
-  void check_held() const;
+  // Tables that the stream does not hold are waited for from here on.
+  void check_held();
+
+  // What becomes of tables that cannot be followed; Hide. With Stop, and with Keep where the rows
+  // that are kept must be those of the last commit, apply() throws NeedsReseed.
+  void set_on_trouble(OnTrouble what) noexcept { on_trouble_ = what; }
+  // Tables that are wished for and not followed now. Each changes by apply() and set_absence().
+  const std::vector<MirroredTable>& absent() const noexcept { return absent_; }
+  // By the name in SQLite; one that is followed leaves. Opens the SQLite transaction that commit()
+  // ends.
+  void set_absence(const std::string& name, const Absence& absence);
+  // Takes up the wish for a table that the mirror does not have; the same.
+  void add_absent(MirroredTable table);
 
   // For verify: only what `snapshot` sees is applied, and rows that are not as the stream says are
   // left for the comparison to find.
@@ -115,48 +124,39 @@ class Applier {
   std::size_t table_count() const noexcept { return tables_.size(); }
 
  private:
-  struct Followed {
-    MirroredTable table;
-    std::unique_ptr<TablePlan> plan;  // or, of a history:
-    std::unique_ptr<HistoryWriter> history;
-    bool skip = false;             // in the current transaction: the seed has it already
-    bool needs_rewrite = false;    // in the current transaction: values read otherwise
-    std::string meaning;           // then: why
-    std::string final_name;        // in SQLite, once the transaction is at its end; empty: as it is
-    std::uint64_t generation = 0;  // of the transaction that `skip` is about
-    bool changed = false;          // which history.h is not told yet
-  };
-
   void begin();
   void roll_back() noexcept;
   void save_changes(std::int64_t now);
   bool apply_lines(daystream::Transaction& transaction, std::uint64_t xid);
-  void apply_line(Followed& followed, const daystream::Change& change);
-  void check_namesake(const daystream::Change& change, std::uint64_t xid);
+  bool try_line(TrackedTable& followed, const daystream::Change& change,
+                const daystream::Transaction& transaction, daystream::Position position);
+  void apply_line(TrackedTable& followed, const daystream::Change& change);
+  void take_namesake(const daystream::Change& change, std::uint64_t xid);
   void check_root(const daystream::Change& change, std::uint64_t xid);
   void apply_schema(const daystream::Change& change, std::uint64_t xid);
   void apply_drop(const daystream::Change& change, std::uint64_t xid);
   void take_mark(const daystream::Transaction& mark);
-  void check_held(const Followed& followed, daystream::Position position) const;
-  Followed* by_line_name(std::string_view raw);
-  Followed* by_oid(std::uint32_t oid);
-  void forget(Followed* followed);
-  void check_policy(const Followed& followed, const std::string& what) const;
-  void check_asked(const std::string& line_name) const;
-  void enter(Followed& followed, std::uint64_t xid);
-  void make_plan(Followed& followed);
-  void take_partitioning(Followed& followed, bool is_partition);
-  static void drop_plan(Followed& followed) noexcept;
-  void rename_in_stream(Followed& followed, const std::string& old_line_name);
-  Reshaped take_shape(MirroredTable& table, const SchemaLine& line);
-  void finish_shapes(const daystream::Transaction& transaction);
-
-  struct NameHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view s) const noexcept {
-      return std::hash<std::string_view>{}(s);
-    }
+  void check_gap(daystream::Lsn goes_on);
+  bool take_holding(TrackedTable& followed, daystream::Position position);
+  void take_holdings(daystream::Position position);
+  enum class Leave {
+    Dropped,  // PostgreSQL has it no more: that is followed
+    Trouble
   };
+  void leave(TrackedTable& followed, const Absence& absence, Leave why = Leave::Trouble);
+  void settle_wishes();
+  void take_freed_names();
+  bool exchange_wishes(MirroredTable& one, MirroredTable& other);
+  void settle_name(TrackedTable& followed);
+  void check_policy(const TrackedTable& followed, const std::string& what) const;
+  void check_asked(const std::string& line_name) const;
+  void enter(TrackedTable& followed, std::uint64_t xid);
+  void make_plan(TrackedTable& followed);
+  bool take_partitioning(TrackedTable& followed, bool is_partition);
+  bool rename_in_stream(TrackedTable& followed, const std::string& old_line_name);
+  Reshaped take_shape(MirroredTable& table, const SchemaLine& line);
+  void reshape_table(TrackedTable& followed, const SchemaLine& line);
+  void finish_shapes(const daystream::Transaction& transaction);
 
   Database& db_;
   const std::string source_;
@@ -164,17 +164,17 @@ class Applier {
   std::optional<daystream::Holding> holding_;
   std::function<bool()> stop_requested_;
   TypeNames types_;
-  std::vector<std::unique_ptr<Followed>> tables_;
-  std::unordered_map<std::string, Followed*, NameHash, std::equal_to<>> by_name_;
-  std::string last_name_;
-  Followed* last_ = nullptr;
+  TrackedTables tables_;
+  std::vector<MirroredTable> absent_;  // wished for, and not followed now
   std::uint64_t generation_ = 0;
   LineMoment moment_;              // of the line that is applied
   std::optional<Snapshot> limit_;  // of verify
   ShapePolicy shape_policy_ = ShapePolicy::Follow;
+  OnTrouble on_trouble_ = OnTrouble::Hide;
   std::string asked_;
-  std::set<std::string, std::less<>>
-      left_names_;  // that followed tables gave up in this transaction
+  bool in_gap_ = false;               // where it ends is not known yet
+  std::vector<QualifiedName> freed_;  // that tables which left in this transaction have now
+  bool renamed_ = false;  // in this transaction: whose name is whose is to be settled at its end
 
   Checkpoint committed_;
   Checkpoint reached_;

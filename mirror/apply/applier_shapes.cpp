@@ -16,28 +16,47 @@ namespace deltamirror {
 
 using daystream::Action;
 using daystream::Change;
+using daystream::NeedsPerson;
 using daystream::Transaction;
 
-// Another table has the name of one of ours, or of one that gave it up in this transaction: it was
-// dropped and made anew, or exchanged. What rows the other one had before, no line tells.
-void Applier::check_namesake(const Change& change, std::uint64_t xid) {
-  std::string what = "dropped or renamed";
-  if (!left_names_.contains(change.table)) {
-    Followed* namesake = by_line_name(change.table);
-    if (namesake == nullptr) return;
-    enter(*namesake, xid);
-    if (namesake->skip) return;
-    what = fmt::format("OID {} before", namesake->table.shape.oid);
+// A table that we do not follow has a name. Where that name is wished, it is the table that is
+// wished from here on: it was made anew, exchanged, or has come back. What rows it has, no line
+// tells.
+void Applier::take_namesake(const Change& change, std::uint64_t xid) {
+  const QualifiedName name = parse_table_name(daystream::unescape(change.table));
+  const auto found = std::find_if(tables_.begin(), tables_.end(), [&](const auto& followed) {
+    return followed->table.shape.line_name == change.table || followed->table.wished == name;
+  });
+  if (found != tables_.end()) {
+    TrackedTable& before = **found;
+    enter(before, xid);
+    if (before.skip) return;
+    freed_.push_back(parse_table_name(daystream::unescape(before.table.shape.line_name)));
+    leave(before, {.state = TableState::Copying,
+                   .reason = fmt::format("table {} is another table now (OID {}, {} before)",
+                                         change.table, change.oid, before.table.shape.oid),
+                   .hint = NeedsReseed::kCopyIt});
   }
-  throw NeedsReseed(
-      fmt::format("table {} is another table now (OID {}, {})", change.table, change.oid, what), 0,
-      std::string(change.table));
+  for (MirroredTable& table : absent_) {
+    if (table.wished != name) continue;
+    const bool copying = table.state == TableState::Copying;
+    if (!copying && on_trouble_ == OnTrouble::Stop) {
+      throw NeedsReseed(
+          fmt::format("table {} is another table now (OID {})", change.table, change.oid),
+          change.oid, std::string(change.table));
+    }
+    const std::string reason = copying ? table.reason : std::string();
+    table.since.clear();  // a copy that did not find it may have looked before it was there
+    deltamirror::set_absence(
+        db_, table, {.state = TableState::Copying, .reason = reason, .hint = NeedsReseed::kCopyIt});
+    ++pending_changes_;
+  }
 }
 
 // A partition with rows came to or left a table that we follow as one, or all of its rows did:
 // which of ours they are no line tells.
 void Applier::check_root(const Change& change, std::uint64_t xid) {
-  Followed* root = by_oid(change.root);
+  TrackedTable* root = tables_.by_oid(change.root);
   if (root == nullptr) return;
   enter(*root, xid);
   if (root->skip) return;
@@ -48,21 +67,23 @@ void Applier::check_root(const Change& change, std::uint64_t xid) {
   // A server does not name tables that we may not read.
   const std::string partition =
       change.table.empty() ? "a partition" : fmt::format("partition {}", change.table);
-  throw NeedsReseed(fmt::format("{} of table {} was {}", partition, root->table.source_table, what),
-                    change.root, root->table.shape.line_name);
+  leave(*root,
+        {.state = TableState::Copying,
+         .reason = fmt::format("{} of table {} was {}", partition, root->table.source_table, what),
+         .hint = NeedsReseed::kCopyIt});
 }
 
 void Applier::apply_schema(const Change& change, std::uint64_t xid) {
-  Followed* followed = by_oid(change.oid);
+  TrackedTable* followed = tables_.by_oid(change.oid);
   if (followed == nullptr) {
-    check_namesake(change, xid);
+    take_namesake(change, xid);
     return;
   }
   enter(*followed, xid);
   if (followed->skip) return;
   const SchemaLine line = parse_schema(change);
   MirroredTable& table = followed->table;
-  take_partitioning(*followed, change.root != 0);
+  if (take_partitioning(*followed, change.root != 0)) return;
   if (line.shape == table.shape && line.facts == table.facts) return;
   if (types_.take(line.facts)) save_types(db_, source_, types_);
   check_asked(line.shape.line_name);
@@ -73,19 +94,34 @@ void Applier::apply_schema(const Change& change, std::uint64_t xid) {
     check_policy(*followed, what.empty() ? "its schema" : what);
   }
 
-  drop_plan(*followed);
+  followed->drop_plan();
   const std::string old_line_name = table.shape.line_name;
-  const Reshaped reshaped = take_shape(table, line);
-  table.facts = line.facts;
-  if (reshaped.needs_rewrite) {
-    followed->needs_rewrite = true;
-    followed->meaning = reshaped.meaning;
+  try {
+    reshape_table(*followed, line);
+  } catch (const NeedsPerson& e) {
+    // Half of it may be done: what is left of the table is taken out with it.
+    return leave(*followed, {.state = TableState::Copying, .reason = e.what(), .hint = e.hint()});
   }
-  if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
-  if (old_line_name != line.shape.line_name) rename_in_stream(*followed, old_line_name);
+  if (old_line_name != line.shape.line_name && rename_in_stream(*followed, old_line_name)) return;
   save_table(db_, table);
   make_plan(*followed);
   ++pending_changes_;
+}
+
+void Applier::reshape_table(TrackedTable& followed, const SchemaLine& line) {
+  MirroredTable& table = followed.table;
+  const Reshaped reshaped = take_shape(table, line);
+  table.facts = line.facts;
+  if (reshaped.needs_rewrite) {
+    followed.needs_rewrite = true;
+    followed.meaning = reshaped.meaning;
+  }
+  if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
+  if (table.mode != TableMode::Mirror) return;
+  for (std::string& sql : take_out_broken_triggers(db_, table)) {
+    spdlog::warn("table {}: left out trigger \"{}\", which no longer compiles", table.name, sql);
+    table.set_aside.push_back(std::move(sql));
+  }
 }
 
 Reshaped Applier::take_shape(MirroredTable& table, const SchemaLine& line) {
@@ -96,90 +132,176 @@ Reshaped Applier::take_shape(MirroredTable& table, const SchemaLine& line) {
 
 // Attached or detached, the table itself stays what it was; but then its rows may come under
 // another name.
-void Applier::take_partitioning(Followed& followed, bool is_partition) {
+bool Applier::take_partitioning(TrackedTable& followed, bool is_partition) {
   Partitioning& partitioning = followed.table.partitioning;
-  if (partitioning == Partitioning::Root) return;
+  if (partitioning == Partitioning::Root) return false;
   const auto now = is_partition ? Partitioning::Partition : Partitioning::None;
-  if (std::exchange(partitioning, now) == now) return;
+  if (std::exchange(partitioning, now) == now) return false;
   save_table(db_, followed.table);
-  check_held(followed, reached_.position);
+  return take_holding(followed, reached_.position);
 }
 
-// Names may be swapped within a transaction: the SQLite name is settled at its end.
-void Applier::rename_in_stream(Followed& followed, const std::string& old_line_name) {
+// Names may be exchanged within a transaction: the SQLite name is settled at its end. True: the
+// stream does not hold it under its name of now, and it has left.
+bool Applier::rename_in_stream(TrackedTable& followed, const std::string& old_line_name) {
   MirroredTable& table = followed.table;
-  const auto found = by_name_.find(old_line_name);
-  if (found != by_name_.end() && found->second == &followed) by_name_.erase(found);
-  left_names_.insert(old_line_name);
-  by_name_.insert_or_assign(table.shape.line_name, &followed);
-  last_name_.clear();
-  last_ = nullptr;
+  tables_.renamed(followed, old_line_name);
+  renamed_ = true;
 
   const QualifiedName from = parse_table_name(daystream::unescape(old_line_name));
   const QualifiedName to = parse_table_name(daystream::unescape(table.shape.line_name));
   table.source_table = to.display();
-  check_held(followed, reached_.position);
+  if (take_holding(followed, reached_.position)) return true;
   // What several sources have under one name keeps it.
-  if (table.is_shared()) return;
+  if (table.is_shared()) return false;
   const std::string& called = followed.final_name.empty() ? table.name : followed.final_name;
-  if (called != table.prefix + default_mirror_name(from)) return;
+  if (called != table.prefix + default_mirror_name(from)) return false;
   followed.final_name = table.prefix + default_mirror_name(to);
   const std::string meanwhile = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
-  if (table.name == meanwhile) return;
+  if (table.name == meanwhile) return false;
   alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
                                quote_name(meanwhile)));
   forget_table(db_, source_, table.name);
   table.name = meanwhile;
+  return false;
 }
 
-void Applier::finish_shapes(const Transaction& transaction) {
-  for (const auto& followed : tables_) {
-    MirroredTable& table = followed->table;
-    if (followed->needs_rewrite) {
-      throw NeedsReseed(
-          fmt::format(
-              "values of table {} read otherwise since {}, and no line tells its rows anew: "
-              "{}",
-              table.source_table, transaction.lsn().text(), followed->meaning),
-          table.shape.oid, table.shape.line_name);
+// A table that we no longer follow has a name that another wish may be about.
+void Applier::take_freed_names() {
+  for (const QualifiedName& name : std::exchange(freed_, {})) {
+    const Absence absence{.state = TableState::Copying,
+                          .reason = fmt::format("table {} is another table now", name.display()),
+                          .hint = NeedsReseed::kCopyIt};
+    bool has_it = false;
+    TrackedTable* wished = nullptr;
+    for (const auto& followed : tables_) {
+      const MirroredTable& table = followed->table;
+      if (parse_table_name(daystream::unescape(table.shape.line_name)) == name) has_it = true;
+      if (table.wished == name) wished = followed.get();
     }
-    if (followed->final_name.empty()) continue;
-    check_mirror_name(followed->final_name);
-    drop_plan(*followed);
-    alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
-                                 quote_name(followed->final_name)));
-    forget_table(db_, source_, table.name);
-    table.name = std::exchange(followed->final_name, {});
-    save_table(db_, table);
-    make_plan(*followed);
+    if (has_it) continue;
+    if (wished != nullptr) leave(*wished, absence);
+    for (MirroredTable& table : absent_) {
+      if (table.wished != name || table.state == TableState::Copying) continue;
+      table.since.clear();
+      deltamirror::set_absence(db_, table, absence);
+      ++pending_changes_;
+    }
   }
 }
 
+void Applier::finish_shapes(const Transaction& transaction) {
+  if (renamed_) settle_wishes();
+  take_freed_names();
+  std::vector<TrackedTable*> all;
+  for (const auto& followed : tables_) {
+    if (followed->needs_rewrite || !followed->final_name.empty()) all.push_back(followed.get());
+  }
+  for (TrackedTable*& each : all) {
+    if (!each->needs_rewrite) continue;
+    TrackedTable& followed = *std::exchange(each, nullptr);
+    leave(followed, {.state = TableState::Copying,
+                     .reason = fmt::format(
+                         "values of table {} read otherwise since {}, and no line tells its "
+                         "rows: {}",
+                         followed.table.source_table, transaction.lsn().text(), followed.meaning),
+                     .hint = NeedsReseed::kCopyIt});
+  }
+  for (TrackedTable* const followed : all) {
+    if (followed != nullptr) settle_name(*followed);
+  }
+}
+
+// Where another wish names what a followed table is called now, that table is what the other wish
+// is about: followed tables have exchanged their names. Wishes that ask for the same are exchanged
+// with them; else both are copied.
+void Applier::settle_wishes() {
+  for (bool again = true; std::exchange(again, false);) {
+    for (const auto& followed : tables_) {
+      MirroredTable& table = followed->table;
+      const QualifiedName now = parse_table_name(daystream::unescape(table.shape.line_name));
+      if (now == table.wished) continue;
+      const auto absent = std::find_if(absent_.begin(), absent_.end(),
+                                       [&](const MirroredTable& t) { return t.wished == now; });
+      const auto tracked = std::find_if(tables_.begin(), tables_.end(), [&](const auto& t) {
+        return t != followed && t->table.wished == now;
+      });
+      if (absent == absent_.end() && tracked == tables_.end()) continue;
+      again = true;
+      MirroredTable& other = absent != absent_.end() ? *absent : (*tracked)->table;
+      if (exchange_wishes(table, other)) break;
+      const std::string why = fmt::format("tables {} and {} have exchanged names",
+                                          table.wished.display(), other.wished.display());
+      const Absence absence{
+          .state = TableState::Copying, .reason = why, .hint = NeedsReseed::kCopyIt};
+      if (tracked != tables_.end()) leave(**tracked, absence);
+      leave(*followed, absence);
+      break;
+    }
+  }
+}
+
+bool Applier::exchange_wishes(MirroredTable& one, MirroredTable& other) {
+  if (one.mode != TableMode::Mirror || other.mode != TableMode::Mirror) return false;
+  if (!same_but_name(one, other)) return false;
+  std::swap(one.wish, other.wish);
+  std::swap(one.wished, other.wished);
+  std::swap(one.wished_name, other.wished_name);
+  if (one.is_followed()) save_table(db_, one);
+  if (other.is_followed()) {
+    save_table(db_, other);
+  } else {
+    forget_table(db_, source_, other.name);
+    other.name = other.wished_name;
+    other.source_table = other.wished.display();
+    deltamirror::set_absence(db_, other,
+                             {.state = TableState::Waiting,
+                              .reason = "PostgreSQL has no such table now: it was renamed",
+                              .hint = {}});
+  }
+  return true;
+}
+
+// SQLite may have the name, or not allow it: then the table is called as it was wished.
+void Applier::settle_name(TrackedTable& followed) {
+  MirroredTable& table = followed.table;
+  std::string name = std::exchange(followed.final_name, {});
+  if (!is_free_name(db_, name)) {
+    if (!is_free_name(db_, table.wished_name)) {
+      return leave(followed, {.state = TableState::Parked,
+                              .reason = fmt::format("table {} cannot be called \"{}\" here: SQLite "
+                                                    "has that name, or does not allow it",
+                                                    table.source_table, name),
+                              .hint = "give it another name with \"as\""});
+    }
+    spdlog::warn("table {} stays \"{}\" here: SQLite has the name \"{}\", or does not allow it",
+                 table.source_table, table.wished_name, name);
+    name = table.wished_name;
+  }
+  followed.drop_plan();
+  alter_table(db_,
+              fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name), quote_name(name)));
+  forget_table(db_, source_, table.name);
+  table.name = name;
+  save_table(db_, table);
+  make_plan(followed);
+}
+
 void Applier::apply_drop(const Change& change, std::uint64_t xid) {
-  Followed* followed = by_oid(change.oid);
+  TrackedTable* followed = tables_.by_oid(change.oid);
   if (followed == nullptr) return;
   enter(*followed, xid);
   if (followed->skip) return;
   check_policy(*followed, "it was dropped");
-  if (followed->history) {
-    spdlog::warn("table {} was dropped in PostgreSQL: its history \"{}\" stays",
-                 followed->table.source_table, shown_name(followed->table));
-    followed->history->apply(change, moment_);
-    ++pending_changes_;
-    return;
-  }
-  spdlog::warn("table {} was dropped in PostgreSQL: dropping \"{}\"", followed->table.source_table,
-               followed->table.name);
-  drop_plan(*followed);
-  drop_own(db_, followed->table);
-  forget_table(db_, source_, followed->table.name);
-  const auto named = by_name_.find(followed->table.shape.line_name);
-  if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
-  left_names_.insert(followed->table.shape.line_name);
-  last_name_.clear();
-  last_ = nullptr;
-  std::erase_if(tables_, [&](const auto& t) { return t.get() == followed; });
-  ++pending_changes_;
+  if (followed->history) followed->history->apply(change, moment_);
+  leave(*followed,
+        {.state = TableState::Waiting,
+         .reason = fmt::format("table {} was dropped in PostgreSQL, or the stream leaves "
+                               "it out under its name of now",
+                               followed->table.source_table),
+         .hint = "it is copied when it is there again; \"deltamirror remove\" gives it "
+                 "up"},
+        Leave::Dropped);
 }
 
 }  // namespace deltamirror

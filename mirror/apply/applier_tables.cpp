@@ -6,19 +6,11 @@
 #include "apply/applier.h"
 #include "apply/asked_tables.h"
 #include "history/history_tables.h"
+#include "store/shared_table.h"
 
 namespace deltamirror {
 
-void Applier::forget(Followed* followed) {
-  drop_plan(*followed);
-  const auto named = by_name_.find(followed->table.shape.line_name);
-  if (named != by_name_.end() && named->second == followed) by_name_.erase(named);
-  last_name_.clear();
-  last_ = nullptr;
-  std::erase_if(tables_, [&](const auto& t) { return t.get() == followed; });
-}
-
-void Applier::check_policy(const Followed& followed, const std::string& what) const {
+void Applier::check_policy(const TrackedTable& followed, const std::string& what) const {
   if (shape_policy_ == ShapePolicy::Follow || limit_) return;
   throw daystream::NeedsPerson(
       fmt::format("table {} changes its shape after {}: {}", followed.table.source_table,
@@ -32,8 +24,22 @@ void Applier::check_asked(const std::string& line_name) const {
   if (!daystream::table_list_matches(asked_, name)) throw TableNotAsked(name);
 }
 
-void Applier::check_held() const {
-  for (const auto& followed : tables_) check_held(*followed, reached_.position);
+void Applier::check_held() {
+  take_holdings(reached_.position);
+}
+
+void Applier::set_absence(const std::string& name, const Absence& absence) {
+  begin();
+  if (TrackedTable* const followed = tables_.by_name(name)) return leave(*followed, absence);
+  for (MirroredTable& table : absent_) {
+    if (table.name == name) deltamirror::set_absence(db_, table, absence);
+  }
+}
+
+void Applier::add_absent(MirroredTable table) {
+  begin();
+  save_table(db_, table);
+  absent_.push_back(std::move(table));
 }
 
 void Applier::check_asked() const {
@@ -42,12 +48,20 @@ void Applier::check_asked() const {
 
 void Applier::install(const MirroredTable& table, const std::function<void()>& put_in_place) {
   begin();
-  const auto same_name = std::find_if(tables_.begin(), tables_.end(), [&](const auto& followed) {
-    return followed->table.name == table.name;
+  // Its own wish may be called otherwise now, as a rename is followed.
+  const auto before = std::find_if(tables_.begin(), tables_.end(), [&](const auto& followed) {
+    return followed->table.name == table.name || followed->table.wished_name == table.name;
   });
-  if (same_name != tables_.end()) forget(same_name->get());
+  if (before != tables_.end()) {
+    const MirroredTable old = std::move(tables_.remove(**before)->table);
+    if (old.name != table.name) {
+      drop_own(db_, old);
+      forget_table(db_, source_, old.name);
+    }
+  }
+  std::erase_if(absent_, [&](const MirroredTable& t) { return t.name == table.name; });
   put_in_place();
-  auto followed = std::make_unique<Followed>();
+  auto followed = std::make_unique<TrackedTable>();
   followed->table = table;
   if (table.mode != TableMode::Mirror) {
     // Its beginning is what the table is where the mirror is now.
@@ -58,10 +72,7 @@ void Applier::install(const MirroredTable& table, const std::function<void()>& p
   save_table(db_, followed->table);
   if (table.is_static()) return;
   make_plan(*followed);
-  by_name_.insert_or_assign(table.shape.line_name, followed.get());
-  last_name_.clear();
-  last_ = nullptr;
-  tables_.push_back(std::move(followed));
+  tables_.add(std::move(followed));
 }
 
 void Applier::learn(const TypeNames& types, daystream::Lsn consistent_at, std::uint32_t timeline) {
@@ -113,11 +124,9 @@ bool Applier::remove(const std::string& name) {
                                   [&](const MirroredTable& t) { return t.name == name; });
   if (found == tables.end()) return false;
   begin();
-  const auto followed = std::find_if(tables_.begin(), tables_.end(), [&](const auto& candidate) {
-    return candidate->table.name == name;
-  });
-  if (followed != tables_.end()) forget(followed->get());
-  drop_mirrored(db_, *found);
+  if (TrackedTable* const followed = tables_.by_name(name)) tables_.remove(*followed);
+  std::erase_if(absent_, [&](const MirroredTable& table) { return table.name == name; });
+  if (!found->hidden) drop_mirrored(db_, *found);
   forget_table(db_, source_, name);
   return true;
 }

@@ -1,4 +1,4 @@
-// What only copying a table anew can mend.
+// One table's trouble, which the tables beside it need not share.
 #pragma once
 
 #include <cstdint>
@@ -9,22 +9,29 @@
 
 namespace deltamirror {
 
-// A table has changed in a way that no line tells the rows of: only copying it anew helps.
+// A table cannot be followed from here on: copying it is what may help.
 class NeedsReseed : public daystream::NeedsPerson {
  public:
   // `line_name`: as lines call the table now, raw. `oid`: 0 where only the name tells.
-  NeedsReseed(const std::string& message, std::uint32_t oid, std::string line_name)
-      : NeedsPerson(message,
-                    "copy that table anew with \"deltamirror reseed\", or give \"run\" a -d "
-                    "CONNINFO, with which it does so by itself"),
-        oid_(oid),
-        line_name_(std::move(line_name)) {}
+  NeedsReseed(const std::string& message, std::uint32_t oid, std::string line_name,
+              const std::string& hint = kCopyIt)
+      : NeedsPerson(message, hint), oid_(oid), line_name_(std::move(line_name)) {}
   std::uint32_t oid() const noexcept { return oid_; }
   const std::string& line_name() const noexcept { return line_name_; }
+
+  inline static const std::string kCopyIt =
+      "copy that table with \"deltamirror reseed\", or give \"run\" a -d CONNINFO, with which it "
+      "does so by itself";
 
  private:
   std::uint32_t oid_;
   std::string line_name_;
+};
+
+// The stream lacks changes: its slot was lost or made anew. Every table of the source is behind.
+class StreamGap : public daystream::NeedsPerson {
+ public:
+  using NeedsPerson::NeedsPerson;
 };
 
 }  // namespace deltamirror

@@ -57,10 +57,7 @@ void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to,
                         quote_name(to.name)));
   }
   db.exec("DROP TABLE " + quote_name(from.name));
-  // Views that name the table must not be changed to name the temporary one.
-  db.exec("PRAGMA legacy_alter_table = ON");
-  db.exec(fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(fresh), quote_name(to.name)));
-  db.exec("PRAGMA legacy_alter_table = OFF");
+  rename_table(db, fresh, to.name);
   for (const std::string& sql : others) {
     try {
       db.exec(sql);

@@ -38,6 +38,21 @@ bool same_value(const Value& a, const Value& b) {
   return false;
 }
 
+// SQLite has three names for it, and a column that is called so as well takes that one.
+std::string rowid_name(const MirroredTable& table) {
+  for (const char* const name : {"rowid", "_rowid_", "oid"}) {
+    const bool taken =
+        std::any_of(table.columns.begin(), table.columns.end(), [&](const MirrorColumn& column) {
+          return sqlite3_stricmp(column.name.c_str(), name) == 0;
+        });
+    if (!taken) return name;
+  }
+  throw daystream::NeedsPerson(
+      fmt::format("table \"{}\" has no key, and columns with all three names of SQLite's rowid",
+                  table.name),
+      "give the table a key, or one of these columns another name with \"rename\"");
+}
+
 }  // namespace
 
 TablePlan::TablePlan(Database& db, const MirroredTable& table, Strictness strictness)
@@ -68,7 +83,7 @@ std::string TablePlan::where() const {
     return out;
   }
   // One comparison of rows: a chain of a thousand ANDs is too deep for SQLite.
-  return fmt::format("rowid = (SELECT rowid FROM {} WHERE ({}) IS ({}) LIMIT 1)",
+  return fmt::format("{0} = (SELECT {0} FROM {1} WHERE ({2}) IS ({3}) LIMIT 1)", rowid_name(table_),
                      quote_name(table_.name), column_list(table_),
                      question_marks(table_.columns.size()));
 }

@@ -58,6 +58,17 @@ void add_following_options(CLI::App& command, RunOptions& options) {
           },
           "follow, or stop, when a table changes its shape (default: follow)")
       ->check(CLI::IsMember({"follow", "stop"}));
+  command
+      .add_option_function<std::string>(
+          "--on-trouble",
+          [&options](const std::string& word) {
+            options.on_trouble = word == "keep"   ? OnTrouble::Keep
+                                 : word == "stop" ? OnTrouble::Stop
+                                                  : OnTrouble::Hide;
+          },
+          "what becomes of a table that cannot be followed, while the others go on: hide it from "
+          "readers, keep its rows as they were, or stop (default: hide)")
+      ->check(CLI::IsMember({"hide", "keep", "stop"}));
   command.add_option_function<std::string>(
       "--on-commit",
       [&options](const std::string& where) {

@@ -17,7 +17,10 @@
 #include "config/source_places.h"
 #include "owner/source_changes.h"
 #include "owner/source_run.h"
+#include "program/json.h"
 #include "program/notify.h"
+#include "program/repeats.h"
+#include "remote/pauses.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 
@@ -254,6 +257,7 @@ class Engine {
 
   void handle(const ControlRequest& request) {
     json asked;
+    if (daystream::program::is_too_deep(request.line)) throw ConfigError("the request is too deep");
     try {
       asked = json::parse(request.line);
     } catch (const json::parse_error& e) {
@@ -369,13 +373,46 @@ daystream::UniqueFd any_of(std::initializer_list<int> fds) {
   return any;
 }
 
-void run_mirror(const RunOptions& options, const RunControl& control) {
+namespace {
+
+void own_and_run(const RunOptions& options, const RunControl& control) {
   // Before the lock, as a lock file beside no mirror would only puzzle.
   static_cast<void>(open_for_reading(options.mirror));
   const MirrorLock owner(options.mirror);
   Database db = open_owned(options.mirror);
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
   Engine(options, control, db).run();
+}
+
+// False: asked to stop meanwhile.
+bool pause(std::chrono::milliseconds length, const RunControl& control) {
+  using std::chrono::steady_clock;
+  const auto end = steady_clock::now() + length;
+  while (!control.stop_requested()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - steady_clock::now());
+    if (left.count() <= 0) return true;
+    pollfd wake{.fd = control.wake_fd, .events = POLLIN, .revents = 0};
+    if (poll(&wake, 1, static_cast<int>(left.count())) > 0) control.signals.clear();
+  }
+  return false;
+}
+
+}  // namespace
+
+// What a source waits for once it is followed is waited for before that as well: the file may be
+// locked, or its disk full, when the host starts.
+void run_mirror(const RunOptions& options, const RunControl& control) {
+  daystream::remote::Pauses pauses;
+  daystream::program::Repeats repeats;
+  do {
+    try {
+      return own_and_run(options, control);
+    } catch (const daystream::Error& e) {
+      if (!may_pass(e) || options.once || !options.seed_now.empty()) throw;
+      if (const auto text = repeats.met(e.what())) spdlog::warn("{}; trying again", *text);
+      daystream::program::Notify().status(fmt::format("waiting: {}", e.what()));
+    }
+  } while (pause(pauses.next(), control));
 }
 
 }  // namespace deltamirror

@@ -14,6 +14,7 @@
 #include "daystream/unique_fd.h"
 #include "model/shape.h"
 #include "program/program.h"
+#include "store/absent_table.h"
 
 namespace deltamirror {
 
@@ -36,6 +37,7 @@ struct RunOptions {
   std::optional<std::string> conninfo;
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
   ShapePolicy shapes = ShapePolicy::Follow;
+  OnTrouble on_trouble = OnTrouble::Hide;
   std::string on_commit;               // socket to tell changes at; empty: none
   std::vector<TableRequest> seed_now;  // copy these, and end once they are in place
 

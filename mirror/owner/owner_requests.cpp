@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "model/names.h"
 #include "owner/owner_work.h"
 #include "seed/requests.h"
 #include "seed/shadow.h"
@@ -56,7 +57,7 @@ void OwnerWork::reseed_tables(const SourceRequest& request) {
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
   std::vector<TableRequest> wanted;
   for (const json& name : request.asked.at("tables")) {
-    wanted.push_back(request_for(find_table(tables, name.get<std::string>())));
+    wanted.push_back(wish_of(find_table(tables, name.get<std::string>())));
   }
   if (wanted.empty()) throw ConfigError("no table specified");
   want(std::move(wanted), connection(conninfo_of(request.asked)), request.client).only_rows =
@@ -116,15 +117,14 @@ void OwnerWork::reload(Applier& applier) {
     const MirrorConfig config = wanted_config();
     const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
     check_distinct({}, config.tables);
-    const ConfigChange change = compare(tables, config);
-    if (!change.add.empty()) connection(std::nullopt);
+    ConfigChange change = compare(tables, config);
 
     // What SQLite may refuse comes first; the Applier hears of it when all has gone well.
     applier.open_transaction();
     for (const TableRequest& wanted : change.reindex) {
       change_indexes(find_table(tables, name_for(wanted)), wanted);
     }
-    if (change.add.empty() && !busy()) run_extra_sql(db_, config.extra_sql);
+    if (change.add.empty() && !copying()) run_extra_sql(db_, config.extra_sql);
     for (const TableRequest& wanted : change.reindex) {
       const std::string& name = find_table(tables, name_for(wanted)).name;
       applier.set_indexes(name, wanted.indexes);
@@ -134,12 +134,23 @@ void OwnerWork::reload(Applier& applier) {
       applier.remove(name);
       spdlog::info("removed table \"{}\", which the configuration does not name", name);
     }
+    // A table that is new here is wished for from now on, whether PostgreSQL has it or not; one
+    // that is asked for otherwise stays as it is until it is there as it is asked for now.
+    const std::size_t added = change.add.size();
+    std::erase_if(change.add, [&](const TableRequest& wanted) {
+      const bool is_new =
+          !wanted.table.empty() &&
+          std::none_of(tables.begin(), tables.end(), [&](const MirroredTable& table) {
+            return folded(table.wished_name) == folded(name_for(wanted));
+          });
+      if (is_new) applier.add_absent(absent_table(wanted));
+      return is_new;
+    });
     applier.commit();
     if (!change.add.empty()) want(change.add, connection(std::nullopt), 0);
-    if (busy()) extra_sql_ = config.extra_sql;
+    if (added > 0 || copying()) extra_sql_ = config.extra_sql;
     spdlog::info("took configuration \"{}\": {} tables to copy, {} removed, {} with other indexes",
-                 options_.config_file, change.add.size(), change.remove.size(),
-                 change.reindex.size());
+                 options_.config_file, added, change.remove.size(), change.reindex.size());
   } catch (const Error& e) {
     applier.give_up();
     spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",

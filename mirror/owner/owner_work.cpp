@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
+#include "apply/needs_reseed.h"
 #include "seed/live_seed.h"
 #include "seed/requests.h"
 #include "store/last_events.h"
@@ -23,8 +24,11 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr int kMostAttempts = 5;
 constexpr std::chrono::seconds kBetweenAttempts{5};
+// Between attempts to copy a table that cannot be copied now.
+constexpr std::chrono::seconds kShortestPause{1};
+constexpr std::chrono::seconds kLongestPause{300};
+constexpr std::chrono::seconds kBetweenSayings{60};
 constexpr std::chrono::seconds kBetweenReports{1};
 
 std::string names_of(const std::vector<TableRequest>& tables) {
@@ -115,7 +119,7 @@ bool OwnerWork::can_mend(const Job& job) const {
   return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
                      [&](const TableRequest& wanted) {
                        const MirroredTable& table = find_table(tables, name_for(wanted));
-                       return !table.is_static() && !table.key().empty() &&
+                       return table.is_followed() && !table.key().empty() &&
                               table.mode == TableMode::Mirror;
                      });
 }
@@ -129,6 +133,8 @@ bool OwnerWork::step(Applier& applier) {
   while (const auto request = next_request()) handle(*request, applier);
   if (applier.pending()) return true;  // to be committed first
   if (seed_ == nullptr) {
+    if (waiting_.empty()) plan_copies(applier);
+    if (applier.pending()) return true;
     if (waiting_.empty() || steady_clock::now() < try_again_) return false;
     start_next(applier);
   }
@@ -140,9 +146,78 @@ bool OwnerWork::step(Applier& applier) {
   }
 }
 
+bool OwnerWork::has_copies(const Applier& applier) const {
+  return copying() || (options_.conninfo &&
+                       std::any_of(applier.absent().begin(), applier.absent().end(),
+                                   [this](const MirroredTable& table) { return is_due(table); }));
+}
+
+bool OwnerWork::is_due(const MirroredTable& table) const {
+  if (table.state == TableState::Leaving) return false;
+  const auto found = tries_.find(table.name);
+  return found == tries_.end() || found->second.since != table.since ||
+         steady_clock::now() >= found->second.next;
+}
+
+// What is wished for and not here is copied as soon as it can be: all tables that are due in one
+// snapshot.
+void OwnerWork::plan_copies(Applier& applier) {
+  std::vector<TableRequest> wanted;
+  for (const MirroredTable& table : applier.absent()) {
+    if (!is_due(table)) continue;
+    if (options_.conninfo) {
+      wanted.push_back(wish_of(table));
+    } else if (table.state == TableState::Copying) {
+      applier.set_absence(table.name,
+                          {.state = TableState::Parked,
+                           .reason = table.reason.empty() ? "it has to be copied" : table.reason,
+                           .hint = NeedsReseed::kCopyIt});
+    }
+  }
+  std::erase_if(tries_, [&](const auto& each) {
+    return std::none_of(applier.absent().begin(), applier.absent().end(),
+                        [&](const MirroredTable& table) { return table.name == each.first; });
+  });
+  if (wanted.empty()) return;
+  Job job;
+  job.request = {.mirror = options_.mirror,
+                 .conninfo = *options_.conninfo,
+                 .daystream = options_.daystream,
+                 .config = {},
+                 .source = options_.source,
+                 .unfit = Unfit::PassOver};
+  job.request.config.tables = std::move(wanted);
+  waiting_.push_back(std::move(job));
+  // Who ends with the stream must not come to its end before they are in place.
+  if (options_.once || options_.until) stalled_ = true;
+}
+
+// They are tried again after pauses that grow; at once where a line of the stream has said, since
+// the copy began, that the table may be there.
+void OwnerWork::note_failure(const Job& job, const std::vector<TableRequest>& tables) {
+  const std::vector<MirroredTable> stored = load_tables_of(db_, options_.source);
+  for (const TableRequest& request : tables) {
+    const std::string name = name_for(request);
+    const auto table = std::find_if(stored.begin(), stored.end(),
+                                    [&](const MirroredTable& t) { return t.wished_name == name; });
+    if (table == stored.end()) continue;
+    const auto before = job.since.find(name);
+    if (table->state == TableState::Copying && before != job.since.end() &&
+        before->second != table->since) {
+      tries_.erase(name);
+      continue;
+    }
+    Try& again = tries_[name];
+    again.since = table->since;
+    again.pause = std::clamp(again.pause * 2, kShortestPause, kLongestPause);
+    again.next = steady_clock::now() + again.pause;
+  }
+}
+
 void OwnerWork::start_next(const Applier& applier) {
   job_ = std::move(waiting_.front());
   waiting_.pop_front();
+  for (const MirroredTable& table : applier.absent()) job_->since[table.name] = table.since;
   start_seed(applier.committed());
 }
 
@@ -161,7 +236,7 @@ void OwnerWork::start_seed(const Checkpoint& at) {
 
 bool OwnerWork::seed_step(Applier& applier) {
   if (installed_) {
-    finish_seed();
+    finish_seed(applier);
     return true;
   }
   const int fd = seed_->fd();
@@ -206,9 +281,27 @@ void OwnerWork::tell_progress() {
   for (const std::uint64_t client : job_->clients) server_->tell(client, progress);
 }
 
-void OwnerWork::finish_seed() {
-  spdlog::info("{}: {} rows are in place, {} of them written",
-               names_of(job_->request.config.tables), seed_->rows(), seed_->written());
+void OwnerWork::finish_seed(const Applier& applier) {
+  std::vector<TableRequest> placed;
+  std::vector<TableRequest> failed;
+  for (const TableRequest& table : job_->request.config.tables) {
+    const bool absent =
+        std::any_of(applier.absent().begin(), applier.absent().end(),
+                    [&](const MirroredTable& t) { return t.name == name_for(table); });
+    (absent ? failed : placed).push_back(table);
+    if (!absent) tries_.erase(name_for(table));
+  }
+  for (const TableProblem& problem : seed_->problems()) {
+    if (tries_.contains(problem.name)) continue;  // it was said before
+    spdlog::warn("table {} is {}: {}{}{}", problem.name, state_name(problem.absence.state),
+                 problem.absence.reason, problem.absence.hint.empty() ? "" : "; ",
+                 problem.absence.hint);
+  }
+  note_failure(*job_, failed);
+  if (!placed.empty()) {
+    spdlog::info("{}: {} rows are in place, {} of them written", names_of(placed), seed_->rows(),
+                 seed_->written());
+  }
   for (const std::uint64_t client : job_->clients) {
     server_->done(client, {{"rows", seed_->rows()}, {"written", seed_->written()}});
   }
@@ -236,11 +329,22 @@ void OwnerWork::fail_seed(const Error& error) {
   drop_shadows();
   if (control_.stop_requested()) return;
   remember_error(db_, options_.source, error);
-  if (job.required && error.retryable() && options_.seed_now.empty()) {
-    spdlog::warn("could not copy {}: {}; trying again", names_of(job.request.config.tables),
-                 error.what());
-    try_again_ = steady_clock::now() + kBetweenAttempts;
-    waiting_.push_front(std::move(job));
+  const bool own = job.request.unfit == Unfit::PassOver;  // nobody waits for an answer
+  if (own || (job.required && error.retryable() && options_.seed_now.empty())) {
+    const auto now = steady_clock::now();
+    if (failure_ != error.what() || now - failure_said_ >= kBetweenSayings) {
+      spdlog::warn("could not copy {}: {}; trying again", names_of(job.request.config.tables),
+                   error.what());
+      failure_ = error.what();
+      failure_said_ = now;
+    }
+    if (!job.required) stalled_ = false;
+    if (job.required) {
+      try_again_ = now + kBetweenAttempts;
+      waiting_.push_front(std::move(job));
+    } else {
+      note_failure(job, job.request.config.tables);
+    }
     return;
   }
   if (job.required) {
@@ -253,37 +357,55 @@ void OwnerWork::fail_seed(const Error& error) {
 
 bool OwnerWork::take_over(const Error& error) {
   if (failed_) return false;
-  const auto* const reseed = dynamic_cast<const NeedsReseed*>(&error);
+  if (const auto* const trouble = dynamic_cast<const NeedsReseed*>(&error)) {
+    return options_.on_trouble != OnTrouble::Stop && keep_as_it_was(*trouble);
+  }
+  if (dynamic_cast<const StreamGap*>(&error) != nullptr) return copy_all(error);
   const bool needs_person = error.exit_code() == daystream::ExitCode::NeedsPerson;
-  if (reseed == nullptr && (!needs_person || job_ == std::nullopt || stalled_)) return false;
+  if (!needs_person || job_ == std::nullopt || stalled_) return false;
+  Job job = std::move(*job_);
+  job_.reset();
+  stall(error, std::move(job));
+  return true;
+}
 
+// At its last commit, which is the mirror's, as the Applier has taken back what came since.
+bool OwnerWork::keep_as_it_was(const NeedsReseed& trouble) {
+  std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
+    return t.is_followed() && (trouble.oid() != 0 ? t.shape.oid == trouble.oid()
+                                                  : t.shape.line_name == trouble.line_name());
+  });
+  if (found == tables.end()) return false;
+  spdlog::warn("table {} stays as it is: {}", found->name, trouble.what());
+  WriteTransaction transaction(db_);
+  take_out(db_, *found,
+           {.state = TableState::Copying, .reason = trouble.what(), .hint = trouble.hint()},
+           OnTrouble::Keep);
+  transaction.commit();
+  return true;
+}
+
+// Readers see all tables as they were until all are as they are now.
+bool OwnerWork::copy_all(const Error& error) {
+  if (!options_.conninfo) return false;
   Job job;
-  if (job_) {
-    job = std::move(*job_);
-    job_.reset();
-  } else {
-    if (!options_.conninfo) return false;
-    job.request = {.mirror = options_.mirror,
-                   .conninfo = *options_.conninfo,
-                   .daystream = options_.daystream,
-                   .config = {},
-                   .source = options_.source};
+  job.request = {.mirror = options_.mirror,
+                 .conninfo = *options_.conninfo,
+                 .daystream = options_.daystream,
+                 .config = {},
+                 .source = options_.source,
+                 .unfit = Unfit::PassOver};
+  for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
+    if (!table.is_static()) job.request.config.tables.push_back(wish_of(table));
   }
-  if (reseed != nullptr) {
-    const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
-    const auto found = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
-      return !t.is_static() && (reseed->oid() != 0 ? t.shape.oid == reseed->oid()
-                                                   : t.shape.line_name == reseed->line_name());
-    });
-    if (found == tables.end()) return false;
-    auto& wanted = job.request.config.tables;
-    const bool is_new = std::none_of(wanted.begin(), wanted.end(), [&](const TableRequest& r) {
-      return name_for(r) == found->name;
-    });
-    if (is_new) wanted.push_back(request_for(*found));
-  }
-  if (++job.attempts > kMostAttempts) return false;
-  spdlog::warn("{}: the mirror waits at its last commit until {} is copied anew", error.what(),
+  if (job.request.config.tables.empty()) return false;
+  stall(error, std::move(job));
+  return true;
+}
+
+void OwnerWork::stall(const Error& error, Job job) {
+  spdlog::warn("{}: the mirror waits at its last commit until {} is copied", error.what(),
                names_of(job.request.config.tables));
   job.required = true;
   stalled_ = true;
@@ -291,7 +413,6 @@ bool OwnerWork::take_over(const Error& error) {
   seed_.reset();
   drop_shadows();
   waiting_.push_front(std::move(job));
-  return true;
 }
 
 }  // namespace deltamirror

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "apply/applier.h"
+#include "apply/needs_reseed.h"
 #include "owner/commit_feed.h"
 #include "owner/control.h"
 #include "owner/engine.h"
@@ -57,7 +59,9 @@ class OwnerWork {
   // The Applier has committed, or will never commit what it took up.
   void committed(const Checkpoint& at);
   void rolled_back() noexcept;
-  bool busy() const noexcept { return seed_ != nullptr || !waiting_.empty(); }
+  bool busy() const noexcept { return seed_ != nullptr || !waiting_.empty() || !tries_.empty(); }
+  // Tables are being copied, or step() is about to begin with some.
+  bool has_copies(const Applier& applier) const;
   // step() would do something at once, or has to look.
   bool has_work() const noexcept {
     return busy() || read_config_ || heard_reload_ || heard_requests_;
@@ -71,12 +75,19 @@ class OwnerWork {
   bool take_over(const daystream::Error& error);
 
  private:
+  bool copying() const noexcept { return seed_ != nullptr || !waiting_.empty(); }
   struct Job {
     LiveSeedRequest request;
-    std::vector<std::uint64_t> clients;  // to answer
-    bool required = false;               // the mirror cannot go on without
-    bool only_rows = false;              // that differ: the tables themselves may stay
-    int attempts = 0;
+    std::vector<std::uint64_t> clients;        // to answer
+    bool required = false;                     // the mirror cannot go on without
+    bool only_rows = false;                    // that differ: the tables themselves may stay
+    std::map<std::string, std::string> since;  // MirroredTable::since of absent ones, by name
+  };
+  // When a table that is not followed is tried next.
+  struct Try {
+    std::chrono::steady_clock::time_point next{};
+    std::chrono::seconds pause{0};
+    std::string since;  // MirroredTable::since when it was tried: another one is news
   };
 
   std::optional<SourceRequest> next_request();
@@ -89,11 +100,17 @@ class OwnerWork {
   void change_indexes(const MirroredTable& table, const TableRequest& wanted);
   Job& want(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
   bool can_mend(const Job& job) const;
+  bool keep_as_it_was(const NeedsReseed& trouble);
+  bool copy_all(const daystream::Error& error);
+  void stall(const daystream::Error& error, Job job);
   void start_seed(const Checkpoint& at);
   const std::string& connection(const std::optional<std::string>& given) const;
+  void plan_copies(Applier& applier);
+  bool is_due(const MirroredTable& table) const;
+  void note_failure(const Job& job, const std::vector<TableRequest>& tables);
   void start_next(const Applier& applier);
   bool seed_step(Applier& applier);
-  void finish_seed();
+  void finish_seed(const Applier& applier);
   void fail_seed(const daystream::Error& error);
   void drop_shadows();
   void watch(int fd);
@@ -118,6 +135,9 @@ class OwnerWork {
   bool stalled_ = false;
   bool failed_ = false;
   std::chrono::steady_clock::time_point try_again_{};
+  std::map<std::string, Try> tries_;  // by the table's name in SQLite
+  std::string failure_;               // that was said last
+  std::chrono::steady_clock::time_point failure_said_{};
   std::chrono::steady_clock::time_point told_{};
 };
 

@@ -34,6 +34,7 @@ void SourceLoop::begin() {
   take_turn();
   applier_ = std::make_unique<Applier>(
       db_, current_holding(), [this] { return source_.stop_requested(); }, source_.name());
+  applier_->set_on_trouble(options_.on_trouble);
   check_source();
   applier_->set_shape_policy(options_.shapes);
   applier_->set_asked(asked_);
@@ -47,7 +48,10 @@ void SourceLoop::check_source() const {
   check_same_source(reader_.manifest(), options_.daystream.string(), checkpoint_, options_.mirror);
   // A server may keep tables from us: its manifest says so, and the stream not before its next
   // mark.
-  if (source_.is_remote()) applier_->check_held();
+  if (source_.is_remote()) {
+    applier_->check_held();
+    if (applier_->pending()) applier_->commit();
+  }
   if (options_.until && *options_.until < checkpoint_.consistent_at &&
       checkpoint_.lsn < checkpoint_.consistent_at) {
     throw ConfigError(fmt::format("cannot stop at {}: the seed saw transactions up to {}",
@@ -123,7 +127,8 @@ bool SourceLoop::work(bool idle) {
   commit();
   // Before a fresh seed is at a commit, nothing can be put down in between.
   bool more = false;
-  if (!applier_->pending() && source_.work().has_work()) {
+  const bool has_work = source_.work().has_work() || !applier_->absent().empty();
+  if (!applier_->pending() && has_work) {
     take_turn();
     more = source_.work().step(*applier_);
   }
@@ -187,12 +192,13 @@ void SourceLoop::run(bool again) {
   // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
   if (!options_.once) reader_.wait(std::chrono::milliseconds(0), source_.wake_fd());
   source_.set_begun();
-  while (!source_.stop_requested() && !at_end()) {
-    if (!options_.seed_now.empty() && !source_.work().busy()) break;
-    const bool followed = take_next();
+  while (!source_.stop_requested()) {
+    const bool copies = source_.work().has_copies(*applier_);
+    if (!options_.seed_now.empty() && !copies) break;
+    if (at_end() && !copies) break;
+    const bool followed = !at_end() && take_next();
     if (!followed) {
-      if (past_end_) break;
-      if (options_.once && !source_.work().busy()) break;
+      if ((past_end_ || options_.once) && !copies) break;
       if (applier_->pending() && wanted() && !source_.stop_requested()) withdraw();
     }
     more = work(!followed);

@@ -14,6 +14,8 @@
 
 #include "apply/asked_tables.h"
 #include "owner/source_loop.h"
+#include "program/notify.h"
+#include "program/repeats.h"
 #include "remote/http_client.h"
 #include "remote/pauses.h"
 #include "store/last_events.h"
@@ -138,21 +140,37 @@ std::string SourceRun::tables_to_ask_for(const std::vector<std::string>& seen) c
   if (!is_remote_ || options_.until) return {};
   AskedTables asked;
   for (const MirroredTable& table : load_tables_of(shared_.db, name())) {
-    if (!table.is_static()) asked.add(daystream::unescape(table.shape.line_name));
+    if (table.is_followed()) asked.add(daystream::unescape(table.shape.line_name));
+    if (!table.is_static()) asked.add(table.wished.sql());
   }
   for (const std::string& name : work_.tables_to_come()) asked.add(name);
   for (const std::string& name : seen) asked.add(name);
   return asked.list();
 }
 
+bool may_pass(const daystream::Error& error) noexcept {
+  if (error.retryable()) return true;
+  const auto* const io = dynamic_cast<const daystream::IoError*>(&error);
+  if (io == nullptr) return false;
+  const int reason = io->error_number();
+  return reason == ENOSPC || reason == EDQUOT || reason == EMFILE || reason == ENFILE ||
+         reason == ENOMEM || reason == EAGAIN;
+}
+
 void SourceRun::follow() {
   daystream::remote::Pauses pauses;
+  daystream::program::Repeats repeats;
   Batches batches = Batches::Large;
   std::vector<std::string> seen;  // by which TableNotAsked has told of
-  bool withdrawn = false;
+  bool quiet = false;             // where it begins was said just before
+  // Nobody follows a source for ever who is to end with the stream, or once tables are in place.
+  const bool stays = !options_.once && options_.seed_now.empty();
   const auto in_turn = [this](const auto& act) {
     const HavingTurn turn(shared_.turn, nudge_.get());
     return act();
+  };
+  const auto remember = [&](const daystream::Error& e, AfterError after) {
+    in_turn([&] { remember_error(shared_.db, name(), e, after); });
   };
   for (;;) {
     try {
@@ -160,41 +178,46 @@ void SourceRun::follow() {
           [&] { return std::pair(load_checkpoint(shared_.db, name()), tables_to_ask_for(seen)); });
       SourceLoop loop(*this, batches, std::move(checkpoint), asked);
       loop.begin();
-      pauses.reset();
       try {
-        loop.run(std::exchange(withdrawn, false));
+        loop.run(std::exchange(quiet, false));
         return;
       } catch (const TableNotAsked& e) {
         // What was committed since has those before as the mirror's own.
         if (loop.committed_anything()) seen.clear();
         seen.push_back(e.name());
         spdlog::info("asking \"{}\" for table {} too", options_.daystream.string(), e.name());
-      } catch (const daystream::Error&) {
+      } catch (const daystream::Error& e) {
+        // To begin well says little: on a full disk it is the first commit that fails.
+        if (loop.committed_anything()) {
+          pauses.reset();
+          repeats.clear();
+        }
         // Whole transactions may have gone back with the one that failed: they are applied again
         // one by one, to fail at that very place.
-        if (!loop.lost_whole_transactions()) throw;
+        if (may_pass(e) || !loop.lost_whole_transactions()) throw;
         batches = Batches::Single;
       }
     } catch (const Withdrawn&) {
       batches = Batches::Large;
-      withdrawn = true;
+      quiet = true;
     } catch (const daystream::Error& e) {
-      // The loop's statements are gone with it: the tables can be changed. Nobody follows a source
-      // for ever who is to end with the stream, or once tables are in place.
-      const bool stays = !options_.once && options_.seed_now.empty();
-      const bool again = e.retryable() && stays;
-      in_turn([&] {
-        remember_error(shared_.db, name(), e, again ? AfterError::Waiting : AfterError::Stopped);
-      });
-      if (again) {
+      // The loop's statements are gone with it: the tables can be changed.
+      if (may_pass(e) && stays) {
         batches = Batches::Large;
-        spdlog::warn("{}{}; trying again", label(), e.what());
+        // First, as the mirror may be what is not to be had.
+        if (const auto text = repeats.met(e.what())) {
+          spdlog::warn("{}{}; trying again", label(), *text);
+        } else {
+          quiet = true;
+        }
+        daystream::program::Notify().status(fmt::format("{}waiting: {}", label(), e.what()));
+        remember(e, AfterError::Waiting);
         if (!pause(pauses.next())) return;
-      } else if (in_turn([&] { return work_.take_over(e); })) {
-        batches = Batches::Single;
-      } else {
-        throw;
+        continue;
       }
+      remember(e, AfterError::Stopped);
+      if (!in_turn([&] { return work_.take_over(e); })) throw;
+      batches = Batches::Single;
     }
   }
 }

@@ -36,6 +36,10 @@ struct Shared {
   daystream::UniqueFd news = make_eventfd();  // readable: a source has begun, or has ended
 };
 
+// What comes from outside and may be over by itself: a server that is away, a lock that somebody
+// else holds, a disk that is full, descriptors that are used up. `run` waits for its end.
+bool may_pass(const daystream::Error& error) noexcept;
+
 class SourceRun {
  public:
   SourceRun(Shared& shared, RunOptions options);

@@ -7,6 +7,7 @@
 #include "apply/applier.h"
 #include "config/config.h"
 #include "daystream/lsn.h"
+#include "seed/seed_session.h"
 #include "store/checkpoint.h"
 
 namespace deltamirror {
@@ -16,7 +17,8 @@ struct LiveSeedRequest {
   std::string conninfo;
   std::filesystem::path daystream;
   MirrorConfig config;      // only its tables
-  std::string source = {};  // whose they are, of a mirror of named ones
+  std::string source = {};  // whose they are
+  Unfit unfit = Unfit::Refuse;
 };
 
 // Done in steps between those of the replay, of at most about 50 ms.
@@ -44,6 +46,8 @@ class LiveCopy {
   virtual std::uint64_t rows() const noexcept = 0;    // that have come
   virtual double expected_rows() const noexcept = 0;  // estimated by PostgreSQL; below 0: not known
   virtual std::uint64_t written() const noexcept = 0;  // of them, by install() or for it
+  // Tables that could not be copied, of a request that passes them over; known with ready().
+  virtual const std::vector<TableProblem>& problems() const noexcept = 0;
   // The tables are others in the end, not only some of their rows.
   virtual bool replaces_tables() const noexcept = 0;
 };

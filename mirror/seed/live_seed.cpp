@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
+#include "seed/requests.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -40,9 +43,13 @@ void LiveSeed::start() {
     Shadow::drop_left_over(db_, request_.source);
     transaction.commit();
   }
+  since_.clear();
+  for (const MirroredTable& table : load_tables_of(db_, request_.source)) {
+    since_[table.name] = table.since;
+  }
   stage_ = Stage::Waiting;
   source_ = std::make_unique<LiveSource>(request_.conninfo, request_.daystream, request_.config,
-                                         signals_);
+                                         request_.unfit, signals_);
 }
 
 void LiveSeed::start_again(const std::string& why) {
@@ -52,6 +59,17 @@ void LiveSeed::start_again(const std::string& why) {
         "try again when it is quieter");
   }
   spdlog::info("copying the tables anew: {}", why);
+  start();
+}
+
+void LiveSeed::leave_out(const CopyFailed& failed) {
+  std::erase_if(request_.config.tables,
+                [&](const TableRequest& request) { return name_for(request) == failed.name(); });
+  failed_.push_back(
+      {.name = failed.name(),
+       .absence = {.state = TableState::Parked, .reason = failed.what(), .hint = failed.hint()}});
+  spdlog::info("copying the other tables again: could not copy {}: {}", failed.name(),
+               failed.what());
   start();
 }
 
@@ -85,7 +103,13 @@ bool LiveSeed::step(const Checkpoint& at) {
 // False: nothing has come yet.
 bool LiveSeed::copy_step(steady_clock::time_point deadline) {
   if (!batch_) {
-    auto item = source_->try_next();
+    std::optional<LiveItem> item;
+    try {
+      item = source_->try_next();
+    } catch (const CopyFailed& e) {
+      leave_out(e);
+      return true;
+    }
     if (!item) return false;
     if (auto* const facts = std::get_if<LiveSnapshot>(&*item)) {
       take_snapshot(std::move(*facts));
@@ -117,6 +141,14 @@ void LiveSeed::take_snapshot(LiveSnapshot facts) {
         "connect to the server that the mirror was seeded from");
   }
   facts_ = std::move(facts);
+  problems_ = failed_;
+  problems_.insert(problems_.end(), facts_.problems.begin(), facts_.problems.end());
+  // What others had put beside a table that was taken out comes back with it.
+  for (const MirroredTable& before : load_tables_of(db_, request_.source)) {
+    for (SeedTable& table : facts_.tables) {
+      if (table.mirrored.name == before.wished_name) table.mirrored.set_aside = before.set_aside;
+    }
+  }
   for (const SeedTable& table : facts_.tables) {
     for (const MirroredTable& other : sharing(load_tables(db_), table.mirrored)) {
       check_shareable(other, table.mirrored);
@@ -157,13 +189,32 @@ bool LiveSeed::load(steady_clock::time_point deadline) {
   return true;
 }
 
+// A line has told of the table since the server was asked: what it said then counts no more.
+bool LiveSeed::is_news(const Applier& applier, const std::string& name) const {
+  const auto before = since_.find(name);
+  return std::any_of(applier.absent().begin(), applier.absent().end(),
+                     [&](const MirroredTable& table) {
+                       return table.name == name && table.state == TableState::Copying &&
+                              before != since_.end() && table.since != before->second;
+                     });
+}
+
 void LiveSeed::install(Applier& applier) {
   catch_up_.reset();  // its statements are about the shadows
   for (std::size_t i = 0; i < shadows_.size(); ++i) {
     MirroredTable& table = facts_.tables[i].mirrored;
     table.seeded_at = utc_text(now_us());
-    applier.install(table, [&] { shadows_[i]->put_in_place(); });
+    table.since = table.seeded_at;
+    table.set_aside.clear();
+    applier.install(table, [&] {
+      shadows_[i]->put_in_place();
+      table.set_aside = shadows_[i]->left_out();
+    });
   }
+  for (const TableProblem& problem : problems_) {
+    if (!is_news(applier, problem.name)) applier.set_absence(problem.name, problem.absence);
+  }
+  if (facts_.tables.empty()) return;
   applier.learn(facts_.types, facts_.consistent_at, facts_.server.timeline);
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +43,7 @@ class LiveSeed : public LiveCopy {
   std::uint64_t rows() const noexcept override { return rows_; }
   double expected_rows() const noexcept override;
   std::uint64_t written() const noexcept override { return rows_; }
+  const std::vector<TableProblem>& problems() const noexcept override { return problems_; }
   bool replaces_tables() const noexcept override { return true; }
 
  private:
@@ -51,9 +53,11 @@ class LiveSeed : public LiveCopy {
   void take_snapshot(LiveSnapshot facts);
   bool load(std::chrono::steady_clock::time_point deadline);
   void start_again(const std::string& why);
+  void leave_out(const CopyFailed& failed);
+  bool is_news(const Applier& applier, const std::string& name) const;
 
   Database& db_;
-  const LiveSeedRequest request_;
+  LiveSeedRequest request_;
   const std::string system_identifier_;
   const daystream::program::Signals& signals_;
   std::unique_ptr<LiveSource> source_;
@@ -67,6 +71,9 @@ class LiveSeed : public LiveCopy {
   Statement insert_;
   std::uint64_t rows_ = 0;
   int starts_ = 0;
+  std::map<std::string, std::string> since_;  // MirroredTable::since at the start, by name
+  std::vector<TableProblem> failed_;          // in the middle of their copy: left out since
+  std::vector<TableProblem> problems_;        // these, and those that the session passed over
 };
 
 }  // namespace deltamirror

@@ -24,13 +24,13 @@ constexpr std::chrono::milliseconds kBetweenCancels{100};
 }  // namespace
 
 LiveSource::LiveSource(std::string conninfo, std::filesystem::path daystream, MirrorConfig config,
-                       const daystream::program::Signals& signals)
+                       Unfit unfit, const daystream::program::Signals& signals)
     : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!fd_) throw daystream::IoError("could not wait for rows", errno);
   thread_ = std::thread([this, conninfo = std::move(conninfo), daystream = std::move(daystream),
-                         config = std::move(config), &signals] {
+                         config = std::move(config), unfit, &signals] {
     try {
-      run(conninfo, daystream, config, signals);
+      run(conninfo, daystream, config, unfit, signals);
     } catch (...) {
       // Given on to the thread that asks for rows.
       const std::lock_guard lock(mutex_);
@@ -84,8 +84,9 @@ std::optional<LiveItem> LiveSource::try_next() {
 }
 
 void LiveSource::run(const std::string& conninfo, const std::filesystem::path& daystream,
-                     const MirrorConfig& config, const daystream::program::Signals& signals) {
-  SeedSession session(conninfo, daystream, config, signals);
+                     const MirrorConfig& config, Unfit unfit,
+                     const daystream::program::Signals& signals) {
+  SeedSession session(conninfo, daystream, config, signals, unfit);
   struct Announced {  // gone from session_ before the session is
     LiveSource& source;
     ~Announced() {
@@ -104,8 +105,16 @@ void LiveSource::run(const std::string& conninfo, const std::filesystem::path& d
                          .snapshot = session.snapshot(),
                          .consistent_at = session.consistent_at(),
                          .seam = session.seam(),
-                         .types = session.types()});
-  for (std::size_t i = 0; i < session.tables().size(); ++i) copy(session, session.tables()[i], i);
+                         .types = session.types(),
+                         .problems = session.problems()});
+  for (std::size_t i = 0; i < session.tables().size(); ++i) {
+    try {
+      copy(session, session.tables()[i], i);
+    } catch (const Error& e) {
+      if (unfit == Unfit::Refuse || e.retryable() || stop_) throw;
+      throw CopyFailed(e, session.tables()[i].mirrored.name);
+    }
+  }
   session.finish();
   hand_over(LiveEnd{});
 }

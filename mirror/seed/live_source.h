@@ -30,6 +30,18 @@ struct LiveSnapshot {
   daystream::Lsn consistent_at;
   daystream::Seam seam{};
   TypeNames types;
+  std::vector<TableProblem> problems;  // of tables that are passed over
+};
+
+// One table could not be copied: the others have to be begun again without it.
+class CopyFailed : public daystream::Error {
+ public:
+  CopyFailed(const daystream::Error& error, std::string name)
+      : Error(error.what(), error.hint()), name_(std::move(name)) {}
+  const std::string& name() const noexcept { return name_; }
+
+ private:
+  std::string name_;
 };
 
 // Rows of one table, converted.
@@ -49,7 +61,7 @@ class LiveSource {
  public:
   // Connects, and all else, on its thread: what is wrong comes out of try_next().
   LiveSource(std::string conninfo, std::filesystem::path daystream, MirrorConfig config,
-             const daystream::program::Signals& signals);
+             Unfit unfit, const daystream::program::Signals& signals);
   LiveSource(const LiveSource&) = delete;
   LiveSource& operator=(const LiveSource&) = delete;
   ~LiveSource();  // cancels what the server does for us
@@ -61,7 +73,7 @@ class LiveSource {
 
  private:
   void run(const std::string& conninfo, const std::filesystem::path& daystream,
-           const MirrorConfig& config, const daystream::program::Signals& signals);
+           const MirrorConfig& config, Unfit unfit, const daystream::program::Signals& signals);
   void copy(SeedSession& session, const SeedTable& table, std::size_t number);
   void hand_over(LiveItem item);
   void check_stop() const;

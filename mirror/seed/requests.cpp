@@ -10,6 +10,7 @@
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
 #include "model/names.h"
+#include "store/checkpoint.h"
 
 namespace deltamirror {
 
@@ -75,6 +76,30 @@ TableRequest request_for(const MirroredTable& table) {
   return request;
 }
 
+TableRequest wish_of(const MirroredTable& table) {
+  return table.wish.empty() ? request_for(table) : parse_wish(table.wish);
+}
+
+MirroredTable absent_table(const TableRequest& request) {
+  MirroredTable table;
+  table.source = request.source;
+  table.source_column = request.source_column;
+  table.prefix = request.prefix;
+  table.name = name_for(request);
+  table.wished_name = table.name;
+  table.wished = parse_table_name(request.table);
+  table.source_table = table.wished.display();
+  table.query = request.query;
+  table.indexes = request.indexes;
+  table.mode = request.mode;
+  table.keep_days = request.keep_days;
+  table.wish = wish_text(request);
+  table.state = TableState::Copying;
+  table.since = utc_text(now_us());
+  table.hidden = true;
+  return table;
+}
+
 std::string name_for(const TableRequest& request) {
   const std::string shown =
       request.as.empty() ? request.prefix + default_mirror_name(parse_table_name(request.table))
@@ -84,11 +109,11 @@ std::string name_for(const TableRequest& request) {
 
 const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name) {
   for (const MirroredTable& table : tables) {
-    if (table.name == name || shown_name(table) == name) return table;
+    if (table.name == name || shown_name(table) == name || table.wished_name == name) return table;
   }
   for (const MirroredTable& table : tables) {
     if (table.is_static()) continue;
-    if (same_table(daystream::unescape(table.shape.line_name), name)) return table;
+    if (table.wished == parse_table_name(name)) return table;
   }
   throw ConfigError(fmt::format("the mirror has no table \"{}\"", name),
                     "\"deltamirror status\" names those it has");
@@ -97,7 +122,7 @@ const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const 
 ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfig& config) {
   ConfigChange change;
   std::map<std::string, const MirroredTable*> there;
-  for (const MirroredTable& table : tables) there.emplace(folded(table.name), &table);
+  for (const MirroredTable& table : tables) there.emplace(folded(table.wished_name), &table);
   for (const TableRequest& wanted : config.tables) {
     const auto found = there.find(folded(name_for(wanted)));
     if (found == there.end()) {
@@ -106,7 +131,7 @@ ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfi
     }
     const MirroredTable& has = *found->second;
     there.erase(found);
-    if (!same_definition(request_for(has), wanted)) {
+    if (!same_definition(wish_of(has), wanted)) {
       change.add.push_back(wanted);
     } else if (has.indexes != wanted.indexes || has.keep_days != wanted.keep_days) {
       change.reindex.push_back(wanted);
@@ -154,8 +179,8 @@ void check_distinct(const std::vector<MirroredTable>& tables,
     return table.empty() ? std::string() : parse_table_name(table).sql();
   };
   for (const MirroredTable& table : tables) {
-    add(table.name, table.is_static() ? "" : source_of(daystream::unescape(table.shape.line_name)),
-        false, table.source, table.source_column);
+    add(table.wished_name, table.is_static() ? "" : table.wished.sql(), false, table.source,
+        table.source_column);
     if (table.mode != TableMode::Mirror) add(shown_name(table), "", false, table.source, "");
   }
   std::set<std::pair<std::string, std::string>> asked;  // source, name

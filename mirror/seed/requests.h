@@ -9,8 +9,12 @@
 
 namespace deltamirror {
 
-// How `table` would be asked for again.
+// How `table` would be asked for as it is now.
 TableRequest request_for(const MirroredTable& table);
+// How it was asked for.
+TableRequest wish_of(const MirroredTable& table);
+// The catalog's row of a wish for a table that is to be followed and is not here yet.
+MirroredTable absent_table(const TableRequest& request);
 
 // The name in the mirror that a request comes to: of a history its beginning's.
 std::string name_for(const TableRequest& request);

@@ -88,8 +88,9 @@ void apply_overrides(const TableRequest& request, MirroredTable& table) {
 }  // namespace
 
 SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path directory,
-                         const MirrorConfig& config, const daystream::program::Signals& signals)
-    : directory_(std::move(directory)), signals_(signals) {
+                         const MirrorConfig& config, const daystream::program::Signals& signals,
+                         Unfit unfit)
+    : directory_(std::move(directory)), signals_(signals), unfit_(unfit) {
   manifest_ = daystream::Manifest::load(directory_);
   require_one_database(manifest_, directory_.string());
   source_ = manifest_.name;
@@ -103,6 +104,8 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
     table.mirrored.source_column = request.source_column;
     table.mirrored.prefix = request.prefix;
     table.mirrored.name = name_for(request);
+    table.mirrored.wished_name = table.mirrored.name;
+    if (!request.table.empty()) table.mirrored.wished = parse_table_name(request.table);
     table.mirrored.query = request.query;
     table.mirrored.indexes = request.indexes;
     table.mirrored.mode = request.mode;
@@ -121,22 +124,48 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
   user_search_path_ = query_value(connection_.get(), "SHOW search_path").value_or("");
   server_ = identify_server(connection_.get());
   check_source();
-  for (SeedTable& table : tables_) {
-    if (table.request.table.empty()) continue;
-    table.relation = find_relation(connection_.get(), parse_table_name(table.request.table));
-    check_followable(connection_.get(), table.relation);
-    const Shape shape = read_shape(connection_.get(), table.relation);
-    check_key(table.relation, shape);
-    const daystream::Holding& holding = manifest_.holdings.back();
-    auto not_held = why_not_held(holding, shape.line_name, table.relation.partitioning);
-    if (!not_held && !holding.excluded_tables().empty()) {
-      not_held = why_excluded(holding, partition_relatives(connection_.get(), table.relation));
+  for (std::size_t i = 0; i < tables_.size();) {
+    try {
+      check_table(tables_[i]);
+      ++i;
+    } catch (const Error& e) {
+      if (!pass_over(i, e)) throw;
     }
-    if (!not_held) continue;
-    throw NeedsPerson(fmt::format("the daystream does not hold table \"{}\": {}",
-                                  table.relation.name.display(), not_held->why),
-                      not_held->hint);
   }
+}
+
+void SeedSession::check_table(SeedTable& table) {
+  if (table.request.table.empty()) return;
+  table.relation = find_relation(connection_.get(), parse_table_name(table.request.table));
+  check_followable(connection_.get(), table.relation);
+  const Shape shape = read_shape(connection_.get(), table.relation);
+  check_key(table.relation, shape);
+  const daystream::Holding& holding = manifest_.holdings.back();
+  auto not_held = why_not_held(holding, shape.line_name, table.relation.partitioning);
+  if (!not_held && !holding.excluded_tables().empty()) {
+    not_held = why_excluded(holding, partition_relatives(connection_.get(), table.relation));
+  }
+  if (!not_held) return;
+  throw NeedsPerson(fmt::format("the daystream does not hold table \"{}\": {}",
+                                table.relation.name.display(), not_held->why),
+                    not_held->hint);
+}
+
+// What only one table has: the session goes on with the others. What may pass, and what is wrong
+// with the connection, concerns all.
+bool SeedSession::pass_over(std::size_t table, const Error& error) {
+  if (unfit_ == Unfit::Refuse || error.retryable() || cancelled_ || signals_.stop_requested() ||
+      PQstatus(connection_.get()) != CONNECTION_OK) {
+    return false;
+  }
+  const bool missing = dynamic_cast<const NoSuchTable*>(&error) != nullptr;
+  problems_.push_back(
+      {.name = tables_[table].mirrored.name,
+       .absence = {.state = missing ? TableState::Waiting : TableState::Parked,
+                   .reason = error.what(),
+                   .hint = missing ? "it is copied when it is there" : error.hint()}});
+  tables_.erase(tables_.begin() + static_cast<std::ptrdiff_t>(table));
+  return true;
 }
 
 void SeedSession::check_source() {
@@ -175,12 +204,7 @@ void SeedSession::cancel() noexcept {
 
 void SeedSession::begin() {
   PGconn* const pg = connection_.get();
-  exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  for (const char* setting : kSettings) exec(pg, setting);
-  for (const SeedTable& table : tables_) {
-    if (table.relation.oid == 0) continue;
-    exec(pg, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", table.relation.name.sql()));
-  }
+  while (!try_lock()) exec(pg, "ROLLBACK");
   snapshot_ = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
   consistent_at_ = lsn_of(query_value(pg, "SELECT pg_current_wal_insert_lsn()"));
 }
@@ -242,23 +266,54 @@ void SeedSession::give_up_snapshot() {
   pause(50);
 }
 
+// False: a table had to be passed over, and the transaction has failed with it.
+bool SeedSession::try_lock() {
+  PGconn* const pg = connection_.get();
+  exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  for (const char* setting : kSettings) exec(pg, setting);
+  for (std::size_t i = 0; i < tables_.size(); ++i) {
+    if (tables_[i].relation.oid == 0) continue;
+    try {
+      exec(pg, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", tables_[i].relation.name.sql()));
+    } catch (const Error& e) {
+      if (!pass_over(i, e)) throw;
+      return false;
+    }
+  }
+  return true;
+}
+
+// As try_lock().
+bool SeedSession::describe_tables() {
+  types_ = read_types(connection_.get());
+  std::vector<std::uint32_t> oids;
+  for (const SeedTable& table : tables_) {
+    if (table.relation.oid != 0) oids.push_back(table.relation.oid);
+  }
+  auto facts = read_value_facts(connection_.get(), oids);
+  for (SeedTable& table : tables_) table.mirrored.facts = std::move(facts[table.relation.oid]);
+  for (std::size_t i = 0; i < tables_.size(); ++i) {
+    try {
+      describe(tables_[i]);
+    } catch (const RequestProblem& e) {
+      const ConfigError error(
+          fmt::format("table \"{}\": {}", tables_[i].relation.name.display(), e.what()), e.hint());
+      if (!pass_over(i, error)) throw error;
+      return false;
+    } catch (const Error& e) {
+      if (!pass_over(i, e)) throw;
+      return false;
+    }
+  }
+  return true;
+}
+
 void SeedSession::take_snapshot() {
   for (;;) {
     begin();
-    types_ = read_types(connection_.get());
-    std::vector<std::uint32_t> oids;
-    for (const SeedTable& table : tables_) {
-      if (table.relation.oid != 0) oids.push_back(table.relation.oid);
-    }
-    auto facts = read_value_facts(connection_.get(), oids);
-    for (SeedTable& table : tables_) table.mirrored.facts = std::move(facts[table.relation.oid]);
-    for (SeedTable& table : tables_) {
-      try {
-        describe(table);
-      } catch (const RequestProblem& e) {
-        throw ConfigError(fmt::format("table \"{}\": {}", table.relation.name.display(), e.what()),
-                          e.hint());
-      }
+    if (!describe_tables()) {
+      exec(connection_.get(), "ROLLBACK");
+      continue;
     }
     if (try_seam()) break;
     wait_for_seam();

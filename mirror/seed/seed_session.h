@@ -15,6 +15,7 @@
 #include "program/postgres.h"
 #include "program/program.h"
 #include "seed/source_catalog.h"
+#include "store/absent_table.h"
 #include "store/mirrored_table.h"
 #include "values/binary_copy.h"
 
@@ -29,6 +30,17 @@ struct SeedTable {
   std::string copy_sql;            // COPY (…) TO STDOUT (FORMAT binary)
   std::vector<CopyColumn> copied;  // its columns
   bool own_search_path = false;    // a query's names are the user's, not the fixed settings'
+};
+
+// Why one of the tables cannot be copied now, of a session that goes on with the others.
+struct TableProblem {
+  std::string name;  // in the mirror
+  Absence absence;
+};
+// What to do about tables that cannot be copied.
+enum class Unfit {
+  Refuse,  // the first one ends the session: somebody has just asked for it
+  PassOver
 };
 
 // What is asked for of a table, beside its columns.
@@ -57,7 +69,8 @@ class SeedSession {
   // Connects and checks server, manifest and tables: throws WrongSource, NeedsPerson, ConfigError,
   // with nothing written.
   SeedSession(const std::string& conninfo, std::filesystem::path daystream,
-              const MirrorConfig& config, const daystream::program::Signals& signals);
+              const MirrorConfig& config, const daystream::program::Signals& signals,
+              Unfit unfit = Unfit::Refuse);
 
   // Nothing is made of the tables: they may have columns that SQLite could not tell apart.
   void only_compare() noexcept { only_compare_ = true; }
@@ -68,6 +81,8 @@ class SeedSession {
   void give_up_snapshot();
 
   std::vector<SeedTable>& tables() noexcept { return tables_; }
+  // Those that are passed over.
+  const std::vector<TableProblem>& problems() const noexcept { return problems_; }
   // What the mirror calls this database: as the tables say, or else as the daystream is called.
   const std::string& source() const noexcept { return source_; }
   const SourceServer& server() const noexcept { return server_; }
@@ -92,7 +107,11 @@ class SeedSession {
 
  private:
   void check_source();
+  void check_table(SeedTable& table);
+  bool pass_over(std::size_t table, const daystream::Error& error);
   void begin();
+  bool try_lock();
+  bool describe_tables();
   bool try_seam();
   void wait_for_seam();
   void describe(SeedTable& table);
@@ -111,6 +130,8 @@ class SeedSession {
   SourceServer server_;
   daystream::Manifest manifest_;
   std::vector<SeedTable> tables_;
+  const Unfit unfit_;
+  std::vector<TableProblem> problems_;
   std::string source_;
   std::string user_search_path_;
   Snapshot snapshot_;

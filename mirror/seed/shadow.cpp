@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "store/absent_table.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -78,6 +79,14 @@ bool same_word(const std::string& a, const char* b) {
   return sqlite3_stricmp(a.c_str(), b) == 0;
 }
 
+// `CREATE [TEMP] TRIGGER …`; else it is an index.
+bool is_trigger(const std::string& sql) {
+  Words words(sql);
+  words.next();
+  const std::string word = words.next();
+  return same_word(word, "TRIGGER") || same_word(words.next(), "TRIGGER");
+}
+
 std::vector<std::string> schema_sql(Database& db, const char* type, const std::string& table) {
   std::vector<std::string> out;
   Statement select = db.prepare(
@@ -116,9 +125,19 @@ Shadow::Shadow(Database& db, const MirroredTable& table)
   table_.name = prefix_of(table.source) + table.name;
   db_.exec(create_table_sql(table_, table_.name));
   if (table.is_shared()) return;  // the indexes are those of the table itself
-  const auto sqls =
-      has_table(db_, name_) ? schema_sql(db_, "index", name_) : create_index_sql(table);
-  for (const std::string& sql : sqls) add_index(sql);
+  if (has_table(db_, name_)) {
+    for (const std::string& sql : schema_sql(db_, "index", name_)) add_index(sql);
+    triggers_ = schema_sql(db_, "trigger", name_);
+    return;
+  }
+  for (const std::string& sql : create_index_sql(table)) add_index(sql);
+  for (const std::string& sql : table.set_aside) {
+    if (is_trigger(sql)) {
+      triggers_.push_back(sql);
+    } else {
+      add_index(sql);
+    }
+  }
 }
 
 void Shadow::add_index(const std::string& sql) {
@@ -136,6 +155,7 @@ void Shadow::add_index(const std::string& sql) {
   } catch (const SqliteError& e) {
     if ((e.code() & 0xff) != SQLITE_ERROR) throw;
     spdlog::warn("table {}: left out \"{}\", whose column is gone", name_, sql);
+    left_out_.push_back(sql);
     return;
   }
   indexes_.push_back(std::move(index));
@@ -146,12 +166,9 @@ void Shadow::add_index(const std::string& sql) {
 // connections read the schema again.
 void Shadow::put_in_place() {
   if (table_.is_shared()) return put_rows_in_place();
-  const auto triggers = schema_sql(db_, "trigger", name_);
+  if (has_table(db_, name_)) triggers_ = schema_sql(db_, "trigger", name_);
   db_.exec("DROP TABLE IF EXISTS " + quote_name(name_));
-  // Views that name the table must neither stand in the way nor be changed.
-  db_.exec("PRAGMA legacy_alter_table = ON");
-  db_.exec(fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table_.name), quote_name(name_)));
-  db_.exec("PRAGMA legacy_alter_table = OFF");
+  rename_table(db_, table_.name, name_);
   if (!indexes_.empty()) {
     db_.exec("PRAGMA writable_schema = ON");
     {
@@ -166,13 +183,20 @@ void Shadow::put_in_place() {
     }
     db_.exec("PRAGMA writable_schema = RESET");  // and read the schema anew
   }
-  for (const std::string& sql : triggers) {
+  for (const std::string& sql : triggers_) {
     try {
       db_.exec(sql);
     } catch (const SqliteError& e) {
       if ((e.code() & 0xff) != SQLITE_ERROR) throw;
       spdlog::warn("table {}: left out trigger \"{}\": {}", name_, sql, e.what());
+      left_out_.push_back(sql);
     }
+  }
+  MirroredTable there = table_;
+  there.name = name_;
+  for (std::string& sql : take_out_broken_triggers(db_, there)) {
+    spdlog::warn("table {}: left out trigger \"{}\", which no longer compiles", name_, sql);
+    left_out_.push_back(std::move(sql));
   }
 }
 

@@ -17,7 +17,8 @@ namespace deltamirror {
 class Shadow {
  public:
   // Creates it empty, with the indexes that the mirror's table of that name has, whoever made them,
-  // or, where there is none yet, those that `table` asks for.
+  // or, where there is none, those that `table` asks for and what was set aside with the one
+  // before.
   Shadow(Database& db, const MirroredTable& table);
 
   // As `table`, under the shadow's own SQLite name: for statements on it.
@@ -27,6 +28,9 @@ class Shadow {
   // made again. No statement on either table may be alive. Rows of a shared table take the place of
   // the source's own there, which takes as long as to write them.
   void put_in_place();
+
+  // After put_in_place(): SQL of indexes and triggers that cannot be made on the table as it is.
+  const std::vector<std::string>& left_out() const noexcept { return left_out_; }
 
   // Drops what a killed process left of the source's. The names of the tables that were being
   // built.
@@ -45,6 +49,8 @@ class Shadow {
   std::string name_;  // in the end
   MirroredTable table_;
   std::vector<Index> indexes_;
+  std::vector<std::string> triggers_;
+  std::vector<std::string> left_out_;
 };
 
 // `CREATE [UNIQUE] INDEX name ON table(…) …` taken apart. Throws Error on anything else.

@@ -70,7 +70,7 @@ SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))",
                                       {name.schema, name.table});
   if (PQntuples(result.get()) == 0) {
-    throw ConfigError(fmt::format("table \"{}\" does not exist in database \"{}\"", name.display(),
+    throw NoSuchTable(fmt::format("table \"{}\" does not exist in database \"{}\"", name.display(),
                                   PQdb(connection)),
                       "write SCHEMA.TABLE where it is not in schema public");
   }

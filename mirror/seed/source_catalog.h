@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "daystream/error.h"
 #include "model/names.h"
 #include "model/shape.h"
 #include "values/types.h"
@@ -34,7 +35,13 @@ struct SourceRelation {
   double estimated_rows = -1;  // -1: never analyzed
 };
 
-// By the given name. Throws ConfigError where there is no such table.
+// PostgreSQL has no table of that name.
+class NoSuchTable : public daystream::ConfigError {
+ public:
+  using ConfigError::ConfigError;
+};
+
+// By the given name. Throws NoSuchTable.
 SourceRelation find_relation(PGconn*, const QualifiedName& name);
 
 // Throws NeedsPerson for what logical decoding never sees (views, unlogged, foreign tables…), also

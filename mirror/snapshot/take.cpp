@@ -40,7 +40,7 @@ constexpr int kPagesPerStep = 1024;  // 4 MiB: a stop is heard between two
 class PartialFile {
  public:
   explicit PartialFile(const std::string& out) : path_(out + kPartial) {
-    fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640));
     if (!fd_) throw IoError(fmt::format("could not create \"{}\"", path_), errno);
     if (flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
       throw Error(fmt::format("\"{}\" is being written by another process", path_));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 namespace deltamirror {
 
 namespace {
@@ -21,12 +23,28 @@ std::string quoted(std::string_view text, char quote) {
   return out;
 }
 
+// SQLite knows a full disk from a write that fails; a quota that is used up, and a log that cannot
+// grow, are the same to us.
+int code_of(sqlite3* db) {
+  const int code = sqlite3_extended_errcode(db);
+  const int reason = sqlite3_system_errno(db);
+  const bool is_full = reason == ENOSPC || reason == EDQUOT;
+  const bool is_of_file = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+  return is_of_file && is_full ? SQLITE_FULL : code;
+}
+
 // An empty string_view may have a null pointer, which SQLite would take for NULL.
 const char* bytes_of(std::string_view text) noexcept {
   return text.data() == nullptr ? "" : text.data();
 }
 
 }  // namespace
+
+bool SqliteError::retryable() const noexcept {
+  const int code = code_ & 0xff;
+  return code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_FULL ||
+         code_ == SQLITE_IOERR_SHMSIZE;
+}
 
 Statement::Statement(sqlite3* db, std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
@@ -36,7 +54,7 @@ Statement::Statement(sqlite3* db, std::string_view sql) {
   if (code != SQLITE_OK) {
     throw SqliteError(fmt::format("could not prepare \"{}\" in SQLite: {}", sql.substr(0, 120),
                                   message(db, code)),
-                      sqlite3_extended_errcode(db));
+                      code_of(db));
   }
 }
 
@@ -76,7 +94,7 @@ std::string Statement::text(int column) const {
 void Statement::fail(int code) const {
   sqlite3* db = sqlite3_db_handle(raw());
   const std::string text = message(db, code);
-  const int extended = sqlite3_extended_errcode(db);
+  const int extended = code_of(db);
   const char* sql = sqlite3_sql(raw());
   const std::string shown = std::string(sql == nullptr ? "" : sql).substr(0, 120);
   sqlite3_reset(raw());
@@ -109,7 +127,7 @@ void Database::exec(const std::string& sql) {
   if (code != SQLITE_OK) {
     throw SqliteError(fmt::format("could not run \"{}\" in SQLite: {}", sql.substr(0, 120),
                                   message(db_.get(), code)),
-                      sqlite3_extended_errcode(db_.get()));
+                      code_of(db_.get()));
   }
 }
 
@@ -155,6 +173,15 @@ bool has_table(const Database& db, const std::string& name) {
       db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE");
   select.bind(1, name);
   return select.step();
+}
+
+void rename_table(Database& db, const std::string& from, const std::string& to) {
+  db.exec("PRAGMA legacy_alter_table = ON");
+  const struct Off {
+    Database& db;
+    ~Off() { sqlite3_exec(db.raw(), "PRAGMA legacy_alter_table = OFF", nullptr, nullptr, nullptr); }
+  } off{db};
+  db.exec("ALTER TABLE " + quote_name(from) + " RENAME TO " + quote_name(to));
 }
 
 std::string question_marks(std::size_t count) {

@@ -18,6 +18,8 @@ class SqliteError : public daystream::Error {
  public:
   SqliteError(const std::string& message, int code) : Error(message), code_(code) {}
   int code() const noexcept { return code_; }  // extended result code
+  // Another process has the file locked, or its disk is full: that passes.
+  bool retryable() const noexcept override;
 
  private:
   int code_;
@@ -111,6 +113,9 @@ class WriteTransaction {
 
 // Whether there is a table of that name, as SQLite compares names.
 bool has_table(const Database& db, const std::string& name);
+
+// ALTER TABLE … RENAME TO. Views and triggers that name either table stay as they are written.
+void rename_table(Database& db, const std::string& from, const std::string& to);
 
 // ?,?,? for so many values.
 std::string question_marks(std::size_t count);

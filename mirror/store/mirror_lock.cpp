@@ -32,7 +32,7 @@ int written_pid(int fd) noexcept {
 
 MirrorLock::MirrorLock(const std::string& mirror) : path_(lock_path(mirror)) {
   for (;;) {
-    fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640));
     if (!fd_) throw IoError(fmt::format("could not open lock file \"{}\"", path_), errno);
     if (flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) {

@@ -86,6 +86,7 @@ json options_json(const MirroredTable& table) {
   json out = json::object();
   if (table.is_shared()) out["source_column"] = table.source_column;
   if (!table.prefix.empty()) out["prefix"] = table.prefix;
+  if (table.wished_name != table.name) out["wished_name"] = table.wished_name;
   if (table.where) out["where"] = table.where->text(table.shape);
   if (table.mode != TableMode::Mirror) {
     out["mode"] = mode_name(table.mode);
@@ -98,6 +99,7 @@ json options_json(const MirroredTable& table) {
 void take_options(MirroredTable& table, const json& options, const Database& db) {
   table.source_column = options.value("source_column", "");
   table.prefix = options.value("prefix", "");
+  table.wished_name = options.value("wished_name", table.name);
   if (options.contains("where")) {
     TypeNames types = load_types(db, table.source);
     types.take(table.facts);  // what names meant when the table was last told of
@@ -122,6 +124,14 @@ TableState state_named(std::string_view name) {
   }
   throw daystream::NeedsPerson(fmt::format("the mirror has a table in the state \"{}\"", name),
                                "use the program that made it, or seed it again");
+}
+
+// The name in the wish, or, of a table that nobody has asked for in words, its own.
+QualifiedName wished_table(const MirroredTable& table) {
+  if (table.is_static()) return {};
+  const std::string asked =
+      table.wish.empty() ? "" : json::parse(table.wish).value("table", std::string());
+  return parse_table_name(asked.empty() ? daystream::unescape(table.shape.line_name) : asked);
 }
 
 }  // namespace
@@ -281,6 +291,7 @@ std::vector<MirroredTable> load_tables(const Database& db) {
     table.seeded_rows = select.integer(12);
     take_options(table, json::parse(select.text(13)), db);
     table.wish = select.text(14);
+    table.wished = wished_table(table);
     table.state = state_named(select.text(15));
     table.reason = select.text(16);
     table.hint = select.text(17);

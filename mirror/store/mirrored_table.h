@@ -11,6 +11,7 @@
 #include "daystream/lsn.h"
 #include "daystream/position.h"
 #include "model/mvcc_snapshot.h"
+#include "model/names.h"
 #include "model/shape.h"
 #include "sqlite/sqlite.h"
 #include "store/table_mode.h"
@@ -58,7 +59,7 @@ struct MirroredTable {
   std::shared_ptr<const RowFilter> where;         // which rows; nullptr: all
   TableMode mode = TableMode::Mirror;
   int keep_days = 0;  // of a history; 0: for ever
-  // Of a history: as of where the table itself, which then is only its beginning, is copied.
+  // History mode: the position that the base table was copied at.
   daystream::Position base;
   daystream::Lsn base_lsn;
 
@@ -79,6 +80,10 @@ struct MirroredTable {
   bool hidden = false;  // readers do not find it under its name
   // SQL of what somebody put beside it (indexes, triggers, views) and what went with its table.
   std::vector<std::string> set_aside;
+  std::string wished_name;  // in SQLite; `name` is another while a rename in PostgreSQL is followed
+  QualifiedName wished;     // the table in PostgreSQL that `wish` names; empty: static
+
+  bool is_followed() const noexcept { return state == TableState::Following && !is_static(); }
 
   bool is_static() const noexcept { return source_table.empty(); }
   // Its rows stand in one table with those that other sources have of it (store/shared_table.h).

@@ -43,9 +43,8 @@ std::vector<MirroredTable> sharing(const std::vector<MirroredTable>& tables,
                                    const MirroredTable& table) {
   std::vector<MirroredTable> out;
   for (const MirroredTable& other : tables) {
-    if (other.source != table.source && folded(other.name) == folded(table.name)) {
-      out.push_back(other);
-    }
+    if (other.hidden || other.source == table.source) continue;  // it has no rows there
+    if (folded(other.name) == folded(table.name)) out.push_back(other);
   }
   return out;
 }

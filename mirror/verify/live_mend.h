@@ -35,6 +35,7 @@ class LiveMend : public LiveCopy {
   std::uint64_t rows() const noexcept override { return source_->rows(); }
   double expected_rows() const noexcept override { return -1; }
   std::uint64_t written() const noexcept override { return written_; }
+  const std::vector<TableProblem>& problems() const noexcept override { return problems_; }
   bool replaces_tables() const noexcept override { return false; }
 
  private:
@@ -50,6 +51,7 @@ class LiveMend : public LiveCopy {
 
   Database& db_;
   const LiveSeedRequest request_;
+  const std::vector<TableProblem> problems_;  // none: it compares what is followed
   const std::string system_identifier_;
   std::unique_ptr<DifferenceSource> source_;
   Differences facts_;

@@ -16,6 +16,7 @@ namespace deltamirror {
 namespace {
 
 const std::string kTemporary = "_deltamirror_verify";
+const std::string kCount = "_deltamirror_count";  // no column of a table is called so
 
 // Borrows.
 Value value_of(sqlite3_value* stored) {
@@ -277,9 +278,9 @@ void RowCompare::compare_keyless(SeedSession& session, const SeedTable& source) 
   std::string declared;
   std::string shown;
   for (const MirrorColumn& column : table_.columns) {
-    if (!declared.empty()) declared += ", ", shown += " || ', ' || ";
+    if (!declared.empty()) declared += ", ";
     declared += quote_name(column.name) + " " + std::string(column.type.declared());
-    shown += fmt::format("substr(quote({}), 1, 80)", quote_name(column.name));
+    shown += fmt::format("substr(quote({}), 1, 80), ", quote_name(column.name));
   }
   db_.exec(fmt::format("CREATE TEMP TABLE {}({})", kTemporary, declared));
   {
@@ -290,16 +291,20 @@ void RowCompare::compare_keyless(SeedSession& session, const SeedTable& source) 
       rows_ += batch.rows();
     });
     const auto counted = [&](const std::string& table) {
-      return fmt::format("SELECT {0}, count(*) AS _n FROM {1}{2} GROUP BY {0}", list, table,
-                         where_own(table_));
+      return fmt::format("SELECT {0}, count(*) AS {3} FROM {1}{2} GROUP BY {0}", list, table,
+                         where_own(table_), kCount);
     };
     const auto tell_difference = [&](const std::string& from, const std::string& but,
                                      const char* what) {
-      Statement select = db_.prepare(
-          fmt::format("SELECT {}, _n FROM ({} EXCEPT {})", shown, counted(from), counted(but)));
+      Statement select = db_.prepare(fmt::format("SELECT {}{} FROM ({} EXCEPT {})", shown, kCount,
+                                                 counted(from), counted(but)));
       while (select.step()) {
-        differs(fmt::format("{}: row ({}) {} {} times", table_.name, select.text(0), what,
-                            select.integer(1)));
+        // Joined here: an expression over all columns would be too deep for SQLite.
+        const int last = static_cast<int>(columns.size());
+        std::string row;
+        for (int i = 0; i < last; ++i) row += (i == 0 ? "" : ", ") + select.text(i);
+        differs(
+            fmt::format("{}: row ({}) {} {} times", table_.name, row, what, select.integer(last)));
       }
     };
     tell_difference("temp." + kTemporary, name, "is in PostgreSQL");

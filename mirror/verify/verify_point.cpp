@@ -46,6 +46,11 @@ void nudge(const std::string& conninfo) {
 std::vector<MirroredTable> comparable_tables(const Database& db, const std::string& source) {
   std::vector<MirroredTable> tables = load_tables_of(db, source);
   std::erase_if(tables, [](const MirroredTable& table) {
+    if (!table.is_static() && !table.is_followed()) {
+      fmt::print("{}: passed over, it is {}: {}\n", table.name, state_name(table.state),
+                 table.reason);
+      return true;
+    }
     if (table.mode == TableMode::Mirror) return false;
     fmt::print("{}: passed over, it is a history\n", shown_name(table));
     return true;

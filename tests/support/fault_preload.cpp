@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -315,6 +316,18 @@ ssize_t pread(int fd, void* data, size_t size, off_t offset) {
 }
 ssize_t pread64(int fd, void* data, size_t size, off64_t offset) {
   return read_at(fd, data, size, offset);
+}
+
+// An instance is of no file.
+int inotify_init1(int flags) __THROW {
+  if (names(settings().calls, "inotify_init1") && judge() != Verdict::Pass) return failed<int>();
+  static const auto call = next<int (*)(int)>("inotify_init1");
+  return call(flags);
+}
+int inotify_add_watch(int fd, const char* path, uint32_t mask) __THROW {
+  if (judge_path("inotify_add_watch", AT_FDCWD, path) != Verdict::Pass) return failed<int>();
+  static const auto call = next<int (*)(int, const char*, uint32_t)>("inotify_add_watch");
+  return call(fd, path, mask);
 }
 
 int fsync(int fd) {

@@ -23,8 +23,8 @@ namespace support {
 //
 // Only calls whose path (or whose descriptor's file) begins with `path_prefix` count. Names of
 // calls: write (with writev and pwritev), pwrite, read, pread, fsync, fdatasync, open (openat,
-// creat), rename, ftruncate, unlink, link, mkdir, mmap. 64-bit and fortified spellings are the
-// same.
+// creat), rename, ftruncate, unlink, link, mkdir, mmap, inotify_add_watch; and inotify_init1, which
+// has no path. 64-bit and fortified spellings are the same.
 class FaultPreload {
  public:
   struct Plan {

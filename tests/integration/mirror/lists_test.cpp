@@ -89,7 +89,7 @@ TEST_CASE("lists: what is excluded is not held", "[mirror][lists][integration]")
   s.check_follows("log", "l");
   // A partition that comes later and is excluded makes a hole as well, and it is told.
   s.cluster.execute("CREATE TABLE more_2 PARTITION OF log FOR VALUES FROM (30) TO (40)");
-  const Result run = s.run_once();
+  const Result run = s.run_to_trouble();
   CHECK(run.exit == Exit{3, 0});
   CHECK_THAT(run.err, Catch::Contains("more_2 of table public.log was detached or dropped"));
 }

@@ -202,7 +202,7 @@ TEST_CASE("live: what no line tells is copied anew with -d, and stops without",
       "CREATE TABLE fresh(id int PRIMARY KEY, late text); INSERT INTO fresh VALUES(1, 'one');"
       "BEGIN; DROP TABLE t; ALTER TABLE fresh RENAME TO t; UPDATE u SET v = 'with'; COMMIT;"
       "INSERT INTO t VALUES(2, 'two')");
-  const Result stopped = s.run_once();
+  const Result stopped = s.run_to_trouble();
   CHECK(stopped.exit == Exit{3, 0});
   CHECK_THAT(stopped.err, Catch::Contains("deltamirror reseed"));
   CHECK(s.value("SELECT v FROM u") == "before");
@@ -290,7 +290,7 @@ TEST_CASE("live: status tells when a table last changed, and the last error",
   CHECK(after.at("last_error").is_null());
 
   s.cluster.execute("DROP TABLE t; CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
-  CHECK(s.run_once().exit == Exit{3, 0});
+  CHECK(s.run_to_trouble().exit == Exit{3, 0});
   const json stopped = status();
   CHECK_THAT(stopped.at("last_error").get<std::string>(),
              Catch::Contains("table t is another table now"));

@@ -344,7 +344,7 @@ TEST_CASE("mirror: bad requests are refused with nothing written", "[mirror][int
   deltamirror::Database(pipeline.mirror(), deltamirror::Database::Mode::ReadWrite)
       .exec("DELETE FROM t WHERE id = 2");
   pipeline.cluster.execute("UPDATE t SET v = 'd' WHERE id = 2");
-  const Result diverged = pipeline.run_once();
+  const Result diverged = pipeline.run_to_trouble();
   CHECK(diverged.exit == Exit{3, 0});
   CHECK_THAT(diverged.err, Catch::Contains("lacks the row with id=2"));
 }

@@ -72,11 +72,19 @@ struct Pipeline {
         {support::program("deltamirror"), "wait", mirror(), "--lsn", lsn, "--timeout", "60"});
   }
   // Follows to the end of what is committed by now, then stops.
-  support::Result run_once() const {
-    const std::string lsn = cluster.scalar("SELECT pg_current_wal_flush_lsn()");
-    return support::run({support::program("deltamirror"), "run", mirror(), "--daystream", stream(),
-                         "--until-lsn", lsn});
+  support::Result run_once(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> command = {support::program("deltamirror"),
+                                        "run",
+                                        mirror(),
+                                        "--daystream",
+                                        stream(),
+                                        "--until-lsn",
+                                        cluster.scalar("SELECT pg_current_wal_flush_lsn()")};
+    command.insert(command.end(), more.begin(), more.end());
+    return support::run(command);
   }
+  // The same, ending at a table that cannot be followed.
+  support::Result run_to_trouble() const { return run_once({"--on-trouble", "stop"}); }
 
   deltamirror::Database open() const { return {mirror(), deltamirror::Database::Mode::ReadOnly}; }
   std::string value(const std::string& sql) const { return open().value(sql).value_or("NULL"); }

@@ -79,7 +79,7 @@ TEST_CASE("shape: another table under a followed name stops", "[mirror][shape][i
   s.cluster.execute(
       "CREATE TABLE fresh(id int PRIMARY KEY); INSERT INTO fresh VALUES(1);"
       "BEGIN; DROP TABLE t; ALTER TABLE fresh RENAME TO t; COMMIT; INSERT INTO t VALUES(2)");
-  const Result run = s.run_once();
+  const Result run = s.run_to_trouble();
   CHECK(run.exit == Exit{3, 0});
   CHECK_THAT(run.err, Catch::Contains("table t is another table now"));
   CHECK(s.value("SELECT count(*) FROM t") == "3");
@@ -90,10 +90,10 @@ TEST_CASE("shape: a type that came after the seed is told by the line that has i
   Shaped s;
   s.cluster.execute(
       "CREATE DOMAIN late AS int; CREATE DOMAIN later AS late; CREATE TYPE twin AS (x late);"
-      "ALTER TABLE t ADD COLUMN l later, ADD many later[], ADD b twin;"
-      "UPDATE t SET l = 7, many = '{7,8}', b = ROW(9) WHERE id = 1");
+      "ALTER TABLE t ADD COLUMN l later, ADD many later[], ADD w twin;"
+      "UPDATE t SET l = 7, many = '{7,8}', w = ROW(9) WHERE id = 1");
   s.follow();
-  CHECK(s.value("SELECT typeof(l) || l || many || b FROM t WHERE id = 1") == "integer7[7,8](9)");
+  CHECK(s.value("SELECT typeof(l) || l || many || w FROM t WHERE id = 1") == "integer7[7,8](9)");
 }
 
 // The seed asks the catalog and the plugin its caches: one definition, or every first change of a
@@ -132,7 +132,7 @@ namespace {
 
 // Follows what happened to `t`, which only a copy can mend, and compares it with PostgreSQL.
 void check_copied(const Pipeline& s, const std::string& columns) {
-  const Result alone = s.run_once();
+  const Result alone = s.run_to_trouble();
   CHECK(alone.exit == Exit{3, 0});
   CHECK_THAT(alone.err, Catch::Contains("values of table public.t read otherwise since") &&
                             Catch::Contains("reseed"));
@@ -184,7 +184,7 @@ TEST_CASE("shape: a where over what reads otherwise chooses anew", "[mirror][sha
   s.cluster.execute(
       "BEGIN; ALTER TYPE mood RENAME VALUE 'calm' TO 'x'; ALTER TYPE mood RENAME VALUE 'wild' TO "
       "'calm'; COMMIT");
-  const Result alone = s.run_once();
+  const Result alone = s.run_to_trouble();
   CHECK(alone.exit == Exit{3, 0});
   CHECK_THAT(alone.err, Catch::Contains("is now called"));
 }
@@ -251,7 +251,7 @@ TEST_CASE("shape: a table that is idle is told what its values read as now",
   s.start_stream();  // a connection that has told of nothing
   s.cluster.execute(change);
   s.cluster.execute("INSERT INTO other VALUES(1)");
-  const Result alone = s.run_once();
+  const Result alone = s.run_to_trouble();
   CHECK(alone.exit == Exit{3, 0});
   CHECK_THAT(alone.err, Catch::Contains("values of table public.t read otherwise since"));
 }
@@ -294,7 +294,7 @@ TEST_CASE("shape: values that read otherwise without a row being touched are cop
   CAPTURE(what);
   s.cluster.execute(what);
   s.cluster.execute("INSERT INTO t VALUES (4, 'wild', '{wild}', NULL)");
-  const support::Result alone = s.run_once();
+  const support::Result alone = s.run_to_trouble();
   CHECK(alone.exit == support::Exit{3, 0});
   CHECK_THAT(alone.err, Catch::Contains("public.t") && Catch::Contains("reseed"));
 
@@ -342,7 +342,7 @@ TEST_CASE("shape: a label that came later is known when it is renamed",
   REQUIRE(added.ok());
   restart();
   s.cluster.execute("ALTER TYPE mood RENAME VALUE 'new' TO 'old'");
-  const Result renamed = s.run_once();
+  const Result renamed = s.run_to_trouble();
   CHECK(renamed.exit == Exit{3, 0});
   CHECK_THAT(renamed.err, Catch::Contains("the value \"new\" of an enum is now called \"old\""));
 }

@@ -169,7 +169,9 @@ TEST_CASE("sources: what one does to a table it shares touches its own rows only
   CHECK(s.rows("SELECT DISTINCT shard || (balance = 1) FROM account ORDER BY 1") ==
         Texts{"a0", "c1"});
   s.end_run();
-  CHECK(s.status()["tables"].size() == 5);
+  CHECK(s.status()["tables"].size() == 6);
+  CHECK(s.value("SELECT state FROM _deltamirror_tables WHERE source = 'b' AND name = 'account'") ==
+        "waiting");
 }
 
 TEST_CASE("sources: one that needs a person stands still, the others go on",
@@ -193,7 +195,7 @@ TEST_CASE("sources: one that needs a person stands still, the others go on",
 
   deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
       .exec("DELETE FROM account WHERE shard = 'b' AND id = 1");
-  s.start_run();
+  s.start_run({"--on-trouble", "stop"});
   s.cluster.execute("UPDATE account SET balance = 2 WHERE id = 1", "b");
   s.cluster.execute("UPDATE account SET balance = 3 WHERE id = 1", "a");
   REQUIRE(eventually([&] { return s.status_of("b")["state"] == "stopped"; }));
@@ -221,7 +223,7 @@ TEST_CASE("sources: one that needs a person stands still, the others go on",
   for (const std::string& name : s.names) {
     s.cluster.execute("UPDATE account SET balance = 9 WHERE id = 1", name);
   }
-  s.start_run();
+  s.start_run({"--on-trouble", "stop"});
   CHECK(s.runner->wait() == Exit{3, 0});
   CHECK(s.status()["state"] == "stopped: a, b, c");
 }

@@ -65,6 +65,32 @@ TEST_CASE("mirror: verify under load finds what differs, and mends it", "[mirror
   CHECK(pipeline.value("SELECT count(*) FROM twins") == "3");
 }
 
+TEST_CASE("mirror: verify compares a table of five hundred columns that has no key",
+          "[mirror][integration]") {
+  Pipeline pipeline;
+  std::string columns;
+  for (int i = 1; i <= 500; ++i) columns += ", c" + std::to_string(i) + " int";
+  pipeline.cluster.execute("CREATE TABLE wide(_n int" + columns +
+                           "); ALTER TABLE wide REPLICA IDENTITY FULL;"
+                           "INSERT INTO wide(_n, c500) VALUES(1, 2), (1, 2), (3, 4)");
+  pipeline.start_stream();
+  REQUIRE(pipeline.seed({"--table", "wide"}).ok());
+  const auto verify = [&] {
+    return run({program("deltamirror"), "verify", pipeline.mirror(), "-d",
+                pipeline.cluster.conninfo(), "--daystream", pipeline.stream()});
+  };
+  const Result clean = verify();
+  INFO(clean.err);
+  CHECK(clean.ok());
+  CHECK_THAT(clean.out, Catch::Contains("wide: 3 rows, 0 differ"));
+  deltamirror::Database(pipeline.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("DELETE FROM wide WHERE rowid = 1");
+  const Result found = verify();
+  CHECK(found.exit == Exit{3, 0});
+  CHECK_THAT(found.out, Catch::Contains("wide: row (1, NULL, "));
+  CHECK_THAT(found.out, Catch::Contains(", 2) is in PostgreSQL 2 times"));
+}
+
 TEST_CASE("mirror: verify looks past what the stream has not told the mirror yet",
           "[mirror][integration]") {
   Pipeline pipeline;

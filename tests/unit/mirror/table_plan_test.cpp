@@ -96,6 +96,27 @@ TEST_CASE("plan: text and composite keys cluster their table", "[mirror][plan]")
   CHECK(t.rows() == Rows{"x|2|r"});
 }
 
+TEST_CASE("plan: rows without a key are found beside columns with SQLite's names for the rowid",
+          "[mirror][plan]") {
+  MemoryTable t({{1, "rowid", "integer", false}, {2, "OID", "text", false}}, {}, 'f');
+  TablePlan plan(t.db, t.table);
+  plan.insert("rowid\t7\tOID\tx");
+  plan.insert("rowid\t7\tOID\ty");
+  plan.insert("rowid\t7\tOID\ty");
+  plan.erase("rowid\t7\tOID\ty");
+  CHECK(t.rows() == Rows{"7|x", "7|y"});
+  plan.replace("rowid\t7\tOID\tx");
+  plan.update("rowid\t8\tOID\tx");
+  CHECK(t.rows() == Rows{"7|y", "8|x"});
+
+  MemoryTable all({{1, "rowid", "integer", false},
+                   {2, "_rowid_", "integer", false},
+                   {3, "oid", "integer", false}},
+                  {}, 'f');
+  CHECK_THROWS_WITH(TablePlan(all.db, all.table),
+                    "table \"t\" has no key, and columns with all three names of SQLite's rowid");
+}
+
 TEST_CASE("plan: the widest table, without a key", "[mirror][plan]") {
   MemoryTable t(widest_columns(), {}, 'f');
   TablePlan plan(t.db, t.table);

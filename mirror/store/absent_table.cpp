@@ -1,0 +1,123 @@
+#include "store/absent_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "store/checkpoint.h"
+#include "store/shared_table.h"
+
+namespace deltamirror {
+
+namespace {
+
+// What somebody has put beside a table: our own indexes come back by themselves.
+std::vector<std::string> others_sql(const Database& db, const MirroredTable& table) {
+  std::vector<std::string> own;
+  for (const auto& columns : table.indexes) own.push_back(index_name(table, columns));
+  std::vector<std::string> out;
+  Statement select = db.prepare(
+      "SELECT name, sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE "
+      "AND type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY type, rowid");
+  select.bind(1, table.name);
+  while (select.step()) {
+    if (std::find(own.begin(), own.end(), select.text(0)) == own.end()) {
+      out.push_back(select.text(1));
+    }
+  }
+  return out;
+}
+
+void remember(MirroredTable& table, const Absence& absence) {
+  if (table.state != absence.state || table.since.empty()) table.since = utc_text(now_us());
+  table.state = absence.state;
+  table.reason = absence.reason;
+  table.hint = absence.hint;
+}
+
+// SQLite compiles the triggers of a table with each statement that would fire them.
+bool triggers_compile(const Database& db, const MirroredTable& table) {
+  const std::string name = quote_name(table.name);
+  std::string unchanged;
+  for (const MirrorColumn& column : table.columns) {
+    unchanged +=
+        fmt::format("{0}{1} = {1}", unchanged.empty() ? "" : ", ", quote_name(column.name));
+  }
+  try {
+    static_cast<void>(db.prepare("INSERT INTO " + name + " DEFAULT VALUES"));
+    static_cast<void>(db.prepare(fmt::format("UPDATE {} SET {}", name, unchanged)));
+    static_cast<void>(db.prepare("DELETE FROM " + name));
+  } catch (const SqliteError&) {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void take_out(Database& db, MirroredTable& table, const Absence& absence, OnTrouble on_trouble) {
+  forget_table(db, table.source, table.name);
+  if (table.mode == TableMode::Mirror && on_trouble == OnTrouble::Hide) {
+    const bool there = has_table(db, table.name);
+    if (there && !table.is_shared()) table.set_aside = others_sql(db, table);
+    if (there) drop_own(db, table);
+    table.hidden = true;
+  }
+  if (!table.hidden && table.name != table.wished_name) {
+    rename_table(db, table.name, table.wished_name);
+  }
+  table.name = table.wished_name;
+  if (!table.wished.table.empty()) table.source_table = table.wished.display();
+  remember(table, absence);
+  save_table(db, table);
+}
+
+void set_absence(Database& db, MirroredTable& table, const Absence& absence) {
+  remember(table, absence);
+  save_table(db, table);
+}
+
+bool same_but_name(const MirroredTable& one, const MirroredTable& other) {
+  const auto rest = [](const MirroredTable& table) {
+    nlohmann::json wish = nlohmann::json::parse(table.wish);
+    wish.erase("table");
+    if (wish.value("as", "") == table.prefix + default_mirror_name(table.wished)) wish.erase("as");
+    return wish;
+  };
+  return rest(one) == rest(other);
+}
+
+bool is_free_name(const Database& db, const std::string& name) {
+  try {
+    check_mirror_name(name);
+  } catch (const daystream::ConfigError&) {
+    return false;
+  }
+  Statement select = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = ? COLLATE NOCASE");
+  select.bind(1, name);
+  return !select.step();
+}
+
+std::vector<std::string> take_out_broken_triggers(Database& db, const MirroredTable& table) {
+  if (table.columns.empty() || triggers_compile(db, table)) return {};
+  std::vector<std::pair<std::string, std::string>> triggers;  // name, SQL
+  {
+    Statement select = db.prepare(
+        "SELECT name, sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND "
+        "type = 'trigger' ORDER BY rowid");
+    select.bind(1, table.name);
+    while (select.step()) triggers.emplace_back(select.text(0), select.text(1));
+  }
+  for (const auto& [name, sql] : triggers) db.exec("DROP TRIGGER " + quote_name(name));
+  std::vector<std::string> broken;
+  for (const auto& [name, sql] : triggers) {
+    db.exec(sql);
+    if (triggers_compile(db, table)) continue;
+    db.exec("DROP TRIGGER " + quote_name(name));
+    broken.push_back(sql);
+  }
+  return broken;
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,297 @@
+// What a mirror does when one of its tables cannot be followed: the others go on, and the table
+// comes back by itself.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+
+#include "pipeline.h"
+#include "support/cluster.h"
+#include "support/process.h"
+
+using namespace support;
+using Texts = std::vector<std::string>;
+
+namespace {
+
+struct Troubled : Pipeline {
+  explicit Troubled(const std::string& schema, const Texts& stream_flags = {}) {
+    cluster.execute(schema);
+    Texts argv = {program("deltastream"), "-d", cluster.conninfo(), "-S", "mirror", "-D", stream(),
+                  "--create-slot"};
+    argv.insert(argv.end(), stream_flags.begin(), stream_flags.end());
+    streamer.emplace(argv);
+    REQUIRE(eventually([&] { return std::filesystem::exists(dir / "stream/durable"); }));
+  }
+  void seed_tables(const Texts& tables) {
+    Texts flags;
+    for (const std::string& table : tables) flags.insert(flags.end(), {"--table", table});
+    const Result seeded = seed(flags);
+    INFO(seeded.err);
+    REQUIRE(seeded.ok());
+  }
+  // `connected`: it can copy.
+  void start(bool connected, const Texts& more = {}) {
+    Texts argv = {program("deltamirror"), "run", mirror(), "--daystream", stream()};
+    if (connected) argv.insert(argv.end(), {"-d", cluster.conninfo()});
+    argv.insert(argv.end(), more.begin(), more.end());
+    runner.emplace(argv);
+  }
+  void end() {
+    runner->signal(SIGTERM);
+    INFO(runner->err());
+    CHECK(runner->wait() == Exit{0, 0});
+  }
+  std::string state(const std::string& table) const {
+    return value("SELECT state FROM _deltamirror_tables WHERE name = '" + table + "'");
+  }
+  bool is_there(const std::string& table) const {
+    return value("SELECT count(*) FROM sqlite_schema WHERE name = '" + table + "'") == "1";
+  }
+  // Soon all rows are PostgreSQL's, of tables whose rows read alike as text.
+  void check_equal(const std::string& table, const std::string& columns) const {
+    const auto here = [&]() -> Texts {
+      if (!is_there(table)) return {"not there"};
+      return rows("SELECT " + columns + " FROM " + table + " ORDER BY 1");
+    };
+    const auto there = [&] {
+      return source_rows("SELECT " + columns + " FROM " + table + " ORDER BY 1");
+    };
+    INFO(runner->err());
+    CHECK(eventually([&] { return here() == there(); }));
+    CHECK(here() == there());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("trouble: a table that goes is waited for, however it comes back",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text); INSERT INTO t VALUES(1, 'one');"
+      "CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(true);
+  const std::string again = "CREATE TABLE t(id int PRIMARY KEY, v text)";
+  s.cluster.execute("DROP TABLE t");
+  s.cluster.execute("INSERT INTO o VALUES(1)");
+  s.catch_up();
+  CHECK(s.state("t") == "waiting");
+  CHECK_FALSE(s.is_there("t"));
+  CHECK(s.value("SELECT count(*) FROM o") == "1");
+
+  SECTION("made anew") {
+    s.cluster.execute(again);
+    s.cluster.execute("INSERT INTO t VALUES(5, 'five')");
+  }
+  SECTION("under another name first") {
+    s.cluster.execute("CREATE TABLE n(id int PRIMARY KEY, v text); INSERT INTO n VALUES(9, 'n')");
+    s.cluster.execute("ALTER TABLE n RENAME TO t");
+  }
+  SECTION("while the mirror is down") {
+    s.end();
+    s.cluster.execute(again);
+    s.cluster.execute("INSERT INTO t VALUES(6, 'six')");
+    s.start(true);
+  }
+  SECTION("and goes and comes once more") {
+    s.cluster.execute(again);
+    s.cluster.execute("DROP TABLE t");
+    s.cluster.execute(again + "; INSERT INTO t VALUES(7, 'seven')");
+  }
+  s.check_equal("t", "id || coalesce(v, '-')");
+  s.cluster.execute("INSERT INTO t VALUES(100, 'followed')");
+  s.check_equal("t", "id || coalesce(v, '-')");
+  CHECK(s.state("t") == "following");
+  s.end();
+}
+
+TEST_CASE("trouble: unlogged and back", "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  s.seed_tables({"t"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t SET UNLOGGED");
+  s.cluster.execute("INSERT INTO t VALUES(2)");
+  s.cluster.execute("ALTER TABLE t SET LOGGED");
+  s.cluster.execute("INSERT INTO t VALUES(3)");
+  s.check_equal("t", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: out of the stream's filter by a rename, and back",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)", {"--tables", "t,o"});
+  s.seed_tables({"t"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t RENAME TO away");
+  s.cluster.execute("INSERT INTO away VALUES(2)");
+  CHECK(eventually([&] { return s.state("t") == "waiting"; }));
+  CHECK_FALSE(s.is_there("t"));
+  s.cluster.execute("ALTER TABLE away RENAME TO t");
+  s.check_equal("t", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: eight tables need a copy at once", "[mirror][trouble][integration]") {
+  std::string schema;
+  std::string change;
+  Texts tables;
+  for (int i = 0; i < 8; ++i) {
+    tables.push_back("t" + std::to_string(i));
+    schema += "CREATE TABLE " + tables.back() + "(id int PRIMARY KEY, v text); INSERT INTO " +
+              tables.back() + " VALUES(1, 'a');";
+    change += "DROP TABLE " + tables.back() + "; CREATE TABLE " + tables.back() +
+              "(id int PRIMARY KEY, v text); INSERT INTO " + tables.back() + " VALUES(2, 'b');";
+  }
+  Troubled s(schema);
+  s.seed_tables(tables);
+  s.start(true);
+  s.cluster.execute(change);  // in one transaction
+  for (const std::string& table : tables) s.check_equal(table, "id || v");
+  s.end();
+}
+
+TEST_CASE("trouble: a key that goes parks its table until it is back",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v int); INSERT INTO t VALUES(1, 1);"
+      "CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t REPLICA IDENTITY NOTHING");
+  s.cluster.execute("UPDATE t SET v = 2");
+  s.cluster.execute("INSERT INTO o VALUES(1)");
+  s.check_equal("o", "id");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_FALSE(s.is_there("t"));
+  CHECK_THAT(s.value("SELECT reason || hint FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("public.t") && Catch::Contains("primary key"));
+  s.cluster.execute("ALTER TABLE t ADD PRIMARY KEY(id); ALTER TABLE t REPLICA IDENTITY DEFAULT");
+  s.check_equal("t", "id || ' ' || v");
+  s.end();
+}
+
+TEST_CASE("trouble: without a connection one table is parked and the others go on",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t(id int PRIMARY KEY, m mood);"
+      "INSERT INTO t VALUES(1, 'a'); CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(false);
+  s.cluster.execute("ALTER TYPE mood RENAME VALUE 'a' TO 'b'");
+  s.cluster.execute("INSERT INTO o VALUES(1)");
+  s.catch_up();
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_FALSE(s.is_there("t"));
+  CHECK(s.value("SELECT count(*) FROM o") == "1");
+  CHECK_THAT(s.value("SELECT hint FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("-d CONNINFO"));
+  s.end();
+  s.start(true);
+  s.check_equal("t", "m");
+  s.end();
+}
+
+TEST_CASE("trouble: --on-trouble keep leaves the rows as they were at the last commit",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t(id int PRIMARY KEY, m mood);"
+      "INSERT INTO t VALUES(1, 'a'); CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(false, {"--on-trouble", "keep"});
+  s.cluster.execute("ALTER TYPE mood RENAME VALUE 'a' TO 'b'; INSERT INTO o VALUES(1)");
+  s.cluster.execute("INSERT INTO t VALUES(2, 'b')");
+  s.catch_up();
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK(s.rows("SELECT id || m FROM t") == Texts{"1a"});
+  CHECK(s.value("SELECT count(*) FROM o") == "1");
+  s.end();
+}
+
+TEST_CASE("trouble: a name that SQLite does not allow or has is not taken over",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE a(id int PRIMARY KEY)");
+  s.seed_tables({"t", "a"});
+  s.start(true);
+  for (const char* name : {"\"A\"", "sqlite_x", "_deltamirror_checkpoint"}) {
+    s.cluster.execute(std::string("ALTER TABLE t RENAME TO ") + name);
+    s.cluster.execute(std::string("INSERT INTO ") + name + " SELECT count(*) FROM " + name);
+    s.catch_up();
+    CHECK(s.rows("SELECT id FROM t ORDER BY 1") ==
+          s.source_rows(std::string("SELECT id FROM ") + name + " ORDER BY 1"));
+    s.cluster.execute(std::string("ALTER TABLE ") + name + " RENAME TO t");
+  }
+  s.check_equal("t", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: an unchanged configuration changes nothing, also of a renamed table",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "t"}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.cluster.execute("ALTER TABLE t RENAME TO t2");
+  s.catch_up();
+  s.runner->signal(SIGHUP);
+  s.cluster.execute("INSERT INTO t2 VALUES(2)");
+  s.check_equal("t2", "id");
+  s.end();
+  s.start(true, {"--config", config});
+  s.cluster.execute("INSERT INTO t2 VALUES(3)");
+  s.check_equal("t2", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: a configuration may name a table that comes later",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE n(id int PRIMARY KEY)");
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "t"}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.catch_up();
+  std::ofstream(config) << R"({"tables": [{"table": "t"}, {"table": "n"}, {"table": "later"}]})";
+  s.runner->signal(SIGHUP);
+  s.cluster.execute("INSERT INTO n VALUES(1)");
+  s.check_equal("n", "id");
+  CHECK(eventually([&] { return s.state("later") == "waiting"; }));
+  s.cluster.execute("CREATE TABLE later(id int PRIMARY KEY); INSERT INTO later VALUES(1)");
+  s.check_equal("later", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: a trigger whose column goes is left out, and the table is followed",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY, x int)");
+  s.seed_tables({"t"});
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(
+          "CREATE TABLE seen(x); CREATE TRIGGER note AFTER INSERT ON t BEGIN INSERT INTO seen "
+          "VALUES(new.x); END; CREATE TRIGGER count AFTER INSERT ON t BEGIN INSERT INTO seen "
+          "VALUES('id ' || new.id); END");
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t DROP x; INSERT INTO t VALUES(1)");
+  s.check_equal("t", "id");
+  CHECK(s.rows("SELECT x FROM seen") == Texts{"id 1"});
+  CHECK_THAT(s.runner->err(), Catch::Contains("left out trigger"));
+  s.end();
+}
+
+TEST_CASE("trouble: a gap heals with a connection", "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)");
+  s.seed_tables({"t"});
+  s.start(true);
+  s.catch_up();
+  s.streamer->signal(SIGTERM);
+  s.streamer->wait();
+  s.cluster.execute("SELECT pg_drop_replication_slot('mirror')");
+  s.cluster.execute("DELETE FROM t WHERE id < 10; INSERT INTO t VALUES(200)");
+  run_ok({program("deltastream"), "-d", s.cluster.conninfo(), "-S", "mirror", "-D", s.stream(),
+          "--recreate-slot"});
+  s.streamer.emplace(
+      Texts{program("deltastream"), "-d", s.cluster.conninfo(), "-S", "mirror", "-D", s.stream()});
+  s.cluster.execute("INSERT INTO t VALUES(300)");
+  s.check_equal("t", "id");
+  s.end();
+}

@@ -1,0 +1,51 @@
+// What libpq says of a connection string: none of it may be part of a password.
+#include <catch2/catch.hpp>
+
+#include "daystream/error.h"
+#include "program/postgres.h"
+#include "support/cluster.h"
+
+using namespace daystream;
+
+namespace {
+
+std::string words_of(const std::string& conninfo) {
+  try {
+    program::connect(conninfo, "test");
+  } catch (const Error& e) {
+    return std::string(e.what()) + e.hint();
+  }
+  return "connected";
+}
+
+}  // namespace
+
+TEST_CASE("conninfo: no part of a password is in an error, however it was mistyped",
+          "[postgres][security]") {
+  const support::Cluster cluster;
+  const std::string socket = cluster.socket_dir();
+  // The password is hunter2-SESAME; each way a character stands in it that should be escaped.
+  for (const std::string between :
+       {"@", "/", ":", "?",   "#",  "%",   "%zz", " ",   "'",   "\"", "\\",  "&",    "=",
+        ",", "[", "]", "@x@", "/@", "?x=", "' ",  "\" ", " = ", "@[", "@\"", "\"@\""}) {
+    const std::string password = "hunter2" + between + "SESAME";
+    for (const std::string& conninfo :
+         {"postgresql://app:" + password + "@127.0.0.1:1/db", "postgres://app:" + password + "@/db",
+          "postgresql://app:" + password + "@%2Fnowhere/db?sslmode=disable",
+          "host=127.0.0.1 port=1 password=" + password + " dbname=db",
+          "password='" + password + "' host=127.0.0.1 port=1",
+          "host=" + socket + " user=postgres dbname=postgres password=" + password + " options=x",
+          "password=" + password, "host=127.0.0.1 port=1 passwd=" + password}) {
+      CAPTURE(conninfo);
+      const std::string words = words_of(
+          conninfo + (conninfo.find("://") != std::string::npos ? "" : " connect_timeout=2"));
+      CAPTURE(words);
+      CHECK(words.find("hunter2") == std::string::npos);
+      CHECK(words.find("SESAME") == std::string::npos);
+    }
+  }
+  // What helps, and is nothing secret, is still said.
+  CHECK(words_of("host=" + socket + " user=postgres dbname=missing")
+            .find("database \"missing\" does not exist") != std::string::npos);
+  CHECK(words_of("host=127.0.0.1 port=1 dbname=x").find("\"127.0.0.1\"") != std::string::npos);
+}
