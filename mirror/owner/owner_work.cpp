@@ -159,6 +159,19 @@ bool OwnerWork::is_due(const MirroredTable& table) const {
          steady_clock::now() >= found->second.next;
 }
 
+// A copy that nobody has asked for: tables that cannot be copied now do not hold up the others.
+// Only where there is a connection.
+OwnerWork::Job OwnerWork::own_job() const {
+  Job job;
+  job.request = {.mirror = options_.mirror,
+                 .conninfo = *options_.conninfo,
+                 .daystream = options_.daystream,
+                 .config = {},
+                 .source = options_.source,
+                 .unfit = Unfit::PassOver};
+  return job;
+}
+
 // What is wished for and not here is copied as soon as it can be: all tables that are due in one
 // snapshot.
 void OwnerWork::plan_copies(Applier& applier) {
@@ -179,13 +192,7 @@ void OwnerWork::plan_copies(Applier& applier) {
                         [&](const MirroredTable& table) { return table.name == each.first; });
   });
   if (wanted.empty()) return;
-  Job job;
-  job.request = {.mirror = options_.mirror,
-                 .conninfo = *options_.conninfo,
-                 .daystream = options_.daystream,
-                 .config = {},
-                 .source = options_.source,
-                 .unfit = Unfit::PassOver};
+  Job job = own_job();
   job.request.config.tables = std::move(wanted);
   waiting_.push_back(std::move(job));
   // Who ends with the stream must not come to its end before they are in place.
@@ -389,13 +396,7 @@ bool OwnerWork::keep_as_it_was(const NeedsReseed& trouble) {
 // Readers see all tables as they were until all are as they are now.
 bool OwnerWork::copy_all(const Error& error) {
   if (!options_.conninfo) return false;
-  Job job;
-  job.request = {.mirror = options_.mirror,
-                 .conninfo = *options_.conninfo,
-                 .daystream = options_.daystream,
-                 .config = {},
-                 .source = options_.source,
-                 .unfit = Unfit::PassOver};
+  Job job = own_job();
   for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
     if (!table.is_static()) job.request.config.tables.push_back(wish_of(table));
   }

@@ -105,6 +105,7 @@ class OwnerWork {
   void stall(const daystream::Error& error, Job job);
   void start_seed(const Checkpoint& at);
   const std::string& connection(const std::optional<std::string>& given) const;
+  Job own_job() const;
   void plan_copies(Applier& applier);
   bool is_due(const MirroredTable& table) const;
   void note_failure(const Job& job, const std::vector<TableRequest>& tables);
