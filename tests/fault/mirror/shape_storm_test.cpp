@@ -93,6 +93,7 @@ class Weather {
     const std::string lsn = cluster_.scalar("SELECT pg_current_wal_flush_lsn()");
     const support::Result caught = support::run(
         {support::program("deltamirror"), "wait", mirror(), "--lsn", lsn, "--timeout", "45"});
+    if (!owner_->running()) return "it has ended: " + owner_->err();
     if (!caught.ok()) return "it does not come to " + lsn + ": " + caught.err;
     std::string last;
     const bool same = support::eventually([&] {
