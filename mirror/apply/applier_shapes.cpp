@@ -60,7 +60,13 @@ void Applier::look_again(MirroredTable& table, const std::string& reason) {
 // which of ours they are no line tells.
 void Applier::check_root(const Change& change, std::uint64_t xid) {
   TrackedTable* root = tables_.by_oid(change.root);
-  if (root == nullptr) return;
+  if (root == nullptr) {
+    // It may be one of those that could not be copied for what their partitions were.
+    for (MirroredTable& table : absent_) {
+      if (table.state == TableState::Parked) look_again(table, table.reason);
+    }
+    return;
+  }
   enter(*root, xid);
   if (root->skip) return;
   const std::string what = change.action == Action::Schema    ? "attached"

@@ -296,6 +296,43 @@ TEST_CASE("trouble: a gap heals with a connection", "[mirror][trouble][integrati
   s.end();
 }
 
+TEST_CASE("trouble: a partitioned table comes back once its partitions can be followed",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE high PARTITION OF t FOR VALUES FROM (10) TO (20);"
+      "INSERT INTO t VALUES(1), (11)",
+      {"--partition-root"});
+  s.seed_tables({"t"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE high SET UNLOGGED");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  // Who looks for it by the clock does so after 1, 2, 4 … s.
+  const auto tries = [&] {
+    std::size_t count = 0;
+    const std::string err = s.runner->err();
+    for (std::size_t at = 0; (at = err.find("copying t from", at)) != std::string::npos; ++at)
+      ++count;
+    return count;
+  };
+  CHECK(eventually([&] { return tries() >= 5; }));
+  SECTION("as it is logged again") {
+    s.cluster.execute("ALTER TABLE high SET LOGGED");
+  }
+  SECTION("as it is detached") {
+    s.cluster.execute("ALTER TABLE t DETACH PARTITION high");
+  }
+  SECTION("as it is dropped") {
+    s.cluster.execute("DROP TABLE high");
+  }
+  s.cluster.execute("INSERT INTO t VALUES(2)");
+  const std::size_t before = tries();
+  s.check_equal("t", "id");
+  CHECK(tries() <= before + 1);
+  s.end();
+}
+
 namespace {
 
 // Tables a and b, the one called "z" here, so that their wishes cannot be exchanged.
