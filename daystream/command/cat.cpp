@@ -28,7 +28,7 @@ namespace daystream::command {
 
 namespace {
 
-struct Options {
+struct CatOptions {
   std::string source;
   RangeOptions range;
   SelectionOptions selection;
@@ -40,7 +40,7 @@ struct Options {
 };
 
 // Text is for a person at a terminal; programs, files and pipes get the lines themselves.
-std::unique_ptr<Presenter> presenter_of(const Options& options) {
+std::unique_ptr<Presenter> presenter_of(const CatOptions& options) {
   const bool terminal = isatty(STDOUT_FILENO) == 1;
   const char* no_colour = std::getenv("NO_COLOR");  // https://no-color.org
   const bool colours = options.colour == "always" || (options.colour == "auto" && terminal &&
@@ -58,7 +58,7 @@ std::unique_ptr<Presenter> presenter_of(const Options& options) {
 
 // Where the last `count` transactions that `printer` would show begin.
 StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t count,
-                         const Options& options) {
+                         const CatOptions& options) {
   // Goes back far enough, and looks how many of those there are wanted; further if too few.
   for (std::uint64_t wanted = count;; wanted *= 8) {
     const auto start = position_before_last(directory, wanted);
@@ -83,7 +83,7 @@ StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t c
   }
 }
 
-int show(const Options& options) {
+int show(const CatOptions& options) {
   const std::filesystem::path directory = source_directory(options.source);
   Selection selection(options.selection);
   if (!options.selection.source.empty()) chosen_source(directory, options.selection.source, false);
@@ -121,7 +121,7 @@ int show(const Options& options) {
   return 0;
 }
 
-void add_common(CLI::App& command, const std::shared_ptr<Options>& options) {
+void add_common(CLI::App& command, const std::shared_ptr<CatOptions>& options) {
   command.add_option("SOURCE", options->source, "the daystream's directory, or its http(s):// URL")
       ->required();
   command.add_option("--tables", options->selection.tables,
@@ -156,7 +156,7 @@ void add_common(CLI::App& command, const std::shared_ptr<Options>& options) {
 }  // namespace
 
 void add_cat(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CatOptions>();
   CLI::App& command = *app.add_subcommand("cat", "show transactions, oldest first");
   add_common(command, options);
   auto* after = command.add_option("--after", options->range.after,
@@ -182,7 +182,7 @@ void add_cat(CLI::App& app, Chosen& chosen) {
 }
 
 void add_tail(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CatOptions>();
   options->last = 10;
   CLI::App& command = *app.add_subcommand("tail", "show the last transactions");
   add_common(command, options);

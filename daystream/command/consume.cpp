@@ -28,7 +28,7 @@ namespace daystream::command {
 
 namespace {
 
-struct Options {
+struct ConsumeOptions {
   std::string source;
   std::string checkpoint;
   std::string after;
@@ -64,7 +64,7 @@ UniqueFd either(int one, int other) {
 }
 
 struct Work {
-  const Options& options;
+  const ConsumeOptions& options;
   const program::Signals& signals;
   Reader& reader;
   ConsumeProgress& progress;
@@ -167,7 +167,7 @@ void run_batches(const Work& work) {
   work.progress.save(true);
 }
 
-int consume(const Options& options) {
+int consume(const ConsumeOptions& options) {
   const std::filesystem::path directory = source_directory(options.source);
   const program::Signals signals;
   const ConsumerCheckpoint checkpoint(options.checkpoint);
@@ -194,7 +194,7 @@ int consume(const Options& options) {
 }  // namespace
 
 void add_consume(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ConsumeOptions>();
   CLI::App& command =
       *app.add_subcommand("consume", "hand transactions to a program, remember what it has done");
   command.set_help_flag("-h,--help", "show this help and exit");

@@ -22,7 +22,7 @@ namespace daystream::command {
 
 namespace {
 
-struct Options {
+struct LogOptions {
   std::string source;
   std::string table;
   std::string key;
@@ -74,7 +74,7 @@ struct Row {
 
 class History {
  public:
-  History(const std::filesystem::path& directory, const Options& options)
+  History(const std::filesystem::path& directory, const LogOptions& options)
       : directory_(directory),
         from_(chosen_source(directory, options.from, true)),
         table_(escaped(without_public(options.table))),
@@ -297,7 +297,8 @@ class History {
 };
 
 // False: all is to be read again.
-bool read_range(const Options& options, const std::filesystem::path& directory, History& history) {
+bool read_range(const LogOptions& options, const std::filesystem::path& directory,
+                History& history) {
   const Until until = until_of(options.range);
   Reader reader(directory, start_of(options.range, directory));
   while (Transaction* transaction = reader.next()) {
@@ -308,7 +309,7 @@ bool read_range(const Options& options, const std::filesystem::path& directory, 
   return true;
 }
 
-int log(const Options& options) {
+int log(const LogOptions& options) {
   const std::filesystem::path directory = source_directory(options.source);
   History history(directory, options);
   while (!read_range(options, directory, history)) {
@@ -326,7 +327,7 @@ int log(const Options& options) {
 }  // namespace
 
 void add_log(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<LogOptions>();
   CLI::App& command = *app.add_subcommand("log", "tell the history of one row");
   command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("SOURCE", options->source, "the daystream's directory")->required();

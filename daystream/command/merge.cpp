@@ -22,7 +22,7 @@ namespace daystream::command {
 
 namespace {
 
-struct Options {
+struct MergeOptions {
   std::vector<std::string> sources;
   std::string into;
   bool follow = false;  // as without --once
@@ -72,7 +72,7 @@ int run(AnyMerger& merger, bool once) {
   }
 }
 
-int merge(const Options& options) {
+int merge(const MergeOptions& options) {
   std::vector<NamedSource> sources;
   for (const std::string& source : options.sources) sources.push_back(named(source));
   if (!are_of_one_database(sources)) {
@@ -94,7 +94,7 @@ int merge(const Options& options) {
 }  // namespace
 
 void add_merge(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<MergeOptions>();
   CLI::App& command = *app.add_subcommand("merge", "make one daystream of several");
   command.set_help_flag("-h,--help", "show this help and exit");
   command

@@ -14,7 +14,7 @@ namespace daystream::command {
 
 namespace {
 
-struct Options {
+struct SplitOptions {
   std::string source;
   std::string directory;
   std::string by = "table";
@@ -24,7 +24,7 @@ struct Options {
   bool once = false;
 };
 
-SplitRule rule_of(const Options& options) {
+SplitRule rule_of(const SplitOptions& options) {
   SplitRule rule;
   rule.by = options.by == "table"    ? SplitBy::Table
             : options.by == "schema" ? SplitBy::Schema
@@ -38,7 +38,7 @@ SplitRule rule_of(const Options& options) {
   return rule;
 }
 
-int split(const Options& options) {
+int split(const SplitOptions& options) {
   const SplitRule rule = rule_of(options);
   const program::Signals signals;
   Splitter splitter(source_directory(options.source), options.directory, rule);
@@ -58,7 +58,7 @@ int split(const Options& options) {
 }  // namespace
 
 void add_split(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SplitOptions>();
   CLI::App& command = *app.add_subcommand("split", "make several daystreams of one");
   command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("SOURCE", options->source, "the daystream's directory")->required();

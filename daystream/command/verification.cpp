@@ -19,7 +19,7 @@ namespace daystream::command {
 
 namespace {
 
-struct Counts {
+struct Checked {
   std::uint64_t days = 0;
   std::uint64_t bytes = 0;
   std::uint64_t lines = 0;
@@ -59,8 +59,8 @@ void check_order(const Group& group, const File& file, Lsn& last) {
   last = end.lsn;
 }
 
-Counts check(const StreamView& view, bool has_durable) {
-  Counts counts;
+Checked check(const StreamView& view, bool has_durable) {
+  Checked counts;
   ScanState state;
   Lsn lsn;
   for (const std::int64_t day : view.days()) {
@@ -115,7 +115,7 @@ void verify_directory(const std::string& source) {
     fmt::print("daystream \"{}\": no line yet\n", source);
     return;
   }
-  const Counts counts = check(view, has_durable);
+  const Checked counts = check(view, has_durable);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   fmt::print("daystream \"{}\": {}, {}, {}, {}, {}, {}, {}: no damage ({:.2f} s, {}/s)\n", source,
              count_text(counts.days, "day"), count_text(counts.lines, "line"),

@@ -23,7 +23,7 @@ namespace {
 // Bytes of text in a frame. A reader must decompress so much to look at one line; smaller frames
 // would make the file larger. A frame is longer only where one line is.
 constexpr std::size_t kFrameText = 1 << 20;
-constexpr std::size_t kReadSize = 256 * 1024;
+constexpr std::size_t kPackReadSize = 256 * 1024;
 
 struct FreeContext {
   void operator()(ZSTD_CCtx* context) const noexcept { ZSTD_freeCCtx(context); }
@@ -140,7 +140,7 @@ class Packer {
     const std::string_view text(buffer_.data(), buffer_.size());
     const auto newline = text.rfind('\n');
     if (newline != std::string_view::npos) return at_ + newline + 1;
-    std::vector<char> more(kReadSize);
+    std::vector<char> more(kPackReadSize);
     for (std::uint64_t at = at_ + buffer_.size(); at < size_;) {
       const std::size_t got = text_.read_at(more, at);
       const auto found = std::string_view(more.data(), got).find('\n');
@@ -162,7 +162,7 @@ class Packer {
     check(ZSTD_CCtx_reset(context_.get(), ZSTD_reset_session_only), "begin a frame");
     check(ZSTD_CCtx_setPledgedSrcSize(context_.get(), end - at_), "begin a frame");
     while (at_ < end) {
-      hold(kReadSize);
+      hold(kPackReadSize);
       const std::size_t size =
           static_cast<std::size_t>(std::min<std::uint64_t>(buffer_.size(), end - at_));
       ZSTD_inBuffer in{buffer_.data(), size, 0};

@@ -17,7 +17,7 @@ using std::chrono::steady_clock;
 namespace {
 
 // A look at the clock costs little beside so many lines.
-constexpr int kLinesBetweenLooks = 64;
+constexpr int kLinesBetweenClocks = 64;
 
 }  // namespace
 
@@ -94,7 +94,7 @@ bool CatchUp::go_on(steady_clock::time_point deadline) {
   int lines = 0;
   for (Line line; open_->next_line(line);) {
     apply(daystream::parse_change(line.body));
-    if (++lines % kLinesBetweenLooks == 0 && steady_clock::now() >= deadline) return false;
+    if (++lines % kLinesBetweenClocks == 0 && steady_clock::now() >= deadline) return false;
   }
   reached_ = open_->position();
   open_ = nullptr;

@@ -13,13 +13,13 @@ namespace deltamirror {
 
 namespace {
 
-struct Options {
+struct SeedArguments {
   TableCommand command;
   std::string from;
   TableChoice choice;
 };
 
-int run(const Options& options, daystream::program::Signals& signals) {
+int run(const SeedArguments& options, daystream::program::Signals& signals) {
   const std::string& mirror = options.command.mirror;
   const MirrorConfig& config = options.choice.config;
   if (!options.from.empty()) {
@@ -40,7 +40,7 @@ int run(const Options& options, daystream::program::Signals& signals) {
 }  // namespace
 
 void add_seed(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SeedArguments>();
   CLI::App& command = *app.add_subcommand(
       "seed", "make a mirror from one snapshot of PostgreSQL; add tables to one that is there");
   add_mirror_option(command, options->command.mirror);

@@ -15,14 +15,14 @@ namespace deltamirror {
 
 namespace {
 
-struct Options {
+struct VerifyArguments {
   std::string mirror;
   AskedPlaces places;
   bool repair = false;
   std::optional<SampleSize> sample;
 };
 
-int run(const Options& options, daystream::program::Signals& signals) {
+int run(const VerifyArguments& options, daystream::program::Signals& signals) {
   // A mirror that runs is mended by its owner.
   const bool owned = options.repair && MirrorLock::holder(options.mirror) != 0;
   std::uint64_t differences = 0;
@@ -53,7 +53,7 @@ int run(const Options& options, daystream::program::Signals& signals) {
 }  // namespace
 
 void add_verify(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyArguments>();
   CLI::App& command = *app.add_subcommand("verify", "compare a mirror with PostgreSQL row by row");
   add_mirror_option(command, options->mirror);
   add_connection_option(command, options->places.conninfo);

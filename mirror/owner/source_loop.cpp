@@ -22,7 +22,7 @@ namespace {
 // While behind, so much at most goes into one SQLite commit: enough that commits cost little, and
 // little enough that readers see movement and a kill repeats little work.
 constexpr std::uint64_t kBatchChanges = 20'000;
-constexpr std::uint64_t kBatchBytes = 16ull << 20;
+constexpr std::uint64_t kCommitBytes = 16ull << 20;
 constexpr std::chrono::milliseconds kBatchTime{200};
 constexpr std::chrono::seconds kBetweenReports{60};
 // How often the owner looks for other work while it is busy with the stream.
@@ -62,7 +62,7 @@ void SourceLoop::check_source() const {
 
 bool SourceLoop::batch_is_full() const {
   return batches_ == Batches::Single || applier_->pending_changes() >= kBatchChanges ||
-         applier_->pending_bytes() >= kBatchBytes ||
+         applier_->pending_bytes() >= kCommitBytes ||
          steady_clock::now() - batch_began_ >= kBatchTime;
 }
 

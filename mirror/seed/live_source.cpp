@@ -17,7 +17,7 @@ using daystream::Error;
 
 namespace {
 
-constexpr std::size_t kBatchBytes = 256 * 1024;
+constexpr std::size_t kLiveBatchBytes = 256 * 1024;
 constexpr std::size_t kQueued = 8;
 constexpr std::chrono::milliseconds kBetweenCancels{100};
 
@@ -133,7 +133,7 @@ void LiveSource::copy(SeedSession& session, const SeedTable& table, std::size_t 
     if (size < 0) daystream::program::throw_error(pg, nullptr, "could not receive rows");
     const std::unique_ptr<char, decltype(&PQfreemem)> owned(message, PQfreemem);
     copy.take({message, static_cast<std::size_t>(size)}, batch.rows);
-    if (batch.rows.size_bytes() < kBatchBytes) continue;
+    if (batch.rows.size_bytes() < kLiveBatchBytes) continue;
     rows += batch.rows.rows();
     hand_over(std::exchange(batch, LiveRows{.table = number, .rows = RowBatch(copy.columns())}));
   }

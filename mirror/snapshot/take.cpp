@@ -91,7 +91,7 @@ void check_room(const Database& db, const std::string& out) {
               "make room, or name another folder");
 }
 
-[[noreturn]] void stopped() {
+[[noreturn]] void stopped_meanwhile() {
   throw Error("stopped before the snapshot was complete");
 }
 
@@ -119,7 +119,7 @@ void write_compact(Database& db, const std::string& to,
   try {
     db.exec("VACUUM INTO " + quote_text(to));
   } catch (const SqliteError&) {
-    if (signals.stop_requested()) stopped();
+    if (signals.stop_requested()) stopped_meanwhile();
     throw;
   }
 }
@@ -135,7 +135,7 @@ void write_raw(const Database& db, const std::string& to,
     code = sqlite3_backup_step(backup, kPagesPerStep);
   }
   sqlite3_backup_finish(backup);
-  if (signals.stop_requested()) stopped();
+  if (signals.stop_requested()) stopped_meanwhile();
   if (code == SQLITE_DONE) return;
   throw SqliteError(fmt::format("could not write \"{}\": {}", to, sqlite3_errmsg(copy.raw())),
                     sqlite3_extended_errcode(copy.raw()));

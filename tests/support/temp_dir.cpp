@@ -35,7 +35,7 @@ fi
 [ "$word" = keep ] || rm -rf "$0"
 )";
 
-[[noreturn]] void fail(const std::string& action) {
+[[noreturn]] void failed_to(const std::string& action) {
   throw std::system_error(errno, std::generic_category(), action);
 }
 
@@ -54,17 +54,17 @@ TempDir::TempDir() {
   // A socket's path is at most 107 bytes, so a long TMPDIR is of no use.
   const bool usable = base != nullptr && base[0] == '/' && std::strlen(base) <= 60;
   std::string name = std::string(usable ? base : "/tmp") + "/deltaflood-XXXXXX";
-  if (mkdtemp(name.data()) == nullptr) fail("could not create folder \"" + name + "\"");
+  if (mkdtemp(name.data()) == nullptr) failed_to("could not create folder \"" + name + "\"");
   path_ = name;
-  if (chmod(name.c_str(), 0711) != 0) fail("could not open folder \"" + name + "\" to others");
+  if (chmod(name.c_str(), 0711) != 0) failed_to("could not open folder \"" + name + "\" to others");
   if (!keep().empty() && keep() != "0" && keep() != "failed") return;
 
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) fail("could not create a pipe");
+  if (pipe2(ends, O_CLOEXEC) != 0) failed_to("could not create a pipe");
   const Fd waiting(ends[0]);
   alive_ = Fd(ends[1]);
   reaper_ = fork();
-  if (reaper_ < 0) fail("could not start the reaper");
+  if (reaper_ < 0) failed_to("could not start the reaper");
   if (reaper_ == 0) {
     setsid();  // a Ctrl-C at the terminal is for the test, not for who cleans up after it
     dup2(waiting.get(), STDIN_FILENO);

@@ -17,7 +17,7 @@ using support::Process;
 
 namespace {
 
-std::uint64_t confirmed_flush(const Cluster& cluster) {
+std::uint64_t confirmed_by_killed(const Cluster& cluster) {
   return support::parse_lsn(cluster.scalar(
       "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'kill'"));
 }
@@ -65,10 +65,10 @@ TEST_CASE("deltastream: killed at random under load, nothing is lost, repeated o
     }
     if (i % 10 == 9) {
       // Followed by a time in which it must get somewhere.
-      const std::uint64_t before = confirmed_flush(cluster);
+      const std::uint64_t before = confirmed_by_killed(cluster);
       stream.emplace(argv, Process::Options{.env = faults.env()});
       INFO(stream->err());
-      REQUIRE(support::eventually(patience, [&] { return confirmed_flush(cluster) > before; }));
+      REQUIRE(support::eventually(patience, [&] { return confirmed_by_killed(cluster) > before; }));
       const auto violation = judge.advance(PowerLoss(dir / "d", faults.sync_log()).synced_sizes());
       REQUIRE((violation ? violation->text() : "") == "");
     } else {
@@ -78,7 +78,7 @@ TEST_CASE("deltastream: killed at random under load, nothing is lost, repeated o
   workload.stop();
   const std::uint64_t end = support::parse_lsn(cluster.scalar("SELECT pg_current_wal_lsn()"));
   INFO(stream->err());
-  REQUIRE(support::eventually(patience, [&] { return confirmed_flush(cluster) >= end; }));
+  REQUIRE(support::eventually(patience, [&] { return confirmed_by_killed(cluster) >= end; }));
   const std::vector<ConfirmedSample> samples = sampler.stop();
   stream->signal(SIGTERM);
   CHECK(stream->wait() == support::Exit{0, 0});

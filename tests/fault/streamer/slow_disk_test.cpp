@@ -13,8 +13,9 @@ using support::FaultPreload;
 
 namespace {
 
-std::vector<std::string> deltastream(const Cluster& cluster, const std::string& directory,
-                                     const std::vector<std::string>& more = {}) {
+std::vector<std::string> deltastream_on_slow_disk(const Cluster& cluster,
+                                                  const std::string& directory,
+                                                  const std::vector<std::string>& more = {}) {
   std::vector<std::string> argv = {support::program("deltastream"),
                                    "-d",
                                    cluster.conninfo(),
@@ -42,7 +43,7 @@ TEST_CASE("deltastream: while a sync takes longer than wal_sender_timeout, keepa
   const support::TempDir dir;
   const FaultPreload faults(
       {.path_prefix = (dir / "d").string() + "/", .sync_delay = std::chrono::milliseconds{1300}});
-  const std::vector<std::string> argv = deltastream(cluster, dir / "d");
+  const std::vector<std::string> argv = deltastream_on_slow_disk(cluster, dir / "d");
   // Made while the disk was still well: making it takes several syncs, one after the other.
   support::Process made(argv);
   wait_until_streaming(dir / "d", made);
@@ -72,7 +73,7 @@ TEST_CASE("deltastream: while its status takes longer to write, keepalives are a
           "[fault][deltastream][slow]") {
   const Cluster cluster({.config = {"wal_sender_timeout = 1s"}});
   const support::TempDir dir;
-  support::Process stream(deltastream(cluster, dir / "d", {"-s", "1"}));
+  support::Process stream(deltastream_on_slow_disk(cluster, dir / "d", {"-s", "1"}));
   wait_until_streaming(dir / "d", stream);
   support::Process strace({"strace", "-f", "-p", std::to_string(stream.pid()), "-e", "trace=rename",
                            "-e", "inject=rename:delay_enter=2500000"});
@@ -96,7 +97,7 @@ TEST_CASE("deltastream: a disk that hangs does not hang who stops it, and nothin
   const Cluster cluster;
   cluster.execute("CREATE TABLE t (a int PRIMARY KEY)");
   const support::TempDir dir;
-  const std::vector<std::string> argv = deltastream(cluster, dir / "d");
+  const std::vector<std::string> argv = deltastream_on_slow_disk(cluster, dir / "d");
   support::Process hangs(argv);
   wait_until_streaming(dir / "d", hangs);
   // From now on a sync takes longer than this test waits.
@@ -127,7 +128,7 @@ TEST_CASE("deltastream: with a disk slower than wal_sender_timeout it still gets
   const support::TempDir dir;
   const FaultPreload faults(
       {.path_prefix = (dir / "d").string() + "/", .sync_delay = std::chrono::milliseconds{2500}});
-  const std::vector<std::string> argv = deltastream(cluster, dir / "d");
+  const std::vector<std::string> argv = deltastream_on_slow_disk(cluster, dir / "d");
   // Made while the disk was still well: what is slow is a stream that goes on.
   support::Process stream(argv);
   wait_until_streaming(dir / "d", stream);

@@ -8,8 +8,9 @@ using namespace support;
 
 namespace {
 
-const std::string kAccounts = "SELECT id || '|' || balance || '|' || note FROM account ORDER BY id";
-const std::string kLedger =
+const std::string kAccountRows =
+    "SELECT id || '|' || balance || '|' || note FROM account ORDER BY id";
+const std::string kLedgerRows =
     "SELECT id || '|' || src || '|' || dst || '|' || amount FROM ledger ORDER BY id";
 
 }  // namespace
@@ -60,8 +61,8 @@ TEST_CASE("mirror: verify under load finds what differs, and mends it", "[mirror
   pipeline.start_run();
   bank.stop();
   pipeline.catch_up();
-  CHECK(pipeline.rows(kAccounts) == pipeline.source_rows(kAccounts));
-  CHECK(pipeline.rows(kLedger) == pipeline.source_rows(kLedger));
+  CHECK(pipeline.rows(kAccountRows) == pipeline.source_rows(kAccountRows));
+  CHECK(pipeline.rows(kLedgerRows) == pipeline.source_rows(kLedgerRows));
   CHECK(pipeline.value("SELECT count(*) FROM twins") == "3");
 }
 

@@ -16,7 +16,6 @@ using namespace pipeline;
 using serve_test::body_of;
 using serve_test::ServerProcess;
 using support::eventually;
-using support::program;
 
 namespace {
 
@@ -35,14 +34,15 @@ struct Busy : Pipeline {
   }
   Process run_mirror(const std::string& name, const std::string& source,
                      std::vector<std::string> more = {}) {
-    more.insert(more.begin(), {program("deltamirror"), "run", mirror(name), "--daystream", source,
-                               "-d", conninfo()});
+    more.insert(more.begin(), {support::program("deltamirror"), "run", mirror(name), "--daystream",
+                               source, "-d", conninfo()});
     return Process(more);
   }
   void wait_for(const std::string& name, Process& process) {
-    const auto result = support::run({program("deltamirror"), "wait", mirror(name), "--lsn",
-                                      scalar("SELECT pg_current_wal_lsn()"), "--timeout", "60"},
-                                     {}, std::chrono::seconds{90});
+    const auto result =
+        support::run({support::program("deltamirror"), "wait", mirror(name), "--lsn",
+                      scalar("SELECT pg_current_wal_lsn()"), "--timeout", "60"},
+                     {}, std::chrono::seconds{90});
     INFO(process.err());
     REQUIRE(result.ok());
   }
@@ -179,7 +179,7 @@ TEST_CASE("mirrors: by URL a table that is added while it runs is asked for", "[
   CHECK(difference(p, "a", p.mirror("far")).empty());
   CHECK(difference(p, "b", p.mirror("far")).empty());
   // The other way by a request.
-  support::run_ok({program("deltamirror"), "seed", p.mirror("far"), "--table", "other"});
+  support::run_ok({support::program("deltamirror"), "seed", p.mirror("far"), "--table", "other"});
   p.execute(Busy::rows("other", 2));
   p.wait_for("far", far);
   CHECK(difference(p, "other", p.mirror("far")).empty());
@@ -195,7 +195,7 @@ TEST_CASE("mirrors: a server that keeps a table from one says so before anything
   std::filesystem::create_directory(keys);
   const auto token = [&](const std::string& name, const std::string& tables) {
     std::ofstream(keys / name) << support::run_ok(
-        {program("daystream"), "token", keys / "tokens", name, "--tables", tables});
+        {support::program("daystream"), "token", keys / "tokens", name, "--tables", tables});
     Process::Options options;
     options.env = {{"DAYSTREAM_TOKEN_FILE", keys / name}};
     return options;
@@ -204,8 +204,12 @@ TEST_CASE("mirrors: a server that keeps a table from one says so before anything
   const auto one = token("one", "a");
   ServerProcess server({"app=" + p.daystream().string()}, {"--tokens", keys / "tokens"});
   p.execute(Busy::rows("a", 5) + Busy::rows("b", 5));
-  const std::vector<std::string> run = {
-      program("deltamirror"), "run", p.mirror("far"), "--daystream", server.url("/app"), "--once"};
+  const std::vector<std::string> run = {support::program("deltamirror"),
+                                        "run",
+                                        p.mirror("far"),
+                                        "--daystream",
+                                        server.url("/app"),
+                                        "--once"};
   std::vector<std::string> stopping = run;
   stopping.insert(stopping.end(), {"--on-trouble", "stop"});
   const auto refused = support::run(stopping, one);
@@ -231,13 +235,13 @@ TEST_CASE("mirrors: by URL a partitioned table hears what becomes of its partiti
   const auto keys = p.folder() / "keys";
   std::filesystem::create_directory(keys);
   std::ofstream(keys / "token") << support::run_ok(
-      {program("daystream"), "token", keys / "tokens", "edge", "--tables", "top"});
+      {support::program("daystream"), "token", keys / "tokens", "edge", "--tables", "top"});
   Process::Options options;
   options.env = {{"DAYSTREAM_TOKEN_FILE", keys / "token"}};
   ServerProcess open({"app=" + p.daystream().string()});
   ServerProcess closed({"app=" + p.daystream().string()}, {"--tokens", keys / "tokens"});
   Process all = p.run_mirror("all", open.url("/app"));
-  Process limited({program("deltamirror"), "run", p.mirror("limited"), "--daystream",
+  Process limited({support::program("deltamirror"), "run", p.mirror("limited"), "--daystream",
                    closed.url("/app"), "-d", p.conninfo()},
                   options);
   for (const char* sql : {"TRUNCATE high", "UPDATE top SET t = t || '!' WHERE id % 3 = 0",

@@ -23,7 +23,6 @@ using namespace daystream;
 using namespace daystream::test;
 using namespace serve_test;
 using support::eventually;
-using support::program;
 using support::run;
 
 namespace {
@@ -114,11 +113,12 @@ TEST_CASE("client: a token is sent to another machine only where nobody reads al
   support::Process::Options environment;
   environment.env = {{"DAYSTREAM_TOKEN", "0123456789abcdef"}};
   // A name that leads nowhere: what is refused is not even looked up.
-  const auto refused = run(
-      {program("daystream"), "info", "http://127.0.0.1.example.invalid:8447/test"}, environment);
+  const auto refused =
+      run({support::program("daystream"), "info", "http://127.0.0.1.example.invalid:8447/test"},
+          environment);
   CHECK(refused.exit.code == 3);
   CHECK(refused.err.find("a token is not sent without TLS") != std::string::npos);
-  const auto insisted = run({program("daystream"), "--token-in-the-clear", "info",
+  const auto insisted = run({support::program("daystream"), "--token-in-the-clear", "info",
                              "http://127.0.0.1.example.invalid:8447/test"},
                             environment);
   CHECK(insisted.err.find("a token is not sent") == std::string::npos);
@@ -128,7 +128,7 @@ TEST_CASE("client: a token is sent to another machine only where nobody reads al
 TEST_CASE("client: an answer that is to be small is not taken where it is not",
           "[remote][security]") {
   FalseServer server(answer("200 OK", "Transfer-Encoding: chunked\r\n", ""), kChunk);
-  const auto result = run({program("daystream"), "info", server.url()});
+  const auto result = run({support::program("daystream"), "info", server.url()});
   CHECK(result.exit.code != 0);
   CHECK(result.err.find("larger than 64 MiB") != std::string::npos);
   CHECK(server.sent() < 160U * 1024 * 1024);
@@ -138,7 +138,7 @@ TEST_CASE("client: a refusal without end is a refusal, and is asked again", "[re
   FalseServer server(answer("503 Service Unavailable", "Transfer-Encoding: chunked\r\n", ""),
                      kChunk);
   support::ScratchDir scratch;
-  support::Process pull({program("daystream"), "pull", server.url(), scratch / "copy"});
+  support::Process pull({support::program("daystream"), "pull", server.url(), scratch / "copy"});
   CHECK(eventually([&] { return server.asked() >= 3; }));
   CHECK(pull.running());
 }
@@ -150,7 +150,7 @@ TEST_CASE("client: JSON that is not ours is a refusal by its status, and its wor
     FalseServer server(answer("503 Service Unavailable", "Connection: close\r\n",
                               "{\"error\": 503, \"message\": [1], \"hint\": {}}"),
                        "");
-    support::Process pull({program("daystream"), "pull", server.url(), scratch / "copy"});
+    support::Process pull({support::program("daystream"), "pull", server.url(), scratch / "copy"});
     CHECK(eventually([&] { return server.asked() >= 3; }));
     CHECK(pull.running());
   }
@@ -159,7 +159,7 @@ TEST_CASE("client: JSON that is not ours is a refusal by its status, and its wor
         answer("404 Not Found", "Connection: close\r\n",
                "{\"error\":\"no\",\"message\":\"\\u001b]0;you\\u0007 \\u009b2J\\nHINT: run me\"}"),
         "");
-    const auto result = run({program("daystream"), "info", server.url()});
+    const auto result = run({support::program("daystream"), "info", server.url()});
     CHECK(result.exit.code == 3);
     CHECK(result.err.find('\x1b') == std::string::npos);
     CHECK(result.err.find("\xc2\x9b") == std::string::npos);
@@ -170,7 +170,7 @@ TEST_CASE("client: JSON that is not ours is a refusal by its status, and its wor
     FalseServer server(answer("500 Internal Server Error", "Connection: close\r\n",
                               std::string(30'000, '[') + std::string(30'000, ']')),
                        "");
-    CHECK(run({program("daystream"), "info", server.url()}).exit.code == 1);
+    CHECK(run({support::program("daystream"), "info", server.url()}).exit.code == 1);
   }
 }
 
@@ -187,7 +187,7 @@ TEST_CASE("consume: its command gets nothing of ours but what it is handed",
   environment.env = {{"DAYSTREAM_TOKEN", "0123456789abcdef"}, {"OTHER", "kept"}};
   const std::string script = "ls -l /proc/$$/fd > '" + std::string(scratch / "fds") + "'; env > '" +
                              std::string(scratch / "env") + "'; cat > /dev/null";
-  const auto result = run({program("daystream"), "consume", server.url(), "--checkpoint",
+  const auto result = run({support::program("daystream"), "consume", server.url(), "--checkpoint",
                            scratch / "at", "--batch", "--once", "--", "sh", "-c", script},
                           environment);
   REQUIRE(result.ok());
@@ -216,7 +216,7 @@ TEST_CASE("consume: SIGTERM ends it, whatever its command does", "[consume][secu
   // the middle of handing over.
   const std::string script =
       "trap '' TERM; touch '" + std::string(scratch / "began") + "'; while :; do sleep 1000; done";
-  support::Process consume({program("daystream"), "consume", stream.directory.path(),
+  support::Process consume({support::program("daystream"), "consume", stream.directory.path(),
                             "--checkpoint", scratch / "at", "--stop-timeout", "0", "--window",
                             "1000", "--", "sh", "-c", script});
   REQUIRE(eventually([&] { return access((scratch / "began").c_str(), F_OK) == 0; }));
@@ -236,7 +236,7 @@ TEST_CASE("tokens: a line that was cut short is no token, wherever it was cut",
   support::ScratchDir keys;
   const std::string file = keys / "tokens";
   const auto token = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> argv = {program("daystream"), "token", file};
+    std::vector<std::string> argv = {support::program("daystream"), "token", file};
     argv.insert(argv.end(), more.begin(), more.end());
     return run(argv);
   };
@@ -256,8 +256,8 @@ TEST_CASE("tokens: a line that was cut short is no token, wherever it was cut",
     if (size > first.size() + 2) CHECK(is_refused(both.substr(0, size) + "\n"));
     if (size % 10 != 0) continue;
     spill(file, both.substr(0, size) + "\n");
-    const auto served = run({program("daystream"), "serve", stream.directory.path(), "--listen",
-                             "127.0.0.1:0", "--tokens", file});
+    const auto served = run({support::program("daystream"), "serve", stream.directory.path(),
+                             "--listen", "127.0.0.1:0", "--tokens", file});
     CHECK(served.exit.code == 2);
   }
   // Of certificates people write lines: one without its newline may be half.
@@ -268,7 +268,7 @@ TEST_CASE("tokens: a line that was cut short is no token, wherever it was cut",
   CHECK(slurp(file).substr(0, both.size()) == both);
   // No link is followed to where somebody else can read it.
   REQUIRE(symlink((keys / "elsewhere").c_str(), (keys / "link").c_str()) == 0);
-  CHECK_FALSE(run({program("daystream"), "token", keys / "link", "x"}).ok());
+  CHECK_FALSE(run({support::program("daystream"), "token", keys / "link", "x"}).ok());
 }
 
 TEST_CASE("tls: whoever a certificate is asked of cannot come by a Unix socket instead",
@@ -283,9 +283,10 @@ TEST_CASE("tls: whoever a certificate is asked of cannot come by a Unix socket i
                keys / "ours.pem"})
               .ok());
   chmod((keys / "ours.key").c_str(), 0600);
-  const auto result = run({program("daystream"), "serve", stream.directory.path(), "--tls-cert",
-                           keys / "ours.pem", "--tls-key", keys / "ours.key", "--client-ca",
-                           keys / "ours.pem", "--listen", "unix:" + std::string(keys / "socket")});
+  const auto result =
+      run({support::program("daystream"), "serve", stream.directory.path(), "--tls-cert",
+           keys / "ours.pem", "--tls-key", keys / "ours.key", "--client-ca", keys / "ours.pem",
+           "--listen", "unix:" + std::string(keys / "socket")});
   CHECK(result.exit.code == 2);
   CHECK(result.err.find("shows no certificate") != std::string::npos);
 }
@@ -304,7 +305,7 @@ TEST_CASE("daystream: a pipe in the place of a file is refused, and waited for b
     const std::string bytes = slurp(path);
     REQUIRE(unlink(path.c_str()) == 0);
     REQUIRE(mkfifo(path.c_str(), 0600) == 0);
-    const auto result = run({program("daystream"), "verify", stream.directory.path()});
+    const auto result = run({support::program("daystream"), "verify", stream.directory.path()});
     CHECK(result.exit.code != 0);
     CHECK(result.err.find("it is no regular file") != std::string::npos);
     REQUIRE(unlink(path.c_str()) == 0);

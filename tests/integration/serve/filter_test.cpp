@@ -16,7 +16,6 @@ using namespace daystream;
 using namespace daystream::test;
 using namespace serve_test;
 using support::eventually;
-using support::program;
 using support::run;
 using support::run_ok;
 
@@ -58,7 +57,7 @@ std::string without_crc(std::string text) {
 }
 
 std::vector<std::string> cat(const std::string& source, std::vector<std::string> more) {
-  more.insert(more.begin(), {program("daystream"), "cat", source});
+  more.insert(more.begin(), {support::program("daystream"), "cat", source});
   return more;
 }
 
@@ -153,7 +152,7 @@ TEST_CASE("tokens: one that is limited to tables gets nothing of the others",
   support::ScratchDir keys;
   const std::string tokens = keys / "tokens";
   const auto make = [&](const std::string& name, const std::vector<std::string>& more) {
-    std::vector<std::string> argv = {program("daystream"), "token", tokens, name};
+    std::vector<std::string> argv = {support::program("daystream"), "token", tokens, name};
     argv.insert(argv.end(), more.begin(), more.end());
     spill(keys / name, run_ok(argv));
     return std::vector<std::string>{"--token-file", keys / name};
@@ -175,13 +174,13 @@ TEST_CASE("tokens: one that is limited to tables gets nothing of the others",
 
   // What it is told that the stream holds is what it may read.
   const auto info = [&](const std::vector<std::string>& token) {
-    return with({program("daystream"), "info", server.url()}, token).out;
+    return with({support::program("daystream"), "info", server.url()}, token).out;
   };
   CHECK(info(owls).find("holds     owl (since") != std::string::npos);
   CHECK(info(all).find("holds     all tables (since") != std::string::npos);
   // A relay needs everything.
   const auto pull =
-      with({program("daystream"), "pull", server.url(), keys / "copy", "--once"}, owls);
+      with({support::program("daystream"), "pull", server.url(), keys / "copy", "--once"}, owls);
   CHECK(pull.exit.code == 3);
   CHECK(pull.err.find("the server sends us only tables \"owl\"") != std::string::npos);
 }
@@ -190,8 +189,8 @@ TEST_CASE("filter: tables that were taken from a token end the reader that needs
           "[serve][filter][security]") {
   Two two;
   support::ScratchDir keys;
-  const std::string token =
-      run_ok({program("daystream"), "token", keys / "tokens", "owls", "--tables", "owl,fox"});
+  const std::string token = run_ok(
+      {support::program("daystream"), "token", keys / "tokens", "owls", "--tables", "owl,fox"});
   spill(keys / "mine", token);
   std::optional<ServerProcess> server;
   server.emplace(std::vector<std::string>{two.directory.path()},
@@ -228,7 +227,8 @@ TEST_CASE("serve: days that are compressed are sent as their text, or as they ar
   CHECK(run(cat(server.url(), {"--after", "1507550405/3"})).out == local.out);
   CHECK_FALSE(local.out.empty());
   support::ScratchDir place;
-  REQUIRE(run({program("daystream"), "pull", server.url(), place / "copy", "--once"}).ok());
+  REQUIRE(
+      run({support::program("daystream"), "pull", server.url(), place / "copy", "--once"}).ok());
   CHECK(slurp_days(place / "copy") == all);
 
   // To who takes zstd, as the very frames on disk; one that is begun inside, as what is left of it.

@@ -15,7 +15,6 @@ using namespace pipeline;
 using serve_test::body_of;
 using serve_test::ServerProcess;
 using support::eventually;
-using support::program;
 
 namespace {
 
@@ -83,7 +82,8 @@ TEST_CASE("copies: PostgreSQL is told only what enough relays have, and a relay 
         "409 wrong-source");
 
   const auto spare = p.folder() / "spare";
-  const std::vector<std::string> pull = {program("daystream"), "pull", server->url("/app"), spare};
+  const std::vector<std::string> pull = {support::program("daystream"), "pull", server->url("/app"),
+                                         spare};
   std::optional<Process> puller;
   puller.emplace(pull);
   CHECK(eventually([&] { return p.is_confirmed(first); }));
@@ -108,14 +108,15 @@ TEST_CASE("copies: PostgreSQL is told only what enough relays have, and a relay 
   // The stream host is lost. The copy has all that was confirmed, PostgreSQL the rest.
   end(p.stream());
   end(server->process());
-  Process heir({program("deltastream"), "-d", p.conninfo(), "-S", "app", "-D", spare});
-  Process mirror({program("deltamirror"), "run", p.mirror(), "--daystream", spare});
+  Process heir({support::program("deltastream"), "-d", p.conninfo(), "-S", "app", "-D", spare});
+  Process mirror({support::program("deltamirror"), "run", p.mirror(), "--daystream", spare});
   p.execute("DELETE FROM fox WHERE id % 7 = 0");
-  support::run_ok({program("deltamirror"), "wait", p.mirror(), "--lsn", p.lsn(), "--timeout", "60"},
-                  {}, std::chrono::seconds{90});
+  support::run_ok(
+      {support::program("deltamirror"), "wait", p.mirror(), "--lsn", p.lsn(), "--timeout", "60"},
+      {}, std::chrono::seconds{90});
   CHECK(difference(p, "fox", p.mirror()).empty());
   check_daystream(spare);
-  CHECK(support::run({program("daystream"), "verify", spare}).ok());
+  CHECK(support::run({support::program("daystream"), "verify", spare}).ok());
   CHECK(p.is_confirmed(third));
 }
 
@@ -124,7 +125,7 @@ TEST_CASE("copies: of three relays the second furthest counts", "[copies]") {
   p.start_stream({"--require-copies", "2", "-s", "1"});
   ServerProcess server({"app=" + p.daystream().string()}, {"--record-copies"});
   const auto puller = [&](const std::string& name) {
-    return Process({program("daystream"), "pull", server.url("/app"), p.folder() / name});
+    return Process({support::program("daystream"), "pull", server.url("/app"), p.folder() / name});
   };
   Process one = puller("one");
   p.add(5);
@@ -161,7 +162,8 @@ TEST_CASE("mirrors: one that follows an URL tells the server how far it is", "[r
   p.start_stream();
   ServerProcess server({"app=" + p.daystream().string()});
   p.seed({"fox"});
-  Process mirror({program("deltamirror"), "run", p.mirror(), "--daystream", server.url("/app")});
+  Process mirror(
+      {support::program("deltamirror"), "run", p.mirror(), "--daystream", server.url("/app")});
   p.add(10);
   const std::string lsn = p.lsn();
   const auto mirror_told = [&]() -> nlohmann::json {
@@ -191,10 +193,10 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
   p.start_stream();
   p.add(2000);
   p.seed({"fox"});
-  Process first({program("deltamirror"), "run", p.mirror(), "--daystream", p.daystream()});
+  Process first({support::program("deltamirror"), "run", p.mirror(), "--daystream", p.daystream()});
   p.add(100);
   support::run_ok(
-      {program("deltamirror"), "wait", p.mirror(), "--lsn", p.lsn(), "--timeout", "60"});
+      {support::program("deltamirror"), "wait", p.mirror(), "--lsn", p.lsn(), "--timeout", "60"});
   first.signal(SIGTERM);
   REQUIRE(first.wait() == support::Exit{0, 0});
   const auto folder = p.folder() / "snapshots";
@@ -211,7 +213,7 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
   CHECK(serve_test::outcome_of(server.url("/app/snapshot?id=fox.db")) == "404 no-such-snapshot");
 
   const auto other = p.mirror("other");
-  const std::vector<std::string> seed = {program("deltamirror"), "seed", other, "--from",
+  const std::vector<std::string> seed = {support::program("deltamirror"), "seed", other, "--from",
                                          server.url("/app")};
   const auto forget = [&] {
     for (const char* end : {"", "-wal", "-shm", "-lock", ".sock"}) {
@@ -220,9 +222,10 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
   };
   {
     INFO("all in one, and it follows");
-    Process up({program("deltamirror"), "up", other, "--from", server.url("/app")});
+    Process up({support::program("deltamirror"), "up", other, "--from", server.url("/app")});
     REQUIRE(eventually([&] { return std::filesystem::exists(other); }));
-    support::run_ok({program("deltamirror"), "wait", other, "--lsn", p.lsn(), "--timeout", "60"});
+    support::run_ok(
+        {support::program("deltamirror"), "wait", other, "--lsn", p.lsn(), "--timeout", "60"});
     CHECK(difference(p, "fox", other).empty());
     up.signal(SIGTERM);
     CHECK(up.wait() == support::Exit{0, 0});
@@ -270,14 +273,15 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
     const auto keys = p.folder() / "keys";
     std::filesystem::create_directory(keys);
     const std::string token = support::run_ok(
-        {program("daystream"), "token", keys / "tokens", "edge", "--tables", "fox"});
+        {support::program("daystream"), "token", keys / "tokens", "edge", "--tables", "fox"});
     std::ofstream(keys / "token") << token;
     ServerProcess limited({"app=" + p.daystream().string()},
                           {"--snapshots", folder, "--tokens", keys / "tokens"});
     Process::Options environment;
     environment.env = {{"DAYSTREAM_TOKEN_FILE", keys / "token"}};
     const auto result = support::run(
-        {program("deltamirror"), "seed", other, "--from", limited.url("/app")}, environment);
+        {support::program("deltamirror"), "seed", other, "--from", limited.url("/app")},
+        environment);
     CHECK(result.exit.code == 3);
   }
 }

@@ -15,7 +15,6 @@
 using namespace daystream;
 using namespace daystream::test;
 using namespace serve_test;
-using support::program;
 using support::run;
 using support::run_ok;
 
@@ -69,7 +68,8 @@ class World {
           "{\"name\":\"" + hidden.value +
               "\",\"retained_wal_bytes\":" + std::to_string(hidden.bytes) + "}");
     for (const char* name : {"all", "some"}) {
-      std::vector<std::string> argv = {program("daystream"), "token", keys_ / "tokens", name};
+      std::vector<std::string> argv = {support::program("daystream"), "token", keys_ / "tokens",
+                                       name};
       if (name == std::string("some")) argv.insert(argv.end(), {"--tables", "cats"});
       std::string token = run_ok(argv);
       token.pop_back();

@@ -15,7 +15,6 @@ using namespace daystream;
 using namespace daystream::test;
 using namespace serve_test;
 using support::eventually;
-using support::program;
 
 namespace {
 
@@ -58,7 +57,7 @@ TEST_CASE("nginx: in front of the server it passes everything on at once", "[ser
   writer.flush();
   support::ScratchDir place;
   const std::string token =
-      support::run_ok({program("daystream"), "token", place / "tokens", "edge"});
+      support::run_ok({support::program("daystream"), "token", place / "tokens", "edge"});
   spill(place / "token", token);
   ServerProcess server({stream.directory.path()}, {"--tokens", place / "tokens"});
   support::run_ok({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
@@ -80,7 +79,7 @@ TEST_CASE("nginx: in front of the server it passes everything on at once", "[ser
   Process nginx({"nginx", "-c", place / "nginx.conf", "-p", folder});
   const std::string url = "https://127.0.0.1:" + std::to_string(port) + "/test";
   const auto with = [&](std::vector<std::string> argv) {
-    argv.insert(argv.begin(), program("daystream"));
+    argv.insert(argv.begin(), support::program("daystream"));
     argv.insert(argv.end(), {"--ca", place / "cert.pem", "--token-file", place / "token"});
     return argv;
   };
@@ -101,8 +100,8 @@ TEST_CASE("nginx: in front of the server it passes everything on at once", "[ser
     }));
   }
   // Without the token nginx passes on what the server says.
-  CHECK(support::run({program("daystream"), "cat", url, "--ca", place / "cert.pem"}).exit.code ==
-        3);
+  CHECK(support::run({support::program("daystream"), "cat", url, "--ca", place / "cert.pem"})
+            .exit.code == 3);
   // The relay's reports go through too.
   CHECK(eventually([&] {
     return support::run_ok({"curl", "-sS", "--cacert", place / "cert.pem", "-H",

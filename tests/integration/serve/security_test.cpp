@@ -12,7 +12,6 @@ using namespace daystream;
 using namespace daystream::test;
 using namespace serve_test;
 using support::eventually;
-using support::program;
 using support::run;
 using support::run_ok;
 
@@ -26,7 +25,7 @@ struct Served : Stream {
   }
   std::string path(const std::string& name) const { return keys / name; }
   std::string token(const std::string& name, const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> argv = {program("daystream"), "token", path("tokens"), name};
+    std::vector<std::string> argv = {support::program("daystream"), "token", path("tokens"), name};
     argv.insert(argv.end(), more.begin(), more.end());
     std::string token = run_ok(argv);
     token.pop_back();
@@ -62,7 +61,7 @@ struct Served : Stream {
 };
 
 support::Result cat(const std::string& url, std::vector<std::string> more = {}) {
-  more.insert(more.begin(), {program("daystream"), "cat", url});
+  more.insert(more.begin(), {support::program("daystream"), "cat", url});
   return run(more);
 }
 
@@ -98,7 +97,7 @@ TEST_CASE("tokens: only who has one that is in force reads, and only their strea
   CHECK(cat(server.url(), {"--token-file", served.path("mine")}).ok());
   Process::Options environment;
   environment.env = {{"DAYSTREAM_TOKEN", all}};
-  CHECK(run({program("daystream"), "cat", server.url()}, environment).ok());
+  CHECK(run({support::program("daystream"), "cat", server.url()}, environment).ok());
   const auto stranger = cat(server.url());
   CHECK(stranger.exit.code == 3);
   CHECK(stranger.err.find("HINT: ") != std::string::npos);
@@ -128,8 +127,8 @@ TEST_CASE("tokens: a file that others may read is refused", "[serve][security]")
   Served served;
   served.token("all");
   chmod(served.path("tokens").c_str(), 0640);
-  const auto result = run({program("daystream"), "serve", served.directory.path(), "--listen",
-                           "127.0.0.1:0", "--tokens", served.path("tokens")});
+  const auto result = run({support::program("daystream"), "serve", served.directory.path(),
+                           "--listen", "127.0.0.1:0", "--tokens", served.path("tokens")});
   CHECK(result.exit.code == 2);
   CHECK(result.err.find("may be read or written by others than its owner") != std::string::npos);
 }

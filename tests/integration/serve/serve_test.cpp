@@ -16,7 +16,7 @@ using support::eventually;
 namespace {
 
 // Two days, a few transactions each.
-void fill(Stream& stream, Writer& writer) {
+void fill_two_days(Stream& stream, Writer& writer) {
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   for (int i = 1; i <= 9; ++i) {
     stream.now += i == 5 ? 86400 : 1;
@@ -30,7 +30,7 @@ void fill(Stream& stream, Writer& writer) {
 TEST_CASE("serve: history and what comes are the bytes of the files, on one response", "[serve]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
   remote::Download download({}, server.url() + "/stream?beat=1");
   std::string got;
@@ -56,7 +56,7 @@ TEST_CASE("serve: history and what comes are the bytes of the files, on one resp
 TEST_CASE("serve: a response begins after any position, as a reader does", "[serve]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
   const std::string all = slurp_days(stream.directory.path());
   Reader reader = stream.reader();
@@ -80,7 +80,7 @@ TEST_CASE("serve: a response begins after any position, as a reader does", "[ser
 TEST_CASE("serve: nothing is sent before it is durable", "[serve]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   const std::string durable = slurp_days(stream.directory.path());
   ServerProcess server({stream.directory.path()});
   writer.append(transaction(20));
@@ -96,7 +96,7 @@ TEST_CASE("serve: nothing is sent before it is durable", "[serve]") {
 TEST_CASE("serve: what cannot be had is refused by status and code", "[serve]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   Reader reader = stream.reader();
   const std::string first = reader.next()->position().text();
   ServerProcess server({stream.directory.path()});
@@ -123,7 +123,7 @@ TEST_CASE("serve: what cannot be had is refused by status and code", "[serve]") 
 TEST_CASE("serve: a seed's seam is the library's", "[serve]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
   const auto seam = find_seam(stream.directory.path(), 6);
   REQUIRE(seam);
@@ -136,7 +136,7 @@ TEST_CASE("serve: a seed's seam is the library's", "[serve]") {
 TEST_CASE("serve: no other address than this machine's without TLS", "[serve][security]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   const auto result = support::run(
       {support::program("daystream"), "serve", stream.directory.path(), "--listen", "0.0.0.0:0"});
   CHECK(result.exit.code == 2);
@@ -147,7 +147,7 @@ TEST_CASE("serve: no other address than this machine's without TLS", "[serve][se
 TEST_CASE("serve: followers that take nothing cost the others nothing", "[serve][stuck]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   const std::string value(8000, 'x');
   for (int i = 10; i < 40; ++i) {
     std::string lines;
@@ -172,7 +172,7 @@ TEST_CASE("serve: followers that take nothing cost the others nothing", "[serve]
 TEST_CASE("serve: a follower that takes nothing for long is let go", "[serve][stuck]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   std::string lines;
   for (int n = 0; n < 2000; ++n) lines += row(10, n) + std::string(8000, 'x') + "\n";
   writer.append(lines + commit(10));
@@ -190,7 +190,7 @@ TEST_CASE("serve: a follower that takes nothing for long is let go", "[serve][st
 TEST_CASE("serve: status and metrics tell of followers and copies", "[serve][status]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
   RawConnection follower(server.port());
   follower.send("GET /test/stream HTTP/1.1\r\nHost: x\r\nDaystream-Host: edge7\r\n\r\n");
@@ -216,7 +216,7 @@ TEST_CASE("serve: status and metrics tell of followers and copies", "[serve][sta
 TEST_CASE("serve: what is no request disturbs nobody", "[serve][bad]") {
   Stream stream;
   Writer writer = stream.writer();
-  fill(stream, writer);
+  fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
   const std::string all = slurp_days(stream.directory.path());
 

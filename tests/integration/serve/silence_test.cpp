@@ -16,8 +16,8 @@ using support::run;
 
 namespace {
 
-struct Served : Stream {
-  Served() : writer_(writer()) {
+struct FewTransactions : Stream {
+  FewTransactions() : writer_(writer()) {
     writer_.mark(Lsn{0x1000}, {1, 1, {}});
     for (int i = 1; i <= 5; ++i) writer_.append(transaction(i, 2));
     writer_.flush();
@@ -31,7 +31,7 @@ const std::string kHealth = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 TEST_CASE("silence: connections that ask nothing keep nobody out, whatever the descriptors",
           "[serve][security]") {
-  Served served;
+  FewTransactions served;
   // As the finding has it: a soft limit of 1024, and a hard one that is no higher.
   ServerProcess server({served.directory.path()}, {}, 0, {"prlimit", "--nofile=1024:1024"});
   CHECK(server.process().err().find("with 1024 descriptors") != std::string::npos);
@@ -43,7 +43,7 @@ TEST_CASE("silence: connections that ask nothing keep nobody out, whatever the d
 }
 
 TEST_CASE("silence: the soft limit of descriptors is raised to the hard one", "[serve]") {
-  Served served;
+  FewTransactions served;
   ServerProcess server({served.directory.path()}, {}, 0, {"prlimit", "--nofile=64:4096"});
   CHECK(server.process().err().find("with 4096 descriptors") != std::string::npos);
   CHECK(server.process().err().find("at most 1920 connections, 1440 of one address") !=
@@ -52,7 +52,7 @@ TEST_CASE("silence: the soft limit of descriptors is raised to the hard one", "[
 
 TEST_CASE("silence: where no descriptor is left it is said once, and the server goes on",
           "[serve][security]") {
-  Served served;
+  FewTransactions served;
   ServerProcess server({served.directory.path()}, {}, 0, {"prlimit", "--nofile=64:64"});
   // All at once, so that the kernel has accepted more than there are descriptors for.
   std::vector<RawConnection> silent;
@@ -97,7 +97,7 @@ TEST_CASE("silence: what reads through a large transaction stops nobody else",
 
 TEST_CASE("silence: without tokens only requests by an address or a local name are answered",
           "[serve][security]") {
-  Served served;
+  FewTransactions served;
   ServerProcess server({served.directory.path()});
   const auto status = [&](const std::string& headers) {
     RawConnection connection(server.port());
@@ -120,7 +120,7 @@ TEST_CASE("silence: without tokens only requests by an address or a local name a
 }
 
 TEST_CASE("silence: a port is a port", "[serve]") {
-  Served served;
+  FewTransactions served;
   for (const char* listen : {"127.0.0.1:73983", "127.0.0.1:-1", "127.0.0.1:8447x", "127.0.0.1:"}) {
     CAPTURE(listen);
     const auto result =
@@ -131,7 +131,7 @@ TEST_CASE("silence: a port is a port", "[serve]") {
 }
 
 TEST_CASE("silence: a status.json that is too deep is no status", "[serve][security]") {
-  Served served;
+  FewTransactions served;
   spill(served.directory.path() / "status.json",
         "{\"a\":" + std::string(200'000, '[') + std::string(200'000, ']') + "}");
   ServerProcess server({served.directory.path()});

@@ -9,7 +9,6 @@
 using namespace pipeline;
 using serve_test::ServerProcess;
 using support::eventually;
-using support::program;
 
 TEST_CASE("pull: deltastream takes over where the copy ends, nothing is lost or twice",
           "[pull][takeover]") {
@@ -18,7 +17,7 @@ TEST_CASE("pull: deltastream takes over where the copy ends, nothing is lost or 
   p.start_stream();
   ServerProcess server({"app=" + p.daystream().string()});
   const auto spare = p.folder() / "spare";
-  Process puller({program("daystream"), "pull", server.url("/app"), spare.string()});
+  Process puller({support::program("daystream"), "pull", server.url("/app"), spare.string()});
   p.seed({"fox"});
   for (int i = 0; i < 50; ++i) {
     p.execute("INSERT INTO fox (name) SELECT 'fox ' || g FROM generate_series(1, 20) g");
@@ -38,17 +37,18 @@ TEST_CASE("pull: deltastream takes over where the copy ends, nothing is lost or 
   for (int i = 0; i < 20; ++i)
     p.execute("UPDATE fox SET name = name || '!' WHERE id % 20 = " + std::to_string(i));
 
-  Process heir({program("deltastream"), "-d", p.conninfo(), "-S", "app", "-D", spare.string()});
+  Process heir(
+      {support::program("deltastream"), "-d", p.conninfo(), "-S", "app", "-D", spare.string()});
   Process mirror(
-      {program("deltamirror"), "run", p.mirror().string(), "--daystream", spare.string()});
+      {support::program("deltamirror"), "run", p.mirror().string(), "--daystream", spare.string()});
   p.execute("DELETE FROM fox WHERE id % 7 = 0");
   const std::string lsn = p.scalar("SELECT pg_current_wal_lsn()");
-  support::run_ok(
-      {program("deltamirror"), "wait", p.mirror().string(), "--lsn", lsn, "--timeout", "60"}, {},
-      std::chrono::seconds{90});
+  support::run_ok({support::program("deltamirror"), "wait", p.mirror().string(), "--lsn", lsn,
+                   "--timeout", "60"},
+                  {}, std::chrono::seconds{90});
   CHECK(difference(p, "fox", p.mirror()).empty());
   check_daystream(spare);
-  CHECK(support::run({program("daystream"), "verify", spare.string()}).ok());
+  CHECK(support::run({support::program("daystream"), "verify", spare.string()}).ok());
 
   heir.signal(SIGTERM);
   CHECK(heir.wait() == support::Exit{0, 0});
@@ -64,9 +64,9 @@ TEST_CASE("remote: a mirror is seeded and fed by URL alone, also while the serve
   server.emplace(std::vector<std::string>{"app=" + p.daystream().string()});
   const int port = server->port();
   const std::string url = server->url("/app");
-  support::run_ok({program("deltamirror"), "seed", p.mirror().string(), "-d", p.conninfo(),
+  support::run_ok({support::program("deltamirror"), "seed", p.mirror().string(), "-d", p.conninfo(),
                    "--daystream", url, "--table", "fox"});
-  Process mirror({program("deltamirror"), "run", p.mirror().string(), "--daystream", url});
+  Process mirror({support::program("deltamirror"), "run", p.mirror().string(), "--daystream", url});
   for (int round = 0; round < 3; ++round) {
     p.execute("UPDATE fox SET name = name || '!' WHERE id % 3 = " + std::to_string(round));
     p.execute("INSERT INTO fox (name) SELECT 'new ' || g FROM generate_series(1, 300) g");
@@ -85,7 +85,7 @@ TEST_CASE("remote: a mirror is seeded and fed by URL alone, also while the serve
   CHECK(mirror.wait() == support::Exit{0, 0});
   server->process().signal(SIGKILL);
   server->process().wait();
-  Process later({program("deltamirror"), "run", p.mirror().string(), "--daystream", url});
+  Process later({support::program("deltamirror"), "run", p.mirror().string(), "--daystream", url});
   REQUIRE(
       support::eventually([&] { return later.err().find("trying again") != std::string::npos; }));
   p.execute("UPDATE fox SET name = 'late' WHERE id = 7");

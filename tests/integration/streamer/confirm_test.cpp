@@ -16,16 +16,13 @@ using deltastream_test::check_sound;
 using deltastream_test::contains;
 using deltastream_test::lsn_value;
 using deltastream_test::Stream;
+using deltastream_test::streaming;
 using support::Cluster;
 using support::CutProxy;
 using support::Exit;
 using support::Process;
 
 namespace {
-
-bool streaming(const Process& process) {
-  return support::eventually([&] { return contains(process.err(), "streaming from slot"); });
-}
 
 // A client that commits as fast as it can until it is killed. A statement each: a backend inside a
 // long one would miss the end of its client, and of its postmaster.

@@ -12,6 +12,7 @@
 using deltastream_test::check_sound;
 using deltastream_test::contains;
 using deltastream_test::Stream;
+using deltastream_test::streaming;
 using support::Cluster;
 using support::Exit;
 using support::Process;
@@ -61,7 +62,7 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
   const std::filesystem::path ballast = stream.directory() / "ballast";
   support::write_file(ballast, std::string(2 << 20, 'x'));
   Process process = stream.start();
-  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  REQUIRE(streaming(process));
   cluster.execute("INSERT INTO fox VALUES (0, 'before')");
   REQUIRE(stream.caught_up());
   for (int i = 1; i <= 30; ++i) {
@@ -101,7 +102,7 @@ TEST_CASE("disk: little room is said in time, with how long it lasts", "[streame
     return;
   }
   Process process = stream.start({"--create-slot", "-s", "1"});
-  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  REQUIRE(streaming(process));
   const auto warned = [&] {
     cluster.execute("INSERT INTO fox SELECT g, repeat('x', 1000) FROM generate_series(1, 200) g");
     return contains(process.err(), "of disk left: ");
@@ -126,7 +127,7 @@ TEST_CASE("disk: the server's is full where it spills, then has room again", "[s
   cluster.start();
   const Stream stream(cluster);
   Process process = stream.start({"--create-slot"});
-  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  REQUIRE(streaming(process));
   cluster.execute("INSERT INTO fox SELECT g, repeat('x', 100) FROM generate_series(1, 100000) g");
   cluster.execute("INSERT INTO fox VALUES (0, 'after')");
   REQUIRE(support::eventually([&] { return contains(process.err(), "No space left on device"); }));

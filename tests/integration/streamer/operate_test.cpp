@@ -16,6 +16,7 @@
 
 using deltastream_test::contains;
 using deltastream_test::Stream;
+using deltastream_test::streaming;
 using support::Cluster;
 using support::CutProxy;
 using support::Exit;
@@ -114,7 +115,7 @@ TEST_CASE("log: as JSON, each line is an object that says when, how bad, who and
   const Cluster cluster;
   const Stream stream(cluster);
   Process process = stream.start({"--create-slot", "--log-format", "json", "--log-level", "debug"});
-  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  REQUIRE(streaming(process));
   process.signal(SIGTERM);
   CHECK(process.wait() == Exit{0, 0});
   const auto lines = lines_of(process.err());

@@ -11,6 +11,7 @@
 using deltastream_test::check_sound;
 using deltastream_test::contains;
 using deltastream_test::Stream;
+using deltastream_test::streaming;
 using support::Cluster;
 using support::Exit;
 using support::Process;
@@ -146,7 +147,7 @@ TEST_CASE("refusal: a second deltastream on the same directory", "[streamer]") {
   const Cluster cluster;
   const Stream stream(cluster);
   Process first = stream.start({"--create-slot"});
-  REQUIRE(support::eventually([&] { return contains(first.err(), "streaming from slot"); }));
+  REQUIRE(streaming(first));
   const Result second = stream.run();
   check_refused(second, 1, "is in use by");
   CHECK(contains(second.err, std::to_string(first.pid())));
@@ -276,7 +277,7 @@ TEST_CASE("refusal: a standby is said to be one, and waited for until it is none
   CHECK(process.running());
   CHECK(!stream.exists());
   standby.promote();
-  CHECK(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  CHECK(streaming(process));
 }
 
 TEST_CASE("refusal: a promoted standby that lacks what was streamed", "[streamer]") {

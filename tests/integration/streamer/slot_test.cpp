@@ -8,18 +8,11 @@
 
 using deltastream_test::contains;
 using deltastream_test::Stream;
+using deltastream_test::streaming;
 using support::Cluster;
 using support::Exit;
 using support::Process;
 using support::Result;
-
-namespace {
-
-bool streaming(const Process& process) {
-  return support::eventually([&] { return contains(process.err(), "streaming from slot"); });
-}
-
-}  // namespace
 
 TEST_CASE("slot: made, found and dropped", "[streamer]") {
   const Cluster cluster;

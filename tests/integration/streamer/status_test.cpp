@@ -8,6 +8,7 @@
 
 using deltastream_test::contains;
 using deltastream_test::Stream;
+using deltastream_test::streaming;
 using support::Cluster;
 using support::Exit;
 using support::Process;
@@ -41,7 +42,7 @@ TEST_CASE("status: for people and for machines", "[streamer]") {
   const Stream stream(cluster);
   CHECK(run_status(stream).exit == Exit{2, 0});  // no daystream there
   Process process = stream.start({"--create-slot", "-s", "1"});
-  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  REQUIRE(streaming(process));
   REQUIRE(stream.caught_up());
   const std::string confirmed = stream.confirmed();  // before, as both may move
   REQUIRE(support::eventually([&] { return status_of(stream)["state"] == "streaming"; }));
@@ -67,7 +68,7 @@ TEST_CASE("status: says how much WAL is kept and how long until the slot is lost
   cluster.execute("CREATE TABLE fox (a int)");
   const Stream stream(cluster);
   Process process = stream.start({"--create-slot", "-s", "1"});
-  REQUIRE(support::eventually([&] { return contains(process.err(), "streaming from slot"); }));
+  REQUIRE(streaming(process));
   // A transaction that stays open keeps the WAL it began in.
   support::Session open = cluster.session();
   open.execute("BEGIN; INSERT INTO fox VALUES (1)");

@@ -12,6 +12,10 @@ namespace deltastream_test {
 using support::Process;
 using support::Result;
 
+bool streaming(const support::Process& process) {
+  return support::eventually([&] { return contains(process.err(), "streaming from slot"); });
+}
+
 bool contains(const std::string& text, const std::string& needle) {
   return text.find(needle) != std::string::npos;
 }

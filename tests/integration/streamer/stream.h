@@ -13,6 +13,9 @@ namespace deltastream_test {
 // `needle` occurs in `text`; for CHECK(contains(…)), which then shows both.
 bool contains(const std::string& text, const std::string& needle);
 
+// Waits until the process says that it streams from its slot.
+bool streaming(const support::Process& process);
+
 class Stream {
  public:
   explicit Stream(const support::Cluster& cluster, std::string slot = "stream");

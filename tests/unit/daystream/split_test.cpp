@@ -18,7 +18,7 @@ using support::Process;
 
 namespace {
 
-const std::string kProgram = DAYSTREAM_PROGRAM;
+const std::string kDaystreamProgram = DAYSTREAM_PROGRAM;
 
 std::string schema_line(int xid, const std::string& table, int oid, const std::string& key = "1") {
   return fmt::format(
@@ -140,9 +140,11 @@ TEST_CASE("split and merge: what was split and merged again is what it was", "[s
   support::ScratchDir work;
   const std::string parts = (work.path() / "parts").string();
   const std::string whole = (work.path() / "whole").string();
-  std::vector<std::string> split = {kProgram, "split", source.path(), parts, "--once", "--by"};
+  std::vector<std::string> split = {kDaystreamProgram, "split", source.path(), parts,
+                                    "--once",          "--by"};
   split.insert(split.end(), by.begin(), by.end());
-  const std::vector<std::string> merge = {kProgram, "merge", parts, "--into", whole, "--once"};
+  const std::vector<std::string> merge = {kDaystreamProgram, "merge", parts,
+                                          "--into",          whole,   "--once"};
 
   for (int batch = 0; batch < 3; ++batch) {
     source.write(batch * 60 + 2, batch * 60 + 61);
@@ -151,19 +153,19 @@ TEST_CASE("split and merge: what was split and merged again is what it was", "[s
     REQUIRE(story_of(whole) == story_of(source.path()));
   }
   for (const auto& part : parts_of(parts)) {
-    support::run_ok({kProgram, "verify", part.string()});
+    support::run_ok({kDaystreamProgram, "verify", part.string()});
     const auto bounds = extent(part);
     REQUIRE(bounds);
     CHECK(bounds->last_lsn == extent(source.path())->last_lsn);  // marks bring all of them along
   }
-  support::run_ok({kProgram, "verify", whole});
+  support::run_ok({kDaystreamProgram, "verify", whole});
 }
 
 TEST_CASE("split: by table, a part has the lines of its table and no other", "[split]") {
   Source source;
   source.write(2, 120);
   support::ScratchDir parts;
-  support::run_ok({kProgram, "split", source.path(), parts.path().string(), "--once"});
+  support::run_ok({kDaystreamProgram, "split", source.path(), parts.path().string(), "--once"});
   std::set<std::string> names;
   for (const auto& part : parts_of(parts.path())) names.insert(part.filename().string());
   CHECK(names == std::set<std::string>{"fox", "hens", "cats", "s.%22Odd%2FName%22", "s.t"});
@@ -180,7 +182,7 @@ TEST_CASE("split: by table, a part has the lines of its table and no other", "[s
     }
   }
   const std::string wanted =
-      support::run_ok({kProgram, "cat", source.path(), "--tables", "fox", "--json"});
+      support::run_ok({kDaystreamProgram, "cat", source.path(), "--tables", "fox", "--json"});
   std::size_t expected = 0;
   for (std::size_t at = wanted.find("\"_table\""); at != std::string::npos;
        at = wanted.find("\"_table\"", at + 1)) {
@@ -188,7 +190,8 @@ TEST_CASE("split: by table, a part has the lines of its table and no other", "[s
   }
   CHECK(rows == expected);
   // The one that has another name now hears of it under both.
-  CHECK(support::run_ok({kProgram, "cat", (parts.path() / "hens").string(), "--actions", "schema"})
+  CHECK(support::run_ok(
+            {kDaystreamProgram, "cat", (parts.path() / "hens").string(), "--actions", "schema"})
             .find("_table\tcats") != std::string::npos);
   CHECK(Manifest::load(parts.path() / "fox").holdings.front().tables == "fox");
   CHECK(Manifest::load(parts.path() / "fox").system_identifier == test::source().system_identifier);
@@ -198,12 +201,12 @@ TEST_CASE("split: by key, rows of one key stay together and in order", "[split]"
   Source source;
   source.write(2, 120);
   support::ScratchDir parts;
-  support::run_ok({kProgram, "split", source.path(), parts.path().string(), "--once", "--by", "key",
-                   "--into", "3"});
+  support::run_ok({kDaystreamProgram, "split", source.path(), parts.path().string(), "--once",
+                   "--by", "key", "--into", "3"});
   // Changes of rows that have this key, before or after.
   const auto history = [](const std::filesystem::path& directory) {
-    const std::string lines = support::run_ok(
-        {kProgram, "cat", directory.string(), "--where", "id=7", "--tables", "s.\"Odd/Name\""});
+    const std::string lines = support::run_ok({kDaystreamProgram, "cat", directory.string(),
+                                               "--where", "id=7", "--tables", "s.\"Odd/Name\""});
     std::string told;
     std::istringstream all(lines);
     for (std::string line; std::getline(all, line);) {
@@ -234,9 +237,9 @@ TEST_CASE("split and merge: follow a stream that grows, through kills", "[split]
   support::ScratchDir work;
   const std::string parts = (work.path() / "parts").string();
   const std::string whole = (work.path() / "whole").string();
-  support::run_ok({kProgram, "split", source.path(), parts, "--once"});
-  const std::vector<std::string> split = {kProgram, "split", source.path(), parts};
-  const std::vector<std::string> merge = {kProgram, "merge", parts, "--into", whole};
+  support::run_ok({kDaystreamProgram, "split", source.path(), parts, "--once"});
+  const std::vector<std::string> split = {kDaystreamProgram, "split", source.path(), parts};
+  const std::vector<std::string> merge = {kDaystreamProgram, "merge", parts, "--into", whole};
   std::optional<Process> splitting(split);
   std::optional<Process> merging(merge);
   for (int i = 1; i < 12; ++i) {
@@ -267,16 +270,17 @@ TEST_CASE("split and merge: refuse what cannot be right", "[split]") {
   source.write(2, 10);
   support::ScratchDir work;
   const auto dir = [&](const char* name) { return (work.path() / name).string(); };
-  support::run_ok({kProgram, "split", source.path(), dir("parts"), "--once"});
+  support::run_ok({kDaystreamProgram, "split", source.path(), dir("parts"), "--once"});
   const auto check = [](const std::vector<std::string>& argv, int code, const std::string& text) {
     CAPTURE(argv);
     const auto result = support::run(argv);
     CHECK(result.exit.code == code);
     CHECK_THAT(result.err, Catch::Contains(text));
   };
-  check({kProgram, "split", source.path(), dir("parts"), "--by", "schema", "--once"}, 2,
+  check({kDaystreamProgram, "split", source.path(), dir("parts"), "--by", "schema", "--once"}, 2,
         "is split by table");
-  check({kProgram, "split", source.path(), dir("k"), "--by", "key", "--once"}, 2, "needs --into");
+  check({kDaystreamProgram, "split", source.path(), dir("k"), "--by", "key", "--once"}, 2,
+        "needs --into");
   Stream other;
   Manifest manifest = test::source();
   manifest.system_identifier = "7000000000000000002";
@@ -285,15 +289,18 @@ TEST_CASE("split and merge: refuse what cannot be right", "[split]") {
     writer.mark(Lsn{1}, {1, 1, {}});
     writer.flush();
   }
-  check({kProgram, "split", other.directory.path().string(), dir("parts"), "--once"}, 3,
+  check({kDaystreamProgram, "split", other.directory.path().string(), dir("parts"), "--once"}, 3,
         "was split from database \"foxes\" of system 7000000000000000001");
   // Parts are of one database, and what is of several has no parts.
-  check({kProgram, "merge", dir("parts"), other.directory.path().string(), "--into", dir("m")}, 2,
-        "holds the parts of a split");
+  check({kDaystreamProgram, "merge", dir("parts"), other.directory.path().string(), "--into",
+         dir("m")},
+        2, "holds the parts of a split");
   // One writer: a second split of the same parts is turned away.
-  Process first({kProgram, "split", source.path(), dir("parts")});
+  Process first({kDaystreamProgram, "split", source.path(), dir("parts")});
   REQUIRE(support::eventually([&] {
-    return support::run_ok({kProgram, "info", dir("parts/fox")}).find("(pid ") != std::string::npos;
+    return support::run_ok({kDaystreamProgram, "info", dir("parts/fox")}).find("(pid ") !=
+           std::string::npos;
   }));
-  check({kProgram, "split", source.path(), dir("parts"), "--once"}, 1, "is in use by daystream");
+  check({kDaystreamProgram, "split", source.path(), dir("parts"), "--once"}, 1,
+        "is in use by daystream");
 }

@@ -10,7 +10,7 @@ using namespace daystream::test;
 
 namespace {
 
-const std::string kProgram = DAYSTREAM_PROGRAM;
+const std::string kDaystream = DAYSTREAM_PROGRAM;
 
 // One transaction with these lines, and a schema line of `hens` in one before it.
 struct Told : Stream {
@@ -25,7 +25,7 @@ struct Told : Stream {
     writer.flush();
   }
   support::Result cat(const std::string& option) const {
-    return support::run({kProgram, "cat", directory.path().string(), "--lsn", "0/1020", option});
+    return support::run({kDaystream, "cat", directory.path().string(), "--lsn", "0/1020", option});
   }
   // The statements between BEGIN and COMMIT.
   std::string sql() const {
