@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "shaped.h"
+#include "support/slot.h"
 
 using namespace support;
 using Texts = std::vector<std::string>;
@@ -30,7 +31,7 @@ TEST_CASE("mirror: a gap stops it, right after what came before", "[mirror][inte
   }));
   s.streamer->signal(SIGTERM);
   s.streamer->wait();
-  s.cluster.execute("SELECT pg_drop_replication_slot('mirror')");
+  drop_slot(s.cluster, "mirror");
   s.cluster.execute("INSERT INTO u VALUES(3, 'lost')");
   run_ok({program("deltastream"), "-d", s.cluster.conninfo(), "-S", "mirror", "-D", s.stream(),
           "--recreate-slot"});

@@ -13,6 +13,7 @@
 #include "stream.h"
 #include "support/cut_proxy.h"
 #include "support/fd.h"
+#include "support/slot.h"
 
 using deltastream_test::contains;
 using deltastream_test::Stream;
@@ -127,7 +128,7 @@ TEST_CASE("log: as JSON, each line is an object that says when, how bad, who and
   }
 
   // How it ends too, hint and all.
-  cluster.query("SELECT pg_drop_replication_slot('stream')");
+  support::drop_slot(cluster, "stream");
   const Result refused = stream.run({"--log-format", "json"});
   CHECK(refused.exit == Exit{3, 0});
   const auto last = nlohmann::json::parse(lines_of(refused.err).back());

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "stream.h"
+#include "support/slot.h"
 
 using deltastream_test::check_sound;
 using deltastream_test::contains;
@@ -193,10 +194,11 @@ TEST_CASE("refusal: a slot that is ahead of the daystream", "[streamer]") {
   cluster.execute("INSERT INTO fox VALUES (1)");
 
   SECTION("advanced by hand") {
+    support::wait_until_free(cluster, "stream");
     cluster.execute("SELECT pg_replication_slot_advance('stream', pg_current_wal_lsn())");
   }
   SECTION("dropped and made again by someone") {
-    cluster.execute("SELECT pg_drop_replication_slot('stream')");
+    support::drop_slot(cluster, "stream");
     stream.create_slot();
   }
   check_refused(stream.run(), 3, "replication slot \"stream\" is ahead of daystream");
@@ -207,7 +209,7 @@ TEST_CASE("refusal: --create-slot does not hide that the old slot was dropped", 
   const Cluster cluster;
   const Stream stream(cluster);
   REQUIRE(stream.run_to_end({"--create-slot"}).ok());
-  cluster.execute("SELECT pg_drop_replication_slot('stream')");
+  support::drop_slot(cluster, "stream");
   check_refused(stream.run({"--create-slot", "--if-not-exists"}), 3,
                 "does not exist, but daystream");
   CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
