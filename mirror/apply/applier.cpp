@@ -237,7 +237,7 @@ void Applier::check_gap(daystream::Lsn goes_on) {
       fmt::format("the daystream lacks what PostgreSQL committed between {} and {}: the slot was "
                   "lost or made anew",
                   reached_.lsn.text(), goes_on.text()),
-      "give \"run\" a -d CONNINFO, with which it copies its tables by itself");
+      kCopyAll);
 }
 
 void Applier::take_holdings(daystream::Position position) {

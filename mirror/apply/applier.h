@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "apply/needs_reseed.h"
@@ -92,6 +93,11 @@ class Applier {
   void install(const MirroredTable& table, const std::function<void()>& put_in_place);
   // What came with a seed: nothing may be committed before `consistent_at`.
   void learn(const TypeNames& types, daystream::Lsn consistent_at, std::uint32_t timeline);
+  // All tables come anew with a seed whose replay begins after `seam`: the mirror goes on from
+  // there, wherever it was.
+  void go_to(const daystream::Seam& seam, std::uint32_t timeline);
+  // True once after go_to(): what is applied next must follow reached().
+  bool take_moved() noexcept { return std::exchange(moved_, false); }
   // Drops it here. False: the mirror has no such table.
   bool remove(const std::string& name);
   // What is written down of the table's indexes; they themselves are the caller's.
@@ -177,6 +183,7 @@ class Applier {
   ShapePolicy shape_policy_ = ShapePolicy::Follow;
   OnTrouble on_trouble_ = OnTrouble::Hide;
   std::string asked_;
+  bool moved_ = false;
   bool in_gap_ = false;  // where it ends is not known yet
   // In this transaction:
   std::vector<QualifiedName> freed_;  // names of tables that left, by which they were not wished

@@ -84,6 +84,15 @@ void Applier::install(const MirroredTable& table, const std::function<void()>& p
   tables_.add(std::move(followed));
 }
 
+void Applier::go_to(const daystream::Seam& seam, std::uint32_t timeline) {
+  begin();
+  moved_ = true;
+  in_gap_ = false;
+  reached_.position = seam.position;
+  reached_.lsn = seam.lsn;
+  reached_.timeline = timeline;
+}
+
 void Applier::learn(const TypeNames& types, daystream::Lsn consistent_at, std::uint32_t timeline) {
   begin();
   types_ = types;

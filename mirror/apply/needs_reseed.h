@@ -34,4 +34,15 @@ class StreamGap : public daystream::NeedsPerson {
   using NeedsPerson::NeedsPerson;
 };
 
+// The stream does not have what follows the mirror's place any more: its old days are gone, or it
+// was begun anew.
+class PlaceGone : public daystream::NeedsPerson {
+ public:
+  using NeedsPerson::NeedsPerson;
+};
+
+// What helps where every table of a source is behind.
+inline const std::string kCopyAll =
+    "give \"run\" a -d CONNINFO, with which it copies its tables by itself";
+
 }  // namespace deltamirror

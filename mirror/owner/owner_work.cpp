@@ -337,6 +337,11 @@ void OwnerWork::fail_seed(const Error& error) {
   if (control_.stop_requested()) return;
   remember_error(db_, options_.source, error);
   const bool own = job.request.unfit == Unfit::PassOver;  // nobody waits for an answer
+  if (own && (options_.once || options_.until)) {
+    // Who ends with the stream would end without these tables, and without a word.
+    failed_ = true;
+    throw;
+  }
   if (own || (job.required && error.retryable() && options_.seed_now.empty())) {
     const auto now = steady_clock::now();
     if (failure_ != error.what() || now - failure_said_ >= kBetweenSayings) {
@@ -367,7 +372,8 @@ bool OwnerWork::take_over(const Error& error) {
   if (const auto* const trouble = dynamic_cast<const NeedsReseed*>(&error)) {
     return options_.on_trouble != OnTrouble::Stop && keep_as_it_was(*trouble);
   }
-  if (dynamic_cast<const StreamGap*>(&error) != nullptr) return copy_all(error);
+  if (dynamic_cast<const StreamGap*>(&error) != nullptr) return copy_all(error, false);
+  if (dynamic_cast<const PlaceGone*>(&error) != nullptr) return copy_all(error, true);
   const bool needs_person = error.exit_code() == daystream::ExitCode::NeedsPerson;
   if (!needs_person || job_ == std::nullopt || stalled_) return false;
   Job job = std::move(*job_);
@@ -394,9 +400,10 @@ bool OwnerWork::keep_as_it_was(const NeedsReseed& trouble) {
 }
 
 // Readers see all tables as they were until all are as they are now.
-bool OwnerWork::copy_all(const Error& error) {
+bool OwnerWork::copy_all(const Error& error, bool from_its_seam) {
   if (!options_.conninfo) return false;
   Job job = own_job();
+  job.request.from_its_seam = from_its_seam;
   for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
     if (!table.is_static()) job.request.config.tables.push_back(wish_of(table));
   }

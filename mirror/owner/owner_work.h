@@ -101,7 +101,7 @@ class OwnerWork {
   Job& want(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
   bool can_mend(const Job& job) const;
   bool keep_as_it_was(const NeedsReseed& trouble);
-  bool copy_all(const daystream::Error& error);
+  bool copy_all(const daystream::Error& error, bool from_its_seam);
   void stall(const daystream::Error& error, Job job);
   void start_seed(const Checkpoint& at);
   const std::string& connection(const std::optional<std::string>& given) const;

@@ -32,10 +32,12 @@ constexpr std::chrono::milliseconds kBetweenLooks{20};
 
 void SourceLoop::begin() {
   take_turn();
+  const daystream::Manifest manifest =
+      reader_ ? reader_->manifest() : daystream::Manifest::load(options_.daystream);
   applier_ = std::make_unique<Applier>(
-      db_, current_holding(), [this] { return source_.stop_requested(); }, source_.name());
+      db_, current_holding(manifest), [this] { return source_.stop_requested(); }, source_.name());
   applier_->set_on_trouble(options_.on_trouble);
-  check_source();
+  check_source(manifest);
   applier_->set_shape_policy(options_.shapes);
   applier_->set_asked(asked_);
   save_directory(db_, checkpoint_,
@@ -44,8 +46,8 @@ void SourceLoop::begin() {
   give_turn();
 }
 
-void SourceLoop::check_source() const {
-  check_same_source(reader_.manifest(), options_.daystream.string(), checkpoint_, options_.mirror);
+void SourceLoop::check_source(const daystream::Manifest& manifest) const {
+  check_same_source(manifest, options_.daystream.string(), checkpoint_, options_.mirror);
   // A server may keep tables from us: its manifest says so, and the stream not before its next
   // mark.
   if (source_.is_remote()) {
@@ -69,8 +71,23 @@ bool SourceLoop::batch_is_full() const {
 // A server may let us wait. What others wait for is not held meanwhile, if it can be let go.
 Transaction* SourceLoop::next() {
   if (early_ != nullptr) return std::exchange(early_, nullptr);
-  if (source_.is_remote() && wanted() && reader_.backlog_bytes() == 0) commit();
-  return reader_.next();
+  if (beyond_ != nullptr) return std::exchange(beyond_, nullptr);
+  if (source_.is_remote() && wanted() && reader_->backlog_bytes() == 0) commit();
+  try {
+    return reader_->next();
+  } catch (const daystream::PositionGone& e) {
+    throw PlaceGone(e.what(), kCopyAll);
+  }
+}
+
+// From where the mirror is now.
+void SourceLoop::open_reader(const Checkpoint& at) {
+  early_ = beyond_ = nullptr;
+  try {
+    reader_.emplace(options_.daystream, daystream::StartAfter{at.position, at.lsn, asked_});
+  } catch (const daystream::PositionGone& e) {
+    throw PlaceGone(e.what(), kCopyAll);
+  }
 }
 
 // The seed's tables are at a commit of PostgreSQL only further on, where the stream is not yet:
@@ -79,7 +96,7 @@ void SourceLoop::withdraw() {
   applier_->give_up();
   give_turn();
   if (early_ == nullptr) {
-    reader_.wait(kShortSleep, source_.wake_fd());
+    reader_->wait(kShortSleep, source_.wake_fd());
   } else {
     pollfd wake{.fd = source_.wake_fd(), .events = POLLIN, .revents = 0};
     poll(&wake, 1, static_cast<int>(kShortSleep.count()));
@@ -115,7 +132,7 @@ void SourceLoop::report() {
   const Checkpoint& at = applier_->committed();
   spdlog::info("{}applied {} position={} transactions={} changes={} backlog_bytes={}",
                source_.label(), at.lsn.text(), at.position.text(), applier_->applied_transactions(),
-               applier_->applied_changes(), reader_.backlog_bytes());
+               applier_->applied_changes(), reader_ ? reader_->backlog_bytes() : 0);
 }
 
 // The owner's other work, in turn with the stream's: as long as the one has taken, the other waits,
@@ -131,6 +148,7 @@ bool SourceLoop::work(bool idle) {
   if (!applier_->pending() && has_work) {
     take_turn();
     more = source_.work().step(*applier_);
+    if (applier_->take_moved()) open_reader(applier_->reached());
   }
   commit();
   applier_->check_asked();
@@ -151,7 +169,7 @@ void SourceLoop::sleep() {
     pollfd wake{.fd = source_.wake_fd(), .events = POLLIN, .revents = 0};
     poll(&wake, 1, static_cast<int>(pause));
   } else {
-    reader_.wait(longest, source_.wake_fd());
+    reader_->wait(longest, source_.wake_fd());
   }
   source_.woken();
 }
@@ -167,7 +185,7 @@ bool SourceLoop::take_next() {
     return false;
   }
   if (past_end(*transaction)) {
-    past_end_ = true;
+    beyond_ = transaction;
     return false;
   }
   if (options_.delay.count() > 0 && due(*transaction) > now_us()) {
@@ -190,7 +208,9 @@ void SourceLoop::run(bool again) {
               applier_->table_count());
   bool more = work(true);
   // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
-  if (!options_.once) reader_.wait(std::chrono::milliseconds(0), source_.wake_fd());
+  if (!options_.once && !source_.work().stalled()) {
+    reader_->wait(std::chrono::milliseconds(0), source_.wake_fd());
+  }
   source_.set_begun();
   while (!source_.stop_requested()) {
     const bool copies = source_.work().has_copies(*applier_);
@@ -198,7 +218,7 @@ void SourceLoop::run(bool again) {
     if (at_end() && !copies) break;
     const bool followed = !at_end() && take_next();
     if (!followed) {
-      if ((past_end_ || options_.once) && !copies) break;
+      if ((beyond_ != nullptr || options_.once) && !copies) break;
       if (applier_->pending() && wanted() && !source_.stop_requested()) withdraw();
     }
     more = work(!followed);

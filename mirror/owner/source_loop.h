@@ -46,8 +46,13 @@ class SourceLoop {
         options_(source.options()),
         batches_(batches),
         checkpoint_(std::move(checkpoint)),
-        asked_(asked),
-        reader_(options_.daystream, {checkpoint_.position, checkpoint_.lsn, asked}) {}
+        asked_(asked) {
+    try {
+      open_reader(checkpoint_);
+    } catch (const PlaceGone&) {
+      if (!source_.work().stalled()) throw;  // else it stalls for just that
+    }
+  }
   SourceLoop(const SourceLoop&) = delete;
   SourceLoop& operator=(const SourceLoop&) = delete;
   // What is not committed is rolled back.
@@ -70,14 +75,15 @@ class SourceLoop {
   }
 
  private:
-  std::optional<daystream::Holding> current_holding() const {
-    const daystream::Holding* found = holding_at(reader_.manifest(), checkpoint_.position);
+  std::optional<daystream::Holding> current_holding(const daystream::Manifest& manifest) const {
+    const daystream::Holding* found = holding_at(manifest, checkpoint_.position);
     if (found == nullptr) return std::nullopt;
     return *found;
   }
-  void check_source() const;
+  void check_source(const daystream::Manifest& manifest) const;
+  // A table that was copied meanwhile may need more than that to be at a commit with the others.
   bool past_end(const daystream::Transaction& transaction) const {
-    return options_.until && transaction.lsn() > *options_.until;
+    return options_.until && transaction.lsn() > *options_.until && applier_->may_commit();
   }
   // Until when a delayed mirror must not have it, microseconds since 1970.
   std::int64_t due(const daystream::Transaction& transaction) const {
@@ -85,7 +91,9 @@ class SourceLoop {
     const std::int64_t known = committed != 0 ? committed : transaction.position().c * 1'000'000;
     return known + std::chrono::microseconds(options_.delay).count();
   }
-  bool at_end() const { return options_.until && applier_->reached().lsn >= *options_.until; }
+  bool at_end() const {
+    return options_.until && applier_->reached().lsn >= *options_.until && applier_->may_commit();
+  }
   void take_turn() {
     if (has_turn_) return;
     turn_.take(source_.nudge_fd());
@@ -99,6 +107,7 @@ class SourceLoop {
   bool wanted() const noexcept { return has_turn_ && turn_.wanted(); }
   bool batch_is_full() const;
   daystream::Transaction* next();
+  void open_reader(const Checkpoint& at);
   void withdraw();
   bool work(bool idle);
   bool take_next();
@@ -114,11 +123,13 @@ class SourceLoop {
   Batches batches_;
   const Checkpoint checkpoint_;
   const std::string asked_;
-  daystream::Reader reader_;
+  // nullopt: the stream does not have the mirror's place, and its tables are copied, from whose
+  // seam it goes on.
+  std::optional<daystream::Reader> reader_;
   std::unique_ptr<Applier> applier_;
-  daystream::Transaction* early_ = nullptr;  // the reader's last: not due yet
+  daystream::Transaction* early_ = nullptr;   // the reader's last: not due yet
+  daystream::Transaction* beyond_ = nullptr;  // the reader's last: past the end
   std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
-  bool past_end_ = false;
   bool has_turn_ = false;
   bool went_on_ = false;
   std::chrono::steady_clock::time_point batch_began_{};

@@ -19,6 +19,9 @@ struct LiveSeedRequest {
   MirrorConfig config;      // only its tables
   std::string source = {};  // whose they are
   Unfit unfit = Unfit::Refuse;
+  // The stream has nothing that leads from where the mirror is to where the copy is: with the copy
+  // the mirror goes there. For a request of all tables of the source.
+  bool from_its_seam = false;
 };
 
 // Done in steps between those of the replay, of at most about 50 ms.

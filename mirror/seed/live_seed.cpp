@@ -90,7 +90,8 @@ bool LiveSeed::step(const Checkpoint& at) {
   }
   WriteTransaction transaction(db_);
   try {
-    stage_ = catch_up_->step(at, deadline) ? Stage::Ready : Stage::CatchingUp;
+    const Checkpoint& to = request_.from_its_seam ? Checkpoint() : at;
+    stage_ = catch_up_->step(to, deadline) ? Stage::Ready : Stage::CatchingUp;
   } catch (const ShapeChanged& e) {
     transaction.commit();
     start_again(e.what());
@@ -201,6 +202,7 @@ bool LiveSeed::is_news(const Applier& applier, const std::string& name) const {
 
 void LiveSeed::install(Applier& applier) {
   catch_up_.reset();  // its statements are about the shadows
+  if (request_.from_its_seam) applier.go_to(facts_.seam, facts_.server.timeline);
   for (std::size_t i = 0; i < shadows_.size(); ++i) {
     MirroredTable& table = facts_.tables[i].mirrored;
     table.seeded_at = utc_text(now_us());

@@ -283,7 +283,12 @@ bool SeedSession::try_lock() {
   return true;
 }
 
-// As try_lock().
+SourceRelation SeedSession::relation_now(const SeedTable& table) {
+  if (table.relation.oid == 0) return table.relation;
+  return find_relation(connection_.get(), table.relation.name);
+}
+
+// False: another try is to be made, as with try_lock(), or as a table was replaced.
 bool SeedSession::describe_tables() {
   types_ = read_types(connection_.get());
   std::vector<std::uint32_t> oids;
@@ -294,7 +299,13 @@ bool SeedSession::describe_tables() {
   for (SeedTable& table : tables_) table.mirrored.facts = std::move(facts[table.relation.oid]);
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     try {
-      describe(tables_[i]);
+      SeedTable& table = tables_[i];
+      const SourceRelation now = relation_now(table);
+      if (now.oid != table.relation.oid) {
+        check_table(table);  // another table has come under its name: that one is meant now
+        return false;
+      }
+      describe(table, now);
     } catch (const RequestProblem& e) {
       const ConfigError error(
           fmt::format("table \"{}\": {}", tables_[i].relation.name.display(), e.what()), e.hint());
@@ -328,14 +339,9 @@ void SeedSession::take_snapshot() {
 }
 
 // Under the snapshot and the lock: from here on the shape does not change until we are done.
-void SeedSession::describe(SeedTable& table) {
+void SeedSession::describe(SeedTable& table, const SourceRelation& now) {
   MirroredTable& mirrored = table.mirrored;
   if (table.relation.oid != 0) {
-    const SourceRelation now = find_relation(connection_.get(), table.relation.name);
-    if (now.oid != table.relation.oid) {
-      throw Error(fmt::format("table \"{}\" was replaced meanwhile", now.name.display()),
-                  "run the seed again");
-    }
     mirrored.source_table = table.relation.name.display();
     mirrored.shape = read_shape(connection_.get(), table.relation);
     mirrored.partitioning = now.partitioning;

@@ -114,7 +114,8 @@ class SeedSession {
   bool describe_tables();
   bool try_seam();
   void wait_for_seam();
-  void describe(SeedTable& table);
+  SourceRelation relation_now(const SeedTable& table);
+  void describe(SeedTable& table, const SourceRelation& now);
   // Gives the types of its columns.
   std::vector<std::string> describe_query(SeedTable& table);
   void pause(int milliseconds);
