@@ -32,6 +32,8 @@ void add_config(CLI::App& app, Chosen& chosen);
 
 // Options that several of them have. The targets must outlive the parsing.
 void add_mirror_option(CLI::App& command, std::string& mirror);
+// For CLI11: what is wrong with the name of a mirror or a copy of one; empty: nothing.
+std::string not_a_file(const std::string& name);
 // libpq connects without it too: whether that is wanted, only the option says. nullopt: not given.
 CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>& conninfo);
 void add_daystream_option(CLI::App& command, std::string& daystream);

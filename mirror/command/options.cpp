@@ -12,8 +12,14 @@ void usage(const std::string& message) {
   throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
 }
 
+// SQLite makes a database in memory of the one, and reads options out of the other.
+std::string not_a_file(const std::string& name) {
+  if (name != ":memory:" && !name.starts_with("file:")) return {};
+  return fmt::format("\"{0}\" is no file to SQLite; write \"./{0}\" for a file of that name", name);
+}
+
 void add_mirror_option(CLI::App& command, std::string& mirror) {
-  command.add_option("MIRROR", mirror, "SQLite file")->required();
+  command.add_option("MIRROR", mirror, "SQLite file")->required()->check(not_a_file);
 }
 
 CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>& conninfo) {

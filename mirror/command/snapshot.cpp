@@ -14,7 +14,8 @@ void add_snapshot(CLI::App& app, Chosen& chosen) {
       "snapshot", "copy a mirror, while it runs, into one file that others start from");
   add_mirror_option(command, options->mirror);
   command.add_option("OUT", options->out, "a new file; in a directory: MIRROR-20261121T101504Z.db")
-      ->required();
+      ->required()
+      ->check(not_a_file);
   command.add_flag_callback(
       "--raw", [options] { options->form = SnapshotForm::Raw; },
       "page by page: made faster, but no smaller than the mirror");

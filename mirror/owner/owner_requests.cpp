@@ -8,7 +8,7 @@
 #include "model/names.h"
 #include "owner/owner_work.h"
 #include "seed/requests.h"
-#include "seed/shadow.h"
+#include "store/absent_table.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -182,9 +182,9 @@ void OwnerWork::change_indexes(const MirroredTable& table, const TableRequest& w
       }
     }
   }
-  for (const std::string& sql : before) {
-    if (std::find(after.begin(), after.end(), sql) != after.end()) continue;
-    db_.exec("DROP INDEX IF EXISTS " + quote_name(parse_index_sql(sql).name));
+  for (std::size_t i = 0; i < table.indexes.size(); ++i) {
+    if (std::find(after.begin(), after.end(), before[i]) != after.end()) continue;
+    db_.exec("DROP INDEX IF EXISTS " + quote_name(index_there(db_, table, table.indexes[i])));
   }
   for (const std::string& sql : after) {
     if (std::find(before.begin(), before.end(), sql) != before.end()) continue;

@@ -10,12 +10,30 @@
 
 namespace deltamirror {
 
+// ALTER TABLE writes the names of now into what we wrote, in our spelling.
+std::string index_there(const Database& db, const MirroredTable& table,
+                        const std::vector<std::string>& columns) {
+  const std::string name = index_name(table, columns);
+  MirroredTable only = table;
+  only.indexes = {columns};
+  const std::string sql = create_index_sql(only).front();
+  const std::string on = sql.substr(("CREATE INDEX " + quote_name(name)).size());
+  Statement select = db.prepare(
+      "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 COLLATE NOCASE AND "
+      "(name = ?2 OR sql = 'CREATE INDEX \"' || replace(name, '\"', '\"\"') || '\"' || ?3) "
+      "ORDER BY name = ?2 DESC, rowid LIMIT 1");
+  select.bind(1, table.name);
+  select.bind(2, name);
+  select.bind(3, on);
+  return select.step() ? select.text(0) : name;
+}
+
 namespace {
 
 // What somebody has put beside a table: our own indexes come back by themselves.
 std::vector<std::string> others_sql(const Database& db, const MirroredTable& table) {
   std::vector<std::string> own;
-  for (const auto& columns : table.indexes) own.push_back(index_name(table, columns));
+  for (const auto& columns : table.indexes) own.push_back(index_there(db, table, columns));
   std::vector<std::string> out;
   Statement select = db.prepare(
       "SELECT name, sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE "

@@ -362,6 +362,33 @@ TEST_CASE("trouble: who runs to an LSN with a connection ends with all tables or
   CHECK(s.rows("SELECT id FROM o").size() >= 1);
 }
 
+TEST_CASE("trouble: an index of the configuration goes with it, whatever it was called after",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text, w text); CREATE TABLE o(id int PRIMARY KEY)");
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "t", "indexes": [["v"], ["w"]]}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.cluster.execute("ALTER TABLE t RENAME v TO x; INSERT INTO t VALUES(1, 'a', 'b')");
+  s.catch_up();
+  const auto indexes = [&] {
+    return s.value("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL");
+  };
+  CHECK(indexes() == "2");
+  SECTION("when the configuration lets it go") {
+    std::ofstream(config) << R"({"tables": [{"table": "t", "indexes": [["w"]]}]})";
+    s.runner->signal(SIGHUP);
+    CHECK(eventually([&] { return indexes() == "1"; }));
+  }
+  SECTION("when the table goes and comes") {
+    s.cluster.execute("DROP TABLE t; CREATE TABLE t(id int PRIMARY KEY, v text, w text)");
+    s.check_equal("t", "id");
+    CHECK(indexes() == "2");
+  }
+  s.end();
+}
+
 TEST_CASE("trouble: a partitioned table comes back once its partitions can be followed",
           "[mirror][trouble][integration]") {
   Troubled s(
