@@ -426,7 +426,6 @@ TEST_CASE("live: who asks for a table hears a signal, and the owner goes on",
   CHECK_THAT(asking.err(), Catch::Contains("stopped waiting for the owner"));
   old.execute("COMMIT");
   INFO(w.runner->err());
-  CHECK(eventually([&] {
-    return w.value("SELECT count(*) FROM _deltamirror_tables WHERE name = 'b'") == "1";
-  }));
+  CHECK(eventually(
+      [&] { return w.value("SELECT count(*) FROM _deltamirror_tables WHERE name = 'b'") == "1"; }));
 }
