@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "daystream/manifest.h"
+#include "program/common_flags.h"
+
 namespace deltastream {
 
 namespace {
@@ -34,8 +37,8 @@ std::string filter_names() {
 void describe_flags(CLI::App& app, Flags& flags) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.allow_extras();  // so that the words about them are ours
-  app.set_version_flag("--version", "deltastream " DELTAFLOOD_VERSION "\n",
-                       "print the version and exit");
+  daystream::program::add_common_flags(
+      app, fmt::format("daystream format {}", daystream::kFormatVersion));
   app.footer(kExamples);
   Config& config = flags.config;
 

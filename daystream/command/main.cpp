@@ -1,10 +1,15 @@
 // daystream: look at, check and mend daystreams.
+#include <fmt/format.h>
+
 #include <cstdio>
 
 #include "commands.h"
+#include "daystream/manifest.h"
+#include "program/common_flags.h"
 #include "program/program.h"
 #include "remote/enable.h"
 #include "remote_options.h"
+#include "serve/protocol.h"
 
 namespace daystream::command {
 
@@ -13,7 +18,8 @@ namespace {
 int parse_and_run(int count, char** arguments) {
   CLI::App app("Shows, checks and mends daystreams: the changes of a PostgreSQL database as files.",
                "daystream");
-  app.set_version_flag("--version", "daystream " DELTAFLOOD_VERSION);
+  program::add_common_flags(app, fmt::format("daystream format {}, HTTP protocol {}",
+                                             kFormatVersion, serve::kProtocolVersion));
   app.set_help_flag("-h,--help", "show this help and exit");
   app.require_subcommand(1);
   app.footer(
@@ -46,9 +52,6 @@ int parse_and_run(int count, char** arguments) {
     app.parse(count, arguments);
   } catch (const CLI::CallForHelp&) {
     std::fputs(app.help().c_str(), stdout);
-    return 0;
-  } catch (const CLI::CallForVersion& e) {
-    std::puts(e.what());
     return 0;
   }
   program::start_log("daystream", {});  // of a server that is lost; standard output is for lines
