@@ -137,7 +137,7 @@ void Writer::Impl::declare_holding(const Holding& holding) {
     from_here.since = {0, 0};
     manifest_.holdings.clear();
   } else {
-    from_here.since = {last_.c, last_.s + 1};
+    from_here.since = last_;
   }
   manifest_.holdings.push_back(std::move(from_here));
   save_manifest(*dir_, manifest_);

@@ -269,6 +269,9 @@ void Applier::leave(TrackedTable& followed, const Absence& absence, Leave why) {
   spdlog::warn("table {}: {}{}", table.name, absence.reason,
                table.mode == TableMode::Mirror ? "; readers do not find it until it is back" : "");
   begin();
+  const QualifiedName name = name_now(table);
+  // Whom else the name is wished of has to look what is behind it now.
+  if (why == Leave::Trouble && name != table.wished) freed_.push_back(name);
   MirroredTable absent = std::move(tables_.remove(followed)->table);
   take_out(db_, absent, absence, OnTrouble::Hide);
   absent_.push_back(std::move(absent));

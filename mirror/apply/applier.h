@@ -144,10 +144,15 @@ class Applier {
     Trouble
   };
   void leave(TrackedTable& followed, const Absence& absence, Leave why = Leave::Trouble);
+  void look_again(MirroredTable& table, const std::string& reason);
   void settle_wishes();
+  bool settle_one_wish();
+  TrackedTable* wished_as(const QualifiedName& name) const;
   void take_freed_names();
   bool exchange_wishes(MirroredTable& one, MirroredTable& other);
+  bool may_be_called(const MirroredTable& table, const std::string& name) const;
   void settle_name(TrackedTable& followed);
+  void call(TrackedTable& followed, const std::string& name);
   void check_policy(const TrackedTable& followed, const std::string& what) const;
   void check_asked(const std::string& line_name) const;
   void enter(TrackedTable& followed, std::uint64_t xid);
@@ -172,9 +177,10 @@ class Applier {
   ShapePolicy shape_policy_ = ShapePolicy::Follow;
   OnTrouble on_trouble_ = OnTrouble::Hide;
   std::string asked_;
-  bool in_gap_ = false;               // where it ends is not known yet
-  std::vector<QualifiedName> freed_;  // that tables which left in this transaction have now
-  bool renamed_ = false;  // in this transaction: whose name is whose is to be settled at its end
+  bool in_gap_ = false;  // where it ends is not known yet
+  // In this transaction:
+  std::vector<QualifiedName> freed_;  // names of tables that left, by which they were not wished
+  bool renamed_ = false;              // whose name is whose is to be settled at its end
 
   Checkpoint committed_;
   Checkpoint reached_;

@@ -24,18 +24,17 @@ using daystream::Transaction;
 // tells.
 void Applier::take_namesake(const Change& change, std::uint64_t xid) {
   const QualifiedName name = parse_table_name(daystream::unescape(change.table));
-  const auto found = std::find_if(tables_.begin(), tables_.end(), [&](const auto& followed) {
-    return followed->table.shape.line_name == change.table || followed->table.wished == name;
-  });
-  if (found != tables_.end()) {
-    TrackedTable& before = **found;
-    enter(before, xid);
-    if (before.skip) return;
-    freed_.push_back(parse_table_name(daystream::unescape(before.table.shape.line_name)));
-    leave(before, {.state = TableState::Copying,
-                   .reason = fmt::format("table {} is another table now (OID {}, {} before)",
-                                         change.table, change.oid, before.table.shape.oid),
-                   .hint = NeedsReseed::kCopyIt});
+  std::vector<TrackedTable*> before;  // one has the name as yet, another is wished under it
+  for (const auto& followed : tables_) {
+    if (followed->table.shape.line_name != change.table && followed->table.wished != name) continue;
+    enter(*followed, xid);
+    if (!followed->skip) before.push_back(followed.get());
+  }
+  for (TrackedTable* const followed : before) {
+    leave(*followed, {.state = TableState::Copying,
+                      .reason = fmt::format("table {} is another table now (OID {}, {} before)",
+                                            change.table, change.oid, followed->table.shape.oid),
+                      .hint = NeedsReseed::kCopyIt});
   }
   for (MirroredTable& table : absent_) {
     if (table.wished != name) continue;
@@ -45,19 +44,29 @@ void Applier::take_namesake(const Change& change, std::uint64_t xid) {
           fmt::format("table {} is another table now (OID {})", change.table, change.oid),
           change.oid, std::string(change.table));
     }
-    const std::string reason = copying ? table.reason : std::string();
-    table.since.clear();  // a copy that did not find it may have looked before it was there
-    deltamirror::set_absence(
-        db_, table, {.state = TableState::Copying, .reason = reason, .hint = NeedsReseed::kCopyIt});
-    ++pending_changes_;
+    look_again(table, copying ? table.reason : std::string());
   }
+}
+
+// A copy of it that did not find the table may have looked before it was there.
+void Applier::look_again(MirroredTable& table, const std::string& reason) {
+  table.since.clear();
+  deltamirror::set_absence(
+      db_, table, {.state = TableState::Copying, .reason = reason, .hint = NeedsReseed::kCopyIt});
+  ++pending_changes_;
 }
 
 // A partition with rows came to or left a table that we follow as one, or all of its rows did:
 // which of ours they are no line tells.
 void Applier::check_root(const Change& change, std::uint64_t xid) {
   TrackedTable* root = tables_.by_oid(change.root);
-  if (root == nullptr) return;
+  if (root == nullptr) {
+    // It may be one of those that could not be copied for what their partitions were.
+    for (MirroredTable& table : absent_) {
+      if (table.state == TableState::Parked) look_again(table, table.reason);
+    }
+    return;
+  }
   enter(*root, xid);
   if (root->skip) return;
   const std::string what = change.action == Action::Schema    ? "attached"
@@ -149,7 +158,7 @@ bool Applier::rename_in_stream(TrackedTable& followed, const std::string& old_li
   renamed_ = true;
 
   const QualifiedName from = parse_table_name(daystream::unescape(old_line_name));
-  const QualifiedName to = parse_table_name(daystream::unescape(table.shape.line_name));
+  const QualifiedName to = name_now(table);
   table.source_table = to.display();
   if (take_holding(followed, reached_.position)) return true;
   // What several sources have under one name keeps it.
@@ -169,23 +178,17 @@ bool Applier::rename_in_stream(TrackedTable& followed, const std::string& old_li
 // A table that we no longer follow has a name that another wish may be about.
 void Applier::take_freed_names() {
   for (const QualifiedName& name : std::exchange(freed_, {})) {
-    const Absence absence{.state = TableState::Copying,
-                          .reason = fmt::format("table {} is another table now", name.display()),
-                          .hint = NeedsReseed::kCopyIt};
-    bool has_it = false;
-    TrackedTable* wished = nullptr;
-    for (const auto& followed : tables_) {
-      const MirroredTable& table = followed->table;
-      if (parse_table_name(daystream::unescape(table.shape.line_name)) == name) has_it = true;
-      if (table.wished == name) wished = followed.get();
-    }
+    const bool has_it = std::any_of(tables_.begin(), tables_.end(), [&](const auto& followed) {
+      return name_now(followed->table) == name;
+    });
     if (has_it) continue;
-    if (wished != nullptr) leave(*wished, absence);
+    const std::string reason = fmt::format("table {} is another table now", name.display());
+    if (TrackedTable* const wished = wished_as(name)) {
+      leave(*wished,
+            {.state = TableState::Copying, .reason = reason, .hint = NeedsReseed::kCopyIt});
+    }
     for (MirroredTable& table : absent_) {
-      if (table.wished != name || table.state == TableState::Copying) continue;
-      table.since.clear();
-      deltamirror::set_absence(db_, table, absence);
-      ++pending_changes_;
+      if (table.wished == name) look_again(table, reason);
     }
   }
 }
@@ -216,29 +219,44 @@ void Applier::finish_shapes(const Transaction& transaction) {
 // is about: followed tables have exchanged their names. Wishes that ask for the same are exchanged
 // with them; else both are copied.
 void Applier::settle_wishes() {
-  for (bool again = true; std::exchange(again, false);) {
-    for (const auto& followed : tables_) {
-      MirroredTable& table = followed->table;
-      const QualifiedName now = parse_table_name(daystream::unescape(table.shape.line_name));
-      if (now == table.wished) continue;
-      const auto absent = std::find_if(absent_.begin(), absent_.end(),
-                                       [&](const MirroredTable& t) { return t.wished == now; });
-      const auto tracked = std::find_if(tables_.begin(), tables_.end(), [&](const auto& t) {
-        return t != followed && t->table.wished == now;
-      });
-      if (absent == absent_.end() && tracked == tables_.end()) continue;
-      again = true;
-      MirroredTable& other = absent != absent_.end() ? *absent : (*tracked)->table;
-      if (exchange_wishes(table, other)) break;
-      const std::string why = fmt::format("tables {} and {} have exchanged names",
-                                          table.wished.display(), other.wished.display());
-      const Absence absence{
-          .state = TableState::Copying, .reason = why, .hint = NeedsReseed::kCopyIt};
-      if (tracked != tables_.end()) leave(**tracked, absence);
-      leave(*followed, absence);
-      break;
-    }
+  while (settle_one_wish()) {
   }
+}
+
+// False: there is none to settle. What leaves moves the others: the tables are looked through anew.
+bool Applier::settle_one_wish() {
+  for (const auto& each : tables_) {
+    TrackedTable* const followed = each.get();
+    MirroredTable& table = followed->table;
+    const QualifiedName now = name_now(table);
+    if (now == table.wished) continue;
+    const auto absent = std::find_if(absent_.begin(), absent_.end(),
+                                     [&](const MirroredTable& t) { return t.wished == now; });
+    TrackedTable* const tracked = wished_as(now);
+    if (absent == absent_.end() && tracked == nullptr) continue;
+    MirroredTable& other = tracked != nullptr ? tracked->table : *absent;
+    if (exchange_wishes(table, other)) return true;
+    const std::string why = fmt::format("tables {} and {} have exchanged names",
+                                        table.wished.display(), other.wished.display());
+    const Absence absence{
+        .state = TableState::Copying, .reason = why, .hint = NeedsReseed::kCopyIt};
+    if (tracked != nullptr) {
+      leave(*tracked, absence);
+    } else {
+      look_again(other, why);
+    }
+    leave(*followed, absence);
+    return true;
+  }
+  return false;
+}
+
+// nullptr: none that is followed is wished under that name.
+TrackedTable* Applier::wished_as(const QualifiedName& name) const {
+  for (const auto& each : tables_) {
+    if (each->table.wished == name) return each.get();
+  }
+  return nullptr;
 }
 
 bool Applier::exchange_wishes(MirroredTable& one, MirroredTable& other) {
@@ -262,12 +280,22 @@ bool Applier::exchange_wishes(MirroredTable& one, MirroredTable& other) {
   return true;
 }
 
+// What is wished under a name has it, also while it is not there.
+bool Applier::may_be_called(const MirroredTable& table, const std::string& name) const {
+  const std::vector<MirroredTable> all = load_tables(db_);
+  return is_free_name(db_, name) &&
+         std::none_of(all.begin(), all.end(), [&](const MirroredTable& other) {
+           const bool same = other.source == table.source && other.wished_name == table.wished_name;
+           return !same && folded(other.wished_name) == folded(name);
+         });
+}
+
 // SQLite may have the name, or not allow it: then the table is called as it was wished.
 void Applier::settle_name(TrackedTable& followed) {
   MirroredTable& table = followed.table;
   std::string name = std::exchange(followed.final_name, {});
-  if (!is_free_name(db_, name)) {
-    if (!is_free_name(db_, table.wished_name)) {
+  if (!may_be_called(table, name)) {
+    if (!may_be_called(table, table.wished_name)) {
       return leave(followed, {.state = TableState::Parked,
                               .reason = fmt::format("table {} cannot be called \"{}\" here: SQLite "
                                                     "has that name, or does not allow it",
@@ -278,6 +306,11 @@ void Applier::settle_name(TrackedTable& followed) {
                  table.source_table, table.wished_name, name);
     name = table.wished_name;
   }
+  call(followed, name);
+}
+
+void Applier::call(TrackedTable& followed, const std::string& name) {
+  MirroredTable& table = followed.table;
   followed.drop_plan();
   alter_table(db_,
               fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name), quote_name(name)));

@@ -48,17 +48,26 @@ void Applier::check_asked() const {
 
 void Applier::install(const MirroredTable& table, const std::function<void()>& put_in_place) {
   begin();
-  // Its own wish may be called otherwise now, as a rename is followed.
-  const auto before = std::find_if(tables_.begin(), tables_.end(), [&](const auto& followed) {
-    return followed->table.name == table.name || followed->table.wished_name == table.name;
-  });
-  if (before != tables_.end()) {
-    const MirroredTable old = std::move(tables_.remove(**before)->table);
+  // Its own wish may be called otherwise now, as a rename is followed; and another's may have its
+  // name by a rename.
+  TrackedTable* before = nullptr;
+  TrackedTable* other = nullptr;
+  for (const auto& followed : tables_) {
+    const MirroredTable& has = followed->table;
+    if (has.wished_name == table.wished_name) {
+      before = followed.get();
+    } else if (folded(has.name) == folded(table.name)) {
+      other = followed.get();
+    }
+  }
+  if (before != nullptr) {
+    const MirroredTable old = std::move(tables_.remove(*before)->table);
     if (old.name != table.name) {
       drop_own(db_, old);
       forget_table(db_, source_, old.name);
     }
   }
+  if (other != nullptr) call(*other, other->table.wished_name);
   std::erase_if(absent_, [&](const MirroredTable& t) { return t.name == table.name; });
   put_in_place();
   auto followed = std::make_unique<TrackedTable>();

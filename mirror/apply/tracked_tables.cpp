@@ -3,7 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "daystream/line.h"
+
 namespace deltamirror {
+
+QualifiedName name_now(const MirroredTable& table) {
+  return parse_table_name(daystream::unescape(table.shape.line_name));
+}
 
 TrackedTable& TrackedTables::add(std::unique_ptr<TrackedTable> table) {
   TrackedTable& added = *table;

@@ -14,6 +14,9 @@
 
 namespace deltamirror {
 
+// As lines call it.
+QualifiedName name_now(const MirroredTable& table);
+
 struct TrackedTable {
   MirroredTable table;
   std::unique_ptr<TablePlan> plan;  // or, of a history:

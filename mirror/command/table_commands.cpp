@@ -25,11 +25,12 @@ using nlohmann::json;
 namespace {
 
 // True: the owner has done it.
-bool ask(const TableCommand& command, json request, const std::string& what) {
+bool ask(const TableCommand& command, json request, const std::string& what,
+         const daystream::program::Signals& signals) {
   if (command.conninfo) request["conninfo"] = *command.conninfo;
   if (!command.source.empty()) request["source"] = command.source;
   std::optional<Progress> progress;
-  const auto answer = ask_owner(command.mirror, request, [&](const json& running) {
+  const auto answer = ask_owner(command.mirror, request, signals, [&](const json& running) {
     if (!progress) progress.emplace(what, running.value("expected_rows", -1.0));
     progress->update(running.value("rows", std::uint64_t{0}));
   });
@@ -93,7 +94,7 @@ void add_tables(const TableCommand& asked, const MirrorConfig& config,
           "\"deltamirror reseed\" copies it anew; for a new mirror name another file");
     }
   }
-  if (ask(command, request, "seeding")) return;
+  if (ask(command, request, "seeding", signals)) return;
   seed_by_ourselves(command, config.tables, signals);
 }
 
@@ -115,16 +116,17 @@ void reseed_tables(const TableCommand& asked, const std::vector<std::string>& na
   for (const auto& group : {with_key, others}) {
     if (group.empty()) continue;
     const json request = {{"request", "reseed"}, {"tables", group}, {"whole", command.whole}};
-    if (ask(command, request, "seeding")) continue;
+    if (ask(command, request, "seeding", signals)) continue;
     for (const std::string& name : group) requests.push_back(request_for(find_table(tables, name)));
   }
   if (!requests.empty()) seed_by_ourselves(command, std::move(requests), signals);
 }
 
-void remove_tables(const TableCommand& asked, const std::vector<std::string>& names) {
+void remove_tables(const TableCommand& asked, const std::vector<std::string>& names,
+                   const daystream::program::Signals& signals) {
   TableCommand command = asked;
   command.source = source_of(open_for_reading(command.mirror), names, asked.source);
-  if (ask(command, {{"request", "remove"}, {"tables", names}}, "removing")) return;
+  if (ask(command, {{"request", "remove"}, {"tables", names}}, "removing", signals)) return;
   const MirrorLock owner(command.mirror);
   Database db = open_owned(command.mirror);
   const std::vector<MirroredTable> tables = load_tables_of(db, command.source);
@@ -190,8 +192,8 @@ void add_remove(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  deltamirror remove flights.db --table ops_crews");
   command.callback([options, &chosen] {
-    chosen = [options](daystream::program::Signals&) {
-      remove_tables(options->command, options->tables);
+    chosen = [options](daystream::program::Signals& signals) {
+      remove_tables(options->command, options->tables, signals);
       return 0;
     };
   });

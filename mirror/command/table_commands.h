@@ -25,6 +25,7 @@ void add_tables(const TableCommand& command, const MirrorConfig& config,
                 daystream::program::Signals& signals);
 void reseed_tables(const TableCommand& command, const std::vector<std::string>& tables,
                    daystream::program::Signals& signals);
-void remove_tables(const TableCommand& command, const std::vector<std::string>& tables);
+void remove_tables(const TableCommand& command, const std::vector<std::string>& tables,
+                   const daystream::program::Signals& signals);
 
 }  // namespace deltamirror

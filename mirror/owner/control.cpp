@@ -1,11 +1,13 @@
 #include "owner/control.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "store/mirror_lock.h"
@@ -131,7 +133,28 @@ void ControlServer::failed(std::uint64_t id, const Error& error) {
   close(id);
 }
 
+namespace {
+
+// Until there is an answer to read, or its end.
+void wait_for_answer(const daystream::UniqueFd& owner, const std::string& mirror,
+                     const daystream::program::Signals& signals) {
+  pollfd fds[] = {{.fd = owner.get(), .events = POLLIN, .revents = 0},
+                  {.fd = signals.fd(), .events = POLLIN, .revents = 0}};
+  while (fds[0].revents == 0) {
+    if (signals.stop_requested()) {
+      throw Error(fmt::format("stopped waiting for the owner of mirror \"{}\"", mirror),
+                  "it goes on with what it was asked for; \"deltamirror status\" shows how far");
+    }
+    if (poll(fds, std::size(fds), -1) < 0 && errno != EINTR) {
+      throw IoError(fmt::format("could not wait for the owner of mirror \"{}\"", mirror), errno);
+    }
+  }
+}
+
+}  // namespace
+
 std::optional<json> ask_owner(const std::string& mirror, const json& request,
+                              const daystream::program::Signals& signals,
                               const std::function<void(const json&)>& running) {
   if (MirrorLock::holder(mirror) == 0) return std::nullopt;
   daystream::UniqueFd fd;
@@ -152,6 +175,7 @@ std::optional<json> ask_owner(const std::string& mirror, const json& request,
   for (;;) {
     std::string text;
     if (!in.next(text)) {
+      wait_for_answer(fd, mirror, signals);
       if (in.fill(fd.get()) == LineBuffer::Read::Again) continue;
       throw Error(fmt::format("the owner of mirror \"{}\" ended before it was done", mirror),
                   "start it again, and ask again");

@@ -29,6 +29,7 @@
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
 #include "owner/unix_socket.h"
+#include "program/program.h"
 
 namespace deltamirror {
 
@@ -74,8 +75,10 @@ class ControlServer {
 };
 
 // Asks the owner of `mirror` and waits for the last answer; `running` is called for those before.
-// nullopt: nobody owns it. Throws what the owner says went wrong, with its exit code.
+// nullopt: nobody owns it. Throws what the owner says went wrong, with its exit code; and where a
+// signal asks to stop, after which the owner goes on with the request all the same.
 std::optional<nlohmann::json> ask_owner(const std::string& mirror, const nlohmann::json& request,
+                                        const daystream::program::Signals& signals,
                                         const std::function<void(const nlohmann::json&)>& running);
 
 }  // namespace deltamirror

@@ -357,3 +357,72 @@ TEST_CASE("live: local programs hear which rows each commit changed",
   CHECK(last == R"({"lost":true})");
   s.end();
 }
+
+namespace {
+
+// A mirror of a, whose stream comes to hold b too.
+struct Widened : Pipeline {
+  std::string config = (dir / "stream.json").string();
+
+  Widened() {
+    cluster.execute(
+        "CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY);"
+        "INSERT INTO b VALUES(1)");
+    hold("a");
+    streamer.emplace(Texts{program("deltastream"), "--config", config, "--create-slot"});
+    REQUIRE(eventually([&] { return std::filesystem::exists(dir / "stream/durable"); }));
+    REQUIRE(seed({"--table", "a"}).ok());
+    runner.emplace(Texts{program("deltamirror"), "run", mirror(), "--daystream", stream(), "-d",
+                         cluster.conninfo()});
+    REQUIRE(eventually([&] { return std::filesystem::exists(mirror() + ".sock"); }));
+  }
+  void hold(const std::string& tables) const {
+    const nlohmann::json all = {{"dbname", cluster.conninfo()},
+                                {"slot", "mirror"},
+                                {"directory", stream()},
+                                {"tables", tables}};
+    std::ofstream(config) << all.dump();
+  }
+  void widen() {
+    hold("a,b");
+    streamer->signal(SIGHUP);
+    const auto streams = [&] {
+      const std::string err = streamer->err();
+      const std::size_t again = err.find("read again");
+      return again != std::string::npos && err.find("streaming from", again) != std::string::npos;
+    };
+    REQUIRE(eventually(streams));
+  }
+  Texts seed_b() const { return {program("deltamirror"), "seed", mirror(), "--table", "b"}; }
+};
+
+}  // namespace
+
+TEST_CASE("live: a table that the stream came to hold is copied while nothing commits",
+          "[mirror][live][integration]") {
+  Widened w;
+  w.widen();
+  run_ok(w.seed_b());
+  CHECK(w.rows("SELECT id FROM b") == Texts{"1"});
+}
+
+TEST_CASE("live: who asks for a table hears a signal, and the owner goes on",
+          "[mirror][live][integration]") {
+  Widened w;
+  // What the copy has to wait for: a transaction from before the stream held the table.
+  Session old = w.cluster.session();
+  old.execute("BEGIN");
+  old.execute("SELECT pg_current_xact_id()");
+  w.widen();
+  Process asking(w.seed_b());
+  REQUIRE(eventually(
+      [&] { return w.runner->err().find("waiting until the daystream") != std::string::npos; }));
+  asking.signal(SIGTERM);
+  CHECK(asking.wait() == Exit{1, 0});
+  CHECK_THAT(asking.err(), Catch::Contains("stopped waiting for the owner"));
+  old.execute("COMMIT");
+  INFO(w.runner->err());
+  CHECK(eventually([&] {
+    return w.value("SELECT count(*) FROM _deltamirror_tables WHERE name = 'b'") == "1";
+  }));
+}

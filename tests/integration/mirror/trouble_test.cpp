@@ -295,3 +295,116 @@ TEST_CASE("trouble: a gap heals with a connection", "[mirror][trouble][integrati
   s.check_equal("t", "id");
   s.end();
 }
+
+TEST_CASE("trouble: a partitioned table comes back once its partitions can be followed",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE high PARTITION OF t FOR VALUES FROM (10) TO (20);"
+      "INSERT INTO t VALUES(1), (11)",
+      {"--partition-root"});
+  s.seed_tables({"t"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE high SET UNLOGGED");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  // Who looks for it by the clock does so after 1, 2, 4 … s.
+  const auto tries = [&] {
+    std::size_t count = 0;
+    const std::string err = s.runner->err();
+    for (std::size_t at = 0; (at = err.find("copying t from", at)) != std::string::npos; ++at)
+      ++count;
+    return count;
+  };
+  CHECK(eventually([&] { return tries() >= 5; }));
+  SECTION("as it is logged again") {
+    s.cluster.execute("ALTER TABLE high SET LOGGED");
+  }
+  SECTION("as it is detached") {
+    s.cluster.execute("ALTER TABLE t DETACH PARTITION high");
+  }
+  SECTION("as it is dropped") {
+    s.cluster.execute("DROP TABLE high");
+  }
+  s.cluster.execute("INSERT INTO t VALUES(2)");
+  const std::size_t before = tries();
+  s.check_equal("t", "id");
+  CHECK(tries() <= before + 1);
+  s.end();
+}
+
+namespace {
+
+// Tables a and b, the one called "z" here, so that their wishes cannot be exchanged.
+void seed_a_as_z(Troubled& s) {
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "a", "as": "z"}, {"table": "b"}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+}
+
+}  // namespace
+
+TEST_CASE("trouble: a table takes the name of another that is wished otherwise",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(1);"
+      "CREATE TABLE b(id int PRIMARY KEY); INSERT INTO b VALUES(2)");
+  seed_a_as_z(s);
+  s.start(true);
+  SECTION("which is called otherwise since then") {
+    s.cluster.execute("ALTER TABLE b RENAME TO m; ALTER TABLE a RENAME TO b");
+  }
+  SECTION("which was called otherwise before") {
+    s.cluster.execute("ALTER TABLE b RENAME TO m");
+    s.cluster.execute("ALTER TABLE a RENAME TO b");
+  }
+  SECTION("which is not there any more") {
+    s.cluster.execute("DROP TABLE b");
+    CHECK(eventually([&] { return s.state("b") == "waiting"; }));
+    s.cluster.execute("ALTER TABLE a RENAME TO b");
+  }
+  s.check_equal("b", "id");
+  CHECK(eventually([&] { return s.state("z") == "waiting"; }));
+  s.cluster.execute("CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(3)");
+  CHECK(eventually([&] { return s.is_there("z"); }));
+  CHECK(s.rows("SELECT id FROM z") == Texts{"3"});
+  s.end();
+}
+
+TEST_CASE("trouble: a rename does not take the name here of a table that is waited for",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY)");
+  seed_a_as_z(s);
+  s.start(true);
+  s.cluster.execute("DROP TABLE a");
+  CHECK(eventually([&] { return s.state("z") == "waiting"; }));
+  s.cluster.execute("ALTER TABLE b RENAME TO z; INSERT INTO z VALUES(1)");
+  s.catch_up();
+  CHECK(s.rows("SELECT id FROM b") == Texts{"1"});
+  s.cluster.execute("CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(2)");
+  CHECK(eventually([&] { return s.is_there("z"); }));
+  CHECK(s.rows("SELECT id FROM z") == Texts{"2"});
+  s.end();
+}
+
+TEST_CASE("trouble: a table that is wished for has its name, also where a rename has it",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(2);"
+      "CREATE TABLE b(id int PRIMARY KEY)");
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "b"}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.cluster.execute("ALTER TABLE b RENAME TO z; INSERT INTO z VALUES(1)");
+  s.check_equal("z", "id");
+  std::ofstream(config) << R"({"tables": [{"table": "b"}, {"table": "a", "as": "z"}]})";
+  s.runner->signal(SIGHUP);
+  CHECK(eventually([&] { return s.is_there("z") && s.is_there("b"); }));
+  CHECK(s.rows("SELECT id FROM z") == Texts{"2"});
+  CHECK(s.rows("SELECT id FROM b") == Texts{"1"});
+  s.cluster.execute("INSERT INTO z VALUES(3)");
+  s.catch_up();
+  CHECK(s.rows("SELECT id FROM b") == Texts{"1", "3"});
+  s.end();
+}
