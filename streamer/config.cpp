@@ -8,8 +8,8 @@
 #include <cmath>
 #include <string_view>
 
-#include "config_file.h"
 #include "flags.h"
+#include "program/config_file.h"
 
 namespace deltastream {
 
@@ -158,10 +158,7 @@ Config parse_config(const Arguments& arguments) {
                "deltastream"};
   Flags flags;
   describe_flags(app, flags);
-  Arguments all;
-  const std::string file = config_file_of(arguments);
-  if (!file.empty()) all = flags_of_file(app, file);
-  all.insert(all.end(), arguments.begin(), arguments.end());
+  Arguments all = daystream::program::with_config_file(app, arguments);
   std::reverse(all.begin(), all.end());  // as CLI11 takes a vector
   try {
     app.parse(all);

@@ -4,6 +4,7 @@
 
 #include "daystream/manifest.h"
 #include "program/common_flags.h"
+#include "program/config_file.h"
 
 namespace deltastream {
 
@@ -82,8 +83,7 @@ void describe_flags(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(0U, 1000U))
       ->type_name("N")
       ->group("How");
-  app.add_option("--config", config.config_file, "JSON file with these names as keys")
-      ->group("How");
+  daystream::program::add_config_option(app, config.config_file)->group("How");
   app.add_option("--log-level", config.log_level, "error, warn, info, debug (default: info)")
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
       ->group("How");

@@ -29,10 +29,10 @@ void add_daystream_option(CLI::App& command, std::string& daystream) {
 }
 
 void add_tables_config_option(CLI::App& command, std::string& file) {
-  command.add_option(
-      "--config", file,
-      "JSON file with \"tables\", or \"sources\" with theirs, and \"extra_sql\"; \"run\" and "
-      "\"up\" read it again at SIGHUP");
+  command.add_option("--config", file,
+                     "JSON file, with comments if need be, with \"tables\", or \"sources\" with "
+                     "theirs, and \"extra_sql\"; \"run\" and "
+                     "\"up\" read it again at SIGHUP");
 }
 
 void add_sources_config_option(CLI::App& command, std::string& file) {

@@ -133,6 +133,9 @@ void complete(Database& db, const std::vector<SeedPart>& parts, const MirrorConf
 
 void seed(const SeedOptions& options, const daystream::program::Signals& signals) {
   check_absent(options.mirror);
+  if (options.config.sources.empty() && options.daystream.empty()) {
+    throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
+  }
   check_distinct({}, options.config.all_tables());
   std::vector<SeedPart> parts = open_parts(options, signals);
   check_shapes(parts);
