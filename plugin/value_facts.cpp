@@ -131,6 +131,10 @@ void append_type(StringInfo out, Encoding* encoding, std::string_view separator,
     case TYPTYPE_DOMAIN:
       append(out, "domain ");
       append_unsigned(out, form.typbasetype);
+      if (form.typtypmod >= 0) {
+        append(out, " typmod ");
+        append_unsigned(out, static_cast<std::uint32_t>(form.typtypmod));
+      }
       break;
     case TYPTYPE_RANGE:
       append(out, "range ");

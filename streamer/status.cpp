@@ -27,7 +27,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr const char* kFile = "status.json";
+constexpr const char* kStatusFile = "status.json";
 
 template <typename T>
 void put(Json& out, const char* key, const std::optional<T>& value) {
@@ -41,7 +41,7 @@ std::optional<T> get(const Json& in, const char* key) {
   return found->get<T>();
 }
 
-std::string utc(std::int64_t seconds) {
+std::string utc_text(std::int64_t seconds) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S}Z", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 
@@ -122,10 +122,10 @@ void print_status(const Status& status, const std::string& state) {
              "{} free{}", human_bytes(static_cast<double>(*status.disk_free_bytes)),
              status.disk_left_s ? fmt::format(" ({})", human_seconds(*status.disk_left_s)) : ""));
   }
-  if (status.updated_s != 0) line("updated", utc(status.updated_s));
+  if (status.updated_s != 0) line("updated", utc_text(status.updated_s));
   if (!status.waiting_for.empty()) line("waiting for", status.waiting_for);
   if (!status.last_error.empty()) {
-    line("last error", fmt::format("{}: {}", utc(status.last_error_s), status.last_error));
+    line("last error", fmt::format("{}: {}", utc_text(status.last_error_s), status.last_error));
   }
 }
 
@@ -168,8 +168,8 @@ std::optional<Status> Status::parse(const std::string& text) {
 
 bool save_status(const std::filesystem::path& directory, const Status& status) noexcept {
   try {
-    const std::filesystem::path file = directory / kFile;
-    const std::filesystem::path temporary = directory / (std::string(kFile) + ".tmp");
+    const std::filesystem::path file = directory / kStatusFile;
+    const std::filesystem::path temporary = directory / (std::string(kStatusFile) + ".tmp");
     const std::string text = status.json();
     std::error_code error;
     {
@@ -189,7 +189,7 @@ bool save_status(const std::filesystem::path& directory, const Status& status) n
 }
 
 std::optional<Status> load_status(const std::filesystem::path& directory) {
-  std::ifstream in(directory / kFile);
+  std::ifstream in(directory / kStatusFile);
   if (!in) return std::nullopt;
   std::stringstream text;
   text << in.rdbuf();

@@ -15,8 +15,8 @@ namespace daystream::command {
 
 namespace {
 
-constexpr std::uint64_t kFlushEvery = 64 * 1024 * 1024;
-constexpr std::chrono::milliseconds kMarkEvery{1000};
+constexpr std::uint64_t kSplitFlushEvery = 64 * 1024 * 1024;
+constexpr std::chrono::milliseconds kSplitMarkEvery{1000};
 
 // A part has three files open.
 void allow_many_files() {
@@ -164,8 +164,8 @@ void Splitter::work(const std::function<bool()>& stop) {
     take(*transaction);
     before_ = reader_->lsn();
     unflushed_bytes_ += transaction->size_bytes();
-    if (unflushed_bytes_ >= kFlushEvery) {
-      if (std::chrono::steady_clock::now() - marked_ >= kMarkEvery) mark_all();
+    if (unflushed_bytes_ >= kSplitFlushEvery) {
+      if (std::chrono::steady_clock::now() - marked_ >= kSplitMarkEvery) mark_all();
       flush();
     }
     if (stop()) break;
@@ -182,7 +182,7 @@ std::optional<std::chrono::milliseconds> Splitter::mark_due() const {
   }
   const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::steady_clock::now() - marked_);
-  return std::max(std::chrono::milliseconds(0), kMarkEvery - passed);
+  return std::max(std::chrono::milliseconds(0), kSplitMarkEvery - passed);
 }
 
 void Splitter::mark_all() {

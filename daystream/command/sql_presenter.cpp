@@ -42,7 +42,7 @@ const std::string* value_of(const std::vector<std::pair<std::string, std::string
   return at == columns.end() ? nullptr : &at->second;
 }
 
-std::vector<std::pair<std::string, std::string>> columns_of(std::string_view fields) {
+std::vector<std::pair<std::string, std::string>> columns_of_table(std::string_view fields) {
   std::vector<std::pair<std::string, std::string>> columns;
   std::string_view name;
   std::string_view value;
@@ -116,7 +116,7 @@ void SqlPresenter::line(std::string& out, const Transaction& of, const Line& lin
       insert(out, change);
       break;
     case Action::Replace:
-      old_ = columns_of(change.columns);
+      old_ = columns_of_table(change.columns);
       break;
     case Action::Update:
       update(out, change, line.position);
@@ -175,7 +175,7 @@ void SqlPresenter::finish() {
 }
 
 void SqlPresenter::insert(std::string& out, const Change& change) {
-  const Columns given = columns_of(change.columns);
+  const Columns given = columns_of_table(change.columns);
   std::string names;
   std::string values;
   const auto add = [&](std::string_view name, std::string_view value) {
@@ -237,7 +237,7 @@ void SqlPresenter::where(std::string& out, const std::string& table, const Known
 
 void SqlPresenter::update(std::string& out, const Change& change, Position at) {
   const KnownTable* table = known(change.table, at);
-  const Columns values = columns_of(change.columns);
+  const Columns values = columns_of_table(change.columns);
   Columns old;
   if (old_) {
     old = *old_;
@@ -276,7 +276,7 @@ void SqlPresenter::update(std::string& out, const Change& change, Position at) {
 }
 
 void SqlPresenter::erase(std::string& out, const Change& change, Position at) {
-  const Columns old = columns_of(change.columns);
+  const Columns old = columns_of_table(change.columns);
   if (old.empty()) {
     leave_out(out, change, at, "the table has no key");
     return;

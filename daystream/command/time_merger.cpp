@@ -13,11 +13,11 @@ namespace daystream::command {
 
 namespace {
 
-constexpr std::uint64_t kFlushEvery = 64 * 1024 * 1024;
+constexpr std::uint64_t kTimeMergeFlushEvery = 64 * 1024 * 1024;
 constexpr std::size_t kLinesAtOnce = 64 * 1024;
-constexpr std::chrono::milliseconds kMarkEvery{1000};
-constexpr std::chrono::milliseconds kLookEvery{1000};
-constexpr std::int64_t kMicroseconds = 1'000'000;
+constexpr std::chrono::milliseconds kTimeMergeMarkEvery{1000};
+constexpr std::chrono::milliseconds kTimeMergeLookEvery{1000};
+constexpr std::int64_t kTimeMergeMicroseconds = 1'000'000;
 
 std::string raw(const std::string& text) {
   std::string escaped;
@@ -140,13 +140,13 @@ void TimeMerger::work(const std::function<bool()>& stop) {
     Source* next = next_source();
     if (next == nullptr) break;
     emit(*next);
-    if (unflushed_bytes_ >= kFlushEvery) {
+    if (unflushed_bytes_ >= kTimeMergeFlushEvery) {
       output_->flush();
       unflushed_bytes_ = 0;
     }
-    if (std::chrono::steady_clock::now() - marked_ >= kMarkEvery) mark();
+    if (std::chrono::steady_clock::now() - marked_ >= kTimeMergeMarkEvery) mark();
   }
-  if (std::chrono::steady_clock::now() - marked_ >= kMarkEvery) mark();
+  if (std::chrono::steady_clock::now() - marked_ >= kTimeMergeMarkEvery) mark();
   output_->flush();
   unflushed_bytes_ = 0;
 }
@@ -208,7 +208,7 @@ void TimeMerger::wait(int wake_fd) {
       slowest = source.get();
     }
   }
-  if (slowest != nullptr) slowest->reader.wait(kLookEvery, wake_fd);
+  if (slowest != nullptr) slowest->reader.wait(kTimeMergeLookEvery, wake_fd);
 }
 
 }  // namespace daystream::command

@@ -16,6 +16,8 @@
 #include "daystream/reader.h"
 #include "manifest_json.h"
 #include "serve/describe.h"
+#include "serve/health.h"
+#include "serve/metrics.h"
 #include "serve/own_name.h"
 #include "serve/server.h"
 
@@ -157,6 +159,7 @@ void Server::route(const Request& request) {
   if (path.size() == 1 && first == "healthz") return request.reply(200, "text/plain", "ok\n");
   if (path.empty()) return reply_page(request);
   keep_out_strangers(request);
+  if (path.size() == 2 && first == "healthz" && path[1] == "streams") return reply_health(request);
   const Grant grant = admit(request);
   if (path.size() == 1 && (first == "status" || first == "metrics" || first == "history")) {
     request.allow({});
@@ -191,6 +194,20 @@ void Server::route(const Request& request) {
     if (what == "snapshot") return reply_snapshot(request, stream, grant);
   }
   throw HttpError(404, "not-found", "there is nothing here");
+}
+
+// No names: it needs no token.
+void Server::reply_health(const Request& request) {
+  request.allow({});
+  answer_sampled(request, {}, [this](const Request& asked) {
+    const std::int64_t now = std::time(nullptr);
+    const auto well = std::count_if(streams_.begin(), streams_.end(), [now](const auto& stream) {
+      return stream_health(stream.second, now).is_well();
+    });
+    const auto all = static_cast<std::ptrdiff_t>(streams_.size());
+    if (well == all) return asked.reply(200, "text/plain", "ok\n");
+    asked.reply(503, "text/plain", fmt::format("in trouble: {} of {}\n", all - well, all));
+  });
 }
 
 // It shows nothing by itself: what it asks for needs a grant.

@@ -85,6 +85,7 @@ class Server {
   void reply_snapshots(const Request& request, Served& served);
   void reply_snapshot(const Request& request, Served& served, const Grant& grant);
   void reply_page(const Request& request);
+  void reply_health(const Request& request);
   void take_copy(const Request& request, Served& served, const Grant& grant);
   void record_copies(Served& served);
   void bury_ended();

@@ -1,8 +1,7 @@
-// What the server tells of itself: /status for people's tools, /metrics for Prometheus.
+// What the server tells of itself: /status and /history, for the page and for people's tools.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "serve/access.h"
@@ -24,6 +23,5 @@ struct ServerFacts {
 std::string status_json(const ServerFacts& facts, ServedStreams& streams, const Grant& grant);
 // The last hour of each: what the page draws.
 std::string history_json(ServedStreams& streams, const Grant& grant);
-std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant);
 
 }  // namespace daystream::serve

@@ -25,7 +25,7 @@ namespace {
 constexpr std::size_t kFrameText = 1 << 20;
 constexpr std::size_t kPackReadSize = 256 * 1024;
 
-struct FreeContext {
+struct FreePackContext {
   void operator()(ZSTD_CCtx* context) const noexcept { ZSTD_freeCCtx(context); }
 };
 
@@ -189,7 +189,7 @@ class Packer {
   File& out_;
   const std::uint64_t size_;
   LsnCursor lsns_;
-  const std::unique_ptr<ZSTD_CCtx, FreeContext> context_;
+  const std::unique_ptr<ZSTD_CCtx, FreePackContext> context_;
   std::vector<char> block_;   // compressed, on its way out
   std::vector<char> buffer_;  // text from at_ on
   std::uint64_t at_ = 0;      // in the text

@@ -13,7 +13,7 @@ namespace daystream {
 
 namespace {
 
-DayFile open_day(Dir& dir, std::int64_t day) {
+DayFile read_day(Dir& dir, std::int64_t day) {
   auto file = open_day_file(dir, day);
   if (!file) {
     throw PositionGone(
@@ -37,7 +37,7 @@ Lsn source_lsn_at(const Seeker& seeker, const EndLine& line) {
 // Used for a directory that was copied without `durable`, or lost it with the power.
 std::optional<Durable> infer_durable(Dir& dir, const std::vector<std::int64_t>& days) {
   for (auto day = days.rbegin(); day != days.rend(); ++day) {
-    const auto file = open_day(dir, *day).file;
+    const auto file = read_day(dir, *day).file;
     const Seeker whole(*file, file->size());
     const Seeker seeker(*file, whole.whole_lines_end());
     const auto end = seeker.last_end_before(whole.whole_lines_end());
@@ -86,7 +86,7 @@ std::optional<DayView> StreamView::open_if_kept(std::int64_t day) const {
 }
 
 DayView StreamView::open(std::int64_t day) const {
-  auto found = open_day(dir_, day);
+  auto found = read_day(dir_, day);
   const bool is_last = day == days_.back();
   const std::uint64_t limit = is_last ? durable_.size_bytes : found.file->size();
   const std::uint64_t stored = found.packed ? found.stored_bytes : limit;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "apply/reshape_plan.h"
+#include "store/number_columns.h"
 
 namespace deltamirror {
 
@@ -29,6 +30,36 @@ void rename_columns(Database& db, MirroredTable& table, const Renames& renames) 
   rename_in_indexes(table, renames);
 }
 
+// What is in a column of `plan`, as it is to be from here on.
+std::string value_now(const MirrorColumn& column, const ColumnPlan& plan) {
+  const std::string name = quote_name(column.name);
+  const auto scale = plan.to_decimal.find(column.attnum);
+  if (scale == plan.to_decimal.end()) return name;
+  return fmt::format(
+      "CASE WHEN typeof({0}) IN ('real', 'integer') THEN printf('%.{1}f', {0}) "
+      "ELSE {0} END",
+      name, scale->second);
+}
+
+// The number columns of `before` that go away, or take another name, before columns do; one that
+// stays is renamed with its column, and its indexes stay.
+void plan_number_columns(Database& db, const MirroredTable& before, const ColumnPlan& plan,
+                         Renames& renames) {
+  MirroredTable after = before;
+  after.columns = plan.columns;
+  const std::vector<NumberColumn> now = number_columns(after);
+  for (const NumberColumn& was : number_columns(before)) {
+    const auto stays = std::find_if(now.begin(), now.end(), [&](const NumberColumn& column) {
+      return column.attnum == was.attnum;
+    });
+    if (stays == now.end()) {
+      drop_number_column(db, before.name, was.name);
+    } else if (stays->name != was.name) {
+      renames.emplace_back(was.name, stays->name);
+    }
+  }
+}
+
 // SQLite cannot change a key or a type in place, and drops no indexed column.
 void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to,
              const ColumnPlan& plan, const SchemaLine& line, Reshaped& result) {
@@ -51,7 +82,7 @@ void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to,
       const bool added = std::find(plan.added.begin(), plan.added.end(), i) != plan.added.end();
       if (i != 0) names += ", ", values += ", ";
       names += quote_name(column.name);
-      values += added ? missing_literal(line.missing, column) : quote_name(column.name);
+      values += added ? missing_literal(line.missing, column) : value_now(column, plan);
     }
     db.exec(fmt::format("INSERT INTO {}({}) SELECT {} FROM {}", quote_name(fresh), names, values,
                         quote_name(to.name)));
@@ -69,17 +100,6 @@ void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to,
 }
 
 }  // namespace
-
-// With a schema that may be written to, SQLite rewrites the views that it understands and lets the
-// others be; otherwise it refuses.
-void alter_table(Database& db, const std::string& sql) {
-  db.exec("PRAGMA writable_schema = ON");
-  const struct Off {
-    Database& db;
-    ~Off() { sqlite3_exec(db.raw(), "PRAGMA writable_schema = OFF", nullptr, nullptr, nullptr); }
-  } off{db};
-  db.exec(sql);
-}
 
 Reshaped reshape_history(MirroredTable& table, const SchemaLine& line, const TypeNames& types) {
   Reshaped result;
@@ -111,6 +131,7 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
     result.needs_rewrite = false;
   }
   const MirroredTable before = table;
+  plan_number_columns(db, before, plan, plan.renames);
   rename_columns(db, table, plan.renames);
   table.columns = plan.columns;
   table.shape = line.shape;
@@ -123,21 +144,21 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
   if (plan.dropped || plan.retyped || key_attnums(before) != key_attnums(table)) {
     if (plan.dropped) {
       std::erase_if(table.indexes, [&](const std::vector<std::string>& index) {
-        return std::any_of(index.begin(), index.end(), [&](const std::string& name) {
-          return std::none_of(table.columns.begin(), table.columns.end(),
-                              [&](const MirrorColumn& c) { return c.name == name; });
-        });
+        return !std::all_of(index.begin(), index.end(),
+                            [&](const std::string& name) { return has_column(table, name); });
       });
     }
     rebuild(db, before, table, plan, line, result);
     return result;
   }
+  add_number_columns(db, table);
   for (const std::size_t i : plan.added) {
     const MirrorColumn& column = table.columns[i];
     // The default serves the rows that are there; our INSERTs name every column.
     alter_table(db, fmt::format("ALTER TABLE {} ADD COLUMN {} {} DEFAULT {}",
                                 quote_name(table.name), quote_name(column.name),
                                 column.type.declared(), missing_literal(line.missing, column)));
+    add_number_columns(db, table);  // its own stands beside it, as in a fresh seed
   }
   return result;
 }

@@ -19,10 +19,6 @@ struct Reshaped {
   std::string notice;
 };
 
-// Runs one ALTER TABLE. A user's view or trigger that is broken already, as its column is gone, is
-// left as it is and does not stand in the way.
-void alter_table(Database& db, const std::string& sql);
-
 // Brings the SQLite table, and `table`, from its shape to that of `line`; the table's SQLite name
 // stays. Runs in the open SQLite transaction; no statement on the table may be alive. Throws
 // NeedsPerson on a change that cannot be followed.

@@ -64,6 +64,16 @@ void take_meaning(const MirroredTable& table, const SchemaLine& line, const Sour
   result.meaning = fmt::format("column \"{}\": {}", now.name, what);
 }
 
+// PostgreSQL rewrites no row when a numeric may have more digits than it could; ours become text
+// then, with as many digits behind the point as they all had. nullopt: it is no such change.
+std::optional<int> kept_scale(const ColumnType& was, const ColumnType& now, const TypeNames& types,
+                              const std::string& was_type) {
+  const bool number =
+      was == ColumnType{.kind = Kind::Real} || was == ColumnType{.kind = Kind::Whole};
+  if (!number || now != ColumnType{.kind = Kind::Decimal}) return std::nullopt;
+  return types.scale(was_type);
+}
+
 // A column that goes away may stand in the way of one that takes its name. (SQLite would let the
 // table have both for a while, and then not read its own schema any more.)
 void move_out_of_the_way(const MirroredTable& table, const Shape& now, ColumnPlan& plan) {
@@ -123,7 +133,9 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
         next.type = type_of(*now, column.type_override, types, line.shape);
         if (next.type != column.type) plan.retyped = true;
       }
-      take_meaning(table, line, *was, *now, next.type != column.type, result);
+      const auto scale = kept_scale(column.type, next.type, types, was->type);
+      if (scale) plan.to_decimal[column.attnum] = *scale;
+      take_meaning(table, line, *was, *now, next.type != column.type && !scale, result);
     }
     plan.columns.push_back(std::move(next));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +19,8 @@ struct ColumnPlan {
   std::vector<std::size_t> added;  // indexes into columns
   bool dropped = false;
   bool retyped = false;
+  // Columns whose numbers become exact text, by attribute number, and the digits behind the point.
+  std::map<int, int> to_decimal;
 };
 
 // Throws NeedsPerson on a change that cannot be followed.

@@ -4,15 +4,23 @@
 
 #include "apply/reshape_plan.h"
 #include "model/names.h"
+#include "store/number_columns.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
 
 namespace {
 
-bool has_column(const MirroredTable& table, const std::string& name) {
-  return std::any_of(table.columns.begin(), table.columns.end(),
-                     [&](const MirrorColumn& c) { return folded(c.name) == folded(name); });
+// The number columns that no source has any more. They go first, as they read columns that go.
+void drop_unused_numbers(Database& db, const MirroredTable& before, const MirroredTable& now,
+                         const std::vector<MirroredTable>& others) {
+  for (const NumberColumn& column : number_columns(before)) {
+    const bool used = has_column(now, column.name) ||
+                      std::any_of(others.begin(), others.end(), [&](const MirroredTable& other) {
+                        return has_column(other, column.name);
+                      });
+    if (!used) drop_number_column(db, before.name, column.name);
+  }
 }
 
 // One UPDATE of the source's rows: what was renamed moves, what was added has what rows from before
@@ -90,6 +98,7 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
     return std::any_of(index.begin(), index.end(),
                        [&](const std::string& name) { return !has_column(now, name); });
   });
+  drop_unused_numbers(db, table, now, others);
   make_shared(db, now, {});
   const std::string sets = moves(table, now, plan, line);
   if (!sets.empty()) {

@@ -17,7 +17,7 @@ using daystream::ProtocolError;
 
 namespace {
 
-const std::string kReseed =
+const std::string kSeedMirrorAgain =
     "somebody else wrote to the mirror, or it is damaged: \"deltamirror verify --repair\" mends "
     "it, "
     "or seed it again";
@@ -135,13 +135,13 @@ void TablePlan::run_one(Statement& statement, std::string_view verb, const Row& 
     throw Diverged(
         fmt::format("table \"{}\" already has the row with {} that the stream's {} makes",
                     table_.name, key_text(new_), verb),
-        kReseed);
+        kSeedMirrorAgain);
   }
   statement.reset();
   if (strict_ && db_.changes() != 1) {
     throw Diverged(fmt::format("table \"{}\" lacks the row with {} that the stream's {} is about",
                                table_.name, key_text(row), verb),
-                   kReseed);
+                   kSeedMirrorAgain);
   }
 }
 

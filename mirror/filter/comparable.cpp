@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <limits>
+#include <string>
 #include <tuple>
 
 namespace deltamirror {
@@ -74,9 +76,22 @@ struct Decimal {
   }
 };
 
-int compare_decimals(std::string_view left, std::string_view right) {
-  const Decimal a(left);
-  const Decimal b(right);
+// The shortest decimal that names a double has the digits of the numeric that it was made of, as
+// that has at most 15 (numeric_kind() in values/types.cpp).
+std::string decimal_text(const Value& value) {
+  if (value.type == Value::Type::Integer) return std::to_string(value.integer);
+  if (value.type != Value::Type::Real) return std::string(value.bytes);
+  char text[512];
+  const auto end =
+      std::to_chars(std::begin(text), std::end(text), value.real, std::chars_format::fixed);
+  return {text, end.ptr};
+}
+
+int compare_decimals(const Value& left, const Value& right) {
+  const std::string left_text = decimal_text(left);
+  const std::string right_text = decimal_text(right);
+  const Decimal a(left_text);
+  const Decimal b(right_text);
   if (a.rank != 0 || b.rank != 0) return order(a.rank, b.rank);
   if (a.negative != b.negative) return a.negative ? -1 : 1;
   int out = order(a.whole.size(), b.whole.size());
@@ -151,7 +166,7 @@ int compare(Comparable type, const Value& a, const Value& b) {
     case Comparable::Float:
       return compare_floats(a, b);
     case Comparable::Numeric:
-      return compare_decimals(a.bytes, b.bytes);
+      return compare_decimals(a, b);
     case Comparable::BlankPadded:
       return order(without_blanks(a.bytes), without_blanks(b.bytes));
     case Comparable::Date:

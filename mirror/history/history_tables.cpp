@@ -13,7 +13,7 @@ namespace deltamirror {
 
 namespace {
 
-constexpr std::string_view kSuffix = "_seed";
+constexpr std::string_view kDaysSuffix = "_seed";
 // SQLite takes 500 in one SELECT.
 constexpr std::size_t kMostTogether = 200;
 
@@ -75,11 +75,11 @@ std::string base_facts(const MirroredTable& history) {
 }  // namespace
 
 std::string base_name(const std::string& shown) {
-  return shown + std::string(kSuffix);
+  return shown + std::string(kDaysSuffix);
 }
 
 std::string shown_name(const std::string& base) {
-  return base.substr(0, base.size() - kSuffix.size());
+  return base.substr(0, base.size() - kDaysSuffix.size());
 }
 
 std::string shown_name(const MirroredTable& table) {

@@ -20,17 +20,6 @@ struct Type {
   const ValueFacts& facts;
 };
 
-std::string without_modifier(std::string_view name) {
-  const std::size_t open = name.find('(');
-  if (open == std::string_view::npos || name.find('"') != std::string_view::npos) {
-    return std::string(name);
-  }
-  const std::size_t close = name.find(')', open);
-  std::string out(name.substr(0, open));
-  if (close != std::string_view::npos) out += name.substr(close + 1);
-  return out;
-}
-
 // Of PostgreSQL's own types: one and the same, or two whose bytes read the same in both.
 bool same_text(std::string_view from, std::string_view to) {
   if (from.ends_with("[]") && to.ends_with("[]")) {
@@ -141,6 +130,17 @@ std::string_view word(std::string_view& rest) {
 
 }  // namespace
 
+std::string without_modifier(std::string_view name) {
+  const std::size_t open = name.find('(');
+  if (open == std::string_view::npos || name.find('"') != std::string_view::npos) {
+    return std::string(name);
+  }
+  const std::size_t close = name.find(')', open);
+  std::string out(name.substr(0, open));
+  if (close != std::string_view::npos) out += name.substr(close + 1);
+  return out;
+}
+
 TypeFact parse_type_fact(std::string_view text) {
   TypeFact fact;
   std::string_view rest = text;
@@ -154,6 +154,8 @@ TypeFact parse_type_fact(std::string_view text) {
     if (next == "delimiter" && rest.size() > 1) {
       fact.delimiter = rest.front();  // any character, also a space
       rest.remove_prefix(2);
+    } else if (next == "typmod") {
+      fact.typmod = static_cast<int>(oid_of(word(rest)));
     } else if (fact.kind == "composite") {
       for (const auto& [attnum, oid] : parse_column_types(next)) {
         fact.attributes.emplace_back(attnum, oid);

@@ -27,11 +27,15 @@ std::string other_meaning(const SourceColumn& from, const ValueFacts& from_facts
 std::string other_meaning(const Shape& from, const ValueFacts& from_facts, const Shape& to,
                           const ValueFacts& to_facts);
 
+// `timestamp(3) with time zone` → `timestamp with time zone`.
+std::string without_modifier(std::string_view name);
+
 // A type as `_type_OID` tells it.
 struct TypeFact {
   std::string kind;                                       // enum, domain, array, range…
   std::uint32_t base = 0;                                 // what it is made of, if of one
   std::vector<std::pair<int, std::uint32_t>> attributes;  // of a composite
+  int typmod = -1;                                        // of what a domain is based on; -1: none
   char delimiter = ',';
   std::string name;  // as format_type spells it
 };

@@ -24,7 +24,7 @@ namespace {
 constexpr std::uint64_t kBatchChanges = 20'000;
 constexpr std::uint64_t kCommitBytes = 16ull << 20;
 constexpr std::chrono::milliseconds kBatchTime{200};
-constexpr std::chrono::seconds kBetweenReports{60};
+constexpr std::chrono::seconds kBetweenLags{60};
 // How often the owner looks for other work while it is busy with the stream.
 constexpr std::chrono::milliseconds kBetweenLooks{20};
 
@@ -107,7 +107,7 @@ void SourceLoop::commit() {
   went_on();
   source_.shared().keeper.after_commit();
   give_turn();
-  if (steady_clock::now() - reported_ >= kBetweenReports) report();
+  if (steady_clock::now() - reported_ >= kBetweenLags) report();
 }
 
 void SourceLoop::report() {

@@ -12,6 +12,7 @@
 #include "seed/chosen_columns.h"
 #include "seed/requests.h"
 #include "seed/source_catalog.h"
+#include "store/number_columns.h"
 
 namespace deltamirror {
 
@@ -90,7 +91,9 @@ class TableCheck {
     }
     for (MirrorColumn& column : columns) {
       const auto other = request_.types.find(column.name);
-      if (other != request_.types.end()) column.type_override = other->second;
+      if (other == request_.types.end()) continue;
+      column.type_override = other->second;
+      column.type = type_named(other->second).value_or(column.type);
     }
     try {
       const char* const encoding = PQparameterStatus(connection_, "server_encoding");
@@ -102,10 +105,20 @@ class TableCheck {
     if (request_.mode == TableMode::LatestPerDay && shape.row_key().empty()) {
       tell("/mode", "the table has no key: \"latest-per-day\" needs one, \"history\" does not");
     }
-    check_mirror_names(names);
+    check_mirror_names(names, columns);
   }
 
  private:
+  // What the columns that number_columns() adds are called.
+  std::vector<std::string> number_names(const std::vector<MirrorColumn>& columns) const {
+    MirroredTable table;
+    table.mode = request_.mode;
+    table.columns = columns;
+    std::vector<std::string> out;
+    for (const NumberColumn& column : number_columns(table)) out.push_back(column.name);
+    return out;
+  }
+
   void tell(const std::string& below, std::string message, bool of_key = false) {
     const std::string pointer = at_ + below;
     if (!request_.source.empty()) message += fmt::format(" (source \"{}\")", request_.source);
@@ -114,7 +127,8 @@ class TableCheck {
   }
 
   // What speaks of the columns as the mirror calls them.
-  void check_mirror_names(const std::vector<std::string>& names) {
+  void check_mirror_names(const std::vector<std::string>& names,
+                          const std::vector<MirrorColumn>& columns) {
     std::set<std::string> seen;
     if (!request_.source_column.empty()) seen.insert(folded(request_.source_column));
     for (const std::string& name : names) {
@@ -124,9 +138,14 @@ class TableCheck {
     const auto has = [&](const std::string& name) {
       return std::find(names.begin(), names.end(), name) != names.end();
     };
+    const std::vector<std::string> numbers = number_names(columns);
+    const auto has_number = [&](const std::string& name) {
+      return std::find(numbers.begin(), numbers.end(), name) != numbers.end();
+    };
     for (std::size_t i = 0; i < request_.indexes.size(); ++i) {
       for (const std::string& column : request_.indexes[i]) {
-        if (!has(column)) tell(fmt::format("/indexes/{}", i), no_column(column, names));
+        if (!has(column) && !has_number(column))
+          tell(fmt::format("/indexes/{}", i), no_column(column, names));
       }
     }
     for (const auto& [column, type] : request_.types) {

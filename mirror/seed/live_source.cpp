@@ -18,7 +18,7 @@ using daystream::Error;
 namespace {
 
 constexpr std::size_t kLiveBatchBytes = 256 * 1024;
-constexpr std::size_t kQueued = 8;
+constexpr std::size_t kLiveQueued = 8;
 constexpr std::chrono::milliseconds kBetweenCancels{100};
 
 }  // namespace
@@ -63,7 +63,7 @@ void LiveSource::check_stop() const {
 
 void LiveSource::hand_over(LiveItem item) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stop_ || items_.size() < kQueued; });
+  changed_.wait(lock, [&] { return stop_ || items_.size() < kLiveQueued; });
   check_stop();
   items_.push_back(std::move(item));
   eventfd_write(fd_.get(), 1);

@@ -1,16 +1,30 @@
 #include "seed/load_table.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "seed/bulk_insert.h"
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
+#include "store/number_columns.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
 
 using daystream::ConfigError;
 using daystream::Error;
+
+namespace {
+
+// What somebody who asks for `total > 1000` has to know.
+void tell_number_columns(const MirroredTable& table) {
+  for (const NumberColumn& column : number_columns(table)) {
+    spdlog::info("{}: \"{}\" is exact, as text; \"{}\" beside it compares as a number", table.name,
+                 column.of, column.name);
+  }
+}
+
+}  // namespace
 
 void load_table(Database& db, SeedSession& session, SeedTable& table,
                 const daystream::program::Signals& signals) {
@@ -44,6 +58,7 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
                       "it must return each row of the table once");
   }
   progress.finish(rows);
+  tell_number_columns(mirrored);
   if (counted && rows != expected) {
     throw ConfigError(fmt::format("the query for \"{}\" returns {} rows, but the table has {}",
                                   mirrored.source_table, rows, expected),

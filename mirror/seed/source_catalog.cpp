@@ -19,7 +19,7 @@ using daystream::program::PgResult;
 
 namespace {
 
-std::string cell(const PgResult& result, int row, int column) {
+std::string catalog_cell(const PgResult& result, int row, int column) {
   return {PQgetvalue(result.get(), row, column),
           static_cast<std::size_t>(PQgetlength(result.get(), row, column))};
 }
@@ -41,16 +41,16 @@ SourceServer identify_server(PGconn* connection) {
            CASE WHEN pg_is_in_recovery() THEN '0'
                 ELSE pg_walfile_name(pg_current_wal_lsn()) END
     FROM pg_control_system() s)");
-  if (cell(result, 0, 0) == "t") {
+  if (catalog_cell(result, 0, 0) == "t") {
     throw NeedsPerson("cannot seed from a standby: its snapshots do not list running transactions",
                       "connect to the primary");
   }
   SourceServer server;
-  server.system_identifier = cell(result, 0, 1);
-  server.database = cell(result, 0, 2);
+  server.system_identifier = catalog_cell(result, 0, 1);
+  server.database = catalog_cell(result, 0, 2);
   // The first eight digits of a WAL file's name are the timeline, in hex.
   server.timeline = static_cast<std::uint32_t>(
-      std::strtoul(cell(result, 0, 3).substr(0, 8).c_str(), nullptr, 16));
+      std::strtoul(catalog_cell(result, 0, 3).substr(0, 8).c_str(), nullptr, 16));
   return server;
 }
 
@@ -77,14 +77,14 @@ SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
   SourceRelation relation;
   relation.oid = oid_of(result, 0, 0);
   relation.name = name;
-  relation.kind = cell(result, 0, 1).at(0);
-  relation.persistence = cell(result, 0, 2).at(0);
+  relation.kind = catalog_cell(result, 0, 1).at(0);
+  relation.persistence = catalog_cell(result, 0, 2).at(0);
   relation.estimated_rows = std::strtod(PQgetvalue(result.get(), 0, 3), nullptr);
-  relation.has_children = cell(result, 0, 4) == "t";
-  relation.has_generated = cell(result, 0, 5) == "t";
-  relation.partitioning = cell(result, 0, 6) == "t" ? Partitioning::Partition
-                          : relation.kind == 'p'    ? Partitioning::Root
-                                                    : Partitioning::None;
+  relation.has_children = catalog_cell(result, 0, 4) == "t";
+  relation.has_generated = catalog_cell(result, 0, 5) == "t";
+  relation.partitioning = catalog_cell(result, 0, 6) == "t" ? Partitioning::Partition
+                          : relation.kind == 'p'            ? Partitioning::Root
+                                                            : Partitioning::None;
   return relation;
 }
 
@@ -151,9 +151,9 @@ void check_partitions(PGconn* connection, const SourceRelation& root) {
     ORDER BY leaf.name LIMIT 1)",
                                       {std::to_string(root.oid)});
   if (PQntuples(result.get()) == 0) return;
-  const std::string partition = cell(result, 0, 0);
-  const bool is_foreign = cell(result, 0, 1) == "t";
-  if (is_foreign || cell(result, 0, 2) == "t") {
+  const std::string partition = catalog_cell(result, 0, 0);
+  const bool is_foreign = catalog_cell(result, 0, 1) == "t";
+  if (is_foreign || catalog_cell(result, 0, 2) == "t") {
     throw NeedsPerson(
         fmt::format("cannot follow \"{}\": its partition {} is {}, whose changes PostgreSQL does "
                     "not decode",
@@ -163,7 +163,8 @@ void check_partitions(PGconn* connection, const SourceRelation& root) {
   }
   throw NeedsPerson(
       fmt::format("cannot follow \"{}\": rows of its partition {} are named by {}, its own by {}",
-                  root.name.display(), partition, cell(result, 0, 3), cell(result, 0, 4)),
+                  root.name.display(), partition, catalog_cell(result, 0, 3),
+                  catalog_cell(result, 0, 4)),
       "give both the same REPLICA IDENTITY with ALTER TABLE");
 }
 
@@ -186,7 +187,8 @@ std::vector<std::string> partition_relatives(PGconn* connection, const SourceRel
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid <> $1::oid)",
                                       {std::to_string(relation.oid)});
-  for (int row = 0; row < PQntuples(result.get()); ++row) names.push_back(cell(result, row, 0));
+  for (int row = 0; row < PQntuples(result.get()); ++row)
+    names.push_back(catalog_cell(result, row, 0));
   return names;
 }
 
@@ -214,10 +216,11 @@ Shape read_shape(PGconn* connection, const SourceRelation& relation) {
   if (PQntuples(table.get()) == 0) {
     throw ConfigError(fmt::format("table \"{}\" was dropped meanwhile", relation.name.display()));
   }
-  daystream::escape_to(shape.line_name, cell(table, 0, 0));
-  shape.identity = cell(table, 0, 1).at(0);
-  shape.primary_key = parse_attribute_numbers(cell(table, 0, 2));
-  if (shape.identity == 'i') shape.identity_key = parse_attribute_numbers(cell(table, 0, 3));
+  daystream::escape_to(shape.line_name, catalog_cell(table, 0, 0));
+  shape.identity = catalog_cell(table, 0, 1).at(0);
+  shape.primary_key = parse_attribute_numbers(catalog_cell(table, 0, 2));
+  if (shape.identity == 'i')
+    shape.identity_key = parse_attribute_numbers(catalog_cell(table, 0, 3));
 
   const PgResult columns = exec_params(connection, R"(
     SELECT a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -227,8 +230,9 @@ Shape read_shape(PGconn* connection, const SourceRelation& relation) {
                                        {oid});
   for (int row = 0; row < PQntuples(columns.get()); ++row) {
     const std::uint32_t type = oid_of(columns, row, 4);
-    shape.columns.push_back({number(columns, row, 0), cell(columns, row, 1), cell(columns, row, 2),
-                             cell(columns, row, 3) == "t", is_changeable_type(type) ? type : 0});
+    shape.columns.push_back({number(columns, row, 0), catalog_cell(columns, row, 1),
+                             catalog_cell(columns, row, 2), catalog_cell(columns, row, 3) == "t",
+                             is_changeable_type(type) ? type : 0});
   }
   return shape;
 }
@@ -305,6 +309,7 @@ std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
                        FROM pg_catalog.pg_attribute a
                        WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '')
              ELSE COALESCE((SELECT ' ' || made_of.type FROM ({0}) AS made_of(type)), '') END ||
+           CASE WHEN t.typtype = 'd' AND t.typtypmod >= 0 THEN ' typmod ' || t.typtypmod ELSE '' END ||
            CASE WHEN t.typdelim <> ',' THEN ' delimiter ' || t.typdelim::text ELSE '' END ||
            ' named ' || pg_catalog.format_type(t.oid, NULL)
     FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type)",
@@ -318,8 +323,8 @@ std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
   for (int row = 0; row < PQntuples(described.get()); ++row) {
     const std::uint32_t oid = oid_of(described, row, 0);
     Described& type = all[oid];
-    if (is_changeable_type(oid)) type.made_of = oids_of(cell(described, row, 1));
-    type.facts.emplace_back(fmt::format("_type_{}", oid), cell(described, row, 2));
+    if (is_changeable_type(oid)) type.made_of = oids_of(catalog_cell(described, row, 1));
+    type.facts.emplace_back(fmt::format("_type_{}", oid), catalog_cell(described, row, 2));
   }
   std::set<std::uint32_t> reached;
   for (const auto& [oid, type] : all) reached.insert(oid);
@@ -329,8 +334,8 @@ std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
                                       {"{" + fmt::format("{}", fmt::join(reached, ",")) + "}"});
   for (int row = 0; row < PQntuples(labels.get()); ++row) {
     all[oid_of(labels, row, 0)].facts.emplace_back(
-        fmt::format("_label_{}_{}", cell(labels, row, 0), cell(labels, row, 1)),
-        cell(labels, row, 2));
+        fmt::format("_label_{}_{}", catalog_cell(labels, row, 0), catalog_cell(labels, row, 1)),
+        catalog_cell(labels, row, 2));
   }
   for (int row = 0; row < PQntuples(columns.get()); ++row) {
     ValueFacts& table = facts[oid_of(columns, row, 0)];
@@ -369,7 +374,7 @@ TypeNames read_types(PGconn* connection) {
                                                        kIsArray));
   TypeNames types;
   for (int row = 0; row < PQntuples(result.get()); ++row) {
-    types.add(cell(result, row, 0), cell(result, row, 1));
+    types.add(catalog_cell(result, row, 0), catalog_cell(result, row, 1));
   }
   return types;
 }

@@ -33,8 +33,8 @@ using daystream::Transaction;
 using std::chrono::steady_clock;
 
 // Nobody reads the file yet: a commit only bounds what a statement journal holds.
-constexpr std::uint64_t kBatchChanges = 100'000;
-constexpr std::chrono::seconds kBetweenReports{5};
+constexpr std::uint64_t kCommitChanges = 100'000;
+constexpr std::chrono::seconds kBetweenNews{5};
 
 [[noreturn]] void stopped() {
   throw Error("stopped before the mirror was restored");
@@ -124,8 +124,8 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
     passed = goal.is_passed_by(*transaction);
     if (passed) break;
     if (!applier.apply(*transaction) || signals.stop_requested()) stopped();
-    if (applier.pending_changes() >= kBatchChanges && applier.may_commit()) applier.commit();
-    if (steady_clock::now() - reported < kBetweenReports) continue;
+    if (applier.pending_changes() >= kCommitChanges && applier.may_commit()) applier.commit();
+    if (steady_clock::now() - reported < kBetweenNews) continue;
     reported = steady_clock::now();
     spdlog::info("restoring: {} ({}), {} changes, {} MiB of what is there to go",
                  applier.reached().position.text(), applier.reached().lsn.text(),

@@ -19,7 +19,7 @@ using std::chrono::sys_days;
 using std::chrono::sys_seconds;
 using std::chrono::year_month_day;
 
-constexpr std::string_view kSuffix = ".db";
+constexpr std::string_view kSnapshotSuffix = ".db";
 constexpr std::size_t kTimeLength = 16;  // 20261121T101504Z
 
 sys_days day_of(std::int64_t time) {
@@ -82,12 +82,12 @@ std::string snapshot_name(const std::string& mirror, std::int64_t time) {
   const std::chrono::hh_mm_ss clock(sys_seconds(seconds(time)) - day);
   return fmt::format("{}-{:04}{:02}{:02}T{:02}{:02}{:02}Z{}", stem_of(mirror), int{date.year()},
                      unsigned{date.month()}, unsigned{date.day()}, clock.hours().count(),
-                     clock.minutes().count(), clock.seconds().count(), kSuffix);
+                     clock.minutes().count(), clock.seconds().count(), kSnapshotSuffix);
 }
 
 std::optional<SnapshotName> parse_snapshot_name(std::string_view name) {
-  const std::size_t tail = 1 + kTimeLength + kSuffix.size();
-  if (name.size() <= tail || !name.ends_with(kSuffix)) return std::nullopt;
+  const std::size_t tail = 1 + kTimeLength + kSnapshotSuffix.size();
+  if (name.size() <= tail || !name.ends_with(kSnapshotSuffix)) return std::nullopt;
   const std::string stem(name.substr(0, name.size() - tail));
   const std::string_view time = name.substr(stem.size() + 1, kTimeLength);
   const auto year = number(time.substr(0, 4));

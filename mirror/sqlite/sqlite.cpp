@@ -175,6 +175,17 @@ bool has_table(const Database& db, const std::string& name) {
   return select.step();
 }
 
+// With a schema that may be written to, SQLite rewrites the views that it understands and lets the
+// others be; otherwise it refuses.
+void alter_table(Database& db, const std::string& sql) {
+  db.exec("PRAGMA writable_schema = ON");
+  const struct Off {
+    Database& db;
+    ~Off() { sqlite3_exec(db.raw(), "PRAGMA writable_schema = OFF", nullptr, nullptr, nullptr); }
+  } off{db};
+  db.exec(sql);
+}
+
 void rename_table(Database& db, const std::string& from, const std::string& to) {
   db.exec("PRAGMA legacy_alter_table = ON");
   const struct Off {

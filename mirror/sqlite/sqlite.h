@@ -114,6 +114,10 @@ class WriteTransaction {
 // Whether there is a table of that name, as SQLite compares names.
 bool has_table(const Database& db, const std::string& name);
 
+// Runs one ALTER TABLE. A user's view or trigger that is broken already, as its column is gone, is
+// left as it is and does not stand in the way.
+void alter_table(Database& db, const std::string& sql);
+
 // ALTER TABLE … RENAME TO. Views and triggers that name either table stay as they are written.
 void rename_table(Database& db, const std::string& from, const std::string& to);
 

@@ -7,6 +7,7 @@
 
 #include "daystream/error.h"
 #include "filter/row_filter.h"
+#include "store/number_columns.h"
 
 namespace deltamirror {
 
@@ -331,6 +332,7 @@ std::string create_table_sql(const MirroredTable& table, const std::string& as) 
   const auto is_key = [&](int i) { return std::find(key.begin(), key.end(), i) != key.end(); };
   const bool rowid_key =
       key.size() == 1 && table.columns[key[0]].type == ColumnType{.kind = Kind::Integer};
+  const std::vector<NumberColumn> numbers = number_columns(table);
   std::string sql = "CREATE TABLE " + quote_name(as) + "(";
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     const MirrorColumn& column = table.columns[i];
@@ -342,6 +344,9 @@ std::string create_table_sql(const MirroredTable& table, const std::string& as) 
       sql += " PRIMARY KEY NOT NULL";
     } else if (is_key(static_cast<int>(i))) {
       sql += " NOT NULL";
+    }
+    for (const NumberColumn& number : numbers) {
+      if (number.of == column.name) sql += ", " + number.sql();
     }
   }
   if (!key.empty() && !rowid_key) {

@@ -6,6 +6,7 @@
 
 #include "daystream/error.h"
 #include "model/names.h"
+#include "store/number_columns.h"
 
 namespace deltamirror {
 
@@ -78,9 +79,11 @@ void make_shared(Database& db, const MirroredTable& table,
   for (const MirroredTable& other : others) check_shareable(other, table);
   for (const MirrorColumn& column : table.columns) {
     if (has_column(db, table.name, column.name)) continue;
+    drop_number_column(db, table.name, column.name);  // another source's, under this name
     db.exec(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", quote_name(table.name),
                         quote_name(column.name), column.type.declared()));
   }
+  add_number_columns(db, table);
 }
 
 void create_missing_indexes(Database& db, const MirroredTable& table) {

@@ -17,6 +17,7 @@ void append_element(std::string& out, std::string_view element, const ColumnType
       return;
     case Kind::Integer:
     case Kind::Real:
+    case Kind::Whole:
       if (element == "NaN" || element.ends_with("Infinity")) break;  // JSON has no such numbers
       out += element;
       return;
@@ -24,6 +25,7 @@ void append_element(std::string& out, std::string_view element, const ColumnType
       if (element.ends_with("+00")) element.remove_suffix(3);
       break;
     case Kind::Text:
+    case Kind::Decimal:
     case Kind::Blob:
       break;
   }

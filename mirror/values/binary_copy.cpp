@@ -47,7 +47,7 @@ std::string json_by_server(const std::string& name, Kind kind) {
   std::string element = "pg_catalog.to_json(e.t)::text";
   if (kind == Kind::Bool) {
     element = "CASE e.t WHEN 't' THEN 'true' WHEN 'f' THEN 'false' END";
-  } else if (kind == Kind::Integer || kind == Kind::Real) {
+  } else if (kind == Kind::Integer || kind == Kind::Real || kind == Kind::Whole) {
     element = "CASE WHEN e.t = 'NaN' OR e.t LIKE '%Infinity' THEN '\"' || e.t || '\"' ELSE e.t END";
   } else if (kind == Kind::TimestampTz) {
     element = "pg_catalog.to_json(pg_catalog.regexp_replace(e.t, '[+]00$', ''))::text";

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -33,14 +34,40 @@ constexpr BuiltIn kBuiltIn[] = {
     {"timestamp with time zone", Kind::TimestampTz},
 };
 
-// `timestamp(3) with time zone` → `timestamp with time zone`.
-std::string without_modifier(std::string_view name) {
+struct Modifier {
+  int precision = 0;  // how many digits at most
+  int scale = 0;      // how many of them behind the point; negative: so many zeros before it
+};
+
+// Of `numeric(10,2)`; nullopt: any number of digits.
+std::optional<Modifier> numeric_modifier(std::string_view name) {
   const std::size_t open = name.find('(');
-  if (open == std::string_view::npos || name.starts_with('"')) return std::string(name);
-  const std::size_t close = name.find(')', open);
-  std::string out(name.substr(0, open));
-  if (close != std::string_view::npos) out += name.substr(close + 1);
+  if (open == std::string_view::npos) return std::nullopt;
+  const char* const end = name.data() + name.size();
+  Modifier out;
+  const auto precision = std::from_chars(name.data() + open + 1, end, out.precision);
+  if (precision.ec != std::errc()) return std::nullopt;
+  if (precision.ptr != end && *precision.ptr == ',') {
+    std::from_chars(precision.ptr + 1, end, out.scale);
+  }
   return out;
+}
+
+// As typtypmod has it (numeric_typmod_precision and _scale of PostgreSQL's numeric.c).
+std::string numeric_name(int typmod) {
+  const int bits = typmod - 4;
+  return fmt::format("numeric({},{})", bits >> 16 & 0xffff, ((bits & 0x7ff) ^ 1024) - 1024);
+}
+
+// A double keeps any 15 digits, and an INTEGER any 18. (Nearer to the ends of its range a double
+// keeps fewer.) What may have more stays text.
+Kind numeric_kind(std::string_view name) {
+  const auto modifier = numeric_modifier(name);
+  if (!modifier) return Kind::Decimal;
+  if (modifier->scale <= 0) {
+    return modifier->precision - modifier->scale <= 18 ? Kind::Whole : Kind::Decimal;
+  }
+  return modifier->precision <= 15 && modifier->scale <= 100 ? Kind::Real : Kind::Decimal;
 }
 
 // A type outside pg_catalog is spelt with its schema, as search_path is empty.
@@ -115,6 +142,7 @@ std::string_view ColumnType::declared() const noexcept {
   switch (kind) {
     case Kind::Integer:
     case Kind::Bool:
+    case Kind::Whole:
       return "INTEGER";
     case Kind::Real:
       return "REAL";
@@ -122,6 +150,7 @@ std::string_view ColumnType::declared() const noexcept {
       return "BLOB";
     case Kind::Text:
     case Kind::TimestampTz:
+    case Kind::Decimal:
       return "TEXT";
   }
   return "TEXT";
@@ -144,7 +173,9 @@ bool TypeNames::take(const ValueFacts& facts) {
       continue;
     }
     const auto base = type.kind == "domain" ? type_fact(facts, type.base) : std::nullopt;
-    if (is_qualified(type.name)) learn(type.name, base ? base->name : std::string());
+    std::string below = base ? base->name : std::string();
+    if (below == "numeric" && type.typmod >= 0) below = numeric_name(type.typmod);
+    if (is_qualified(type.name)) learn(type.name, below);
   }
   return changed;
 }
@@ -167,6 +198,7 @@ std::optional<ColumnType> TypeNames::resolve(std::string_view name) const {
     return base->empty() ? ColumnType{} : resolve(*base);
   }
   const std::string plain = without_modifier(name);
+  if (plain == "numeric") return ColumnType{.kind = numeric_kind(name)};
   for (const BuiltIn& type : kBuiltIn) {
     if (type.name == plain) return ColumnType{.kind = type.kind};
   }
@@ -179,12 +211,23 @@ const std::string* TypeNames::base_of(std::string_view name) const {
   return found == bases_.end() ? nullptr : &found->second;
 }
 
-std::string TypeNames::underlying(std::string_view name) const {
+std::string TypeNames::below_domains(std::string_view name) const {
   if (is_qualified(name) && !name.ends_with("[]")) {
     const std::string* const base = base_of(name);
-    if (base != nullptr && !base->empty()) return underlying(*base);
+    if (base != nullptr && !base->empty()) return below_domains(*base);
   }
-  return without_modifier(name);
+  return std::string(name);
+}
+
+std::string TypeNames::underlying(std::string_view name) const {
+  return without_modifier(below_domains(name));
+}
+
+std::optional<int> TypeNames::scale(std::string_view name) const {
+  const std::string below = below_domains(name);
+  if (without_modifier(below) != "numeric") return std::nullopt;
+  const auto modifier = numeric_modifier(below);
+  return modifier ? std::optional(std::max(modifier->scale, 0)) : std::nullopt;
 }
 
 std::optional<ColumnType> type_named(std::string_view word) {
@@ -225,6 +268,8 @@ Value convert(const ColumnType& type, std::string_view text, std::string& scratc
     return Value::of_text(scratch);
   }
   switch (type.kind) {
+    case Kind::Whole:
+      return text == "NaN" ? Value::of_text(text) : integer_value(text);
     case Kind::Integer:
       return integer_value(text);
     case Kind::Bool:
@@ -237,6 +282,7 @@ Value convert(const ColumnType& type, std::string_view text, std::string& scratc
       // What ends otherwise is infinite or BC.
       return Value::of_text(text.ends_with("+00") ? text.substr(0, text.size() - 3) : text);
     case Kind::Text:
+    case Kind::Decimal:
       break;
   }
   return Value::of_text(text);

@@ -4,7 +4,11 @@
 //   smallint integer bigint oid cid xid         INTEGER
 //   boolean                                     INTEGER   1, 0
 //   real, double precision                      REAL      NaN is TEXT 'NaN'; -0.0 reads as 0.0
-//   numeric, money                              TEXT      exact, with its scale
+//   numeric(p <= 15, s > 0)                     REAL      at scale s the same digits; NaN is TEXT
+//   'NaN' numeric(p, s <= 0), of at most 18 digits    INTEGER   NaN is TEXT 'NaN' other numerics
+//   TEXT      exact, with its scale; as a number in
+//                                                         NAME_num (store/number_columns.h)
+//   money                                       TEXT
 //   bytea                                       BLOB
 //   timestamp, timestamptz                      TEXT      2026-11-21 10:15:04.5, always UTC
 //   date, time, timetz, interval                TEXT      as PostgreSQL writes them (ISO)
@@ -34,6 +38,8 @@ enum class Kind : std::uint8_t {
   Text,  // the text as it is
   Blob,
   TimestampTz,  // `+00` goes away
+  Whole,        // a number without a fraction, or the text NaN
+  Decimal,      // an exact decimal number, as text
 };
 
 struct ColumnType {
@@ -65,8 +71,12 @@ class TypeNames {
   std::optional<ColumnType> resolve(std::string_view name) const;
   // The type below all domains, without its modifier: `numeric(10,2)` is `numeric`.
   std::string underlying(std::string_view name) const;
+  // How many digits stand behind the point in all values of the type: of a numeric with a modifier.
+  std::optional<int> scale(std::string_view name) const;
 
  private:
+  // The type below all domains, with its modifier.
+  std::string below_domains(std::string_view name) const;
   // What is known of a qualified name, with or without its modifier; nullptr: nothing.
   const std::string* base_of(std::string_view name) const;
 

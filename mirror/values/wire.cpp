@@ -12,11 +12,11 @@ namespace deltamirror {
 
 namespace {
 
-struct KnownType {
+struct WireType {
   std::string_view name;
   Wire wire;
 };
-constexpr KnownType kKnown[] = {
+constexpr WireType kWireTypes[] = {
     {"smallint", Wire::Int2},
     {"integer", Wire::Int4},
     {"bigint", Wire::Int8},
@@ -229,7 +229,7 @@ Value numeric(std::string_view bytes, std::string& scratch) {
 Wire wire_of(const TypeNames& types, std::string_view name, const ColumnType& target) {
   if (target.array || types.resolve(name) != target) return Wire::Text;
   const std::string base = types.underlying(name);
-  for (const KnownType& known : kKnown) {
+  for (const WireType& known : kWireTypes) {
     if (known.name == base) return known.wire;
   }
   return Wire::Text;
@@ -249,8 +249,10 @@ Value decode(Wire wire, const ColumnType& target, std::string_view bytes, std::s
       return Value::of_integer(number<std::int8_t>(bytes, "a boolean") != 0 ? 1 : 0);
     case Wire::Float8:
       return real(number<std::uint64_t>(bytes, "a double precision"));
-    case Wire::Numeric:
-      return numeric(bytes, scratch);
+    case Wire::Numeric: {
+      const Value exact = numeric(bytes, scratch);
+      return target.kind == Kind::Decimal ? exact : convert(target, exact.bytes, scratch);
+    }
     case Wire::String:
       // Only a faulty function of C makes a text with a NUL; PostgreSQL's text of it ends there.
       return Value::of_text(bytes.substr(0, bytes.find('\0')));

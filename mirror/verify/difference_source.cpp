@@ -18,8 +18,8 @@ namespace {
 
 // They are written in one step, while the replay waits.
 constexpr std::size_t kMostRows = 20'000;
-constexpr std::size_t kMostBytes = 64 << 20;
-constexpr std::chrono::milliseconds kBetweenCancels{100};
+constexpr std::size_t kMostDifferenceBytes = 64 << 20;
+constexpr std::chrono::milliseconds kCancelEvery{100};
 
 std::vector<OwnedValue> owned(const std::vector<Value>& values) {
   return {values.begin(), values.end()};
@@ -56,7 +56,7 @@ DifferenceSource::~DifferenceSource() {
     // Again and again: a cancel between two statements is lost.
     while (!done_) {
       if (session_ != nullptr) session_->cancel();
-      changed_.wait_for(lock, kBetweenCancels);
+      changed_.wait_for(lock, kCancelEvery);
     }
   }
   thread_.join();
@@ -121,7 +121,7 @@ Differences DifferenceSource::run(const LiveSeedRequest& request,
             row.row.emplace_back(difference.batch->value(difference.row, c));
             size_bytes += sizeof(OwnedValue) + row.row.back().get().bytes.size();
           }
-          if (out.rows.size() <= kMostRows && size_bytes <= kMostBytes) return;
+          if (out.rows.size() <= kMostRows && size_bytes <= kMostDifferenceBytes) return;
           throw TooDifferent(fmt::format("more than {} rows differ", out.rows.size() - 1));
         },
         &overlay);

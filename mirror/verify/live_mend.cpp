@@ -12,7 +12,7 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::chrono::milliseconds kStep{40};
+constexpr std::chrono::milliseconds kMendStep{40};
 
 std::vector<Value> borrowed(const std::vector<OwnedValue>& values) {
   std::vector<Value> out;
@@ -95,7 +95,7 @@ bool LiveMend::step(const Checkpoint& at) {
   if (found) take(std::move(*found));
   bool there = true;
   try {
-    if (catch_up_) there = catch_up_->step(at, steady_clock::now() + kStep);
+    if (catch_up_) there = catch_up_->step(at, steady_clock::now() + kMendStep);
   } catch (const ShapeChanged& e) {
     throw TooDifferent(e.what());
   }

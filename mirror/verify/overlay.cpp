@@ -12,7 +12,7 @@ using daystream::Transaction;
 namespace {
 
 // With more, a copy of the mirror is the cheaper way.
-constexpr std::size_t kMostRows = 200'000;
+constexpr std::size_t kMostOverlaid = 200'000;
 
 }  // namespace
 
@@ -53,7 +53,7 @@ bool Overlay::apply(const Change& change, std::uint64_t xid) {
     part.rows->add_key(key);
     if (part.rows->add_row_of_mirror(key)) ++part.in_mirror;
   });
-  if (touched_.whole_table(oid) || touched_.count() > kMostRows) return false;
+  if (touched_.whole_table(oid) || touched_.count() > kMostOverlaid) return false;
   if (change.oid != 0) return true;  // a shape known already
   try {
     parts_.at(oid).rows->plan().apply(change);

@@ -11,7 +11,7 @@ using daystream::Change;
 
 namespace {
 
-constexpr std::size_t kMostKeys = 1'000'000;
+constexpr std::size_t kMostTouched = 1'000'000;
 
 // Two values have the same bytes here if and only if they are the same.
 void append(std::string& out, const Value& value) {
@@ -70,9 +70,9 @@ void TouchedKeys::read(daystream::Transaction& transaction) {
   if (transaction.kind() != daystream::Transaction::Kind::Transaction) return;
   for (daystream::Line line; transaction.next_line(line);) {
     take(daystream::parse_change(line.body), {});
-    if (count_ <= kMostKeys) continue;
+    if (count_ <= kMostTouched) continue;
     throw daystream::NeedsPerson(
-        fmt::format("the mirror is more than {} changed rows behind", kMostKeys),
+        fmt::format("the mirror is more than {} changed rows behind", kMostTouched),
         "let its \"run\" catch up before a sample is compared, or verify all rows");
   }
 }

@@ -17,17 +17,23 @@ constexpr std::size_t kMostDifferences = 10;
 struct Column {
   std::string name, type;
   bool key = false;
+  bool number = false;  // a numeric that the mirror has as a number
 };
 
 std::vector<Column> columns_of(Session& postgres, const std::string& table) {
   std::vector<Column> out;
   for (const Row& row : postgres.query(
            "SELECT a.attname, format_type(a.atttypid, NULL), EXISTS (SELECT FROM pg_index i "
-           "WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) "
+           "WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)), "
+           // A numeric of at most 15 digits, some of them behind the point, or of at most 18.
+           "a.atttypid = 'numeric'::regtype AND a.atttypmod >= 0 AND "
+           "CASE WHEN ((a.atttypmod - 4) & 2047) BETWEEN 1 AND 100 "
+           "THEN ((a.atttypmod - 4) >> 16) <= 15 "
+           "ELSE ((a.atttypmod - 4) & 2047) = 0 AND ((a.atttypmod - 4) >> 16) <= 18 END "
            "FROM pg_attribute a WHERE a.attrelid = " +
            pg::quote_literal(table) +
            "::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum")) {
-    out.push_back({*row[0], *row[1], *row[2] == "t"});
+    out.push_back({*row[0], *row[1], *row[2] == "t", *row[3] == "t"});
   }
   return out;
 }
@@ -56,7 +62,7 @@ std::string sqlite_quoted(const std::string& name) {
 bool same(const Column& column, const std::optional<std::string>& a,
           const std::optional<std::string>& b) {
   if (a == b) return true;
-  if (!a || !b || !is_float(column.type)) return false;
+  if (!a || !b || !(is_float(column.type) || column.number)) return false;
   const double x = std::strtod(a->c_str(), nullptr), y = std::strtod(b->c_str(), nullptr);
   return column.type == "real" ? static_cast<float>(x) == static_cast<float>(y) : x == y;
 }

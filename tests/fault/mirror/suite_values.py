@@ -9,22 +9,36 @@ KINDS = {'int2': 'integer', 'int4': 'integer', 'int8': 'integer', 'oid': 'intege
 
 # The columns of a table, and what their types are below all domains.
 COLUMNS = """
-WITH RECURSIVE below(attnum, oid) AS (
-  SELECT attnum, atttypid FROM pg_attribute
+WITH RECURSIVE below(attnum, oid, typmod) AS (
+  SELECT attnum, atttypid, atttypmod FROM pg_attribute
   WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped
-  UNION ALL SELECT b.attnum, t.typbasetype FROM below b JOIN pg_type t ON t.oid = b.oid
+  UNION ALL SELECT b.attnum, t.typbasetype, greatest(b.typmod, t.typtypmod)
+  FROM below b JOIN pg_type t ON t.oid = b.oid
   WHERE t.typtype = 'd'),
-base AS (SELECT b.attnum, t.* FROM below b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype <> 'd'),
-inner_type(attnum, oid) AS (
-  SELECT attnum, typelem FROM base WHERE typcategory = 'A' AND typelem <> 0 AND typlen = -1
-  UNION ALL SELECT i.attnum, t.typbasetype FROM inner_type i JOIN pg_type t ON t.oid = i.oid
+base AS (SELECT b.attnum, b.typmod, t.* FROM below b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype <> 'd'),
+inner_type(attnum, oid, typmod) AS (
+  SELECT attnum, typelem, typmod FROM base WHERE typcategory = 'A' AND typelem <> 0 AND typlen = -1
+  UNION ALL SELECT i.attnum, t.typbasetype, greatest(i.typmod, t.typtypmod)
+  FROM inner_type i JOIN pg_type t ON t.oid = i.oid
   WHERE t.typtype = 'd')
 SELECT a.attname, coalesce(e.typname, base.typname), e.oid IS NOT NULL,
-  coalesce(e.typdelim::text, ',')
+  coalesce(e.typdelim::text, ','), coalesce(e.typmod, base.typmod)
 FROM pg_attribute a JOIN base USING (attnum)
-LEFT JOIN (SELECT i.attnum, t.* FROM inner_type i JOIN pg_type t ON t.oid = i.oid
+LEFT JOIN (SELECT i.attnum, i.typmod, t.* FROM inner_type i JOIN pg_type t ON t.oid = i.oid
            WHERE t.typtype <> 'd') e USING (attnum)
 WHERE a.attrelid = {oid} ORDER BY a.attnum"""
+
+
+def kind_of(type_name, typmod):
+    """What becomes of a type; of a numeric its modifier decides."""
+    if type_name != 'numeric':
+        return KINDS.get(type_name, 'text')
+    precision, scale = (typmod - 4) >> 16, (((typmod - 4) & 2047) ^ 1024) - 1024
+    if typmod < 0:
+        return 'text'
+    if scale <= 0:
+        return 'whole' if precision - scale <= 18 else 'text'
+    return 'real' if precision <= 15 and scale <= 100 else 'text'
 
 
 def parse_array(text, delimiter):
@@ -65,6 +79,8 @@ def scalar(kind, text):
     """What mirror/TYPES.md says of a value."""
     if kind == 'integer':
         return int(text)
+    if kind == 'whole':
+        return text if text == 'NaN' else int(text)
     if kind == 'boolean':
         return 1 if text == 't' else 0
     if kind == 'real':

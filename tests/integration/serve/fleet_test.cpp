@@ -182,7 +182,7 @@ TEST_CASE("mirrors: one that follows an URL tells the server how far it is", "[r
   CHECK(told["copy"].get<std::string>().ends_with(":" + p.mirror().string()));
   CHECK(told["lag_ms"].get<std::int64_t>() < 60'000);
   CHECK(told["on_disk"] == false);
-  CHECK(body_of(server.url("/metrics")).find("daystream_copy_lag_milliseconds{stream=\"app\"}") !=
+  CHECK(body_of(server.url("/metrics")).find("daystream_copy_lag_seconds{stream=\"app\"") !=
         std::string::npos);
   mirror.signal(SIGTERM);
   CHECK(mirror.wait() == support::Exit{0, 0});

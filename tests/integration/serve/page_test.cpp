@@ -83,5 +83,28 @@ TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its sc
   CHECK(document.find("edge7") != std::string::npos);
   CHECK(document.find("edge8:/srv/a.db") != std::string::npos);
   CHECK(document.find("1.2 s") != std::string::npos);
+  // Nothing has come since 2017, and that is said first.
+  CHECK(document.find("● 1 in trouble") != std::string::npos);
+  CHECK(document.find("nothing has come for") != std::string::npos);
+  CHECK(document.find("<title>(1) test") != std::string::npos);
+}
+
+TEST_CASE("page: with nothing wrong it says that it is live", "[serve][page]") {
+  if (!support::run({"sh", "-c", "command -v chromium"}).ok()) {
+    WARN("chromium is not installed: the page was not loaded");
+    return;
+  }
+  Shown shown;
+  spill(shown.directory.path() / "status.json",
+        "{\"state\": \"streaming\", \"updated_s\": " + std::to_string(std::time(nullptr) + 3600) +
+            "}");
+  ServerProcess server({shown.directory.path()});
+  support::ScratchDir profile;
+  const std::string document =
+      support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",
+                    "--disable-dev-shm-usage", "--user-data-dir=" + profile.path().string(),
+                    "--virtual-time-budget=3000", "--dump-dom", server.url("/")},
+                   {}, std::chrono::seconds{120})
+          .out;
   CHECK(document.find("● live") != std::string::npos);
 }

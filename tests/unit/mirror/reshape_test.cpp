@@ -127,3 +127,82 @@ TEST_CASE("reshape: a chosen subset of columns takes up no new one", "[mirror][r
   reshape(t.db, t.table, line, {});
   CHECK(t.table.columns.size() == 3);
 }
+
+namespace {
+
+// A table of exact decimals: n, and n_num beside it, with an index.
+MemoryTable decimals() {
+  MemoryTable t({{1, "id", "integer", true}, {2, "n", "numeric", false}}, {1});
+  t.db.exec("INSERT INTO t VALUES(1, '9.50'), (2, '10.0'), (3, 'NaN'), (4, '-Infinity')");
+  t.table.indexes = {{"n_num"}};
+  for (const std::string& sql : create_index_sql(t.table)) t.db.exec(sql);
+  return t;
+}
+
+std::string order_by(const MemoryTable& t, const std::string& column) {
+  return t.db.value("SELECT group_concat(id) FROM (SELECT id FROM t ORDER BY " + column + ")")
+      .value_or("");
+}
+
+}  // namespace
+
+TEST_CASE("reshape: exact decimals compare as numbers in a column beside them",
+          "[mirror][reshape][numbers]") {
+  MemoryTable t = decimals();
+  CHECK(order_by(t, "n_num") == "4,1,2,3");
+  CHECK(t.db.value("SELECT count(*) FROM t WHERE n_num > 9.75") == "2");  // also NaN, as there
+  SchemaLine line = changed(t);
+
+  SECTION("which follows when it is renamed, with its index") {
+    line.shape.columns[1].name = "total";
+    reshape(t.db, t.table, line, {});
+    CHECK(order_by(t, "total_num") == "4,1,2,3");
+    CHECK(indexes_of(t) == 1);
+    CHECK(t.table.indexes == std::vector<std::vector<std::string>>{{"total_num"}});
+  }
+  SECTION("which gives way to a column that comes with its name, and comes back") {
+    line.shape.columns.push_back({3, "N_Num", "integer", false});
+    reshape(t.db, t.table, line, {});
+    CHECK(t.rows() == Rows{"1|9.50|NULL", "2|10.0|NULL", "3|NaN|NULL", "4|-Infinity|NULL"});
+    line.shape.columns.pop_back();
+    reshape(t.db, t.table, line, {});
+    CHECK(order_by(t, "n_num") == "4,1,2,3");
+  }
+  SECTION("which gives way to a column that is renamed to its name") {
+    line.shape.columns.push_back({3, "x", "text", false});
+    reshape(t.db, t.table, line, {});
+    line.shape.columns[2].name = "n_num";
+    reshape(t.db, t.table, line, {});
+    CHECK(t.db.value("SELECT count(n_num) FROM t") == "0");
+  }
+  SECTION("which goes when it goes") {
+    line.shape.columns.pop_back();
+    reshape(t.db, t.table, line, {});
+    CHECK(t.rows() == Rows{"1", "2", "3", "4"});
+    CHECK(t.table.indexes.empty());
+  }
+  SECTION("which comes with it") {
+    line.shape.columns.push_back({3, "m", "numeric(20,2)", false});
+    reshape(t.db, t.table, line, {});
+    CHECK(t.db.value("SELECT count(*) FROM t WHERE m_num IS NULL") == "4");
+  }
+}
+
+TEST_CASE("reshape: numbers become exact text where a numeric may have more digits than before",
+          "[mirror][reshape][numbers]") {
+  MemoryTable t({{1, "id", "integer", true},
+                 {2, "n", "numeric(10,2)", false},
+                 {3, "w", "numeric(6,0)", false}},
+                {1});
+  t.db.exec(
+      "INSERT INTO t VALUES(1, 1.5, 7), (2, -0.01, NULL), (3, 'NaN', 'NaN'), (4, 12345678.9, -1)");
+  SchemaLine line = changed(t);
+  line.shape.columns[1].type = "numeric(12,2)";
+  CHECK_FALSE(reshape(t.db, t.table, line, {}).needs_rewrite);
+  CHECK(t.db.value("SELECT typeof(n) FROM t WHERE id = 1") == "real");
+  line.shape.columns[1].type = "numeric(20,2)";
+  line.shape.columns[2].type = "numeric";
+  CHECK_FALSE(reshape(t.db, t.table, line, {}).needs_rewrite);
+  CHECK(t.rows() == Rows{"1|1.50|7", "2|-0.01|NULL", "3|NaN|NaN", "4|12345678.90|-1"});
+  CHECK(t.db.value("SELECT typeof(n) || typeof(w) || n_num FROM t WHERE id = 1") == "texttext1.5");
+}

@@ -1,7 +1,10 @@
 #include "values/types.h"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <random>
 
 #include "daystream/error.h"
 
@@ -15,6 +18,7 @@ TypeNames names() {
   names.add("public.count", "integer");
   names.add("public.flag", "public.flag_base");
   names.add("public.flag_base", "boolean");
+  names.add("public.price", "numeric(10,2)");
   return names;
 }
 
@@ -51,6 +55,16 @@ TEST_CASE("types: names are understood as format_type spells them", "[mirror][ty
   CHECK(type_of("public.flag").kind == Kind::Bool);
   CHECK(type_of("public.count[]") == ColumnType{.kind = Kind::Integer, .array = true});
   CHECK(type_of("public.mood").kind == Kind::Text);
+  CHECK(type_of("numeric").kind == Kind::Decimal);
+  CHECK(type_of("numeric(15,2)").kind == Kind::Real);
+  CHECK(type_of("numeric(16,2)").kind == Kind::Decimal);
+  CHECK(type_of("numeric(2,120)").kind == Kind::Decimal);  // below what a double has 15 digits of
+  CHECK(type_of("numeric(18,0)").kind == Kind::Whole);
+  CHECK(type_of("numeric(19,0)").kind == Kind::Decimal);
+  CHECK(type_of("numeric(16,-3)").kind == Kind::Decimal);
+  CHECK(names().scale("public.price") == 2);
+  CHECK(names().scale("numeric(3,-2)") == 0);
+  CHECK_FALSE(names().scale("numeric"));
   CHECK_FALSE(names().resolve("public.unheard"));
 }
 
@@ -64,8 +78,14 @@ TEST_CASE("types: values stay what they were, whatever SQLite would make of them
   CHECK(stored("double precision", "NaN") == "text NaN");
   CHECK(stored("double precision", "-Infinity") == "real -Inf");
   CHECK(stored("double precision", "5e-324") == "real 4.94065645841247e-324");
-  CHECK(stored("numeric(10,2)", "1.10") == "text 1.10");
+  CHECK(stored("numeric(10,2)", "1.10") == "real 1.1");
+  CHECK(stored("numeric(10,2)", "NaN") == "text NaN");
+  CHECK(stored("numeric(18,0)", "-999999999999999999") == "integer -999999999999999999");
+  CHECK(stored("numeric(3,-2)", "12300") == "integer 12300");
+  CHECK(stored("numeric(9,0)", "NaN") == "text NaN");
+  CHECK(stored("numeric", "1.10") == "text 1.10");
   CHECK(stored("numeric", "NaN") == "text NaN");
+  CHECK(stored("public.price", "1.10") == "real 1.1");
   CHECK(stored("uuid", "11111111-1111-1111-1111-111111111111") ==
         "text 11111111-1111-1111-1111-111111111111");
   CHECK(stored("public.mood", "007") == "text 007");
@@ -89,6 +109,27 @@ TEST_CASE("types: timestamps are UTC without a suffix, and what is no date stays
 TEST_CASE("types: arrays with other bounds stay as PostgreSQL writes them", "[mirror][types]") {
   CHECK(stored("integer[]", "{1,2}") == "text [1,2]");
   CHECK(stored("integer[]", "[0:1]={1,2}") == "text [0:1]={1,2}");
+}
+
+TEST_CASE("types: a decimal of at most 15 digits comes back from REAL with the same digits",
+          "[mirror][types]") {
+  const std::uint32_t seed = Catch::rngSeed();
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 200'000; ++i) {
+    const int scale = static_cast<int>(random() % 20) + 1;
+    const std::uint64_t most = i % 3 == 0 ? 1'000'000'000'000'000 : 100'000;
+    std::string digits = std::to_string(i % 7 == 0 ? most - 1 - static_cast<std::uint64_t>(i % 1000)
+                                                   : random() % most);
+    if (digits.size() <= static_cast<std::size_t>(scale)) {
+      digits.insert(0, static_cast<std::size_t>(scale) + 1 - digits.size(), '0');
+    }
+    std::string text = digits;
+    text.insert(text.size() - static_cast<std::size_t>(scale), ".");
+    std::string scratch;
+    const Value value = convert(type_of(fmt::format("numeric(15,{})", scale)), text, scratch);
+    REQUIRE(fmt::format("{:.{}f}", value.real, scale) == text);
+  }
 }
 
 TEST_CASE("types: text that the type never has is refused", "[mirror][types]") {

@@ -1,0 +1,15 @@
+// What the server tells Prometheus, at /metrics.
+#pragma once
+
+#include <string>
+
+#include "serve/status.h"
+
+namespace daystream::serve {
+
+// In the text format of Prometheus, by its conventions: base units, times as _timestamp_seconds.
+// What is not known now has no line, so that no old number passes for a new one. Of each stream
+// what `grant` lets one see (PROTOCOL.md, "Need to know").
+std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant);
+
+}  // namespace daystream::serve

@@ -1,0 +1,86 @@
+#include "store/number_columns.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "model/names.h"
+
+namespace deltamirror {
+
+namespace {
+
+constexpr std::string_view kNumberSuffix = "_num";
+
+// pragma_table_xinfo's word for a generated column that is not stored.
+constexpr std::string_view kVirtual = "2";
+
+std::string hidden(Database& db, const std::string& table, const std::string& name) {
+  Statement select =
+      db.prepare("SELECT hidden FROM pragma_table_xinfo(?) WHERE name = ? COLLATE NOCASE");
+  select.bind(1, table);
+  select.bind(2, name);
+  return select.step() ? select.text(0) : std::string();
+}
+
+std::vector<std::string> indexes_with(Database& db, const std::string& table,
+                                      const std::string& column) {
+  Statement select = db.prepare(
+      "SELECT DISTINCT i.name FROM pragma_index_list(?) i, pragma_index_info(i.name) c "
+      "WHERE c.name = ? COLLATE NOCASE");
+  select.bind(1, table);
+  select.bind(2, column);
+  std::vector<std::string> out;
+  while (select.step()) out.push_back(select.text(0));
+  return out;
+}
+
+}  // namespace
+
+std::string NumberColumn::sql() const {
+  return fmt::format(
+      "{0} REAL GENERATED ALWAYS AS (CASE {1} WHEN 'NaN' THEN 'NaN' WHEN 'Infinity' THEN 9e999 "
+      "WHEN '-Infinity' THEN -9e999 ELSE CAST({1} AS REAL) END) VIRTUAL",
+      quote_name(name), quote_name(of));
+}
+
+std::vector<NumberColumn> number_columns(const MirroredTable& table) {
+  std::vector<NumberColumn> out;
+  if (table.mode != TableMode::Mirror) return out;
+  std::set<std::string> taken;
+  for (const MirrorColumn& column : table.columns) taken.insert(folded(column.name));
+  for (const MirrorColumn& column : table.columns) {
+    if (column.type != ColumnType{.kind = Kind::Decimal}) continue;
+    std::string name = column.name + std::string(kNumberSuffix);
+    if (!taken.insert(folded(name)).second) continue;
+    out.push_back({column.attnum, std::move(name), column.name});
+  }
+  return out;
+}
+
+bool has_column(const MirroredTable& table, const std::string& name) {
+  const auto is_it = [&](const auto& column) { return folded(column.name) == folded(name); };
+  const std::vector<NumberColumn> numbers = number_columns(table);
+  return std::any_of(table.columns.begin(), table.columns.end(), is_it) ||
+         std::any_of(numbers.begin(), numbers.end(), is_it);
+}
+
+void add_number_columns(Database& db, const MirroredTable& table) {
+  for (const NumberColumn& column : number_columns(table)) {
+    if (!hidden(db, table.name, column.name).empty()) continue;
+    if (hidden(db, table.name, column.of).empty()) continue;
+    db.exec(fmt::format("ALTER TABLE {} ADD COLUMN {}", quote_name(table.name), column.sql()));
+  }
+}
+
+void drop_number_column(Database& db, const std::string& table, const std::string& name) {
+  if (hidden(db, table, name) != kVirtual) return;
+  for (const std::string& index : indexes_with(db, table, name)) {
+    db.exec("DROP INDEX " + quote_name(index));
+  }
+  alter_table(db,
+              fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(table), quote_name(name)));
+}
+
+}  // namespace deltamirror

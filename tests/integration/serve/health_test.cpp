@@ -1,0 +1,141 @@
+// What is wrong with a stream or a mirror is told everywhere, and told to be over when it is.
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+
+#include "../pipeline/pipeline.h"
+#include "server_process.h"
+#include "stream_fixture.h"
+#include "support/scratch_dir.h"
+
+using daystream::test::spill;
+using pipeline::Pipeline;
+using serve_test::body_of;
+using serve_test::outcome_of;
+using serve_test::ServerProcess;
+using support::eventually;
+using support::Process;
+
+namespace {
+
+std::string metrics(const ServerProcess& server) {
+  return body_of(server.url("/metrics"));
+}
+
+bool says(const ServerProcess& server, const std::string& line) {
+  return metrics(server).find(line + "\n") != std::string::npos;
+}
+
+nlohmann::json first_stream(const ServerProcess& server) {
+  return nlohmann::json::parse(body_of(server.url("/status")))["streams"][0];
+}
+
+std::string text_of(const std::string& path) {
+  return support::run_ok({"cat", std::string(SOURCE_ROOT) + path});
+}
+
+}  // namespace
+
+TEST_CASE("health: a deltastream that hangs, is killed and comes again", "[serve][health]") {
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
+  p.start_stream();
+  ServerProcess server({"app=" + p.daystream().string()});
+  REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
+  CHECK(outcome_of(server.url("/healthz/streams")) == "200");
+  CHECK(eventually([&] {
+    return metrics(server).find("\ndaystream_retained_wal_bytes{") != std::string::npos;
+  }));
+
+  p.stream().signal(SIGSTOP);
+  REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 0"); }));
+  CHECK(outcome_of(server.url("/healthz/streams")).substr(0, 3) == "503");
+  CHECK(outcome_of(server.url("/healthz")) == "200");
+  // An old number does not pass for a new one.
+  CHECK(metrics(server).find("\ndaystream_retained_wal_bytes{") == std::string::npos);
+  const nlohmann::json silent = first_stream(server);
+  CHECK(silent["streamer"]["state"] == "silent");
+  CHECK(silent["streamer"]["retained_wal_bytes"].is_null());
+  CHECK(silent["trouble"].get<std::string>().find("silent for") != std::string::npos);
+
+  p.stream().signal(SIGCONT);
+  REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
+  CHECK(first_stream(server)["trouble"] == "");
+  p.stream().signal(SIGKILL);
+  p.stream().wait();
+  REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 0"); }));
+  p.start_stream();
+  REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
+  CHECK(outcome_of(server.url("/healthz/streams")) == "200");
+}
+
+TEST_CASE("health: a mirror that hangs is told, and one that is level is not late",
+          "[serve][health]") {
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
+  p.start_stream();
+  ServerProcess server({"app=" + p.daystream().string()});
+  p.seed({"fox"});
+  Process mirror(
+      {support::program("deltamirror"), "run", p.mirror(), "--daystream", server.url("/app")});
+  p.execute("INSERT INTO fox VALUES (1)");
+  const auto of_mirror = [&](const std::string& name) -> std::string {
+    const std::regex line("\n" + name + "\\{[^}]*kind=\"mirror\"[^}]*\\} ([0-9.e+-]+)\n");
+    std::smatch found;
+    const std::string text = metrics(server);
+    return std::regex_search(text, found, line) ? found[1].str() : "";
+  };
+  REQUIRE(eventually([&] { return of_mirror("daystream_copy_lag_seconds") == "0"; }));
+  CHECK(of_mirror("daystream_copy_up") == "1");
+  mirror.signal(SIGSTOP);
+  p.execute("INSERT INTO fox VALUES (2)");
+  REQUIRE(eventually([&] { return of_mirror("daystream_copy_up") == "0"; }));
+  CHECK(first_stream(server)["copies"][0]["trouble"].get<std::string>().find("silent") == 0);
+  mirror.signal(SIGCONT);
+  REQUIRE(eventually([&] { return of_mirror("daystream_copy_up") == "1"; }));
+  REQUIRE(eventually([&] { return of_mirror("daystream_copy_lag_seconds") == "0"; }));
+}
+
+TEST_CASE("metrics: Prometheus' own checker and rules take them", "[serve][health]") {
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
+  p.start_stream();
+  ServerProcess server({"app=" + p.daystream().string()});
+  REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
+  CHECK(outcome_of(server.url("/app/copies?copy=a%22b%5Cc&kind=mirror&position=1/1&lag_ms=5"),
+                   "POST") == "200");
+  const std::string text = metrics(server);
+  CHECK(text.find("copy=\"a\\\"b\\\\c\"") != std::string::npos);
+
+  support::Process::Options options;
+  options.input = text;
+  const auto checked = support::run({"promtool", "check", "metrics"}, options);
+  INFO(checked.err << checked.out);
+  CHECK(checked.ok());
+
+  support::ScratchDir folder;
+  spill(folder / "alerts.yml", text_of("/daystream/serve/monitoring/alerts.yml"));
+  spill(folder / "test.yml", text_of("/tests/integration/serve/alerts_test.yml"));
+  const auto rules = support::run({"promtool", "test", "rules", (folder / "test.yml")});
+  INFO(rules.err << rules.out);
+  CHECK(rules.ok());
+
+  // What alerts and the dashboard ask for is there.
+  std::set<std::string> asked;
+  const std::regex name("daystream_[a-z_]+");
+  for (const char* file :
+       {"/daystream/serve/monitoring/alerts.yml", "/daystream/serve/monitoring/dashboard.json"}) {
+    const std::string whole = text_of(file);
+    for (std::sregex_iterator i(whole.begin(), whole.end(), name), end; i != end; ++i) {
+      asked.insert(i->str());
+    }
+  }
+  CHECK(asked.size() > 10);
+  for (const std::string& metric : asked) {
+    CAPTURE(metric);
+    CHECK(text.find("# TYPE " + metric + " ") != std::string::npos);
+  }
+}

@@ -1,0 +1,68 @@
+// What a stream and a copy are judged to be (serve/health.h).
+#include "serve/health.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace daystream;
+using namespace daystream::serve;
+
+namespace {
+
+constexpr std::int64_t kNow = 1'700'000'000;
+
+StreamSample told(const char* state, std::int64_t ago_s, const char* error = "") {
+  StreamSample sample;
+  sample.streamer = std::make_shared<const nlohmann::ordered_json>(
+      nlohmann::ordered_json{{"state", state}, {"updated_s", kNow - ago_s}, {"last_error", error}});
+  return sample;
+}
+
+}  // namespace
+
+TEST_CASE("health: a deltastream is well while it streams and says so", "[serve][health]") {
+  const StreamHealth well = stream_health(told("streaming", 5), kNow - 3600, kNow);
+  CHECK(well.is_well());
+  CHECK(well.fresh != nullptr);
+  const StreamHealth hung = stream_health(told("streaming", 75), kNow, kNow);
+  CHECK(hung.trouble == "deltastream has been silent for 75 s");
+  CHECK(hung.fresh == nullptr);
+  CHECK(hung.heard_s == kNow - 75);
+  CHECK(stream_health(told("stopped", 1), kNow, kNow).trouble == "deltastream is stopped");
+  CHECK(stream_health(told("waiting", 1, "no disk"), kNow, kNow).trouble ==
+        "deltastream waits: no disk");
+}
+
+TEST_CASE("health: what deltastream's file says may be anything", "[serve][health]") {
+  StreamSample sample;
+  sample.streamer = std::make_shared<const nlohmann::ordered_json>(
+      nlohmann::ordered_json{{"state", 7}, {"updated_s", "x"}, {"last_error", nullptr}});
+  CHECK_FALSE(stream_health(sample, kNow, kNow).is_well());
+  const StreamHealth odd = stream_health(told("waiting", 1, "a\x1b[2Jb"), kNow, kNow);
+  CHECK(odd.trouble.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("health: without a deltastream lines tell whether a stream lives", "[serve][health]") {
+  CHECK(stream_health({}, kNow - 20, kNow).is_well());
+  CHECK(stream_health({}, kNow - 90, kNow).trouble == "nothing has come for 90 s");
+  CHECK_FALSE(stream_health({}, std::nullopt, kNow).is_well());
+}
+
+TEST_CASE("health: a mirror that has all of it is not late, whatever it said last",
+          "[serve][health]") {
+  Copy copy;
+  copy.kind = "mirror";
+  copy.position = {kNow - 100, 1};
+  copy.lag_ms = 26'000;
+  copy.told = kNow - 5;
+  Durable durable;
+  durable.position = copy.position;
+  CHECK(copy_lag_ms(copy, durable, kNow) == 0);
+  CHECK(copy_trouble(copy, kNow).empty());
+  durable.position = {kNow, 1};
+  CHECK(copy_lag_ms(copy, durable, kNow) == 26'000);
+  // Nothing was heard since: it can only be later.
+  copy.told = kNow - 100;
+  CHECK(copy_lag_ms(copy, durable, kNow) == 126'000);
+  CHECK(copy_trouble(copy, kNow) == "silent for 100 s");
+}
