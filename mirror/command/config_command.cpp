@@ -8,6 +8,7 @@
 
 #include "command/commands.h"
 #include "config/config.h"
+#include "program/counted.h"
 #include "seed/database_check.h"
 #include "seed/requests.h"
 
@@ -40,7 +41,8 @@ void check(const std::string& file, const std::optional<std::string>& conninfo) 
         fmt::format("configuration \"{}\" has {} problem{}", file, count, count == 1 ? "" : "s"));
   }
   const std::size_t sources = read.config.sources.size();
-  fmt::print("{}: {} tables{}{}\n", file, read.config.all_tables().size(),
+  fmt::print("{}: {}{}{}\n", file,
+             daystream::program::counted(read.config.all_tables().size(), "table"),
              sources == 0 ? "" : fmt::format(" of {} source{}", sources, sources == 1 ? "" : "s"),
              !conninfo     ? ""
              : sources > 1 ? ", as the databases have them"

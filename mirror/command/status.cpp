@@ -13,6 +13,7 @@
 #include "daystream/reader.h"
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
+#include "program/counted.h"
 #include "store/checkpoint.h"
 #include "store/last_events.h"
 #include "store/mirror_file.h"
@@ -230,8 +231,8 @@ void write_tables(std::string& out, const ordered_json& facts, bool all) {
   for (const auto& [state, count] : states) {
     counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count, state);
   }
-  out += fmt::format("{} tables{}{}{}\n", tables.size(), counts.empty() ? "" : ": ", counts,
-                     named ? "" : " (--all names them)");
+  out += fmt::format("{}{}{}{}\n", daystream::program::counted(tables.size(), "table"),
+                     counts.empty() ? "" : ": ", counts, named ? "" : " (--all names them)");
 }
 
 std::string text_of(const ordered_json& facts, bool all) {

@@ -8,6 +8,7 @@
 #include "command/commands.h"
 #include "command/table_commands.h"
 #include "config/source_places.h"
+#include "program/counted.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 
@@ -45,9 +46,10 @@ int run(const VerifyArguments& options, daystream::program::Signals& signals) {
                   result.tables, signals);
   }
   if (differences == 0 || options.repair) return 0;
-  throw daystream::NeedsPerson(
-      fmt::format("{} rows of mirror \"{}\" differ from PostgreSQL", differences, options.mirror),
-      "mend it with --repair, or seed it again");
+  throw daystream::NeedsPerson(fmt::format("{} of mirror \"{}\" {} from PostgreSQL",
+                                           daystream::program::counted(differences, "row"),
+                                           options.mirror, differences == 1 ? "differs" : "differ"),
+                               "mend it with --repair, or seed it again");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apply/needs_reseed.h"
+#include "program/counted.h"
 #include "seed/live_seed.h"
 #include "seed/requests.h"
 #include "store/last_events.h"
@@ -306,8 +307,8 @@ void OwnerWork::finish_seed(const Applier& applier) {
   }
   note_failure(*job_, failed);
   if (!placed.empty()) {
-    spdlog::info("{}: {} rows are in place, {} of them written", names_of(placed), seed_->rows(),
-                 seed_->written());
+    spdlog::info("{}: {} in place, {} of them written", names_of(placed),
+                 daystream::program::counted(seed_->rows(), "row"), seed_->written());
   }
   for (const std::uint64_t client : job_->clients) {
     server_->done(client, {{"rows", seed_->rows()}, {"written", seed_->written()}});

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "apply/same_source.h"
+#include "program/counted.h"
 #include "store/last_events.h"
 
 namespace deltamirror {
@@ -185,9 +186,9 @@ bool SourceLoop::take_next() {
 
 void SourceLoop::run(bool again) {
   spdlog::log(again ? spdlog::level::debug : spdlog::level::info,
-              "{}following \"{}\" from {} ({}), {} tables", source_.label(),
-              options_.daystream.string(), checkpoint_.position.text(), checkpoint_.lsn.text(),
-              applier_->table_count());
+              "{}following \"{}\" from {} ({}), {}", source_.label(), options_.daystream.string(),
+              checkpoint_.position.text(), checkpoint_.lsn.text(),
+              daystream::program::counted(applier_->table_count(), "table"));
   bool more = work(true);
   // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
   if (!options_.once) reader_.wait(std::chrono::milliseconds(0), source_.wake_fd());

@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "program/counted.h"
 #include "program/postgres.h"
 
 namespace deltamirror {
@@ -146,8 +147,9 @@ void LiveSource::copy(SeedSession& session, const SeedTable& table, std::size_t 
     }
   }
   if (counted && rows != expected) {
-    throw ConfigError(fmt::format("the query for \"{}\" returns {} rows, but the table has {}",
-                                  table.mirrored.source_table, rows, expected),
+    throw ConfigError(fmt::format("the query for \"{}\" returns {}, but the table has {}",
+                                  table.mirrored.source_table,
+                                  daystream::program::counted(rows, "row"), expected),
                       "a followed query may choose columns, not rows");
   }
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "program/counted.h"
 #include "seed/bulk_insert.h"
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
@@ -60,11 +61,12 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
   progress.finish(rows);
   tell_number_columns(mirrored);
   if (counted && rows != expected) {
-    throw ConfigError(fmt::format("the query for \"{}\" returns {} rows, but the table has {}",
-                                  mirrored.source_table, rows, expected),
-                      "a followed query may choose columns, not rows: filter in a SQLite view over "
-                      "the mirror, or "
-                      "copy the result once with --query SQL --as NAME without --table");
+    throw ConfigError(
+        fmt::format("the query for \"{}\" returns {}, but the table has {}", mirrored.source_table,
+                    daystream::program::counted(rows, "row"), expected),
+        "a followed query may choose columns, not rows: filter in a SQLite view over "
+        "the mirror, or "
+        "copy the result once with --query SQL --as NAME without --table");
   }
   table.mirrored.seeded_rows = static_cast<std::int64_t>(rows);
   table.mirrored.seeded_at = utc_text(now_us());

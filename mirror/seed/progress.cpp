@@ -6,6 +6,8 @@
 
 #include <cstdio>
 
+#include "program/counted.h"
+
 namespace deltamirror {
 
 using std::chrono::steady_clock;
@@ -20,7 +22,8 @@ Progress::Progress(std::string what, double expected)
 std::string Progress::line(std::uint64_t rows) const {
   const double seconds = std::chrono::duration<double>(steady_clock::now() - start_).count();
   const double rate = seconds > 0 ? static_cast<double>(rows) / seconds : 0;
-  std::string text = fmt::format("{}: {} rows, {:.0f} rows/s", what_, rows, rate);
+  std::string text =
+      fmt::format("{}: {}, {:.0f} rows/s", what_, daystream::program::counted(rows, "row"), rate);
   if (expected_ > static_cast<double>(rows) && rate > 0) {
     text +=
         fmt::format(", {:.0f}%, about {:.0f} s left", 100 * static_cast<double>(rows) / expected_,
@@ -45,7 +48,7 @@ void Progress::update(std::uint64_t rows) {
 void Progress::finish(std::uint64_t rows) {
   if (terminal_) std::fputs("\r\x1b[K", stderr);
   const double seconds = std::chrono::duration<double>(steady_clock::now() - start_).count();
-  spdlog::info("{}: {} rows in {:.1f} s", what_, rows, seconds);
+  spdlog::info("{}: {} in {:.1f} s", what_, daystream::program::counted(rows, "row"), seconds);
 }
 
 }  // namespace deltamirror

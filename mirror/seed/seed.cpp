@@ -4,11 +4,14 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "history/history_tables.h"
+#include "program/counted.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "seed/seed_file.h"
@@ -22,6 +25,7 @@
 namespace deltamirror {
 
 using daystream::Error;
+using std::chrono::steady_clock;
 
 namespace {
 
@@ -129,6 +133,32 @@ void complete(Database& db, const std::vector<SeedPart>& parts, const MirrorConf
   analyze(db);
 }
 
+struct Watch {
+  steady_clock::time_point from = steady_clock::now();
+  steady_clock::time_point indexes_from;
+};
+
+// What came of it, and how long it took: rows, then indexes and all that is beside them.
+void tell_whole(const std::string& mirror, const std::vector<SeedPart>& parts, const Watch& watch) {
+  std::size_t tables = 0;
+  std::int64_t rows = 0;
+  for (const SeedPart& part : parts) {
+    tables += part.session->tables().size();
+    for (const SeedTable& table : part.session->tables()) rows += table.mirrored.seeded_rows;
+  }
+  const auto seconds = [](steady_clock::duration time) {
+    return std::chrono::duration<double>(time).count();
+  };
+  const steady_clock::time_point now = steady_clock::now();
+  std::error_code error;
+  const auto bytes = static_cast<double>(std::filesystem::file_size(mirror, error));
+  spdlog::info(
+      "mirror \"{}\" is seeded{}: {}, {}, {:.1f} MiB in {:.1f} s, {:.1f} s of them indexes", mirror,
+      parts.size() > 1 ? fmt::format(" from {} sources", parts.size()) : "",
+      daystream::program::counted(tables, "table"), daystream::program::counted(rows, "row"),
+      error ? 0 : bytes / (1 << 20), seconds(now - watch.from), seconds(now - watch.indexes_from));
+}
+
 }  // namespace
 
 void seed(const SeedOptions& options, const daystream::program::Signals& signals) {
@@ -140,6 +170,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
   std::vector<SeedPart> parts = open_parts(options, signals);
   check_shapes(parts);
   MirrorLock owner(options.mirror);
+  Watch watch;
   std::optional<SeedFile> file;
   try {
     check_absent(options.mirror);
@@ -148,6 +179,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
       if (parts.size() > 1) spdlog::info("seeding from source \"{}\"", part.session->source());
       load_part(*file, part, signals);
     }
+    watch.indexes_from = steady_clock::now();
     file->db().exec("BEGIN");
     complete(file->db(), parts, options.config);
     Database whole = file->finish();
@@ -177,8 +209,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
     owner.remove_file();
     throw;
   }
-  spdlog::info("mirror \"{}\" is seeded{}", options.mirror,
-               parts.size() > 1 ? fmt::format(" from {} sources", parts.size()) : "");
+  tell_whole(options.mirror, parts, watch);
 }
 
 }  // namespace deltamirror

@@ -13,6 +13,7 @@
 #include "apply/same_source.h"
 #include "config/source_places.h"
 #include "daystream/reader.h"
+#include "program/counted.h"
 #include "snapshot/goal.h"
 #include "snapshot/rotation.h"
 #include "snapshot/take.h"
@@ -144,9 +145,9 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
                             goal.text(), options.snapshot, at.consistent_at.text()),
                 "name a later place");
   }
-  spdlog::info("restored to {} ({}), {} transactions after the snapshot",
-               applier.committed().position.text(), applier.committed().lsn.text(),
-               applier.applied_transactions());
+  spdlog::info("restored to {} ({}), {} after the snapshot", applier.committed().position.text(),
+               applier.committed().lsn.text(),
+               daystream::program::counted(applier.applied_transactions(), "transaction"));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "apply/applier.h"
 #include "apply/holding.h"
 #include "daystream/reader.h"
+#include "program/counted.h"
 #include "seed/seed_session.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
@@ -119,7 +120,7 @@ class Verification {
     applier.rebase(session_->snapshot(), session_->consistent_at(), session_->server().timeline,
                    session_->seam());
     applier.commit();
-    spdlog::info("mended {} rows", result_.differences);
+    spdlog::info("mended {}", daystream::program::counted(result_.differences, "row"));
   }
 
   template <typename TableOf>
@@ -137,7 +138,8 @@ class Verification {
       }
       RowCompare rows(db, *table, options_.repair, tell, overlay);
       rows.run(*session_, source);
-      fmt::print("{}: {} rows, {} differ\n", table->name, rows.rows(), rows.differences());
+      fmt::print("{}: {}, {} differ\n", table->name,
+                 daystream::program::counted(rows.rows(), "row"), rows.differences());
       result_.rows += rows.rows();
       if (rows.differences() > 0) result_.tables.push_back(table->name);
     }

@@ -7,6 +7,7 @@
 
 #include "daystream/reader.h"
 #include "filter/row_filter.h"
+#include "program/counted.h"
 #include "seed/copy_pump.h"
 #include "store/mirror_file.h"
 #include "verify/row_compare.h"
@@ -170,7 +171,8 @@ VerifyResult verify_sample(const VerifyOptions& options,
       }
       result.rows += keys.size();
     }
-    fmt::print("{}: {} rows of a sample (seed {}), {} differ\n", table->name, compare.rows(), seed,
+    fmt::print("{}: {} of a sample (seed {}), {} differ\n", table->name,
+               daystream::program::counted(compare.rows(), "row"), seed,
                compare.differences() + surplus);
     result.rows += compare.rows();
   }

@@ -15,8 +15,9 @@ namespace daystream {
 
 inline constexpr int kFormatVersion = 1;
 
-// What the stream holds after the line at `since`, which is where a reader goes on: deltastream adds
-// one when the effective table filter or a filter option changes. The same text is in the mark that begins each connection.
+// What the stream holds after the line at `since`, which is where a reader goes on: deltastream
+// adds one when the effective table filter or a filter option changes. The same text is in the mark
+// that begins each connection.
 struct Holding {
   Position since;
   std::string tables;  // the plugin's `tables` option as given; empty: all

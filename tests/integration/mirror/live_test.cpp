@@ -168,7 +168,7 @@ TEST_CASE("live: the configuration is read again at SIGHUP, whole or not at all"
   };
   reload({{"tables", {{{"table", "u"}, {"indexes", {"v"}}}, {{"table", "t"}, {"indexes", {"n"}}}}},
           {"extra_sql", {"CREATE VIEW both AS SELECT u.v FROM t JOIN u USING(id)"}}},
-         "u: 1 rows are in place");
+         "u: 1 row in place");
   REQUIRE(eventually([&] {
     return s.value(
                "SELECT count(*) FROM sqlite_schema WHERE name IN ('u_v_idx', 't_n_idx', "
@@ -337,7 +337,7 @@ TEST_CASE("live: a table that is right already is not written by a re-seed",
   const auto log_size = [&] { return std::filesystem::file_size(s.mirror() + "-wal"); };
   const auto before = log_size();
   REQUIRE(s.command("reseed", {"--table", "t"}).ok());
-  CHECK(s.runner->err().find("t: 3000 rows are in place, 0 of them written") != std::string::npos);
+  CHECK(s.runner->err().find("t: 3000 rows in place, 0 of them written") != std::string::npos);
   CHECK(log_size() - before < 100'000);
   // Another shape, or many rows: the table is copied whole.
   deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
@@ -345,7 +345,7 @@ TEST_CASE("live: a table that is right already is not written by a re-seed",
           "WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) "
           "INSERT INTO t SELECT i, 'surplus', 0 FROM n");
   REQUIRE(s.command("reseed", {"--table", "t"}).ok());
-  CHECK(s.runner->err().find("3000 rows are in place, 3000 of them written") != std::string::npos);
+  CHECK(s.runner->err().find("3000 rows in place, 3000 of them written") != std::string::npos);
   s.check_equal({"t"});
   s.end();
 }
@@ -455,7 +455,6 @@ TEST_CASE("live: who asks for a table hears a signal, and the owner goes on",
   CHECK_THAT(asking.err(), Catch::Contains("stopped waiting for the owner"));
   old.execute("COMMIT");
   INFO(w.runner->err());
-  CHECK(eventually([&] {
-    return w.value("SELECT count(*) FROM _deltamirror_tables WHERE name = 'b'") == "1";
-  }));
+  CHECK(eventually(
+      [&] { return w.value("SELECT count(*) FROM _deltamirror_tables WHERE name = 'b'") == "1"; }));
 }

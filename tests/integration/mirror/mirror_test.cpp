@@ -318,7 +318,7 @@ TEST_CASE("mirror: bad requests are refused with nothing written", "[mirror][int
   CHECK_THAT(refused(3, {"--table", "elsewhere"}), Catch::Contains("does not hold table"));
   CHECK_THAT(refused(2, {"--table", "t", "--as", "sqlite_t"}), Catch::Contains("cannot be called"));
   CHECK_THAT(refused(2, {"--table", "t", "--query", "SELECT id FROM t WHERE id = 1"}),
-             Catch::Contains("returns 1 rows, but the table has 2"));
+             Catch::Contains("returns 1 row, but the table has 2"));
   CHECK_THAT(refused(2, {"--table", "t", "--query", "SELECT v FROM t"}),
              Catch::Contains("leaves out the key column \"id\""));
   CHECK_THAT(refused(2, {"--table", "t", "--query", "SELECT id, upper(v) AS v FROM t"}),

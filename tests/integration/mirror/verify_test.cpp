@@ -195,7 +195,7 @@ TEST_CASE("mirror: verify --sample finds what is damaged, and nothing on a busy 
   CHECK_THAT(found.out, Catch::Contains(" is not in PostgreSQL\n"));
   CHECK_THAT(found.out, !Catch::Contains("b=78"));
   CHECK_THAT(found.out, !Catch::Contains("id=5 "));
-  CHECK_THAT(found.out, Catch::Contains("cases: 1 rows of a sample"));
+  CHECK_THAT(found.out, Catch::Contains("cases: 1 row of a sample"));
   CHECK_THAT(found.out, Catch::Contains("twins: passed over, it has no key\n"));
   CHECK(sample("0").exit == Exit{2, 0});
   CHECK(sample("101%").exit == Exit{2, 0});
