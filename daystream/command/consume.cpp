@@ -128,7 +128,7 @@ void run_long(const Work& work) {
     } else {
       consumer.flush();
       if (work.options.once || work.gap) break;
-      work.reader.wait(std::chrono::seconds(10), wake.get());
+      work.reader.wait(PlaceWatch::kBetweenLooks, wake.get());
     }
   }
   const bool by_itself = consumer.closed();
@@ -165,7 +165,7 @@ void run_batches(const Work& work) {
     work.progress.save(false);
     if (more) continue;
     if (work.options.once || work.gap) break;
-    work.reader.wait(std::chrono::seconds(10), work.signals.fd());
+    work.reader.wait(PlaceWatch::kBetweenLooks, work.signals.fd());
   }
   work.progress.save(true);
 }

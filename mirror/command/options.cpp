@@ -3,6 +3,7 @@
 
 #include "command/commands.h"
 #include "program/when.h"
+#include "store/mirror_file.h"
 
 namespace deltamirror {
 
@@ -12,8 +13,12 @@ void usage(const std::string& message) {
   throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
 }
 
+void check_file_name(const std::string& name) {
+  if (const std::string problem = problem_of_name(name); !problem.empty()) usage(problem);
+}
+
 void add_mirror_option(CLI::App& command, std::string& mirror) {
-  command.add_option("MIRROR", mirror, "SQLite file")->required();
+  command.add_option("MIRROR", mirror, "SQLite file")->required()->each(check_file_name);
 }
 
 CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>& conninfo) {

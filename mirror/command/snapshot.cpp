@@ -1,6 +1,7 @@
 // deltamirror snapshot: copies a mirror while it runs.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "command/commands.h"
@@ -32,6 +33,7 @@ void add_snapshot(CLI::App& app, Chosen& chosen) {
       "  deltamirror snapshot flights.db /srv/snapshots --keep 7d,4w,12m\n"
       "      from cron: copies that other hosts start from");
   command.callback([options, &chosen] {
+    if (!std::filesystem::is_directory(options->out)) check_file_name(options->out);
     chosen = [options](daystream::program::Signals& signals) {
       fmt::print("{}\n", take_snapshot(*options, signals));
       return 0;
