@@ -109,6 +109,9 @@ void require(const Config& config) {
   if (needs_slot && config.slot.empty()) usage("no slot specified");
   if (needs_directory && config.directory.empty()) usage("no directory specified");
   if (config.if_not_exists && !config.create_slot) usage("--if-not-exists needs --create-slot");
+  if (config.adopt_slot && config.command != Command::Follow) {
+    usage("--adopt-slot goes with following a slot into a directory");
+  }
   if (config.command == Command::Stdin && (!config.conninfo.empty() || !config.slot.empty())) {
     usage("--stdin takes no connection and no slot");
   }

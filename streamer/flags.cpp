@@ -116,6 +116,9 @@ void describe_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--if-not-exists", config.if_not_exists,
                "with --create-slot: an existing one will do")
       ->group("Slot");
+  app.add_flag("--adopt-slot", config.adopt_slot,
+               "take a slot that another daystream has read from, which cannot go on then")
+      ->group("Slot");
   app.add_option("--create-timeout", flags.create_timeout,
                  "seconds to wait for older transactions when creating (default: 60 s)")
       ->group("Slot");
