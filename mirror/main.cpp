@@ -34,6 +34,7 @@ int run(int argc, char** argv) {
   add_remove(app, chosen);
   add_run(app, chosen);
   add_up(app, chosen);
+  add_down(app, chosen);
   add_status(app, chosen);
   add_wait(app, chosen);
   add_snapshot(app, chosen);

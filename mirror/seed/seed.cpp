@@ -186,7 +186,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
     whole.exec("COMMIT");
     publish(std::move(whole), options.mirror);
   } catch (const Error& e) {
-    const bool may_go_on = e.retryable() || signals.stop_requested();
+    const bool may_go_on = options.resumes && (e.retryable() || signals.stop_requested());
     std::size_t whole = 0;
     std::size_t tables = 0;
     for (const SeedPart& part : parts) {
