@@ -1,7 +1,12 @@
 // deltamirror: from PostgreSQL and a daystream into a SQLite file.
+#include <fmt/format.h>
+
 #include "command/commands.h"
+#include "daystream/manifest.h"
+#include "program/common_flags.h"
 #include "program/program.h"
 #include "remote/enable.h"
+#include "store/mirrored_table.h"
 #include "up/up.h"
 
 namespace program = daystream::program;
@@ -14,8 +19,8 @@ int run(int argc, char** argv) {
   CLI::App app{"deltamirror keeps tables of PostgreSQL as a SQLite file that follows them.",
                "deltamirror"};
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.set_version_flag("--version", "deltamirror " DELTAFLOOD_VERSION "\n",
-                       "print the version and exit");
+  program::add_common_flags(app, fmt::format("mirror format {}, daystream format {}", kMirrorFormat,
+                                             daystream::kFormatVersion));
   app.require_subcommand(1);
   app.fallthrough();
   program::LogOptions log;
@@ -29,6 +34,7 @@ int run(int argc, char** argv) {
   add_remove(app, chosen);
   add_run(app, chosen);
   add_up(app, chosen);
+  add_down(app, chosen);
   add_status(app, chosen);
   add_wait(app, chosen);
   add_snapshot(app, chosen);

@@ -193,6 +193,7 @@ static void on_startup(LogicalDecodingContext* ctx, OutputPluginOptions* output_
   if (is_init) return;
   const MemoryContext old = MemoryContextSwitchTo(ctx->context);
   parse_options(ctx->output_plugin_options, &plugin->options);
+  claim_slot(plugin->options.claim);
   plugin->scratch = AllocSetContextCreate(ctx->context, "deltaflood row", ALLOCSET_DEFAULT_SIZES);
   plugin->encoding = database_encoding(plugin->options.escape);
   open_output(&plugin->output, ctx, plugin->options.batch_bytes);

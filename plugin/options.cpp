@@ -44,6 +44,23 @@ bool parse_switch(const DefElem* element) {
   return value;
 }
 
+// Part of a line in a file of the server: an id is short, and of nothing that could end it.
+std::string_view parse_id(const DefElem* element) {
+  static const char takes[] = "1 to 64 letters, digits and hyphens";
+  const std::string_view id = text_of(element, takes);
+  bool fits = !id.empty() && id.size() <= 64;
+  for (const char c : id) fits &= isalnum(static_cast<unsigned char>(c)) != 0 || c == '-';
+  if (!fits) refuse(element, takes);
+  return kept(id.data());
+}
+
+std::string_view parse_words(const DefElem* element) {
+  static const char takes[] = "a text of one line, of 1000 bytes at most";
+  const std::string_view text = text_of(element, takes);
+  if (text.size() > 1000 || text.find('\n') != std::string_view::npos) refuse(element, takes);
+  return kept(text.data());
+}
+
 std::size_t parse_size(const DefElem* element) {
   static const char takes[] = "a number of bytes from 0 to 67108864";
   int value = 0;
@@ -156,6 +173,12 @@ void parse_option(const DefElem* element, Options* options) {
     options->separator = kept(text_of(element, "the text between keys and values"));
   } else if (name == "batch-bytes") {
     options->batch_bytes = parse_size(element);
+  } else if (name == "stream-id") {
+    options->claim.id = parse_id(element);
+  } else if (name == "stream-name") {
+    options->claim.name = parse_words(element);
+  } else if (name == "adopt-slot") {
+    options->claim.adopt = parse_switch(element);
   } else if (name == "actions") {
     options->actions = parse_actions(element);
   } else if (name == "tables") {
@@ -171,7 +194,8 @@ void parse_option(const DefElem* element, Options* options) {
                             "include-messages, batch-bytes, tables, exclude-tables, "
                             "exclude-columns, actions, only-local, partition-root, include-xids, "
                             "include-oids, include-lsn, full-name, skip-nulls, null, separator, "
-                            "convert-bool, escape-chars and escape-unicode.")));
+                            "convert-bool, escape-chars, escape-unicode, stream-id, stream-name "
+                            "and adopt-slot.")));
   }
 }
 
@@ -187,6 +211,7 @@ bool any_table(const Patterns& patterns, std::string_view schema, std::string_vi
 void parse_options(List* elements, Options* options) {
   *options = Options{};
   options->separator = "\t";
+  options->claim.name = "";
   ListCell* cell = nullptr;
   foreach (cell, elements) {
     const auto* const element = static_cast<const DefElem*>(lfirst(cell));

@@ -4,6 +4,7 @@
 #include "server.h"
 
 // The server's headers stay first.
+#include "claim.h"
 #include "grammar/table_list.h"
 
 namespace deltaflood {
@@ -50,6 +51,7 @@ struct Options {
   Patterns exclude_tables;
   Patterns exclude_columns;
   Patterns messages;  // prefixes; none: no message lines
+  Claim claim;
 };
 
 // Parses the options into `options`, allocating in the current context. ereports

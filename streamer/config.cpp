@@ -8,8 +8,8 @@
 #include <cmath>
 #include <string_view>
 
-#include "config_file.h"
 #include "flags.h"
+#include "program/config_file.h"
 
 namespace deltastream {
 
@@ -109,6 +109,9 @@ void require(const Config& config) {
   if (needs_slot && config.slot.empty()) usage("no slot specified");
   if (needs_directory && config.directory.empty()) usage("no directory specified");
   if (config.if_not_exists && !config.create_slot) usage("--if-not-exists needs --create-slot");
+  if (config.adopt_slot && config.command != Command::Follow) {
+    usage("--adopt-slot goes with following a slot into a directory");
+  }
   if (config.command == Command::Stdin && (!config.conninfo.empty() || !config.slot.empty())) {
     usage("--stdin takes no connection and no slot");
   }
@@ -158,10 +161,7 @@ Config parse_config(const Arguments& arguments) {
                "deltastream"};
   Flags flags;
   describe_flags(app, flags);
-  Arguments all;
-  const std::string file = config_file_of(arguments);
-  if (!file.empty()) all = flags_of_file(app, file);
-  all.insert(all.end(), arguments.begin(), arguments.end());
+  Arguments all = daystream::program::with_config_file(app, arguments);
   std::reverse(all.begin(), all.end());  // as CLI11 takes a vector
   try {
     app.parse(all);

@@ -32,6 +32,7 @@ struct Config {
   std::string directory;  // -D
   bool create_slot = false;
   bool if_not_exists = false;
+  bool adopt_slot = false;  // take one that another daystream has read from
   std::chrono::seconds create_timeout{60};
 
   std::string tables;                                        // empty: all

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "daystream/manifest.h"
+#include "program/common_flags.h"
+#include "program/config_file.h"
+
 namespace deltastream {
 
 namespace {
@@ -34,8 +38,8 @@ std::string filter_names() {
 void describe_flags(CLI::App& app, Flags& flags) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.allow_extras();  // so that the words about them are ours
-  app.set_version_flag("--version", "deltastream " DELTAFLOOD_VERSION "\n",
-                       "print the version and exit");
+  daystream::program::add_common_flags(
+      app, fmt::format("daystream format {}", daystream::kFormatVersion));
   app.footer(kExamples);
   Config& config = flags.config;
 
@@ -79,8 +83,7 @@ void describe_flags(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(0U, 1000U))
       ->type_name("N")
       ->group("How");
-  app.add_option("--config", config.config_file, "JSON file with these names as keys")
-      ->group("How");
+  daystream::program::add_config_option(app, config.config_file)->group("How");
   app.add_option("--log-level", config.log_level, "error, warn, info, debug (default: info)")
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
       ->group("How");
@@ -112,6 +115,9 @@ void describe_flags(CLI::App& app, Flags& flags) {
       ->group("Slot");
   app.add_flag("--if-not-exists", config.if_not_exists,
                "with --create-slot: an existing one will do")
+      ->group("Slot");
+  app.add_flag("--adopt-slot", config.adopt_slot,
+               "take a slot that another daystream has read from, which cannot go on then")
       ->group("Slot");
   app.add_option("--create-timeout", flags.create_timeout,
                  "seconds to wait for older transactions when creating (default: 60 s)")

@@ -26,6 +26,14 @@ void explain_server_error(const SqlError& error) {
                       "or add its folder to dynamic_library_path.");
   }
 
+  // The plugin's own (plugin/claim.h).
+  if (state == "DF001") {
+    throw NeedsPerson(
+        text,
+        "A slot and a daystream belong to each other: name that daystream's directory "
+        "with -D, or another slot with -S. --adopt-slot takes the slot; the other "
+        "daystream cannot go on then, and its mirrors must be seeded again.");
+  }
   if (error.retryable()) throw ConnectionLost(text, error.hint());
   // object_in_use: most often our own last session, which the server has not missed yet.
   if (state == "55006") throw ConnectionLost(text, "Another client streams from this slot.");

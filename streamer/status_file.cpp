@@ -2,9 +2,24 @@
 
 #include <utility>
 
+#include "daystream/error.h"
+
 namespace deltastream {
 
-StatusFile::StatusFile(std::filesystem::path directory) : directory_(std::move(directory)) {
+namespace {
+
+std::optional<daystream::FileIdentity> look_at(const std::filesystem::path& directory) noexcept {
+  try {
+    return daystream::identity_of(directory);
+  } catch (const daystream::Error&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+StatusFile::StatusFile(std::filesystem::path directory)
+    : directory_(std::move(directory)), ours_(look_at(directory_)) {
   thread_ = std::thread([this] { work(); });
 }
 
@@ -32,9 +47,11 @@ void StatusFile::work() {
     if (!newest_) return;
     const Status status = *std::exchange(newest_, std::nullopt);
     lock.unlock();
-    // Never the one to make the directory: a refused start must leave nothing behind.
+    // Never the one to make the directory: a refused start must leave nothing behind. And another
+    // one that has taken its place has a status of its own.
     std::error_code error;
-    if (std::filesystem::exists(directory_ / "daystream.json", error)) {
+    if (std::filesystem::exists(directory_ / "daystream.json", error) &&
+        look_at(directory_) == ours_) {
       save_status(directory_, status);
     }
     lock.lock();

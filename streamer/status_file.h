@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "src/place.h"
 #include "status.h"
 
 namespace deltastream {
@@ -27,6 +28,7 @@ class StatusFile {
   void work();
 
   const std::filesystem::path directory_;
+  const std::optional<daystream::FileIdentity> ours_;  // what that was at first
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;

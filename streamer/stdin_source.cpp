@@ -80,6 +80,7 @@ class StdinSource {
     }
     if (fds[1].revents != 0) signals_.clear();
     if (progress_) progress_->tick(*writer_);
+    if (writer_) writer_->check_place();
     if (housekeeper_) housekeeper_->tell(writer_->flushed(), writer_->flushed_position());
     if (const auto flush = flusher_.take()) writer_->finish_flush(*flush);
     return fds[0].revents != 0;

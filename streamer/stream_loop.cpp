@@ -201,6 +201,7 @@ void StreamLoop::check_answers() {
 }
 
 void StreamLoop::tell_progress() {
+  parts_.writer.check_place();
   parts_.copies.tell(parts_.writer.flushed());
   parts_.progress.waits_for(parts_.copies.waiting_for(parts_.writer.flushed()));
   parts_.progress.tick(parts_.writer);

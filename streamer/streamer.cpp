@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -42,8 +43,24 @@ std::string timestamp() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
 }
 
-Manifest manifest_for(const Config& config, const Server& server) {
+// Whose the slot is to be, from the first line on (plugin/claim.h).
+void add_claim(std::vector<std::pair<std::string, std::string>>& options, const Config& config,
+               const std::string& id) {
+  if (id.empty()) return;  // a directory from before there were ids
+  char host[256] = "";
+  if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+  const std::string path = std::filesystem::absolute(config.directory).lexically_normal().string();
+  const std::string name = fmt::format("\"{}\" on {}", path, host);
+  options.emplace_back("stream-id", id);
+  if (name.size() <= 1000 && name.find('\n') == std::string::npos) {
+    options.emplace_back("stream-name", name);
+  }
+  if (config.adopt_slot) options.emplace_back("adopt-slot", "on");
+}
+
+Manifest manifest_for(const Config& config, const Server& server, const std::string& id) {
   Manifest manifest;
+  manifest.id = id;
   const std::filesystem::path directory(config.directory);
   manifest.name = (directory.has_filename() ? directory : directory.parent_path()).filename();
   manifest.system_identifier = server.system_identifier;
@@ -188,7 +205,9 @@ StreamLoop::End Streamer::stream() {
   facts.timeline = server.timeline;
   facts.next = next_transaction_id(connection.get());
   facts.holds = holds_of(config_);
-  connection.start(config_.slot, proof.pending() ? proof.begin() : begin, plugin_options(config_));
+  auto options = plugin_options(config_);
+  add_claim(options, config_, manifest ? manifest->id : new_id_);
+  connection.start(config_.slot, proof.pending() ? proof.begin() : begin, options);
 
   if (!writer_) open_writer(server, slot.confirmed_flush);
   clock_.set_last(writer_->position().c);
@@ -245,8 +264,9 @@ void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_fl
     return facts;
   };
   options.clock = [this] { return clock_.now(); };
-  writer_ = std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server),
-                                                confirmed_flush, std::move(options));
+  writer_ =
+      std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server, new_id_),
+                                          confirmed_flush, std::move(options));
   if (!progress_) progress_.emplace(config_, config_.directory);  // not before it is ours
   keep_house();
   const daystream::Recovery& recovery = writer_->recovery();
@@ -350,6 +370,7 @@ void Streamer::pause(std::chrono::milliseconds length) {
     const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now());
     if (left.count() <= 0) return;
     if (progress_) progress_->alive();
+    if (writer_) writer_->check_place();
     pollfd wake{signals_.fd(), POLLIN, 0};
     const auto nap = std::min<std::int64_t>(left.count(), 1'000);  // the watchdog wants a pat
     if (::poll(&wake, 1, static_cast<int>(nap)) > 0) signals_.clear();

@@ -65,10 +65,11 @@ class Streamer {
   // A server that comes back is not mobbed, neither by one stream nor by hundreds at once.
   inline static constexpr std::chrono::milliseconds kLongestPause{30'000};
   daystream::remote::Pauses pauses_{std::chrono::milliseconds{100}, kLongestPause};
-  int version_told_ = 0;                 // of the server, to say once what is wrong with it
-  std::set<std::string> patterns_told_;  // filters that were said to name nothing
-  bool slot_made_ = false;               // by us, in this run
-  bool slot_created_ = false;            // --create-slot is done with
+  int version_told_ = 0;  // of the server, to say once what is wrong with it
+  const std::string new_id_ = daystream::new_stream_id();  // of a directory that is made now
+  std::set<std::string> patterns_told_;                    // filters that were said to name nothing
+  bool slot_made_ = false;                                 // by us, in this run
+  bool slot_created_ = false;                              // --create-slot is done with
 };
 
 }  // namespace deltastream

@@ -19,7 +19,9 @@
 #include "daystream/error.h"
 #include "daystream/reader.h"
 #include "line_presenter.h"
+#include "places.h"
 #include "printer.h"
+#include "program/config_file.h"
 #include "program/program.h"
 #include "program/when.h"
 #include "source.h"
@@ -40,6 +42,7 @@ struct ConsumeOptions {
   bool json = false;
   std::uint32_t stop_timeout_s = 10;
   std::vector<std::string> command;
+  std::string config;
 };
 
 PositionGone gap_error(const Transaction& gap) {
@@ -125,7 +128,7 @@ void run_long(const Work& work) {
     } else {
       consumer.flush();
       if (work.options.once || work.gap) break;
-      work.reader.wait(std::chrono::seconds(10), wake.get());
+      work.reader.wait(PlaceWatch::kBetweenLooks, wake.get());
     }
   }
   const bool by_itself = consumer.closed();
@@ -162,7 +165,7 @@ void run_batches(const Work& work) {
     work.progress.save(false);
     if (more) continue;
     if (work.options.once || work.gap) break;
-    work.reader.wait(std::chrono::seconds(10), work.signals.fd());
+    work.reader.wait(PlaceWatch::kBetweenLooks, work.signals.fd());
   }
   work.progress.save(true);
 }
@@ -198,9 +201,9 @@ void add_consume(CLI::App& app, Chosen& chosen) {
   CLI::App& command =
       *app.add_subcommand("consume", "hand transactions to a program, remember what it has done");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("SOURCE", options->source, "the daystream's directory")->required();
-  command.add_option("COMMAND", options->command, "after \"--\": the program and its arguments")
-      ->required();
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  add_place(command, "SOURCE", options->source, "the daystream's directory");
+  add_place(command, "COMMAND", options->command, "after \"--\": the program and its arguments");
   command
       .add_option("--checkpoint", options->checkpoint,
                   "file that keeps how far it is; made when there is none")
@@ -227,6 +230,7 @@ void add_consume(CLI::App& app, Chosen& chosen) {
   auto* follow = command.add_flag("-f,--follow", options->follow,
                                   "go on as more comes, until told to stop (default)");
   command.add_flag("--once", options->once, "end after what is there now")->excludes(follow);
+  program::add_config_option(command, options->config);
   command.footer(
       "COMMAND reads lines as \"daystream cat\" shows them, whole committed transactions, each\n"
       "ending in its commit line. For each one it is done with, it writes the _c and _s of that\n"
@@ -241,7 +245,10 @@ void add_consume(CLI::App& app, Chosen& chosen) {
       "  daystream consume /srv/prod --checkpoint /var/lib/index/at -- /opt/index/update\n"
       "  daystream consume /srv/prod --checkpoint at --batch --window 1000 --once -- \\\n"
       "      psql -d copy -f apply.sql");
-  command.callback([options, &chosen] { chosen = [options] { return consume(*options); }; });
+  command.callback([options, &command, &chosen] {
+    for (const char* const place : {"SOURCE", "COMMAND"}) require_place(command, place);
+    chosen = [options] { return consume(*options); };
+  });
 }
 
 }  // namespace daystream::command

@@ -40,6 +40,7 @@ void ConsumeProgress::acknowledge_all() {
 }
 
 void ConsumeProgress::save(bool also_passed) {
+  file_.check_place();
   const auto now = std::chrono::steady_clock::now();
   if (!done_ || !(acknowledged_ || also_passed || now - saved_ > kPassedInterval)) return;
   if (saved_position_ == done_->position) return;

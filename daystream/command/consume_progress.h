@@ -33,7 +33,8 @@ class ConsumeProgress {
   void acknowledge_all();
 
   // Acknowledgements go to disk at once, those that came together in one go. Where only marks
-  // passed nothing would be done twice: then it need not be often.
+  // passed nothing would be done twice: then it need not be often. To be called once a second: it
+  // also looks whether the file is still the one (ConsumerCheckpoint::check_place()).
   void save(bool also_passed);
 
  private:

@@ -40,7 +40,7 @@ void Consumer::hear() {
 
 void Consumer::wait_for_word(int wake_fd) {
   pollfd fds[] = {{child_.output(), POLLIN, 0}, {wake_fd, POLLIN, 0}};
-  ::poll(fds, 2, -1);  // whatever it says, the caller looks again
+  ::poll(fds, 2, 1000);  // whatever it says, the caller looks again, also at its checkpoint
 }
 
 // Sleeps until `in` is readable, `out` is writable (-1: neither), the command has ended, or we are

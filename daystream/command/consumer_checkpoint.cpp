@@ -1,18 +1,20 @@
 #include "consumer_checkpoint.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-
-#include <cerrno>
 
 #include "daystream/error.h"
 #include "daystream/line.h"
 #include "dir.h"
+#include "lock.h"
+#include "place.h"
 
 namespace daystream::command {
 
 namespace {
+
+constexpr const char* kHint =
+    "end the consumer before its checkpoint is moved or replaced, then start it with the one to go "
+    "on from; what was not saved is handed over again";
 
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : ".";
@@ -20,17 +22,25 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 
 }  // namespace
 
-ConsumerCheckpoint::ConsumerCheckpoint(std::filesystem::path path) : path_(std::move(path)) {
-  // Not the file itself: that one is replaced.
-  const std::string name = path_.string() + ".lock";
-  lock_ = UniqueFd(open(name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640));
-  if (!lock_) throw IoError(fmt::format("could not open lock file \"{}\"", name), errno);
-  while (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EINTR) continue;
-    if (errno != EWOULDBLOCK) throw IoError(fmt::format("could not lock file \"{}\"", name), errno);
-    throw Error(fmt::format("checkpoint \"{}\" is in use by another consumer", path_.string()),
-                "a checkpoint has one consumer: end that one and its command first");
-  }
+// The lock is of a file beside it, as the checkpoint itself is replaced; and beside what a symbolic
+// link leads to, which would be replaced in place of the link.
+ConsumerCheckpoint::ConsumerCheckpoint(const std::filesystem::path& path)
+    : path_(real_name(path)),
+      lock_(lock_file(path_.string() + ".lock",
+                      {"checkpoint", path,
+                       "a checkpoint has one consumer: end that one and its command first"})),
+      lock_place_("lock file", path_.string() + ".lock", identity_of(lock_.get()), kHint) {}
+
+void ConsumerCheckpoint::check_place() const {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked_ < PlaceWatch::kBetweenLooks) return;
+  looked_ = now;
+  look_now();
+}
+
+void ConsumerCheckpoint::look_now() const {
+  lock_place_.look_now();
+  if (place_) place_->look_now();
 }
 
 std::optional<Acknowledged> ConsumerCheckpoint::load(const std::string& system_identifier) const {
@@ -68,6 +78,7 @@ std::optional<Acknowledged> ConsumerCheckpoint::load(const std::string& system_i
 
 void ConsumerCheckpoint::save(const Acknowledged& done,
                               const std::string& system_identifier) const {
+  look_now();
   const auto dir = real_dir(folder_of(path_));
   const std::string name = path_.filename().string();
   const std::string temporary = name + ".new";
@@ -79,6 +90,7 @@ void ConsumerCheckpoint::save(const Acknowledged& done,
   file->sync();
   dir->rename(temporary, name);
   dir->sync();
+  place_.emplace("checkpoint", path_, identity_of(path_).value_or(FileIdentity{}), kHint);
 }
 
 }  // namespace daystream::command

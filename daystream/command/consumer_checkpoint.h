@@ -9,6 +9,7 @@
 #include "daystream/lsn.h"
 #include "daystream/position.h"
 #include "daystream/unique_fd.h"
+#include "place.h"
 
 namespace daystream::command {
 
@@ -20,10 +21,14 @@ struct Acknowledged {
 // Invariant: whatever is killed when, the file is whole: the old one or the new one.
 class ConsumerCheckpoint {
  public:
-  // Locks FILE.lock. A child is to inherit the lock (lock_fd()), so that nobody begins anew while a
-  // command of before still works on what it was handed. Throws Error where somebody has it.
-  explicit ConsumerCheckpoint(std::filesystem::path path);
+  // Locks FILE.lock, of the real file where FILE is a symbolic link. A child is to inherit the lock
+  // (lock_fd()), so that nobody begins anew while a command of before still works on what it was
+  // handed. Throws Error where somebody has it.
+  explicit ConsumerCheckpoint(const std::filesystem::path& path);
   int lock_fd() const noexcept { return lock_.get(); }
+  // Throws NeedsPerson where the checkpoint, or its lock, was moved, deleted or replaced: somebody
+  // else may be at work by now. It looks once a second at most; save() looks whenever it is called.
+  void check_place() const;
 
   // nullopt: there is none yet. Throws WrongSource where it is of another cluster than
   // `system_identifier`, NeedsPerson where it is not a checkpoint.
@@ -32,8 +37,13 @@ class ConsumerCheckpoint {
   void save(const Acknowledged& done, const std::string& system_identifier) const;
 
  private:
+  void look_now() const;
+
   std::filesystem::path path_;
   UniqueFd lock_;
+  PlaceWatch lock_place_;
+  mutable std::optional<PlaceWatch> place_;  // of what was saved last; nullopt: nothing was yet
+  mutable std::chrono::steady_clock::time_point looked_{};
 };
 
 }  // namespace daystream::command

@@ -1,10 +1,19 @@
 // daystream: look at, check and mend daystreams.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdio>
+#include <string>
+#include <vector>
 
 #include "commands.h"
+#include "daystream/manifest.h"
+#include "program/common_flags.h"
+#include "program/config_file.h"
 #include "program/program.h"
 #include "remote/enable.h"
 #include "remote_options.h"
+#include "serve/protocol.h"
 
 namespace daystream::command {
 
@@ -13,7 +22,8 @@ namespace {
 int parse_and_run(int count, char** arguments) {
   CLI::App app("Shows, checks and mends daystreams: the changes of a PostgreSQL database as files.",
                "daystream");
-  app.set_version_flag("--version", "daystream " DELTAFLOOD_VERSION);
+  program::add_common_flags(app, fmt::format("daystream format {}, HTTP protocol {}",
+                                             kFormatVersion, serve::kProtocolVersion));
   app.set_help_flag("-h,--help", "show this help and exit");
   app.require_subcommand(1);
   app.footer(
@@ -38,17 +48,18 @@ int parse_and_run(int count, char** arguments) {
   add_pull(app, chosen);
   add_token(app, chosen);
   remote::Options remote_options;
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_remote_options(app, remote_options);
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     command->fallthrough();
   }
+  std::vector<std::string> all =
+      program::with_config_file(app, std::vector<std::string>(arguments + 1, arguments + count));
+  std::reverse(all.begin(), all.end());  // as CLI11 takes a vector
   try {
-    app.parse(count, arguments);
+    app.parse(all);
   } catch (const CLI::CallForHelp&) {
     std::fputs(app.help().c_str(), stdout);
-    return 0;
-  } catch (const CLI::CallForVersion& e) {
-    std::puts(e.what());
     return 0;
   }
   program::start_log("daystream", {});  // of a server that is lost; standard output is for lines

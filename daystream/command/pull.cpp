@@ -5,6 +5,8 @@
 
 #include "commands.h"
 #include "log_flags.h"
+#include "places.h"
+#include "program/config_file.h"
 #include "program/program.h"
 #include "remote/enable.h"
 #include "remote/relay.h"
@@ -16,17 +18,18 @@ void add_pull(CLI::App& app, Chosen& chosen) {
     std::string url;
     remote::RelayOptions relay;
     program::LogOptions log;
+    std::string config;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("pull", "keep a copy of a daystream of another host");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("URL", options->url, "http(s)://HOST:PORT/NAME of a \"daystream serve\"")
-      ->required();
-  command.add_option("DIR", options->relay.directory, "the copy's directory; made if need be")
-      ->required();
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  add_place(command, "URL", options->url, "http(s)://HOST:PORT/NAME of a \"daystream serve\"");
+  add_place(command, "DIR", options->relay.directory, "the copy's directory; made if need be");
   command.add_flag("--once", options->relay.once, "end when all that is there has been pulled");
   command.add_option("--copy", options->relay.copy,
                      "what the server calls this copy (default: HOST:DIR)");
+  program::add_config_option(command, options->config);
   add_log_flags(command, options->log);
   command.footer(
       "The files are the same byte for byte, each checked before it counts. They can be read,\n"
@@ -35,7 +38,8 @@ void add_pull(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  daystream pull https://stream1:8447/prod /var/lib/daystream/prod --token-file token\n"
       "  daystream pull http://127.0.0.1:8447/prod /srv/copy --once");
-  command.callback([options, &chosen] {
+  command.callback([options, &command, &chosen] {
+    for (const char* const place : {"URL", "DIR"}) require_place(command, place);
     chosen = [options] {
       program::start_log("daystream pull", options->log);
       options->relay.url = remote::Url::parse(options->url);

@@ -8,6 +8,8 @@
 #include "commands.h"
 #include "daystream/error.h"
 #include "log_flags.h"
+#include "places.h"
+#include "program/config_file.h"
 #include "program/program.h"
 
 namespace daystream::command {
@@ -16,16 +18,16 @@ void add_serve(CLI::App& app, Chosen& chosen) {
   struct Options {
     serve::ServerOptions server;
     program::LogOptions log;
+    std::string config;
     std::uint32_t stall_s = 60;
     std::uint32_t request_s = 10;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("serve", "serve daystreams to readers on other hosts");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command
-      .add_option("DIR", options->server.streams,
-                  "a daystream's directory, served under its name, or NAME=DIR")
-      ->required();
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  add_place(command, "DIR", options->server.streams,
+            "a daystream's directory, served under its name, or NAME=DIR");
   command.add_option("--listen", options->server.listen, "HOST:PORT or unix:PATH; may be repeated")
       ->capture_default_str()
       ->allow_extra_args(false);
@@ -67,6 +69,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
   command.add_flag("--record-copies", options->server.record_copies,
                    "write into each DIR what relays have on disk, for deltastream "
                    "--require-copies");
+  program::add_config_option(command, options->config);
   add_log_flags(command, options->log);
   command.footer(
       "Sends only what is fsynced, to any number of followers. What it serves is read only.\n"
@@ -79,7 +82,8 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       "t\n"
       "  curl -N http://127.0.0.1:8447/prod/stream?after=1507507200/17\n"
       "  daystream pull http://127.0.0.1:8447/prod /var/lib/daystream/copy");
-  command.callback([options, &chosen] {
+  command.callback([options, &command, &chosen] {
+    require_place(command, "DIR");
     chosen = [options] {
       program::start_log("daystream serve", options->log);
       options->server.stall = std::chrono::seconds(options->stall_s);

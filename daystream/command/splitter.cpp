@@ -115,6 +115,7 @@ Manifest Splitter::manifest_of(const std::string& name) const {
   Manifest manifest = reader_->manifest();
   manifest.name = name;
   manifest.created.clear();
+  manifest.id.clear();  // the slot is the source's
   manifest.holdings = {holding_of(name)};
   manifest.holdings.front().since = {0, 0};
   return manifest;

@@ -20,8 +20,7 @@ std::optional<std::string> writer_of(const std::filesystem::path& directory) {
   std::ifstream locks("/proc/locks");
   for (std::string line; std::getline(locks, line);) {
     if (line.find(" FLOCK ") == std::string::npos || line.find(file) == std::string::npos) continue;
-    std::string who = lock_holder(directory);
-    return who.empty() ? "another process" : who;
+    return lock_holder(path).text();
   }
   return std::nullopt;
 }

@@ -30,6 +30,10 @@ inline bool is_too_deep(std::string_view text) {
   return false;
 }
 
+// The text of a file that a person writes, in which comments are allowed, /* … */ and // …: with
+// spaces in place of them, so that all else stands where it did. One that does not end stays.
+std::string without_comments(std::string text);
+
 // Discarded (is_discarded(), and no object) where it is no JSON, or too deep.
 template <typename Json = nlohmann::ordered_json>
 Json parse_json(std::string_view text) {

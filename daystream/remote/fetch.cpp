@@ -17,6 +17,7 @@
 #include "program/sha256.h"
 #include "remote/pauses.h"
 #include "remote/refusal.h"
+#include "src/place.h"
 
 namespace daystream::remote {
 
@@ -69,14 +70,22 @@ void write_all(int fd, std::string_view bytes, const std::filesystem::path& path
   }
 }
 
+// Two at once would write into each other's bytes: it is locked until it is closed.
+UniqueFd open_part(const std::filesystem::path& part) {
+  UniqueFd fd(open(part.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640));
+  if (!fd) fail("open", part);
+  if (lock_inode(fd.get())) return fd;
+  throw Error(fmt::format("file \"{}\" is being fetched by process {}", part.string(),
+                          inode_lock_holder(fd.get())),
+              "wait until it is done, or fetch to another place");
+}
+
 // False: told to stop.
 bool receive(const Options& options, const std::string& url, const Newest& newest,
-             const std::filesystem::path& part, int wake_fd, const std::function<bool()>& stop,
-             std::uint64_t& resumed_at) {
-  const UniqueFd fd(
-      open(part.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640));
+             const UniqueFd& fd, const std::filesystem::path& part, int wake_fd,
+             const std::function<bool()>& stop, std::uint64_t& resumed_at) {
   struct stat status {};
-  if (!fd || fstat(fd.get(), &status) != 0) fail("open", part);
+  if (fstat(fd.get(), &status) != 0) fail("open", part);
   auto size = static_cast<std::uint64_t>(status.st_size);
   if (size > newest.size_bytes) {
     if (ftruncate(fd.get(), 0) != 0) fail("cut", part);
@@ -118,7 +127,10 @@ bool fetch_newest_snapshot(const Options& options, const Url& url,
       const Newest newest = newest_of(options, url);
       const std::filesystem::path part = fmt::format("{}.{}.part", path.string(), newest.id);
       const std::string from = fmt::format("{}/snapshot?id={}", url.base, newest.id);
-      if (!receive(options, from, newest, part, wake_fd, stop, fetched.resumed_at)) return false;
+      const UniqueFd fd = open_part(part);
+      if (!receive(options, from, newest, fd, part, wake_fd, stop, fetched.resumed_at)) {
+        return false;
+      }
       const std::string id = program::sha256_of_file(part, stop);
       if (id.empty()) return false;
       if (id != newest.id) {

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "crc32c.h"
 #include "daystream/error.h"
 #include "manifest_file.h"
@@ -50,9 +52,11 @@ void Relay::run(int wake_fd, const std::function<bool()>& stop) {
 }
 
 void Relay::open() {
+  if (place_) place_->look_now();  // else what was moved away would be pulled once more
   const std::string text = request(options_.http, "GET", options_.url.base + "/manifest").body;
   const Manifest source = parse_manifest(text, options_.url.base + "/manifest", options_.url.base);
   writer_ = std::make_unique<RelayWriter>(options_.directory, source, text);
+  if (!place_) place_ = watch_directory(options_.directory);
   const Recovery& recovery = writer_->recovery();
   if (recovery.cut_bytes > 0) {
     spdlog::info("cut {} bytes from file \"{}\" that were not durable: {}", recovery.cut_bytes,
@@ -72,6 +76,7 @@ void Relay::session(int wake_fd, const std::function<bool()>& stop) {
   std::string lines;
   auto flushed_at = steady_clock::now();
   while (!stop()) {
+    place_->look();
     const milliseconds patience = notices_.busy() ? milliseconds(50) : kFlushAfter;
     if (download.wait(patience, wake_fd)) {
       check_whole(download);
@@ -125,9 +130,15 @@ void Relay::report() {
   reported_at_ = now;
 }
 
-void Relay::wait(milliseconds pause, int wake_fd) const {
-  pollfd polled{wake_fd, POLLIN, 0};
-  poll(&polled, 1, static_cast<int>(pause.count()));
+void Relay::wait(milliseconds pause, int wake_fd) {
+  const auto until = steady_clock::now() + pause;
+  for (;;) {
+    if (place_) place_->look();
+    const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
+    if (left.count() <= 0) return;
+    pollfd polled{wake_fd, POLLIN, 0};
+    if (poll(&polled, 1, static_cast<int>(std::min(left, kFlushAfter).count())) > 0) return;
+  }
 }
 
 }  // namespace daystream::remote

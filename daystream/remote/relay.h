@@ -5,10 +5,12 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "remote/http_client.h"
 #include "remote/pauses.h"
+#include "src/place.h"
 
 namespace daystream::remote {
 
@@ -37,12 +39,13 @@ class Relay {
   void check_whole(const Download& download) const;
   void refresh_manifest();
   void report();
-  void wait(std::chrono::milliseconds pause, int wake_fd) const;
+  void wait(std::chrono::milliseconds pause, int wake_fd);
 
   RelayOptions options_;
   Pauses pauses_;
   Notices notices_;
   std::unique_ptr<RelayWriter> writer_;
+  std::optional<PlaceWatch> place_;  // of the directory, once it is ours
   std::string reported_;
   std::chrono::steady_clock::time_point reported_at_;
   bool done_ = false;

@@ -26,6 +26,7 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& o
   check("system identifier", ours.system_identifier, theirs.system_identifier);
   check("database", ours.database, theirs.database);
   check("slot", ours.slot, theirs.slot);
+  check("id", ours.id, theirs.id);
   check("the stream created", ours.created, theirs.created);
 }
 

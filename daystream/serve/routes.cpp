@@ -150,6 +150,10 @@ Served& Server::served(const std::string& name, const Grant& grant) {
   if (found == streams_.end() || !grant.covers(name)) {
     throw HttpError(404, "no-such-stream", fmt::format("there is no daystream \"{}\"", name));
   }
+  if (!found->second.lost.empty()) {
+    throw HttpError(503, "away", fmt::format("daystream \"{}\" is not where it was", name),
+                    "its server says more in its log; ask again when it is there");
+  }
   return found->second;
 }
 

@@ -18,6 +18,7 @@ namespace daystream::serve {
 
 struct Served {
   std::unique_ptr<ServedStream> stream;
+  std::string lost;  // what has become of its directory; empty: it is there
   Copies copies;
   bool recording = false;                // of copies.json, on a thread
   bool record_again = false;             // more was told meanwhile

@@ -65,6 +65,7 @@ ServedStream::ServedStream(event_base* loop, std::string name,
                            const std::filesystem::path& directory)
     : name_(std::move(name)),
       dir_(real_dir(directory)),
+      place_(watch_directory(directory)),
       watch_(directory),
       watch_event_(loop, watch_.fd(), true, [this] { watched(); }),
       gather_(loop, -1, false, [this] { announce(); }) {

@@ -15,6 +15,7 @@
 #include "daystream/durable.h"
 #include "daystream/manifest.h"
 #include "packed_day.h"
+#include "place.h"
 #include "serve/block_cache.h"
 #include "serve/libevent.h"
 #include "stream_view.h"
@@ -78,6 +79,10 @@ class ServedStream {
   // throws.
   StreamSample sample(const StreamSample& before) const;
 
+  // What has become of its directory, in words: another one is under its name, or none. Empty: it
+  // is there as it was.
+  std::string lost() const { return place_.problem(); }
+
   // Looks again at what is durable: a new follower is to get all of it, whenever the loop was told.
   void refresh() { load_durable(); }
   // The end of what may be sent; nullopt: no line yet.
@@ -122,6 +127,7 @@ class ServedStream {
 
   std::string name_;
   std::unique_ptr<Dir> dir_;
+  PlaceWatch place_;
   DurableWatch watch_;
   std::optional<Durable> durable_;
   mutable std::map<std::int64_t, std::weak_ptr<File>> files_;  // open ones, shared

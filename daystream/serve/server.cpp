@@ -21,6 +21,8 @@ namespace {
 constexpr int kMostHeaderBytes = 16 * 1024;
 constexpr int kMostBodyBytes = 64 * 1024;
 constexpr std::chrono::seconds kLookForDead{5};
+constexpr const char* kLostHint =
+    "bring the directory back, or start \"daystream serve\" again to serve what is there now";
 
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.front() != '.' &&
@@ -75,6 +77,7 @@ Server::Server(const ServerOptions& options)
       bury_(loop_.get(), -1, false, [this] { bury_ended(); }),
       sample_(loop_.get(), -1, true, [this] { take_samples(true); }),
       dead_(loop_.get(), -1, true, [this] { drop_dead(); }),
+      places_(loop_.get(), -1, true, [this] { look_at_places(); }),
       workers_(loop_.get()) {
   facts_.since = std::time(nullptr);
   if (!options_.tokens.empty()) access_.emplace(options_.tokens);
@@ -106,6 +109,7 @@ Server::Server(const ServerOptions& options)
   for (const std::string& text : options.listen) listen(text);
   sample_.start(History::kStep);
   dead_.start(kLookForDead);
+  places_.start(PlaceWatch::kBetweenLooks);
   take_samples(false);
   const Limits limits = limits_within(options_.limits, descriptors_);
   const bool fewer = limits.connections < options_.limits.connections;
@@ -137,6 +141,28 @@ void Server::drop_dead() noexcept {
       }
     }
   }
+}
+
+void Server::look_at_places() noexcept {
+  bool any = false;
+  for (auto& [name, served] : streams_) {
+    const std::string lost = served.stream->lost();
+    if (lost != served.lost) {
+      if (lost.empty()) {
+        spdlog::info("daystream \"{}\" is there again", name);
+      } else {
+        spdlog::error("{}: it is served to nobody until it is there again; HINT: {}", lost,
+                      kLostHint);
+      }
+      served.lost = lost;
+    }
+    any |= lost.empty();
+    if (lost.empty()) continue;
+    for (const auto* list : {&served.followers, &served.downloads}) {
+      for (const auto& follower : *list) follower->drop();
+    }
+  }
+  if (!any) event_base_loopbreak(loop_.get());
 }
 
 // What the streams are like is found out on a thread, whatever their size; a step of the history is
@@ -257,6 +283,11 @@ void Server::run(int stop_fd, const std::function<bool()>& stop) {
   });
   stopped.start();
   event_base_dispatch(loop_.get());
+  if (stop()) return;
+  for (const auto& [name, served] : streams_) {
+    if (served.lost.empty()) return;
+  }
+  throw NeedsPerson(streams_.begin()->second.lost, kLostHint);
 }
 
 }  // namespace daystream::serve

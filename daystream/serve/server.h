@@ -53,7 +53,8 @@ class Server {
   // Reads certificates and tokens again. A bad file leaves the old in force, and is logged.
   void reload() noexcept;
 
-  // Serves until `stop_fd` is readable and `stop` says so.
+  // Serves until `stop_fd` is readable and `stop` says so. Throws NeedsPerson once no stream is
+  // left whose directory is there as it was.
   void run(int stop_fd, const std::function<bool()>& stop);
 
  private:
@@ -90,6 +91,9 @@ class Server {
   void record_copies(Served& served);
   void bury_ended();
   void drop_dead() noexcept;
+  // A directory that is not there as it was is served to nobody: followers would wait for ever, or
+  // get another stream's lines. Once none is left, run() ends.
+  void look_at_places() noexcept;
   void take_samples(bool is_step) noexcept;
 
   ServerOptions options_;
@@ -108,6 +112,7 @@ class Server {
   Event bury_;
   Event sample_;
   Event dead_;
+  Event places_;
   bool sampling_ = false;
   Workers workers_;  // the last: what it still runs is done with before anything else goes
 };

@@ -8,6 +8,7 @@
 #include "daystream/error.h"
 #include "durable_file.h"
 #include "manifest_file.h"
+#include "place.h"
 #include "reader_source.h"
 #include "wake.h"
 
@@ -27,9 +28,12 @@ std::optional<std::string> remote_url(const std::filesystem::path& source) {
 
 namespace {
 
+using std::chrono::steady_clock;
+
 class LocalSource final : public ReaderSource {
  public:
-  explicit LocalSource(const std::filesystem::path& directory) : dir_(real_dir(directory)) {}
+  explicit LocalSource(const std::filesystem::path& directory)
+      : dir_(real_dir(directory)), place_(watch_directory(directory)) {}
 
   std::string name() const override { return dir_->path().string(); }
   Manifest manifest() override { return load_manifest(*dir_); }
@@ -56,7 +60,16 @@ class LocalSource final : public ReaderSource {
 
   bool wait(std::chrono::milliseconds timeout, int wake_fd) override {
     if (!watch_) watch_.emplace(dir_->path());
-    return watch_->wait(timeout, wake_fd);
+    const auto until = steady_clock::now() + timeout;
+    for (;;) {
+      check_place();
+      const auto began = steady_clock::now();
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - began);
+      const auto nap = std::clamp(left, std::chrono::milliseconds(0), PlaceWatch::kBetweenLooks);
+      if (watch_->wait(nap, wake_fd)) return true;
+      const bool woken = steady_clock::now() - began < nap;
+      if (woken || nap >= left) return false;
+    }
   }
 
   std::uint64_t backlog_bytes(std::int64_t from_day, std::uint64_t offset) override {
@@ -74,7 +87,14 @@ class LocalSource final : public ReaderSource {
   }
 
  private:
+  // Where another stream is now, or none, who reads opens it again: what is there then is compared
+  // with what was read before.
+  void check_place() const {
+    if (std::string problem = place_.problem(); !problem.empty()) throw ConnectionLost(problem);
+  }
+
   std::unique_ptr<Dir> dir_;
+  PlaceWatch place_;
   std::optional<DurableWatch> watch_;
 };
 

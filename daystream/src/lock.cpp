@@ -6,82 +6,109 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <ctime>
-#include <string>
 
 #include "calendar.h"
 #include "day_file.h"
 #include "daystream/error.h"
 #include "daystream/line.h"
+#include "place.h"
 
 namespace daystream {
 
 namespace {
 
-std::string own_line() {
+std::string own_line(const std::filesystem::path& called) {
   char host[256] = "";
   if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
   std::string line = fmt::format("_pid\t{}\t_host\t", getpid());
   escape_to(line, host);
   line += "\t_program\t";
   escape_to(line, program_invocation_short_name);
-  line += "\t_since\t" + utc_text(std::time(nullptr)) + "\n";
-  return line;
+  line += "\t_since\t" + utc_text(std::time(nullptr)) + "\t_path\t";
+  std::error_code ignored;
+  const std::filesystem::path whole = std::filesystem::absolute(called, ignored);
+  escape_to(line, (ignored ? called : whole).native());
+  return line + "\n";
 }
 
-// Who says to hold it; empty where the holder has not said yet.
-std::string holder(int fd) {
-  char text[1024];
+LockHolder written_holder(int fd) {
+  char text[8192];
   const ssize_t size = pread(fd, text, sizeof text, 0);
   std::string_view line(text, size > 0 ? static_cast<std::size_t>(size) : 0);
   line = line.substr(0, line.find('\n'));
-  std::string pid;
-  std::string host;
-  std::string program;
-  std::string since;
+  LockHolder holder;
   try {
     FieldCursor cursor(line);
     std::string_view key;
     std::string_view value;
     while (cursor.next(key, value)) {
-      if (key == "_pid") pid = unescape(value);
-      if (key == "_host") host = unescape(value);
-      if (key == "_program") program = unescape(value);
-      if (key == "_since") since = unescape(value);
+      if (key == "_pid") holder.pid = std::atoi(unescape(value).c_str());
+      if (key == "_host") holder.host = unescape(value);
+      if (key == "_program") holder.program = unescape(value);
+      if (key == "_since") holder.since = unescape(value);
+      if (key == "_path") holder.called = unescape(value);
     }
   } catch (const ProtocolError&) {
     return {};  // half written: the message says "another process"
   }
-  if (pid.empty() || program.empty()) return {};
-  return fmt::format("{} (pid {} on {}, since {})", program, pid, host, since);
+  if (holder.program.empty()) return {};
+  return holder;
+}
+
+// False: somebody else has it.
+bool try_lock(int fd, const std::filesystem::path& file) {
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK) return false;
+    throw IoError(fmt::format("could not lock file \"{}\"", file.string()), errno);
+  }
+  return true;
 }
 
 }  // namespace
 
-std::string lock_holder(const std::filesystem::path& directory) {
-  const UniqueFd fd(open((directory / kLockName).c_str(), O_RDONLY | O_CLOEXEC));
-  return fd ? holder(fd.get()) : std::string();
+std::string LockHolder::text() const {
+  if (pid == 0) return "another process";
+  return fmt::format("{} (pid {} on {}{}, since {})", program, pid, host,
+                     called.empty() ? "" : fmt::format(", as \"{}\"", called), since);
 }
 
-UniqueFd lock_directory(const std::filesystem::path& directory) {
-  const std::string path = (directory / kLockName).string();
-  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
-  if (!fd) throw IoError(fmt::format("could not open lock file \"{}\"", path), errno);
-  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EINTR) continue;
-    if (errno != EWOULDBLOCK) throw IoError(fmt::format("could not lock file \"{}\"", path), errno);
-    std::string who = holder(fd.get());
-    if (who.empty()) who = "another process";
-    throw Error(fmt::format("daystream \"{}\" is in use by {}", directory.string(), who),
-                "a daystream has one writer: stop that one first");
-  }
-  const std::string line = own_line();
+UniqueFd lock_file(const std::filesystem::path& file, const LockRequest& request) {
+  UniqueFd fd;
+  do {
+    fd = UniqueFd(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
+    if (!fd) throw IoError(fmt::format("could not open lock file \"{}\"", file.string()), errno);
+    if (!try_lock(fd.get(), file)) {
+      throw Error(fmt::format("{} \"{}\" is in use by {}", request.what, request.called.string(),
+                              written_holder(fd.get()).text()),
+                  request.hint);
+    }
+    // Its holder may have removed the file between our open and our lock.
+  } while (identity_of(file) != identity_of(fd.get()));
+  const std::string line = own_line(request.called);
   if (ftruncate(fd.get(), 0) != 0 ||
       pwrite(fd.get(), line.data(), line.size(), 0) != static_cast<ssize_t>(line.size())) {
     // The lock holds all the same, and a full disk must not keep us from recovering: whoever is
     // refused is told of "another process".
   }
   return fd;
+}
+
+LockHolder lock_holder(const std::filesystem::path& file) {
+  const UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  return fd ? written_holder(fd.get()) : LockHolder{};
+}
+
+bool is_locked(const std::filesystem::path& file) {
+  const UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  return fd && flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
+}
+
+UniqueFd lock_directory(const std::filesystem::path& directory) {
+  return lock_file(directory / kLockName,
+                   {"daystream", directory, "a daystream has one writer: stop that one first"});
 }
 
 }  // namespace daystream

@@ -1,4 +1,4 @@
-// One Writer per daystream: flock on the file `lock`, which also says who holds it.
+// One owner: flock on a file, which also says who holds it.
 #pragma once
 
 #include <filesystem>
@@ -8,11 +8,34 @@
 
 namespace daystream {
 
-// Takes the lock until the descriptor is closed (the kernel does so when a process dies). Throws
-// Error naming the holder.
-UniqueFd lock_directory(const std::filesystem::path& directory);
+struct LockHolder {
+  int pid = 0;  // 0: nothing readable
+  std::string host;
+  std::string program;
+  std::string since;
+  std::string called;  // the path by which it names what it holds; empty: not known
 
-// What the last holder wrote: "deltastream (pid 123 on stream1, since …)"; empty: nothing readable.
-std::string lock_holder(const std::filesystem::path& directory);
+  // deltastream (pid 123 on stream1, as "/srv/prod", since …); another process.
+  std::string text() const;
+};
+
+// What is locked, for whom it is refused.
+struct LockRequest {
+  std::string what;              // daystream, mirror, checkpoint
+  std::filesystem::path called;  // by whoever asks
+  std::string hint;              // what to do where somebody has it
+};
+
+// Takes the lock of `file`, which is made, until the last duplicate of the descriptor is closed
+// (the kernel does so when a process dies), and writes into it who has it. The file stays, as
+// others may be waiting on it. Throws Error naming the holder, as `daystream "x" is in use by …`.
+UniqueFd lock_file(const std::filesystem::path& file, const LockRequest& request);
+// What the last holder wrote; `{}` where there is nothing readable.
+LockHolder lock_holder(const std::filesystem::path& file);
+// Whether somebody has the lock of `file` now.
+bool is_locked(const std::filesystem::path& file);
+
+// One Writer per daystream: the lock of its file `lock`.
+UniqueFd lock_directory(const std::filesystem::path& directory);
 
 }  // namespace daystream

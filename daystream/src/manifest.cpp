@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "day_file.h"
 #include "daystream/error.h"
@@ -67,6 +68,13 @@ bool Holding::by_root() const {
                    std::pair<std::string, std::string>("partition-root", "on")) != options.end();
 }
 
+std::string new_stream_id() {
+  std::random_device random;
+  std::string id;
+  for (int i = 0; i < 4; ++i) id += fmt::format("{:08x}", random());
+  return id;
+}
+
 Manifest load_manifest(Dir& dir) {
   const auto file = dir.open(kManifestName);
   if (!file) {
@@ -91,6 +99,7 @@ Manifest parse_manifest(const std::string& text, const std::string& path,
     value.at("system_identifier").get_to(manifest.system_identifier);
     value.at("database").get_to(manifest.database);
     value.at("slot").get_to(manifest.slot);
+    manifest.id = value.value("id", "");
     value.at("created").get_to(manifest.created);
     for (const json& holding : value.at("holdings")) {
       manifest.holdings.push_back(holding_from_json(holding));
@@ -127,6 +136,7 @@ ordered_json to_json(const Manifest& manifest) {
   value["system_identifier"] = manifest.system_identifier;
   value["database"] = manifest.database;
   value["slot"] = manifest.slot;
+  if (!manifest.id.empty()) value["id"] = manifest.id;
   value["created"] = manifest.created;
   value["holdings"] = ordered_json::array();
   for (const Holding& holding : manifest.holdings) value["holdings"].push_back(to_json(holding));

@@ -56,6 +56,9 @@ std::uint64_t Writer::appended_bytes() const noexcept {
 std::uint64_t Writer::appended_lines() const noexcept {
   return impl_->appended_lines_;
 }
+void Writer::check_place() {
+  impl_->check_place();
+}
 void Writer::write_out() {
   impl_->write_out();
 }

@@ -50,6 +50,7 @@ void Writer::Impl::open_day_file(Position at) {
     on_disk([&] { file_->sync(); });
   }
   const std::int64_t day = day_number(at.c);
+  if (place_) place_->look_now();  // a file is made by its name
   on_disk([&] {
     file_ = dir_->create(day_file_name(day));
     dir_->sync();
@@ -100,6 +101,7 @@ void Writer::Impl::write_front(std::size_t size) {
 }
 
 std::shared_ptr<Writer::Flush::Work> Writer::Impl::begin_flush() {
+  check_place();
   write_out();
   auto work = std::make_shared<Flush::Work>();
   work->failed = failed_;

@@ -15,6 +15,7 @@
 #include "dir.h"
 #include "flush.h"
 #include "line_prefix.h"
+#include "place.h"
 #include "recovery.h"
 #include "write_buffer.h"
 
@@ -29,6 +30,9 @@ class Writer::Impl {
   void abort();
   void mark(Lsn lsn, const MarkFacts& facts);
   void gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head);
+  void check_place() {
+    if (place_) place_->look();
+  }
   void write_out();
   std::shared_ptr<Flush::Work> begin_flush();
   void finish_flush(const Flush::Work& work);
@@ -78,6 +82,7 @@ class Writer::Impl {
 
   WriterOptions options_;
   UniqueFd lock_;
+  std::optional<PlaceWatch> place_;  // none: the directory is not one of the disk
   std::shared_ptr<Dir> dir_;
   std::shared_ptr<File> durable_file_;
   std::shared_ptr<std::atomic<int>> failed_ = std::make_shared<std::atomic<int>>(0);

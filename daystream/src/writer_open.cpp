@@ -52,6 +52,7 @@ Writer::Impl::Impl(const std::filesystem::path& directory, const Manifest& wante
   if (!options_.clock) options_.clock = [] { return std::int64_t{std::time(nullptr)}; };
   make_directory(directory);
   lock_ = lock_directory(directory);
+  if (!options_.dir) place_.emplace(watch_directory(directory));
   dir_ = options_.dir ? options_.dir : std::shared_ptr<Dir>(real_dir(directory));
   open_manifest(directory, wanted);
   open_durable();

@@ -31,9 +31,9 @@ void add_config(CLI::App& app, Chosen& chosen);
 [[noreturn]] void usage(const std::string& message);
 
 // Options that several of them have. The targets must outlive the parsing.
+// Throws CLI::ParseError where SQLite would not take it for a file's.
+void check_file_name(const std::string& name);
 void add_mirror_option(CLI::App& command, std::string& mirror);
-// For CLI11: what is wrong with the name of a mirror or a copy of one; empty: nothing.
-std::string not_a_file(const std::string& name);
 // libpq connects without it too: whether that is wanted, only the option says. nullopt: not given.
 CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>& conninfo);
 void add_daystream_option(CLI::App& command, std::string& daystream);

@@ -3,6 +3,7 @@
 
 #include "command/commands.h"
 #include "program/when.h"
+#include "store/mirror_file.h"
 
 namespace deltamirror {
 
@@ -12,14 +13,12 @@ void usage(const std::string& message) {
   throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
 }
 
-// SQLite makes a database in memory of the one, and reads options out of the other.
-std::string not_a_file(const std::string& name) {
-  if (name != ":memory:" && !name.starts_with("file:")) return {};
-  return fmt::format("\"{0}\" is no file to SQLite; write \"./{0}\" for a file of that name", name);
+void check_file_name(const std::string& name) {
+  if (const std::string problem = problem_of_name(name); !problem.empty()) usage(problem);
 }
 
 void add_mirror_option(CLI::App& command, std::string& mirror) {
-  command.add_option("MIRROR", mirror, "SQLite file")->required()->check(not_a_file);
+  command.add_option("MIRROR", mirror, "SQLite file")->required()->each(check_file_name);
 }
 
 CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>& conninfo) {
@@ -35,10 +34,10 @@ void add_daystream_option(CLI::App& command, std::string& daystream) {
 }
 
 void add_tables_config_option(CLI::App& command, std::string& file) {
-  command.add_option(
-      "--config", file,
-      "JSON file with \"tables\", or \"sources\" with theirs, and \"extra_sql\"; \"run\" and "
-      "\"up\" read it again at SIGHUP");
+  command.add_option("--config", file,
+                     "JSON file, with comments if need be, with \"tables\", or \"sources\" with "
+                     "theirs, and \"extra_sql\"; \"run\" and "
+                     "\"up\" read it again at SIGHUP");
 }
 
 void add_sources_config_option(CLI::App& command, std::string& file) {

@@ -16,7 +16,9 @@ void add_restore(CLI::App& app, Chosen& chosen) {
   RestoreOptions& restore_options = options->restore;
   CLI::App& command =
       *app.add_subcommand("restore", "make a mirror as it was at a time, LSN or position");
-  command.add_option("OUT", restore_options.out, "new SQLite file")->required();
+  command.add_option("OUT", restore_options.out, "new SQLite file")
+      ->required()
+      ->each(check_file_name);
   command
       .add_option("--snapshot", restore_options.snapshot,
                   "a snapshot to begin with, or a directory of them: the newest that will do")

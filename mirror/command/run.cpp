@@ -1,10 +1,14 @@
 // deltamirror run: follows.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <memory>
 #include <vector>
 
 #include "command/commands.h"
+#include "config/config.h"
+#include "seed/seed.h"
 
 namespace deltamirror {
 
@@ -16,6 +20,16 @@ SourceLsn parse_until(const std::string& text) {
       daystream::Lsn::parse(equals == std::string::npos ? text : text.substr(equals + 1));
   if (!lsn) usage(fmt::format("invalid LSN \"{}\"", text));
   return {equals == std::string::npos ? "" : text.substr(0, equals), *lsn};
+}
+
+// A configuration says what it takes to make the mirror, too, so that a service starts with nothing
+// but that.
+void seed_first(const RunOptions& run, const daystream::program::Signals& signals) {
+  if (run.config_file.empty() || std::filesystem::exists(run.mirror)) return;
+  spdlog::info("there is no mirror \"{}\" yet: seeding it with the tables of \"{}\"", run.mirror,
+               run.config_file);
+  seed({run.mirror, run.conninfo.value_or(""), run.daystream, load_config(run.config_file)},
+       signals);
 }
 
 }  // namespace
@@ -45,13 +59,15 @@ void add_run(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  deltamirror run flights.db --daystream /var/lib/daystream/prod\n"
       "  deltamirror run flights.db -d service=prod --config flights.json\n"
-      "      copies what no line of the stream tells, and takes up what the configuration adds\n"
+      "      copies what no line of the stream tells, and takes up what the configuration adds;\n"
+      "      a mirror that is not there yet is seeded first\n"
       "  deltamirror run copy.db --daystream https://stream1:8447/prod --once");
   command.callback([options, &chosen] {
     RunOptions& run = options->run;
     run.daystream = options->daystream;
     for (const std::string& each : options->until) run.until_lsns.push_back(parse_until(each));
     chosen = [options](daystream::program::Signals& signals) {
+      seed_first(options->run, signals);
       run_mirror(options->run, control_of(signals));
       return 0;
     };

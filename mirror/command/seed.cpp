@@ -30,9 +30,6 @@ int run(const SeedArguments& options, daystream::program::Signals& signals) {
     add_tables(options.command, config, signals);
     return 0;
   }
-  if (config.sources.empty() && options.command.daystream.empty()) {
-    throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
-  }
   seed({mirror, options.command.conninfo.value_or(""), options.command.daystream, config}, signals);
   return 0;
 }

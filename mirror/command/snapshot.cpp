@@ -1,6 +1,7 @@
 // deltamirror snapshot: copies a mirror while it runs.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "command/commands.h"
@@ -14,8 +15,7 @@ void add_snapshot(CLI::App& app, Chosen& chosen) {
       "snapshot", "copy a mirror, while it runs, into one file that others start from");
   add_mirror_option(command, options->mirror);
   command.add_option("OUT", options->out, "a new file; in a directory: MIRROR-20261121T101504Z.db")
-      ->required()
-      ->check(not_a_file);
+      ->required();
   command.add_flag_callback(
       "--raw", [options] { options->form = SnapshotForm::Raw; },
       "page by page: made faster, but no smaller than the mirror");
@@ -33,6 +33,7 @@ void add_snapshot(CLI::App& app, Chosen& chosen) {
       "  deltamirror snapshot flights.db /srv/snapshots --keep 7d,4w,12m\n"
       "      from cron: copies that other hosts start from");
   command.callback([options, &chosen] {
+    if (!std::filesystem::is_directory(options->out)) check_file_name(options->out);
     chosen = [options](daystream::program::Signals& signals) {
       fmt::print("{}\n", take_snapshot(*options, signals));
       return 0;

@@ -180,7 +180,7 @@ ordered_json collect(const StatusOptions& options) {
     out["sources"] = std::move(sources);
   }
   out["size_bytes"] = file_size(options.mirror);
-  out["wal_size_bytes"] = file_size(options.mirror + "-wal");
+  out["wal_size_bytes"] = file_size(beside(options.mirror, "-wal"));
   out["tables"] = ordered_json::array();
   const bool analyzed =
       db.value("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").has_value();

@@ -40,7 +40,7 @@ struct WaitGoal {
 UniqueFd watch(const std::string& mirror) {
   UniqueFd fd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!fd) throw daystream::IoError("could not watch files", errno);
-  for (const std::string& path : {mirror, mirror + "-wal"}) {
+  for (const std::string& path : {mirror, beside(mirror, "-wal")}) {
     inotify_add_watch(fd.get(), path.c_str(), IN_MODIFY);  // a missing -wal: the fallback serves
   }
   return fd;

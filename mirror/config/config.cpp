@@ -15,6 +15,7 @@
 #include "daystream/error.h"
 #include "filter/expression.h"
 #include "model/names.h"
+#include "program/json.h"
 
 namespace deltamirror {
 
@@ -160,7 +161,8 @@ std::string ConfigProblem::text(const std::string& file) const {
                      pointer.empty() ? "" : ": ", message);
 }
 
-ReadConfig read_config(const std::string& text) {
+ReadConfig read_config(const std::string& written) {
+  const std::string text = daystream::program::without_comments(written);
   static const json schema = json::parse(kConfigSchema);
   json root;
   try {

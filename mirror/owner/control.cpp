@@ -10,6 +10,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 
 namespace deltamirror {
@@ -44,13 +45,14 @@ std::string line_of(const json& value) {
 }  // namespace
 
 std::string control_path(const std::string& mirror) {
-  return mirror + ".sock";
+  return beside(mirror, ".sock");
 }
 
 ControlServer::ControlServer(const std::string& mirror)
     : path_(control_path(mirror)), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) throw IoError("could not wait for requests", errno);
   listener_ = listen_at(path_);
+  socket_ = daystream::identity_of(path_);
   epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), &event) != 0) {
     throw IoError("could not wait for requests", errno);
@@ -58,7 +60,11 @@ ControlServer::ControlServer(const std::string& mirror)
 }
 
 ControlServer::~ControlServer() {
-  unlink(path_.c_str());
+  try {
+    if (socket_ && daystream::identity_of(path_) == socket_) unlink(path_.c_str());
+  } catch (const IoError&) {
+    // A folder that may not be entered any more: nothing can be removed from it.
+  }
 }
 
 void ControlServer::accept_all() {

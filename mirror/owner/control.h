@@ -30,6 +30,7 @@
 #include "daystream/unique_fd.h"
 #include "owner/unix_socket.h"
 #include "program/program.h"
+#include "src/place.h"
 
 namespace deltamirror {
 
@@ -46,7 +47,7 @@ class ControlServer {
   explicit ControlServer(const std::string& mirror);
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
-  ~ControlServer();  // the socket's name goes with it
+  ~ControlServer();  // the socket's name goes with it, unless it is another's by now
 
   int fd() const noexcept { return epoll_.get(); }  // readable: next() has something to do
   std::optional<ControlRequest> next();
@@ -68,6 +69,7 @@ class ControlServer {
 
   std::mutex mutex_;
   std::string path_;
+  std::optional<daystream::FileIdentity> socket_;  // ours, that has that name
   daystream::UniqueFd epoll_;
   daystream::UniqueFd listener_;
   std::list<Client> clients_;

@@ -89,8 +89,12 @@ std::vector<RunOptions> options_of_sources(const RunOptions& options, const Data
 
 class Engine {
  public:
-  Engine(const RunOptions& options, const RunControl& control, Database& db)
-      : options_(options), control_(control), shared_(options, control, db) {
+  Engine(const RunOptions& options, const RunControl& control, Database& db,
+         daystream::PlaceWatch place)
+      : options_(options),
+        control_(control),
+        place_(std::move(place)),
+        shared_(options, control, db) {
     shared_.has_watchdog = notify_.has_watchdog();
     change_sources(true);
     for (RunOptions& each : options_of_sources(options, db)) add(std::move(each));
@@ -106,6 +110,7 @@ class Engine {
     for (const auto& source : sources_) source->start();
     while (hear_news()) {
       sleep();
+      place_.look();
       if (control_.stop_requested()) stop();
       if (control_.signals.take_reload()) reload();
       serve_requests();
@@ -114,6 +119,7 @@ class Engine {
     }
     notify_.stopping();
     if (control_.stop_requested() || !first_error_) return;
+    place_.look_now();  // what is wrong with a file that is another one by now is of no interest
     if (sources_.size() == 1) std::rethrow_exception(first_error_);
     rethrow(first_source_, first_error_);
   }
@@ -143,7 +149,9 @@ class Engine {
         {.fd = shared_.news.get(), .events = POLLIN, .revents = 0},
         {.fd = shared_.server ? shared_.server->fd() : -1, .events = POLLIN, .revents = 0},
         {.fd = shared_.feed ? shared_.feed->fd() : -1, .events = POLLIN, .revents = 0}};
-    poll(fds, std::size(fds), notify_.has_watchdog() ? 250 : -1);
+    const auto longest = notify_.has_watchdog() ? std::chrono::milliseconds(250)
+                                                : daystream::PlaceWatch::kBetweenLooks;
+    poll(fds, std::size(fds), static_cast<int>(longest.count()));
     if (fds[0].revents != 0) control_.signals.clear();
     if (fds[1].revents != 0) drain(shared_.news);
     feed_waits_ = fds[3].revents != 0;
@@ -338,6 +346,7 @@ class Engine {
 
   const RunOptions& options_;
   const RunControl& control_;
+  daystream::PlaceWatch place_;
   Shared shared_;
   daystream::program::Notify notify_;
   std::vector<std::unique_ptr<SourceRun>> sources_;
@@ -361,7 +370,7 @@ const Engine::Verb Engine::kVerbs[6] = {
 
 }  // namespace
 
-daystream::UniqueFd any_of(std::initializer_list<int> fds) {
+daystream::UniqueFd any_of(const std::vector<int>& fds) {
   daystream::UniqueFd any(epoll_create1(EPOLL_CLOEXEC));
   if (!any) throw daystream::IoError("could not wait for signals", errno);
   for (const int fd : fds) {
@@ -381,7 +390,12 @@ void own_and_run(const RunOptions& options, const RunControl& control) {
   const MirrorLock owner(options.mirror);
   Database db = open_owned(options.mirror);
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
-  Engine(options, control, db).run();
+  daystream::PlaceWatch place(
+      "mirror", options.mirror, owner.file().value_or(daystream::FileIdentity{}),
+      "end the process that owns a mirror before it is moved, removed or replaced, and take its "
+      "-wal and -shm along; \"deltamirror verify\" tells whether what is there now is whole, and "
+      "\"deltamirror seed\" makes a new one");
+  Engine(options, control, db, std::move(place)).run();
 }
 
 // False: asked to stop meanwhile.

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,6 +68,6 @@ struct RunControl {
 void run_mirror(const RunOptions& options, const RunControl& control);
 
 // Readable when one of them is.
-daystream::UniqueFd any_of(std::initializer_list<int> fds);
+daystream::UniqueFd any_of(const std::vector<int>& fds);
 
 }  // namespace deltamirror

@@ -157,6 +157,12 @@ bool may_pass(const daystream::Error& error) noexcept {
          reason == ENOMEM || reason == EAGAIN;
 }
 
+// A daystream that was here before and is not now: somebody moves it, or its disk is not mounted.
+bool SourceRun::is_away(const daystream::Error& error) const noexcept {
+  const auto* const io = dynamic_cast<const daystream::IoError*>(&error);
+  return begun_ && io != nullptr && io->error_number() == ENOENT;
+}
+
 void SourceRun::follow() {
   daystream::remote::Pauses pauses;
   daystream::program::Repeats repeats;
@@ -202,7 +208,7 @@ void SourceRun::follow() {
       quiet = true;
     } catch (const daystream::Error& e) {
       // The loop's statements are gone with it: the tables can be changed.
-      if (may_pass(e) && stays) {
+      if ((may_pass(e) || is_away(e)) && stays) {
         batches = Batches::Large;
         // First, as the mirror may be what is not to be had.
         if (const auto text = repeats.met(e.what())) {

@@ -81,6 +81,7 @@ class SourceRun {
  private:
   void run() noexcept;
   void follow();
+  bool is_away(const daystream::Error& error) const noexcept;
   bool pause(std::chrono::milliseconds length);
   std::string tables_to_ask_for(const std::vector<std::string>& seen) const;
   void wake() noexcept;

@@ -78,6 +78,11 @@ void CopyPump::receive() {
   changed_.notify_all();
 }
 
+bool CopyPump::ready(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, timeout, [&] { return done_ || !full_.empty(); });
+}
+
 const RowBatch* CopyPump::next() {
   std::unique_lock lock(mutex_);
   // A batch that held a huge row gives its memory back.

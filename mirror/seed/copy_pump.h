@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -28,6 +29,8 @@ class CopyPump {
   // The next rows; nullptr after the last. Valid until the next call. Throws what the server or
   // connection said, and ProtocolError.
   const RowBatch* next();
+  // Whether next() has no need to wait: waits so long for that.
+  bool ready(std::chrono::milliseconds timeout);
 
  private:
   void receive();

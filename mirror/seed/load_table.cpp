@@ -44,8 +44,11 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
   CopyPump pump(session.start_copy(table), table.copied);
   std::uint64_t rows = 0;
   const auto next = [&] {
-    if (signals.stop_requested()) throw Error("stopped before the seed was complete");
-    progress.update(rows);
+    // The server may think for long before it sends a row.
+    do {
+      if (signals.stop_requested()) throw Error("stopped before the seed was complete");
+      progress.update(rows);
+    } while (!pump.ready(std::chrono::milliseconds(100)));
     const RowBatch* const batch = pump.next();
     if (batch != nullptr) rows += batch->rows();
     return batch;

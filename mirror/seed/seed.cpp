@@ -163,6 +163,9 @@ void tell_whole(const std::string& mirror, const std::vector<SeedPart>& parts, c
 
 void seed(const SeedOptions& options, const daystream::program::Signals& signals) {
   check_absent(options.mirror);
+  if (options.config.sources.empty() && options.daystream.empty()) {
+    throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
+  }
   check_distinct({}, options.config.all_tables());
   std::vector<SeedPart> parts = open_parts(options, signals);
   check_shapes(parts);
@@ -183,7 +186,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
     whole.exec("COMMIT");
     publish(std::move(whole), options.mirror);
   } catch (const Error& e) {
-    const bool may_go_on = e.retryable() || signals.stop_requested();
+    const bool may_go_on = options.resumes && (e.retryable() || signals.stop_requested());
     std::size_t whole = 0;
     std::size_t tables = 0;
     for (const SeedPart& part : parts) {

@@ -14,6 +14,7 @@ struct SeedOptions {
   std::string conninfo;
   std::filesystem::path daystream;
   MirrorConfig config;
+  bool resumes = true;  // what is whole of a seed that fails is left for the next one
 };
 
 // Loads into MIRROR.seeding and renames that without replacing anything, once all is on disk: a

@@ -87,11 +87,23 @@ void apply_overrides(const TableRequest& request, MirroredTable& table) {
 
 }  // namespace
 
-SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path directory,
+SeedSession::SeedSession(const std::string& conninfo, const std::filesystem::path& directory,
                          const MirrorConfig& config, const daystream::program::Signals& signals,
                          Unfit unfit)
-    : directory_(std::move(directory)), signals_(signals), unfit_(unfit) {
-  manifest_ = daystream::Manifest::load(directory_);
+    : SeedSession(conninfo, directory, daystream::Manifest::load(directory), config, signals,
+                  unfit) {}
+
+SeedSession::SeedSession(const std::string& conninfo, const daystream::Manifest& planned,
+                         const MirrorConfig& config, const daystream::program::Signals& signals)
+    : SeedSession(conninfo, {}, planned, config, signals, Unfit::Refuse) {}
+
+SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path directory,
+                         daystream::Manifest manifest, const MirrorConfig& config,
+                         const daystream::program::Signals& signals, Unfit unfit)
+    : directory_(std::move(directory)),
+      signals_(signals),
+      manifest_(std::move(manifest)),
+      unfit_(unfit) {
   require_one_database(manifest_, directory_.string());
   source_ = manifest_.name;
   for (const TableRequest& asked : config.tables) {
@@ -259,6 +271,12 @@ void SeedSession::wait_for_seam() {
     }
     pause(200);
   }
+}
+
+void SeedSession::check() {
+  begin();
+  describe_tables();
+  exec(connection_.get(), "ROLLBACK");
 }
 
 void SeedSession::give_up_snapshot() {
@@ -474,6 +492,26 @@ std::uint64_t SeedSession::count_rows(const SeedTable& table) {
   return std::strtoull(count.value_or("0").c_str(), nullptr, 10);
 }
 
+// The server says that rows will come only with the first of them, over which it may think for
+// long: a stop is heard meanwhile.
+void SeedSession::begin_copy(const std::string& sql) {
+  PGconn* const pg = connection_.get();
+  const std::string action = fmt::format("could not run \"{}\"", sql.substr(0, 80));
+  if (PQsendQuery(pg, sql.c_str()) == 0) daystream::program::throw_error(pg, nullptr, action);
+  while (PQisBusy(pg) != 0) {
+    pollfd socket{.fd = PQsocket(pg), .events = POLLIN, .revents = 0};
+    if (poll(&socket, 1, 100) > 0 && PQconsumeInput(pg) == 0) {
+      daystream::program::throw_error(pg, nullptr, action);
+    }
+    if (!signals_.stop_requested()) continue;
+    cancel();
+    throw Error("stopped before the seed was complete");
+  }
+  const PgResult result(PQgetResult(pg));
+  if (PQresultStatus(result.get()) == PGRES_COPY_OUT) return;
+  daystream::program::throw_error(pg, result.get(), action);
+}
+
 PGconn* SeedSession::start_copy(const SeedTable& table) {
   PGconn* const pg = connection_.get();
   if (table.own_search_path) {
@@ -481,7 +519,7 @@ PGconn* SeedSession::start_copy(const SeedTable& table) {
   } else {
     exec(pg, "SET LOCAL search_path = ''");
   }
-  exec(pg, table.copy_sql);
+  begin_copy(table.copy_sql);
   return pg;
 }
 

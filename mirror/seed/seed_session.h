@@ -68,9 +68,17 @@ class SeedSession {
  public:
   // Connects and checks server, manifest and tables: throws WrongSource, NeedsPerson, ConfigError,
   // with nothing written.
-  SeedSession(const std::string& conninfo, std::filesystem::path daystream,
+  SeedSession(const std::string& conninfo, const std::filesystem::path& daystream,
               const MirrorConfig& config, const daystream::program::Signals& signals,
               Unfit unfit = Unfit::Refuse);
+
+  // The same before there is a daystream: `planned` is what its manifest will say. To check() only.
+  SeedSession(const std::string& conninfo, const daystream::Manifest& planned,
+              const MirrorConfig& config, const daystream::program::Signals& signals);
+
+  // Throws what take_snapshot() would throw of the tables: of their columns, and the rights to
+  // them.
+  void check();
 
   // Nothing is made of the tables: they may have columns that SQLite could not tell apart.
   void only_compare() noexcept { only_compare_ = true; }
@@ -106,10 +114,14 @@ class SeedSession {
   void cancel() noexcept;
 
  private:
+  SeedSession(const std::string& conninfo, std::filesystem::path daystream,
+              daystream::Manifest manifest, const MirrorConfig& config,
+              const daystream::program::Signals& signals, Unfit unfit);
   void check_source();
   void check_table(SeedTable& table);
   bool pass_over(std::size_t table, const daystream::Error& error);
   void begin();
+  void begin_copy(const std::string& sql);
   bool try_lock();
   bool describe_tables();
   bool try_seam();

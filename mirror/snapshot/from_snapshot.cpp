@@ -38,7 +38,7 @@ bool fetch_mirror(const std::string& mirror, const std::string& daystream,
                    fetched.resumed_at, at.position.text(), at.lsn.text());
     }
   } catch (const daystream::Error& e) {
-    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(mirror + end);
+    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(beside(mirror, end));
     throw daystream::NeedsPerson(
         fmt::format("the snapshot {} is no mirror: {}", fetched.id, e.what()),
         "put a mirror into the directory of the server's --snapshots");

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/file.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "daystream/unique_fd.h"
+#include "src/place.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/mirrored_table.h"
@@ -42,8 +42,10 @@ class PartialFile {
   explicit PartialFile(const std::string& out) : path_(out + kPartial) {
     fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640));
     if (!fd_) throw IoError(fmt::format("could not create \"{}\"", path_), errno);
-    if (flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
-      throw Error(fmt::format("\"{}\" is being written by another process", path_));
+    if (!daystream::lock_inode(fd_.get())) {
+      throw Error(fmt::format("\"{}\" is being written by process {}", path_,
+                              daystream::inode_lock_holder(fd_.get())),
+                  "wait until it is done, or name another place");
     }
     if (ftruncate(fd_.get(), 0) != 0) {
       throw IoError(fmt::format("could not empty \"{}\"", path_), errno);
@@ -66,7 +68,7 @@ class PartialFile {
   // Whether nobody writes `path` any more.
   static bool is_abandoned(const fs::path& path) {
     const UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
-    return fd && flock(fd.get(), LOCK_EX | LOCK_NB) == 0;
+    return fd && daystream::lock_inode(fd.get());
   }
 
  private:

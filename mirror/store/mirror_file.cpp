@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "daystream/unique_fd.h"
+#include "src/place.h"
 
 namespace deltamirror {
 
@@ -33,14 +34,34 @@ bool exists(const std::string& path) {
 
 }  // namespace
 
+std::string beside(const std::string& mirror, const char* suffix) {
+  return daystream::real_name(mirror).string() + suffix;
+}
+
+std::string problem_of_name(const std::string& mirror) {
+  const auto starts = [&](std::string_view with) { return mirror.starts_with(with); };
+  if (mirror.empty()) return "a mirror is a file: its name cannot be empty";
+  if (starts(":")) return fmt::format("a mirror is a file, and \"{}\" is none to SQLite", mirror);
+  if (starts("file:") || mirror.find("://") != std::string::npos) {
+    return fmt::format("a mirror is a file: give its path, not the URI \"{}\"", mirror);
+  }
+  struct stat facts {};
+  if (stat(mirror.c_str(), &facts) == 0 && !S_ISREG(facts.st_mode)) {
+    return fmt::format("a mirror is a file, and \"{}\" is {}", mirror,
+                       S_ISDIR(facts.st_mode) ? "a directory" : "none");
+  }
+  return {};
+}
+
 std::string loading_name(const std::string& mirror) {
-  return mirror + ".seeding";
+  return beside(mirror, ".seeding");
 }
 
 void check_absent(const std::string& mirror) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
-    if (!exists(mirror + suffix)) continue;
-    throw Error(fmt::format("file \"{}{}\" exists", mirror, suffix),
+    const std::string file = *suffix == '\0' ? mirror : beside(mirror, suffix);
+    if (!exists(file)) continue;
+    throw Error(fmt::format("file \"{}\" exists", file),
                 "this makes a new mirror: name another file, or remove this one with its -wal, "
                 "-shm and -journal");
   }

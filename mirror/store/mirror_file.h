@@ -7,6 +7,13 @@
 
 namespace deltamirror {
 
+// MIRROR.suffix. Of a symbolic link: beside the file that it leads to, as SQLite's own -wal is.
+std::string beside(const std::string& mirror, const char* suffix);
+
+// What is wrong with a name for a mirror; empty: nothing. SQLite would take some names for
+// something else than a file.
+std::string problem_of_name(const std::string& mirror);
+
 // Throws Error where MIRROR, -wal, -shm or -journal exists: a stale log of another file would be
 // played into a new one.
 void check_absent(const std::string& mirror);

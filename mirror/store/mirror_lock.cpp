@@ -2,14 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 
 #include "daystream/error.h"
+#include "src/lock.h"
+#include "store/mirror_file.h"
 
 namespace deltamirror {
 
@@ -19,53 +19,56 @@ using daystream::UniqueFd;
 
 namespace {
 
-std::string lock_path(const std::string& mirror) {
-  return mirror + ".lock";
+constexpr const char* kHint = "one process at a time writes to a mirror: stop that one first";
+
+UniqueFd open_itself(const std::string& mirror, int how) {
+  UniqueFd fd(open(mirror.c_str(), how | O_CLOEXEC));
+  if (!fd && errno != ENOENT)
+    throw IoError(fmt::format("could not open mirror \"{}\"", mirror), errno);
+  return fd;
 }
 
-int written_pid(int fd) noexcept {
-  char text[32] = {};
-  return pread(fd, text, sizeof text - 1, 0) > 0 ? std::atoi(text) : 0;
+[[noreturn]] void refuse(const std::string& mirror, int pid, const std::string& called) {
+  throw Error(fmt::format("mirror \"{}\" is in use by process {}{}", mirror, pid,
+                          called.empty() ? "" : fmt::format(", which calls it \"{}\"", called)),
+              kHint);
+}
+
+void lock_itself(const std::string& mirror, int fd) {
+  while (!daystream::lock_inode(fd)) {
+    const int pid = daystream::inode_lock_holder(fd);
+    if (pid == 0) continue;  // it has just let go
+    refuse(mirror, pid, daystream::name_used_by(pid, daystream::identity_of(fd)));
+  }
+}
+
+bool has_other_names(const std::string& mirror) {
+  struct stat facts {};
+  return stat(mirror.c_str(), &facts) == 0 && facts.st_nlink > 1;
 }
 
 }  // namespace
 
-MirrorLock::MirrorLock(const std::string& mirror) : path_(lock_path(mirror)) {
-  for (;;) {
-    fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640));
-    if (!fd_) throw IoError(fmt::format("could not open lock file \"{}\"", path_), errno);
-    if (flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno != EWOULDBLOCK) {
-        throw IoError(fmt::format("could not lock \"{}\"", path_), errno);
-      }
-      throw Error(
-          fmt::format("mirror \"{}\" is in use by process {}", mirror, written_pid(fd_.get())),
-          "one process at a time writes to a mirror: stop that one first");
-    }
-    // Another seed may have removed the file between our open and our lock.
-    struct stat ours {};
-    struct stat named {};
-    if (fstat(fd_.get(), &ours) == 0 && stat(path_.c_str(), &named) == 0 &&
-        ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
-      break;
-    }
-  }
-  const std::string pid = fmt::format("{}\n", getpid());
-  if (ftruncate(fd_.get(), 0) != 0 ||
-      pwrite(fd_.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-    throw IoError(fmt::format("could not write lock file \"{}\"", path_), errno);
-  }
+MirrorLock::MirrorLock(const std::string& mirror)
+    : path_(beside(mirror, ".lock")), fd_(daystream::lock_file(path_, {"mirror", mirror, kHint})) {
+  mirror_ = open_itself(mirror, O_RDWR);
+  if (!mirror_) return;
+  lock_itself(mirror, mirror_.get());
+  file_ = daystream::identity_of(mirror_.get());
 }
 
 void MirrorLock::remove_file() noexcept {
   unlink(path_.c_str());
 }
 
+// The file itself is asked only where another name may have led to it: to close it would end the
+// locks that a Database in this process has.
 int MirrorLock::holder(const std::string& mirror) {
-  const UniqueFd fd(open(lock_path(mirror).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return 0;
-  if (flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return 0;
-  return written_pid(fd.get());
+  const std::string path = beside(mirror, ".lock");
+  if (daystream::is_locked(path)) return daystream::lock_holder(path).pid;
+  if (!has_other_names(mirror)) return 0;
+  const UniqueFd fd = open_itself(mirror, O_RDONLY);
+  return fd ? daystream::inode_lock_holder(fd.get()) : 0;
 }
 
 }  // namespace deltamirror

@@ -15,8 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kMirrorFormat = 1;
-
 // Throws where a name is not UTF-8, which only a SQL_ASCII database can have.
 std::string dump(const json& value) {
   return value.dump();

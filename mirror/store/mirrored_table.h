@@ -21,6 +21,9 @@ namespace deltamirror {
 
 class RowFilter;
 
+// Of the tables that are the mirror's own.
+inline constexpr int kMirrorFormat = 1;
+
 // The attribute number of the column that names the source of each row: no table has it.
 constexpr int kSourceColumn = -1000;
 

@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include "store/mirror_file.h"
+
 namespace deltamirror {
 
 namespace {
@@ -34,7 +36,7 @@ void WalKeeper::after_commit() {
 }
 
 void WalKeeper::bound_log(steady_clock::time_point now) {
-  const std::uint64_t size = file_size(db_.path() + "-wal");
+  const std::uint64_t size = file_size(beside(db_.path(), "-wal"));
   if (size <= limits_.large_bytes) {
     large_ = false;
     return;

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -11,32 +14,29 @@
 #include "daystream/reader.h"
 #include "model/names.h"
 #include "program/postgres.h"
+#include "remote/http_client.h"
+#include "seed/requests.h"
 #include "seed/seed.h"
+#include "seed/seed_session.h"
 #include "snapshot/from_snapshot.h"
 #include "store/mirror_file.h"
+#include "store/mirrored_table.h"
 #include "up/child.h"
+#include "up/own_stream.h"
 
 namespace deltamirror {
 
+namespace fs = std::filesystem;
+using daystream::ConfigError;
 using daystream::Error;
 using daystream::UniqueFd;
 
 namespace {
 
-// Slots are named with small letters, digits and underscores, 63 bytes at most.
-std::string slot_name(const std::string& mirror) {
-  std::string name = "deltamirror_";
-  for (const char c : folded(std::filesystem::path(mirror).stem().string())) {
-    const bool fits = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    name += fits ? c : '_';
-  }
-  return name.substr(0, 63);
-}
-
 // The filter of deltastream, each table once.
-std::string table_list(const MirrorConfig& config) {
+std::string table_list(const std::vector<TableRequest>& tables) {
   std::set<std::string> names;
-  for (const TableRequest& request : config.tables) {
+  for (const TableRequest& request : tables) {
     if (request.table.empty()) continue;
     const QualifiedName name = parse_table_name(request.table);
     using daystream::program::quote_identifier;
@@ -51,68 +51,247 @@ std::string table_list(const MirrorConfig& config) {
   if (code == static_cast<int>(daystream::ExitCode::NeedsPerson)) {
     throw daystream::NeedsPerson(message, hint);
   }
-  if (code == static_cast<int>(daystream::ExitCode::Usage)) {
-    throw daystream::ConfigError(message, hint);
-  }
+  if (code == static_cast<int>(daystream::ExitCode::Usage)) throw ConfigError(message, hint);
   if (code == 127) throw Error("could not start deltastream", "install it beside deltamirror");
   throw Error(message, hint);
 }
 
-}  // namespace
-
-int up(const UpOptions& options, daystream::program::Signals& signals) {
-  if (!options.choice.config.sources.empty()) {
-    throw daystream::ConfigError("\"up\" starts deltastream for one database, not for \"sources\"",
-                                 "start one for each, then \"deltamirror seed\" and \"run\"");
+// Those of `wanted` that the mirror has not, once it is known that it has the others as asked.
+std::vector<TableRequest> missing_tables(const std::vector<MirroredTable>& tables,
+                                         const std::vector<TableRequest>& wanted) {
+  std::vector<TableRequest> missing;
+  for (const TableRequest& request : wanted) {
+    const auto has = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& table) {
+      return folded(name_for(wish_of(table))) == folded(name_for(request));
+    });
+    if (has == tables.end()) {
+      missing.push_back(request);
+    } else if (!same_definition(wish_of(*has), request)) {
+      throw ConfigError(
+          fmt::format("the mirror has table \"{}\" otherwise than it is asked for", has->name),
+          "\"deltamirror remove\" it first, or give this one another name with --as");
+    }
   }
-  const std::string conninfo = options.run.conninfo.value_or("");
-  const std::filesystem::path directory = options.run.mirror + ".daystream";
-  const std::string tables = table_list(options.choice.config);
-  if (tables.empty()) throw daystream::ConfigError("no table to follow specified");
-  std::vector<std::string> argv = {
-      find_program("deltastream"),
-      "-S",
-      options.slot.empty() ? slot_name(options.run.mirror) : options.slot,
-      "-D",
-      directory.string(),
-      "--create-slot",
-      "--if-not-exists"};
-  // A configuration may name other tables at the next SIGHUP: then the stream holds all of them.
-  if (options.run.config_file.empty()) argv.insert(argv.end(), {"--tables", tables});
-  if (options.partition_root) argv.emplace_back("--partition-root");
-  if (!conninfo.empty()) {
-    argv.push_back("-d");
-    argv.push_back(conninfo);
-  }
-  Child child(argv);
-  const UniqueFd wake = any_of({signals.fd(), child.fd()});
-  const auto stop = [&] { return signals.stop_requested() || child.exit_code().has_value(); };
-
-  // The child makes the directory, and a first line, before anything can be seeded.
-  for (bool there = false; !there && !stop();) {
-    there = std::filesystem::exists(directory / "daystream.json") &&
-            daystream::extent(directory).has_value();
-    pollfd ready{.fd = wake.get(), .events = POLLIN, .revents = 0};
-    if (!there) poll(&ready, 1, 50);
-  }
-  if (!stop() && !std::filesystem::exists(options.run.mirror)) {
-    seed({options.run.mirror, conninfo, directory, options.choice.config}, signals);
-  }
-  if (!stop()) {
-    RunOptions run = options.run;
-    run.daystream = directory;
-    run_mirror(run, {.stop_requested = stop, .wake_fd = wake.get(), .signals = signals});
-  }
-  if (!signals.stop_requested() && child.exit_code()) child_ended(*child.exit_code());
-  return 0;
+  return missing;
 }
 
-namespace {
+// What is started, made and undone for one mirror.
+class Up {
+ public:
+  Up(const UpOptions& options, daystream::program::Signals& signals)
+      : options_(options), signals_(signals), mirror_(options.run.mirror) {}
+
+  int run() {
+    const bool is_new = !fs::exists(mirror_);
+    plan();
+    if (is_new) check_new();
+    std::vector<TableRequest> missing = is_new ? std::vector<TableRequest>{} : join_tables();
+    note_what_is_there();
+    start();
+    try {
+      wait_for_streams();
+      if (is_new && !stopped()) seed_first();
+    } catch (...) {
+      undo();
+      throw;
+    }
+    if (!fs::exists(mirror_)) undo();
+    if (!missing.empty() && !stopped()) follow(std::move(missing));
+    if (!stopped()) follow({});
+    if (fs::exists(mirror_)) say_what_stays();
+    if (!signals_.stop_requested()) {
+      if (const auto code = ended()) child_ended(*code);
+    }
+    return 0;
+  }
+
+ private:
+  bool is_of_several() const { return !options_.choice.config.sources.empty(); }
+
+  void plan() {
+    const std::string conninfo = options_.run.conninfo.value_or("");
+    const MirrorConfig& config = options_.choice.config;
+    if (!is_of_several()) {
+      add_stream(own_directory(mirror_), own_slot_name(mirror_), conninfo, config.tables);
+      if (table_list(streams_.front().tables).empty()) {
+        throw ConfigError("no table to follow specified");
+      }
+      return;
+    }
+    if (!options_.slot.empty()) throw ConfigError("--slot names one slot, and there are sources");
+    for (const SourceConfig& source : config.sources) {
+      if (daystream::remote::Url::is_one(source.daystream)) continue;  // another host's
+      add_stream(source.daystream, own_slot_name(mirror_, source.name),
+                 source.connection.value_or(conninfo), source.tables);
+    }
+  }
+
+  void add_stream(const fs::path& directory, const std::string& own, const std::string& conninfo,
+                  const std::vector<TableRequest>& tables) {
+    const std::string there = slot_in(directory);
+    const std::string& made = there.empty() ? own : there;
+    streams_.push_back({directory, options_.slot.empty() ? made : options_.slot, conninfo, tables});
+  }
+
+  // All that can be wrong with what is asked for, before anything is made anywhere: a slot that
+  // nobody reads fills the primary's disk.
+  void check_new() {
+    check_absent(mirror_);
+    const fs::path folder = fs::absolute(mirror_).parent_path();
+    if (access(folder.c_str(), W_OK | X_OK) != 0) {
+      throw daystream::IoError(fmt::format("could not write to folder \"{}\"", folder.string()),
+                               errno);
+    }
+    check_distinct({}, options_.choice.config.all_tables());
+    for (const OwnStream& stream : streams_) {
+      daystream::Manifest planned;
+      planned.name = stream.directory.filename().string();
+      planned.holdings.push_back({.since = {}, .tables = filter_of(stream), .options = {}});
+      if (options_.partition_root) {
+        planned.holdings.back().options.emplace_back("partition-root", "on");
+      }
+      MirrorConfig config;
+      config.tables = stream.tables;
+      SeedSession(stream.conninfo, planned, config, signals_).check();
+    }
+  }
+
+  // The stream goes on with what the mirror has, and takes up what it has not. Gives the latter.
+  std::vector<TableRequest> join_tables() {
+    if (is_of_several() || !options_.run.config_file.empty()) return {};  // the engine compares
+    const std::vector<MirroredTable> tables = load_tables(open_for_reading(mirror_));
+    std::vector<TableRequest>& asked = streams_.front().tables;
+    std::vector<TableRequest> missing = missing_tables(tables, asked);
+    for (const MirroredTable& table : tables) {
+      if (table.is_static()) continue;
+      asked.push_back(wish_of(table));
+      asked.push_back(request_for(table));  // a rename in PostgreSQL is followed
+    }
+    return missing;
+  }
+
+  void note_what_is_there() {
+    for (const OwnStream& stream : streams_) {
+      if (slot_in(stream.directory).empty() && !slot_exists(stream.conninfo, stream.slot)) {
+        made_.push_back(stream);
+      }
+    }
+  }
+
+  // A configuration may name other tables at the next SIGHUP: then the stream holds all of them.
+  std::string filter_of(const OwnStream& stream) const {
+    return options_.run.config_file.empty() ? table_list(stream.tables) : "";
+  }
+
+  void start() {
+    std::vector<int> fds = {signals_.fd()};
+    for (const OwnStream& stream : streams_) {
+      std::vector<std::string> argv = {find_program("deltastream"),
+                                       "-S",
+                                       stream.slot,
+                                       "-D",
+                                       stream.directory.string(),
+                                       "--create-slot",
+                                       "--if-not-exists"};
+      const std::string tables = filter_of(stream);
+      if (!tables.empty()) argv.insert(argv.end(), {"--tables", tables});
+      if (options_.partition_root) argv.emplace_back("--partition-root");
+      if (options_.adopt_slot) argv.emplace_back("--adopt-slot");
+      if (!stream.conninfo.empty()) argv.insert(argv.end(), {"-d", stream.conninfo});
+      children_.push_back(std::make_unique<Child>(argv));
+      fds.push_back(children_.back()->fd());
+    }
+    wake_ = any_of(fds);
+  }
+
+  std::optional<int> ended() {
+    for (const auto& child : children_) {
+      if (const auto code = child->exit_code()) return code;
+    }
+    return std::nullopt;
+  }
+  bool stopped() { return signals_.stop_requested() || ended().has_value(); }
+
+  // A deltastream makes its directory, a first line, and says what it holds by now, before anything
+  // can be seeded.
+  bool is_there(const OwnStream& stream) const {
+    if (slot_in(stream.directory).empty() || !daystream::extent(stream.directory)) return false;
+    const daystream::Manifest manifest = daystream::Manifest::load(stream.directory);
+    return manifest.holdings.back().tables == filter_of(stream);
+  }
+
+  void wait_for_streams() {
+    const auto all = [this] {
+      return std::all_of(streams_.begin(), streams_.end(),
+                         [this](const OwnStream& stream) { return is_there(stream); });
+    };
+    while (!stopped() && !all()) {
+      pollfd ready{.fd = wake_.get(), .events = POLLIN, .revents = 0};
+      poll(&ready, 1, 50);
+    }
+  }
+
+  void seed_first() {
+    const fs::path directory = is_of_several() ? fs::path() : streams_.front().directory;
+    // A stream that goes with a seed that fails leaves nothing to go on with.
+    seed({mirror_, options_.run.conninfo.value_or(""), directory, options_.choice.config,
+          made_.empty()},
+         signals_);
+  }
+
+  void follow(std::vector<TableRequest> seed_now) {
+    RunOptions run = options_.run;
+    if (!is_of_several()) run.daystream = streams_.front().directory;
+    run.seed_now = std::move(seed_now);
+    run_mirror(run, {.stop_requested = [this] { return stopped(); },
+                     .wake_fd = wake_.get(),
+                     .signals = signals_});
+  }
+
+  // Before there is a mirror, nothing of what this run has made is of use to anybody.
+  void undo() {
+    const auto code = ended();
+    children_.clear();  // each ends first
+    for (const OwnStream& stream : made_) {
+      try {
+        if (drop_slot(stream.conninfo, stream.slot)) {
+          spdlog::info("dropped replication slot \"{}\": there is no mirror to follow it",
+                       stream.slot);
+        }
+        fs::remove_all(stream.directory);
+      } catch (const std::exception& e) {
+        spdlog::warn(
+            "replication slot \"{}\" was left behind, and keeps log at the server: {}; HINT: "
+            "\"deltamirror down {}\" removes it",
+            stream.slot, e.what(), mirror_);
+      }
+    }
+    made_.clear();
+    if (code && !signals_.stop_requested()) child_ended(*code);
+  }
+
+  void say_what_stays() const {
+    for (const OwnStream& stream : streams_) {
+      spdlog::info(
+          "replication slot \"{}\" stays, and PostgreSQL keeps its log for it: \"up\" again goes "
+          "on, \"deltamirror down {}\" removes mirror, stream and slot",
+          stream.slot, mirror_);
+    }
+  }
+
+  const UpOptions& options_;
+  daystream::program::Signals& signals_;
+  const std::string mirror_;
+  std::vector<OwnStream> streams_;
+  std::vector<OwnStream> made_;  // by this run
+  std::vector<std::unique_ptr<Child>> children_;
+  UniqueFd wake_;
+};
 
 // Without PostgreSQL: a copy of a server's snapshot, then what came since.
 int up_from(const UpOptions& options, daystream::program::Signals& signals) {
   RunOptions run = options.run;
-  const bool there = std::filesystem::exists(run.mirror);
+  const bool there = fs::exists(run.mirror);
   if (!there && !fetch_mirror(run.mirror, options.from, signals)) return 0;
   run.daystream = options.from;
   run_mirror(run, control_of(signals));
@@ -121,13 +300,20 @@ int up_from(const UpOptions& options, daystream::program::Signals& signals) {
 
 }  // namespace
 
+int up(const UpOptions& options, daystream::program::Signals& signals) {
+  return Up(options, signals).run();
+}
+
 void add_up(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<UpOptions>();
   CLI::App& command = *app.add_subcommand("up", "start deltastream, seed where needed, and follow");
   add_mirror_option(command, options->run.mirror);
   add_connection_option(command, options->run.conninfo);
-  command.add_option("-S,--slot", options->slot,
-                     "replication slot (default: deltamirror_ and the file's name)");
+  command.add_option(
+      "-S,--slot", options->slot,
+      "replication slot (default: one of its own, by this host and the file's path)");
+  command.add_flag("--adopt-slot", options->adopt_slot,
+                   "take a slot that another daystream has read from, which cannot go on then");
   command.add_flag("--partition-root", options->partition_root,
                    "follow partitioned tables as one, as deltastream --partition-root does");
   add_following_options(command, options->run);

@@ -11,18 +11,24 @@ namespace deltamirror {
 
 struct UpOptions {
   RunOptions run;               // the mirror, and how it is followed
-  std::string slot;             // empty: made from the mirror's name
+  std::string slot;             // empty: own_slot_name()
+  bool adopt_slot = false;      // as deltastream has it
   bool partition_root = false;  // as deltastream has it
   TableChoice choice;
   std::string from;  // the URL of a stream whose server has snapshots; empty: none
 };
 
-// Starts deltastream as a child with the daystream beside the mirror (MIRROR.daystream), seeds
-// unless the mirror is there, follows. When it ends, so does the child, each at a commit; when the
-// child ends by itself, so do we, with its exit code. Started again it goes on.
+// Starts deltastream as a child with the daystream beside the mirror (MIRROR.daystream), or one for
+// each source whose daystream is a directory; seeds unless the mirror is there, follows. When it
+// ends, so do the children, each at a commit; when one ends by itself, so do we, with its exit
+// code. Started again it goes on; tables that are asked for and not in the mirror are added.
+//
+// All that can be wrong is looked at before a slot is made, and where no mirror comes of it, what
+// was made is removed again: a slot that nobody reads fills the primary's disk.
 int up(const UpOptions& options, daystream::program::Signals& signals);
 
-// The subcommand (command/commands.h).
+// The subcommands (command/commands.h). `down` removes what `up` has made: slot, stream and mirror.
 void add_up(CLI::App& app, Chosen& chosen);
+void add_down(CLI::App& app, Chosen& chosen);
 
 }  // namespace deltamirror

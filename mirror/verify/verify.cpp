@@ -32,7 +32,7 @@ constexpr std::uint64_t kNamed = 1000;
 class Copy {
  public:
   // As the connection sees it: in the state of its read transaction, if it is in one.
-  explicit Copy(const Database& from) : path_(from.path() + ".verify") {
+  explicit Copy(const Database& from) : path_(beside(from.path(), ".verify")) {
     remove();
     Database to(path_, Database::Mode::Create);
     // Nobody needs it after a crash.

@@ -51,6 +51,7 @@ struct Manifest {
   std::string system_identifier;  // PostgreSQL's, decimal; empty when read from a pipe
   std::string database;
   std::string slot;
+  std::string id;                 // that no other stream has, but its copies; empty: none
   std::string created;            // 2026-11-21T10:15:04Z
   std::vector<Holding> holdings;  // oldest first, at least one
   // Not empty: a stream of several databases; then it has no system identifier and database itself.
@@ -65,6 +66,9 @@ struct Manifest {
   // Replaces the file whole: temporary file, fsync, rename, fsync of the directory.
   void save(const std::filesystem::path& directory) const;
 };
+
+// An id for a new stream: 32 random hexadecimal digits.
+std::string new_stream_id();
 
 // Table lists: comma-separated names as the `tables` option takes them (FORMAT.md, "Table lists").
 //

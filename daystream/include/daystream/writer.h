@@ -97,6 +97,11 @@ class Writer {
   std::uint64_t appended_bytes() const noexcept;  // since the Writer was made
   std::uint64_t appended_lines() const noexcept;
 
+  // Throws NeedsPerson where the directory's name leads to something else by now, or to nothing: it
+  // was moved, deleted or replaced, and nobody would see what is written. It looks once a second at
+  // most, and begin_flush() does so too: who writes nothing for long calls this.
+  void check_place();
+
   // Hands buffered lines to the kernel. Called by append() when the buffer is large. The lines of
   // an open transaction wait for its commit as long as they fit (buffer_bytes), so that one that
   // has been here before leaves no trace; dirty() and begin_flush() do not count what waits.

@@ -197,6 +197,39 @@ TEST_CASE("live: the configuration is read again at SIGHUP, whole or not at all"
   s.end();
 }
 
+TEST_CASE("live: a configuration makes the mirror that run does not find, and run goes on with it",
+          "[mirror][live][integration]") {
+  Pipeline s;
+  s.cluster.execute("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  s.start_stream();
+  const std::string file = (s.dir / "c.json").string();
+  const json source = {{"name", "main"},
+                       {"daystream", s.stream()},
+                       {"connection", s.cluster.conninfo()},
+                       {"tables", {{{"table", "t"}}}}};
+  write_file(file, "// a service has nothing but this\n" + json{{"sources", {source}}}.dump());
+  const Texts command = {program("deltamirror"), "run", s.mirror(), "--config", file};
+  Process first(command);
+  REQUIRE(eventually([&] { return std::filesystem::exists(s.mirror() + ".sock"); }));
+  CHECK_THAT(first.err(), Catch::Contains("there is no mirror \"" + s.mirror() + "\" yet"));
+  s.cluster.execute("INSERT INTO t VALUES(2)");
+  s.catch_up();
+  CHECK(s.rows("SELECT id FROM t") == Texts{"1", "2"});
+  first.signal(SIGTERM);
+  CHECK(first.wait() == Exit{0, 0});
+
+  Process second(command);
+  s.cluster.execute("INSERT INTO t VALUES(3)");
+  s.catch_up();
+  CHECK(second.err().find("there is no mirror") == std::string::npos);
+
+  // One without a stream in it says what is missing.
+  write_file(file, R"({"tables": [{"table": "t"}]})");
+  const Result refused = run({program("deltamirror"), "run", s.mirror() + "2", "--config", file});
+  CHECK(refused.exit == Exit{2, 0});
+  CHECK_THAT(refused.err, Catch::Contains("no daystream specified"));
+}
+
 TEST_CASE("live: what no line tells is copied anew with -d, and stops without",
           "[mirror][live][integration]") {
   Live s;

@@ -366,7 +366,8 @@ TEST_CASE("mirror: one owner, and up goes on where it was killed", "[mirror][int
   const Result second = run({program("deltamirror"), "run", pipeline.mirror(), "--daystream",
                              pipeline.mirror() + ".daystream"});
   CHECK(second.exit == Exit{1, 0});
-  CHECK_THAT(second.err, Catch::Contains("in use by process"));
+  CHECK_THAT(second.err,
+             Catch::Contains("in use by deltamirror (pid " + std::to_string(first.pid())));
   first.signal_group(SIGKILL);
   first.wait();
   pipeline.cluster.execute("INSERT INTO t VALUES(3)");

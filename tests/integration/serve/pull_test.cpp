@@ -132,6 +132,47 @@ TEST_CASE("pull: one writer a directory", "[pull]") {
   CHECK(second.err.find("is in use by daystream (pid") != std::string::npos);
 }
 
+TEST_CASE("pull: a copy's directory that is moved away is not made once more", "[pull]") {
+  Source source;
+  support::ScratchDir place;
+  const auto copy = place / "copy";
+  ServerProcess server({source.path()});
+  Process puller(pull(server.url(), copy));
+  REQUIRE(eventually([&] { return same(source.path(), copy); }));
+  std::filesystem::rename(copy, place / "moved");
+  CHECK(puller.wait() == support::Exit{3, 0});
+  CHECK(puller.err().find("was deleted or moved away while it was in use") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(copy));
+}
+
+TEST_CASE("serve: a stream that is moved away is served to nobody, and others go on",
+          "[serve][identity]") {
+  Source source;
+  Source other;
+  support::ScratchDir place;
+  const auto copy = place / "copy";
+  const std::string moved = source.path().string() + ".moved";
+  const std::string other_moved = other.path().string() + ".moved";
+  ServerProcess server({"a=" + source.path().string(), "b=" + other.path().string()});
+  Process puller(pull(server.url("/a"), copy));
+  REQUIRE(eventually([&] { return same(source.path(), copy); }));
+  std::filesystem::rename(source.path(), moved);
+  CHECK(eventually([&] { return outcome_of(server.url("/a/info")) == "503 away"; }));
+  CHECK(outcome_of(server.url("/b/info")) == "200");
+  CHECK(puller.running());
+  std::filesystem::rename(moved, source.path());
+  CHECK(eventually([&] { return outcome_of(server.url("/a/info")) == "200"; }));
+  source.add(3);
+  CHECK(eventually([&] { return same(source.path(), copy); }));
+
+  std::filesystem::rename(source.path(), moved);
+  std::filesystem::rename(other.path(), other_moved);
+  CHECK(server.process().wait() == support::Exit{3, 0});
+  CHECK(server.process().err().find("deleted or moved away") != std::string::npos);
+  std::filesystem::rename(moved, source.path());  // for the end of the test, which removes it
+  std::filesystem::rename(other_moved, other.path());
+}
+
 TEST_CASE("pull: another stream, and what is no longer kept, need a person", "[pull]") {
   Source source;
   support::ScratchDir place;

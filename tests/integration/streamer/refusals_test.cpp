@@ -160,6 +160,31 @@ TEST_CASE("refusal: a second deltastream on the same directory", "[streamer]") {
   CHECK(stream.caught_up());
 }
 
+TEST_CASE("refusal: a directory that is moved or replaced under deltastream ends it",
+          "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  const std::filesystem::path moved = stream.directory().string() + ".moved";
+  Process first = stream.start({"--create-slot"});
+  REQUIRE(support::eventually([&] { return contains(first.err(), "streaming from slot"); }));
+  CHECK(stream.caught_up());
+  std::string how = "deleted or moved away";
+  std::filesystem::rename(stream.directory(), moved);
+  if (GENERATE(false, true)) {
+    std::filesystem::create_directory(stream.directory());
+    how = "replaced";
+  }
+  CHECK(first.wait() == Exit{3, 0});
+  CHECK(contains(first.err(), "daystream \"" + stream.directory().string() + "\" was " + how));
+  // Nothing is lost: the one that was moved goes on, wherever it is.
+  cluster.execute("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  std::filesystem::remove_all(stream.directory());
+  std::filesystem::rename(moved, stream.directory());
+  CHECK(stream.run_to_end().ok());
+  CHECK(stream.lines("_action\tinsert").size() == 1);
+  check_sound(stream);
+}
+
 TEST_CASE("refusal: of several starts on a new directory one wins, the others say who has it",
           "[streamer]") {
   const Cluster cluster;
@@ -184,6 +209,64 @@ TEST_CASE("refusal: of several starts on a new directory one wins, the others sa
   winner.signal(SIGTERM);
   CHECK(winner.wait() == Exit{0, 0});
   check_sound(stream);
+}
+
+TEST_CASE("refusal: a new directory does not take a slot that another has read from",
+          "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  cluster.execute("CREATE TABLE t(id int PRIMARY KEY)");
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  cluster.execute("INSERT INTO t VALUES(1)");
+  REQUIRE(stream.run_to_end().ok());
+  cluster.execute("INSERT INTO t VALUES(2)");
+  const std::string confirmed = stream.confirmed();
+  const Stream typo(cluster);  // the same slot, another directory
+
+  const std::vector<std::string> more = GENERATE(
+      std::vector<std::string>{}, std::vector<std::string>{"--create-slot", "--if-not-exists"});
+  const Result refused = typo.run(more);
+  check_refused(refused, 3, "the slot belongs to another daystream, which has read from it");
+  CHECK(contains(refused.err, "It is that of \"" + stream.directory().string() + "\""));
+  CHECK(contains(refused.err, "--adopt-slot"));
+  CHECK_FALSE(typo.exists());
+  CHECK(stream.confirmed() == confirmed);
+  CHECK(stream.run_to_end().ok());
+  CHECK(stream.lines("_action\tinsert").size() == 2);
+
+  // Who insists gets it, once; then it is the other one that is refused.
+  cluster.execute("INSERT INTO t VALUES(3)");
+  CHECK(typo.run_to_end({"--adopt-slot"}).ok());
+  CHECK(typo.lines("_action\tinsert").size() == 1);
+  CHECK(typo.run_to_end().ok());
+  CHECK(stream.run().exit == Exit{3, 0});
+}
+
+TEST_CASE("refusal: a slot from which nothing was confirmed yet is anybody's", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  stream.create_slot();
+  cluster.execute("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  // It was looked at, by SQL and by a stream that came to nothing.
+  cluster.query("SELECT * FROM pg_logical_slot_peek_changes('stream', NULL, NULL)");
+  std::filesystem::create_directory(stream.directory());
+  std::filesystem::create_directory(stream.directory() / "daystream.json.new");
+  std::filesystem::create_directory(stream.directory() / "daystream.json.new/x");
+  CHECK_FALSE(stream.run({"--no-loop"}).ok());
+  std::filesystem::remove_all(stream.directory());
+  CHECK(stream.run_to_end().ok());
+  CHECK(stream.lines("_action\tinsert").size() == 1);
+
+  // Read by SQL it is not, nor made again.
+  const Stream other(cluster, "other");
+  other.create_slot();
+  cluster.query("SELECT * FROM pg_logical_slot_get_changes('other', NULL, NULL)");
+  cluster.execute("INSERT INTO t VALUES(2)");
+  cluster.query("SELECT * FROM pg_logical_slot_get_changes('other', NULL, NULL)");
+  check_refused(other.run(), 3, "It is that of a reader that is no daystream");
+  cluster.query("SELECT pg_drop_replication_slot('other')");
+  other.create_slot();
+  CHECK(other.run_to_end().ok());
 }
 
 TEST_CASE("refusal: a slot that is ahead of the daystream", "[streamer]") {

@@ -108,11 +108,41 @@ TEST_CASE("consume: follows, and ends when it is told to", "[consume]") {
   const auto second = support::run(queue.argv({"--once"}, queue.note()));
   CHECK(second.exit == support::Exit{1, 0});
   CHECK(second.err.starts_with("daystream: checkpoint \"" + queue.path("at") +
-                               "\" is in use by another consumer\n"));
+                               "\" is in use by daystream (pid " + std::to_string(consume.pid())));
+  CHECK(second.err.find("as \"" + queue.path("at") + "\"") != std::string::npos);
   consume.signal(SIGTERM);
   CHECK(consume.wait() == support::Exit{0, 0});
   CHECK(support::run(queue.argv({"--once"}, queue.note())).ok());
   CHECK(queue.noted() == up_to(6));
+}
+
+TEST_CASE("consume: a checkpoint by another name has the same one consumer", "[consume]") {
+  Queue queue(5);
+  std::filesystem::create_symlink("at", queue.path("link"));
+  Process consume(queue.argv({}, queue.note()));
+  CHECK(support::eventually([&] { return queue.noted().size() == 5; }));
+  std::vector<std::string> by_link = queue.argv({"--once"}, queue.note());
+  std::replace(by_link.begin(), by_link.end(), queue.path("at"), queue.path("link"));
+  const auto second = support::run(by_link);
+  CHECK(second.exit == support::Exit{1, 0});
+  CHECK(second.err.find("is in use by daystream (pid " + std::to_string(consume.pid())) !=
+        std::string::npos);
+  consume.signal(SIGTERM);
+  CHECK(consume.wait() == support::Exit{0, 0});
+  CHECK(support::run(by_link).ok());
+  CHECK(std::filesystem::is_symlink(queue.path("link")));
+  CHECK(queue.noted() == up_to(5));
+}
+
+TEST_CASE("consume: a checkpoint that is taken away under its consumer ends it", "[consume]") {
+  Queue queue(5);
+  Process consume(queue.argv({}, queue.note()));
+  CHECK(support::eventually([&] { return queue.noted().size() == 5 && !queue.nothing_done(); }));
+  const std::string gone = GENERATE("at", "at.lock");
+  std::filesystem::remove(queue.path(gone));
+  CHECK(consume.wait() == support::Exit{3, 0});
+  CHECK(consume.err().find("\"" + queue.path(gone) + "\" was deleted or moved away") !=
+        std::string::npos);
 }
 
 TEST_CASE("consume: no more than the window is handed over without acknowledgement", "[consume]") {

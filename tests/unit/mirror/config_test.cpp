@@ -61,6 +61,13 @@ TEST_CASE("config: tables with their indexes, and SQL to run at the end", "[mirr
   CHECK(config.extra_sql.size() == 1);
 }
 
+TEST_CASE("config: comments are allowed, and move no place", "[mirror][config]") {
+  CHECK(problems("// of ours\n{\"tables\": [{\"table\": \"t\"} /* more to come */]}") == Texts{});
+  CHECK(problems("/* one\n   two */ {\"tabels\": []} // no") ==
+        Texts{"m.json:2:12: /tabels: is not known (extra_sql, sources, tables): "
+              "did you mean \"tables\"?"});
+}
+
 TEST_CASE("config: each error says where, and what is allowed", "[mirror][config]") {
   CHECK(problems("{") == Texts{"m.json:1:2: not JSON: syntax error while parsing object key - "
                                "unexpected end of input; expected string literal"});

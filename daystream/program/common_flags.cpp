@@ -1,0 +1,92 @@
+#include "program/common_flags.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "commit.h"
+
+namespace daystream::program {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+// CLI11 writes what IsMember() allows behind the type: "TEXT:{error,warn}".
+std::vector<std::string> choices_in(const std::string& type) {
+  std::vector<std::string> out;
+  const std::size_t open = type.find('{');
+  const std::size_t close = type.find('}', open);
+  if (open == std::string::npos || close == std::string::npos) return out;
+  std::size_t begin = open + 1;
+  while (begin < close) {
+    const std::size_t end = std::min(type.find(',', begin), close);
+    out.push_back(type.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
+}
+
+void set_text(ordered_json& out, const char* key, const std::string& text) {
+  if (!text.empty()) out[key] = text;
+}
+
+ordered_json describe(const CLI::Option& option) {
+  ordered_json out;
+  out["names"] = ordered_json::array();
+  for (const std::string& name : option.get_snames()) out["names"].push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) out["names"].push_back("--" + name);
+  if (option.get_positional()) set_text(out, "positional", option.get_name(true));
+  if (option.get_items_expected_max() > 0) {
+    const std::string type = option.get_type_name();
+    set_text(out, "value", type.substr(0, type.find(':')));
+    const std::vector<std::string> choices = choices_in(type);
+    if (!choices.empty()) out["choices"] = choices;
+  }
+  set_text(out, "description", option.get_description());
+  set_text(out, "default", option.get_default_str());
+  set_text(out, "environment", option.get_envname());
+  set_text(out, "group", option.get_group());
+  if (option.get_required()) out["required"] = true;
+  if (option.get_items_expected_max() > 1) out["repeats"] = true;
+  return out;
+}
+
+ordered_json describe(const CLI::App& app) {
+  ordered_json out;
+  out["name"] = app.get_name();
+  set_text(out, "description", app.get_description());
+  set_text(out, "footer", app.get_footer());
+  out["options"] = ordered_json::array();
+  for (const CLI::Option* option : app.get_options({})) {
+    if (!option->get_group().empty()) out["options"].push_back(describe(*option));
+  }
+  if (app.get_require_subcommand_min() > 0) out["needs_command"] = true;
+  out["commands"] = ordered_json::array();
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    out["commands"].push_back(describe(*command));
+  }
+  return out;
+}
+
+[[noreturn]] void print(const std::string& text) {
+  throw CLI::CallForVersion(text + "\n", 0);
+}
+
+}  // namespace
+
+std::string cli_description(const CLI::App& app) {
+  return describe(app).dump(1);
+}
+
+void add_common_flags(CLI::App& app, const std::string& formats) {
+  app.set_version_flag("--version",
+                       fmt::format("{} {} (commit {}; {})\n", app.get_name(), DELTAFLOOD_VERSION,
+                                   DELTAFLOOD_COMMIT, formats),
+                       "print the version and exit");
+  app.add_flag_callback("--describe", [&app] { print(cli_description(app)); })->group("");
+}
+
+}  // namespace daystream::program

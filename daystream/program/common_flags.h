@@ -1,0 +1,22 @@
+// What the command line of each program has beside what it is for.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace daystream::program {
+
+// Adds --version, which tells release, commit and `formats` ("daystream format 1, …"), and
+// --describe, which no help shows: it prints cli_description() of `app`. Before the subcommands, so
+// that `app` has its name; whatever is added later is described too.
+void add_common_flags(CLI::App& app, const std::string& formats);
+
+// All commands of `app` with their options, as JSON. Manual pages and completion are made from it
+// (packaging/reference.py), so that they say what --help says:
+//   {"name", "description", "footer", "options": [OPTION], "needs_command",
+//    "commands": [the same, of a subcommand]}
+//   OPTION: {"names": ["-d", "--dbname"], "positional", "value", "choices", "description",
+//            "default", "environment", "group", "required", "repeats"}; what is empty is left out.
+std::string cli_description(const CLI::App& app);
+
+}  // namespace daystream::program

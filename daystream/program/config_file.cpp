@@ -1,0 +1,141 @@
+#include "program/config_file.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "daystream/error.h"
+#include "program/json.h"
+
+namespace daystream::program {
+
+namespace {
+
+using Arguments = std::vector<std::string>;
+using nlohmann::json;
+
+// Which command a file is for, and where its flags go.
+struct Place {
+  const CLI::App* command;
+  std::size_t at;  // among the arguments
+};
+
+bool takes_value(const CLI::App& app, const std::string& argument) {
+  const CLI::Option* option = app.get_option_no_throw(argument);
+  return option != nullptr && option->get_items_expected_max() > 0;
+}
+
+const CLI::App* subcommand_of(const CLI::App& app, const std::string& name) {
+  const auto found =
+      app.get_subcommands([&name](const CLI::App* each) { return each->get_name() == name; });
+  return found.empty() ? nullptr : found.front();
+}
+
+Place place_of(const CLI::App& app, const Arguments& arguments) {
+  for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
+    const CLI::App* command = subcommand_of(app, arguments[i]);
+    if (command != nullptr) {
+      if (command->get_option_no_throw("--config") == nullptr) break;
+      return {command, i + 1};
+    }
+    if (takes_value(app, arguments[i])) ++i;
+  }
+  return {&app, 0};
+}
+
+// What --config names; empty: there is none. It must be known before the rest is parsed.
+std::string config_file_of(const Arguments& arguments, std::size_t from) {
+  constexpr std::string_view kFlag = "--config";
+  std::string file;
+  for (std::size_t i = from; i < arguments.size() && arguments[i] != "--"; ++i) {
+    if (arguments[i] == kFlag && i + 1 < arguments.size()) file = arguments[i + 1];
+    if (arguments[i].starts_with("--config=")) file = arguments[i].substr(kFlag.size() + 1);
+  }
+  return file;
+}
+
+std::string json_text(const std::string& path, const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number()) return value.dump();
+  throw ConfigError(fmt::format("cannot use {}: must be text or a number", path));
+}
+
+bool is_for_file(const CLI::Option* option) {
+  return option != nullptr && !option->get_group().empty();
+}
+
+const CLI::Option* option_of(const CLI::App& command, const std::string& key) {
+  if (key == "config" || key == "help" || key == "version") return nullptr;
+  const CLI::Option* own = command.get_option_no_throw("--" + key);
+  if (is_for_file(own) || command.get_parent() == nullptr) return is_for_file(own) ? own : nullptr;
+  return option_of(*command.get_parent(), key);
+}
+
+// One key of the file as the flags it stands for.
+void append_flags(Arguments& flags, const std::string& path, const CLI::Option& option,
+                  const std::string& key, const json& value) {
+  const bool repeats = option.get_items_expected_max() > 1;
+  if (value.is_boolean()) {
+    if (value.get<bool>()) flags.push_back("--" + key);
+  } else if (repeats && value.is_array()) {
+    for (const json& each : value) {
+      flags.push_back(fmt::format("--{}={}", key, json_text(path, each)));
+    }
+  } else if (repeats && value.is_object()) {
+    for (const auto& [name, text] : value.items()) {
+      flags.push_back(
+          fmt::format("--{}={}={}", key, name, json_text(fmt::format("{}.{}", path, name), text)));
+    }
+  } else {
+    flags.push_back(fmt::format("--{}={}", key, json_text(path, value)));
+  }
+}
+
+json json_of_file(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) throw ConfigError(fmt::format("could not open configuration file \"{}\"", file));
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  json root;
+  try {
+    root = json::parse(without_comments(text));
+  } catch (const json::exception& e) {
+    throw ConfigError(fmt::format("cannot read configuration file \"{}\": {}", file, e.what()));
+  }
+  if (root.is_object()) return root;
+  throw ConfigError(fmt::format("cannot read configuration file \"{}\": must be an object", file));
+}
+
+Arguments flags_of_file(const CLI::App& command, const std::string& file) {
+  Arguments flags;
+  const json root = json_of_file(file);
+  for (const auto& [key, value] : root.items()) {
+    const std::string path = fmt::format("key \"{}\" of configuration file \"{}\"", key, file);
+    const CLI::Option* option = option_of(command, key);
+    if (option == nullptr) throw ConfigError(fmt::format("unrecognized {}", path));
+    append_flags(flags, path, *option, key, value);
+  }
+  return flags;
+}
+
+}  // namespace
+
+CLI::Option* add_config_option(CLI::App& command, std::string& file) {
+  return command.add_option("--config", file,
+                            "JSON file with these names as keys; it may have comments");
+}
+
+std::vector<std::string> with_config_file(const CLI::App& app,
+                                          const std::vector<std::string>& arguments) {
+  const Place place = place_of(app, arguments);
+  const std::string file = config_file_of(arguments, place.at);
+  if (file.empty() || place.command->get_option_no_throw("--config") == nullptr) return arguments;
+  Arguments all = arguments;
+  const Arguments flags = flags_of_file(*place.command, file);
+  all.insert(all.begin() + static_cast<std::ptrdiff_t>(place.at), flags.begin(), flags.end());
+  return all;
+}
+
+}  // namespace daystream::program

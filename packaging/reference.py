@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""Makes manual pages and completion of what programs say of themselves (PROGRAM --describe).
+
+  reference.py MAN_DIR BASH_DIR ZSH_DIR PROGRAM...
+
+Meson runs it when it installs: the directories are relative to the prefix. So --help, manual pages
+and completion have one source, the options of the program.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+PAGES = {  # where else to look, by the program's name
+    "deltastream": ["daystream(1)", "deltamirror(1)"],
+    "daystream": ["deltastream(1)", "deltamirror(1)"],
+    "deltamirror": ["deltastream(1)", "daystream(1)"],
+}
+
+
+# --- manual pages -------------------------------------------------------------------------------
+
+
+def roff(text):
+    """Text as roff shows it unchanged; hyphens stay what a shell takes."""
+    out = text.replace("\\", "\\e").replace("-", "\\-")
+    return "\n".join("\\&" + line if line[:1] in (".", "'") else line for line in out.split("\n"))
+
+
+def bold(text):
+    return f"\\fB{roff(text)}\\fR"
+
+
+def italic(text):
+    return f"\\fI{roff(text)}\\fR"
+
+
+def value_of(option):
+    return "|".join(option["choices"]) if "choices" in option else option.get("value", "")
+
+
+def term(option):
+    if not option["names"]:
+        return italic(option["positional"])
+    names = ", ".join(bold(name) for name in option["names"])
+    return names + (" " + italic(value_of(option)) if "value" in option else "")
+
+
+def entry(option):
+    text = option.get("description", "")
+    facts = []
+    if "default" in option and "default:" not in text:
+        facts.append(f"default: {option['default'].strip('[]')}")
+    if option.get("required") and option["names"]:
+        facts.append("required")
+    if "environment" in option:
+        facts.append(f"environment: {option['environment']}")
+    if facts:
+        text += f" ({'; '.join(facts)})"
+    return f".TP\n{term(option)}\n{roff(text)}\n"
+
+
+def synopsis(command, path):
+    words = [bold(" ".join(path))]
+    if any(option["names"] for option in command["options"]):
+        words.append("[" + italic("OPTION") + "]...")
+    if command["commands"]:
+        word = italic("COMMAND")
+        words.append(word if command.get("needs_command") else f"[{word}]")
+    for option in command["options"]:
+        if option["names"]:
+            continue
+        word = italic(option["positional"]) + ("..." if option.get("repeats") else "")
+        words.append(word if option.get("required") else f"[{word}]")
+    return " ".join(words)
+
+
+def options_by_group(command):
+    groups = {}
+    for option in command["options"]:
+        group = "Arguments" if not option["names"] else option.get("group", "Options")
+        groups.setdefault(group, []).append(option)
+    return groups
+
+
+def footer(text):
+    """What stands below the options: "Examples:" becomes a section, commands stay as they are."""
+    out, title, lines = [], "NOTES", []
+
+    def close():
+        body = "\n".join(lines).strip("\n")
+        if body:
+            out.append(f".SH {title}\n.nf\n{roff(body)}\n.fi\n")
+
+    for line in text.split("\n"):
+        if line == "Examples:":
+            close()
+            title, lines = "EXAMPLES", []
+        elif line.startswith("Exit codes:"):
+            close()
+            title, lines = "EXIT STATUS", [line.removeprefix("Exit codes:").strip()]
+        else:
+            lines.append(line)
+    close()
+    return "".join(out)
+
+
+def manual_page(command, path, inherited, version):
+    name = "-".join(path)
+    out = [f'.TH "{name.upper()}" 1 "" "deltaflood {version}" "deltaflood"\n']
+    summary = command.get("description", "").removeprefix(name + " ").rstrip(".")
+    out.append(f".SH NAME\n{roff(name)} \\- {roff(summary)}\n")
+    out.append(f".SH SYNOPSIS\n{synopsis(command, path)}\n")
+    if command["commands"]:
+        out.append(".SH COMMANDS\n")
+        for sub in command["commands"]:
+            out.append(f".TP\n{bold(sub['name'])}\n{roff(sub.get('description', ''))}\n")
+    out.append(".SH OPTIONS\n")
+    for group, options in options_by_group(command).items():
+        out.append(f".SS {roff(group)}\n" + "".join(entry(option) for option in options))
+    if inherited:
+        out.append(".SS Options of all commands\n" + "".join(entry(o) for o in inherited))
+    out.append(footer(command.get("footer", "")))
+    others = [f"{'-'.join(path)}-{sub['name']}(1)" for sub in command["commands"]]
+    others += [f"{'-'.join(path[:-1])}(1)"] if path[1:] else PAGES.get(name, [])
+    out.append(f".SH SEE ALSO\n{roff(', '.join(others))}\n")
+    return "".join(out)
+
+
+def manual_pages(command, path, inherited, version):
+    """Pairs of a page's name and its text, for the command and all below it."""
+    yield "-".join(path), manual_page(command, path, inherited, version)
+    own = [o for o in command["options"] if o["names"] and o["names"] != ["-h", "--help"]]
+    below = inherited + [o for o in own if "--version" not in o["names"]]
+    for sub in command["commands"]:
+        yield from manual_pages(sub, path + [sub["name"]], below, version)
+
+
+# --- completion ---------------------------------------------------------------------------------
+
+
+def commands_below(command, path=()):
+    """All commands as pairs of their words and themselves, the program itself first."""
+    yield path, command
+    for sub in command["commands"]:
+        yield from commands_below(sub, path + (sub["name"],))
+
+
+def options_of(program, path):
+    """Of a command, with those that it takes from the ones above it."""
+    out, command = list(program["options"]), program
+    for word in path:
+        command = next(sub for sub in command["commands"] if sub["name"] == word)
+        out += [o for o in command["options"] if o["names"] != ["-h", "--help"]]
+    return [option for option in out if option["names"]]
+
+
+BASH = """\
+# Completion of {name} for bash. Made from its --describe.
+_{name}() {{
+  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}} path='' word
+  for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
+    case "$path $word" in
+{steps}
+    esac
+  done
+  case "$path:$prev" in
+{values}
+  esac
+  local words=''
+  case "$path" in
+{words}
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+  if [[ $cur != -* ]]; then mapfile -t -O "${{#COMPREPLY[@]}}" COMPREPLY < <(compgen -f -- "$cur"); fi
+}}
+complete -o filenames -F _{name} {name}
+"""
+
+
+def bash_values(spelt, options):
+    """The case that completes what follows an option: its choices, or a file."""
+    files = []
+    for option in options:
+        cases = "|".join(f'"{spelt}:{name}"' for name in option["names"])
+        if "choices" in option:
+            yield cases, f'-W "{" ".join(option["choices"])}"'
+        elif "value" in option:
+            files.append(cases)
+    if files:
+        yield "|".join(files), "-f"
+
+
+def bash_completion(program):
+    steps, values, words = [], [], []
+    for path, command in commands_below(program):
+        spelt = "".join(" " + word for word in path)
+        if path:
+            steps.append(f'      "{spelt}") path="{spelt}" ;;')
+        options = options_of(program, path)
+        for cases, kind in bash_values(spelt, options):
+            values.append(f'    {cases})\n      mapfile -t COMPREPLY < <(compgen {kind} -- "$cur")\n'
+                          f"      return\n      ;;")
+        names = [sub["name"] for sub in command["commands"]]
+        names += [name for option in options for name in option["names"]]
+        words.append(f'    "{spelt}") words="{" ".join(names)}" ;;')
+    return BASH.format(name=program["name"], steps="\n".join(steps) or "      *) ;;",
+                       values="\n".join(values), words="\n".join(words))
+
+
+def zsh_text(text):
+    return text.replace("'", "'\\''").replace("[", "\\[").replace("]", "\\]").replace(":", "\\:")
+
+
+def zsh_options(options):
+    out = []
+    for option in options:
+        for name in option["names"]:
+            if "choices" in option:
+                value = ":value:(" + " ".join(option["choices"]) + ")"
+            else:
+                value = f":{zsh_text(option['value'])}:_files" if "value" in option else ""
+            out.append(f"'*{name}[{zsh_text(option.get('description', ''))}]{value}'")
+    return out
+
+
+def zsh_function(program, path, command):
+    name = "_" + "_".join((program["name"],) + path)
+    specs = " \\\n    ".join(zsh_options(options_of(program, path)))
+    if not command["commands"]:
+        return f"{name}() {{\n  _arguments -s \\\n    {specs} \\\n    '*:file:_files'\n}}\n"
+    described = "\n".join(f"    '{sub['name']}:{zsh_text(sub.get('description', ''))}'"
+                          for sub in command["commands"])
+    cases = "\n".join(f"    {sub['name']}) {name}_{sub['name']} ;;" for sub in command["commands"])
+    return (f"{name}() {{\n  local -a commands=(\n{described}\n  )\n  local state line\n"
+            f"  _arguments -s -C \\\n    {specs} \\\n    '1: :->command' '*:: :->rest'\n"
+            f"  case $state in\n    command) _describe command commands ;;\n    rest)\n"
+            f"      case $line[1] in\n{cases}\n      esac\n      ;;\n  esac\n}}\n")
+
+
+def zsh_completion(program):
+    functions = "".join(zsh_function(program, path, command)
+                        for path, command in commands_below(program))
+    return (f"#compdef {program['name']}\n# Made from its --describe.\n{functions}"
+            f"_{program['name']} \"$@\"\n")
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def write(directory, name, text):
+    root = pathlib.Path(os.environ.get("MESON_INSTALL_DESTDIR_PREFIX", "."))
+    folder = root / directory
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+
+
+def said_by(program, flag):
+    return subprocess.run([program, flag], check=True, capture_output=True, text=True).stdout
+
+
+def main():
+    man_dir, bash_dir, zsh_dir, *programs = sys.argv[1:]
+    for path in programs:
+        program = json.loads(said_by(path, "--describe"))
+        version = said_by(path, "--version").split()[1]
+        for name, page in manual_pages(program, [program["name"]], [], version):
+            write(f"{man_dir}/man1", f"{name}.1", page)
+        write(bash_dir, program["name"], bash_completion(program))
+        write(zsh_dir, "_" + program["name"], zsh_completion(program))
+
+
+main()

@@ -1,0 +1,206 @@
+// `deltamirror up` and `down`: what they make at the server, and that nothing of it is left behind.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+
+#include "pipeline.h"
+
+using namespace support;
+namespace fs = std::filesystem;
+using Texts = std::vector<std::string>;
+
+namespace {
+
+struct Up : Pipeline {
+  Up() {
+    cluster.execute(
+        "CREATE TABLE a(id int PRIMARY KEY, v text); INSERT INTO a VALUES(1, 'x');"
+        "CREATE TABLE b(id int PRIMARY KEY); INSERT INTO b VALUES(1), (2);"
+        "CREATE TABLE keyless(v int)");
+  }
+  Texts up(const std::string& file, const Texts& more) const {
+    Texts argv = {program("deltamirror"), "up", file, "-d", cluster.conninfo()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return argv;
+  }
+  Texts down(const Texts& more = {"--yes"}) const {
+    Texts argv = {program("deltamirror"), "down", mirror(), "-d", cluster.conninfo()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return argv;
+  }
+  Texts slots() const {
+    return source_rows("SELECT slot_name FROM pg_replication_slots ORDER BY 1");
+  }
+  bool nothing_is_left(const std::string& file) const {
+    for (const char* suffix : {"", "-wal", "-shm", ".daystream", ".seeding"}) {
+      if (fs::exists(file + suffix)) return false;
+    }
+    return slots().empty();
+  }
+  // Starts it, waits until it follows, and ends it.
+  void up_and_stop(const Texts& more) {
+    Process process(up(mirror(), more));
+    REQUIRE(eventually([&] { return fs::exists(mirror() + ".sock") || !process.running(); }));
+    INFO(process.err());
+    REQUIRE(process.running());
+    catch_up();
+    process.signal(SIGTERM);
+    CHECK(process.wait() == Exit{0, 0});
+    CHECK_THAT(process.err(), Catch::Contains("stays, and PostgreSQL keeps its log for it"));
+    CHECK_THAT(process.err(), Catch::Contains("deltamirror down " + mirror()));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("up: two mirrors with the same file name have a slot each", "[mirror][integration][up]") {
+  Up place;
+  const std::string other = (place.dir / "other/mirror.db").string();
+  fs::create_directory(place.dir / "other");
+  Process first(place.up(place.mirror(), {"--table", "a"}));
+  REQUIRE(eventually([&] { return fs::exists(place.mirror() + ".sock"); }));
+  first.signal(SIGTERM);
+  CHECK(first.wait() == Exit{0, 0});
+  place.cluster.execute("INSERT INTO a VALUES(2, 'y')");
+  Process second(place.up(other, {"--table", "a"}));
+  REQUIRE(eventually([&] { return fs::exists(other + ".sock"); }));
+  CHECK(place.slots().size() == 2);
+  for (const std::string& slot : place.slots()) {
+    CHECK_THAT(slot, Catch::StartsWith("deltamirror_mirror_"));
+  }
+  place.cluster.execute("INSERT INTO a VALUES(3, 'z')");
+  place.up_and_stop({"--table", "a"});
+  CHECK(place.value("SELECT count(*) FROM a") == "3");
+  second.signal(SIGTERM);
+  CHECK(second.wait() == Exit{0, 0});
+}
+
+TEST_CASE("up: what is wrong is said before a slot is made", "[mirror][integration][up]") {
+  Up place;
+  place.cluster.execute("CREATE ROLE reader LOGIN REPLICATION");
+  const auto refused = [&](const Texts& more, const std::string& says) {
+    const Result result = run(place.up(place.mirror(), more));
+    CAPTURE(result.err);
+    CHECK_FALSE(result.ok());
+    CHECK(result.err.find(says) != std::string::npos);
+    CHECK(result.err.find("created replication slot") == std::string::npos);
+    CHECK(place.nothing_is_left(place.mirror()));
+  };
+  refused({"--table", "nope"}, "does not exist");
+  refused({"--table", "keyless"}, "has no key");
+  refused({"--table", "a", "--columns", "id,nope"}, "nope");
+  refused({"--table", "a", "--where", "nope = 1"}, "nope");
+  refused({"--table", "a", "-d", place.cluster.conninfo("postgres", "reader")},
+          "permission denied");
+  std::ofstream(place.mirror() + "-wal") << "x";
+  CHECK_THAT(run(place.up(place.mirror(), {"--table", "a"})).err, Catch::Contains("exists"));
+  CHECK(place.slots().empty());
+}
+
+TEST_CASE("up: a seed that fails or is stopped leaves no slot", "[mirror][integration][up]") {
+  Up place;
+  SECTION("it fails") {
+    const Result failed =
+        run(place.up(place.mirror(), {"--query", "SELECT 1 / (id - 1) AS x FROM a", "--as",
+                                      "divided", "--table", "a"}));
+    CHECK_FALSE(failed.ok());
+    CHECK_THAT(failed.err, Catch::Contains("division by zero"));
+    CHECK_THAT(failed.err, Catch::Contains("dropped replication slot"));
+  }
+  SECTION("it is stopped") {
+    Process stopped(place.up(place.mirror(), {"--query", "SELECT pg_sleep(600)::text AS x", "--as",
+                                              "slow", "--table", "a"}),
+                    {.own_group = true});
+    REQUIRE(eventually([&] {
+      return place.cluster.scalar(
+                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event = "
+                 "'PgSleep'") == "1";
+    }));
+    CHECK(place.slots().size() == 1);
+    stopped.signal_group(SIGINT);
+    stopped.wait();
+    CHECK_THAT(stopped.err(), Catch::Contains("dropped replication slot"));
+  }
+  CHECK(place.nothing_is_left(place.mirror()));
+}
+
+TEST_CASE("up: a table more on the command line comes into the mirror",
+          "[mirror][integration][up]") {
+  Up place;
+  place.up_and_stop({"--table", "a"});
+  place.cluster.execute("INSERT INTO a VALUES(2, 'y')");
+  place.up_and_stop({"--table", "b"});
+  CHECK(place.value("SELECT count(*) FROM b") == "2");
+  CHECK(place.value("SELECT count(*) FROM a") == "2");
+  place.cluster.execute("INSERT INTO a VALUES(3, 'z'); INSERT INTO b VALUES(3)");
+  place.up_and_stop({"--table", "a", "--table", "b"});
+  CHECK(place.value("SELECT count(*) FROM a") == "3");
+  CHECK(place.value("SELECT count(*) FROM b") == "3");
+  const Result other = run(place.up(place.mirror(), {"--table", "a", "--columns", "id"}));
+  CHECK(other.exit == Exit{2, 0});
+  CHECK_THAT(other.err, Catch::Contains("the mirror has table \"a\" otherwise"));
+}
+
+TEST_CASE("down: removes mirror, stream and slot, and misses nothing that is gone",
+          "[mirror][integration][up]") {
+  Up place;
+  place.up_and_stop({"--table", "a"});
+  const std::string slot = place.slots().at(0);
+  CHECK(run(place.down({})).exit == Exit{2, 0});
+  CHECK(fs::exists(place.mirror()));
+  {
+    Process runs(place.up(place.mirror(), {"--table", "a"}));
+    REQUIRE(eventually([&] { return fs::exists(place.mirror() + ".sock"); }));
+    const Result refused = run(place.down());
+    CHECK(refused.exit == Exit{1, 0});
+    CHECK_THAT(refused.err, Catch::Contains("is in use by"));
+    runs.signal(SIGTERM);
+    CHECK(runs.wait() == Exit{0, 0});
+  }
+  const std::string part = GENERATE("", ".daystream", "slot");
+  if (part == "slot") {
+    place.cluster.execute("SELECT pg_drop_replication_slot('" + slot + "')");
+  } else {
+    fs::remove_all(place.mirror() + part);
+  }
+  const Result down = run(place.down());
+  INFO(down.err);
+  CHECK(down.ok());
+  CHECK_THAT(down.out, Catch::Contains(part == "slot" ? "there is no replication slot " + slot
+                                                      : "removed replication slot " + slot));
+  CHECK_THAT(down.out, Catch::Contains("removed mirror " + place.mirror()));
+  CHECK(place.nothing_is_left(place.mirror()));
+  CHECK_FALSE(fs::exists(place.mirror() + ".lock"));
+  const Result again = run(place.down());
+  CHECK(again.ok());
+  CHECK_THAT(again.out, Catch::Contains("there is no mirror"));
+}
+
+TEST_CASE("up: starts a stream for each source that a configuration names",
+          "[mirror][integration][up]") {
+  Up place;
+  place.cluster.create_database("other");
+  place.cluster.execute("CREATE TABLE c(id int PRIMARY KEY); INSERT INTO c VALUES(7)", "other");
+  const std::string config = (place.dir / "c.json").string();
+  std::ofstream(config) << R"({"sources": [{"name": "eu", "daystream": ")"
+                        << (place.dir / "eu").string() << R"(", "connection": ")"
+                        << place.cluster.conninfo()
+                        << R"(", "tables": [{"table": "a"}]}, {"name": "us", "daystream": ")"
+                        << (place.dir / "us").string() << R"(", "connection": ")"
+                        << place.cluster.conninfo("other") << R"(", "tables": [{"table": "c"}]}]})";
+  Process up({program("deltamirror"), "up", place.mirror(), "--config", config});
+  REQUIRE(eventually([&] { return fs::exists(place.mirror() + ".sock") || !up.running(); }));
+  INFO(up.err());
+  REQUIRE(up.running());
+  CHECK(place.slots().size() == 2);
+  place.cluster.execute("INSERT INTO c VALUES(8)", "other");
+  CHECK(eventually([&] { return place.value("SELECT count(*) FROM c") == "2"; }));
+  up.signal(SIGTERM);
+  CHECK(up.wait() == Exit{0, 0});
+  const Result down =
+      run({program("deltamirror"), "down", place.mirror(), "--config", config, "--yes"});
+  INFO(down.err);
+  CHECK(down.ok());
+  CHECK(place.nothing_is_left(place.mirror()));
+  CHECK_FALSE(fs::exists(place.dir / "eu"));
+}
