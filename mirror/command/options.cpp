@@ -66,11 +66,7 @@ void add_following_options(CLI::App& command, RunOptions& options) {
   command
       .add_option_function<std::string>(
           "--on-trouble",
-          [&options](const std::string& word) {
-            options.on_trouble = word == "keep"   ? OnTrouble::Keep
-                                 : word == "stop" ? OnTrouble::Stop
-                                                  : OnTrouble::Hide;
-          },
+          [&options](const std::string& word) { options.on_trouble = on_trouble_named(word); },
           "what becomes of a table that cannot be followed, while the others go on: hide it from "
           "readers, keep its rows as they were, or stop (default: hide)")
       ->check(CLI::IsMember({"hide", "keep", "stop"}));

@@ -181,6 +181,7 @@ ReadConfig read_config(const std::string& written) {
       out.config.tables = read_tables(root["tables"], "/tables", problems);
     }
     if (root.contains("sources")) read_sources(root, out.config, problems);
+    out.config.on_trouble = on_trouble_named(root.value("on_trouble", ""));
     out.config.extra_sql = root.value("extra_sql", std::vector<std::string>());
   }
   for (SchemaProblem& problem : problems) {

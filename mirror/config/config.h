@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/json_places.h"
+#include "store/absent_table.h"
 #include "store/table_mode.h"
 
 namespace deltamirror {
@@ -46,6 +47,7 @@ struct MirrorConfig {
   std::vector<TableRequest> tables;         // of a mirror of one source
   std::vector<std::string> extra_sql = {};  // run in the mirror at the seed's end: views, indexes
   std::vector<SourceConfig> sources = {};   // of a mirror of named ones: then `tables` is empty
+  std::optional<OnTrouble> on_trouble = {};
 
   // Of all sources.
   std::vector<TableRequest> all_tables() const;

@@ -36,9 +36,9 @@ struct RunOptions {
   std::optional<std::string> conninfo;
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
   ShapePolicy shapes = ShapePolicy::Follow;
-  OnTrouble on_trouble = OnTrouble::Hide;
-  std::string on_commit;               // socket to tell changes at; empty: none
-  std::vector<TableRequest> seed_now;  // copy these, and end once they are in place
+  std::optional<OnTrouble> on_trouble = {};  // goes before the configuration's
+  std::string on_commit;                     // socket to tell changes at; empty: none
+  std::vector<TableRequest> seed_now;        // copy these, and end once they are in place
 
   // Of one source, as the Engine finds it out.
   std::optional<daystream::Lsn> until = {};

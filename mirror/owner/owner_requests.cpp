@@ -147,6 +147,8 @@ void OwnerWork::reload(Applier& applier) {
       return is_new;
     });
     applier.commit();
+    on_trouble_ = options_.on_trouble.value_or(config.on_trouble.value_or(OnTrouble::Hide));
+    applier.set_on_trouble(on_trouble_);
     if (!change.add.empty()) want(change.add, connection(std::nullopt), 0);
     if (added > 0 || copying()) extra_sql_ = config.extra_sql;
     spdlog::info("took configuration \"{}\": {} tables to copy, {} removed, {} with other indexes",

@@ -48,7 +48,8 @@ OwnerWork::OwnerWork(Database& db, const RunOptions& options, const RunControl& 
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       server_(server),
       feed_(feed),
-      read_config_(!options.config_file.empty() && options.seed_now.empty()) {
+      read_config_(!options.config_file.empty() && options.seed_now.empty()),
+      on_trouble_(options.on_trouble.value_or(OnTrouble::Hide)) {
   if (!epoll_) throw daystream::IoError("could not wait for work", errno);
   drop_shadows();
   if (!options_.seed_now.empty()) {
@@ -371,7 +372,7 @@ void OwnerWork::fail_seed(const Error& error) {
 bool OwnerWork::take_over(const Error& error) {
   if (failed_) return false;
   if (const auto* const trouble = dynamic_cast<const NeedsReseed*>(&error)) {
-    return options_.on_trouble != OnTrouble::Stop && keep_as_it_was(*trouble);
+    return on_trouble_ != OnTrouble::Stop && keep_as_it_was(*trouble);
   }
   if (dynamic_cast<const StreamGap*>(&error) != nullptr) return copy_all(error, false);
   if (dynamic_cast<const PlaceGone*>(&error) != nullptr) return copy_all(error, true);

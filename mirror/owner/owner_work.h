@@ -62,6 +62,8 @@ class OwnerWork {
   bool busy() const noexcept { return seed_ != nullptr || !waiting_.empty() || !tries_.empty(); }
   // Tables are being copied, or step() is about to begin with some.
   bool has_copies(const Applier& applier) const;
+  // As the command line says, or else the configuration that was taken last.
+  OnTrouble on_trouble() const noexcept { return on_trouble_; }
   // step() would do something at once, or has to look.
   bool has_work() const noexcept {
     return busy() || read_config_ || heard_reload_ || heard_requests_;
@@ -132,6 +134,7 @@ class OwnerWork {
   std::unique_ptr<LiveCopy> seed_;
   std::vector<std::string> extra_sql_;  // to be run once the tables are there
   bool read_config_ = false;
+  OnTrouble on_trouble_ = OnTrouble::Hide;
   bool installed_ = false;  // in a transaction that may not be committed yet
   bool stalled_ = false;
   bool failed_ = false;

@@ -37,7 +37,7 @@ void SourceLoop::begin() {
       reader_ ? reader_->manifest() : daystream::Manifest::load(options_.daystream);
   applier_ = std::make_unique<Applier>(
       db_, current_holding(manifest), [this] { return source_.stop_requested(); }, source_.name());
-  applier_->set_on_trouble(options_.on_trouble);
+  applier_->set_on_trouble(source_.work().on_trouble());
   check_source(manifest);
   applier_->set_shape_policy(options_.shapes);
   applier_->set_asked(asked_);

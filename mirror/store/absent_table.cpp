@@ -74,6 +74,13 @@ bool triggers_compile(const Database& db, const MirroredTable& table) {
 
 }  // namespace
 
+std::optional<OnTrouble> on_trouble_named(std::string_view word) {
+  if (word == "hide") return OnTrouble::Hide;
+  if (word == "keep") return OnTrouble::Keep;
+  if (word == "stop") return OnTrouble::Stop;
+  return std::nullopt;
+}
+
 void take_out(Database& db, MirroredTable& table, const Absence& absence, OnTrouble on_trouble) {
   forget_table(db, table.source, table.name);
   if (table.mode == TableMode::Mirror && on_trouble == OnTrouble::Hide) {

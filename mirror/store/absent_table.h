@@ -5,7 +5,9 @@
 // showing rows of another time than the tables beside them.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
@@ -18,6 +20,9 @@ enum class OnTrouble {
   Keep,  // they find it as it was at the mirror's commit before
   Stop   // the mirror stops
 };
+
+// hide, keep, stop; nullopt: no such word.
+std::optional<OnTrouble> on_trouble_named(std::string_view word);
 
 // Why a table is not followed, for people.
 struct Absence {

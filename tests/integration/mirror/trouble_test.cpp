@@ -213,6 +213,24 @@ TEST_CASE("trouble: --on-trouble keep leaves the rows as they were at the last c
   s.end();
 }
 
+TEST_CASE("trouble: what becomes of a table in trouble may be said in the configuration",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t(id int PRIMARY KEY, m mood);"
+      "INSERT INTO t VALUES(1, 'a'); CREATE TABLE o(id int PRIMARY KEY)");
+  const std::string config = (s.dir / "c.json").string();
+  const std::string tables = R"("tables": [{"table": "t"}, {"table": "o"}])";
+  std::ofstream(config) << "{\"on_trouble\": \"keep\", " << tables << "}";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(false, {"--config", config});
+  s.cluster.execute("ALTER TYPE mood RENAME VALUE 'a' TO 'b'; INSERT INTO o VALUES(1)");
+  s.cluster.execute("INSERT INTO t VALUES(2, 'b')");
+  s.catch_up();
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK(s.rows("SELECT id || m FROM t") == Texts{"1a"});
+  s.end();
+}
+
 TEST_CASE("trouble: a name that SQLite does not allow or has is not taken over",
           "[mirror][trouble][integration]") {
   Troubled s("CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE a(id int PRIMARY KEY)");

@@ -64,7 +64,7 @@ TEST_CASE("config: tables with their indexes, and SQL to run at the end", "[mirr
 TEST_CASE("config: comments are allowed, and move no place", "[mirror][config]") {
   CHECK(problems("// of ours\n{\"tables\": [{\"table\": \"t\"} /* more to come */]}") == Texts{});
   CHECK(problems("/* one\n   two */ {\"tabels\": []} // no") ==
-        Texts{"m.json:2:12: /tabels: is not known (extra_sql, sources, tables): "
+        Texts{"m.json:2:12: /tabels: is not known (extra_sql, on_trouble, sources, tables): "
               "did you mean \"tables\"?"});
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("config: each error says where, and what is allowed", "[mirror][config
   CHECK(problems("[]") == Texts{"m.json:1:1: must be an object"});
   CHECK(problems("{}") == Texts{"m.json:1:1: needs \"tables\", or \"sources\""});
   CHECK(problems("{\"tabels\": []}") ==
-        Texts{"m.json:1:2: /tabels: is not known (extra_sql, sources, tables): "
+        Texts{"m.json:1:2: /tabels: is not known (extra_sql, on_trouble, sources, tables): "
               "did you mean \"tables\"?"});
   CHECK(problems("{\"tables\": []}") == Texts{"m.json:1:12: /tables: must not be empty"});
   CHECK(problems("{\"tables\": [\n  {\"table\": 5}]}") ==
@@ -100,7 +100,7 @@ TEST_CASE("config: all errors are told, in the order of the text", "[mirror][con
   const Texts found = problems(text);
   REQUIRE(found.size() == 2);
   CHECK(found[0] ==
-        "m.json:1:2: /tabels: is not known (extra_sql, sources, tables): did you mean "
+        "m.json:1:2: /tabels: is not known (extra_sql, on_trouble, sources, tables): did you mean "
         "\"tables\"?");
   CHECK_THAT(found[1], Catch::StartsWith("m.json:2:28: /tables/0/als: is not known (as, ") &&
                            Catch::EndsWith(": did you mean \"as\"?"));
