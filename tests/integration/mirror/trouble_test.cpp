@@ -55,9 +55,18 @@ struct Troubled : Pipeline {
   }
   // Soon all rows are PostgreSQL's, of tables whose rows read alike as text.
   void check_equal(const std::string& table, const std::string& columns) const {
+    // In one transaction, as the table may go between two.
     const auto here = [&]() -> Texts {
-      if (!is_there(table)) return {"not there"};
-      return rows("SELECT " + columns + " FROM " + table + " ORDER BY 1");
+      deltamirror::Database db = open();
+      db.exec("BEGIN");
+      if (db.value("SELECT count(*) FROM sqlite_schema WHERE name = '" + table + "'") != "1") {
+        return {"not there"};
+      }
+      Texts out;
+      deltamirror::Statement select =
+          db.prepare("SELECT " + columns + " FROM " + table + " ORDER BY 1");
+      while (select.step()) out.push_back(select.is_null(0) ? "NULL" : select.text(0));
+      return out;
     };
     const auto there = [&] {
       return source_rows("SELECT " + columns + " FROM " + table + " ORDER BY 1");
