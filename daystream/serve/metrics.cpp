@@ -30,12 +30,6 @@ std::string label(std::string_view value) {
   return out;
 }
 
-std::uint64_t sent_bytes(const Served& served) {
-  std::uint64_t total = served.sent_bytes;
-  for (const auto& follower : served.followers) total += follower->sent_bytes();
-  return total;
-}
-
 class Metrics {
  public:
   Metrics(ServedStreams& streams, const Grant& grant, std::int64_t now) : now_(now) {
@@ -156,7 +150,7 @@ void add_followers(Metrics& metrics) {
                      });
   metrics.per_stream(
       "daystream_sent_bytes_total", "counter", "Bytes queued for followers.",
-      [](Served& served) { return std::optional(static_cast<double>(sent_bytes(served))); });
+      [](Served& served) { return std::optional(static_cast<double>(served.all_sent_bytes())); });
   metrics.family("daystream_followers", "gauge", "Followers by what they do.");
   for (auto& [stream, served] : metrics.streams()) {
     for (const std::string state : {"live", "sending", "stuck"}) {

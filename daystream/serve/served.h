@@ -29,6 +29,13 @@ struct Served {
   History history;
   std::uint64_t sampled_bytes = 0;  // grown_bytes() at its last step
 
+  // To all followers, also those that have gone.
+  std::uint64_t all_sent_bytes() const {
+    std::uint64_t total = sent_bytes;
+    for (const auto& follower : followers) total += follower->sent_bytes();
+    return total;
+  }
+
   // Adds to the history what went on since its last step.
   void take_step() {
     History::Step step;

@@ -15,12 +15,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::uint64_t sent_bytes(const Served& served) {
-  std::uint64_t total = served.sent_bytes;
-  for (const auto& follower : served.followers) total += follower->sent_bytes();
-  return total;
-}
-
 ordered_json days_json(const StreamSample& sample) {
   ordered_json days = ordered_json::array();
   for (const StreamSample::DaySize& day : sample.days) {
@@ -45,16 +39,17 @@ ordered_json follower_json(Follower& follower) {
           {"state", follower.state()}};
 }
 
-// Of one that is silent no number is told: all of them are old.
+// Of one that is silent no number is told but when it spoke: all others are old. The file may say
+// anything, in any type.
 ordered_json streamer_json(const StreamSample& sample, const StreamHealth& health) {
   if (!sample.streamer) return nullptr;
   ordered_json told = *sample.streamer;
   if (health.fresh) return told;
   for (auto& [key, value] : told.items()) {
-    if (value.is_number() && key != "pid" && !key.ends_with("_s")) value = nullptr;
+    const bool stays = key == "pid" || key == "updated_s" || key == "last_error_s";
+    if (value.is_number() && !stays) value = nullptr;
   }
-  for (const char* key : {"lag_s", "until_lost_s", "disk_left_s"}) told[key] = nullptr;
-  if (told.value("state", "") != "stopped") told["state"] = "silent";
+  if (told["state"] != "stopped") told["state"] = "silent";
   return told;
 }
 
@@ -72,7 +67,7 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
   for (const char* list : {"days", "followers", "copies"}) value[list] = ordered_json::array();
   if (is_limited) return value;
   const StreamSample& sample = served.stream->latest();
-  value["sent_bytes"] = sent_bytes(served);
+  value["sent_bytes"] = served.all_sent_bytes();
   const StreamHealth health = stream_health(served, now);
   value["trouble"] = health.trouble;
   value["streamer"] = streamer_json(sample, health);

@@ -59,6 +59,8 @@ TEST_CASE("health: a deltastream that hangs, is killed and comes again", "[serve
   const nlohmann::json silent = first_stream(server);
   CHECK(silent["streamer"]["state"] == "silent");
   CHECK(silent["streamer"]["retained_wal_bytes"].is_null());
+  CHECK(silent["streamer"]["bytes_per_s"].is_null());
+  CHECK(silent["streamer"]["updated_s"].is_number());
   CHECK(silent["trouble"].get<std::string>().find("silent for") != std::string::npos);
 
   p.stream().signal(SIGCONT);
@@ -70,6 +72,17 @@ TEST_CASE("health: a deltastream that hangs, is killed and comes again", "[serve
   p.start_stream();
   REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
   CHECK(outcome_of(server.url("/healthz/streams")) == "200");
+}
+
+TEST_CASE("health: a status file that says anything hides nobody's status", "[serve][health]") {
+  daystream::test::Stream stream;
+  daystream::Writer writer = stream.writer();
+  writer.mark(daystream::Lsn{0x1000}, {1, 1, {}});
+  writer.flush();
+  spill(stream.directory.path() / "status.json", R"({"state": 7, "updated_s": "x", "lag_s": []})");
+  ServerProcess server({stream.directory.path()});
+  CHECK(first_stream(server)["streamer"]["state"] == "silent");
+  CHECK(says(server, "daystream_up{stream=\"test\"} 0"));
 }
 
 TEST_CASE("health: a mirror that hangs is told, and one that is level is not late",
