@@ -1,7 +1,8 @@
 // deltamirror wait: until a mirror has come to a place in PostgreSQL's log, or to a time: to read
-// what one has written.
+// what one has written. A table that is being copied is not there yet, so it is waited for as well.
 #include <fmt/format.h>
 #include <poll.h>
+#include <spdlog/spdlog.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -16,8 +17,10 @@
 
 #include "command/commands.h"
 #include "program/when.h"
+#include "seed/requests.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
+#include "store/mirrored_table.h"
 
 namespace deltamirror {
 
@@ -32,6 +35,7 @@ struct WaitGoal {
   std::optional<daystream::Lsn> lsn;
   std::string time;    // as Checkpoint::complete_to; empty: none
   std::string source;  // of a mirror of several; empty: all of them, which an LSN does not go with
+  std::vector<std::string> tables;  // by their names in the mirror; empty: all of them
 
   std::string text() const;  // in words
 };
@@ -57,6 +61,68 @@ std::string WaitGoal::text() const {
   return time.empty() ? lsn->text() : fmt::format("{} and {}", lsn->text(), time);
 }
 
+bool has_come_to(const Database& db, const WaitGoal& goal) {
+  const bool is_one = goal.lsn || !goal.source.empty();
+  const std::vector<Checkpoint> all =
+      is_one ? std::vector{load_checkpoint(db, goal.source)} : load_checkpoints(db);
+  return std::all_of(all.begin(), all.end(), [&](const Checkpoint& at) {
+    return (!goal.lsn || at.lsn >= *goal.lsn) && at.complete_to >= goal.time;
+  });
+}
+
+struct AbsentTable {
+  std::string name;
+  std::string state;
+  std::string reason;
+};
+
+// Those of the goal's tables that are not followed now.
+std::vector<AbsentTable> absent_tables(const Database& db, const WaitGoal& goal) {
+  Statement select = db.prepare(
+      "SELECT name, state, reason, source FROM _deltamirror_status "
+      "WHERE state NOT IN ('following', 'static')");
+  std::vector<AbsentTable> absent;
+  while (select.step()) {
+    AbsentTable table{select.text(0), select.text(1), select.text(2)};
+    const bool asked = goal.tables.empty() || std::find(goal.tables.begin(), goal.tables.end(),
+                                                        table.name) != goal.tables.end();
+    const bool of_source = goal.source.empty() || goal.source == select.text(3);
+    if (asked && of_source) absent.push_back(std::move(table));
+  }
+  return absent;
+}
+
+void check_tables(const Database& db, const WaitGoal& goal) {
+  const std::vector<MirroredTable> tables = load_tables(db);
+  for (const std::string& name : goal.tables) static_cast<void>(find_table(tables, name));
+}
+
+// What was waited for is not what readers find of such a table.
+void warn_of(const std::vector<AbsentTable>& absent) {
+  for (const AbsentTable& table : absent) {
+    spdlog::warn("table {} is {}{}{}; \"deltamirror status\" tells more", table.name, table.state,
+                 table.reason.empty() ? "" : ": ", table.reason);
+  }
+}
+
+// One look, at one commit of the mirror. True: all is there that can come by itself.
+bool is_there(const Database& db, const WaitGoal& goal) {
+  const ReadTransaction at_one_commit(db);
+  if (!has_come_to(db, goal)) return false;
+  const std::vector<AbsentTable> absent = absent_tables(db, goal);
+  const bool comes = std::any_of(absent.begin(), absent.end(), [](const AbsentTable& table) {
+    return table.state == state_name(TableState::Copying);
+  });
+  if (comes) return false;
+  if (!goal.tables.empty() && !absent.empty()) {
+    const AbsentTable& first = absent.front();
+    throw daystream::Error(fmt::format("table {} is {}: {}", first.name, first.state, first.reason),
+                           "\"deltamirror status\" tells what to do");
+  }
+  warn_of(absent);
+  return true;
+}
+
 // False: `timeout` passed first, or a stop was requested. Sleeps until the mirror commits, as
 // inotify on its files tells, and looks once a second besides.
 bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<milliseconds> timeout,
@@ -64,15 +130,10 @@ bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<mil
   const Database db = open_for_reading(mirror);
   const UniqueFd watcher = watch(mirror);
   const auto end = steady_clock::now() + timeout.value_or(milliseconds(0));
-  const bool is_one = goal.lsn || !goal.source.empty();
+  check_tables(db, goal);
   for (;;) {
     drain(watcher.get());
-    const std::vector<Checkpoint> all =
-        is_one ? std::vector{load_checkpoint(db, goal.source)} : load_checkpoints(db);
-    const bool there = std::all_of(all.begin(), all.end(), [&](const Checkpoint& at) {
-      return (!goal.lsn || at.lsn >= *goal.lsn) && at.complete_to >= goal.time;
-    });
-    if (there) return true;
+    if (is_there(db, goal)) return true;
     // Commits wake us; the second is for what inotify cannot see, as another host's writes.
     auto pause = milliseconds(1000);
     if (timeout) {
@@ -116,6 +177,10 @@ void add_wait(CLI::App& app, Chosen& chosen) {
       "\"2 min ago\", @SECONDS");
   add_source_option(command, options->goal.source,
                     "the source that it is about (default for --time: all)");
+  command.add_option(
+      "--table", options->goal.tables,
+      "only this table counts, by its name in the mirror (may be repeated); an error "
+      "where it cannot be followed");
   command.add_option_function<double>(
       "--timeout",
       [options](double seconds) {
@@ -130,7 +195,10 @@ void add_wait(CLI::App& app, Chosen& chosen) {
       "  deltamirror wait flights.db --lsn 0/17B1480 --timeout 5 && sqlite3 -readonly flights.db\n"
       "      read what one has just written to PostgreSQL\n"
       "  deltamirror wait flights.db --time now\n\n"
-      "Exit code 1: not there in time.");
+      "A table that is being copied is waited for; of one that cannot be followed a line on "
+      "standard\n"
+      "error tells, unless --table names it.\n\n"
+      "Exit code 1: not there in time, or a table of --table cannot be followed.");
   command.callback([options, &chosen] {
     if (!options->goal.lsn && options->goal.time.empty()) usage("give --lsn or --time");
     chosen = [options](daystream::program::Signals& signals) {

@@ -32,6 +32,17 @@ bool same_request(const MirroredTable& loaded, const SeedTable& asked) {
          same_definition(has, asked.request);
 }
 
+constexpr const char* kCannotGoOn = "cannot go on with what an earlier seed has left: {}";
+
+Database open_what_is_left(const std::string& mirror) {
+  try {
+    return open_for_loading(mirror, Loading::GoOn);
+  } catch (const SqliteError& e) {
+    spdlog::info(kCannotGoOn, e.what());
+    return open_for_loading(mirror, Loading::Anew);
+  }
+}
+
 }  // namespace
 
 std::size_t SeedPart::whole_count() const noexcept {
@@ -46,8 +57,7 @@ daystream::Lsn SeedPart::consistent_at() const {
   return last;
 }
 
-SeedFile::SeedFile(const std::string& mirror)
-    : mirror_(mirror), db_(open_for_loading(mirror, Loading::GoOn)) {}
+SeedFile::SeedFile(const std::string& mirror) : mirror_(mirror), db_(open_what_is_left(mirror)) {}
 
 void SeedFile::begin(SeedPart& part) {
   const bool first = !std::exchange(any_, true);
@@ -59,7 +69,7 @@ void SeedFile::begin(SeedPart& part) {
       return;
     }
   } catch (const daystream::Error& e) {
-    spdlog::info("cannot go on with what an earlier seed has left: {}", e.what());
+    spdlog::info(kCannotGoOn, e.what());
   }
   part.whole.assign(part.session->tables().size(), false);
   if (first) {

@@ -168,6 +168,13 @@ void WriteTransaction::commit() {
   db_.commit();
 }
 
+ReadTransaction::ReadTransaction(const Database& db) : db_(db) {
+  db_.prepare("BEGIN").run();
+}
+ReadTransaction::~ReadTransaction() {
+  sqlite3_exec(db_.raw(), "COMMIT", nullptr, nullptr, nullptr);
+}
+
 bool has_table(const Database& db, const std::string& name) {
   Statement select =
       db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE");

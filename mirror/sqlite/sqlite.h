@@ -111,6 +111,18 @@ class WriteTransaction {
   Database& db_;
 };
 
+// BEGIN … END: what is read in between is of one commit.
+class ReadTransaction {
+ public:
+  explicit ReadTransaction(const Database& db);
+  ReadTransaction(const ReadTransaction&) = delete;
+  ReadTransaction& operator=(const ReadTransaction&) = delete;
+  ~ReadTransaction();
+
+ private:
+  const Database& db_;
+};
+
 // Whether there is a table of that name, as SQLite compares names.
 bool has_table(const Database& db, const std::string& name);
 

@@ -212,6 +212,11 @@ void create_catalog(Database& db) {
       hint TEXT NOT NULL,
       after_it INTEGER NOT NULL  -- 1: the owner tries again, 2: a person is needed
       ) WITHOUT ROWID;
+    CREATE VIEW _deltamirror_status AS
+      SELECT name, source, source_table,
+             CASE source_table WHEN '' THEN 'static' ELSE state END AS state,
+             reason, hint, since, hidden AS is_hidden, lsn, commit_time, complete_to
+      FROM _deltamirror_tables JOIN _deltamirror_checkpoint USING(source);
   )",
       kMirrorFormat));
 }

@@ -19,7 +19,9 @@
 #include "seed/seed.h"
 #include "seed/seed_session.h"
 #include "snapshot/from_snapshot.h"
+#include "store/checkpoint.h"
 #include "store/mirror_file.h"
+#include "store/mirror_lock.h"
 #include "store/mirrored_table.h"
 #include "up/child.h"
 #include "up/own_stream.h"
@@ -85,7 +87,7 @@ class Up {
     const bool is_new = !fs::exists(mirror_);
     plan();
     if (is_new) check_new();
-    std::vector<TableRequest> missing = is_new ? std::vector<TableRequest>{} : join_tables();
+    const std::vector<TableRequest> missing = is_new ? std::vector<TableRequest>{} : join_tables();
     note_what_is_there();
     start();
     try {
@@ -96,7 +98,7 @@ class Up {
       throw;
     }
     if (!fs::exists(mirror_)) undo();
-    if (!missing.empty() && !stopped()) follow(std::move(missing));
+    if (!missing.empty() && !stopped()) add(missing);
     if (!stopped()) follow({});
     if (fs::exists(mirror_)) say_what_stays();
     if (!signals_.stop_requested()) {
@@ -143,21 +145,25 @@ class Up {
                                errno);
     }
     check_distinct({}, options_.choice.config.all_tables());
-    for (const OwnStream& stream : streams_) {
-      daystream::Manifest planned;
-      planned.name = stream.directory.filename().string();
-      planned.holdings.push_back({.since = {}, .tables = filter_of(stream), .options = {}});
-      if (options_.partition_root) {
-        planned.holdings.back().options.emplace_back("partition-root", "on");
-      }
-      MirrorConfig config;
-      config.tables = stream.tables;
-      SeedSession(stream.conninfo, planned, config, signals_).check();
+    for (const OwnStream& stream : streams_) check_tables(stream, stream.tables);
+  }
+
+  // PostgreSQL has `tables`, and they can be seeded from what the stream will hold.
+  void check_tables(const OwnStream& stream, const std::vector<TableRequest>& tables) {
+    daystream::Manifest planned;
+    planned.name = stream.directory.filename().string();
+    planned.holdings.push_back({.since = {}, .tables = filter_of(stream), .options = {}});
+    if (options_.partition_root) {
+      planned.holdings.back().options.emplace_back("partition-root", "on");
     }
+    MirrorConfig config;
+    config.tables = tables;
+    SeedSession(stream.conninfo, planned, config, signals_).check();
   }
 
   // The stream goes on with what the mirror has, and takes up what it has not. Gives the latter.
   std::vector<TableRequest> join_tables() {
+    const MirrorLock owner(mirror_);  // before a second deltastream says that there is one
     if (is_of_several() || !options_.run.config_file.empty()) return {};  // the engine compares
     const std::vector<MirroredTable> tables = load_tables(open_for_reading(mirror_));
     std::vector<TableRequest>& asked = streams_.front().tables;
@@ -167,7 +173,31 @@ class Up {
       asked.push_back(wish_of(table));
       asked.push_back(request_for(table));  // a rename in PostgreSQL is followed
     }
+    check_distinct(tables, missing);
+    if (!missing.empty()) check_tables(streams_.front(), missing);
     return missing;
+  }
+
+  // Tables are wished for in the file itself, and copied by whoever owns it, now or later. A query
+  // that nothing follows is run at once.
+  void add(const std::vector<TableRequest>& missing) {
+    std::vector<TableRequest> queries;
+    {
+      const MirrorLock owner(mirror_);
+      Database db(mirror_, Database::Mode::ReadWrite);
+      const std::string source = load_checkpoints(db).front().source;
+      WriteTransaction transaction(db);
+      for (TableRequest request : missing) {
+        request.source = source;
+        if (request.table.empty()) {
+          queries.push_back(std::move(request));
+        } else {
+          save_table(db, absent_table(request));
+        }
+      }
+      transaction.commit();
+    }
+    if (!queries.empty()) follow(std::move(queries));
   }
 
   void note_what_is_there() {

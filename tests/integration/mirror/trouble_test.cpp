@@ -528,3 +528,41 @@ TEST_CASE("trouble: a table that is wished for has its name, also where a rename
   CHECK(s.rows("SELECT id FROM b") == Texts{"1", "3"});
   s.end();
 }
+
+TEST_CASE("wait: a table that is being copied is not there yet, and one in trouble is told",
+          "[mirror][integration][trouble][wait]") {
+  Troubled place(
+      "CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(1);"
+      "CREATE TABLE b(id int PRIMARY KEY, v text); INSERT INTO b VALUES(1, 'x')");
+  place.seed_tables({"a", "b"});
+  const auto wait = [&](const Texts& more) {
+    const std::string lsn = place.cluster.scalar("SELECT pg_current_wal_flush_lsn()");
+    Texts argv = {program("deltamirror"), "wait", place.mirror(), "--lsn", lsn};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return run(argv);
+  };
+  place.start(true);
+  CHECK(wait({"--timeout", "60"}).ok());
+
+  // It is not there before its transaction commits, and the others go on.
+  place.cluster.execute("DROP TABLE b");
+  Session holder(place.cluster.conninfo());
+  holder.execute("BEGIN; CREATE TABLE b(id int PRIMARY KEY, v text); INSERT INTO b VALUES(2, 'y')");
+  place.cluster.execute("INSERT INTO a VALUES(2)");
+  const Result waiting = wait({"--timeout", "60"});
+  CHECK(waiting.ok());
+  CHECK_THAT(waiting.err, Catch::Contains("table b is waiting"));
+  CHECK(wait({"--table", "a", "--timeout", "60"}).err.empty());
+  CHECK_THAT(wait({"--table", "b", "--timeout", "60"}).err, Catch::Contains("table b is waiting"));
+  CHECK_THAT(wait({"--table", "nope"}).err, Catch::Contains("has no table \"nope\""));
+  holder.execute("COMMIT");
+
+  place.cluster.execute("ALTER TABLE a RENAME TO a_old; CREATE TABLE a(id int PRIMARY KEY)");
+  place.cluster.execute("INSERT INTO a SELECT generate_series(1, 100000)");
+  CHECK(wait({"--timeout", "60"}).ok());
+  CHECK(place.value("SELECT count(*) FROM a") == "100000");
+  CHECK(place.value("SELECT v FROM b") == "y");
+  CHECK(place.value("SELECT group_concat(name || state) FROM _deltamirror_status") ==
+        "afollowing,bfollowing");
+  place.end();
+}

@@ -141,6 +141,23 @@ TEST_CASE("up: a table more on the command line comes into the mirror",
   CHECK_THAT(other.err, Catch::Contains("the mirror has table \"a\" otherwise"));
 }
 
+TEST_CASE("up: a table more that is wrong, or a second up, changes nothing",
+          "[mirror][integration][up]") {
+  Up place;
+  place.up_and_stop({"--table", "a"});
+  const Result wrong = run(place.up(place.mirror(), {"--table", "nope"}));
+  CHECK(wrong.exit == Exit{2, 0});
+  CHECK_THAT(wrong.err, Catch::Contains("does not exist"));
+  Process first(place.up(place.mirror(), {"--table", "a"}));
+  REQUIRE(eventually([&] { return fs::exists(place.mirror() + ".sock"); }));
+  const Result second = run(place.up(place.mirror(), {"--table", "b"}));
+  CHECK_FALSE(second.ok());
+  CHECK_THAT(second.err, Catch::Contains("pid") && Catch::Contains(place.mirror()));
+  first.signal(SIGTERM);
+  CHECK(first.wait() == Exit{0, 0});
+  CHECK(place.value("SELECT count(*) FROM _deltamirror_status") == "1");
+}
+
 TEST_CASE("down: removes mirror, stream and slot, and misses nothing that is gone",
           "[mirror][integration][up]") {
   Up place;
