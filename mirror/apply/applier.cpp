@@ -1,15 +1,10 @@
 #include "apply/applier.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <utility>
 
-#include "apply/holding.h"
-#include "apply/needs_reseed.h"
 #include "daystream/proven_time.h"
-#include "history/history_tables.h"
 #include "store/last_events.h"
 
 namespace deltamirror {
@@ -36,116 +31,67 @@ const std::string kSeedAgain =
 Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
                  std::function<bool()> stop_requested, const std::string& source)
     : db_(db),
-      source_(load_checkpoint(db, source).source),
-      checkpoints_(db),
-      holding_(std::move(holding)),
-      stop_requested_(std::move(stop_requested)),
-      types_(load_types(db, source_)),
-      committed_(load_checkpoint(db, source_)),
-      reached_(committed_) {
-  for (MirroredTable& table : load_tables_of(db, source_)) {
-    if (table.is_static()) continue;
-    if (!table.is_followed()) {
-      absent_.push_back(std::move(table));
-      continue;
-    }
-    auto followed = std::make_unique<TrackedTable>();
-    followed->table = std::move(table);
-    make_plan(*followed);
-    tables_.add(std::move(followed));
-  }
-}
-
-Applier::~Applier() = default;
-
-void Applier::make_plan(TrackedTable& followed) {
-  if (followed.table.mode != TableMode::Mirror) {
-    followed.history = make_history_writer(db_, followed.table);
-    return;
-  }
-  followed.plan = std::make_unique<TablePlan>(
-      db_, followed.table, limit_ ? TablePlan::Strictness::Lenient : TablePlan::Strictness::Strict);
-}
-
-void Applier::compare_with(const Snapshot& snapshot) {
-  begin();
-  limit_ = snapshot;
-  for (const auto& followed : tables_) make_plan(*followed);
-}
+      commit_(db, source),
+      tables_(db, commit_),
+      lines_(db, commit_, tables_, std::move(holding)),
+      stop_requested_(std::move(stop_requested)) {}
 
 void Applier::rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline,
                      const daystream::Seam& seam) {
-  begin();
-  for (const auto& followed : tables_) {
-    MirroredTable& table = followed->table;
-    table.snapshot = snapshot;
-    table.consistent_at = consistent_at;
-    table.timeline = timeline;
-    save_table(db_, table);
-  }
-  reached_.position = seam.position;
-  reached_.lsn = seam.lsn;
-  reached_.timeline = timeline;
-  reached_.consistent_at = consistent_at;
+  tables_.rebase(snapshot, consistent_at, timeline);
+  Checkpoint& reached = commit_.reached();
+  reached.position = seam.position;
+  reached.lsn = seam.lsn;
+  reached.timeline = timeline;
+  reached.consistent_at = consistent_at;
 }
 
-const MirroredTable* Applier::table(std::uint32_t oid) {
-  const TrackedTable* followed = tables_.by_oid(oid);
-  return followed == nullptr ? nullptr : &followed->table;
+void Applier::go_to(const daystream::Seam& seam, std::uint32_t timeline) {
+  commit_.begin();
+  moved_ = true;
+  in_gap_ = false;
+  Checkpoint& reached = commit_.reached();
+  reached.position = seam.position;
+  reached.lsn = seam.lsn;
+  reached.timeline = timeline;
 }
 
-void Applier::begin() {
-  if (open_ != nullptr) return;
-  open_ = std::make_unique<WriteTransaction>(db_);
+void Applier::learn(const TypeNames& types, daystream::Lsn consistent_at, std::uint32_t timeline) {
+  commit_.begin();
+  lines_.learn(types);
+  Checkpoint& reached = commit_.reached();
+  if (consistent_at <= reached.lsn) return;
+  reached.consistent_at = std::max(reached.consistent_at, consistent_at);
+  reached.timeline = timeline;
 }
 
-void Applier::roll_back() noexcept {
-  open_.reset();
-  reached_ = committed_;
-  commit_time_us_ = 0;
-  complete_to_us_ = 0;
-  pending_changes_ = 0;
-  pending_bytes_ = 0;
-}
-
-void Applier::save_changes(std::int64_t now) {
-  changes_saved_us_ = now;
-  for (const auto& followed : tables_) {
+void Applier::save_changes() {
+  changes_saved_us_ = now_us();
+  for (const auto& followed : tables_.followed()) {
     if (!std::exchange(followed->changed, false)) continue;
-    save_change(db_, source_, followed->table.shape.oid,
-                {reached_.commit_time, reached_.lsn.text()});
+    save_change(db_, tables_.source(), followed->table.shape.oid,
+                {commit_.commit_time(), commit_.reached().lsn.text()});
   }
 }
 
 void Applier::settle() {
-  const bool changed = std::any_of(tables_.begin(), tables_.end(),
+  const bool changed = std::any_of(tables_.followed().begin(), tables_.followed().end(),
                                    [](const auto& followed) { return followed->changed; });
   if (!changed || !may_commit()) return;
-  begin();
+  commit_.begin();
   changes_saved_us_ = 0;
   commit();
 }
 
 void Applier::commit() {
-  if (open_ == nullptr) return;
-  if (commit_time_us_ != 0) reached_.commit_time = utc_text(commit_time_us_);
-  if (complete_to_us_ != 0) {
-    reached_.complete_to = std::max(reached_.complete_to, utc_text(complete_to_us_));
-  }
-  const std::int64_t now = now_us();
-  reached_.applied_at = utc_text(now);
-  checkpoints_.save(reached_);
-  if (now - changes_saved_us_ >= kBetweenSavesUs) save_changes(now);
-  open_->commit();
-  open_.reset();
-  committed_ = reached_;
-  pending_changes_ = 0;
-  pending_bytes_ = 0;
+  if (!pending()) return;
+  if (now_us() - changes_saved_us_ >= kBetweenSavesUs) save_changes();
+  commit_.commit();
 }
 
 bool Applier::apply(Transaction& transaction) {
   // The stream gives nothing twice; should it, the commit's LSN tells.
-  if (transaction.kind() == Transaction::Kind::Transaction && transaction.lsn() <= reached_.lsn) {
+  if (transaction.kind() == Transaction::Kind::Transaction && transaction.lsn() <= reached().lsn) {
     return true;
   }
   // Where the stream goes on after a gap, what follows it tells. Until then the checkpoint stays
@@ -155,192 +101,116 @@ bool Applier::apply(Transaction& transaction) {
     return true;
   }
   try {
-    begin();
+    commit_.begin();
     if (in_gap_) check_gap(transaction.lsn());
-    switch (transaction.kind()) {
-      case Transaction::Kind::Gap:
-        break;
-      case Transaction::Kind::Mark:
-        take_mark(transaction);
-        break;
-      case Transaction::Kind::Transaction: {
-        const Change& end = transaction.end();
-        const std::uint64_t xid =
-            end.xid == 0 || !end.next ? 0 : daystream::widen_xid(end.xid, *end.next);
-        if (!apply_lines(transaction, xid)) {
-          roll_back();
-          return false;
-        }
-        ++applied_transactions_;
-        if (end.time_us != 0) commit_time_us_ = end.time_us;
-        complete_to_us_ = std::max(complete_to_us_, end.time_us);
-        break;
-      }
+    if (!take_up(transaction)) {
+      commit_.roll_back();
+      return false;
     }
-    reached_.position = transaction.position();
-    if (transaction.lsn() > reached_.lsn) reached_.lsn = transaction.lsn();
+    commit_.take(transaction.position(), transaction.lsn());
     return true;
   } catch (...) {
     // Only to leave the file at the last commit; the error goes on.
-    roll_back();
+    commit_.roll_back();
     throw;
   }
 }
 
-void Applier::take_mark(const Transaction& mark) {
-  const Change& facts = mark.end();
-  if (facts.timeline && reached_.timeline != 0 && *facts.timeline != reached_.timeline &&
-      reached_.lsn < reached_.consistent_at) {
+bool Applier::take_up(Transaction& transaction) {
+  if (transaction.kind() == Transaction::Kind::Transaction) return take_transaction(transaction);
+  check_timeline(transaction);
+  commit_.take_complete_to(daystream::proven_time_us(transaction));
+  lines_.take_mark(transaction);
+  return true;
+}
+
+void Applier::check_timeline(const Transaction& mark) {
+  const auto timeline = mark.end().timeline;
+  if (!timeline) return;
+  Checkpoint& reached = commit_.reached();
+  if (reached.timeline != 0 && *timeline != reached.timeline &&
+      reached.lsn < reached.consistent_at) {
     throw NeedsPerson(
         fmt::format("PostgreSQL went from timeline {} to {} before {}, up to which the seed saw "
                     "transactions: some of them may not exist any more",
-                    reached_.timeline, *facts.timeline, reached_.consistent_at.text()),
+                    reached.timeline, *timeline, reached.consistent_at.text()),
         kSeedAgain);
   }
-  if (facts.timeline) reached_.timeline = *facts.timeline;
-  complete_to_us_ = std::max(complete_to_us_, daystream::proven_time_us(mark));
-
-  // A connection's first mark says what the stream holds from here on.
-  daystream::Holding holding;
-  bool says = false;
-  std::string_view key;
-  std::string_view value;
-  for (daystream::FieldCursor fields{facts.columns}; fields.next(key, value);) {
-    says = true;
-    if (key == "tables") {
-      holding.tables = daystream::unescape(value);
-    } else {
-      holding.options.emplace_back(daystream::unescape(key), daystream::unescape(value));
-    }
-  }
-  if (!says) return;
-  const bool same =
-      holding_ && holding_->tables == holding.tables && holding_->options == holding.options;
-  holding_ = std::move(holding);
-  take_holdings(mark.position());
-  if (same) return;
-  // What the stream has left out may be there again.
-  for (MirroredTable& table : absent_) {
-    if (table.state != TableState::Waiting) continue;
-    deltamirror::set_absence(db_, table, {.state = TableState::Copying, .reason = {}, .hint = {}});
-  }
+  reached.timeline = *timeline;
 }
 
 // What was seeded where the stream goes on, or later, lacks nothing of the gap.
 void Applier::check_gap(daystream::Lsn goes_on) {
-  const bool behind = std::any_of(tables_.begin(), tables_.end(), [&](const auto& followed) {
-    return followed->table.consistent_at < goes_on;
-  });
+  const bool behind =
+      std::any_of(tables_.followed().begin(), tables_.followed().end(),
+                  [&](const auto& followed) { return followed->table.consistent_at < goes_on; });
   in_gap_ = false;
   if (!behind) return;
   throw StreamGap(
       fmt::format("the daystream lacks what PostgreSQL committed between {} and {}: the slot was "
                   "lost or made anew",
-                  reached_.lsn.text(), goes_on.text()),
+                  reached().lsn.text(), goes_on.text()),
       kCopyAll);
 }
 
-void Applier::take_holdings(daystream::Position position) {
-  std::vector<TrackedTable*> all;
-  for (const auto& followed : tables_) all.push_back(followed.get());
-  for (TrackedTable* const followed : all) take_holding(*followed, position);
-}
-
-// True: the stream does not hold it, and it is waited for.
-bool Applier::take_holding(TrackedTable& followed, daystream::Position position) {
-  if (!holding_) return false;
-  const auto not_held =
-      why_not_held(*holding_, followed.table.shape.line_name, followed.table.partitioning);
-  if (!not_held) return false;
-  leave(followed,
-        {.state = TableState::Waiting,
-         .reason = fmt::format("from {} on the daystream does not hold table {}: {}",
-                               position.text(), followed.table.source_table, not_held->why),
-         .hint = not_held->hint});
+bool Applier::take_transaction(Transaction& transaction) {
+  const Change& end = transaction.end();
+  tables_.begin_transaction(end.xid == 0 || !end.next ? 0
+                                                      : daystream::widen_xid(end.xid, *end.next));
+  moment_.lsn = transaction.lsn();
+  moment_.time_us = end.time_us;
+  if (!apply_lines(transaction)) return false;
+  lines_.finish(transaction.lsn());
+  ++applied_transactions_;
+  commit_.take_commit_time(end.time_us);
   return true;
 }
 
-void Applier::leave(TrackedTable& followed, const Absence& absence, Leave why) {
-  const MirroredTable& table = followed.table;
-  const bool keeps = on_trouble_ == OnTrouble::Keep && table.mode == TableMode::Mirror;
-  if (limit_ || (why == Leave::Trouble && (keeps || on_trouble_ == OnTrouble::Stop))) {
-    throw NeedsReseed(absence.reason, table.shape.oid, table.shape.line_name, absence.hint);
-  }
-  spdlog::warn("table {}: {}{}", table.name, absence.reason,
-               table.mode == TableMode::Mirror ? "; readers do not find it until it is back" : "");
-  begin();
-  const QualifiedName name = name_now(table);
-  // Whom else the name is wished of has to look what is behind it now.
-  if (why == Leave::Trouble && name != table.wished) freed_.push_back(name);
-  MirroredTable absent = std::move(tables_.remove(followed)->table);
-  take_out(db_, absent, absence, OnTrouble::Hide);
-  absent_.push_back(std::move(absent));
-  ++pending_changes_;
-}
-
-// What is to be known once per table and transaction.
-void Applier::enter(TrackedTable& followed, std::uint64_t xid) {
-  if (followed.generation == generation_) return;
-  followed.generation = generation_;
-  followed.skip = xid != 0 && (followed.table.snapshot.sees(xid) || (limit_ && !limit_->sees(xid)));
-}
-
-bool Applier::apply_lines(Transaction& transaction, std::uint64_t xid) {
-  ++generation_;
-  renamed_ = false;
-  freed_.clear();
-  moment_.lsn = transaction.lsn();
-  moment_.time_us = transaction.end().time_us;
+bool Applier::apply_lines(Transaction& transaction) {
+  pair_ = nullptr;
   std::uint64_t lines = 0;
-  TrackedTable* pair = nullptr;  // whose `replace` waits for its update
   for (Line line; transaction.next_line(line);) {
     if (++lines % kLinesBetweenLooks == 0 && stop_requested_()) return false;
-    pending_bytes_ += line.body.size();
+    commit_.count_bytes(line.body.size());
     const Change change = daystream::parse_change(line.body);
     moment_.position = line.position;
-    if (pair != nullptr && change.action != Action::Update) {
+    if (pair_ != nullptr && change.action != Action::Update) {
       throw daystream::ProtocolError(
           fmt::format("the line at {} should be the update that belongs to the replace before it",
                       line.position.text()));
     }
-    if (change.root != 0) check_root(change, xid);
-    if (change.action == Action::Schema) {
-      apply_schema(change, xid);
-      continue;
-    }
-    if (change.action == Action::Drop) {
-      apply_drop(change, xid);
-      continue;
-    }
-    if (change.action == Action::Message) continue;
-    TrackedTable* followed = tables_.by_line_name(change.table);
-    if (followed == nullptr) continue;
-    enter(*followed, xid);
-    if (followed->skip) continue;
-    pair = nullptr;
-    if (!try_line(*followed, change, transaction, line.position)) continue;
-    const bool open =
-        followed->plan ? followed->plan->replace_open() : followed->history->replace_open();
-    pair = open ? followed : nullptr;
-    ++pending_changes_;
-    ++applied_changes_;
+    apply_line(change);
   }
-  finish_shapes(transaction);
   return true;
 }
 
+void Applier::apply_line(const Change& change) {
+  if (change.root != 0) lines_.take_partition(change);
+  if (change.action == Action::Schema) return lines_.take_schema(change);
+  if (change.action == Action::Drop) return lines_.take_drop(change, moment_);
+  if (change.action == Action::Message) return;
+  TrackedTable* const followed = tables_.followed().by_line_name(change.table);
+  if (followed == nullptr || tables_.skips(*followed)) return;
+  pair_ = nullptr;
+  if (!try_rows(*followed, change)) return;
+  const bool open =
+      followed->plan ? followed->plan->replace_open() : followed->history->replace_open();
+  pair_ = open ? followed : nullptr;
+  commit_.count_change();
+  ++applied_changes_;
+}
+
 // False: the table cannot be followed through it, and has left.
-bool Applier::try_line(TrackedTable& followed, const Change& change, const Transaction& transaction,
-                       daystream::Position position) {
+bool Applier::try_rows(TrackedTable& followed, const Change& change) {
   const auto give_up = [&](const std::string& what, const std::string& hint) {
-    leave(followed, {.state = TableState::Copying,
-                     .reason = fmt::format("{} (transaction at {}, {})", what,
-                                           transaction.lsn().text(), position.text()),
-                     .hint = hint});
+    tables_.leave(followed, {.state = TableState::Copying,
+                             .reason = fmt::format("{} (transaction at {}, {})", what,
+                                                   moment_.lsn.text(), moment_.position.text()),
+                             .hint = hint});
     return false;
   };
   try {
-    apply_line(followed, change);
+    change_rows(followed, change);
     return true;
   } catch (const SqliteError& e) {
     // What is wrong with the file or the disk is not the table's.
@@ -354,7 +224,7 @@ bool Applier::try_line(TrackedTable& followed, const Change& change, const Trans
   }
 }
 
-void Applier::apply_line(TrackedTable& followed, const Change& change) {
+void Applier::change_rows(TrackedTable& followed, const Change& change) {
   followed.changed = true;
   if (followed.history) return followed.history->apply(change, moment_);
   const bool empties = change.action == Action::Rewrite || change.action == Action::Truncate;

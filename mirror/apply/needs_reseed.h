@@ -28,15 +28,9 @@ class NeedsReseed : public daystream::NeedsPerson {
   std::string line_name_;
 };
 
-// The stream lacks changes: its slot was lost or made anew. Every table of the source is behind.
+// The stream does not lead from where the mirror is to where PostgreSQL is: changes are missing in
+// it, its old days are gone, or it was begun anew. Every table of the source is behind.
 class StreamGap : public daystream::NeedsPerson {
- public:
-  using NeedsPerson::NeedsPerson;
-};
-
-// The stream does not have what follows the mirror's place any more: its old days are gone, or it
-// was begun anew.
-class PlaceGone : public daystream::NeedsPerson {
  public:
   using NeedsPerson::NeedsPerson;
 };

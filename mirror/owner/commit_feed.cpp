@@ -1,5 +1,3 @@
-// Debian's SQLite has the pre-update hook; its declaration needs this macro.
-#define SQLITE_ENABLE_PREUPDATE_HOOK
 #include "owner/commit_feed.h"
 
 #include <fmt/format.h>

@@ -37,10 +37,10 @@ void SourceLoop::begin() {
       reader_ ? reader_->manifest() : daystream::Manifest::load(options_.daystream);
   applier_ = std::make_unique<Applier>(
       db_, current_holding(manifest), [this] { return source_.stop_requested(); }, source_.name());
-  applier_->set_on_trouble(source_.work().on_trouble());
+  applier_->tables().set_on_trouble(source_.work().on_trouble());
   check_source(manifest);
-  applier_->set_shape_policy(options_.shapes);
-  applier_->set_asked(asked_);
+  applier_->lines().set_shape_policy(options_.shapes);
+  applier_->lines().set_asked(asked_);
   save_directory(db_, checkpoint_,
                  source_.is_remote() ? options_.daystream.string()
                                      : std::filesystem::absolute(options_.daystream).string());
@@ -77,7 +77,7 @@ Transaction* SourceLoop::next() {
   try {
     return reader_->next();
   } catch (const daystream::PositionGone& e) {
-    throw PlaceGone(e.what(), kCopyAll);
+    throw StreamGap(e.what(), kCopyAll);
   }
 }
 
@@ -87,7 +87,7 @@ void SourceLoop::open_reader(const Checkpoint& at) {
   try {
     reader_.emplace(options_.daystream, daystream::StartAfter{at.position, at.lsn, asked_});
   } catch (const daystream::PositionGone& e) {
-    throw PlaceGone(e.what(), kCopyAll);
+    throw StreamGap(e.what(), kCopyAll);
   }
 }
 
@@ -145,14 +145,14 @@ bool SourceLoop::work(bool idle) {
   commit();
   // Before a fresh seed is at a commit, nothing can be put down in between.
   bool more = false;
-  const bool has_work = source_.work().has_work() || !applier_->absent().empty();
+  const bool has_work = source_.work().has_work() || !applier_->tables().absent().empty();
   if (!applier_->pending() && has_work) {
     take_turn();
     more = source_.work().step(*applier_);
     if (applier_->take_moved()) open_reader(applier_->reached());
   }
   commit();
-  applier_->check_asked();
+  applier_->lines().check_asked();
   const auto took = steady_clock::now() - began;
   next_look_ = steady_clock::now() + std::max<steady_clock::duration>(took, kBetweenLooks);
   return more;
@@ -161,8 +161,8 @@ bool SourceLoop::work(bool idle) {
 void SourceLoop::sleep() {
   // Work that failed is tried again by the clock.
   const auto longest =
-      source_.shared().has_watchdog || source_.work().busy() ? kShortSleep : kLongSleep;
-  if (source_.work().stalled() || early_ != nullptr) {
+      source_.shared().has_watchdog || source_.work().copies().busy() ? kShortSleep : kLongSleep;
+  if (source_.work().copies().stalled() || early_ != nullptr) {
     std::int64_t pause = longest.count();
     if (early_ != nullptr) {
       pause = std::clamp<std::int64_t>((due(*early_) - now_us() + 999) / 1000, 0, pause);
@@ -177,7 +177,7 @@ void SourceLoop::sleep() {
 
 // Takes up one transaction. False: there is none, or none may be taken up now.
 bool SourceLoop::take_next() {
-  if (source_.work().stalled()) return false;
+  if (source_.work().copies().stalled()) return false;
   Transaction* const transaction = next();
   if (transaction == nullptr) {
     commit();
@@ -206,15 +206,15 @@ void SourceLoop::run(bool again) {
   spdlog::log(again ? spdlog::level::debug : spdlog::level::info,
               "{}following \"{}\" from {} ({}), {}", source_.label(), options_.daystream.string(),
               checkpoint_.position.text(), checkpoint_.lsn.text(),
-              daystream::program::counted(applier_->table_count(), "table"));
+              daystream::program::counted(applier_->tables().followed().size(), "table"));
   bool more = work(true);
   // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
-  if (!options_.once && !source_.work().stalled()) {
+  if (!options_.once && !source_.work().copies().stalled()) {
     reader_->wait(std::chrono::milliseconds(0), source_.wake_fd());
   }
   source_.set_begun();
   while (!source_.stop_requested()) {
-    const bool copies = source_.work().has_copies(*applier_);
+    const bool copies = source_.work().copies().any_soon(*applier_);
     if (!options_.seed_now.empty() && !copies) break;
     if (at_end() && !copies) break;
     const bool followed = !at_end() && take_next();

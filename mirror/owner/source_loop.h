@@ -49,8 +49,8 @@ class SourceLoop {
         asked_(asked) {
     try {
       open_reader(checkpoint_);
-    } catch (const PlaceGone&) {
-      if (!source_.work().stalled()) throw;  // else it stalls for just that
+    } catch (const StreamGap&) {
+      if (!source_.work().copies().stalled()) throw;  // else it stalls for just that
     }
   }
   SourceLoop(const SourceLoop&) = delete;

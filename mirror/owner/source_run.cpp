@@ -53,7 +53,7 @@ SourceRun::SourceRun(Shared& shared, RunOptions options)
       is_remote_(daystream::remote::Url::is_one(options_.daystream.native())),
       work_(shared.db, options_, shared.control, shared.server.get(), shared.feed.get()),
       lag_(options_.daystream, options_.mirror),
-      wake_(any_of({nudge_.get(), work_.fd()})) {}
+      wake_(any_of({nudge_.get(), work_.copies().fd()})) {}
 
 SourceRun::~SourceRun() {
   if (thread_.joinable()) thread_.join();
@@ -81,12 +81,12 @@ void SourceRun::stop() noexcept {
 }
 
 void SourceRun::hear(SourceRequest request) {
-  work_.hear(std::move(request));
+  work_.inbox().put(std::move(request));
   wake();
 }
 
 void SourceRun::hear_reload() noexcept {
-  work_.hear_reload();
+  work_.inbox().put_reload();
   wake();
 }
 
@@ -143,7 +143,7 @@ std::string SourceRun::tables_to_ask_for(const std::vector<std::string>& seen) c
     if (table.is_followed()) asked.add(daystream::unescape(table.shape.line_name));
     if (!table.is_static()) asked.add(table.wished.sql());
   }
-  for (const std::string& name : work_.tables_to_come()) asked.add(name);
+  for (const std::string& name : work_.copies().tables()) asked.add(name);
   for (const std::string& name : seen) asked.add(name);
   return asked.list();
 }

@@ -193,7 +193,7 @@ bool LiveSeed::load(steady_clock::time_point deadline) {
 // A line has told of the table since the server was asked: what it said then counts no more.
 bool LiveSeed::is_news(const Applier& applier, const std::string& name) const {
   const auto before = since_.find(name);
-  return std::any_of(applier.absent().begin(), applier.absent().end(),
+  return std::any_of(applier.tables().absent().begin(), applier.tables().absent().end(),
                      [&](const MirroredTable& table) {
                        return table.name == name && table.state == TableState::Copying &&
                               before != since_.end() && table.since != before->second;
@@ -208,13 +208,13 @@ void LiveSeed::install(Applier& applier) {
     table.seeded_at = utc_text(now_us());
     table.since = table.seeded_at;
     table.set_aside.clear();
-    applier.install(table, [&] {
+    applier.tables().install(table, [&] {
       shadows_[i]->put_in_place();
       table.set_aside = shadows_[i]->left_out();
     });
   }
   for (const TableProblem& problem : problems_) {
-    if (!is_news(applier, problem.name)) applier.set_absence(problem.name, problem.absence);
+    if (!is_news(applier, problem.name)) applier.tables().set_absence(problem.name, problem.absence);
   }
   if (facts_.tables.empty()) return;
   applier.learn(facts_.types, facts_.consistent_at, facts_.server.timeline);

@@ -22,21 +22,21 @@ using std::chrono::year_month_day;
 constexpr std::string_view kSnapshotSuffix = ".db";
 constexpr std::size_t kTimeLength = 16;  // 20261121T101504Z
 
-sys_days day_of(std::int64_t time) {
+sys_days utc_day(std::int64_t time) {
   return std::chrono::floor<days>(sys_seconds(seconds(time)));
 }
 
 std::int64_t day_number(std::int64_t time) {
-  return day_of(time).time_since_epoch().count();
+  return utc_day(time).time_since_epoch().count();
 }
 
 // 1970-01-01 was a Thursday; ISO weeks begin on Mondays.
 std::int64_t week_number(std::int64_t time) {
-  return std::chrono::floor<std::chrono::weeks>(day_of(time) + days(3)).time_since_epoch().count();
+  return std::chrono::floor<std::chrono::weeks>(utc_day(time) + days(3)).time_since_epoch().count();
 }
 
 std::int64_t month_number(std::int64_t time) {
-  const year_month_day date(day_of(time));
+  const year_month_day date(utc_day(time));
   return int{date.year()} * 12 + unsigned{date.month()};
 }
 
@@ -77,7 +77,7 @@ std::optional<Retention> parse_retention(std::string_view text) {
 }
 
 std::string snapshot_name(const std::string& mirror, std::int64_t time) {
-  const sys_days day = day_of(time);
+  const sys_days day = utc_day(time);
   const year_month_day date(day);
   const std::chrono::hh_mm_ss clock(sys_seconds(seconds(time)) - day);
   return fmt::format("{}-{:04}{:02}{:02}T{:02}{:02}{:02}Z{}", stem_of(mirror), int{date.year()},

@@ -111,7 +111,9 @@ void LiveMend::install(Applier& applier) {
     if (mended != nullptr) written_ += mended->rows.write_to_mirror();
   }
   const std::string now = utc_text(now_us());
-  for (const MirroredTable& table : facts_.tables) applier.set_seeded(table.name, now);
+  for (const MirroredTable& table : facts_.tables) {
+    applier.tables().edit(table.name, [&](MirroredTable& mended) { mended.seeded_at = now; });
+  }
 }
 
 }  // namespace deltamirror

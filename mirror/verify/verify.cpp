@@ -110,11 +110,14 @@ class Verification {
     Applier applier(
         db, holding == nullptr ? std::nullopt : std::optional(*holding),
         [&] { return signals_.stop_requested(); }, options_.source);
-    applier.compare_with(session_->snapshot());
+    applier.tables().compare_with(session_->snapshot());
     read_to_snapshot(
         reader, *session_, options_.conninfo, signals_, [&] { return applier.reached().lsn; },
         [&](Transaction& transaction) { applier.apply(transaction); });
-    compare(db, nullptr, [&](std::uint32_t oid) { return applier.table(oid); });
+    compare(db, nullptr, [&](std::uint32_t oid) {
+      const TrackedTable* const followed = applier.tables().followed().by_oid(oid);
+      return followed == nullptr ? nullptr : &followed->table;
+    });
     session_->finish();
     if (!options_.repair || result_.differences == 0) return;
     applier.rebase(session_->snapshot(), session_->consistent_at(), session_->server().timeline,

@@ -1,0 +1,196 @@
+#include "apply/table_states.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "apply/needs_reseed.h"
+#include "history/history_tables.h"
+#include "store/shared_table.h"
+
+namespace deltamirror {
+
+TableStates::TableStates(Database& db, MirrorCommit& commit) : db_(db), commit_(commit) {
+  for (MirroredTable& table : load_tables_of(db, source())) {
+    if (table.is_static()) continue;
+    if (!table.is_followed()) {
+      absent_.push_back(std::move(table));
+      continue;
+    }
+    auto followed = std::make_unique<TrackedTable>();
+    followed->table = std::move(table);
+    make_plan(*followed);
+    followed_.add(std::move(followed));
+  }
+}
+
+TrackedTable* TableStates::wished_as(const QualifiedName& name) const {
+  for (const auto& each : followed_) {
+    if (each->table.wished == name) return each.get();
+  }
+  return nullptr;
+}
+
+void TableStates::make_plan(TrackedTable& table) {
+  if (table.table.mode != TableMode::Mirror) {
+    table.history = make_history_writer(db_, table.table);
+    return;
+  }
+  table.plan = std::make_unique<TablePlan>(
+      db_, table.table, limit_ ? TablePlan::Strictness::Lenient : TablePlan::Strictness::Strict);
+}
+
+void TableStates::compare_with(const Snapshot& snapshot) {
+  commit_.begin();
+  limit_ = snapshot;
+  for (const auto& each : followed_) make_plan(*each);
+}
+
+void TableStates::rebase(const Snapshot& snapshot, daystream::Lsn consistent_at,
+                         std::uint32_t timeline) {
+  commit_.begin();
+  for (const auto& each : followed_) {
+    MirroredTable& table = each->table;
+    table.snapshot = snapshot;
+    table.consistent_at = consistent_at;
+    table.timeline = timeline;
+    save_table(db_, table);
+  }
+}
+
+void TableStates::begin_transaction(std::uint64_t xid) {
+  ++generation_;
+  xid_ = xid;
+  freed_.clear();
+}
+
+// What is to be known once per table and transaction.
+bool TableStates::skips(TrackedTable& table) {
+  if (std::exchange(table.generation, generation_) != generation_) {
+    table.skip = xid_ != 0 && (table.table.snapshot.sees(xid_) || (limit_ && !limit_->sees(xid_)));
+  }
+  return table.skip;
+}
+
+void TableStates::leave(TrackedTable& followed, const Absence& absence, Leave why) {
+  const MirroredTable& table = followed.table;
+  const bool keeps = on_trouble_ == OnTrouble::Keep && table.mode == TableMode::Mirror;
+  if (limit_ || (why == Leave::Trouble && (keeps || on_trouble_ == OnTrouble::Stop))) {
+    throw NeedsReseed(absence.reason, table.shape.oid, table.shape.line_name, absence.hint);
+  }
+  spdlog::warn("table {}: {}{}", table.name, absence.reason,
+               table.mode == TableMode::Mirror ? "; readers do not find it until it is back" : "");
+  commit_.begin();
+  const QualifiedName name = name_now(table);
+  // Whom else the name is wished of has to look what is behind it now.
+  if (why == Leave::Trouble && name != table.wished) freed_.push_back(name);
+  MirroredTable gone = std::move(followed_.remove(followed)->table);
+  take_out(db_, gone, absence, OnTrouble::Hide);
+  absent_.push_back(std::move(gone));
+  commit_.count_change();
+}
+
+void TableStates::look_again(MirroredTable& table, const std::string& reason) {
+  table.since.clear();
+  deltamirror::set_absence(
+      db_, table, {.state = TableState::Copying, .reason = reason, .hint = NeedsReseed::kCopyIt});
+  commit_.count_change();
+}
+
+void TableStates::call(TrackedTable& followed, const std::string& name) {
+  MirroredTable& table = followed.table;
+  followed.drop_plan();
+  alter_table(db_,
+              fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name), quote_name(name)));
+  forget_table(db_, source(), table.name);
+  table.name = name;
+  save_table(db_, table);
+  make_plan(followed);
+}
+
+void TableStates::set_absence(const std::string& name, const Absence& absence) {
+  commit_.begin();
+  if (TrackedTable* const followed = followed_.by_name(name)) return leave(*followed, absence);
+  for (MirroredTable& table : absent_) {
+    if (table.name == name) deltamirror::set_absence(db_, table, absence);
+  }
+}
+
+void TableStates::add_absent(MirroredTable table) {
+  commit_.begin();
+  save_table(db_, table);
+  absent_.push_back(std::move(table));
+}
+
+// Its own wish may be called otherwise now, as a rename is followed; and another's may have its
+// name by a rename.
+void TableStates::replace(const MirroredTable& table) {
+  TrackedTable* before = nullptr;
+  TrackedTable* other = nullptr;
+  for (const auto& each : followed_) {
+    const MirroredTable& has = each->table;
+    if (has.wished_name == table.wished_name) {
+      before = each.get();
+    } else if (folded(has.name) == folded(table.name)) {
+      other = each.get();
+    }
+  }
+  if (before != nullptr) {
+    const MirroredTable old = std::move(followed_.remove(*before)->table);
+    if (old.name != table.name) {
+      drop_own(db_, old);
+      forget_table(db_, source(), old.name);
+    }
+  }
+  if (other != nullptr) call(*other, other->table.wished_name);
+  std::erase_if(absent_, [&](const MirroredTable& t) { return t.name == table.name; });
+}
+
+void TableStates::install(const MirroredTable& table, const std::function<void()>& put_in_place) {
+  commit_.begin();
+  replace(table);
+  put_in_place();
+  auto followed = std::make_unique<TrackedTable>();
+  followed->table = table;
+  if (table.mode != TableMode::Mirror) {
+    // Its beginning is what the table is where the mirror is now.
+    followed->table.base = commit_.committed().position;
+    followed->table.base_lsn = commit_.committed().lsn;
+    begin_history(db_, followed->table);
+  }
+  save_table(db_, followed->table);
+  if (table.is_static()) return;
+  make_plan(*followed);
+  followed_.add(std::move(followed));
+}
+
+bool TableStates::remove(const std::string& name) {
+  const std::vector<MirroredTable> tables = load_tables_of(db_, source());
+  const auto found = std::find_if(tables.begin(), tables.end(),
+                                  [&](const MirroredTable& t) { return t.name == name; });
+  if (found == tables.end()) return false;
+  commit_.begin();
+  if (TrackedTable* const followed = followed_.by_name(name)) followed_.remove(*followed);
+  std::erase_if(absent_, [&](const MirroredTable& table) { return table.name == name; });
+  if (!found->hidden) drop_mirrored(db_, *found);
+  forget_table(db_, source(), name);
+  return true;
+}
+
+void TableStates::edit(const std::string& name, const std::function<void(MirroredTable&)>& change) {
+  commit_.begin();
+  const auto edit_one = [&](MirroredTable& table) {
+    change(table);
+    save_table(db_, table);
+  };
+  if (TrackedTable* const followed = followed_.by_name(name)) return edit_one(followed->table);
+  for (MirroredTable& table : absent_) {
+    if (table.name == name) return edit_one(table);
+  }
+  for (MirroredTable& table : load_tables_of(db_, source())) {
+    if (table.name == name) return edit_one(table);  // a static one
+  }
+}
+
+}  // namespace deltamirror

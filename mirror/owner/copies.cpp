@@ -1,0 +1,364 @@
+#include "owner/copies.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "program/counted.h"
+#include "seed/live_seed.h"
+#include "seed/requests.h"
+#include "store/last_events.h"
+#include "verify/live_mend.h"
+
+namespace deltamirror {
+
+using daystream::Error;
+using nlohmann::json;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::chrono::seconds kBetweenAttempts{5};
+constexpr std::chrono::seconds kBetweenReports{1};
+
+std::string names_of(const std::vector<TableRequest>& tables) {
+  std::string out;
+  for (const TableRequest& table : tables) out += (out.empty() ? "" : ", ") + name_for(table);
+  return out;
+}
+
+bool is_absent(const Applier& applier, const std::string& name) {
+  return std::any_of(applier.tables().absent().begin(), applier.tables().absent().end(),
+                     [&](const MirroredTable& table) { return table.name == name; });
+}
+
+}  // namespace
+
+Copies::Copies(Database& db, const RunOptions& options, const RunControl& control,
+               ControlServer* server, CommitFeed* feed)
+    : db_(db),
+      options_(options),
+      control_(control),
+      server_(server),
+      feed_(feed),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_) throw daystream::IoError("could not wait for work", errno);
+  drop_shadows();
+}
+
+void Copies::watch(int fd) {
+  epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    throw daystream::IoError("could not wait for work", errno);
+  }
+}
+
+void Copies::drop_shadows() {
+  WriteTransaction transaction(db_);
+  for (const std::string& name : Shadow::drop_left_over(db_, options_.source)) {
+    spdlog::info("dropped a half-made copy of table \"{}\"", name);
+  }
+  transaction.commit();
+}
+
+CopyJob& Copies::ask(std::vector<TableRequest> tables, const std::string& conninfo,
+                     std::uint64_t client) {
+  check_distinct(load_tables(db_), tables);
+  CopyJob& job = waiting_.emplace_back();
+  job.request = {.mirror = options_.mirror,
+                 .conninfo = conninfo,
+                 .daystream = options_.daystream,
+                 .config = {},
+                 .source = options_.source};
+  job.request.config.tables = std::move(tables);
+  if (client != 0) job.clients.push_back(client);
+  return job;
+}
+
+// Tables of it that cannot be copied now do not hold up the others. Only where there is a
+// connection.
+CopyJob Copies::own_job(std::vector<TableRequest> tables) const {
+  CopyJob job;
+  job.request = {.mirror = options_.mirror,
+                 .conninfo = *options_.conninfo,
+                 .daystream = options_.daystream,
+                 .config = {},
+                 .source = options_.source,
+                 .unfit = Unfit::PassOver};
+  job.request.config.tables = std::move(tables);
+  return job;
+}
+
+bool Copies::ask_for_all(const Error& error) {
+  if (!options_.conninfo) return false;
+  std::vector<TableRequest> tables;
+  for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
+    if (!table.is_static()) tables.push_back(wish_of(table));
+  }
+  if (tables.empty()) return false;
+  CopyJob job = own_job(std::move(tables));
+  job.request.from_its_seam = true;
+  stall(error, std::move(job));
+  return true;
+}
+
+bool Copies::wait_for_running(const Error& error) {
+  if (!running_ || stalled_) return false;
+  stall(error, std::exchange(running_, std::nullopt)->job);
+  return true;
+}
+
+void Copies::stall(const Error& error, CopyJob job) {
+  spdlog::warn("{}: the mirror waits at its last commit until {} is copied", error.what(),
+               names_of(job.request.config.tables));
+  job.required = true;
+  stalled_ = true;
+  running_.reset();
+  waiting_.push_front(std::move(job));
+}
+
+bool Copies::step(Applier& applier) {
+  if (!running_) {
+    if (waiting_.empty()) plan(applier);
+    if (applier.pending()) return true;  // to be committed first
+    if (waiting_.empty() || steady_clock::now() < try_again_) return false;
+    start_next(applier);
+  }
+  try {
+    return step_running(applier);
+  } catch (const Error& e) {
+    fail(e);
+    return true;
+  }
+}
+
+bool Copies::any_soon(const Applier& applier) const {
+  return any() || (options_.conninfo &&
+                   std::any_of(applier.tables().absent().begin(), applier.tables().absent().end(),
+                               [this](const MirroredTable& table) { return is_due(table); }));
+}
+
+bool Copies::is_due(const MirroredTable& table) const {
+  return table.state != TableState::Leaving && retries_.is_due(table);
+}
+
+// What is wished for and not here is copied as soon as it can be: all tables that are due in one
+// snapshot.
+void Copies::plan(Applier& applier) {
+  std::vector<TableRequest> wanted;
+  for (const MirroredTable& table : applier.tables().absent()) {
+    if (!is_due(table)) continue;
+    if (options_.conninfo) {
+      wanted.push_back(wish_of(table));
+    } else if (table.state == TableState::Copying) {
+      applier.tables().set_absence(
+          table.name, {.state = TableState::Parked,
+                       .reason = table.reason.empty() ? "it has to be copied" : table.reason,
+                       .hint = NeedsReseed::kCopyIt});
+    }
+  }
+  retries_.forget_all_but(applier.tables().absent());
+  if (wanted.empty()) return;
+  waiting_.push_back(own_job(std::move(wanted)));
+  // Who ends with the stream must not come to its end before they are in place.
+  if (options_.once || options_.until) stalled_ = true;
+}
+
+// They are tried at once where a line of the stream has said, since the copy began, that the table
+// may be there.
+void Copies::note_failure(const CopyJob& job, const std::vector<TableRequest>& tables) {
+  const std::vector<MirroredTable> stored = load_tables_of(db_, options_.source);
+  for (const TableRequest& request : tables) {
+    const std::string name = name_for(request);
+    const auto table = std::find_if(stored.begin(), stored.end(),
+                                    [&](const MirroredTable& t) { return t.wished_name == name; });
+    if (table == stored.end()) continue;
+    const auto before = job.since.find(name);
+    const bool is_news = table->state == TableState::Copying && before != job.since.end() &&
+                         before->second != table->since;
+    is_news ? retries_.forget(name) : retries_.failed(*table);
+  }
+}
+
+void Copies::start_next(const Applier& applier) {
+  drop_shadows();
+  running_.emplace(std::move(waiting_.front()));
+  waiting_.pop_front();
+  for (const MirroredTable& table : applier.tables().absent()) {
+    running_->job.since[table.name] = table.since;
+  }
+  start(applier.committed());
+}
+
+// Each of its tables is there, defined as is asked for, with a key to find rows by.
+bool Copies::can_mend(const CopyJob& job) const {
+  if (!job.only_rows || job.required || stalled_) return false;
+  const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
+  return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
+                     [&](const TableRequest& wanted) {
+                       const MirroredTable& table = find_table(tables, name_for(wanted));
+                       return table.is_followed() && !table.key().empty() &&
+                              table.mode == TableMode::Mirror;
+                     });
+}
+
+void Copies::start(const Checkpoint& at) {
+  const CopyJob& job = running_->job;
+  const std::string names = names_of(job.request.config.tables);
+  running_->copy.reset();
+  if (can_mend(job)) {
+    spdlog::info("comparing {} with PostgreSQL", names);
+    running_->copy = std::make_unique<LiveMend>(db_, job.request, at, control_.signals);
+  } else {
+    spdlog::info("copying {} from PostgreSQL", names);
+    running_->copy = std::make_unique<LiveSeed>(db_, job.request, at, control_.signals);
+  }
+  watch(running_->copy->fd());
+}
+
+bool Copies::step_running(Applier& applier) {
+  if (running_->stage != Running::Stage::Copying) {
+    finish(applier);
+    return true;
+  }
+  LiveCopy& copy = *running_->copy;
+  const int fd = copy.fd();
+  bool more = false;
+  try {
+    more = copy.step(applier.committed());
+  } catch (const TooDifferent& e) {
+    spdlog::info("copying the tables whole: {}", e.what());
+    running_->job.only_rows = false;
+    start(applier.committed());
+    return true;
+  }
+  if (copy.fd() != fd) watch(copy.fd());  // it has begun anew
+  tell_progress();
+  const bool may = stalled_ || applier.committed().lsn >= copy.consistent_at();
+  if (!copy.ready() || !may) return more;
+  install(applier);
+  return true;
+}
+
+void Copies::install(Applier& applier) {
+  running_->stage = Running::Stage::Installing;
+  running_->copy->install(applier);
+  if (feed_ == nullptr || !running_->copy->replaces_tables()) return;
+  for (const TableRequest& table : running_->job.request.config.tables) {
+    feed_->whole_table(name_for(table));
+  }
+}
+
+void Copies::committed() noexcept {
+  if (running_ && running_->stage == Running::Stage::Installing) {
+    running_->stage = Running::Stage::InPlace;
+  }
+}
+
+// The copy is used up, and is made again.
+void Copies::rolled_back() noexcept {
+  if (!running_ || running_->stage != Running::Stage::Installing) return;
+  waiting_.push_front(std::exchange(running_, std::nullopt)->job);
+}
+
+void Copies::tell_progress() {
+  const auto now = steady_clock::now();
+  if (now - running_->told < kBetweenReports) return;
+  running_->told = now;
+  const LiveCopy& copy = *running_->copy;
+  json progress = {{"state", "running"}, {"rows", copy.rows()}};
+  if (copy.expected_rows() >= 0) progress["expected_rows"] = copy.expected_rows();
+  for (const std::uint64_t client : running_->job.clients) server_->tell(client, progress);
+}
+
+// Those that were said before are not said again.
+void Copies::say_problems() const {
+  for (const TableProblem& problem : running_->copy->problems()) {
+    if (retries_.has(problem.name)) continue;
+    spdlog::warn("table {} is {}: {}{}{}", problem.name, state_name(problem.absence.state),
+                 problem.absence.reason, problem.absence.hint.empty() ? "" : "; ",
+                 problem.absence.hint);
+  }
+}
+
+void Copies::finish(const Applier& applier) {
+  std::vector<TableRequest> placed;
+  std::vector<TableRequest> failed;
+  for (const TableRequest& table : running_->job.request.config.tables) {
+    const bool absent = is_absent(applier, name_for(table));
+    (absent ? failed : placed).push_back(table);
+    if (!absent) retries_.forget(name_for(table));
+  }
+  say_problems();
+  const Running done = *std::exchange(running_, std::nullopt);
+  note_failure(done.job, failed);
+  if (!placed.empty()) {
+    spdlog::info("{}: {} in place, {} of them written", names_of(placed),
+                 daystream::program::counted(done.copy->rows(), "row"), done.copy->written());
+  }
+  for (const std::uint64_t client : done.job.clients) {
+    server_->done(client, {{"rows", done.copy->rows()}, {"written", done.copy->written()}});
+  }
+  failures_.clear();
+  stalled_ = false;
+  ended_ = true;
+}
+
+// Called where `error` is handled: what ends the following is thrown on.
+void Copies::fail(const Error& error) {
+  if (db_.in_transaction()) throw;  // of a half-done install: see rolled_back()
+  CopyJob job = std::exchange(running_, std::nullopt)->job;
+  drop_shadows();
+  if (control_.stop_requested()) return;
+  remember_error(db_, options_.source, error);
+  const bool ends = options_.once || options_.until;
+  if (job.is_own() ? ends : job.required && !(error.retryable() && options_.seed_now.empty())) {
+    // Who ends with the stream would end without these tables, and without a word.
+    failed_ = true;
+    throw;
+  }
+  const std::string names = names_of(job.request.config.tables);
+  if (!job.is_own() && !job.required) {
+    spdlog::error("could not copy {}: {}", names, error.what());
+    for (const std::uint64_t client : job.clients) server_->failed(client, error);
+    return;
+  }
+  if (const auto text = failures_.met(error.what())) {
+    spdlog::warn("could not copy {}: {}; trying again", names, *text);
+  }
+  if (job.required) {
+    try_again_ = steady_clock::now() + kBetweenAttempts;
+    waiting_.push_front(std::move(job));
+  } else {
+    stalled_ = false;
+    note_failure(job, job.request.config.tables);
+  }
+}
+
+std::vector<std::string> Copies::tables() const {
+  std::vector<std::string> names;
+  const auto add = [&names](const CopyJob& job) {
+    for (const TableRequest& table : job.request.config.tables) names.push_back(table.table);
+  };
+  if (running_) add(running_->job);
+  for (const CopyJob& job : waiting_) add(job);
+  return names;
+}
+
+void Copies::tell_status(json& status) const {
+  status["stalled"] = stalled_;
+  status["waiting"] = waiting_.size();
+  if (!running_) return;
+  json tables = json::array();
+  for (const TableRequest& table : running_->job.request.config.tables) {
+    tables.push_back(name_for(table));
+  }
+  status["seeding"] = {{"tables", tables}, {"rows", running_->copy->rows()}};
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,126 @@
+// The copies of tables from PostgreSQL that the owner of a mirror makes beside following: which are
+// asked for, which are due, and the one that runs.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apply/applier.h"
+#include "owner/commit_feed.h"
+#include "owner/control.h"
+#include "owner/engine.h"
+#include "owner/retries.h"
+#include "program/repeats.h"
+#include "seed/live_copy.h"
+
+namespace deltamirror {
+
+// Tables that come from one snapshot, and are put in place in one SQLite transaction.
+struct CopyJob {
+  LiveSeedRequest request;
+  std::vector<std::uint64_t> clients;        // to answer
+  bool required = false;                     // the mirror cannot go on without
+  bool only_rows = false;                    // that differ: the tables themselves may stay
+  std::map<std::string, std::string> since;  // MirroredTable::since of absent ones, by name
+
+  // The owner has begun it by itself: nobody waits for an answer.
+  bool is_own() const noexcept { return request.unfit == Unfit::PassOver; }
+};
+
+// One copy runs at a time; what is asked for in the meantime waits for its turn.
+//
+// Threads: the source's, with the turn; status() any, with the turn.
+// Errors:  a copy that fails is said to those who asked for it, and in the log. What step() throws
+//          ends the following: a copy that it cannot go on without.
+class Copies {
+ public:
+  // `server` to answer by, `feed` to tell of changes by; nullptr: there is none.
+  Copies(Database& db, const RunOptions& options, const RunControl& control, ControlServer* server,
+         CommitFeed* feed);
+  ~Copies() = default;  // those who asked hear it from the closed connection
+
+  // Throws ConfigError where two tables would have one name. `client`: 0: none.
+  CopyJob& ask(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
+  // All tables of the source, as the stream does not lead from where the mirror is to where it is
+  // now: `error` tells why. Readers see all of them as they were until all are as they are now.
+  // False: there is no connection, or no table.
+  bool ask_for_all(const daystream::Error& error);
+  // The one that runs may bring the table that `error` is about: the mirror waits for it. False:
+  // none runs, or it waits already.
+  bool wait_for_running(const daystream::Error& error);
+
+  // Readable: step() has something to do.
+  int fd() const noexcept { return epoll_.get(); }
+  // With nothing pending in `applier`; what is pending afterwards is to be committed as soon as it
+  // may. True: there is more to do at once.
+  bool step(Applier& applier);
+  // The Applier has committed, or will never commit what it took up.
+  void committed() noexcept;
+  void rolled_back() noexcept;
+
+  // Nothing may be applied before a copy is in place.
+  bool stalled() const noexcept {
+    return stalled_ && !(running_ && running_->stage != Running::Stage::Copying);
+  }
+  bool any() const noexcept { return running_ || !waiting_.empty(); }
+  // Or step() is about to begin one.
+  bool any_soon(const Applier& applier) const;
+  bool busy() const noexcept { return any() || !retries_.empty(); }
+  // True once after each one that has come to its end.
+  bool take_ended() noexcept { return std::exchange(ended_, false); }
+  // A copy that the mirror cannot go on without has failed, and was no more to be tried.
+  bool has_failed() const noexcept { return failed_; }
+  void forget_failure() noexcept { failed_ = stalled_ = false; }
+
+  // The names of the tables that are copied or are to be.
+  std::vector<std::string> tables() const;
+  void tell_status(nlohmann::json& status) const;
+
+ private:
+  struct Running {
+    CopyJob job;
+    std::unique_ptr<LiveCopy> copy;
+    enum class Stage { Copying, Installing, InPlace } stage = Stage::Copying;
+    std::chrono::steady_clock::time_point told{};
+  };
+  CopyJob own_job(std::vector<TableRequest> tables) const;
+  bool is_due(const MirroredTable& table) const;
+  void plan(Applier& applier);
+  void note_failure(const CopyJob& job, const std::vector<TableRequest>& tables);
+  void stall(const daystream::Error& error, CopyJob job);
+  bool can_mend(const CopyJob& job) const;
+  void start_next(const Applier& applier);
+  void start(const Checkpoint& at);
+  bool step_running(Applier& applier);
+  void install(Applier& applier);
+  void finish(const Applier& applier);
+  void say_problems() const;
+  void fail(const daystream::Error& error);
+  void tell_progress();
+  void watch(int fd);
+  void drop_shadows();
+
+  Database& db_;
+  const RunOptions& options_;
+  const RunControl& control_;
+  ControlServer* const server_;
+  CommitFeed* const feed_;
+  daystream::UniqueFd epoll_;
+  std::deque<CopyJob> waiting_;
+  std::optional<Running> running_;
+  std::chrono::steady_clock::time_point try_again_{};  // what waits
+  Retries retries_;
+  daystream::program::Repeats failures_;
+  bool stalled_ = false;
+  bool failed_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace deltamirror

@@ -1,0 +1,49 @@
+// What the thread of a source is asked for from outside.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+namespace deltamirror {
+
+// A request about one source's tables.
+struct SourceRequest {
+  std::uint64_t client = 0;  // to answer
+  nlohmann::json asked;
+};
+
+// Threads: any. Whoever puts something in sees to it that the source's thread looks.
+class Inbox {
+ public:
+  void put(SourceRequest request) {
+    const std::lock_guard lock(mutex_);
+    requests_.push_back(std::move(request));
+    has_requests_ = true;
+  }
+  // To read the configuration again.
+  void put_reload() noexcept { reload_ = true; }
+
+  std::optional<SourceRequest> take_request() {
+    const std::lock_guard lock(mutex_);
+    if (requests_.empty()) return std::nullopt;
+    SourceRequest request = std::move(requests_.front());
+    requests_.pop_front();
+    has_requests_ = !requests_.empty();
+    return request;
+  }
+  bool take_reload() noexcept { return reload_.exchange(false); }
+  bool empty() const noexcept { return !reload_ && !has_requests_; }
+
+ private:
+  std::mutex mutex_;
+  std::deque<SourceRequest> requests_;
+  std::atomic<bool> has_requests_ = false;
+  std::atomic<bool> reload_ = false;
+};
+
+}  // namespace deltamirror

@@ -1,0 +1,52 @@
+// When tables that could not be copied are tried again.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "store/mirrored_table.h"
+
+namespace deltamirror {
+
+// After pauses that grow from 1 s to 5 min, each table by itself; at once when its state has
+// changed meanwhile, which MirroredTable::since tells.
+class Retries {
+ public:
+  bool is_due(const MirroredTable& table) const {
+    const auto found = tries_.find(table.name);
+    return found == tries_.end() || found->second.since != table.since ||
+           Clock::now() >= found->second.next;
+  }
+  bool has(const std::string& name) const { return tries_.contains(name); }
+  bool empty() const noexcept { return tries_.empty(); }
+
+  void failed(const MirroredTable& table) {
+    Try& again = tries_[table.name];
+    again.since = table.since;
+    again.pause = std::clamp(again.pause * 2, kShortestPause, kLongestPause);
+    again.next = Clock::now() + again.pause;
+  }
+  void forget(const std::string& name) { tries_.erase(name); }
+  void forget_all_but(const std::vector<MirroredTable>& tables) {
+    std::erase_if(tries_, [&](const auto& each) {
+      return std::none_of(tables.begin(), tables.end(),
+                          [&](const MirroredTable& table) { return table.name == each.first; });
+    });
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds kShortestPause{1};
+  static constexpr std::chrono::seconds kLongestPause{300};
+  struct Try {
+    Clock::time_point next{};
+    std::chrono::seconds pause{0};
+    std::string since;  // MirroredTable::since when it was tried
+  };
+  std::map<std::string, Try> tries_;  // by the table's name in SQLite
+};
+
+}  // namespace deltamirror

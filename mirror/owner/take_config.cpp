@@ -1,0 +1,112 @@
+#include "owner/take_config.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "model/names.h"
+#include "seed/requests.h"
+#include "store/absent_table.h"
+#include "store/shared_table.h"
+
+namespace deltamirror {
+
+using daystream::ConfigError;
+
+namespace {
+
+// What the source is to hold.
+MirrorConfig wanted_config(const RunOptions& options) {
+  MirrorConfig config = load_config(options.config_file);
+  if (config.sources.empty()) {
+    for (TableRequest& wanted : config.tables) wanted.source = options.source;
+    check_distinct({}, config.tables);
+    return config;
+  }
+  check_distinct({}, config.all_tables());
+  for (SourceConfig& source : config.sources) {
+    if (source.name != options.source) continue;
+    config.tables = std::move(source.tables);
+    config.sources.clear();
+    return config;
+  }
+  throw ConfigError(fmt::format("it lacks source \"{}\" of the mirror", options.source));
+}
+
+// An index of a shared table stays as long as one of its sources asks for it.
+void change_indexes(Database& db, const MirroredTable& table, const TableRequest& wanted) {
+  MirroredTable then = table;
+  then.indexes = wanted.indexes;
+  auto before = create_index_sql(table);
+  auto after = create_index_sql(then);
+  if (table.is_shared()) {
+    for (const MirroredTable& other : sharing(load_tables(db), table)) {
+      for (std::string& sql : create_index_sql(other)) {
+        before.push_back(sql);
+        after.push_back(std::move(sql));
+      }
+    }
+  }
+  for (std::size_t i = 0; i < table.indexes.size(); ++i) {
+    if (std::find(after.begin(), after.end(), before[i]) != after.end()) continue;
+    db.exec("DROP INDEX IF EXISTS " + quote_name(index_there(db, table, table.indexes[i])));
+  }
+  for (const std::string& sql : after) {
+    if (std::find(before.begin(), before.end(), sql) != before.end()) continue;
+    spdlog::info("running {}: readers go on, the mirror stands still meanwhile", sql);
+    db.exec(sql);
+  }
+}
+
+bool is_wished(const std::vector<MirroredTable>& tables, const TableRequest& wanted) {
+  return std::any_of(tables.begin(), tables.end(), [&](const MirroredTable& table) {
+    return folded(table.wished_name) == folded(name_for(wanted));
+  });
+}
+
+}  // namespace
+
+TakenConfig take_config(Database& db, const RunOptions& options, Applier& applier, bool copying) {
+  const MirrorConfig config = wanted_config(options);
+  const std::vector<MirroredTable> tables = load_tables_of(db, options.source);
+  ConfigChange change = compare(tables, config);
+
+  // What SQLite may refuse comes first; the Applier hears of it when all has gone well.
+  applier.open_transaction();
+  for (const TableRequest& wanted : change.reindex) {
+    change_indexes(db, find_table(tables, name_for(wanted)), wanted);
+  }
+  const std::size_t added = change.add.size();
+  const bool waits = added > 0 || copying;
+  if (!waits) run_extra_sql(db, config.extra_sql);
+  for (const TableRequest& wanted : change.reindex) {
+    const std::string& name = find_table(tables, name_for(wanted)).name;
+    applier.tables().edit(name, [&](MirroredTable& table) {
+      table.indexes = wanted.indexes;
+      table.keep_days = wanted.keep_days;
+    });
+  }
+  for (const std::string& name : change.remove) {
+    applier.tables().remove(name);
+    spdlog::info("removed table \"{}\", which the configuration does not name", name);
+  }
+  // A table that is new here is wished for from now on, whether PostgreSQL has it or not; one that
+  // is asked for otherwise stays as it is until it is there as it is asked for now.
+  std::erase_if(change.add, [&](const TableRequest& wanted) {
+    const bool is_new = !wanted.table.empty() && !is_wished(tables, wanted);
+    if (is_new) applier.tables().add_absent(absent_table(wanted));
+    return is_new;
+  });
+  applier.commit();
+  TakenConfig taken{
+      .to_copy = std::move(change.add),
+      .extra_sql = waits ? config.extra_sql : std::vector<std::string>{},
+      .on_trouble = options.on_trouble.value_or(config.on_trouble.value_or(OnTrouble::Hide))};
+  applier.tables().set_on_trouble(taken.on_trouble);
+  spdlog::info("took configuration \"{}\": {} tables to copy, {} removed, {} with other indexes",
+               options.config_file, added, change.remove.size(), change.reindex.size());
+  return taken;
+}
+
+}  // namespace deltamirror

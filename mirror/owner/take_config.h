@@ -1,0 +1,26 @@
+// A configuration that the owner of a mirror reads, made true as far as no copy is needed for that.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apply/applier.h"
+#include "owner/engine.h"
+
+namespace deltamirror {
+
+// What is left to do of it.
+struct TakenConfig {
+  std::vector<TableRequest> to_copy;   // those that are there, asked for otherwise
+  std::vector<std::string> extra_sql;  // to be run once all tables are there
+  OnTrouble on_trouble = OnTrouble::Hide;
+};
+
+// What `options.config_file` says of the source: tables that are new become wishes, those it leaves
+// out go, indexes are made and dropped. It is taken whole or not at all, and committed; the Applier
+// has nothing pending before and after. `copying`: tables are on their way already.
+//
+// Throws what is wrong with the file; the caller makes the Applier give up.
+TakenConfig take_config(Database& db, const RunOptions& options, Applier& applier, bool copying);
+
+}  // namespace deltamirror
