@@ -40,6 +40,13 @@ constexpr const char* kSettings[] = {
     "SET LOCAL lock_timeout = 0",       "SET LOCAL idle_in_transaction_session_timeout = 0",
 };
 
+constexpr const char* kShortWaits = "SET LOCAL lock_timeout = '1s'";
+
+// Locks the table as any query does, with a right to any column of it.
+std::string touch_sql(const SourceRelation& relation) {
+  return fmt::format("SELECT 1 FROM {} LIMIT 0", from_item(relation));
+}
+
 std::string cell(const PgResult& result, int row, int column) {
   return PQgetvalue(result.get(), row, column);
 }
@@ -100,7 +107,8 @@ SeedSession::SeedSession(const std::string& conninfo, const daystream::Manifest&
 SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path directory,
                          daystream::Manifest manifest, const MirrorConfig& config,
                          const daystream::program::Signals& signals, Unfit unfit)
-    : directory_(std::move(directory)),
+    : conninfo_(conninfo),
+      directory_(std::move(directory)),
       signals_(signals),
       manifest_(std::move(manifest)),
       unfit_(unfit) {
@@ -216,9 +224,12 @@ void SeedSession::cancel() noexcept {
 
 void SeedSession::begin() {
   PGconn* const pg = connection_.get();
-  while (!try_lock()) exec(pg, "ROLLBACK");
-  snapshot_ = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
-  consistent_at_ = lsn_of(query_value(pg, "SELECT pg_current_wal_insert_lsn()"));
+  for (;; exec(pg, "ROLLBACK"), bridge_.reset(), pause(1)) {
+    if (!try_lock()) continue;
+    snapshot_ = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
+    consistent_at_ = lsn_of(query_value(pg, "SELECT pg_current_wal_insert_lsn()"));
+    if (cross_bridge()) return;
+  }
 }
 
 bool SeedSession::try_seam() {
@@ -284,17 +295,57 @@ void SeedSession::give_up_snapshot() {
   pause(50);
 }
 
-// False: a table had to be passed over, and the transaction has failed with it.
+// LOCK TABLE asks for a right to the whole table. Where there is one to some columns, a query that
+// names none of them takes the same lock; but it would take the snapshot first. So another
+// connection does it before, and holds the lock until this one has it as well: cross_bridge().
+//
+// Somebody may then wait for one of our connections and hold up the other, a circle that the server
+// cannot see: neither waits for long, and all is tried again.
 bool SeedSession::try_lock() {
   PGconn* const pg = connection_.get();
   exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   for (const char* setting : kSettings) exec(pg, setting);
+  const bool bridged = lock_each([&](const SourceRelation& relation) {
+    if (relation.may_lock) return;
+    if (!bridge_) {
+      bridge_ = daystream::program::connect(conninfo_, "deltamirror");
+      exec(bridge_.get(), "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY");
+      exec(bridge_.get(), kShortWaits);
+    }
+    exec(bridge_.get(), touch_sql(relation));
+  });
+  if (!bridged) return false;
+  if (bridge_) exec(pg, kShortWaits);
+  return lock_each([&](const SourceRelation& relation) {
+    if (!relation.may_lock) return;
+    exec(pg, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", relation.name.sql()));
+  });
+}
+
+// With the snapshot there.
+bool SeedSession::cross_bridge() {
+  if (!bridge_) return true;
+  PGconn* const pg = connection_.get();
+  const bool crossed = lock_each([&](const SourceRelation& relation) {
+    if (!relation.may_lock) exec(pg, touch_sql(relation));
+  });
+  if (!crossed) return false;
+  exec(pg, "SET LOCAL lock_timeout = 0");
+  bridge_.reset();
+  return true;
+}
+
+// False: it is to be tried again, without a table that had to be passed over, or after a wait; the
+// transaction has failed.
+bool SeedSession::lock_each(const std::function<void(const SourceRelation&)>& lock) {
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     if (tables_[i].relation.oid == 0) continue;
     try {
-      exec(pg, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", tables_[i].relation.name.sql()));
+      lock(tables_[i].relation);
     } catch (const Error& e) {
-      if (!pass_over(i, e)) throw;
+      const auto* const sql = dynamic_cast<const daystream::program::SqlError*>(&e);
+      const bool waited = sql != nullptr && sql->sqlstate() == "55P03";  // lock_not_available
+      if (!waited && !pass_over(i, e)) throw;
       return false;
     }
   }

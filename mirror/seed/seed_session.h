@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -123,6 +124,8 @@ class SeedSession {
   void begin();
   void begin_copy(const std::string& sql);
   bool try_lock();
+  bool cross_bridge();
+  bool lock_each(const std::function<void(const SourceRelation&)>& lock);
   bool describe_tables();
   bool try_seam();
   void wait_for_seam();
@@ -132,9 +135,11 @@ class SeedSession {
   std::vector<std::string> describe_query(SeedTable& table);
   void pause(int milliseconds);
 
+  const std::string conninfo_;
   std::filesystem::path directory_;
   const daystream::program::Signals& signals_;
   daystream::program::PgConn connection_;
+  daystream::program::PgConn bridge_;  // holds locks until connection_ does
   struct FreeCancel {
     void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
   };

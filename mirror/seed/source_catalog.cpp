@@ -65,7 +65,7 @@ SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
            c.relhassubclass,
            EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
                    WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped),
-           c.relispartition
+           c.relispartition, pg_catalog.has_table_privilege(c.oid, 'SELECT')
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))",
                                       {name.schema, name.table});
@@ -82,6 +82,7 @@ SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
   relation.estimated_rows = std::strtod(PQgetvalue(result.get(), 0, 3), nullptr);
   relation.has_children = catalog_cell(result, 0, 4) == "t";
   relation.has_generated = catalog_cell(result, 0, 5) == "t";
+  relation.may_lock = catalog_cell(result, 0, 7) == "t";
   relation.partitioning = catalog_cell(result, 0, 6) == "t" ? Partitioning::Partition
                           : relation.kind == 'p'            ? Partitioning::Root
                                                             : Partitioning::None;

@@ -32,6 +32,7 @@ struct SourceRelation {
   Partitioning partitioning = Partitioning::None;
   bool has_children = false;
   bool has_generated = false;  // a generated column
+  bool may_lock = true;        // the role has a right to the whole table
   double estimated_rows = -1;  // -1: never analyzed
 };
 

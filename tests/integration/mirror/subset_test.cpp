@@ -192,3 +192,61 @@ TEST_CASE("config: checked with the database, and written for it",
              Catch::Contains("did you mean \"name\"?"));
   CHECK(run({program("deltamirror"), "config", "schema"}).out.starts_with("{\n  \"$schema\""));
 }
+
+TEST_CASE("subset: a role with rights to some columns seeds them, copies and compares them",
+          "[mirror][subset][integration]") {
+  Subset s;
+  s.cluster.execute(
+      "CREATE TABLE p(id int PRIMARY KEY, v text, secret text);"
+      "INSERT INTO p VALUES(1, 'one', 'x'); CREATE TABLE whole(id int PRIMARY KEY);"
+      "CREATE ROLE limited LOGIN; GRANT SELECT(id, region, n) ON t TO limited;"
+      "GRANT SELECT(id, v) ON p TO limited; GRANT SELECT ON whole TO limited");
+  const std::string as_limited = s.cluster.conninfo("postgres", "limited");
+  std::ofstream(s.dir / "c.json") << R"({"tables": [
+      {"table": "t", "columns": ["id", "region", "n"], "where": "region = 'eu'"},
+      {"table": "p", "columns": ["id", "v"]}, {"table": "whole"}]})";
+  const Texts with_config = {"--config", (s.dir / "c.json").string(), "-d", as_limited};
+
+  // Nothing is read between a TRUNCATE that is under way and its end.
+  Session other = s.cluster.session();
+  other.execute("BEGIN; TRUNCATE t; INSERT INTO t SELECT i, 'eu', i FROM generate_series(1, 10) i");
+  Texts argv = {program("deltamirror"), "seed", s.mirror(), "--daystream", s.stream()};
+  argv.insert(argv.end(), with_config.begin(), with_config.end());
+  Process seeding(argv);
+  const std::string waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+  INFO(seeding.err());
+  REQUIRE(eventually([&] { return s.cluster.scalar(waits) != "0"; }));
+  other.execute("COMMIT");
+  REQUIRE(seeding.wait() == Exit{0, 0});
+  CHECK(s.ids() == s.expected("region = 'eu'"));
+  CHECK(s.rows("SELECT id || v FROM p") == Texts{"1one"});
+
+  s.runner.emplace(Texts{program("deltamirror"), "run", s.mirror(), "--daystream", s.stream(), "-d",
+                         as_limited});
+  s.cluster.execute("UPDATE t SET n = n + 1; INSERT INTO p VALUES(2, 'two', 'y')");
+  s.catch_up();
+  for (const char* const how : {"--whole", ""}) {
+    Texts reseed = {program("deltamirror"), "reseed", s.mirror(), "--table", "t", "--table", "p"};
+    if (*how != 0) reseed.emplace_back(how);
+    const Result copied = run(reseed);
+    INFO(how << copied.err << s.runner->err());
+    CHECK(copied.ok());
+  }
+  CHECK(s.ids() == s.expected("region = 'eu'"));
+  CHECK(s.rows("SELECT id || v FROM p ORDER BY 1") == Texts{"1one", "2two"});
+  const Result right = run(
+      {program("deltamirror"), "verify", s.mirror(), "--daystream", s.stream(), "-d", as_limited});
+  INFO(right.out << right.err);
+  CHECK(right.ok());
+  CHECK(s.cluster.scalar("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'") ==
+        "0");
+  s.runner->signal(SIGTERM);
+  CHECK(s.runner->wait() == Exit{0, 0});
+
+  // A right to no column, or not to a key, is none.
+  s.cluster.execute("REVOKE ALL ON t FROM limited; REVOKE ALL(id, region, n) ON t FROM limited");
+  const Result refused = run({program("deltamirror"), "seed", (s.dir / "n.db").string(), "--table",
+                              "t", "--daystream", s.stream(), "-d", as_limited});
+  CHECK(refused.exit == Exit{1, 0});
+  CHECK_THAT(refused.err, Catch::Contains("permission denied for table t"));
+}
