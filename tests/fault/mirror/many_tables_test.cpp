@@ -1,4 +1,5 @@
 // Two thousand tables, ten of them in trouble.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <nlohmann/json.hpp>
@@ -88,6 +89,16 @@ TEST_CASE("deltamirror: of two thousand tables those in trouble are named, and t
       }
     }
     CHECK(level == kTables - static_cast<int>(in_trouble.size()));
+  }
+
+  // Who asks what is wrong reads of these first, and of no others.
+  const std::string status =
+      support::run({support::program("deltamirror"), "status", mirror}, {}, std::chrono::minutes{1})
+          .out;
+  CHECK_THAT(status, Catch::Contains("2000 tables: ") && Catch::Contains("1990 following"));
+  CHECK(std::count(status.begin(), status.end(), '\n') < 60);
+  for (const std::string& name : in_trouble) {
+    CHECK(status.find("TROUBLE: table " + name + " is ") < status.find("lsn "));
   }
 
   // What was in trouble comes back when it can.

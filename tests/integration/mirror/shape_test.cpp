@@ -19,6 +19,20 @@ TEST_CASE("shape: columns are added with and without defaults, dropped and renam
   CHECK(s.rows("SELECT name FROM pragma_table_info('t')") == Texts{"id", "aa", "c", "d"});
 }
 
+TEST_CASE("shape: new columns, generated or not, and new values of an enum need no copy",
+          "[mirror][shape][integration]") {
+  Shaped s;
+  s.cluster.execute(
+      "CREATE TYPE mood AS ENUM ('calm');"
+      "ALTER TABLE t ADD c int, ADD d text DEFAULT 'd',"
+      "              ADD g int GENERATED ALWAYS AS (b + 1) STORED;"
+      "ALTER TABLE u ADD m mood DEFAULT 'calm'; ALTER TYPE mood ADD VALUE 'wild' BEFORE 'calm'");
+  s.cluster.execute("INSERT INTO u VALUES(2, 'w', 'wild'); UPDATE t SET b = b * 2 WHERE id < 3");
+  s.follow();  // without a connection
+  s.check("SELECT id || '|' || coalesce(c, -1) || d || g FROM t ORDER BY id");
+  s.check("SELECT id || v || m FROM u ORDER BY id");
+}
+
 TEST_CASE("shape: a volatile default and another type bring the rows anew",
           "[mirror][shape][integration]") {
   Shaped s;
