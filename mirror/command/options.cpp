@@ -70,6 +70,11 @@ void add_following_options(CLI::App& command, RunOptions& options) {
           "what becomes of a table that cannot be followed, while the others go on: hide it from "
           "readers, keep its rows as they were, or stop (default: hide)")
       ->check(CLI::IsMember({"hide", "keep", "stop"}));
+  command
+      .add_option("--max-copies", options.max_copies,
+                  "how many mirrors of the database may copy or compare tables at once, of those "
+                  "that begin by themselves; 0: any number (default: 4)")
+      ->check(CLI::Range(0, 1000));
   command.add_option_function<std::string>(
       "--on-commit",
       [&options](const std::string& where) {

@@ -70,6 +70,7 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   if (!table.since.empty()) out["since"] = table.since;
   out["seeded_at"] = table.seeded_at;
   out["seeded_rows"] = table.seeded_rows;
+  out["written_rows"] = table.written_rows;
   const auto change =
       table.is_static() ? std::nullopt : load_change(db, table.source, table.shape.oid);
   out["last_change"] = change ? ordered_json(change->at) : ordered_json();
@@ -208,6 +209,12 @@ std::string shown(const ordered_json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+std::string seeded_text(const ordered_json& table) {
+  const bool all = table["written_rows"] == table["seeded_rows"];
+  return fmt::format("{} {}{}", all ? "seeded" : "compared", shown(table["seeded_at"]),
+                     all ? "" : fmt::format(" ({} written)", shown(table["written_rows"])));
+}
+
 void write_table(std::string& out, const ordered_json& table, bool several) {
   const bool followed = table["kind"] != "static";
   out +=
@@ -215,8 +222,7 @@ void write_table(std::string& out, const ordered_json& table, bool several) {
                   followed ? "from" : "static query", several ? shown(table["source"]) + " " : "",
                   followed ? shown(table["source_table"]) : "",
                   shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
-                  table.contains("rows") ? "now" : "seeded " + shown(table["seeded_at"]),
-                  shown(table["last_change"]));
+                  table.contains("rows") ? "now" : seeded_text(table), shown(table["last_change"]));
 }
 
 void write_tables(std::string& out, const ordered_json& facts, bool all) {

@@ -89,7 +89,8 @@ CopyJob Copies::own_job(std::vector<TableRequest> tables) const {
                  .daystream = options_.daystream,
                  .config = {},
                  .source = options_.source,
-                 .unfit = Unfit::PassOver};
+                 .unfit = Unfit::PassOver,
+                 .places = options_.max_copies};
   job.request.config.tables = std::move(tables);
   return job;
 }
@@ -98,12 +99,14 @@ bool Copies::ask_for_all(const Error& error) {
   if (!options_.conninfo) return false;
   std::vector<TableRequest> tables;
   for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
-    if (!table.is_static()) tables.push_back(wish_of(table));
+    if (table.is_followed()) tables.push_back(wish_of(table));
   }
-  if (tables.empty()) return false;
   CopyJob job = own_job(std::move(tables));
+  job.only_rows = true;
   job.request.from_its_seam = true;
   stall(error, std::move(job));
+  // No line of the stream may tell what has become of the others.
+  retries_ = {};
   return true;
 }
 
@@ -126,8 +129,9 @@ bool Copies::step(Applier& applier) {
   if (!running_) {
     if (waiting_.empty()) plan(applier);
     if (applier.pending()) return true;  // to be committed first
-    if (waiting_.empty() || steady_clock::now() < try_again_) return false;
-    start_next(applier);
+    const auto next = next_due();
+    if (next == waiting_.end()) return false;
+    start(next, applier);
   }
   try {
     return step_running(applier);
@@ -185,37 +189,63 @@ void Copies::note_failure(const CopyJob& job, const std::vector<TableRequest>& t
   }
 }
 
-void Copies::start_next(const Applier& applier) {
+// Nothing goes before what the mirror stands still for.
+std::deque<CopyJob>::iterator Copies::next_due() {
+  const auto now = steady_clock::now();
+  const auto last = stalled_ && !waiting_.empty() ? waiting_.begin() + 1 : waiting_.end();
+  const auto due = std::find_if(waiting_.begin(), last,
+                                [&](const CopyJob& job) { return job.not_before <= now; });
+  return due == last ? waiting_.end() : due;
+}
+
+void Copies::start(std::deque<CopyJob>::iterator next, const Applier& applier) {
   drop_shadows();
-  running_.emplace(std::move(waiting_.front()));
-  waiting_.pop_front();
+  running_.emplace(std::move(*next));
+  waiting_.erase(next);
+  if (running_->job.is_own()) leave_out_removed(running_->job.request.config.tables);
   for (const MirroredTable& table : applier.tables().absent()) {
     running_->job.since[table.name] = table.since;
   }
   start(applier.committed());
 }
 
-// Each of its tables is there, defined as is asked for, with a key to find rows by.
+// Somebody may have removed a table while its copy waited.
+void Copies::leave_out_removed(std::vector<TableRequest>& tables) const {
+  const std::vector<MirroredTable> stored = load_tables_of(db_, options_.source);
+  std::erase_if(tables, [&](const TableRequest& wanted) {
+    return std::none_of(stored.begin(), stored.end(), [&](const MirroredTable& table) {
+      return table.wished_name == name_for(wanted);
+    });
+  });
+}
+
+// Each of its tables is there, defined as is asked for, with a key to find rows by. Where no line
+// tells of other tables, it must be the one that is wished by name, too.
 bool Copies::can_mend(const CopyJob& job) const {
-  if (!job.only_rows || job.required || stalled_) return false;
+  const bool stands = job.request.from_its_seam;
+  if (!job.only_rows || (stalled_ && !stands)) return false;
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
   return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
                      [&](const TableRequest& wanted) {
                        const MirroredTable& table = find_table(tables, name_for(wanted));
                        return table.is_followed() && !table.key().empty() &&
-                              table.mode == TableMode::Mirror;
+                              table.mode == TableMode::Mirror &&
+                              (!stands || name_now(table) == table.wished);
                      });
 }
 
 void Copies::start(const Checkpoint& at) {
   const CopyJob& job = running_->job;
   const std::string names = names_of(job.request.config.tables);
+  // Not again at each look whether there is a place for it.
+  const auto level =
+      job.not_before == steady_clock::time_point{} ? spdlog::level::info : spdlog::level::debug;
   running_->copy.reset();
   if (can_mend(job)) {
-    spdlog::info("comparing {} with PostgreSQL", names);
+    spdlog::log(level, "comparing {} with PostgreSQL", names);
     running_->copy = std::make_unique<LiveMend>(db_, job.request, at, control_.signals);
   } else {
-    spdlog::info("copying {} from PostgreSQL", names);
+    spdlog::log(level, "copying {} from PostgreSQL", names);
     running_->copy = std::make_unique<LiveSeed>(db_, job.request, at, control_.signals);
   }
   watch(running_->copy->fd());
@@ -239,8 +269,8 @@ bool Copies::step_running(Applier& applier) {
   }
   if (copy.fd() != fd) watch(copy.fd());  // it has begun anew
   tell_progress();
-  const bool may = stalled_ || applier.committed().lsn >= copy.consistent_at();
-  if (!copy.ready() || !may) return more;
+  if (!copy.ready()) return more;
+  if (!stalled_ && applier.committed().lsn < copy.consistent_at()) return more;
   install(applier);
   return true;
 }
@@ -304,7 +334,8 @@ void Copies::finish(const Applier& applier) {
   for (const std::uint64_t client : done.job.clients) {
     server_->done(client, {{"rows", done.copy->rows()}, {"written", done.copy->written()}});
   }
-  failures_.clear();
+  said_.clear();
+  place_pauses_.reset();
   stalled_ = false;
   ended_ = true;
 }
@@ -315,6 +346,7 @@ void Copies::fail(const Error& error) {
   CopyJob job = std::exchange(running_, std::nullopt)->job;
   drop_shadows();
   if (control_.stop_requested()) return;
+  if (dynamic_cast<const NoPlace*>(&error) != nullptr) return wait_for_place(error, std::move(job));
   remember_error(db_, options_.source, error);
   const bool ends = options_.once || options_.until;
   if (job.is_own() ? ends : job.required && !(error.retryable() && options_.seed_now.empty())) {
@@ -328,16 +360,27 @@ void Copies::fail(const Error& error) {
     for (const std::uint64_t client : job.clients) server_->failed(client, error);
     return;
   }
-  if (const auto text = failures_.met(error.what())) {
+  if (const auto text = said_.met(error.what())) {
     spdlog::warn("could not copy {}: {}; trying again", names, *text);
   }
   if (job.required) {
-    try_again_ = steady_clock::now() + kBetweenAttempts;
+    job.not_before = steady_clock::now() + kBetweenAttempts;
     waiting_.push_front(std::move(job));
   } else {
     stalled_ = false;
     note_failure(job, job.request.config.tables);
   }
+}
+
+// Others of the fleet are at it. What people ask for meanwhile goes before.
+void Copies::wait_for_place(const Error& error, CopyJob job) {
+  const std::string names = names_of(job.request.config.tables);
+  if (const auto text = said_.met(error.what())) {
+    spdlog::info("waiting to copy {}: {}; {}", names, *text, error.hint());
+  }
+  remember_error(db_, options_.source, error, stalled_ ? AfterError::Waiting : AfterError::None);
+  job.not_before = steady_clock::now() + place_pauses_.next();
+  stalled_ ? waiting_.push_front(std::move(job)) : waiting_.push_back(std::move(job));
 }
 
 std::vector<std::string> Copies::tables() const {

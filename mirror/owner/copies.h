@@ -18,6 +18,7 @@
 #include "owner/engine.h"
 #include "owner/retries.h"
 #include "program/repeats.h"
+#include "remote/pauses.h"
 #include "seed/live_copy.h"
 
 namespace deltamirror {
@@ -25,8 +26,9 @@ namespace deltamirror {
 // Tables that come from one snapshot, and are put in place in one SQLite transaction.
 struct CopyJob {
   LiveSeedRequest request;
-  std::vector<std::uint64_t> clients;        // to answer
-  bool required = false;                     // the mirror cannot go on without
+  std::vector<std::uint64_t> clients;  // to answer
+  bool required = false;               // the mirror cannot go on without
+  std::chrono::steady_clock::time_point not_before{};
   bool only_rows = false;                    // that differ: the tables themselves may stay
   std::map<std::string, std::string> since;  // MirroredTable::since of absent ones, by name
 
@@ -50,7 +52,7 @@ class Copies {
   CopyJob& ask(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
   // All tables of the source, as the stream does not lead from where the mirror is to where it is
   // now: `error` tells why. Readers see all of them as they were until all are as they are now.
-  // False: there is no connection, or no table.
+  // False: there is no connection.
   bool ask_for_all(const daystream::Error& error);
   // The one that runs may bring the table that `error` is about: the mirror waits for it. False:
   // none runs, or it waits already.
@@ -95,8 +97,11 @@ class Copies {
   void plan(Applier& applier);
   void note_failure(const CopyJob& job, const std::vector<TableRequest>& tables);
   void stall(const daystream::Error& error, CopyJob job);
+  std::deque<CopyJob>::iterator next_due();
+  void wait_for_place(const daystream::Error& error, CopyJob job);
+  void leave_out_removed(std::vector<TableRequest>& tables) const;
   bool can_mend(const CopyJob& job) const;
-  void start_next(const Applier& applier);
+  void start(std::deque<CopyJob>::iterator next, const Applier& applier);
   void start(const Checkpoint& at);
   bool step_running(Applier& applier);
   void install(Applier& applier);
@@ -115,9 +120,10 @@ class Copies {
   daystream::UniqueFd epoll_;
   std::deque<CopyJob> waiting_;
   std::optional<Running> running_;
-  std::chrono::steady_clock::time_point try_again_{};  // what waits
   Retries retries_;
-  daystream::program::Repeats failures_;
+  daystream::program::Repeats said_;
+  // Between looks whether there is a place for a copy: hundreds may look.
+  daystream::remote::Pauses place_pauses_{std::chrono::seconds(1), std::chrono::seconds(5)};
   bool stalled_ = false;
   bool failed_ = false;
   bool ended_ = false;

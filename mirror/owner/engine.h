@@ -23,6 +23,9 @@ struct SourceLsn {
   daystream::Lsn lsn;
 };
 
+// A fleet that heals from one gap should not be what its server suffers from.
+inline constexpr int kMaxCopies = 4;
+
 struct RunOptions {
   std::string mirror;
   std::filesystem::path daystream;         // empty: where the source was read last
@@ -37,6 +40,7 @@ struct RunOptions {
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
   ShapePolicy shapes = ShapePolicy::Follow;
   std::optional<OnTrouble> on_trouble = {};  // goes before the configuration's
+  int max_copies = kMaxCopies;               // see SeedSession; of those that it begins by itself
   std::string on_commit;                     // socket to tell changes at; empty: none
   std::vector<TableRequest> seed_now;        // copy these, and end once they are in place
 

@@ -19,8 +19,10 @@ struct LiveSeedRequest {
   MirrorConfig config;      // only its tables
   std::string source = {};  // whose they are
   Unfit unfit = Unfit::Refuse;
+  int places = 0;  // how many copies the server may make at once (SeedSession); 0: any number
   // The stream has nothing that leads from where the mirror is to where the copy is: with the copy
-  // the mirror goes there. For a request of all tables of the source.
+  // the mirror goes there, and stands still until then. For a request of all followed tables of the
+  // source.
   bool from_its_seam = false;
 };
 
@@ -44,7 +46,7 @@ class LiveCopy {
   // Only with ready(), before anything else is applied. Opens the transaction of `applier`.
   virtual void install(Applier& applier) = 0;
 
-  // What install() brings is at a commit of PostgreSQL from here on.
+  // With ready(): what install() brings is at a commit of PostgreSQL from here on.
   virtual daystream::Lsn consistent_at() const noexcept = 0;
   virtual std::uint64_t rows() const noexcept = 0;    // that have come
   virtual double expected_rows() const noexcept = 0;  // estimated by PostgreSQL; below 0: not known

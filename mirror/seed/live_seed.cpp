@@ -48,8 +48,8 @@ void LiveSeed::start() {
     since_[table.name] = table.since;
   }
   stage_ = Stage::Waiting;
-  source_ = std::make_unique<LiveSource>(request_.conninfo, request_.daystream, request_.config,
-                                         request_.unfit, signals_);
+  source_.reset();  // its place for a copy is free then
+  source_ = start_copying(request_, signals_);
 }
 
 void LiveSeed::start_again(const std::string& why) {
@@ -134,13 +134,7 @@ bool LiveSeed::copy_step(steady_clock::time_point deadline) {
 }
 
 void LiveSeed::take_snapshot(LiveSnapshot facts) {
-  if (facts.server.system_identifier != system_identifier_) {
-    throw daystream::WrongSource(
-        fmt::format("the server is another cluster (system identifier {}) than the mirror's "
-                    "(system identifier {})",
-                    facts.server.system_identifier, system_identifier_),
-        "connect to the server that the mirror was seeded from");
-  }
+  check_server(facts.server, system_identifier_);
   facts_ = std::move(facts);
   problems_ = failed_;
   problems_.insert(problems_.end(), facts_.problems.begin(), facts_.problems.end());
@@ -206,6 +200,7 @@ void LiveSeed::install(Applier& applier) {
   for (std::size_t i = 0; i < shadows_.size(); ++i) {
     MirroredTable& table = facts_.tables[i].mirrored;
     table.seeded_at = utc_text(now_us());
+    table.written_rows = table.seeded_rows;
     table.since = table.seeded_at;
     table.set_aside.clear();
     applier.tables().install(table, [&] {
@@ -214,7 +209,8 @@ void LiveSeed::install(Applier& applier) {
     });
   }
   for (const TableProblem& problem : problems_) {
-    if (!is_news(applier, problem.name)) applier.tables().set_absence(problem.name, problem.absence);
+    if (!is_news(applier, problem.name))
+      applier.tables().set_absence(problem.name, problem.absence);
   }
   if (facts_.tables.empty()) return;
   applier.learn(facts_.types, facts_.consistent_at, facts_.server.timeline);

@@ -1,23 +1,12 @@
-// The PostgreSQL side of a live seed, on a thread of its own: the owner of a mirror goes on
-// following while the server sends.
+// The PostgreSQL side of a live seed.
 #pragma once
 
-#include <condition_variable>
-#include <cstdint>
-#include <deque>
-#include <exception>
-#include <filesystem>
-#include <mutex>
-#include <optional>
-#include <string>
-#include <thread>
+#include <memory>
 #include <variant>
 #include <vector>
 
-#include "config/config.h"
-#include "daystream/unique_fd.h"
-#include "program/program.h"
-#include "seed/seed_session.h"
+#include "seed/live_copy.h"
+#include "seed/session_thread.h"
 #include "values/row_batch.h"
 
 namespace deltamirror {
@@ -32,6 +21,9 @@ struct LiveSnapshot {
   TypeNames types;
   std::vector<TableProblem> problems;  // of tables that are passed over
 };
+LiveSnapshot snapshot_of(SeedSession& session);
+// Throws WrongSource where the server is not the one that the mirror is of.
+void check_server(const SourceServer& server, const std::string& system_identifier);
 
 // One table could not be copied: the others have to be begun again without it.
 class CopyFailed : public daystream::Error {
@@ -44,7 +36,7 @@ class CopyFailed : public daystream::Error {
   std::string name_;
 };
 
-// Rows of one table, converted.
+// Rows of one table, converted: about 256 KiB (and a row is whole).
 struct LiveRows {
   std::size_t table = 0;  // index into LiveSnapshot::tables
   RowBatch rows;
@@ -54,39 +46,11 @@ struct LiveRows {
 struct LiveEnd {};
 
 using LiveItem = std::variant<LiveSnapshot, LiveRows, LiveEnd>;
+using LiveSource = SessionThread<LiveItem>;
 
-// Threads: one at a time may use the object; its own thread is inside.
-// Memory:  a few batches of about 256 KiB (and a row is held whole).
-class LiveSource {
- public:
-  // Connects, and all else, on its thread: what is wrong comes out of try_next().
-  LiveSource(std::string conninfo, std::filesystem::path daystream, MirrorConfig config,
-             Unfit unfit, const daystream::program::Signals& signals);
-  LiveSource(const LiveSource&) = delete;
-  LiveSource& operator=(const LiveSource&) = delete;
-  ~LiveSource();  // cancels what the server does for us
-
-  // Readable once try_next() may have something.
-  int fd() const noexcept { return fd_.get(); }
-  // In order: LiveSnapshot, LiveRows…, LiveEnd; nullopt: nothing yet. Throws what went wrong.
-  std::optional<LiveItem> try_next();
-
- private:
-  void run(const std::string& conninfo, const std::filesystem::path& daystream,
-           const MirrorConfig& config, Unfit unfit, const daystream::program::Signals& signals);
-  void copy(SeedSession& session, const SeedTable& table, std::size_t number);
-  void hand_over(LiveItem item);
-  void check_stop() const;
-
-  daystream::UniqueFd fd_;  // eventfd
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<LiveItem> items_;
-  SeedSession* session_ = nullptr;  // while it lives on the thread
-  std::exception_ptr error_;
-  bool stop_ = false;
-  bool done_ = false;
-  std::thread thread_;  // last: starts when all else is there
-};
+// In order: LiveSnapshot, LiveRows…, LiveEnd. Connects, and all else, on its thread: what is wrong
+// comes out of try_next().
+std::unique_ptr<LiveSource> start_copying(const LiveSeedRequest& request,
+                                          const daystream::program::Signals& signals);
 
 }  // namespace deltamirror

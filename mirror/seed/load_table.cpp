@@ -72,6 +72,7 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
         "copy the result once with --query SQL --as NAME without --table");
   }
   table.mirrored.seeded_rows = static_cast<std::int64_t>(rows);
+  table.mirrored.written_rows = table.mirrored.seeded_rows;
   table.mirrored.seeded_at = utc_text(now_us());
 }
 

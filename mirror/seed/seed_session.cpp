@@ -29,6 +29,9 @@ using daystream::program::query_value;
 
 namespace {
 
+// "dfcp": what pg_locks has as classid of the places for copies.
+constexpr int kPlacesClass = 0x64666370;
+
 // The plugin's fixed settings, so that a value has one text, whoever reads it; and nothing that
 // ends a long copy. None of these statements takes a snapshot.
 constexpr const char* kSettings[] = {
@@ -96,17 +99,17 @@ void apply_overrides(const TableRequest& request, MirroredTable& table) {
 
 SeedSession::SeedSession(const std::string& conninfo, const std::filesystem::path& directory,
                          const MirrorConfig& config, const daystream::program::Signals& signals,
-                         Unfit unfit)
-    : SeedSession(conninfo, directory, daystream::Manifest::load(directory), config, signals,
-                  unfit) {}
+                         Unfit unfit, int places)
+    : SeedSession(conninfo, directory, daystream::Manifest::load(directory), config, signals, unfit,
+                  places) {}
 
 SeedSession::SeedSession(const std::string& conninfo, const daystream::Manifest& planned,
                          const MirrorConfig& config, const daystream::program::Signals& signals)
-    : SeedSession(conninfo, {}, planned, config, signals, Unfit::Refuse) {}
+    : SeedSession(conninfo, {}, planned, config, signals, Unfit::Refuse, 0) {}
 
 SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path directory,
                          daystream::Manifest manifest, const MirrorConfig& config,
-                         const daystream::program::Signals& signals, Unfit unfit)
+                         const daystream::program::Signals& signals, Unfit unfit, int places)
     : conninfo_(conninfo),
       directory_(std::move(directory)),
       signals_(signals),
@@ -136,6 +139,7 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
 
   connection_ = daystream::program::connect(conninfo, "deltamirror");
   cancel_.reset(PQgetCancel(connection_.get()));
+  if (places > 0) take_place(places);
   // No conversion in a SQL_ASCII database: its bytes are what they are, here as in the stream.
   const char* server_encoding = PQparameterStatus(connection_.get(), "server_encoding");
   utf8_ = server_encoding != nullptr && std::string_view(server_encoding) == "UTF8";
@@ -152,6 +156,19 @@ SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path dire
       if (!pass_over(i, e)) throw;
     }
   }
+}
+
+// Advisory locks of the connection: they go with it, however it ends. Those that wait for one hold
+// no connection meanwhile: a large fleet would use up all that the server has.
+void SeedSession::take_place(int places) {
+  const auto place = query_value(connection_.get(), R"(
+    SELECT n FROM pg_catalog.generate_series(1, $1::int) n
+    WHERE pg_catalog.pg_try_advisory_lock($2::int, n) LIMIT 1)",
+                                 {std::to_string(places), std::to_string(kPlacesClass)});
+  if (place) return;
+  throw NoPlace(
+      fmt::format("there is no place for another copy of database \"{}\"", PQdb(connection_.get())),
+      fmt::format("at most {} are made at once: --max-copies", places));
 }
 
 void SeedSession::check_table(SeedTable& table) {

@@ -44,6 +44,13 @@ enum class Unfit {
   PassOver
 };
 
+// The server makes as many copies for mirrors of its database as it may: another time.
+class NoPlace : public daystream::Error {
+ public:
+  using Error::Error;
+  bool retryable() const noexcept override { return true; }
+};
+
 // What is asked for of a table, beside its columns.
 struct RowChoice {
   std::string first = {};   // an expression before the columns
@@ -68,10 +75,11 @@ struct RowChoice {
 class SeedSession {
  public:
   // Connects and checks server, manifest and tables: throws WrongSource, NeedsPerson, ConfigError,
-  // with nothing written.
+  // with nothing written. `places`: at most so many sessions that give such a number are there at
+  // once, of all mirrors of the database; NoPlace where this would be one more. 0: any number.
   SeedSession(const std::string& conninfo, const std::filesystem::path& daystream,
               const MirrorConfig& config, const daystream::program::Signals& signals,
-              Unfit unfit = Unfit::Refuse);
+              Unfit unfit = Unfit::Refuse, int places = 0);
 
   // The same before there is a daystream: `planned` is what its manifest will say. To check() only.
   SeedSession(const std::string& conninfo, const daystream::Manifest& planned,
@@ -113,11 +121,13 @@ class SeedSession {
 
   // From any thread: what the session waits for ends, or will end, with an error.
   void cancel() noexcept;
+  bool is_cancelled() const noexcept { return cancelled_; }
 
  private:
   SeedSession(const std::string& conninfo, std::filesystem::path daystream,
               daystream::Manifest manifest, const MirrorConfig& config,
-              const daystream::program::Signals& signals, Unfit unfit);
+              const daystream::program::Signals& signals, Unfit unfit, int places);
+  void take_place(int places);
   void check_source();
   void check_table(SeedTable& table);
   bool pass_over(std::size_t table, const daystream::Error& error);

@@ -86,6 +86,7 @@ json options_json(const MirroredTable& table) {
   if (table.is_shared()) out["source_column"] = table.source_column;
   if (!table.prefix.empty()) out["prefix"] = table.prefix;
   if (table.wished_name != table.name) out["wished_name"] = table.wished_name;
+  if (table.written_rows != table.seeded_rows) out["written_rows"] = table.written_rows;
   if (table.where) out["where"] = table.where->text(table.shape);
   if (table.mode != TableMode::Mirror) {
     out["mode"] = mode_name(table.mode);
@@ -99,6 +100,7 @@ void take_options(MirroredTable& table, const json& options, const Database& db)
   table.source_column = options.value("source_column", "");
   table.prefix = options.value("prefix", "");
   table.wished_name = options.value("wished_name", table.name);
+  table.written_rows = options.value("written_rows", table.seeded_rows);
   if (options.contains("where")) {
     TypeNames types = load_types(db, table.source);
     types.take(table.facts);  // what names meant when the table was last told of

@@ -73,6 +73,7 @@ struct MirroredTable {
   std::uint32_t timeline = 0;
   std::string seeded_at;
   std::int64_t seeded_rows = 0;
+  std::int64_t written_rows = 0;  // of them: those that were not the same here already
 
   // How it was asked for: wish_text() of the request. Kept whatever PostgreSQL has.
   std::string wish;

@@ -1,15 +1,15 @@
 #include "verify/difference_source.h"
 
 #include <fmt/format.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "seed/requests.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
+#include "verify/row_compare.h"
 #include "verify/verify_point.h"
 
 namespace deltamirror {
@@ -19,60 +19,44 @@ namespace {
 // They are written in one step, while the replay waits.
 constexpr std::size_t kMostRows = 20'000;
 constexpr std::size_t kMostDifferenceBytes = 64 << 20;
-constexpr std::chrono::milliseconds kCancelEvery{100};
 
 std::vector<OwnedValue> owned(const std::vector<Value>& values) {
   return {values.begin(), values.end()};
 }
 
-}  // namespace
+// The rows that differ, until they are too many.
+class Gatherer {
+ public:
+  explicit Gatherer(Differences& into) : into_(into) {}
 
-DifferenceSource::DifferenceSource(LiveSeedRequest request,
-                                   const daystream::program::Signals& signals)
-    : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (!fd_) throw daystream::IoError("could not wait for a comparison", errno);
-  thread_ = std::thread([this, request = std::move(request), &signals] {
-    std::optional<Differences> found;
-    std::exception_ptr error;
-    try {
-      found = run(request, signals);
-    } catch (...) {
-      // Given on to the thread that asks.
-      error = std::current_exception();
+  void take(std::size_t table, const RowDifference& difference) {
+    DifferentRow& row = into_.rows.emplace_back();
+    row.table = table;
+    row.key = owned(difference.key);
+    const std::size_t columns =
+        difference.batch == nullptr ? 0 : into_.tables[table].columns.size();
+    for (std::size_t c = 0; c < columns; ++c) {
+      row.row.emplace_back(difference.batch->value(difference.row, c));
+      size_bytes_ += sizeof(OwnedValue) + row.row.back().get().bytes.size();
     }
-    const std::lock_guard lock(mutex_);
-    found_ = std::move(found);
-    error_ = error;
-    done_ = true;
-    changed_.notify_all();
-    eventfd_write(fd_.get(), 1);
-  });
-}
-
-DifferenceSource::~DifferenceSource() {
-  {
-    std::unique_lock lock(mutex_);
-    stop_ = true;
-    // Again and again: a cancel between two statements is lost.
-    while (!done_) {
-      if (session_ != nullptr) session_->cancel();
-      changed_.wait_for(lock, kCancelEvery);
-    }
+    if (into_.rows.size() <= kMostRows && size_bytes_ <= kMostDifferenceBytes) return;
+    throw TooDifferent(fmt::format("more than {} rows differ", into_.rows.size() - 1));
   }
-  thread_.join();
+
+ private:
+  Differences& into_;
+  std::size_t size_bytes_ = 0;
+};
+
+void check_shape(const SeedTable& source, const MirroredTable& table) {
+  const MirroredTable& now = source.mirrored;
+  const bool same = source.relation.oid == table.shape.oid && now.shape == table.shape &&
+                    now.facts == table.facts && now.partitioning == table.partitioning;
+  if (!same) throw TooDifferent(fmt::format("table {} has another shape", table.name));
 }
 
-std::optional<Differences> DifferenceSource::try_take() {
-  const std::lock_guard lock(mutex_);
-  if (!done_) return std::nullopt;
-  eventfd_t count = 0;
-  eventfd_read(fd_.get(), &count);  // there is no more to wake for
-  if (error_) std::rethrow_exception(error_);
-  return std::exchange(found_, std::nullopt);
-}
-
-Differences DifferenceSource::run(const LiveSeedRequest& request,
-                                  const daystream::program::Signals& signals) {
+Differences compare(DifferenceSource& thread, const LiveSeedRequest& request,
+                    const daystream::program::Signals& signals, std::atomic<std::uint64_t>& rows) {
   Database db = open_for_reading(request.mirror);
   db.exec("BEGIN");
   const Checkpoint at = load_checkpoint(db, request.source);
@@ -81,57 +65,55 @@ Differences DifferenceSource::run(const LiveSeedRequest& request,
   for (const TableRequest& wanted : request.config.tables) {
     out.tables.push_back(find_table(all, name_for(wanted)));
   }
-  SeedSession session(request.conninfo, request.daystream, request_of(out.tables), signals);
-  struct Announced {  // gone from session_ before the session is
-    DifferenceSource& source;
-    ~Announced() {
-      const std::lock_guard lock(source.mutex_);
-      source.session_ = nullptr;
+  SeedSession session(request.conninfo, request.daystream, request_of(out.tables), signals,
+                      Unfit::Refuse, request.places);
+  const DifferenceSource::WithSession announced(thread, session);
+  std::optional<Overlay> overlay;
+  if (request.from_its_seam) {
+    session.only_compare();
+    session.take_snapshot();
+  } else {
+    take_snapshot_seeing(session, request.daystream, at);
+    overlay.emplace(db, out.tables);
+    if (!lay_over(*overlay, session, request.daystream, at, request.conninfo, signals)) {
+      throw TooDifferent("the mirror is far behind, or a shape has just changed");
     }
-  } const announced{*this};
-  {
-    const std::lock_guard lock(mutex_);
-    if (stop_) throw daystream::Error("stopped before all was compared");
-    session_ = &session;
   }
-  take_snapshot_seeing(session, request.daystream, at);
-  out.system_identifier = session.server().system_identifier;
-  out.snapshot = session.snapshot();
-  out.consistent_at = session.consistent_at();
-  out.seam = session.seam();
-  Overlay overlay(db, out.tables);
-  if (!lay_over(overlay, session, request.daystream, at, request.conninfo, signals)) {
-    throw TooDifferent("the mirror is far behind, or a shape has just changed");
-  }
-  std::size_t size_bytes = 0;
+  Gatherer gatherer(out);
   std::uint64_t before = 0;
   for (std::size_t i = 0; i < session.tables().size(); ++i) {
-    const SeedTable& source = session.tables()[i];
-    const MirroredTable& table = out.tables[i];
-    if (source.relation.oid != table.shape.oid || source.mirrored.shape != table.shape) {
-      throw TooDifferent(fmt::format("table {} has another shape", table.name));
-    }
-    RowCompare compare(
-        db, table, false,
-        [&](const RowDifference& difference) {
-          DifferentRow& row = out.rows.emplace_back();
-          row.table = i;
-          row.key = owned(difference.key);
-          for (std::size_t c = 0; difference.batch != nullptr && c < table.columns.size(); ++c) {
-            row.row.emplace_back(difference.batch->value(difference.row, c));
-            size_bytes += sizeof(OwnedValue) + row.row.back().get().bytes.size();
-          }
-          if (out.rows.size() <= kMostRows && size_bytes <= kMostDifferenceBytes) return;
-          throw TooDifferent(fmt::format("more than {} rows differ", out.rows.size() - 1));
-        },
-        &overlay);
-    compare.on_progress([&](std::uint64_t rows) { rows_ = before + rows; });
-    compare.run(session, source);
-    before += compare.rows();
-    rows_ = before;
+    check_shape(session.tables()[i], out.tables[i]);
+    RowCompare rows_of(
+        db, out.tables[i], false,
+        [&](const RowDifference& difference) { gatherer.take(i, difference); },
+        overlay ? &*overlay : nullptr);
+    rows_of.on_progress([&](std::uint64_t compared) { rows = before + compared; });
+    rows_of.run(session, session.tables()[i]);
+    out.tables[i].seeded_rows = static_cast<std::int64_t>(rows_of.rows());
+    before += rows_of.rows();
+    rows = before;
   }
   session.finish();
+  out.at = snapshot_of(session);
   return out;
+}
+
+}  // namespace
+
+std::unique_ptr<DifferenceSource> start_comparing(const LiveSeedRequest& request,
+                                                  const daystream::program::Signals& signals,
+                                                  std::atomic<std::uint64_t>& rows) {
+  return std::make_unique<DifferenceSource>([request, &signals, &rows](DifferenceSource& thread) {
+    try {
+      thread.hand_over(compare(thread, request, signals, rows));
+    } catch (const TooDifferent&) {
+      throw;
+    } catch (const daystream::Error& e) {
+      // What a table is now may be in the way of comparing it, and not of copying it.
+      if (e.retryable() || signals.stop_requested()) throw;
+      throw TooDifferent(e.what());
+    }
+  });
 }
 
 }  // namespace deltamirror

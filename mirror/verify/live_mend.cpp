@@ -1,6 +1,6 @@
 #include "verify/live_mend.h"
 
-#include <fmt/format.h>
+#include <utility>
 
 #include "store/checkpoint.h"
 
@@ -27,30 +27,24 @@ LiveMend::LiveMend(Database& db, LiveSeedRequest request, const Checkpoint& mirr
     : db_(db),
       request_(std::move(request)),
       system_identifier_(mirror.system_identifier),
-      source_(std::make_unique<DifferenceSource>(request_, signals)) {}
+      source_(start_comparing(request_, signals, rows_)) {}
 
 LiveMend::~LiveMend() = default;
 
 void LiveMend::take(Differences found) {
-  facts_ = std::move(found);
-  found_ = true;
-  if (facts_.system_identifier != system_identifier_) {
-    throw daystream::WrongSource(
-        fmt::format("the server is another cluster (system identifier {}) than the mirror's "
-                    "(system identifier {})",
-                    facts_.system_identifier, system_identifier_),
-        "connect to the server that the mirror was seeded from");
-  }
-  mended_.resize(facts_.tables.size());
-  for (const DifferentRow& row : facts_.rows) {
+  found_ = std::move(found);
+  check_server(found_->at.server, system_identifier_);
+  mended_.resize(found_->tables.size());
+  for (const DifferentRow& row : found_->rows) {
     auto& mended = mended_[row.table];
-    if (mended == nullptr) mended = std::make_unique<Mended>(db_, facts_.tables[row.table]);
+    if (mended == nullptr) mended = std::make_unique<Mended>(db_, found_->tables[row.table]);
     mended->rows.add_key(borrowed(row.key));
     if (!row.row.empty()) mended->rows.add_row(borrowed(row.row));
   }
-  if (facts_.rows.empty()) return;
-  facts_.rows = {};
-  catch_up_.emplace(db_, request_.daystream, facts_.seam, facts_.snapshot);
+  const bool differs = !std::exchange(found_->rows, {}).empty();
+  // A mirror that stands still goes to where the rows are.
+  if (!differs || request_.from_its_seam) return;
+  catch_up_.emplace(db_, request_.daystream, found_->at.seam, found_->at.snapshot);
   for (const auto& mended : mended_) {
     if (mended == nullptr) continue;
     catch_up_->add(mended->rows.table(),
@@ -88,7 +82,7 @@ void LiveMend::apply(Mended& mended, const Change& change) {
 bool LiveMend::step(const Checkpoint& at) {
   std::optional<Differences> found;
   if (!found_) {
-    found = source_->try_take();
+    found = source_->try_next();
     if (!found) return false;
   }
   WriteTransaction transaction(db_);
@@ -100,20 +94,29 @@ bool LiveMend::step(const Checkpoint& at) {
     throw TooDifferent(e.what());
   }
   transaction.commit();
-  ready_ = there && at.lsn >= facts_.consistent_at;
+  ready_ = there && (request_.from_its_seam || at.lsn >= consistent_at());
   return !there;
 }
 
 void LiveMend::install(Applier& applier) {
   catch_up_.reset();
   applier.open_transaction();
-  for (const auto& mended : mended_) {
-    if (mended != nullptr) written_ += mended->rows.write_to_mirror();
-  }
   const std::string now = utc_text(now_us());
-  for (const MirroredTable& table : facts_.tables) {
-    applier.tables().edit(table.name, [&](MirroredTable& mended) { mended.seeded_at = now; });
+  for (std::size_t i = 0; i < mended_.size(); ++i) {
+    const std::uint64_t written = mended_[i] == nullptr ? 0 : mended_[i]->rows.write_to_mirror();
+    written_ += written;
+    const MirroredTable& table = found_->tables[i];
+    applier.tables().edit(table.name, [&](MirroredTable& mended) {
+      mended.seeded_at = now;
+      mended.seeded_rows = table.seeded_rows;
+      mended.written_rows = static_cast<std::int64_t>(written);
+    });
   }
+  if (!request_.from_its_seam) return;
+  const LiveSnapshot& there = found_->at;
+  applier.tables().rebase(there.snapshot, there.consistent_at, there.server.timeline);
+  applier.go_to(there.seam, there.server.timeline);
+  applier.learn(there.types, there.consistent_at, there.server.timeline);
 }
 
 }  // namespace deltamirror

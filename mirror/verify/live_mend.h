@@ -1,6 +1,7 @@
 // Makes the rows of tables the same as PostgreSQL's again, and writes only those that are not.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -19,6 +20,9 @@ namespace deltamirror {
 // 3. In one SQLite transaction, once the mirror is past V, they take their places. Rows that the
 //    stream has put right meanwhile are not written.
 //
+// A mirror that stands still (from_its_seam) is compared as it is; instead of 2, it goes in 3 to
+// the seam of V.
+//
 // Throws TooDifferent where whole tables had better be copied (LiveSeed).
 class LiveMend : public LiveCopy {
  public:
@@ -31,8 +35,8 @@ class LiveMend : public LiveCopy {
   bool ready() const noexcept override { return ready_; }
   void install(Applier& applier) override;
 
-  daystream::Lsn consistent_at() const noexcept override { return facts_.consistent_at; }
-  std::uint64_t rows() const noexcept override { return source_->rows(); }
+  daystream::Lsn consistent_at() const noexcept override { return found_->at.consistent_at; }
+  std::uint64_t rows() const noexcept override { return rows_; }
   double expected_rows() const noexcept override { return -1; }
   std::uint64_t written() const noexcept override { return written_; }
   const std::vector<TableProblem>& problems() const noexcept override { return problems_; }
@@ -53,11 +57,11 @@ class LiveMend : public LiveCopy {
   const LiveSeedRequest request_;
   const std::vector<TableProblem> problems_;  // none: it compares what is followed
   const std::string system_identifier_;
-  std::unique_ptr<DifferenceSource> source_;
-  Differences facts_;
-  bool found_ = false;  // facts_ are there
-  std::vector<std::unique_ptr<Mended>> mended_;
-  std::optional<CatchUp> catch_up_;  // nullopt: nothing differs
+  std::atomic<std::uint64_t> rows_ = 0;  // compared so far
+  const std::unique_ptr<DifferenceSource> source_;
+  std::optional<Differences> found_;
+  std::vector<std::unique_ptr<Mended>> mended_;  // by table; nullptr: nothing differs
+  std::optional<CatchUp> catch_up_;              // nullopt: nothing is to be caught up
   bool ready_ = false;
   std::uint64_t written_ = 0;
 };
