@@ -172,28 +172,8 @@ bool RowWriter::fetch(const Row& identity, Row& found) {
   const bool is_there = fetch_.step();
   found.resize(table_.columns.size());
   for (std::size_t i = 0; is_there && i < found.size(); ++i) {
-    Cell& cell = found[i];
-    sqlite3_value* const stored = sqlite3_column_value(fetch_.raw(), static_cast<int>(i));
-    const int type = sqlite3_value_type(stored);
-    switch (type) {
-      case SQLITE_INTEGER:
-        cell.value = Value::of_integer(sqlite3_value_int64(stored));
-        break;
-      case SQLITE_FLOAT:
-        cell.value = Value{Value::Type::Real, 0, sqlite3_value_double(stored), {}};
-        break;
-      case SQLITE_TEXT:
-      case SQLITE_BLOB: {
-        const auto* const data = static_cast<const char*>(sqlite3_value_blob(stored));
-        cell.unescaped.assign(data == nullptr ? "" : data,
-                              static_cast<std::size_t>(sqlite3_value_bytes(stored)));
-        cell.value =
-            type == SQLITE_TEXT ? Value::of_text(cell.unescaped) : Value::of_blob(cell.unescaped);
-        break;
-      }
-      default:
-        cell.value = Value{};
-    }
+    found[i].value = value_of(sqlite3_column_value(fetch_.raw(), static_cast<int>(i)));
+    found[i].keep();
   }
   fetch_.reset();
   return is_there;

@@ -10,8 +10,10 @@
 #include "apply/asked_tables.h"
 #include "apply/holding.h"
 #include "apply/needs_reseed.h"
+#include "apply/partition_rows.h"
 #include "history/history_tables.h"
 #include "model/meaning.h"
+#include "program/counted.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -115,6 +117,7 @@ void TableLines::take_partition(const Change& change) {
     return;
   }
   if (tables_.skips(*root)) return;
+  if (change.action == Action::Drop && take_rows_of(*root, change)) return;
   const std::string what = change.action == Action::Schema    ? "attached"
                            : change.action == Action::Drop    ? "detached or dropped"
                            : change.action == Action::Rewrite ? "rewritten"
@@ -126,6 +129,17 @@ void TableLines::take_partition(const Change& change) {
                         .reason = fmt::format("{} of table {} was {}", partition,
                                               root->table.source_table, what),
                         .hint = NeedsReseed::kCopyIt});
+}
+
+// It was detached or dropped. False: which rows it had is not known.
+bool TableLines::take_rows_of(TrackedTable& root, const Change& partition) {
+  const auto erased = erase_partition(db_, root.table, partition.oid, types_);
+  if (!erased) return false;
+  spdlog::info("table {}: partition {} was detached or dropped, {} went with it", root.table.name,
+               partition.table, daystream::program::counted(*erased, "row"));
+  root.changed = true;
+  commit_.count_change();
+  return true;
 }
 
 void TableLines::take_schema(const Change& change) {
@@ -145,6 +159,8 @@ void TableLines::take_schema(const Change& change) {
     check_policy(*followed, what.empty() ? "its schema" : what);
   }
 
+  // What was said of partitions names columns as they were.
+  if (line.shape.columns != table.shape.columns) table.partitions.clear();
   followed->drop_plan();
   const std::string old_line_name = table.shape.line_name;
   try {

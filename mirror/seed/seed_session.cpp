@@ -13,6 +13,7 @@
 #include "apply/holding.h"
 #include "history/history_tables.h"
 #include "seed/chosen_columns.h"
+#include "seed/partition_bounds.h"
 #include "seed/requests.h"
 #include "store/shared_table.h"
 
@@ -433,6 +434,10 @@ void SeedSession::describe(SeedTable& table, const SourceRelation& now) {
     mirrored.partitioning = now.partitioning;
     check_followable(connection_.get(), now);
     check_key(table.relation, mirrored.shape);
+    mirrored.partitions =
+        now.partitioning == Partitioning::Root
+            ? read_partition_bounds(connection_.get(), now, mirrored.shape, types_)
+            : std::map<std::uint32_t, std::string>{};
   }
   mirrored.columns.clear();
   mirrored.all_columns = table.request.query.empty() && table.request.columns.empty();

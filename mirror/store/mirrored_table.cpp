@@ -87,6 +87,7 @@ json options_json(const MirroredTable& table) {
   if (!table.prefix.empty()) out["prefix"] = table.prefix;
   if (table.wished_name != table.name) out["wished_name"] = table.wished_name;
   if (table.written_rows != table.seeded_rows) out["written_rows"] = table.written_rows;
+  for (const auto& [oid, rows] : table.partitions) out["partitions"][std::to_string(oid)] = rows;
   if (table.where) out["where"] = table.where->text(table.shape);
   if (table.mode != TableMode::Mirror) {
     out["mode"] = mode_name(table.mode);
@@ -106,6 +107,10 @@ void take_options(MirroredTable& table, const json& options, const Database& db)
     types.take(table.facts);  // what names meant when the table was last told of
     table.where =
         std::make_shared<RowFilter>(options["where"].get<std::string>(), table.shape, types);
+  }
+  const json partitions = options.value("partitions", json::object());
+  for (const auto& [oid, rows] : partitions.items()) {
+    table.partitions.emplace(static_cast<std::uint32_t>(std::stoul(oid)), rows.get<std::string>());
   }
   if (!options.contains("mode")) return;
   table.mode = mode_named(options["mode"].get<std::string>());

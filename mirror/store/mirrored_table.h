@@ -60,6 +60,9 @@ struct MirroredTable {
   std::string query;        // as given; empty: the table itself
   std::vector<std::vector<std::string>> indexes;  // asked for, by SQLite column names
   std::shared_ptr<const RowFilter> where;         // which rows; nullptr: all
+  // Of a partitioned table: which rows each partition has, by its OID, as a `where` (RowFilter) in
+  // the columns' names of now. Those are left out of which that cannot be said exactly.
+  std::map<std::uint32_t, std::string> partitions;
   TableMode mode = TableMode::Mirror;
   int keep_days = 0;  // of a history; 0: for ever
   // History mode: the position that the base table was copied at.

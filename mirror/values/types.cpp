@@ -288,4 +288,24 @@ Value convert(const ColumnType& type, std::string_view text, std::string& scratc
   return Value::of_text(text);
 }
 
+Value value_of(sqlite3_value* stored) {
+  const auto bytes = [&] {
+    const auto* const data = static_cast<const char*>(sqlite3_value_blob(stored));
+    const auto size = static_cast<std::size_t>(sqlite3_value_bytes(stored));
+    return std::string_view(data == nullptr ? "" : data, size);
+  };
+  switch (sqlite3_value_type(stored)) {
+    case SQLITE_INTEGER:
+      return Value::of_integer(sqlite3_value_int64(stored));
+    case SQLITE_FLOAT:
+      return {Value::Type::Real, 0, sqlite3_value_double(stored), {}};
+    case SQLITE_TEXT:
+      return Value::of_text(bytes());
+    case SQLITE_BLOB:
+      return Value::of_blob(bytes());
+    default:
+      return {};
+  }
+}
+
 }  // namespace deltamirror

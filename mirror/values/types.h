@@ -89,6 +89,8 @@ std::optional<ColumnType> type_named(std::string_view word);
 // A SQLite value. `bytes` borrows the text that was converted, or `scratch`.
 struct Value {
   enum class Type : std::uint8_t { Null, Integer, Real, Text, Blob };
+  // As SQLite has it; borrows its bytes.
+  Value value_of(sqlite3_value* stored);
   Type type = Type::Null;
   std::int64_t integer = 0;
   double real = 0;
@@ -102,6 +104,8 @@ struct Value {
   void bind_to(Statement& statement, int index) const;  // borrows
   void copy_to(Statement& statement, int index) const;
 };
+// As SQLite has it; borrows its bytes.
+Value value_of(sqlite3_value* stored);
 
 // `text`: what the type's output function gave, under the plugin's fixed settings. Throws
 // ProtocolError where it is no such text.

@@ -110,6 +110,9 @@ void LiveMend::install(Applier& applier) {
       mended.seeded_at = now;
       mended.seeded_rows = table.seeded_rows;
       mended.written_rows = static_cast<std::int64_t>(written);
+      if (request_.from_its_seam) {
+        mended.partitions = found_->at.tables[i].mirrored.partitions;
+      }
     });
   }
   if (!request_.from_its_seam) return;

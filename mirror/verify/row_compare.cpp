@@ -18,31 +18,6 @@ namespace {
 const std::string kTemporary = "_deltamirror_verify";
 const std::string kCount = "_deltamirror_count";  // no column of a table is called so
 
-// Borrows.
-Value value_of(sqlite3_value* stored) {
-  const auto bytes = [&] {
-    const auto* const data = static_cast<const char*>(sqlite3_value_blob(stored));
-    const auto size = static_cast<std::size_t>(sqlite3_value_bytes(stored));
-    return std::string_view(data == nullptr ? "" : data, size);
-  };
-  switch (sqlite3_value_type(stored)) {
-    case SQLITE_INTEGER:
-      return Value::of_integer(sqlite3_value_int64(stored));
-    case SQLITE_FLOAT: {
-      Value value;
-      value.type = Value::Type::Real;
-      value.real = sqlite3_value_double(stored);
-      return value;
-    }
-    case SQLITE_TEXT:
-      return Value::of_text(bytes());
-    case SQLITE_BLOB:
-      return Value::of_blob(bytes());
-    default:
-      return {};
-  }
-}
-
 void insert_all(Statement& insert, const RowBatch& batch) {
   for (std::size_t row = 0; row < batch.rows(); ++row) {
     for (std::size_t i = 0; i < batch.columns(); ++i) {

@@ -83,15 +83,14 @@ TEST_CASE("partitions: their rows are their root's, also those that move", "[mir
   CHECK(verified.ok());
 }
 
-TEST_CASE("partitions: one that comes, goes or is emptied has its root copied anew",
+TEST_CASE("partitions: one that comes with rows or is emptied has its root copied anew",
           "[mirror][partition]") {
   Partitioned s;
   s.start(true);
   REQUIRE(s.seed({"--table", "p"}).ok());
   const std::string what = GENERATE(
       as<std::string>{},  //
-      "ALTER TABLE p DETACH PARTITION high", "ALTER TABLE p DETACH PARTITION high CONCURRENTLY",
-      "DROP TABLE high", "TRUNCATE high",
+      "TRUNCATE high",
       "CREATE TABLE more(id int PRIMARY KEY, v text); INSERT INTO more VALUES (205, 'more');"
       "ALTER TABLE p ATTACH PARTITION more FOR VALUES FROM (200) TO (300)",
       "ALTER TABLE p ALTER v TYPE varchar(40) USING v || '.'",
@@ -113,6 +112,118 @@ TEST_CASE("partitions: one that comes, goes or is emptied has its root copied an
   s.cluster.execute("UPDATE p SET v = 'last' WHERE id = 2");
   REQUIRE(s.run_once().ok());
   s.check_equal();
+}
+
+TEST_CASE("partitions: one that goes takes its rows along, without a copy", "[mirror][partition]") {
+  Partitioned s;
+  s.start(true);
+  REQUIRE(s.seed({"--table", "p"}).ok());
+  const std::string what = GENERATE(
+      as<std::string>{},  //
+      "ALTER TABLE p DETACH PARTITION high", "ALTER TABLE p DETACH PARTITION high CONCURRENTLY",
+      "DROP TABLE high",
+      "INSERT INTO p VALUES (101, 'goes'); UPDATE p SET id = 3 WHERE id = 198; DROP TABLE high;"
+      "CREATE TABLE again PARTITION OF p FOR VALUES FROM (100) TO (200);"
+      "INSERT INTO p VALUES (150, 'stays')");
+  CAPTURE(what);
+  s.cluster.execute(what);
+  s.cluster.execute("UPDATE p SET v = v || '+' WHERE id < 20");
+  const Result alone = s.run_to_trouble();
+  INFO(alone.err);
+  CHECK(alone.ok());
+  CHECK_THAT(alone.err, Catch::Contains("50 rows went with it"));
+  s.check_equal();
+
+  // One that was made after the seed may have any rows.
+  s.cluster.execute(
+      "CREATE TABLE top PARTITION OF p FOR VALUES FROM (200) TO (300);"
+      "INSERT INTO p VALUES (250, 'top')");
+  s.cluster.execute("DROP TABLE top");
+  const Result helped = s.run_with_source();
+  INFO(helped.err);
+  CHECK(helped.ok());
+  CHECK_THAT(helped.err, Catch::Contains("copying p"));
+  s.check_equal();
+}
+
+TEST_CASE("partitions: whose rows can be told, by ranges and lists of most types",
+          "[mirror][partition]") {
+  Partitioned s;
+  s.cluster.execute("CREATE TYPE mood AS ENUM ('calm', 'wild')");
+  struct Kind {
+    std::string name;
+    std::string key;
+    std::string goes;  // the bounds of the one that goes
+    std::string stays;
+    std::string rows;  // VALUES (k, j)…
+    bool exact = true;
+    std::string types = "k int, j int";
+  };
+  const std::vector<Kind> kinds = {
+      {"dates", "RANGE (k)", "FROM ('2026-01-01') TO ('2026-02-01')",
+       "FROM ('2026-02-01') TO (MAXVALUE)", "('2026-01-31', 1), ('2026-02-01', 2)", true,
+       "k date, j int"},
+      {"moments", "RANGE (k)", "FROM (MINVALUE) TO ('2026-02-01 01:00+01')",
+       "FROM ('2026-02-01 01:00+01') TO ('2027-01-01')",
+       "('2026-01-31 23:59:59.9+00', 1), ('2026-02-01 00:00+00', 2)", true, "k timestamptz, j int"},
+      {"numbers", "RANGE (k)", "FROM (0.5) TO (1.25)", "FROM (1.25) TO (9)",
+       "(1.249, 1), (1.25, 2)", true, "k numeric, j int"},
+      {"pairs", "RANGE (k, j)", "FROM (1, 5) TO (3, 2)", "FROM (3, 2) TO (9, 9)",
+       "(1, 5), (2, 100), (3, 1), (3, 2), (4, 0)"},
+      {"lists", "LIST (k)", "IN ('it''s', 'a::b)', NULL)", "IN ('x')",
+       "('it''s', 1), ('a::b)', 2), (NULL, 3), ('x', 4)", true, "k text, j int"},
+      {"moods", "LIST (k)", "IN ('wild')", "IN ('calm')", "('wild', 1), ('calm', 2)", true,
+       "k mood, j int"},
+      {"words", "RANGE (k)", "FROM ('a') TO ('m')", "FROM ('m') TO ('z')", "('b', 1), ('n', 2)",
+       false, "k text, j int"},
+      {"hashes", "HASH (k)", "WITH (MODULUS 2, REMAINDER 0)", "WITH (MODULUS 2, REMAINDER 1)",
+       "(1, 1), (2, 2), (3, 3)", false},
+  };
+  std::vector<std::string> arguments;
+  for (const Kind& kind : kinds) {
+    s.cluster.execute("CREATE TABLE " + kind.name + "(" + kind.types + ") PARTITION BY " +
+                      kind.key + "; CREATE TABLE " + kind.name + "_goes PARTITION OF " + kind.name +
+                      " FOR VALUES " + kind.goes + "; CREATE TABLE " + kind.name +
+                      "_stays PARTITION OF " + kind.name + " FOR VALUES " + kind.stays);
+    for (const char* const part : {"", "_goes", "_stays"}) {
+      s.cluster.execute("ALTER TABLE " + kind.name + part + " REPLICA IDENTITY FULL");
+    }
+    s.cluster.execute("INSERT INTO " + kind.name + " VALUES " + kind.rows);
+    arguments.insert(arguments.end(), {"--table", kind.name});
+  }
+  s.cluster.execute(
+      "CREATE TABLE rest(id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE rest_goes PARTITION OF rest DEFAULT; INSERT INTO rest VALUES (1);"
+      "CREATE TABLE deep(id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE deep_goes PARTITION OF deep FOR VALUES FROM (0) TO (10) PARTITION BY LIST (id);"
+      "CREATE TABLE deep_1 PARTITION OF deep_goes FOR VALUES IN (1, 2);"
+      "CREATE TABLE deep_2 PARTITION OF deep_goes FOR VALUES IN (3, 4);"
+      "CREATE TABLE deep_stays PARTITION OF deep FOR VALUES FROM (10) TO (20);"
+      "INSERT INTO deep VALUES (1), (2), (3), (11)");
+  s.start(true);
+  arguments.insert(arguments.end(), {"--table", "rest", "--table", "deep"});
+  const Result seeded = s.seed(arguments);
+  INFO(seeded.err);
+  REQUIRE(seeded.ok());
+  for (const Kind& kind : kinds) s.cluster.execute("DROP TABLE " + kind.name + "_goes");
+  s.cluster.execute("DROP TABLE rest_goes; DROP TABLE deep_1");
+  s.cluster.execute("INSERT INTO deep VALUES (12)");
+  const Result alone = s.run_once();
+  INFO(alone.err);
+  for (const Kind& kind : kinds) {
+    CAPTURE(kind.name);
+    CHECK(s.value("SELECT state FROM _deltamirror_tables WHERE name = '" + kind.name + "'") ==
+          (kind.exact ? "following" : "copying"));
+    if (!kind.exact) continue;
+    const std::string sql = "SELECT j FROM " + kind.name + " ORDER BY j";
+    CHECK(s.rows(sql) == s.source_rows(sql));
+  }
+  CHECK(s.value("SELECT state FROM _deltamirror_tables WHERE name = 'rest'") == "copying");
+  CHECK(s.rows("SELECT id FROM deep ORDER BY id") == std::vector<std::string>{"3", "11", "12"});
+  s.cluster.execute("DROP TABLE deep_goes");
+  const Result deeper = s.run_once();
+  INFO(deeper.err);
+  CHECK(s.rows("SELECT id FROM deep ORDER BY id") == std::vector<std::string>{"11", "12"});
 }
 
 TEST_CASE("partitions: what cannot be followed is refused, and says what to do",
