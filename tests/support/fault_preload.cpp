@@ -33,11 +33,7 @@ struct Settings {
   const char* path = "";
   std::size_t path_size = 0;
   const char* except = "";
-  std::uint64_t at = 0;
-  bool sticky = false;
-  bool short_write = false;
   bool all_opens = false;
-  int error = EIO;
   long sync_delay_ms = 0;
   int sync_log = -1;
   support::FaultShared* shared = nullptr;
@@ -73,11 +69,7 @@ Settings load() {
   s.path = setting("FAULT_PATH");
   s.path_size = strlen(s.path);
   s.except = setting("FAULT_EXCEPT");
-  s.at = strtoull(setting("FAULT_AT"), nullptr, 10);
-  s.sticky = *setting("FAULT_STICKY") != '\0';
-  s.short_write = *setting("FAULT_SHORT") != '\0';
   s.all_opens = *setting("FAULT_ALL_OPENS") != '\0';
-  if (const int error = atoi(setting("FAULT_ERRNO")); error != 0) s.error = error;
   s.sync_delay_ms = atol(setting("FAULT_SYNC_DELAY_MS"));
   const int fd = real_open(setting("FAULT_COUNTS"), O_RDWR | O_CLOEXEC, 0);
   if (fd >= 0) {
@@ -164,13 +156,13 @@ bool descriptor_matches(int fd) {
 enum class Verdict { Pass, Fail, Short };
 
 Verdict judge() {
-  const Settings& s = settings();
-  if (s.shared == nullptr) return Verdict::Pass;
-  const std::uint64_t n = s.shared->matched.fetch_add(1) + 1;
-  if (s.at == 0 || n < s.at || (n > s.at && !s.sticky)) return Verdict::Pass;
-  if (s.shared->healed.load() != 0) return Verdict::Pass;
-  s.shared->struck.fetch_add(1);
-  return s.short_write && n == s.at ? Verdict::Short : Verdict::Fail;
+  support::FaultShared* const shared = settings().shared;
+  if (shared == nullptr) return Verdict::Pass;
+  const std::uint64_t n = shared->matched.fetch_add(1) + 1;
+  const std::uint64_t at = shared->at.load();
+  if (at == 0 || n < at || (n > at && shared->sticky.load() == 0)) return Verdict::Pass;
+  shared->struck.fetch_add(1);
+  return shared->short_write.load() != 0 && n == at ? Verdict::Short : Verdict::Fail;
 }
 
 Verdict judge_descriptor(const char* call, int fd) {
@@ -185,7 +177,7 @@ Verdict judge_path(const char* call, int folder, const char* path) {
 
 template <typename Result>
 Result failed() {
-  errno = settings().error;
+  errno = static_cast<int>(settings().shared->error.load());
   return static_cast<Result>(-1);
 }
 
@@ -256,7 +248,7 @@ int truncate_to(int fd, off64_t size) {
 
 void* map(void* address, size_t size, int protection, int flags, int fd, off64_t offset) {
   if (fd >= 0 && judge_descriptor("mmap", fd) != Verdict::Pass) {
-    errno = settings().error;
+    errno = static_cast<int>(settings().shared->error.load());
     return MAP_FAILED;
   }
   static const auto call = next<void* (*)(void*, size_t, int, int, int, off64_t)>("mmap64");

@@ -47,6 +47,14 @@ class FaultPreload {
     std::uint64_t size_bytes = 0;
   };
 
+  // The same for a program that runs: the `in`-th matching call from now on.
+  struct Strike {
+    std::uint64_t in = 1;
+    bool sticky = false;
+    bool short_write = false;
+    int error = 5;
+  };
+
   explicit FaultPreload(const Plan&);
   ~FaultPreload();
   FaultPreload(const FaultPreload&) = delete;
@@ -55,6 +63,7 @@ class FaultPreload {
   std::vector<std::pair<std::string, std::string>> env() const;
   std::uint64_t matched() const;  // calls that the plan speaks of, so far
   std::uint64_t struck() const;   // of these, made to fail or cut short
+  void arm(const Strike&);        // in place of what the plan, or the last strike, says
   void heal();                    // from now on nothing fails, also in a child that runs
   std::vector<Sync> sync_log() const;
   std::size_t sync_count() const;  // its size, without the cost of a copy; from any thread

@@ -25,6 +25,12 @@ FaultPreload::FaultPreload(const Plan& plan) : plan_(plan) {
   void* page = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (page == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap " + path);
   shared_ = static_cast<Shared*>(page);
+  if (plan.at != 0) {
+    arm({.in = plan.at,
+         .sticky = plan.sticky,
+         .short_write = plan.short_write,
+         .error = plan.error});
+  }
 }
 
 FaultPreload::~FaultPreload() {
@@ -44,11 +50,7 @@ std::vector<std::pair<std::string, std::string>> FaultPreload::env() const {
       {"FAULT_CALLS", calls},
       {"FAULT_PATH", plan_.path_prefix},
       {"FAULT_EXCEPT", except},
-      {"FAULT_AT", std::to_string(plan_.at)},
-      {"FAULT_ERRNO", std::to_string(plan_.error)},
   };
-  if (plan_.sticky) out.emplace_back("FAULT_STICKY", "1");
-  if (plan_.short_write) out.emplace_back("FAULT_SHORT", "1");
   if (!plan_.open_for_write_only) out.emplace_back("FAULT_ALL_OPENS", "1");
   if (plan_.sync_delay.count() > 0) {
     out.emplace_back("FAULT_SYNC_DELAY_MS", std::to_string(plan_.sync_delay.count()));
@@ -63,8 +65,15 @@ std::uint64_t FaultPreload::matched() const {
 std::uint64_t FaultPreload::struck() const {
   return shared_->struck.load();
 }
+void FaultPreload::arm(const Strike& strike) {
+  shared_->at.store(0);  // what is said next belongs to the new one
+  shared_->error.store(static_cast<std::uint64_t>(strike.error));
+  shared_->sticky.store(strike.sticky ? 1 : 0);
+  shared_->short_write.store(strike.short_write ? 1 : 0);
+  shared_->at.store(shared_->matched.load() + strike.in);
+}
 void FaultPreload::heal() {
-  shared_->healed.store(1);
+  shared_->at.store(0);
 }
 
 void FaultPreload::read_log() const {

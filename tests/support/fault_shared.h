@@ -9,7 +9,11 @@ namespace support {
 struct FaultShared {
   std::atomic<std::uint64_t> matched;
   std::atomic<std::uint64_t> struck;
-  std::atomic<std::uint64_t> healed;
+  // Which of the matching calls fails, counted from the first of all; 0: none.
+  std::atomic<std::uint64_t> at;
+  std::atomic<std::uint64_t> sticky;
+  std::atomic<std::uint64_t> short_write;
+  std::atomic<std::uint64_t> error;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 

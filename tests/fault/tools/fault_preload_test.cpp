@@ -83,6 +83,21 @@ TEST_CASE("fault preload: the count goes on over runs, and heal() ends it", "[fa
   CHECK(syncs[0].size_bytes == 8);
 }
 
+TEST_CASE("fault preload: what fails is said while it runs, as often as is wanted",
+          "[fault][tools]") {
+  const TempDir dir;
+  std::filesystem::create_directory(dir / "in");
+  FaultPreload faults({.calls = {"write", "fsync"}, .path_prefix = dir / "in"});
+  const std::vector<std::string> argv = {FAULT_VICTIM, dir / "in", dir / "outside"};
+  CHECK(run(argv, {.env = faults.env()}).out == "done\n");
+  faults.arm({.in = 2, .error = ENOSPC});
+  CHECK(run(argv, {.env = faults.env()}).out == "fsync: No space left on device\n");
+  CHECK(run(argv, {.env = faults.env()}).out == "done\n");
+  faults.arm({.in = 1, .short_write = true});
+  CHECK(run(argv, {.env = faults.env()}).out == "short 5\ndone\n");
+  CHECK(faults.struck() == 2);
+}
+
 TEST_CASE("fault preload: what is excepted does not count", "[fault][tools]") {
   const Outcome seen =
       victim_under({.calls = {"open", "rename"}, .except = {"/none", "/new"}, .at = 1});
