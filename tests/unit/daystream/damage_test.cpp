@@ -2,6 +2,7 @@
 // what is merely not there yet is not damage.
 #include <catch2/catch.hpp>
 
+#include "crc32c.h"
 #include "daystream/durable.h"
 #include "daystream/error.h"
 #include "stream_fixture.h"
@@ -48,6 +49,32 @@ struct Damaged : Stream {
   std::string first_day;
   std::string second_day;
   std::vector<std::string> whole;
+};
+
+// A day whose checksums are right, whatever its lines say.
+class SealedDay {
+ public:
+  SealedDay& row(Position at, const std::string& body = "_table\tfox\t_xid\t7\t_action\tinsert") {
+    return add(prefix(at), body + "\n");
+  }
+  SealedDay& end(Position at, const std::string& body) {
+    chain_ = extend_crc(extend_crc(chain_, prefix(at)), body + "\n");
+    text_ += fmt::format("{}_crc\t{:08x}\t{}\n", prefix(at), chain_, body);
+    return *this;
+  }
+  SealedDay& mark(Position at) { return end(at, "_lsn\t0/1000\t_next\t1\t_action\tmark"); }
+  SealedDay& commit(Position at) { return end(at, test::commit(7)); }
+  const std::string& text() const { return text_; }
+
+ private:
+  static std::string prefix(Position at) { return fmt::format("_c\t{}\t_s\t{}\t", at.c, at.s); }
+  SealedDay& add(const std::string& begin, const std::string& rest) {
+    chain_ = extend_crc(chain_, begin + rest);
+    text_ += begin + rest;
+    return *this;
+  }
+  std::uint32_t chain_ = 0;
+  std::string text_;
 };
 
 bool is_prefix(const std::vector<std::string>& part, const std::vector<std::string>& whole) {
@@ -104,6 +131,29 @@ TEST_CASE("reader: a file cut at any length is seen", "[reader][damage]") {
     if (!stream.is_seen(read)) FAIL("not seen");
     if (!is_prefix(read, stream.whole)) FAIL("a wrong transaction");
   }
+}
+
+TEST_CASE("reader: each rule of the order is kept, with a chain that holds", "[reader][damage]") {
+  Damaged stream;
+  std::filesystem::remove(stream.directory / "durable");
+  std::filesystem::remove(stream.day_path("2017-10-10"));
+  std::vector<std::string> read;
+  const auto is_damage = [&](const SealedDay& day) {
+    spill(stream.day_path(), day.text());
+    return stream.is_seen(read);
+  };
+  const auto begun = [] { return SealedDay().mark({kNoon, 0}); };
+  CHECK_FALSE(is_damage(begun().row({kNoon, 1}).commit({kNoon, 2})));
+  CHECK(read.size() == 1);
+  CHECK(is_damage(begun().row({kNoon, 2}).commit({kNoon, 3})));          // a hole
+  CHECK(is_damage(begun().row({kNoon, 1}).commit({kNoon, 3})));          // in a transaction
+  CHECK(is_damage(begun().row({kNoon, 0}).commit({kNoon, 1})));          // the same again
+  CHECK(is_damage(begun().row({kNoon + 1, 1}).commit({kNoon + 1, 2})));  // a second begins with 0
+  CHECK(is_damage(begun().row({kNoon - 1, 0}).commit({kNoon - 1, 1})));  // a second goes back
+  CHECK(is_damage(begun().row({kNoon, 1}).commit({kNoon + 1, 0})));      // two seconds in one
+  CHECK(is_damage(begun().mark({kNoon + 86400, 0})));                    // of another day
+  CHECK(is_damage(begun().row({kNoon, 1}).mark({kNoon, 2})));            // a mark inside
+  CHECK(is_damage(SealedDay().row({kNoon, 0}).commit({kNoon, 1})));      // begins without a mark
 }
 
 TEST_CASE("reader: a missing, repeated or moved line is seen", "[reader][damage]") {

@@ -197,6 +197,27 @@ TEST_CASE("split: by table, a part has the lines of its table and no other", "[s
   CHECK(Manifest::load(parts.path() / "fox").system_identifier == test::source().system_identifier);
 }
 
+TEST_CASE("split: by table, into more parts than files may be open at first", "[split]") {
+  constexpr int kTables = 60;
+  Stream source;
+  {
+    Writer writer = source.writer();
+    writer.mark(Lsn{0x1000}, {1, 1, {{"tables", ""}}});
+    std::string lines;
+    for (int i = 0; i < kTables; ++i) {
+      lines += fmt::format("_table\tt{}\t_xid\t2\t_action\tinsert\tid\t1\n", i);
+    }
+    writer.append(lines + commit(2));
+    writer.flush();
+  }
+  support::ScratchDir parts;
+  for (int start = 0; start < 2; ++start) {  // the second opens them all again
+    support::run_ok({"/bin/sh", "-c", "ulimit -Sn 64 && exec \"$@\"", "sh", kDaystreamProgram,
+                     "split", source.directory.path().string(), parts.path().string(), "--once"});
+    CHECK(parts_of(parts.path()).size() == kTables);
+  }
+}
+
 TEST_CASE("split: by key, rows of one key stay together and in order", "[split]") {
   Source source;
   source.write(2, 120);

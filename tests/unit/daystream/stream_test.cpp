@@ -49,6 +49,14 @@ TEST_CASE("stream: nothing is read before it is durable", "[stream]") {
   CHECK(writer.flushed() == Lsn{});
   writer.finish_flush(flush);
   CHECK(writer.flushed() == lsn_of(1));
+  // Nor where the file has more than what is durable.
+  writer.append(transaction(2));
+  writer.write_out();
+  CHECK(reader.next() == nullptr);
+  Reader other = stream.reader();
+  CHECK(transactions_of(other) == std::vector<std::string>{transaction(1)});
+  writer.flush();
+  CHECK(transactions_of(reader) == std::vector<std::string>{transaction(2)});
 }
 
 TEST_CASE("stream: a transaction larger than all buffers comes through", "[stream]") {
@@ -104,6 +112,23 @@ TEST_CASE("stream: a follower crosses days and goes on from any commit", "[strea
     Reader by_lsn = stream.reader({Position{1, 1}, checkpoints[i].second});
     CHECK(transactions_of(by_lsn) == rest);
   }
+}
+
+TEST_CASE("stream: where a checkpoint's line has another LSN, the LSN says where to go on",
+          "[stream]") {
+  Stream stream;
+  Writer writer = stream.writer();
+  std::vector<Position> ends;
+  for (int number = 1; number <= 3; ++number) {
+    writer.append(transaction(number));
+    ends.push_back(writer.position());
+  }
+  writer.flush();
+  const std::vector<std::string> last_two = {transaction(2), transaction(3)};
+  Reader as_it_was = stream.reader({ends[0], lsn_of(1)});
+  CHECK(transactions_of(as_it_was) == last_two);
+  Reader elsewhere = stream.reader({ends[2], lsn_of(1)});
+  CHECK(transactions_of(elsewhere) == last_two);
 }
 
 TEST_CASE("stream: a second start goes on after the first", "[stream][recovery]") {

@@ -30,6 +30,13 @@ TEST_CASE("plan: rows come, change and go", "[mirror][plan]") {
   CHECK(t.rows().empty());
 }
 
+TEST_CASE("plan: a text that looks like the mark of NULL stays what it is", "[mirror][plan]") {
+  MemoryTable t = keyed();
+  TablePlan plan(t.db, t.table);
+  plan.insert("id\t1\ta\t\\\\N\tb\t\\N");
+  CHECK(t.rows() == Rows{"1|\\N|NULL"});
+}
+
 TEST_CASE("plan: what an update leaves out is unchanged, also when the key changes",
           "[mirror][plan]") {
   MemoryTable t = keyed();
