@@ -5,7 +5,6 @@
 #include "daystream/manifest.h"
 #include "program/common_flags.h"
 #include "program/program.h"
-#include "remote/enable.h"
 #include "store/mirrored_table.h"
 #include "up/up.h"
 
@@ -56,7 +55,6 @@ int run(int argc, char** argv) {
   } catch (const CLI::CallForHelp&) {
     throw CLI::ParseError(app.help(), CLI::ExitCodes::Success);
   }
-  daystream::remote::enable();
   program::start_log("deltamirror", log);
   program::Signals signals;  // before any thread
   return chosen(signals);

@@ -166,7 +166,7 @@ class Report {
 // The slot before the daystream: while a stream runs both move, the daystream first.
 std::string compare_positions(ReplicationConnection& connection, const Server& server,
                               const Slot& slot, const std::string& directory) {
-  const auto extent = daystream::extent(directory);
+  const auto extent = daystream::Stream(directory).extent();
   if (!extent) return "no line yet: the stream will begin at " + slot.confirmed_flush.text();
   std::optional<TimelineId> timeline;
   if (server.timeline > 1) timeline = last_timeline(directory, extent->last.day());

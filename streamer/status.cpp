@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +16,7 @@
 #include "daystream/durable.h"
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
+#include "src/lock.h"
 
 namespace deltastream {
 
@@ -198,7 +197,7 @@ std::optional<Status> load_status(const std::filesystem::path& directory) {
 
 void save_last_error(const std::filesystem::path& directory, const std::string& problem) noexcept {
   try {
-    if (lock_holder(directory) != 0) return;
+    if (daystream::lock_owner(std::filesystem::path(directory) / "lock") != 0) return;
     std::optional<Status> status = load_status(directory);
     if (!status || (status->state == "waiting" && is_deltastream(status->pid))) return;
     status->state = "stopped";
@@ -207,23 +206,6 @@ void save_last_error(const std::filesystem::path& directory, const std::string& 
     save_status(directory, *status);
   } catch (const std::exception&) {  // as save_status()
   }
-}
-
-std::optional<int> lock_holder(const std::filesystem::path& directory) {
-  struct stat info {};
-  std::ifstream locks("/proc/locks");
-  if (!locks || ::stat((directory / "lock").c_str(), &info) != 0) return std::nullopt;
-  // 1: FLOCK  ADVISORY  WRITE 1234 08:01:131083 0 EOF
-  const std::string wanted =
-      fmt::format("{:02x}:{:02x}:{}", major(info.st_dev), minor(info.st_dev), info.st_ino);
-  std::string line;
-  while (std::getline(locks, line)) {
-    std::istringstream words(line);
-    std::string number, kind, mode, access, pid, where;
-    words >> number >> kind >> mode >> access >> pid >> where;
-    if (kind == "FLOCK" && where == wanted) return std::atoi(pid.c_str());
-  }
-  return 0;
 }
 
 int run_status(const std::string& directory, bool json) {
@@ -236,7 +218,7 @@ int run_status(const std::string& directory, bool json) {
     status.position = durable->position;
     status.lsn = durable->lsn;
   }
-  const std::optional<int> holder = lock_holder(directory);
+  const std::optional<int> holder = daystream::lock_owner(std::filesystem::path(directory) / "lock");
   int pid = holder.value_or(status.state == "stopped" ? 0 : status.pid);
   if (pid == 0 && status.state == "waiting" && is_deltastream(status.pid)) pid = status.pid;
   const bool runs = pid != 0;

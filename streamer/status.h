@@ -47,10 +47,6 @@ std::optional<Status> load_status(const std::filesystem::path& directory);
 // For a deltastream that could not begin: adds why to the file, unless another one writes it.
 void save_last_error(const std::filesystem::path& directory, const std::string& problem) noexcept;
 
-// Whether a process holds the daystream's lock, by the kernel's own list (asking by trying to lock
-// could make a deltastream that starts just then give up). nullopt: no such list here.
-std::optional<int> lock_holder(const std::filesystem::path& directory);
-
 // The command. Exit code 0 if a deltastream runs there, or waits until it can, else 1. Throws
 // ConfigError if DIR is no daystream.
 int run_status(const std::string& directory, bool json);

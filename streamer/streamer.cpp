@@ -165,7 +165,7 @@ StreamLoop::End Streamer::stream() {
   const std::optional<Manifest> manifest = find_manifest(config_.directory);
   if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
   if (config_.create_slot && !slot_created_) {
-    create_slot_first(connection, manifest && daystream::extent(config_.directory));
+    create_slot_first(connection, manifest && daystream::Stream(config_.directory).extent());
   }
   const Slot slot = require_slot(connection, config_.slot);
   check_slot(slot, server);

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "commands.h"
-#include "commits_back.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
 #include "line_presenter.h"
@@ -20,7 +19,6 @@
 #include "program/when.h"
 #include "range.h"
 #include "selection.h"
-#include "source.h"
 #include "sql_presenter.h"
 #include "text_presenter.h"
 
@@ -40,7 +38,7 @@ struct CatOptions {
 };
 
 // Text is for a person at a terminal; programs, files and pipes get the lines themselves.
-std::unique_ptr<Presenter> presenter_of(const CatOptions& options) {
+std::unique_ptr<Presenter> presenter_of(const CatOptions& options, const Stream& stream) {
   const bool terminal = isatty(STDOUT_FILENO) == 1;
   const char* no_colour = std::getenv("NO_COLOR");  // https://no-color.org
   const bool colours = options.colour == "always" || (options.colour == "auto" && terminal &&
@@ -49,19 +47,17 @@ std::unique_ptr<Presenter> presenter_of(const CatOptions& options) {
   if (format == "auto") format = terminal || options.colour == "always" ? "text" : "tsv";
   if (format == "text") return std::make_unique<TextPresenter>(colours);
   if (format == "sql") {
-    const std::filesystem::path directory = source_directory(options.source);
-    return std::make_unique<SqlPresenter>(directory,
-                                          chosen_source(directory, options.selection.source, true));
+    return std::make_unique<SqlPresenter>(stream,
+                                          chosen_source(stream, options.selection.source, true));
   }
   return std::make_unique<LinePresenter>(format == "json" ? Format::Json : Format::Tsv);
 }
 
 // Where the last `count` transactions that `printer` would show begin.
-StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t count,
-                         const CatOptions& options) {
+StartAfter start_of_last(const Stream& stream, std::uint64_t count, const CatOptions& options) {
   // Goes back far enough, and looks how many of those there are wanted; further if too few.
   for (std::uint64_t wanted = count;; wanted *= 8) {
-    const auto start = position_before_last(directory, wanted);
+    const auto start = stream.before_last(wanted);
     const bool reached_begin = !start;
     const StartAfter from{start.value_or(Position::begin()), std::nullopt,
                           options.selection.tables};
@@ -69,7 +65,7 @@ StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t c
     Output nowhere(-1);
     Printer printer(Selection(options.selection), std::make_unique<LinePresenter>(Format::Tsv),
                     std::nullopt, nowhere);
-    Reader reader(directory, from);
+    Reader reader(stream, from);
     Position before = reader.position();
     while (Transaction* transaction = reader.next()) {
       if (printer.wants(*transaction)) begins.push_back(before);
@@ -83,22 +79,21 @@ StartAfter start_of_last(const std::filesystem::path& directory, std::uint64_t c
   }
 }
 
-int show(const CatOptions& options) {
-  const std::filesystem::path directory = source_directory(options.source);
+int show(const CatOptions& options, const Stream& stream) {
   Selection selection(options.selection);
-  if (!options.selection.source.empty()) chosen_source(directory, options.selection.source, false);
+  if (!options.selection.source.empty()) chosen_source(stream, options.selection.source, false);
   const Until until = until_of(options.range);
   std::optional<Position> after;
   if (!options.range.after.empty()) after = program::parse_position("--after", options.range.after);
-  StartAfter start = options.last ? start_of_last(directory, *options.last, options)
-                                  : start_of(options.range, directory);
+  StartAfter start = options.last ? start_of_last(stream, *options.last, options)
+                                  : start_of(options.range, stream);
   start.tables = options.selection.tables;
   std::optional<program::Signals> signals;
   if (options.follow) signals.emplace();
 
   Output output(STDOUT_FILENO);
-  Printer printer(std::move(selection), presenter_of(options), after, output);
-  Reader reader(directory, start);
+  Printer printer(std::move(selection), presenter_of(options, stream), after, output);
+  Reader reader(stream, start);
   bool done = false;
   while (!done) {
     try {
@@ -178,7 +173,11 @@ void add_cat(CLI::App& app, Chosen& chosen) {
       "  daystream cat /srv/prod --where id=4711 --actions update,delete\n"
       "  daystream cat /srv/prod --after 1507507200/17 --follow --json\n"
       "  daystream cat /srv/prod --since yesterday --tables flights --format=sql | psql copy");
-  command.callback([options, &chosen] { chosen = [options] { return show(*options); }; });
+  command.callback([options, &chosen] {
+    chosen = [options](const Reach& reach) {
+      return show(*options, reach.streams.open(options->source));
+    };
+  });
 }
 
 void add_tail(CLI::App& app, Chosen& chosen) {
@@ -199,7 +198,9 @@ void add_tail(CLI::App& app, Chosen& chosen) {
       "  daystream tail /srv/prod -n 100 --tables flights --follow");
   command.callback([options, &chosen] {
     if (!options->range.after.empty() || !options->range.since.empty()) options->last.reset();
-    chosen = [options] { return show(*options); };
+    chosen = [options](const Reach& reach) {
+      return show(*options, reach.streams.open(options->source));
+    };
   });
 }
 

@@ -4,11 +4,20 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 
+#include "daystream/stream.h"
+#include "remote/http_client.h"
+
 namespace daystream::command {
+
+// What this process can read, and who it is to servers.
+struct Reach {
+  remote::Options http;
+  StreamKinds streams;
+};
 
 // What the chosen subcommand does, set when the command line is parsed. Its result is the exit
 // code.
-using Chosen = std::function<int()>;
+using Chosen = std::function<int(const Reach&)>;
 
 void add_cat(CLI::App& app, Chosen& chosen);
 void add_tail(CLI::App& app, Chosen& chosen);

@@ -17,7 +17,7 @@ namespace daystream::command {
 
 namespace {
 
-int compress(const std::string& source, int level) {
+int compress(const Stream& source, int level) {
   const std::filesystem::path directory = local_directory(source);
   Manifest::load(directory);  // or it is no daystream
   program::Signals signals;
@@ -34,10 +34,10 @@ int compress(const std::string& source, int level) {
   }
   if (stop()) throw Error("stopped: the day that was begun stays as it was");
   if (housekeeping.busy()) {
-    throw Error(fmt::format("another process compresses daystream \"{}\"", source),
+    throw Error(fmt::format("another process compresses daystream \"{}\"", source.address()),
                 "deltastream --compress does it by itself");
   }
-  if (count == 0) fmt::print("daystream \"{}\": nothing to compress\n", source);
+  if (count == 0) fmt::print("daystream \"{}\": nothing to compress\n", source.address());
   return 0;
 }
 
@@ -65,7 +65,9 @@ void add_compress(CLI::App& app, Chosen& chosen) {
       "  daystream compress /srv/prod\n"
       "  nice ionice -c3 daystream compress /srv/prod --level 12");
   command.callback([options, &chosen] {
-    chosen = [options] { return compress(options->source, options->level); };
+    chosen = [options](const Reach& reach) {
+      return compress(reach.streams.open(options->source), options->level);
+    };
   });
 }
 

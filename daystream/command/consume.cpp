@@ -24,7 +24,6 @@
 #include "program/config_file.h"
 #include "program/program.h"
 #include "program/when.h"
-#include "source.h"
 
 namespace daystream::command {
 
@@ -170,20 +169,19 @@ void run_batches(const Work& work) {
   work.progress.save(true);
 }
 
-int consume(const ConsumeOptions& options) {
-  const std::filesystem::path directory = source_directory(options.source);
+int consume(const ConsumeOptions& options, const Stream& stream) {
   const program::Signals signals;
   const ConsumerCheckpoint checkpoint(options.checkpoint);
-  const std::string system = Manifest::load(directory).system_identifier;
+  const std::string system = stream.manifest().system_identifier;
   StartAfter start;
   if (const auto done = checkpoint.load(system)) {
     start = {done->position, done->lsn};
   } else if (options.after == "end") {
-    if (const auto bounds = extent(directory)) start.position = bounds->last;
+    if (const auto bounds = stream.extent()) start.position = bounds->last;
   } else if (!options.after.empty()) {
     start.position = program::parse_position("--after", options.after);
   }
-  Reader reader(directory, start);
+  Reader reader(stream, start);
   ConsumeProgress progress(checkpoint, system);
   std::optional<PositionGone> gap;
   const Consumer::Setup setup{options.command, checkpoint.lock_fd(), signals,
@@ -247,7 +245,9 @@ void add_consume(CLI::App& app, Chosen& chosen) {
       "      psql -d copy -f apply.sql");
   command.callback([options, &command, &chosen] {
     for (const char* const place : {"SOURCE", "COMMAND"}) require_place(command, place);
-    chosen = [options] { return consume(*options); };
+    chosen = [options](const Reach& reach) {
+      return consume(*options, reach.streams.open(options->source));
+    };
   });
 }
 

@@ -1,132 +1,35 @@
-// daystream info: what a directory holds, without reading it through.
+// daystream info: what a stream holds, without reading it through.
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "calendar.h"
 #include "commands.h"
 #include "day_file.h"
-#include "daystream/manifest.h"
-#include "durable_file.h"
-#include "manifest_file.h"
+#include "program/harmless.h"
 #include "range.h"
-#include "rate.h"
-#include "reader_source.h"
-#include "remote_info.h"
-#include "source.h"
-#include "stream_view.h"
+#include "stream_json.h"
 #include "table_counts.h"
 #include "text.h"
-#include "writer_of.h"
 
 namespace daystream::command {
 
 namespace {
 
-struct Day {
-  std::string file;
-  std::uint64_t size_bytes;    // what may be read of it
-  std::uint64_t stored_bytes;  // what that takes on disk
-};
+using program::harmless;  // all of it may be the words of a server
 
-struct Info {
-  Manifest manifest;
-  std::vector<Day> days;
-  std::uint64_t size_bytes = 0;
-  std::uint64_t stored_bytes = 0;
-  std::optional<EndLine> first;  // the mark it begins with
-  std::optional<EndLine> last;   // the last commit, mark, abort or gap
-  Durable durable;
-  bool has_durable = false;
-  Rate rate;
-  std::optional<std::string> writer;
-};
-
-Info gather(const std::filesystem::path& directory) {
-  const auto dir = real_dir(directory);
-  Info info;
-  info.manifest = load_manifest(*dir);
-  info.writer = writer_of(directory);
-  info.has_durable = load_durable(*dir).has_value();
-  const StreamView view(*dir);
-  if (view.empty()) return info;
-  info.durable = view.durable();
-  for (const std::int64_t day : view.days()) {
-    const auto kept = view.open_if_kept(day);
-    if (!kept) continue;  // deleted just now
-    const DayView& open = *kept;
-    info.days.push_back(
-        {open.packed ? packed_file_name(day) : day_file_name(day), open.limit, open.stored_bytes});
-    info.size_bytes += open.limit;
-    info.stored_bytes += open.stored_bytes;
-    if (!info.first) {
-      info.first =
-          Seeker(*open.file, open.limit).first_end_from(0, [](const EndLine&) { return true; });
-    }
-  }
-  info.last = view.last_end();
-  info.rate = recent_rate(view, directory);
-  return info;
-}
-
-nlohmann::ordered_json place_json(const Position& position, Lsn lsn) {
-  return {
-      {"c", position.c}, {"s", position.s}, {"time", utc_text(position.c)}, {"lsn", lsn.text()}};
-}
-
-void print_json(const Info& info) {
+std::string json_text(const StreamInfo& info) {
   using nlohmann::ordered_json;
-  ordered_json value;
-  value["name"] = info.manifest.name;
-  value["format"] = info.manifest.format;
-  value["system_identifier"] = info.manifest.system_identifier;
-  value["database"] = info.manifest.database;
-  value["slot"] = info.manifest.slot;
-  value["created"] = info.manifest.created;
-  for (const MergedSource& source : info.manifest.sources) {
-    value["sources"].push_back(ordered_json{{"name", source.name},
-                                            {"system_identifier", source.system_identifier},
-                                            {"database", source.database},
-                                            {"slot", source.slot}});
-  }
-  value["holdings"] = ordered_json::array();
-  for (const Holding& holding : info.manifest.holdings) {
-    ordered_json options = ordered_json::object();
-    for (const auto& [key, text] : holding.options) options[key] = text;
-    value["holdings"].push_back(ordered_json{
-        {"since", holding.since.text()}, {"tables", holding.tables}, {"options", options}});
-  }
-  value["writer"] = info.writer ? ordered_json(*info.writer) : ordered_json(nullptr);
-  value["keep_days"] =
-      info.manifest.keep_days ? ordered_json(*info.manifest.keep_days) : ordered_json(nullptr);
-  value["keep_bytes"] =
-      info.manifest.keep_bytes ? ordered_json(*info.manifest.keep_bytes) : ordered_json(nullptr);
-  value["size_bytes"] = info.size_bytes;
-  value["stored_bytes"] = info.stored_bytes;
-  value["bytes_per_second"] = info.rate.bytes;
-  value["lines_per_second"] = info.rate.lines;
-  value["transactions_per_second"] = info.rate.transactions;
-  value["rate_seconds"] = info.rate.seconds;
-  value["first"] = info.first ? place_json(info.first->position, info.first->lsn) : ordered_json();
-  value["last"] = info.last ? place_json(info.last->position, info.durable.lsn) : ordered_json();
-  value["durable"] =
-      info.days.empty() ? ordered_json() : place_json(info.durable.position, info.durable.lsn);
-  value["days"] = ordered_json::array();
-  for (const Day& day : info.days) {
-    value["days"].push_back(ordered_json{
-        {"file", day.file}, {"size_bytes", day.size_bytes}, {"stored_bytes", day.stored_bytes}});
-  }
-  std::puts(value.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+  return harmless(to_json(info).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n",
+                  program::Keep::Lines);
 }
 
-std::string place_text(const Position& position, Lsn lsn) {
-  return fmt::format("{}  {}  LSN {}", position.text(), utc_text(position.c), lsn.text());
+std::string point_text(const StreamInfo::Point& point) {
+  return fmt::format("{}  {}  LSN {}", point.position.text(), utc_text(point.position.c),
+                     point.lsn.text());
 }
 
 std::string keeps_text(const Manifest& manifest) {
@@ -148,48 +51,63 @@ std::string stored_text(std::uint64_t size_bytes, std::uint64_t stored_bytes) {
   return size + fmt::format(", {} on disk", bytes_text(static_cast<double>(stored_bytes)));
 }
 
-void print_text(const Info& info) {
-  const Manifest& manifest = info.manifest;
-  fmt::print("name      {}\n", manifest.name);
+std::string source_text(const Manifest& manifest) {
+  std::string text;
   for (const MergedSource& source : manifest.sources) {
-    fmt::print("source    \"{}\": database \"{}\" of system {}, slot \"{}\"\n", source.name,
-               source.database, source.system_identifier, source.slot);
+    text += fmt::format("source    \"{}\": database \"{}\" of system {}, slot \"{}\"\n",
+                        harmless(source.name), harmless(source.database),
+                        harmless(source.system_identifier), harmless(source.slot));
   }
-  if (!manifest.sources.empty()) {
-    // Said above.
-  } else if (manifest.system_identifier.empty()) {
-    fmt::print("source    standard input\n");
-  } else {
-    fmt::print("source    database \"{}\" of system {}, slot \"{}\"\n", manifest.database,
-               manifest.system_identifier, manifest.slot);
+  if (!text.empty()) return text;
+  if (manifest.system_identifier.empty()) return "source    standard input\n";
+  return fmt::format("source    database \"{}\" of system {}, slot \"{}\"\n",
+                     harmless(manifest.database), harmless(manifest.system_identifier),
+                     harmless(manifest.slot));
+}
+
+std::string holding_text(const Holding& holding) {
+  std::string text = holding.tables.empty() ? "all tables" : holding.tables;
+  for (const auto& [key, value] : holding.options) text += fmt::format(", {}={}", key, value);
+  return fmt::format("holds     {} (since {})\n", harmless(text), holding.since.text());
+}
+
+std::string rate_text(const StreamInfo::Rate& rate) {
+  return fmt::format("rate      {}/s, {:.1f} lines/s, {:.1f} transactions/s over the last {}\n",
+                     bytes_text(rate.bytes), rate.lines, rate.transactions,
+                     rate.seconds < 120 ? fmt::format("{} s", rate.seconds)
+                                        : fmt::format("{} min", rate.seconds / 60));
+}
+
+std::string days_text(const StreamInfo::Whole& whole) {
+  std::string text = fmt::format(
+      "size      {} in {}{}\n", bytes_text(static_cast<double>(whole.size_bytes)),
+      count_text(whole.days.size(), "day"),
+      whole.stored_bytes < whole.size_bytes
+          ? fmt::format(", {} on disk", bytes_text(static_cast<double>(whole.stored_bytes)))
+          : "");
+  for (const StreamInfo::Day& day : whole.days) {
+    text += fmt::format("  {}  {}\n", harmless(day.file),
+                        stored_text(day.size_bytes, day.stored_bytes));
   }
-  fmt::print("created   {}\n", manifest.created);
-  for (const Holding& holding : manifest.holdings) {
-    std::string text = holding.tables.empty() ? "all tables" : holding.tables;
-    for (const auto& [key, value] : holding.options) text += fmt::format(", {}={}", key, value);
-    fmt::print("holds     {} (since {})\n", text, holding.since.text());
+  return text;
+}
+
+std::string text_of(const StreamInfo& info) {
+  const Manifest& manifest = info.manifest;
+  std::string text = fmt::format("name      {}\n{}created   {}\n", harmless(manifest.name),
+                                 source_text(manifest), harmless(manifest.created));
+  for (const Holding& holding : manifest.holdings) text += holding_text(holding);
+  if (info.whole) {
+    text += fmt::format(
+        "keeps     {}\nwriter    {}\n", keeps_text(manifest),
+        harmless(info.whole->writer.value_or("none on the machine that has the files")));
   }
-  fmt::print("keeps     {}\n", keeps_text(manifest));
-  fmt::print("writer    {}\n", info.writer.value_or("none on this machine"));
-  if (info.days.empty()) {
-    fmt::print("no line yet\n");
-    return;
-  }
-  if (info.first) fmt::print("first     {}\n", place_text(info.first->position, info.first->lsn));
-  if (info.last) fmt::print("last      {}\n", place_text(info.last->position, info.durable.lsn));
-  if (!info.has_durable) fmt::print("durable   no readable file \"{}\"\n", kDurableName);
-  fmt::print("rate      {}/s, {:.1f} lines/s, {:.1f} transactions/s over the last {}\n",
-             bytes_text(info.rate.bytes), info.rate.lines, info.rate.transactions,
-             info.rate.seconds < 120 ? fmt::format("{} s", info.rate.seconds)
-                                     : fmt::format("{} min", info.rate.seconds / 60));
-  fmt::print("size      {} in {}{}\n", bytes_text(static_cast<double>(info.size_bytes)),
-             count_text(info.days.size(), "day"),
-             info.stored_bytes < info.size_bytes
-                 ? fmt::format(", {} on disk", bytes_text(static_cast<double>(info.stored_bytes)))
-                 : "");
-  for (const Day& day : info.days) {
-    fmt::print("  {}  {}\n", day.file, stored_text(day.size_bytes, day.stored_bytes));
-  }
+  if (!info.first || !info.last) return text + "no line yet\n";
+  text +=
+      fmt::format("first     {}\nlast      {}\n", point_text(*info.first), point_text(*info.last));
+  if (!info.durable) text += fmt::format("durable   no readable file \"{}\"\n", kDurableName);
+  if (info.whole) text += rate_text(info.whole->rate) + days_text(*info.whole);
+  return text;
 }
 
 }  // namespace
@@ -223,11 +141,11 @@ void add_info(CLI::App& app, Chosen& chosen) {
       "  daystream info /srv/prod --json\n"
       "  daystream info /srv/prod --tables --since \"1h ago\"");
   command.callback([options, &chosen] {
-    chosen = [options] {
-      if (options->tables) return info_tables(options->source, options->range, options->json);
-      if (const auto url = remote_url(options->source)) return info_remote(*url, options->json);
-      const Info info = gather(source_directory(options->source));
-      options->json ? print_json(info) : print_text(info);
+    chosen = [options](const Reach& reach) {
+      const Stream stream = reach.streams.open(options->source);
+      if (options->tables) return info_tables(stream, options->range, options->json);
+      const StreamInfo info = stream.info();
+      std::fputs((options->json ? json_text(info) : text_of(info)).c_str(), stdout);
       return 0;
     };
   });

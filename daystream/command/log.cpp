@@ -15,7 +15,6 @@
 #include "origin.h"
 #include "range.h"
 #include "search.h"
-#include "source.h"
 #include "table_book.h"
 
 namespace daystream::command {
@@ -74,9 +73,9 @@ struct Row {
 
 class History {
  public:
-  History(const std::filesystem::path& directory, const LogOptions& options)
-      : directory_(directory),
-        from_(chosen_source(directory, options.from, true)),
+  History(const Stream& stream, const LogOptions& options)
+      : stream_(stream),
+        from_(chosen_source(stream, options.from, true)),
         table_(escaped(without_public(options.table))),
         needle_("_table\t" + table_ + "\t"),
         entries_(options.json) {
@@ -120,7 +119,7 @@ class History {
   void learn_key() {
     if (!asked_.empty() || std::exchange(looked_back_, true)) return;
     TableBook book;
-    book.look_back(directory_, {INT64_MAX, 0}, table_, from_);
+    book.look_back(stream_, {INT64_MAX, 0}, table_, from_);
     if (const KnownTable* known = book.find(table_)) take_key(known->key);
   }
   bool knows_key() const noexcept { return !asked_.empty(); }
@@ -280,7 +279,7 @@ class History {
     entries_.show(transaction, line.position, action, {key, before, changed});
   }
 
-  std::filesystem::path directory_;
+  Stream stream_;
   std::string from_;  // the raw `_source` that the table is of
   std::string table_;
   Needle needle_;  // what every line of the table begins with
@@ -297,10 +296,9 @@ class History {
 };
 
 // False: all is to be read again.
-bool read_range(const LogOptions& options, const std::filesystem::path& directory,
-                History& history) {
+bool read_range(const LogOptions& options, const Stream& stream, History& history) {
   const Until until = until_of(options.range);
-  Reader reader(directory, start_of(options.range, directory));
+  Reader reader(stream, start_of(options.range, stream));
   while (Transaction* transaction = reader.next()) {
     if (until.passed(*transaction)) break;
     history.read(*transaction);
@@ -309,10 +307,9 @@ bool read_range(const LogOptions& options, const std::filesystem::path& director
   return true;
 }
 
-int log(const LogOptions& options) {
-  const std::filesystem::path directory = source_directory(options.source);
-  History history(directory, options);
-  while (!read_range(options, directory, history)) {
+int log(const LogOptions& options, const Stream& stream) {
+  History history(stream, options);
+  while (!read_range(options, stream, history)) {
   }
   history.flush();
   history.learn_key();  // where the range has no line of the table
@@ -357,7 +354,11 @@ void add_log(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  daystream log /srv/prod --table flights --key 4711\n"
       "  daystream log /srv/prod --table ops.crew --key flight=4711,seat=2 --since yesterday");
-  command.callback([options, &chosen] { chosen = [options] { return log(*options); }; });
+  command.callback([options, &chosen] {
+    chosen = [options](const Reach& reach) {
+      return log(*options, reach.streams.open(options->source));
+    };
+  });
 }
 
 }  // namespace daystream::command

@@ -11,7 +11,7 @@
 #include "program/common_flags.h"
 #include "program/config_file.h"
 #include "program/program.h"
-#include "remote/enable.h"
+#include "remote/stream_kinds.h"
 #include "remote_options.h"
 #include "serve/protocol.h"
 
@@ -63,8 +63,7 @@ int parse_and_run(int count, char** arguments) {
     return 0;
   }
   program::start_log("daystream", {});  // of a server that is lost; standard output is for lines
-  remote::enable(remote_options);
-  return chosen();
+  return chosen({remote_options, remote::stream_kinds(remote_options)});
 }
 
 }  // namespace

@@ -14,7 +14,6 @@
 #include "merger.h"
 #include "origin.h"
 #include "program/program.h"
-#include "source.h"
 #include "split_catalog.h"
 #include "time_merger.h"
 
@@ -30,24 +29,23 @@ struct MergeOptions {
 };
 
 // NAME=SOURCE, or SOURCE alone.
-NamedSource named(const std::string& text) {
+NamedSource named(const std::string& text, const StreamKinds& streams) {
   const auto equals = text.find('=');
   const bool has_name = equals != std::string::npos && equals > 0 && text.find('/') > equals &&
                         !std::filesystem::exists(text);
-  if (!has_name) return {"", source_directory(text)};
-  return {text.substr(0, equals), source_directory(text.substr(equals + 1))};
+  if (!has_name) return {"", streams.open(text)};
+  return {text.substr(0, equals), streams.open(text.substr(equals + 1))};
 }
 
 bool are_of_one_database(const std::vector<NamedSource>& sources) {
   std::optional<std::pair<std::string, std::string>> first;
-  for (const auto& [name, directory] : sources) {
+  for (const auto& [name, stream] : sources) {
     std::pair<std::string, std::string> found;
-    if (std::filesystem::exists(directory / kSplitName)) {
-      const auto catalog = SplitCatalog::load(directory);
+    if (const auto catalog = split_of(stream)) {
       found = {catalog->system_identifier, catalog->database};
     } else {
-      const Manifest manifest = Manifest::load(directory);
-      require_one_database(manifest, directory, "merge the sources that it was made of");
+      const Manifest manifest = stream.manifest();
+      require_one_database(manifest, stream.address(), "merge the sources that it was made of");
       found = {manifest.system_identifier, manifest.database};
     }
     if (!first) first = found;
@@ -72,22 +70,22 @@ int run(AnyMerger& merger, bool once) {
   }
 }
 
-int merge(const MergeOptions& options) {
+int merge(const MergeOptions& options, const StreamKinds& streams) {
   std::vector<NamedSource> sources;
-  for (const std::string& source : options.sources) sources.push_back(named(source));
+  for (const std::string& source : options.sources) sources.push_back(named(source, streams));
   if (!are_of_one_database(sources)) {
     for (const NamedSource& source : sources) {
-      if (!std::filesystem::exists(source.directory / kSplitName)) continue;
+      if (!split_directory(source.stream)) continue;
       throw ConfigError(
-          fmt::format("\"{}\" holds the parts of a split", source.directory.string()),
+          fmt::format("\"{}\" holds the parts of a split", source.stream.address()),
           "merge them by themselves first, and then what they give with the other databases");
     }
     TimeMerger merger(sources, options.into);
     return run(merger, options.once);
   }
-  std::vector<std::filesystem::path> directories;
-  for (const NamedSource& source : sources) directories.push_back(source.directory);
-  Merger merger(std::move(directories), options.into);
+  std::vector<Stream> of_one;
+  for (const NamedSource& source : sources) of_one.push_back(source.stream);
+  Merger merger(std::move(of_one), options.into);
   return run(merger, options.once);
 }
 
@@ -120,7 +118,9 @@ void add_merge(CLI::App& app, Chosen& chosen) {
       "  daystream merge /srv/shards --into /srv/whole\n"
       "  daystream merge /srv/orders /srv/stock --into /srv/shop --once\n"
       "  daystream merge east=/srv/east/prod west=/srv/west/prod --into /srv/all");
-  command.callback([options, &chosen] { chosen = [options] { return merge(*options); }; });
+  command.callback([options, &chosen] {
+    chosen = [options](const Reach& reach) { return merge(*options, reach.streams); };
+  });
 }
 
 }  // namespace daystream::command

@@ -40,15 +40,11 @@ Numbered without_number(std::string_view body) {
   return line;
 }
 
-bool is_split(const std::filesystem::path& directory) {
-  return std::filesystem::exists(directory / kSplitName);
-}
-
 }  // namespace
 
 struct Merger::Source {
-  Source(std::filesystem::path path, StartAfter start)
-      : directory(std::move(path)), reader(directory, start), before(reader.lsn()) {
+  Source(const Stream& read, StartAfter start)
+      : stream(read), reader(stream, start), before(reader.lsn()) {
     held = reader.manifest().holdings.front();
     for (const Holding& holding : reader.manifest().holdings) {
       if (holding.since <= reader.position()) held = holding;
@@ -64,7 +60,7 @@ struct Merger::Source {
   // A gap stands after what came before it.
   Lsn order() const { return has_gap() ? before : head->lsn(); }
 
-  std::filesystem::path directory;
+  Stream stream;
   Reader reader;
   Holding held;                  // what it holds where it is
   Transaction* head = nullptr;   // the next to go out; nullptr: not there yet
@@ -73,19 +69,18 @@ struct Merger::Source {
   std::optional<Numbered> line;  // the next of the head's, while it is being joined
 };
 
-Merger::Merger(std::vector<std::filesystem::path> sources, const std::filesystem::path& output)
+Merger::Merger(std::vector<Stream> sources, const std::filesystem::path& output)
     : roots_(std::move(sources)), directory_(output), looked_at_(roots_.size()) {
   Manifest wanted;
   bool first = true;
   for (const auto& root : roots_) {
     std::string system;
     std::string database;
-    if (is_split(root)) {
-      const auto catalog = SplitCatalog::load(root);
+    if (const auto catalog = split_of(root)) {
       system = catalog->system_identifier;
       database = catalog->database;
     } else {
-      const Manifest manifest = Manifest::load(root);
+      const Manifest manifest = root.manifest();
       system = manifest.system_identifier;
       database = manifest.database;
     }
@@ -95,8 +90,8 @@ Merger::Merger(std::vector<std::filesystem::path> sources, const std::filesystem
     } else if (system != wanted.system_identifier || database != wanted.database) {
       throw WrongSource(
           fmt::format("\"{}\" is of database \"{}\" of system {}, \"{}\" of \"{}\" of {}",
-                      roots_.front().string(), wanted.database, wanted.system_identifier,
-                      root.string(), database, system),
+                      roots_.front().address(), wanted.database, wanted.system_identifier,
+                      root.address(), database, system),
           "only streams of one database have an order in common, that of its LSNs");
     }
     first = false;
@@ -106,7 +101,7 @@ Merger::Merger(std::vector<std::filesystem::path> sources, const std::filesystem
   output_ = std::make_unique<Part>(output, wanted, facts_);
   look_for_sources();
   if (sources_.empty()) {
-    throw Error(fmt::format("there is no part yet in \"{}\"", roots_.front().string()),
+    throw Error(fmt::format("there is no part yet in \"{}\"", roots_.front().address()),
                 "start the split first");
   }
   if (output_->empty()) {
@@ -125,38 +120,40 @@ bool Merger::look_for_sources() {
   const std::size_t before = sources_.size();
   for (std::size_t i = 0; i < roots_.size(); ++i) {
     const auto& root = roots_[i];
-    if (!is_split(root)) {
+    const auto split = split_directory(root);
+    if (!split) {
       if (looked_at_[i] == std::filesystem::file_time_type::max()) continue;
       looked_at_[i] = std::filesystem::file_time_type::max();
       add_source(root);
-      if (sources_.empty() || sources_.back()->directory != root) {
-        throw Error(fmt::format("daystream \"{}\" has no line yet", root.string()),
+      if (sources_.empty() || sources_.back()->stream.address() != root.address()) {
+        throw Error(fmt::format("daystream \"{}\" has no line yet", root.address()),
                     "start again when it has: the output begins where all sources have begun");
       }
       continue;
     }
     // The kernel's clock moves in steps: two changes may have one time.
-    const auto changed = std::filesystem::last_write_time(root);
+    const auto changed = std::filesystem::last_write_time(*split);
     const bool is_fresh =
         std::filesystem::file_time_type::clock::now() - changed < std::chrono::seconds(1);
     if (changed == looked_at_[i] && !is_fresh) continue;
     looked_at_[i] = changed;
-    for (const auto& entry : std::filesystem::directory_iterator(root)) {
+    for (const auto& entry : std::filesystem::directory_iterator(*split)) {
       if (std::filesystem::exists(entry.path() / kManifestName)) add_source(entry.path());
     }
   }
   return sources_.size() > before;
 }
 
-void Merger::add_source(const std::filesystem::path& directory) {
-  if (std::any_of(sources_.begin(), sources_.end(),
-                  [&](const auto& source) { return source->directory == directory; })) {
+void Merger::add_source(const Stream& stream) {
+  if (std::any_of(sources_.begin(), sources_.end(), [&](const auto& source) {
+        return source->stream.address() == stream.address();
+      })) {
     return;
   }
-  if (!extent(directory)) return;  // nothing is durable yet: it has nothing that others are past
+  if (!stream.extent()) return;  // nothing is durable yet: it has nothing that others are past
   StartAfter start;
   if (!output_->empty()) start.lsn = output_->last_lsn();
-  sources_.push_back(std::make_unique<Source>(directory, start));
+  sources_.push_back(std::make_unique<Source>(stream, start));
 }
 
 // Every source shows what it has next, or how far it is.
@@ -194,7 +191,7 @@ void Merger::begin() {
   std::optional<std::uint32_t> timeline;
   std::int64_t clock = 0;
   for (const auto& source : sources_) {
-    Reader reader(source->directory, {});
+    Reader reader(source->stream, {});
     Transaction* first = reader.next();
     if (first == nullptr || first->lsn() < from) continue;
     from = first->lsn();
@@ -232,10 +229,9 @@ Holding Merger::holding() const {
   const bool whole = counts.size() == 1 && *counts.begin() == std::to_string(parts.size());
   if (!parts.empty() && !whole) merged.options.emplace_back("part", "some");
   for (const auto& root : roots_) {
-    if (!is_split(root)) continue;
     // Tables that have no part yet have had no change yet.
-    const auto catalog = SplitCatalog::load(root);
-    if (roots_.size() > 1) continue;
+    const auto catalog = split_of(root);
+    if (!catalog || roots_.size() > 1) continue;
     merged.tables = catalog->rule.tables.empty() ? catalog->source_tables : catalog->rule.tables;
     std::erase_if(merged.options, [](const auto& option) { return option.first == "part"; });
     if (!catalog->rule.tables.empty() && !catalog->source_tables.empty()) {
@@ -315,7 +311,7 @@ void Merger::emit(Source& first) {
     if (source->head->end().xid != first.head->end().xid) {
       throw NeedsPerson(
           fmt::format("\"{}\" and \"{}\" have different transactions at LSN {}: {} and {}",
-                      first.directory.string(), source->directory.string(), lsn.text(),
+                      first.stream.address(), source->stream.address(), lsn.text(),
                       first.head->end().xid, source->head->end().xid),
           "they are not streams of one history of the database: merge them apart");
     }

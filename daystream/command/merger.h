@@ -25,7 +25,7 @@ class Merger {
  public:
   // A source is a daystream, or a directory of `daystream split`: then all its parts, also those
   // that appear later. Throws WrongSource where they are not of one database.
-  Merger(std::vector<std::filesystem::path> sources, const std::filesystem::path& output);
+  Merger(std::vector<Stream> sources, const std::filesystem::path& output);
   ~Merger();
 
   // Works through what can go out now, until `stop` says so. It is on disk afterwards.
@@ -39,7 +39,7 @@ class Merger {
   struct Source;
 
   bool look_for_sources();
-  void add_source(const std::filesystem::path& directory);
+  void add_source(const Stream& stream);
   void fill();
   void begin();
   Source* next_source() const;
@@ -50,7 +50,7 @@ class Merger {
   void emit_joined(const std::vector<Source*>& sources);
   Holding holding() const;
 
-  std::vector<std::filesystem::path> roots_;  // as given
+  std::vector<Stream> roots_;  // as given
   std::filesystem::path directory_;
   std::vector<std::unique_ptr<Source>> sources_;
   std::vector<std::filesystem::file_time_type> looked_at_;  // when each root had changed last

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "commits_back.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
 #include "number.h"
@@ -123,12 +122,12 @@ void append_with_source(std::string& out, std::string_view body, std::string_vie
 }
 
 // Marks that say all of it come every second of work, and begin each day.
-Places places_in(const std::filesystem::path& directory) {
+Places places_in(const Stream& stream) {
   for (std::uint64_t back = 64;; back *= 8) {
-    const auto start = position_before_last(directory, back);
+    const auto start = stream.before_last(back);
     Places places;
     bool complete = !start.has_value();
-    Reader reader(directory, {start.value_or(Position::begin()), std::nullopt});
+    Reader reader(stream, {start.value_or(Position::begin()), std::nullopt});
     while (const Transaction* next = reader.next()) {
       if (next->kind() == Transaction::Kind::Mark) {
         complete = take_places(next->end(), places) || complete;
@@ -143,32 +142,31 @@ Places places_in(const std::filesystem::path& directory) {
   }
 }
 
-std::string chosen_source(const std::filesystem::path& directory, const std::string& name,
-                          bool must_choose) {
-  const Manifest manifest = Manifest::load(directory);
+std::string chosen_source(const Stream& stream, const std::string& name, bool must_choose) {
+  const Manifest manifest = stream.manifest();
   if (manifest.sources.empty() && !name.empty()) {
-    throw ConfigError(fmt::format("daystream \"{}\" is of one database", directory.string()),
+    throw ConfigError(fmt::format("daystream \"{}\" is of one database", stream.address()),
                       "leave out --source");
   }
   bool is_there = name.empty() && !(must_choose && !manifest.sources.empty());
   for (const MergedSource& source : manifest.sources) is_there = is_there || source.name == name;
   if (!is_there) {
-    throw ConfigError(name.empty() ? fmt::format("daystream \"{}\" is merged of several databases",
-                                                 directory.string())
-                                   : fmt::format("no source of daystream \"{}\" is called \"{}\"",
-                                                 directory.string(), name),
-                      "say which: --source " + source_names(manifest));
+    throw ConfigError(
+        name.empty()
+            ? fmt::format("daystream \"{}\" is merged of several databases", stream.address())
+            : fmt::format("no source of daystream \"{}\" is called \"{}\"", stream.address(), name),
+        "say which: --source " + source_names(manifest));
   }
   std::string raw;
   escape_to(raw, name);
   return raw;
 }
 
-void require_one_database(const Manifest& manifest, const std::filesystem::path& directory,
+void require_one_database(const Manifest& manifest, const std::string& stream,
                           const std::string& advice) {
   if (manifest.sources.empty()) return;
-  throw NeedsPerson(fmt::format("daystream \"{}\" is merged of several databases: {}",
-                                directory.string(), source_names(manifest)),
+  throw NeedsPerson(fmt::format("daystream \"{}\" is merged of several databases: {}", stream,
+                                source_names(manifest)),
                     advice);
 }
 

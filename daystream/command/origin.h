@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -15,6 +14,7 @@
 #include "daystream/lsn.h"
 #include "daystream/manifest.h"
 #include "daystream/position.h"
+#include "daystream/stream.h"
 
 namespace daystream::command {
 
@@ -44,17 +44,17 @@ std::string_view source_of(const Change& change);
 // `body` with `_source` in front of its `_action`. `raw_name` is escaped.
 void append_with_source(std::string& out, std::string_view body, std::string_view raw_name);
 
-// How far each source is in the merged daystream `directory`, which has a line.
-Places places_in(const std::filesystem::path& directory);
+// How far each source is in the merged daystream, which has a line.
+Places places_in(const Stream& stream);
 
-// Checks `--source`: the name of one of the sources of `directory`; "" for a stream of one
+// Checks `--source`: the name of one of the sources of `stream`; "" for a stream of one
 // database, and, unless `must_choose`, for all. Throws ConfigError that tells the names there are.
 // Returns the raw name.
-std::string chosen_source(const std::filesystem::path& directory, const std::string& name,
-                          bool must_choose);
+std::string chosen_source(const Stream& stream, const std::string& name, bool must_choose);
 
-// Throws NeedsPerson where `manifest` is of a stream of several databases; `advice` is what to do.
-void require_one_database(const Manifest& manifest, const std::filesystem::path& directory,
+// Throws NeedsPerson where `manifest`, of `stream`, is of a stream of several databases; `advice`
+// is what to do.
+void require_one_database(const Manifest& manifest, const std::string& stream,
                           const std::string& advice);
 
 }  // namespace daystream::command

@@ -8,7 +8,6 @@
 #include "places.h"
 #include "program/config_file.h"
 #include "program/program.h"
-#include "remote/enable.h"
 #include "remote/relay.h"
 
 namespace daystream::command {
@@ -40,10 +39,10 @@ void add_pull(CLI::App& app, Chosen& chosen) {
       "  daystream pull http://127.0.0.1:8447/prod /srv/copy --once");
   command.callback([options, &command, &chosen] {
     for (const char* const place : {"URL", "DIR"}) require_place(command, place);
-    chosen = [options] {
+    chosen = [options](const Reach& reach) {
       program::start_log("daystream pull", options->log);
       options->relay.url = remote::Url::parse(options->url);
-      options->relay.http = remote::current_options();
+      options->relay.http = reach.http;
       if (options->relay.copy.empty()) {
         options->relay.copy =
             remote::own_host() + ":" +

@@ -30,7 +30,7 @@ bool Until::passed(const Transaction& transaction) const {
   return lsn && transaction.kind() == Transaction::Kind::Transaction && transaction.lsn() > *lsn;
 }
 
-StartAfter start_of(const RangeOptions& options, const std::filesystem::path& directory) {
+StartAfter start_of(const RangeOptions& options, const Stream& stream) {
   if (!options.after.empty()) return {parse_position("--after", options.after), std::nullopt};
   if (!options.lsn.empty()) {
     // A commit's LSN is where it ends: the transaction that holds an LSN is the first to end at or
@@ -41,7 +41,7 @@ StartAfter start_of(const RangeOptions& options, const std::filesystem::path& di
   }
   if (options.since.empty()) return {};
   const When since = parse_when("--since", options.since, std::time(nullptr));
-  const auto bounds = extent(directory);
+  const auto bounds = stream.extent();
   if (!bounds) return {};
   StartAfter start;
   if (const auto* time = std::get_if<Time>(&since)) {

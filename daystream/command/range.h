@@ -1,7 +1,6 @@
 // The part of a daystream that a command looks at: --after, --since, --until, --lsn.
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -27,7 +26,7 @@ struct Until {
 };
 
 // Both throw ConfigError, naming the option that cannot be understood.
-StartAfter start_of(const RangeOptions& options, const std::filesystem::path& directory);
+StartAfter start_of(const RangeOptions& options, const Stream& stream);
 Until until_of(const RangeOptions& options);
 
 }  // namespace daystream::command

@@ -16,7 +16,7 @@ namespace daystream::command {
 
 namespace {
 
-void cut(const std::string& source) {
+void cut(const Stream& source) {
   const std::filesystem::path directory = local_directory(source);
   const Manifest manifest = Manifest::load(directory);
   const Writer writer(directory, manifest, std::nullopt, {});
@@ -30,11 +30,11 @@ void cut(const std::string& source) {
     fmt::print("ended the unfinished transaction {} with an abort line\n", *done.aborted_xid);
   }
   if (done.cut_file.empty() && !done.aborted_xid) {
-    fmt::print("daystream \"{}\": nothing to cut\n", source);
+    fmt::print("daystream \"{}\": nothing to cut\n", source.address());
   }
 }
 
-int repair(const std::string& source) {
+int repair(const Stream& source) {
   cut(source);
   // Opening reads no more than what may not have reached the disk.
   verify_directory(source);
@@ -55,7 +55,9 @@ void add_repair(CLI::App& app, Chosen& chosen) {
       "told, with exit code 3. Refuses while a writer has the directory.\n\n"
       "Examples:\n"
       "  daystream repair /srv/prod");
-  command.callback([source, &chosen] { chosen = [source] { return repair(*source); }; });
+  command.callback([source, &chosen] {
+    chosen = [source](const Reach& reach) { return repair(reach.streams.open(*source)); };
+  });
 }
 
 }  // namespace daystream::command

@@ -84,7 +84,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       "  daystream pull http://127.0.0.1:8447/prod /var/lib/daystream/copy");
   command.callback([options, &command, &chosen] {
     require_place(command, "DIR");
-    chosen = [options] {
+    chosen = [options](const Reach&) {
       program::start_log("daystream serve", options->log);
       options->server.stall = std::chrono::seconds(options->stall_s);
       options->server.limits.request_time = std::chrono::seconds(options->request_s);

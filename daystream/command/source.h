@@ -2,14 +2,12 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
+
+#include "daystream/stream.h"
 
 namespace daystream::command {
 
-// What `source` names: a directory, or the URL of one that is served. Reader, Manifest::load() and
-// the library's questions take either.
-std::filesystem::path source_directory(const std::string& source);
-// For commands that need the files themselves. Throws ConfigError where it is an URL.
-std::filesystem::path local_directory(const std::string& source);
+// For commands that need the files themselves. Throws ConfigError where they are on another host.
+std::filesystem::path local_directory(const Stream& source);
 
 }  // namespace daystream::command

@@ -7,7 +7,6 @@
 #include "commands.h"
 #include "daystream/error.h"
 #include "program/program.h"
-#include "source.h"
 #include "splitter.h"
 
 namespace daystream::command {
@@ -38,10 +37,10 @@ SplitRule rule_of(const SplitOptions& options) {
   return rule;
 }
 
-int split(const SplitOptions& options) {
+int split(const SplitOptions& options, const Stream& source) {
   const SplitRule rule = rule_of(options);
   const program::Signals signals;
-  Splitter splitter(source_directory(options.source), options.directory, rule);
+  Splitter splitter(source, options.directory, rule);
   const auto stop = [&] { return signals.stop_requested(); };
   for (;;) {
     splitter.work(stop);
@@ -90,7 +89,11 @@ void add_split(CLI::App& app, Chosen& chosen) {
       "  daystream split /srv/prod /srv/by-table\n"
       "  daystream split /srv/prod /srv/shards --by key --into 4 --tables flights\n"
       "  daystream split /srv/prod /srv/by-schema --by schema --once");
-  command.callback([options, &chosen] { chosen = [options] { return split(*options); }; });
+  command.callback([options, &chosen] {
+    chosen = [options](const Reach& reach) {
+      return split(*options, reach.streams.open(options->source));
+    };
+  });
 }
 
 }  // namespace daystream::command

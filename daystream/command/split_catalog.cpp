@@ -41,6 +41,17 @@ std::string split_by_name(SplitBy by) {
   return kByNames[static_cast<std::size_t>(by)];
 }
 
+std::optional<std::filesystem::path> split_directory(const Stream& stream) {
+  auto directory = stream.directory();
+  if (directory && !std::filesystem::exists(*directory / kSplitName)) directory.reset();
+  return directory;
+}
+
+std::optional<SplitCatalog> split_of(const Stream& stream) {
+  const auto directory = split_directory(stream);
+  return directory ? SplitCatalog::load(*directory) : std::nullopt;
+}
+
 std::optional<SplitCatalog> SplitCatalog::load(const std::filesystem::path& directory) {
   const auto file = real_dir(directory)->open(kSplitName);
   if (!file) return std::nullopt;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "daystream/lsn.h"
-#include "daystream/manifest.h"
+#include "daystream/stream.h"
 
 namespace daystream::command {
 
@@ -58,6 +58,11 @@ class SplitCatalog {
 };
 
 inline constexpr const char* kSplitName = "split.json";
+// Where `stream` is no daystream itself but what `split` has made: its directory, and what is
+// remembered there.
+std::optional<std::filesystem::path> split_directory(const Stream& stream);
+std::optional<SplitCatalog> split_of(const Stream& stream);
+
 std::string split_by_name(SplitBy by);
 
 // The name of the folder for a table's or schema's part: all but letters, digits and `_.-` as %HH.

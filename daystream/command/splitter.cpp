@@ -47,12 +47,11 @@ Holding holding_at(const Manifest& manifest, Position position) {
 
 }  // namespace
 
-Splitter::Splitter(std::filesystem::path source, std::filesystem::path directory,
-                   const SplitRule& rule)
+Splitter::Splitter(Stream source, std::filesystem::path directory, const SplitRule& rule)
     : source_(std::move(source)), directory_(std::move(directory)) {
   allow_many_files();
-  const Manifest manifest = Manifest::load(source_);
-  require_one_database(manifest, source_, "split the sources that it was made of");
+  const Manifest manifest = source_.manifest();
+  require_one_database(manifest, source_.address(), "split the sources that it was made of");
   make_directory(directory_);
   if (auto known = SplitCatalog::load(directory_)) {
     catalog_ = std::move(*known);

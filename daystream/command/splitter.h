@@ -27,7 +27,7 @@ class Splitter {
  public:
   // Throws ConfigError where `directory` was split by another rule, WrongSource where it is of
   // another database.
-  Splitter(std::filesystem::path source, std::filesystem::path directory, const SplitRule& rule);
+  Splitter(Stream source, std::filesystem::path directory, const SplitRule& rule);
 
   Reader& reader() { return *reader_; }
   // Works through what there is now, until `stop` says so. All of it is on disk afterwards.
@@ -50,7 +50,7 @@ class Splitter {
   Manifest manifest_of(const std::string& name) const;
   void flush();
 
-  std::filesystem::path source_;
+  Stream source_;
   std::filesystem::path directory_;
   SplitCatalog catalog_;
   bool begun_ = false;     // the catalog is there

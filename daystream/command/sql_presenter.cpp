@@ -94,7 +94,7 @@ const KnownTable* SqlPresenter::known(std::string_view table, Position at) {
   const KnownTable* found = book_.find(table);
   if (found != nullptr || looked_for_.contains(table)) return found;
   looked_for_.emplace(table);
-  book_.look_back(directory_, at, table, source_);
+  book_.look_back(stream_, at, table, source_);
   return book_.find(table);
 }
 

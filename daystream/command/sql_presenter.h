@@ -20,10 +20,10 @@ namespace daystream::command {
 
 class SqlPresenter final : public Presenter {
  public:
-  // `directory` is looked back into for the keys of tables whose schema line came earlier.
+  // `stream` is looked back into for the keys of tables whose schema line came earlier.
   // `source`: the raw `_source` that all lines given are of, where the stream is of several.
-  explicit SqlPresenter(std::string directory, std::string source = {})
-      : directory_(std::move(directory)), source_(std::move(source)) {}
+  explicit SqlPresenter(Stream stream, std::string source = {})
+      : stream_(std::move(stream)), source_(std::move(source)) {}
 
   void start(std::string& out) override;
   void line(std::string& out, const Transaction& of, const Line& line) override;
@@ -45,7 +45,7 @@ class SqlPresenter final : public Presenter {
   void statement(std::string& out, const Transaction& of);
   const KnownTable* known(std::string_view table, Position at);
 
-  std::string directory_;
+  Stream stream_;
   std::string source_;
   TableBook book_;
   std::set<std::string, std::less<>> looked_for_;  // tables that look_back() was asked for

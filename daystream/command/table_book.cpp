@@ -67,9 +67,9 @@ const KnownTable* TableBook::find(std::string_view table) const {
   return at == tables_.end() ? nullptr : &at->second;
 }
 
-void TableBook::look_back(const std::string& directory, Position position, std::string_view table,
+void TableBook::look_back(const Stream& stream, Position position, std::string_view table,
                           std::string_view source) {
-  const auto bounds = extent(directory);
+  const auto bounds = stream.extent();
   if (!bounds) return;
   const std::string begin = fmt::format("_table\t{}\t", table);
   const Needle needle("n\tschema");  // the end of `_action`, and the verb
@@ -78,7 +78,7 @@ void TableBook::look_back(const std::string& directory, Position position, std::
   for (std::int64_t day = day_number(std::min(position.c, bounds->last.c)); day >= first; --day) {
     StartAfter start;
     if (day != first) start.position = {day * kSecondsPerDay - 1, UINT64_MAX};
-    Reader reader(directory, start);
+    Reader reader(stream, start);
     bool found = false;
     while (Transaction* transaction = reader.next()) {
       const Position at = transaction->position();

@@ -11,6 +11,7 @@
 
 #include "daystream/line.h"
 #include "daystream/position.h"
+#include "daystream/stream.h"
 
 namespace daystream::command {
 
@@ -38,7 +39,7 @@ class TableBook {
   // Reads the stream backwards from `position`, a day at a time, until a schema line of `table` is
   // found, and learns it: for readers that begin in the middle. Does nothing where there is none.
   // `source`: only those of this raw `_source`; empty: the stream is of one database.
-  void look_back(const std::string& directory, Position position, std::string_view table,
+  void look_back(const Stream& stream, Position position, std::string_view table,
                  std::string_view source = {});
 
  private:

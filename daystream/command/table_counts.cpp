@@ -11,7 +11,6 @@
 
 #include "daystream/line.h"
 #include "daystream/reader.h"
-#include "source.h"
 #include "text.h"
 
 namespace daystream::command {
@@ -108,10 +107,9 @@ void print_json(const Tables& tables) {
 
 }  // namespace
 
-int info_tables(const std::string& source, const RangeOptions& range, bool json) {
-  const std::filesystem::path directory = source_directory(source);
+int info_tables(const Stream& stream, const RangeOptions& range, bool json) {
   const Until until = until_of(range);
-  Reader reader(directory, start_of(range, directory));
+  Reader reader(stream, start_of(range, stream));
   Tables tables;
   while (Transaction* transaction = reader.next()) {
     if (until.passed(*transaction)) break;

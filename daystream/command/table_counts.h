@@ -8,6 +8,6 @@
 namespace daystream::command {
 
 // Reads the range through and prints the counts. The result is the exit code.
-int info_tables(const std::string& source, const RangeOptions& range, bool json);
+int info_tables(const Stream& stream, const RangeOptions& range, bool json);
 
 }  // namespace daystream::command

@@ -33,12 +33,12 @@ Lsn lsn_at(std::int64_t time_us) {
 }  // namespace
 
 struct TimeMerger::Source {
-  Source(std::string called, const std::filesystem::path& directory, Place from)
+  Source(std::string called, const Stream& stream, Place from)
       : name(std::move(called)),
         raw_name(raw(name)),
         place(from),
         turn_us(from.turn_us),
-        reader(directory, start_after(from)) {}
+        reader(stream, start_after(from)) {}
 
   static StartAfter start_after(const Place& from) {
     StartAfter start{from.position, std::nullopt};
@@ -57,15 +57,16 @@ struct TimeMerger::Source {
 // By name, so that it does not matter in which order they were given.
 TimeMerger::TimeMerger(std::vector<NamedSource> sources, const std::filesystem::path& output) {
   for (NamedSource& source : sources) {
-    if (source.name.empty()) source.name = Manifest::load(source.directory).name;
+    if (source.name.empty()) source.name = source.stream.manifest().name;
   }
   std::sort(sources.begin(), sources.end(),
             [](const NamedSource& a, const NamedSource& b) { return a.name < b.name; });
   Manifest wanted;
   wanted.slot = "merged";
   for (const NamedSource& source : sources) {
-    const Manifest manifest = Manifest::load(source.directory);
-    require_one_database(manifest, source.directory, "merge the sources that it was made of");
+    const Manifest manifest = source.stream.manifest();
+    require_one_database(manifest, source.stream.address(),
+                         "merge the sources that it was made of");
     if (!wanted.sources.empty() && wanted.sources.back().name == source.name) {
       throw ConfigError(fmt::format("two sources are called \"{}\"", source.name),
                         "give them names: east=/srv/east/prod west=/srv/west/prod");
@@ -78,7 +79,7 @@ TimeMerger::TimeMerger(std::vector<NamedSource> sources, const std::filesystem::
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const std::string& name = wanted.sources[i].name;
     const auto at = places.find(name);
-    sources_.push_back(std::make_unique<Source>(name, sources[i].directory,
+    sources_.push_back(std::make_unique<Source>(name, sources[i].stream,
                                                 at == places.end() ? Place{} : at->second));
   }
   facts_.head = [this] {

@@ -19,7 +19,7 @@ namespace daystream::command {
 // A source, and what lines of the output call it. An empty name: as its manifest does.
 struct NamedSource {
   std::string name;
-  std::filesystem::path directory;
+  Stream stream;
 };
 
 // A transaction's turn is its commit time, or the time up to which its source was known already

@@ -36,7 +36,7 @@ void add_token(CLI::App& app, Chosen& chosen) {
       "  (umask 077; daystream token /etc/daystream/tokens edge7 --streams prod > edge7.token)\n"
       "  daystream tail https://stream1:8447/prod --token-file edge7.token");
   command.callback([options, &chosen] {
-    chosen = [options] {
+    chosen = [options](const Reach&) {
       const std::string token = serve::Access::make_token();
       serve::Access::append_line(options->file,
                                  serve::Access::line_for(token, options->name, options->streams,

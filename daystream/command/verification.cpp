@@ -105,19 +105,20 @@ Checked check(const StreamView& view, bool has_durable) {
 
 }  // namespace
 
-void verify_directory(const std::string& source) {
+void verify_directory(const Stream& source) {
+  const std::string& name = source.address();
   const auto begin = std::chrono::steady_clock::now();
   const auto dir = real_dir(local_directory(source));
   load_manifest(*dir);
   const bool has_durable = load_durable(*dir).has_value();
   const StreamView view(*dir);
   if (view.empty()) {
-    fmt::print("daystream \"{}\": no line yet\n", source);
+    fmt::print("daystream \"{}\": no line yet\n", name);
     return;
   }
   const Checked counts = check(view, has_durable);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  fmt::print("daystream \"{}\": {}, {}, {}, {}, {}, {}, {}: no damage ({:.2f} s, {}/s)\n", source,
+  fmt::print("daystream \"{}\": {}, {}, {}, {}, {}, {}, {}: no damage ({:.2f} s, {}/s)\n", name,
              count_text(counts.days, "day"), count_text(counts.lines, "line"),
              count_text(counts.transactions, "transaction"), count_text(counts.marks, "mark"),
              count_text(counts.aborts, "abort"), count_text(counts.gaps, "gap"),

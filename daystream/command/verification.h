@@ -2,11 +2,11 @@
 // `repair`.
 #pragma once
 
-#include <string>
+#include "daystream/stream.h"
 
 namespace daystream::command {
 
 // Prints what is there. Throws Corruption at the first damage.
-void verify_directory(const std::string& source);
+void verify_directory(const Stream& source);
 
 }  // namespace daystream::command

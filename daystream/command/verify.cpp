@@ -19,8 +19,8 @@ void add_verify(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  daystream verify /srv/prod");
   command.callback([source, &chosen] {
-    chosen = [source] {
-      verify_directory(*source);
+    chosen = [source](const Reach& reach) {
+      verify_directory(reach.streams.open(*source));
       return 0;
     };
   });

@@ -17,7 +17,7 @@ int main(int count, char** arguments) try {
   if (std::ifstream(checkpoint) >> position >> lsn) {
     start = {daystream::Position::parse(position).value(), daystream::Lsn::parse(lsn).value()};
   }
-  daystream::Reader reader(arguments[1], start);
+  daystream::Reader reader(daystream::Stream(arguments[1]), start);
   for (;;) {
     while (daystream::Transaction* transaction = reader.next()) {
       if (transaction->kind() == daystream::Transaction::Kind::Gap)

@@ -198,6 +198,18 @@ std::string own_host() {
   return gethostname(host, sizeof host - 1) == 0 ? host : "";
 }
 
+Options options_from_environment() {
+  const auto environment = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value != nullptr ? value : "");
+  };
+  return {.ca = environment("DAYSTREAM_CA"),
+          .cert = environment("DAYSTREAM_CERT"),
+          .key = environment("DAYSTREAM_KEY"),
+          .token_file = environment("DAYSTREAM_TOKEN_FILE"),
+          .token_in_the_clear = environment("DAYSTREAM_TOKEN_IN_THE_CLEAR") == "1"};
+}
+
 bool Url::is_one(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
 }

@@ -23,6 +23,10 @@ struct Options {
   bool token_in_the_clear = false;
 };
 
+// As the environment says: $DAYSTREAM_CA, $DAYSTREAM_CERT, $DAYSTREAM_KEY, $DAYSTREAM_TOKEN_FILE,
+// $DAYSTREAM_TOKEN_IN_THE_CLEAR.
+Options options_from_environment();
+
 // A server as `http://host[:port]/name` names it.
 struct Url {
   std::string base;  // without the last slash

@@ -1,20 +1,9 @@
 #include "serve/describe.h"
 
-#include <nlohmann/json.hpp>
-
-#include "calendar.h"
-#include "day_file.h"
-#include "manifest_json.h"
 #include "serve/table_filter.h"
+#include "stream_info.h"
 
 namespace daystream::serve {
-
-using nlohmann::ordered_json;
-
-ordered_json place_json(const Position& position, Lsn lsn) {
-  return {
-      {"c", position.c}, {"s", position.s}, {"time", utc_text(position.c)}, {"lsn", lsn.text()}};
-}
 
 Manifest manifest_for(const ServedStream& stream, const std::string& granted) {
   Manifest manifest = stream.manifest();
@@ -36,34 +25,11 @@ Manifest manifest_for(const ServedStream& stream, const std::string& granted) {
   return manifest;
 }
 
-ordered_json describe(const ServedStream& stream, const std::string& granted) {
-  ordered_json value = to_json(manifest_for(stream, granted));
-  const StreamView view = stream.view();
-  std::uint64_t size = 0;
-  ordered_json days = ordered_json::array();
-  ordered_json first;
-  for (const std::int64_t day : view.days()) {
-    const DayView open = view.open(day);
-    size += open.limit;
-    days.push_back(ordered_json{{"file", day_file_name(day)}, {"size_bytes", open.limit}});
-    if (!first.is_null()) continue;
-    const auto line =
-        Seeker(*open.file, open.limit).first_end_from(0, [](const EndLine&) { return true; });
-    if (line) first = place_json(line->position, line->lsn);
-  }
-  // Sizes are those of all tables together.
-  if (granted.empty()) value["size_bytes"] = size;
-  value["first"] = std::move(first);
-  value["last"] = nullptr;
-  value["durable"] = nullptr;
-  if (!view.empty()) {
-    if (const auto last = view.last_end()) {
-      value["last"] = place_json(last->position, view.durable().lsn);
-    }
-    value["durable"] = place_json(view.durable().position, view.durable().lsn);
-  }
-  if (granted.empty()) value["days"] = std::move(days);
-  return value;
+StreamInfo info_for(const ServedStream& stream, const std::string& granted) {
+  StreamInfo info = info_of(stream.directory());
+  info.manifest = manifest_for(stream, granted);
+  if (!granted.empty()) info.whole.reset();  // sizes and rates are those of all tables together
+  return info;
 }
 
 }  // namespace daystream::serve

@@ -11,15 +11,15 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "commits_back.h"
 #include "daystream/error.h"
-#include "daystream/reader.h"
+#include "daystream/stream.h"
 #include "manifest_json.h"
 #include "serve/describe.h"
 #include "serve/health.h"
 #include "serve/metrics.h"
 #include "serve/own_name.h"
 #include "serve/server.h"
+#include "stream_json.h"
 
 namespace daystream::serve {
 
@@ -35,6 +35,12 @@ using nlohmann::ordered_json;
 
 std::string text_of(const ordered_json& value) {
   return value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+// The answer to a question about one thing.
+std::function<void(const Request&)> one_member(const char* key, ordered_json value) {
+  const std::string body = ordered_json{{key, std::move(value)}}.dump() + "\n";
+  return [body](const Request& asked) { asked.reply(200, kJson, body); };
 }
 
 }  // namespace
@@ -190,6 +196,7 @@ void Server::route(const Request& request) {
   if (what == "stream") return reply_stream(request, stream, grant);
   if (what == "info") return reply_info(request, stream, grant);
   if (what == "manifest") return reply_manifest(request, stream, grant);
+  if (what == "extent") return reply_extent(request, stream, grant);
   if (what == "seam") return reply_seam(request, stream, grant);
   if (what == "back") return reply_back(request, stream, grant);
   // They hold whatever their mirrors do, not only the tables of a token.
@@ -225,7 +232,7 @@ void Server::reply_info(const Request& request, Served& served, const Grant& gra
   request.allow({});
   const ServedStream& stream = *served.stream;
   answer_later(request, grant, [&stream, tables = grant.tables]() -> Reply {
-    const std::string text = text_of(describe(stream, tables));
+    const std::string text = text_of(to_json(info_for(stream, tables)));
     return [text](const Request& asked) { asked.reply(200, kJson, text); };
   });
 }
@@ -237,18 +244,19 @@ void Server::reply_manifest(const Request& request, Served& served, const Grant&
                                    : served.stream->manifest_text());
 }
 
+void Server::reply_extent(const Request& request, Served& served, const Grant& grant) {
+  request.allow({});
+  answer_later(request, grant, [from = served.stream->directory()]() -> Reply {
+    return one_member("extent", to_json(Stream(from).extent()));
+  });
+}
+
 void Server::reply_seam(const Request& request, Served& served, const Grant& grant) {
   request.allow({"xmin"});
   const auto xmin = request.number("xmin");
   if (!xmin) throw HttpError(400, "bad-request", "parameter \"xmin\" is missing");
   answer_later(request, grant, [xmin = *xmin, from = served.stream->directory()]() -> Reply {
-    ordered_json body;
-    body["seam"] = nullptr;
-    if (const auto seam = find_seam(from, xmin)) {
-      body["seam"] = {
-          {"position", seam->position.text()}, {"lsn", seam->lsn.text()}, {"next", seam->next}};
-    }
-    return [body](const Request& asked) { asked.reply(200, kJson, body.dump() + "\n"); };
+    return one_member("seam", to_json(Stream(from).find_seam(xmin)));
   });
 }
 
@@ -260,12 +268,7 @@ void Server::reply_back(const Request& request, Served& served, const Grant& gra
                     fmt::format("parameter \"commits\" is a number up to {}", kMostCommitsBack));
   }
   answer_later(request, grant, [commits = *commits, from = served.stream->directory()]() -> Reply {
-    ordered_json body;
-    body["position"] = nullptr;
-    if (const auto position = position_before_last(from, commits)) {
-      body["position"] = position->text();
-    }
-    return [body](const Request& asked) { asked.reply(200, kJson, body.dump() + "\n"); };
+    return one_member("position", to_json(Stream(from).before_last(commits)));
   });
 }
 

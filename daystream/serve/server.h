@@ -81,6 +81,7 @@ class Server {
               Opening opening);
   void reply_info(const Request& request, Served& served, const Grant& grant);
   void reply_manifest(const Request& request, Served& served, const Grant& grant);
+  void reply_extent(const Request& request, Served& served, const Grant& grant);
   void reply_seam(const Request& request, Served& served, const Grant& grant);
   void reply_back(const Request& request, Served& served, const Grant& grant);
   void reply_snapshots(const Request& request, Served& served);

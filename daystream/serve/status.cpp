@@ -8,6 +8,7 @@
 #include "calendar.h"
 #include "serve/describe.h"
 #include "serve/health.h"
+#include "stream_json.h"
 
 namespace daystream::serve {
 
@@ -59,7 +60,7 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
   value["durable"] = nullptr;
   value["age_s"] = nullptr;
   if (const auto& durable = served.stream->durable()) {
-    value["durable"] = place_json(durable->position, durable->lsn);
+    value["durable"] = to_json(StreamInfo::Point{durable->position, durable->lsn});
     value["age_s"] = std::max<std::int64_t>(0, now - durable->position.c);
   }
   value["trouble"] = nullptr;

@@ -4,10 +4,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
+#include <sstream>
 
 #include "calendar.h"
 #include "day_file.h"
@@ -101,6 +105,22 @@ LockHolder lock_holder(const std::filesystem::path& file) {
   return fd ? written_holder(fd.get()) : LockHolder{};
 }
 
+std::optional<int> lock_owner(const std::filesystem::path& file) {
+  struct stat found {};
+  std::ifstream locks("/proc/locks");
+  if (!locks || stat(file.c_str(), &found) != 0) return std::nullopt;
+  // 1: FLOCK  ADVISORY  WRITE 1234 08:01:131083 0 EOF
+  const std::string wanted =
+      fmt::format("{:02x}:{:02x}:{}", major(found.st_dev), minor(found.st_dev), found.st_ino);
+  for (std::string line; std::getline(locks, line);) {
+    std::istringstream words(line);
+    std::string number, kind, mode, access, pid, where;
+    words >> number >> kind >> mode >> access >> pid >> where;
+    if (kind == "FLOCK" && where == wanted) return std::atoi(pid.c_str());
+  }
+  return 0;
+}
+
 bool is_locked(const std::filesystem::path& file) {
   const UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
   return fd && flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
@@ -109,6 +129,12 @@ bool is_locked(const std::filesystem::path& file) {
 UniqueFd lock_directory(const std::filesystem::path& directory) {
   return lock_file(directory / kLockName,
                    {"daystream", directory, "a daystream has one writer: stop that one first"});
+}
+
+std::optional<std::string> writer_of(const std::filesystem::path& directory) {
+  const std::filesystem::path file = directory / kLockName;
+  if (lock_owner(file).value_or(0) == 0) return std::nullopt;
+  return lock_holder(file).text();
 }
 
 }  // namespace daystream

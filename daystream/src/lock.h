@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "daystream/unique_fd.h"
@@ -32,10 +33,16 @@ struct LockRequest {
 UniqueFd lock_file(const std::filesystem::path& file, const LockRequest& request);
 // What the last holder wrote; `{}` where there is nothing readable.
 LockHolder lock_holder(const std::filesystem::path& file);
+// The process that has the lock of `file` now, by the kernel's list: to try the lock could get in
+// the way of one that is about to take it. 0: none; nullopt: that cannot be known here.
+std::optional<int> lock_owner(const std::filesystem::path& file);
 // Whether somebody has the lock of `file` now.
 bool is_locked(const std::filesystem::path& file);
 
 // One Writer per daystream: the lock of its file `lock`.
 UniqueFd lock_directory(const std::filesystem::path& directory);
+// Who writes it right now: "deltastream (pid 123 on stream1, since …)"; nullopt: nobody on this
+// machine.
+std::optional<std::string> writer_of(const std::filesystem::path& directory);
 
 }  // namespace daystream

@@ -12,7 +12,6 @@
 #include "dir.h"
 #include "manifest_file.h"
 #include "manifest_json.h"
-#include "reader_source.h"
 
 namespace daystream {
 
@@ -84,41 +83,43 @@ Manifest load_manifest(Dir& dir) {
   return parse_manifest(read_whole(*file), file->path(), dir.path().string());
 }
 
+Manifest manifest_from_json(const json& value, const std::string& directory) {
+  Manifest manifest;
+  value.at("format").get_to(manifest.format);
+  if (manifest.format != kFormatVersion) {
+    throw WrongSource(fmt::format("daystream \"{}\" has format {}, this program reads format {}",
+                                  directory, manifest.format, kFormatVersion),
+                      "use a program of the version that wrote it, or a later one");
+  }
+  value.at("name").get_to(manifest.name);
+  value.at("system_identifier").get_to(manifest.system_identifier);
+  value.at("database").get_to(manifest.database);
+  value.at("slot").get_to(manifest.slot);
+  manifest.id = value.value("id", "");
+  value.at("created").get_to(manifest.created);
+  for (const json& holding : value.at("holdings")) {
+    manifest.holdings.push_back(holding_from_json(holding));
+  }
+  if (const auto found = value.find("sources"); found != value.end()) {
+    for (const json& source : *found) {
+      manifest.sources.push_back(
+          {source.at("name").get<std::string>(), source.at("system_identifier").get<std::string>(),
+           source.at("database").get<std::string>(), source.at("slot").get<std::string>()});
+    }
+  }
+  const auto kept = [&value](const char* key, std::optional<std::uint64_t>& to) {
+    if (const auto found = value.find(key); found != value.end()) to = found->get<std::uint64_t>();
+  };
+  kept("keep_days", manifest.keep_days);
+  kept("keep_bytes", manifest.keep_bytes);
+  if (manifest.holdings.empty()) throw ConfigError("\"holdings\" is empty");
+  return manifest;
+}
+
 Manifest parse_manifest(const std::string& text, const std::string& path,
                         const std::string& directory) {
-  Manifest manifest;
   try {
-    const json value = json::parse(text);
-    value.at("format").get_to(manifest.format);
-    if (manifest.format != kFormatVersion) {
-      throw WrongSource(fmt::format("daystream \"{}\" has format {}, this program reads format {}",
-                                    directory, manifest.format, kFormatVersion),
-                        "use a program of the version that wrote it, or a later one");
-    }
-    value.at("name").get_to(manifest.name);
-    value.at("system_identifier").get_to(manifest.system_identifier);
-    value.at("database").get_to(manifest.database);
-    value.at("slot").get_to(manifest.slot);
-    manifest.id = value.value("id", "");
-    value.at("created").get_to(manifest.created);
-    for (const json& holding : value.at("holdings")) {
-      manifest.holdings.push_back(holding_from_json(holding));
-    }
-    if (const auto found = value.find("sources"); found != value.end()) {
-      for (const json& source : *found) {
-        manifest.sources.push_back({source.at("name").get<std::string>(),
-                                    source.at("system_identifier").get<std::string>(),
-                                    source.at("database").get<std::string>(),
-                                    source.at("slot").get<std::string>()});
-      }
-    }
-    const auto kept = [&value](const char* key, std::optional<std::uint64_t>& to) {
-      if (const auto found = value.find(key); found != value.end())
-        to = found->get<std::uint64_t>();
-    };
-    kept("keep_days", manifest.keep_days);
-    kept("keep_bytes", manifest.keep_bytes);
-    if (manifest.holdings.empty()) throw ConfigError("\"holdings\" is empty");
+    return manifest_from_json(json::parse(text), directory);
   } catch (const json::parse_error& e) {
     throw Corruption(path, e.byte, "not JSON");
   } catch (const json::exception& e) {
@@ -126,7 +127,6 @@ Manifest parse_manifest(const std::string& text, const std::string& path,
   } catch (const ConfigError& e) {
     throw Corruption(path, 0, fmt::format("not a manifest: {}", e.what()));
   }
-  return manifest;
 }
 
 ordered_json to_json(const Manifest& manifest) {
@@ -167,7 +167,6 @@ void save_manifest(Dir& dir, const Manifest& manifest) {
 }
 
 Manifest Manifest::load(const std::filesystem::path& directory) {
-  if (const auto url = remote_url(directory)) return remote_hooks.manifest(*url);
   return load_manifest(*real_dir(directory));
 }
 

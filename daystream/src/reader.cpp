@@ -9,8 +9,8 @@
 #include "crc32c.h"
 #include "day_file.h"
 #include "daystream/error.h"
-#include "reader_source.h"
 #include "scanner.h"
+#include "stream_impl.h"
 #include "stream_view.h"
 #include "transaction_lines.h"
 
@@ -18,10 +18,11 @@ namespace daystream {
 
 class Reader::Impl {
  public:
-  Impl(const std::filesystem::path& directory, StartAfter start)
-      : start_(start), position_(start.position), lsn_(start.lsn.value_or(Lsn{})) {
-    const auto url = remote_url(directory);
-    source_ = url ? remote_hooks.source(*url) : local_source(directory);
+  Impl(std::unique_ptr<ReaderSource> source, StartAfter start)
+      : source_(std::move(source)),
+        start_(start),
+        position_(start.position),
+        lsn_(start.lsn.value_or(Lsn{})) {
     manifest_ = source_->manifest();
     transaction_.impl_ = &lines_;
     begin();
@@ -202,8 +203,8 @@ Transaction* Reader::Impl::deliver() {
   return &transaction_;
 }
 
-Reader::Reader(const std::filesystem::path& directory, StartAfter start)
-    : impl_(std::make_unique<Impl>(directory, start)) {}
+Reader::Reader(const Stream& stream, StartAfter start)
+    : impl_(std::make_unique<Impl>(stream.impl_->reader_source(), start)) {}
 Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;
 Reader::~Reader() = default;
@@ -225,29 +226,6 @@ Lsn Reader::lsn() const noexcept {
 }
 std::uint64_t Reader::backlog_bytes() {
   return impl_->backlog_bytes();
-}
-
-std::optional<Seam> find_seam(const std::filesystem::path& directory, std::uint64_t xmin) {
-  if (const auto url = remote_url(directory)) return remote_hooks.seam(*url, xmin);
-  const auto dir = real_dir(directory);
-  const StreamView view(*dir);
-  const auto found = view.last_end_not(
-      [](const EndLine& line) { return has_source_lsn(line) && line.next.has_value(); },
-      [xmin](const EndLine& line) { return *line.next > xmin; });
-  if (!found) return std::nullopt;
-  return Seam{found->end.position, found->end.lsn, *found->end.next};
-}
-
-std::optional<Extent> extent(const std::filesystem::path& directory) {
-  if (const auto url = remote_url(directory)) return remote_hooks.extent(*url);
-  const auto dir = real_dir(directory);
-  const StreamView view(*dir);
-  if (view.empty()) return std::nullopt;
-  const auto last = view.last_end();
-  if (!last) return std::nullopt;
-  const DayView first = view.open(view.days().front());
-  return Extent{Seeker(*first.file, first.limit).position_at(0), last->position,
-                view.durable().lsn};
 }
 
 }  // namespace daystream

@@ -1,4 +1,4 @@
-// Where a Reader's bytes come from: a directory of this machine, or a server (remote/).
+// Where the bytes of one Reader come from. Each kind of stream has its own (stream_impl.h).
 #pragma once
 
 #include <chrono>
@@ -44,22 +44,5 @@ class ReaderSource {
   // The bytes from `offset` of `day` on that were not delivered yet.
   virtual std::uint64_t backlog_bytes(std::int64_t day, std::uint64_t offset) = 0;
 };
-
-std::unique_ptr<ReaderSource> local_source(const std::filesystem::path& directory);
-
-// How a program that is linked with libcurl reads URLs: remote/ sets these (remote/enable.h). The
-// library itself needs no HTTP.
-struct RemoteHooks {
-  std::unique_ptr<ReaderSource> (*source)(const std::string& url) = nullptr;
-  Manifest (*manifest)(const std::string& url) = nullptr;
-  std::optional<Seam> (*seam)(const std::string& url, std::uint64_t xmin) = nullptr;
-  std::optional<Extent> (*extent)(const std::string& url) = nullptr;
-  std::optional<Position> (*back)(const std::string& url, std::uint64_t commits) = nullptr;
-};
-extern RemoteHooks remote_hooks;
-
-// The URL, where `source` is one; nullopt: a directory. Throws ConfigError where this program
-// cannot read URLs.
-std::optional<std::string> remote_url(const std::filesystem::path& source);
 
 }  // namespace daystream

@@ -21,10 +21,10 @@ constexpr int kLinesBetweenClocks = 64;
 
 }  // namespace
 
-CatchUp::CatchUp(Database& db, const std::filesystem::path& directory, const daystream::Seam& seam,
+CatchUp::CatchUp(Database& db, const daystream::Stream& daystream, const daystream::Seam& seam,
                  Snapshot snapshot)
     : db_(db),
-      daystream_(directory),
+      daystream_(daystream),
       seam_(seam),
       snapshot_(std::move(snapshot)),
       reached_(seam.position) {}

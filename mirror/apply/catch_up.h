@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,7 +31,7 @@ class ShapeChanged : public daystream::Error {
 // Lifetime: borrows the database and the tables.
 class CatchUp {
  public:
-  CatchUp(Database& db, const std::filesystem::path& daystream, const daystream::Seam& seam,
+  CatchUp(Database& db, const daystream::Stream& daystream, const daystream::Seam& seam,
           Snapshot snapshot);
   void add(const MirroredTable& table);
   // The same, with another who takes the lines of its rows.
@@ -56,7 +55,7 @@ class CatchUp {
   bool is_ours(const daystream::Transaction& transaction) const;
 
   Database& db_;
-  const std::filesystem::path daystream_;
+  const daystream::Stream daystream_;
   const daystream::Seam seam_;
   Snapshot snapshot_;
   std::optional<daystream::Reader> reader_;

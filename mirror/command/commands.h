@@ -36,7 +36,7 @@ void check_file_name(const std::string& name);
 void add_mirror_option(CLI::App& command, std::string& mirror);
 // libpq connects without it too: whether that is wanted, only the option says. nullopt: not given.
 CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>& conninfo);
-void add_daystream_option(CLI::App& command, std::string& daystream);
+CLI::Option* add_daystream_option(CLI::App& command, daystream::Stream& daystream);
 void add_tables_config_option(CLI::App& command, std::string& file);
 void add_sources_config_option(CLI::App& command, std::string& file);
 void add_source_option(CLI::App& command, std::string& source, const std::string& what);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "command/commands.h"
+#include "config/source_places.h"
 #include "program/when.h"
 #include "store/mirror_file.h"
 
@@ -27,10 +28,11 @@ CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>
       "connection string or URI; the environment, service and password files work too");
 }
 
-void add_daystream_option(CLI::App& command, std::string& daystream) {
-  command.add_option("--daystream", daystream,
-                     "directory of the daystream, or its http(s):// URL (default: where the mirror "
-                     "was last read from)");
+CLI::Option* add_daystream_option(CLI::App& command, daystream::Stream& daystream) {
+  return command.add_option_function<std::string>(
+      "--daystream", [&daystream](const std::string& address) { daystream = open_stream(address); },
+      "directory of the daystream, or its http(s):// URL (default: where the mirror was last read "
+      "from)");
 }
 
 void add_tables_config_option(CLI::App& command, std::string& file) {

@@ -10,7 +10,6 @@ namespace deltamirror {
 void add_restore(CLI::App& app, Chosen& chosen) {
   struct Options {
     RestoreOptions restore;
-    std::string daystream;
   };
   auto options = std::make_shared<Options>();
   RestoreOptions& restore_options = options->restore;
@@ -23,7 +22,7 @@ void add_restore(CLI::App& app, Chosen& chosen) {
       .add_option("--snapshot", restore_options.snapshot,
                   "a snapshot to begin with, or a directory of them: the newest that will do")
       ->required();
-  add_daystream_option(command, options->daystream);
+  add_daystream_option(command, restore_options.daystream);
   add_sources_config_option(command, restore_options.config_file);
   add_source_option(command, restore_options.source,
                     "of several sources the one whose LSN or position --to is");
@@ -38,7 +37,6 @@ void add_restore(CLI::App& app, Chosen& chosen) {
       "              --to \"2026-11-21 10:15\"\n"
       "  deltamirror restore was.db --snapshot all.db --to 0/17B1480 --source eu");
   command.callback([options, &chosen] {
-    options->restore.daystream = options->daystream;
     chosen = [options](daystream::program::Signals& signals) {
       restore(options->restore, signals);
       return 0;

@@ -37,13 +37,12 @@ void seed_first(const RunOptions& run, const daystream::program::Signals& signal
 void add_run(CLI::App& app, Chosen& chosen) {
   struct Options {
     RunOptions run;
-    std::string daystream;
     std::vector<std::string> until;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("run", "follow the daystream until told to stop");
   add_mirror_option(command, options->run.mirror);
-  add_daystream_option(command, options->daystream);
+  add_daystream_option(command, options->run.daystream);
   add_connection_option(command, options->run.conninfo);
   command.add_flag("--once", options->run.once, "end where the daystream ends now");
   command
@@ -64,7 +63,6 @@ void add_run(CLI::App& app, Chosen& chosen) {
       "  deltamirror run copy.db --daystream https://stream1:8447/prod --once");
   command.callback([options, &chosen] {
     RunOptions& run = options->run;
-    run.daystream = options->daystream;
     for (const std::string& each : options->until) run.until_lsns.push_back(parse_until(each));
     chosen = [options](daystream::program::Signals& signals) {
       seed_first(options->run, signals);

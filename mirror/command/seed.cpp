@@ -42,8 +42,8 @@ void add_seed(CLI::App& app, Chosen& chosen) {
       "seed", "make a mirror from one snapshot of PostgreSQL; add tables to one that is there");
   add_mirror_option(command, options->command.mirror);
   add_connection_option(command, options->command.conninfo);
-  command.add_option("--daystream", options->command.daystream,
-                     "directory of the daystream; not needed to add tables");
+  add_daystream_option(command, options->command.daystream)
+      ->description("directory of the daystream, or its http(s):// URL; not needed to add tables");
   add_table_choice(command, options->choice);
   add_from_option(command, options->from);
   add_source_option(command, options->command.source,

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include "command/commands.h"
-#include "daystream/durable.h"
-#include "daystream/reader.h"
+#include "config/source_places.h"
+#include "daystream/error.h"
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
 #include "program/counted.h"
@@ -92,8 +92,7 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
 // How far the stream is on disk; nullopt: that cannot be asked now.
 std::optional<daystream::Lsn> end_of_stream(const std::string& address) {
   try {
-    if (const auto durable = daystream::Durable::load(address)) return durable->lsn;
-    if (const auto extent = daystream::extent(address)) return extent->last_lsn;
+    if (const auto extent = open_stream(address).extent()) return extent->last_lsn;
   } catch (const daystream::Error&) {
     // A server that does not answer is no reason to say nothing of the mirror.
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "daystream/stream.h"
 #include "program/program.h"
 
 namespace deltamirror {
@@ -14,7 +15,7 @@ namespace deltamirror {
 struct TableCommand {
   std::string mirror;
   std::optional<std::string> conninfo;  // nullopt: the owner's own
-  std::string daystream;                // empty: where the mirror was last read from
+  daystream::Stream daystream;          // empty: where the mirror was last read from
   bool whole = false;                   // reseed: copies the tables, not only the rows that differ
   std::string source = {};              // whose tables, of a mirror of named ones; empty: not said
   std::string config_file = {};         // tells how those are reached

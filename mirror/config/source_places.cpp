@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "config/config.h"
+#include "remote/stream_kinds.h"
 
 namespace deltamirror {
 
@@ -32,11 +33,16 @@ void take_config(SourcePlace& place, const MirrorConfig& config, const std::stri
     throw ConfigError(
         fmt::format("configuration \"{}\" lacks source \"{}\" of the mirror", file, name));
   }
-  if (place.daystream.empty()) place.daystream = found->daystream;
+  if (!place.daystream) place.daystream = open_stream(found->daystream);
   if (found->connection) place.conninfo = found->connection;
 }
 
 }  // namespace
+
+daystream::Stream open_stream(const std::string& address) {
+  using namespace daystream::remote;
+  return stream_kinds(options_from_environment()).open(address);
+}
 
 std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked) {
   std::vector<Checkpoint> all = load_checkpoints(db);
@@ -46,7 +52,7 @@ std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& as
   const bool takes_config =
       !config.sources.empty() || (!asked.config_file.empty() && all.size() > 1);
   if (!asked.source.empty()) all = {load_checkpoint(db, asked.source)};
-  if (!asked.daystream.empty() && all.size() > 1) {
+  if (asked.daystream && all.size() > 1) {
     throw ConfigError(fmt::format("one daystream given for the sources {}", names_of(all)),
                       "give --config, which names those of all, or --source");
   }
@@ -57,7 +63,7 @@ std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& as
     place.daystream = asked.daystream;
     place.conninfo = asked.conninfo;
     if (takes_config) take_config(place, config, asked.config_file);
-    if (place.daystream.empty()) place.daystream = place.at.directory;
+    if (!place.daystream) place.daystream = open_stream(place.at.directory);
   }
   return out;
 }

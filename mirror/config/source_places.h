@@ -5,22 +5,26 @@
 #include <string>
 #include <vector>
 
+#include "daystream/stream.h"
 #include "sqlite/sqlite.h"
 #include "store/checkpoint.h"
 
 namespace deltamirror {
 
+// A stream of any kind that deltamirror reads. Asks nothing of it yet. Throws ConfigError.
+daystream::Stream open_stream(const std::string& address);
+
 // As the command line says.
 struct AskedPlaces {
   std::string config_file;              // empty: none
   std::string source;                   // empty: all
-  std::string daystream;                // of one; empty: not said
+  daystream::Stream daystream;          // of one; empty: not said
   std::optional<std::string> conninfo;  // nullopt: not said
 };
 
 struct SourcePlace {
   Checkpoint at;
-  std::string daystream;
+  daystream::Stream daystream;
   std::optional<std::string> conninfo;
 };
 

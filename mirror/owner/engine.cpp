@@ -59,7 +59,7 @@ std::vector<RunOptions> options_of_sources(const RunOptions& options, const Data
   std::vector<RunOptions> out;
   for (SourcePlace& place : source_places(db, {.config_file = options.config_file,
                                               .source = options.source,
-                                              .daystream = options.daystream.string(),
+                                              .daystream = options.daystream,
                                               .conninfo = options.conninfo})) {
     RunOptions& own = out.emplace_back(options);
     own.source = place.at.source;

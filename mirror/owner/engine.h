@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "config/config.h"
 #include "daystream/lsn.h"
+#include "daystream/stream.h"
 #include "daystream/unique_fd.h"
 #include "model/shape.h"
 #include "program/program.h"
@@ -28,7 +28,7 @@ inline constexpr int kMaxCopies = 4;
 
 struct RunOptions {
   std::string mirror;
-  std::filesystem::path daystream;         // empty: where the source was read last
+  daystream::Stream daystream;             // empty: where the source was read last
   std::string source = {};                 // the only one to follow; empty: all
   bool once = false;                       // end where the daystream ends now
   std::vector<SourceLsn> until_lsns = {};  // each source ends with the last transaction up to it

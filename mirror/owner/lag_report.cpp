@@ -7,10 +7,10 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <utility>
 
 #include "daystream/error.h"
-#include "remote/enable.h"
 #include "remote/http_client.h"
 #include "remote/url_encode.h"
 
@@ -42,12 +42,12 @@ std::optional<std::int64_t> lag_since(const std::string& commit_time, std::int64
   return std::max<std::int64_t>(0, now_us - committed_us) / 1000;
 }
 
-LagReport::LagReport(const std::filesystem::path& daystream, const std::string& mirror) {
+LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirror) {
   using daystream::remote::Url;
-  if (!Url::is_one(daystream.native())) return;
+  if (!Url::is_one(daystream.address())) return;
   const std::string name = daystream::remote::own_host() + ":" +
                            std::filesystem::absolute(mirror).lexically_normal().string();
-  url_ = fmt::format("{}/copies?kind=mirror&copy={}", Url::parse(daystream.native()).base,
+  url_ = fmt::format("{}/copies?kind=mirror&copy={}", Url::parse(daystream.address()).base,
                      daystream::remote::url_encode(name));
   thread_ = std::thread([this] { run(); });
 }
@@ -76,7 +76,7 @@ void LagReport::tell(const Checkpoint& at) {
 }
 
 void LagReport::run() {
-  daystream::remote::Notices notices(daystream::remote::current_options());
+  daystream::remote::Notices notices(daystream::remote::options_from_environment());
   auto told_at = steady_clock::now() - kAgain;
   std::unique_lock lock(mutex_);
   while (!stopping_) {

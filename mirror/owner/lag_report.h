@@ -3,12 +3,12 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
+#include "daystream/stream.h"
 #include "store/checkpoint.h"
 
 namespace deltamirror {
@@ -20,7 +20,7 @@ namespace deltamirror {
 // that hangs holds up nobody.
 class LagReport {
  public:
-  LagReport(const std::filesystem::path& daystream, const std::string& mirror);
+  LagReport(const daystream::Stream& daystream, const std::string& mirror);
   LagReport(const LagReport&) = delete;
   LagReport& operator=(const LagReport&) = delete;
   ~LagReport();

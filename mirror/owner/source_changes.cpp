@@ -6,10 +6,9 @@
 #include <algorithm>
 
 #include "apply/holding.h"
-#include "daystream/manifest.h"
-#include "daystream/reader.h"
+#include "config/source_places.h"
+#include "daystream/stream.h"
 #include "history/history_tables.h"
-#include "remote/http_client.h"
 #include "store/checkpoint.h"
 #include "store/mirrored_table.h"
 
@@ -18,17 +17,16 @@ namespace deltamirror {
 namespace {
 
 Checkpoint end_of(const SourceConfig& source) {
-  const daystream::Manifest manifest = daystream::Manifest::load(source.daystream);
+  const daystream::Stream stream = open_stream(source.daystream);
+  const daystream::Manifest manifest = stream.manifest();
   require_one_database(manifest, source.daystream);
-  const auto extent = daystream::extent(source.daystream);
+  const auto extent = stream.extent();
   if (!extent) {
     throw daystream::Error(fmt::format("daystream \"{}\" has no line yet", source.daystream));
   }
   Checkpoint at;
   at.source = source.name;
-  at.directory = daystream::remote::Url::is_one(source.daystream)
-                     ? source.daystream
-                     : std::filesystem::absolute(source.daystream).string();
+  at.directory = stream.absolute_address();
   at.position = extent->last;
   at.lsn = extent->last_lsn;
   at.system_identifier = manifest.system_identifier;

@@ -34,21 +34,19 @@ constexpr std::chrono::milliseconds kBetweenLooks{20};
 void SourceLoop::begin() {
   take_turn();
   const daystream::Manifest manifest =
-      reader_ ? reader_->manifest() : daystream::Manifest::load(options_.daystream);
+      reader_ ? reader_->manifest() : options_.daystream.manifest();
   applier_ = std::make_unique<Applier>(
       db_, current_holding(manifest), [this] { return source_.stop_requested(); }, source_.name());
   applier_->tables().set_on_trouble(source_.work().on_trouble());
   check_source(manifest);
   applier_->lines().set_shape_policy(options_.shapes);
   applier_->lines().set_asked(asked_);
-  save_directory(db_, checkpoint_,
-                 source_.is_remote() ? options_.daystream.string()
-                                     : std::filesystem::absolute(options_.daystream).string());
+  save_directory(db_, checkpoint_, options_.daystream.absolute_address());
   give_turn();
 }
 
 void SourceLoop::check_source(const daystream::Manifest& manifest) const {
-  check_same_source(manifest, options_.daystream.string(), checkpoint_, options_.mirror);
+  check_same_source(manifest, options_.daystream.address(), checkpoint_, options_.mirror);
   // A server may keep tables from us: its manifest says so, and the stream not before its next
   // mark.
   if (source_.is_remote()) {
@@ -204,7 +202,7 @@ bool SourceLoop::take_next() {
 
 void SourceLoop::run(bool again) {
   spdlog::log(again ? spdlog::level::debug : spdlog::level::info,
-              "{}following \"{}\" from {} ({}), {}", source_.label(), options_.daystream.string(),
+              "{}following \"{}\" from {} ({}), {}", source_.label(), options_.daystream.address(),
               checkpoint_.position.text(), checkpoint_.lsn.text(),
               daystream::program::counted(applier_->tables().followed().size(), "table"));
   bool more = work(true);

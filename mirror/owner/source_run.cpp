@@ -16,7 +16,6 @@
 #include "owner/source_loop.h"
 #include "program/notify.h"
 #include "program/repeats.h"
-#include "remote/http_client.h"
 #include "remote/pauses.h"
 #include "store/last_events.h"
 
@@ -50,7 +49,7 @@ Shared::Shared(const RunOptions& options, const RunControl& with, Database& mirr
 SourceRun::SourceRun(Shared& shared, RunOptions options)
     : shared_(shared),
       options_(std::move(options)),
-      is_remote_(daystream::remote::Url::is_one(options_.daystream.native())),
+      is_remote_(!options_.daystream.directory()),
       work_(shared.db, options_, shared.control, shared.server.get(), shared.feed.get()),
       lag_(options_.daystream, options_.mirror),
       wake_(any_of({nudge_.get(), work_.copies().fd()})) {}
@@ -191,7 +190,7 @@ void SourceRun::follow() {
         // What was committed since has those before as the mirror's own.
         if (loop.committed_anything()) seen.clear();
         seen.push_back(e.name());
-        spdlog::info("asking \"{}\" for table {} too", options_.daystream.string(), e.name());
+        spdlog::info("asking \"{}\" for table {} too", options_.daystream.address(), e.name());
       } catch (const daystream::Error& e) {
         // To begin well says little: on a full disk it is the first commit that fails.
         if (loop.committed_anything()) {

@@ -15,7 +15,7 @@ namespace deltamirror {
 struct LiveSeedRequest {
   std::string mirror;
   std::string conninfo;
-  std::filesystem::path daystream;
+  daystream::Stream daystream;
   MirrorConfig config;      // only its tables
   std::string source = {};  // whose they are
   Unfit unfit = Unfit::Refuse;

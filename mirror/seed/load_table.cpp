@@ -76,12 +76,10 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
   table.mirrored.seeded_at = utc_text(now_us());
 }
 
-Checkpoint first_checkpoint(const SeedSession& session, const std::filesystem::path& directory,
+Checkpoint first_checkpoint(const SeedSession& session, const daystream::Stream& stream,
                             const daystream::Seam& seam, daystream::Lsn consistent_at) {
   Checkpoint checkpoint;
-  const bool is_url = directory.native().find("://") != std::string::npos;
-  checkpoint.directory =
-      is_url ? directory.string() : std::filesystem::absolute(directory).string();
+  checkpoint.directory = stream.absolute_address();
   checkpoint.source = session.source();
   checkpoint.position = seam.position;
   checkpoint.lsn = seam.lsn;

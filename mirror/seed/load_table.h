@@ -1,8 +1,6 @@
 // What every first seed does: rows of one table, and where replay begins.
 #pragma once
 
-#include <filesystem>
-
 #include "daystream/reader.h"
 #include "program/program.h"
 #include "seed/seed_session.h"
@@ -16,7 +14,7 @@ namespace deltamirror {
 void load_table(Database& db, SeedSession& session, SeedTable& table,
                 const daystream::program::Signals& signals);
 
-Checkpoint first_checkpoint(const SeedSession& session, const std::filesystem::path& directory,
+Checkpoint first_checkpoint(const SeedSession& session, const daystream::Stream& stream,
                             const daystream::Seam& seam, daystream::Lsn consistent_at);
 
 }  // namespace deltamirror

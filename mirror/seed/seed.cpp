@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "config/source_places.h"
 #include "history/history_tables.h"
 #include "program/counted.h"
 #include "seed/load_table.h"
@@ -35,7 +36,7 @@ std::vector<SeedPart> open_parts(const SeedOptions& options,
   std::vector<SourceConfig> sources = options.config.sources;
   if (sources.empty()) {
     sources.push_back({.name = {},
-                       .daystream = options.daystream,
+                       .daystream = {},
                        .connection = options.conninfo,
                        .tables = options.config.tables});
   }
@@ -43,9 +44,11 @@ std::vector<SeedPart> open_parts(const SeedOptions& options,
   for (const SourceConfig& source : sources) {
     MirrorConfig tables;
     tables.tables = source.tables;
-    SeedPart part{source.daystream,
-                  std::make_unique<SeedSession>(source.connection.value_or(options.conninfo),
-                                                source.daystream, tables, signals)};
+    const daystream::Stream stream =
+        source.daystream.empty() ? options.daystream : open_stream(source.daystream);
+    SeedPart part{
+        stream, std::make_unique<SeedSession>(source.connection.value_or(options.conninfo), stream,
+                                              tables, signals)};
     const SourceServer& server = part.session->server();
     for (const SeedPart& other : parts) {
       const SourceServer& its = other.session->server();
@@ -163,7 +166,7 @@ void tell_whole(const std::string& mirror, const std::vector<SeedPart>& parts, c
 
 void seed(const SeedOptions& options, const daystream::program::Signals& signals) {
   check_absent(options.mirror);
-  if (options.config.sources.empty() && options.daystream.empty()) {
+  if (options.config.sources.empty() && !options.daystream) {
     throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
   }
   check_distinct({}, options.config.all_tables());

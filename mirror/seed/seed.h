@@ -1,10 +1,10 @@
 // Makes a mirror: loads tables and query results of one PostgreSQL snapshot.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
 #include "config/config.h"
+#include "daystream/stream.h"
 #include "program/program.h"
 
 namespace deltamirror {
@@ -12,7 +12,7 @@ namespace deltamirror {
 struct SeedOptions {
   std::string mirror;
   std::string conninfo;
-  std::filesystem::path daystream;
+  daystream::Stream daystream;  // empty: the configuration names those of its sources
   MirrorConfig config;
   bool resumes = true;  // what is whole of a seed that fails is left for the next one
 };

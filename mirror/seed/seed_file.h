@@ -14,7 +14,7 @@ namespace deltamirror {
 
 // What is loaded from one database.
 struct SeedPart {
-  std::filesystem::path daystream;
+  daystream::Stream daystream;
   std::unique_ptr<SeedSession> session;
   std::vector<bool> whole = {};  // one a table of the session: it is there
   daystream::Seam seam{};        // of its first snapshot

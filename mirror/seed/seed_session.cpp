@@ -98,25 +98,24 @@ void apply_overrides(const TableRequest& request, MirroredTable& table) {
 
 }  // namespace
 
-SeedSession::SeedSession(const std::string& conninfo, const std::filesystem::path& directory,
+SeedSession::SeedSession(const std::string& conninfo, const daystream::Stream& daystream,
                          const MirrorConfig& config, const daystream::program::Signals& signals,
                          Unfit unfit, int places)
-    : SeedSession(conninfo, directory, daystream::Manifest::load(directory), config, signals, unfit,
-                  places) {}
+    : SeedSession(conninfo, daystream, daystream.manifest(), config, signals, unfit, places) {}
 
 SeedSession::SeedSession(const std::string& conninfo, const daystream::Manifest& planned,
                          const MirrorConfig& config, const daystream::program::Signals& signals)
     : SeedSession(conninfo, {}, planned, config, signals, Unfit::Refuse, 0) {}
 
-SeedSession::SeedSession(const std::string& conninfo, std::filesystem::path directory,
+SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
                          daystream::Manifest manifest, const MirrorConfig& config,
                          const daystream::program::Signals& signals, Unfit unfit, int places)
     : conninfo_(conninfo),
-      directory_(std::move(directory)),
+      stream_(std::move(stream)),
       signals_(signals),
       manifest_(std::move(manifest)),
       unfit_(unfit) {
-  require_one_database(manifest_, directory_.string());
+  require_one_database(manifest_, stream_ ? stream_.address() : manifest_.name);
   source_ = manifest_.name;
   for (const TableRequest& asked : config.tables) {
     SeedTable& table = tables_.emplace_back();
@@ -208,20 +207,20 @@ bool SeedSession::pass_over(std::size_t table, const Error& error) {
 
 void SeedSession::check_source() {
   if (manifest_.holdings.empty()) {
-    throw Error(fmt::format("daystream \"{}\" says nothing of what it holds", directory_.string()));
+    throw Error(fmt::format("daystream \"{}\" says nothing of what it holds", stream_.address()));
   }
   if (!manifest_.system_identifier.empty() &&
       manifest_.system_identifier != server_.system_identifier) {
     throw WrongSource(
         fmt::format("daystream \"{}\" is of another cluster (system identifier {}) than the server "
                     "(system identifier {})",
-                    directory_.string(), manifest_.system_identifier, server_.system_identifier),
+                    stream_.address(), manifest_.system_identifier, server_.system_identifier),
         "connect to the server that deltastream follows, or name its daystream");
   }
   if (!manifest_.database.empty() && manifest_.database != server_.database) {
     throw WrongSource(fmt::format("daystream \"{}\" is of database \"{}\", the connection is to "
                                   "\"{}\"",
-                                  directory_.string(), manifest_.database, server_.database),
+                                  stream_.address(), manifest_.database, server_.database),
                       "name the database in the connection string");
   }
 }
@@ -251,8 +250,8 @@ void SeedSession::begin() {
 }
 
 bool SeedSession::try_seam() {
-  manifest_ = daystream::Manifest::load(directory_);
-  const auto seam = daystream::find_seam(directory_, snapshot_.xmin());
+  manifest_ = stream_.manifest();
+  const auto seam = stream_.find_seam(snapshot_.xmin());
   if (!seam) return false;
   for (const SeedTable& table : tables_) {
     if (table.relation.oid == 0) continue;

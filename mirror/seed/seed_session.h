@@ -77,7 +77,7 @@ class SeedSession {
   // Connects and checks server, manifest and tables: throws WrongSource, NeedsPerson, ConfigError,
   // with nothing written. `places`: at most so many sessions that give such a number are there at
   // once, of all mirrors of the database; NoPlace where this would be one more. 0: any number.
-  SeedSession(const std::string& conninfo, const std::filesystem::path& daystream,
+  SeedSession(const std::string& conninfo, const daystream::Stream& daystream,
               const MirrorConfig& config, const daystream::program::Signals& signals,
               Unfit unfit = Unfit::Refuse, int places = 0);
 
@@ -124,9 +124,9 @@ class SeedSession {
   bool is_cancelled() const noexcept { return cancelled_; }
 
  private:
-  SeedSession(const std::string& conninfo, std::filesystem::path daystream,
-              daystream::Manifest manifest, const MirrorConfig& config,
-              const daystream::program::Signals& signals, Unfit unfit, int places);
+  SeedSession(const std::string& conninfo, daystream::Stream stream, daystream::Manifest manifest,
+              const MirrorConfig& config, const daystream::program::Signals& signals, Unfit unfit,
+              int places);
   void take_place(int places);
   void check_source();
   void check_table(SeedTable& table);
@@ -146,7 +146,7 @@ class SeedSession {
   void pause(int milliseconds);
 
   const std::string conninfo_;
-  std::filesystem::path directory_;
+  daystream::Stream stream_;  // empty: there is none yet
   const daystream::program::Signals& signals_;
   daystream::program::PgConn connection_;
   daystream::program::PgConn bridge_;  // holds locks until connection_ does

@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 
 #include "daystream/error.h"
-#include "remote/enable.h"
 #include "remote/fetch.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
@@ -26,8 +25,8 @@ bool fetch_mirror(const std::string& mirror, const std::string& daystream,
     return signals.stop_requested();
   };
   spdlog::info("fetching the newest snapshot of {}", url.base);
-  if (!remote::fetch_newest_snapshot(remote::current_options(), url, mirror, signals.fd(), stop,
-                                     fetched)) {
+  if (!remote::fetch_newest_snapshot(remote::options_from_environment(), url, mirror, signals.fd(),
+                                     stop, fetched)) {
     return false;
   }
   try {

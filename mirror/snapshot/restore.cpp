@@ -114,7 +114,7 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
                 "name an older snapshot");
   }
   Reader reader(place.daystream, {start.position, start.lsn});
-  check_same_source(reader.manifest(), place.daystream, start, options.snapshot);
+  check_same_source(reader.manifest(), place.daystream.address(), start, options.snapshot);
   const daystream::Holding* holding = holding_at(reader.manifest(), start.position);
   Applier applier(
       db, holding == nullptr ? std::nullopt : std::optional(*holding),
@@ -135,9 +135,10 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
   if (applier.may_commit()) applier.commit();  // of the file that nobody sees yet
   const Checkpoint& at = applier.reached();
   if (!passed && !goal.is_reached_by(at)) {
-    throw Error(fmt::format("daystream \"{}\" ends at {} ({}), before {}", place.daystream,
-                            at.position.text(), at.lsn.text(), goal.text()),
-                "name an earlier place, \"--to latest\", or wait until it has come so far");
+    throw Error(
+        fmt::format("daystream \"{}\" ends at {} ({}), before {}", place.daystream.address(),
+                    at.position.text(), at.lsn.text(), goal.text()),
+        "name an earlier place, \"--to latest\", or wait until it has come so far");
   }
   if (!applier.may_commit()) {
     throw Error(fmt::format("cannot restore to {}: the seed behind \"{}\" saw transactions up to "
@@ -168,7 +169,7 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
     Database db = open_for_loading(options.out, Loading::GoOn);
     std::vector<SourcePlace> places = source_places(db, {.config_file = options.config_file,
                                                          .source = {},
-                                                         .daystream = options.daystream.string(),
+                                                         .daystream = options.daystream,
                                                          .conninfo = {}});
     const auto is_named = [&](const SourcePlace& p) { return p.at.source == options.source; };
     std::stable_partition(places.begin(), places.end(), is_named);

@@ -1,9 +1,9 @@
 // Makes the mirror as it was at a place in the past: from a snapshot, and the daystream since.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
+#include "daystream/stream.h"
 #include "program/program.h"
 
 namespace deltamirror {
@@ -11,7 +11,7 @@ namespace deltamirror {
 struct RestoreOptions {
   std::string out;       // the new mirror
   std::string snapshot;  // a snapshot or mirror; a directory: its newest that is not past `to`
-  std::filesystem::path daystream;  // empty: where each source was read last, or as configured
+  daystream::Stream daystream;  // empty: where each source was read last, or as configured
   // As people write a time, an LSN or a position of the daystream; `latest`: all there is.
   //
   // The result has every transaction up to there and none after: with a time, the stream is taken

@@ -9,9 +9,9 @@
 #include <optional>
 #include <vector>
 
+#include "config/source_places.h"
 #include "daystream/manifest.h"
 #include "program/postgres.h"
-#include "remote/http_client.h"
 #include "seed/source_catalog.h"
 #include "src/lock.h"
 #include "src/place.h"
@@ -78,11 +78,12 @@ class Down {
     const MirrorConfig config = load_config(options_.config_file);
     if (config.sources.empty()) return add(own_directory(mirror_), {}, conninfo);
     for (const SourceConfig& source : config.sources) {
-      if (daystream::remote::Url::is_one(source.daystream)) continue;
+      const auto directory = open_stream(source.daystream).directory();
+      if (!directory) continue;
       const std::string own = own_slot_name(mirror_, source.name);
-      const std::string there = slot_in(source.daystream);
+      const std::string there = slot_in(*directory);
       if (!there.empty() && there != own) continue;  // somebody else's, that was there before
-      add(source.daystream, source.name, source.connection.value_or(conninfo));
+      add(*directory, source.name, source.connection.value_or(conninfo));
     }
   }
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <set>
 
+#include "config/source_places.h"
 #include "daystream/reader.h"
 #include "model/names.h"
 #include "program/postgres.h"
@@ -122,8 +123,9 @@ class Up {
     }
     if (!options_.slot.empty()) throw ConfigError("--slot names one slot, and there are sources");
     for (const SourceConfig& source : config.sources) {
-      if (daystream::remote::Url::is_one(source.daystream)) continue;  // another host's
-      add_stream(source.daystream, own_slot_name(mirror_, source.name),
+      const auto directory = open_stream(source.daystream).directory();
+      if (!directory) continue;  // another host's
+      add_stream(*directory, own_slot_name(mirror_, source.name),
                  source.connection.value_or(conninfo), source.tables);
     }
   }
@@ -245,7 +247,8 @@ class Up {
   // A deltastream makes its directory, a first line, and says what it holds by now, before anything
   // can be seeded.
   bool is_there(const OwnStream& stream) const {
-    if (slot_in(stream.directory).empty() || !daystream::extent(stream.directory)) return false;
+    if (slot_in(stream.directory).empty() || !daystream::Stream(stream.directory).extent())
+      return false;
     const daystream::Manifest manifest = daystream::Manifest::load(stream.directory);
     return manifest.holdings.back().tables == filter_of(stream);
   }
@@ -262,9 +265,10 @@ class Up {
   }
 
   void seed_first() {
-    const fs::path directory = is_of_several() ? fs::path() : streams_.front().directory;
+    const daystream::Stream stream =
+        is_of_several() ? daystream::Stream() : daystream::Stream(streams_.front().directory);
     // A stream that goes with a seed that fails leaves nothing to go on with.
-    seed({mirror_, options_.run.conninfo.value_or(""), directory, options_.choice.config,
+    seed({mirror_, options_.run.conninfo.value_or(""), stream, options_.choice.config,
           made_.empty()},
          signals_);
   }
@@ -323,7 +327,7 @@ int up_from(const UpOptions& options, daystream::program::Signals& signals) {
   RunOptions run = options.run;
   const bool there = fs::exists(run.mirror);
   if (!there && !fetch_mirror(run.mirror, options.from, signals)) return 0;
-  run.daystream = options.from;
+  run.daystream = open_stream(options.from);
   run_mirror(run, control_of(signals));
   return 0;
 }

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "daystream/stream.h"
 #include "program/program.h"
 
 namespace deltamirror {
@@ -23,7 +23,7 @@ std::optional<SampleSize> parse_sample_size(std::string_view text);
 struct VerifyOptions {
   std::string mirror;
   std::string conninfo;
-  std::filesystem::path daystream;
+  daystream::Stream daystream;
   bool repair = false;
   std::string source = {};  // of a mirror of named ones: the one that is compared
   SampleSize sample;        // instead of all rows

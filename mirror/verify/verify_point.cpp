@@ -16,10 +16,10 @@ using daystream::Transaction;
 namespace {
 
 // Whether the snapshot sees all that the mirror has: every commit up to its checkpoint.
-bool sees_all_up_to(const SeedSession& session, const std::filesystem::path& directory,
+bool sees_all_up_to(const SeedSession& session, const daystream::Stream& daystream,
                     const Checkpoint& at) {
   if (session.seam().position >= at.position) return true;
-  Reader reader(directory, {session.seam().position, session.seam().lsn});
+  Reader reader(daystream, {session.seam().position, session.seam().lsn});
   while (Transaction* transaction = reader.next()) {
     if (transaction->lsn() > at.lsn) break;
     if (transaction->kind() != Transaction::Kind::Transaction) continue;
@@ -71,11 +71,11 @@ MirrorConfig request_of(const std::vector<MirroredTable>& tables) {
   return config;
 }
 
-void take_snapshot_seeing(SeedSession& session, const std::filesystem::path& directory,
+void take_snapshot_seeing(SeedSession& session, const daystream::Stream& daystream,
                           const Checkpoint& at) {
   session.only_compare();
   session.take_snapshot();
-  while (!sees_all_up_to(session, directory, at)) {
+  while (!sees_all_up_to(session, daystream, at)) {
     session.give_up_snapshot();
     session.take_snapshot();
   }
@@ -98,10 +98,10 @@ void read_to_snapshot(Reader& reader, const SeedSession& session, const std::str
   }
 }
 
-bool lay_over(Overlay& overlay, const SeedSession& session, const std::filesystem::path& directory,
+bool lay_over(Overlay& overlay, const SeedSession& session, const daystream::Stream& daystream,
               const Checkpoint& at, const std::string& conninfo,
               const daystream::program::Signals& signals) {
-  Reader reader(directory, {at.position, at.lsn});
+  Reader reader(daystream, {at.position, at.lsn});
   daystream::Lsn reached = at.lsn;
   bool fits = true;
   read_to_snapshot(

@@ -2,7 +2,6 @@
 // has, and the stream up to it.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -22,7 +21,7 @@ std::vector<MirroredTable> comparable_tables(const Database& db, const std::stri
 MirrorConfig request_of(const std::vector<MirroredTable>& tables);
 
 // Takes snapshots until one sees every commit up to `at` (one may wait for a synchronous standby).
-void take_snapshot_seeing(SeedSession& session, const std::filesystem::path& directory,
+void take_snapshot_seeing(SeedSession& session, const daystream::Stream& daystream,
                           const Checkpoint& at);
 
 // Hands on what the reader delivers, until `reached()` is at the session's consistent_at(): waits
@@ -33,7 +32,7 @@ void read_to_snapshot(daystream::Reader& reader, const SeedSession& session,
                       const std::function<void(daystream::Transaction&)>& take);
 
 // Brings an overlay of a mirror that is at `at` to the session's snapshot; false: it cannot be.
-bool lay_over(Overlay& overlay, const SeedSession& session, const std::filesystem::path& directory,
+bool lay_over(Overlay& overlay, const SeedSession& session, const daystream::Stream& daystream,
               const Checkpoint& at, const std::string& conninfo,
               const daystream::program::Signals& signals);
 

@@ -3,14 +3,13 @@
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "daystream/manifest.h"
 #include "daystream/position.h"
+#include "daystream/stream.h"
 #include "daystream/transaction.h"
 
 namespace daystream {
@@ -41,7 +40,7 @@ class Reader {
  public:
   // Throws PositionGone if what follows `start` is no longer kept (the caller must re-seed: going
   // on would skip changes), IoError if there is no daystream, Corruption.
-  Reader(const std::filesystem::path& directory, StartAfter start);
+  Reader(const Stream& stream, StartAfter start);
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
   ~Reader();
@@ -68,22 +67,5 @@ class Reader {
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// The last commit or mark line that has a `_next` <= `xmin`, as a place to begin, found by binary
-// search; nullopt: none is old enough (docs/guarantees.md#the-exact-seam-of-a-seed).
-struct Seam {
-  Position position;
-  Lsn lsn;
-  std::uint64_t next;
-};
-std::optional<Seam> find_seam(const std::filesystem::path& directory, std::uint64_t xmin);
-
-// First and last of what is kept; nullopt: no line yet.
-struct Extent {
-  Position first;
-  Position last;
-  Lsn last_lsn;
-};
-std::optional<Extent> extent(const std::filesystem::path& directory);
 
 }  // namespace daystream

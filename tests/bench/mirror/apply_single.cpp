@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
     const floors::Stopwatch watch;
     deltamirror::Database db = deltamirror::open_owned(argv[2]);
     const deltamirror::Checkpoint at = deltamirror::load_checkpoint(db);
-    daystream::Reader reader(argv[1], {at.position, at.lsn});
+    daystream::Reader reader(daystream::Stream(argv[1]), {at.position, at.lsn});
     deltamirror::Applier applier(db, std::nullopt, [] { return false; });
     deltamirror::WalKeeper keeper(db);
     while (daystream::Transaction* transaction = reader.next()) {

@@ -96,7 +96,7 @@ int make(const std::string& directory, int days, std::uint64_t megabytes) {
 }
 
 int seek(const std::string& directory, int count) {
-  const auto bounds = daystream::extent(directory);
+  const auto bounds = daystream::Stream(directory).extent();
   if (!bounds) throw std::runtime_error("the daystream is empty");
   std::mt19937_64 random(2);
   std::vector<double> times;
@@ -105,7 +105,8 @@ int seek(const std::string& directory, int count) {
     const std::int64_t c =
         bounds->first.c + static_cast<std::int64_t>(random() % (last - 10 - bounds->first.c));
     const auto begin = Clock::now();
-    daystream::Reader reader(directory, {daystream::Position{c, UINT64_MAX}, std::nullopt});
+    daystream::Reader reader(daystream::Stream(directory),
+                             {daystream::Position{c, UINT64_MAX}, std::nullopt});
     if (reader.next() == nullptr) throw std::runtime_error("there is nothing there");
     times.push_back(milliseconds(Clock::now() - begin));
   }

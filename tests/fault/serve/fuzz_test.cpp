@@ -43,6 +43,7 @@ class Mutator {
         "/test",
         "/test/info",
         "/test/manifest",
+        "/test/extent",
         "/test/seam?xmin=6",
         "/test/back?commits=3",
         "/test/snapshots",
@@ -127,7 +128,7 @@ TEST_CASE("serve: no request crashes it, leaks, or disturbs a follower", "[serve
   const std::chrono::seconds length(number_from("FUZZ_SECONDS", 5));
   std::cout << "FUZZ_SEED=" << seed << std::endl;
   Mutator mutator(seed);
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   int number = 0;

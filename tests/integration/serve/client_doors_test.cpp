@@ -176,7 +176,7 @@ TEST_CASE("client: JSON that is not ours is a refusal by its status, and its wor
 
 TEST_CASE("consume: its command gets nothing of ours but what it is handed",
           "[consume][security]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   for (int i = 1; i <= 3; ++i) writer.append(transaction(i));
@@ -203,7 +203,7 @@ TEST_CASE("consume: its command gets nothing of ours but what it is handed",
 }
 
 TEST_CASE("consume: SIGTERM ends it, whatever its command does", "[consume][security]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   const int many = GENERATE(1, 300);
@@ -227,7 +227,7 @@ TEST_CASE("consume: SIGTERM ends it, whatever its command does", "[consume][secu
 
 TEST_CASE("tokens: a line that was cut short is no token, wherever it was cut",
           "[serve][security]") {
-  Stream stream;
+  WrittenStream stream;
   {
     Writer writer = stream.writer();
     writer.mark(Lsn{0x1000}, {1, 1, {}});
@@ -273,7 +273,7 @@ TEST_CASE("tokens: a line that was cut short is no token, wherever it was cut",
 
 TEST_CASE("tls: whoever a certificate is asked of cannot come by a Unix socket instead",
           "[serve][security]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   writer.flush();
@@ -293,7 +293,7 @@ TEST_CASE("tls: whoever a certificate is asked of cannot come by a Unix socket i
 
 TEST_CASE("daystream: a pipe in the place of a file is refused, and waited for by nobody",
           "[daystream][security]") {
-  Stream stream;
+  WrittenStream stream;
   {
     Writer writer = stream.writer();
     writer.mark(Lsn{0x1000}, {1, 1, {}});

@@ -6,7 +6,7 @@
 
 #include "daystream/housekeeping.h"
 #include "remote/beats.h"
-#include "remote/enable.h"
+#include "remote/http_stream.h"
 #include "server_process.h"
 #include "stream_fixture.h"
 #include "support/catch2_positions.h"
@@ -22,7 +22,7 @@ using support::run_ok;
 namespace {
 
 // Two tables over some days: `fox` in each transaction, `owl` in each third.
-struct Two : Stream {
+struct Two : WrittenStream {
   Two() : writer_(writer()) {
     writer_.mark(Lsn{0x1000}, {1, 1, {{"tables", ""}}});
     add(40);
@@ -43,7 +43,7 @@ struct Two : Stream {
     }
     writer_.flush();
   }
-  Position last() const { return extent(directory.path())->last; }
+  Position last() const { return Stream(directory.path()).extent()->last; }
   Writer writer_;
   int number_ = 0;
 };
@@ -272,9 +272,8 @@ TEST_CASE("serve: zstd on the way where it is asked for, each gather at once", "
     CHECK(std::filesystem::file_size(body) < plain.size() / 3);
   }
   // An address that our client does not take for its own machine's: it asks for zstd there.
-  remote::enable();
   const std::string far = fmt::format("http://0.0.0.0:{}/test", server.port());
-  Reader remote(far, {});
+  Reader remote(remote::http_stream({}, far), {});
   Reader local = two.reader();
   for (int round = 0; round < 3; ++round) {
     while (Transaction* expected = local.next()) {

@@ -75,7 +75,7 @@ TEST_CASE("health: a deltastream that hangs, is killed and comes again", "[serve
 }
 
 TEST_CASE("health: a status file that says anything hides nobody's status", "[serve][health]") {
-  daystream::test::Stream stream;
+  daystream::test::WrittenStream stream;
   daystream::Writer writer = stream.writer();
   writer.mark(daystream::Lsn{0x1000}, {1, 1, {}});
   writer.flush();

@@ -120,7 +120,7 @@ class World {
     return lines;
   }
 
-  Stream stream_;
+  WrittenStream stream_;
   support::ScratchDir keys_;
   std::string all_;
   std::string some_;
@@ -136,6 +136,7 @@ std::vector<std::string> all_requests() {
                                     "/test",
                                     "/test/info",
                                     "/test/manifest",
+                                    "/test/extent",
                                     "/test/seam?xmin=20",
                                     "/test/seam?xmin=1000",
                                     "/test/back?commits=3",

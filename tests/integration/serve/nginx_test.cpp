@@ -50,7 +50,7 @@ TEST_CASE("nginx: in front of the server it passes everything on at once", "[ser
     WARN("nginx is not installed: nothing was tried with it");
     return;
   }
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   for (int i = 1; i <= 50; ++i) writer.append(transaction(i, 3));

@@ -13,7 +13,7 @@ using support::eventually;
 
 namespace {
 
-struct Shown : Stream {
+struct Shown : WrittenStream {
   Shown() : writer_(writer()) {
     writer_.mark(Lsn{0x1000}, {1, 1, {}});
     for (int i = 1; i <= 30; ++i) {

@@ -15,7 +15,7 @@ using support::eventually;
 
 namespace {
 
-struct Source : Stream {
+struct Source : WrittenStream {
   Source() : writer_(writer()) {
     writer_.mark(Lsn{0x1000}, {1, 1, {}});
     add(5);
@@ -182,7 +182,7 @@ TEST_CASE("pull: another stream, and what is no longer kept, need a person", "[p
   const std::string pulled = slurp_days(copy);
 
   SECTION("a stream of another database") {
-    Stream other;
+    WrittenStream other;
     Manifest manifest = test::source();
     manifest.database = "cats";
     Writer writer(other.directory.path(), manifest, std::nullopt, other.options());
@@ -195,7 +195,7 @@ TEST_CASE("pull: another stream, and what is no longer kept, need a person", "[p
           std::string::npos);
   }
   SECTION("the same stream, written on by another host") {
-    Stream fork;
+    WrittenStream fork;
     std::filesystem::copy(source.path(), fork.directory.path(),
                           std::filesystem::copy_options::recursive);
     {

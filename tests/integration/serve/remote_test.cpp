@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
-#include "remote/enable.h"
+#include "remote/http_stream.h"
 #include "server_process.h"
 #include "stream_fixture.h"
 #include "support/catch2_positions.h"
@@ -14,7 +14,7 @@ using support::eventually;
 
 namespace {
 
-void fill(Stream& stream, Writer& writer) {
+void fill(WrittenStream& stream, Writer& writer) {
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   for (int i = 1; i <= 30; ++i) {
     stream.now += i % 11 == 0 ? 86400 : 1;
@@ -31,7 +31,7 @@ support::Result daystream_command(std::vector<std::string> arguments) {
 }  // namespace
 
 TEST_CASE("remote: every command says of an URL what it says of the directory", "[remote]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill(stream, writer);
   ServerProcess server({stream.directory.path()});
@@ -46,6 +46,8 @@ TEST_CASE("remote: every command says of an URL what it says of the directory", 
       {"tail", "-n", "3"},
       {"tail", "-n", "1000"},
       {"log", "--table", "fox", "--key", "a=fox7"},
+      {"info"},
+      {"info", "--json"},
       {"info", "--tables"},
   };
   for (std::vector<std::string> command : commands) {
@@ -67,16 +69,36 @@ TEST_CASE("remote: every command says of an URL what it says of the directory", 
   const std::string local = split(stream.directory.path(), "local");
   CHECK(split(server.url(), "remote") == local);
   CHECK(local.size() > 1000);
-  CHECK(find_seam(stream.directory.path(), 6)->position ==
-        (remote::enable(), find_seam(server.url(), 6)->position));
-  CHECK(extent(server.url())->last == extent(stream.directory.path())->last);
-  CHECK(daystream_command({"info", server.url()}).out.find("holds     all tables") !=
-        std::string::npos);
   CHECK(daystream_command({"verify", server.url()}).exit.code == 2);
 }
 
+TEST_CASE("remote: a stream answers over HTTP what its directory answers", "[remote][stream]") {
+  WrittenStream stream;
+  Writer writer = stream.writer();
+  ServerProcess server({stream.directory.path()});
+  const Stream near(stream.directory.path());
+  const Stream far = remote::http_stream({}, server.url());
+  CHECK_FALSE(near.extent());
+  CHECK_FALSE(far.extent());
+  CHECK_FALSE(far.find_seam(6));
+  CHECK_FALSE(far.info().last);
+  fill(stream, writer);
+  CHECK(far.manifest().id == near.manifest().id);
+  CHECK(far.extent()->first == near.extent()->first);
+  CHECK(far.extent()->last == near.extent()->last);
+  CHECK(far.extent()->last_lsn == near.extent()->last_lsn);
+  CHECK(far.find_seam(6)->position == near.find_seam(6)->position);
+  CHECK_FALSE(far.find_seam(0));
+  CHECK(far.before_last(3) == near.before_last(3));
+  CHECK_FALSE(far.before_last(1000));
+  CHECK(far.info().whole->writer == near.info().whole->writer);
+  CHECK(near.directory() == stream.directory.path());
+  CHECK_FALSE(far.directory());
+  CHECK(far.absolute_address() == server.url());
+}
+
 TEST_CASE("remote: a transaction larger than any buffer is gone through twice", "[remote][big]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill(stream, writer);
   const std::string value(50000, 'v');
@@ -86,9 +108,8 @@ TEST_CASE("remote: a transaction larger than any buffer is gone through twice", 
   writer.append(transaction(101));
   writer.flush();
   ServerProcess server({stream.directory.path()});
-  remote::enable();
   Reader local = stream.reader();
-  Reader remote(server.url(), {});
+  Reader remote(remote::http_stream({}, server.url()), {});
   while (Transaction* expected = local.next()) {
     Transaction* got = remote.next();
     REQUIRE(got != nullptr);
@@ -102,7 +123,7 @@ TEST_CASE("remote: a transaction larger than any buffer is gone through twice", 
 }
 
 TEST_CASE("remote: a follower survives its server, and gets every line once", "[remote][kill]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill(stream, writer);
   std::optional<ServerProcess> server;
@@ -134,7 +155,7 @@ TEST_CASE("remote: a follower survives its server, and gets every line once", "[
 }
 
 TEST_CASE("remote: what cannot be followed says why", "[remote]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill(stream, writer);
   ServerProcess server({stream.directory.path()});

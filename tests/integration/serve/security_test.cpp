@@ -17,7 +17,7 @@ using support::run_ok;
 
 namespace {
 
-struct Served : Stream {
+struct Served : WrittenStream {
   Served() : writer_(writer()) {
     writer_.mark(Lsn{0x1000}, {1, 1, {}});
     for (int i = 1; i <= 5; ++i) writer_.append(transaction(i, 2));

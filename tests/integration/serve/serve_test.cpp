@@ -16,7 +16,7 @@ using support::eventually;
 namespace {
 
 // Two days, a few transactions each.
-void fill_two_days(Stream& stream, Writer& writer) {
+void fill_two_days(WrittenStream& stream, Writer& writer) {
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   for (int i = 1; i <= 9; ++i) {
     stream.now += i == 5 ? 86400 : 1;
@@ -28,7 +28,7 @@ void fill_two_days(Stream& stream, Writer& writer) {
 }  // namespace
 
 TEST_CASE("serve: history and what comes are the bytes of the files, on one response", "[serve]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
@@ -54,7 +54,7 @@ TEST_CASE("serve: history and what comes are the bytes of the files, on one resp
 }
 
 TEST_CASE("serve: a response begins after any position, as a reader does", "[serve]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
@@ -78,7 +78,7 @@ TEST_CASE("serve: a response begins after any position, as a reader does", "[ser
 }
 
 TEST_CASE("serve: nothing is sent before it is durable", "[serve]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   const std::string durable = slurp_days(stream.directory.path());
@@ -94,7 +94,7 @@ TEST_CASE("serve: nothing is sent before it is durable", "[serve]") {
 }
 
 TEST_CASE("serve: what cannot be had is refused by status and code", "[serve]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   Reader reader = stream.reader();
@@ -121,11 +121,11 @@ TEST_CASE("serve: what cannot be had is refused by status and code", "[serve]") 
 }
 
 TEST_CASE("serve: a seed's seam is the library's", "[serve]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
-  const auto seam = find_seam(stream.directory.path(), 6);
+  const auto seam = Stream(stream.directory.path()).find_seam(6);
   REQUIRE(seam);
   const std::string body = body_of(server.url() + "/seam?xmin=6");
   CHECK(body.find('"' + seam->position.text() + '"') != std::string::npos);
@@ -134,7 +134,7 @@ TEST_CASE("serve: a seed's seam is the library's", "[serve]") {
 }
 
 TEST_CASE("serve: no other address than this machine's without TLS", "[serve][security]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   const auto result = support::run(
@@ -145,7 +145,7 @@ TEST_CASE("serve: no other address than this machine's without TLS", "[serve][se
 }
 
 TEST_CASE("serve: followers that take nothing cost the others nothing", "[serve][stuck]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   const std::string value(8000, 'x');
@@ -170,7 +170,7 @@ TEST_CASE("serve: followers that take nothing cost the others nothing", "[serve]
 }
 
 TEST_CASE("serve: a follower that takes nothing for long is let go", "[serve][stuck]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   std::string lines;
@@ -188,7 +188,7 @@ TEST_CASE("serve: a follower that takes nothing for long is let go", "[serve][st
 }
 
 TEST_CASE("serve: status and metrics tell of followers and copies", "[serve][status]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});
@@ -214,7 +214,7 @@ TEST_CASE("serve: status and metrics tell of followers and copies", "[serve][sta
 }
 
 TEST_CASE("serve: what is no request disturbs nobody", "[serve][bad]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   fill_two_days(stream, writer);
   ServerProcess server({stream.directory.path()});

@@ -16,7 +16,7 @@ using support::run;
 
 namespace {
 
-struct FewTransactions : Stream {
+struct FewTransactions : WrittenStream {
   FewTransactions() : writer_(writer()) {
     writer_.mark(Lsn{0x1000}, {1, 1, {}});
     for (int i = 1; i <= 5; ++i) writer_.append(transaction(i, 2));
@@ -67,7 +67,7 @@ TEST_CASE("silence: where no descriptor is left it is said once, and the server 
 
 TEST_CASE("silence: what reads through a large transaction stops nobody else",
           "[serve][security]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   writer.append(transaction(1));

@@ -43,7 +43,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 }
 
 // A mark and three transactions: on foxes, on hens with a key change, on both.
-struct Farm : Stream {
+struct Farm : WrittenStream {
   Farm() {
     Writer writer = this->writer();
     writer.mark(Lsn{0x1000}, {1, 1, {}});
@@ -166,7 +166,7 @@ TEST_CASE("command: what is wrong is said in one line, with its exit code", "[co
 }
 
 TEST_CASE("command: a reader that has enough is no error", "[command]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(transaction(1, 50'000));
   writer.flush();
@@ -243,7 +243,7 @@ TEST_CASE("info: tells what is there and who writes", "[command]") {
 
 TEST_CASE("info: the rate is of the last five minutes, in bytes, lines and transactions",
           "[command]") {
-  Stream stream;
+  WrittenStream stream;
   {
     stream.now = std::time(nullptr) - 400;
     Writer writer = stream.writer();
@@ -279,7 +279,7 @@ TEST_CASE("info: --tables counts changes per table and action", "[command]") {
 }
 
 TEST_CASE("log: tells what became of a row, also under another key", "[command][log]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   const std::string schema =

@@ -14,7 +14,7 @@ namespace {
 const std::string kProgram = DAYSTREAM_PROGRAM;
 
 // Five days of `hens` and `foxes`; their keys are told on the first only.
-struct Week : Stream {
+struct Week : WrittenStream {
   Week() {
     Writer writer = this->writer();
     writer.mark(Lsn{0x1000}, {1, 1, {{"tables", ""}}});

@@ -102,7 +102,7 @@ TEST_CASE("config file: what is wrong is said with file and key", "[config]") {
 }
 
 TEST_CASE("config file: serve, pull and consume begin with nothing else", "[config]") {
-  test::Stream stream;
+  test::WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(test::transaction(1, 2));
   writer.flush();

@@ -27,7 +27,7 @@ while IFS=$tab read -r c seconds s number rest; do
   esac
 done)sh";
 
-struct Queue : Stream {
+struct Queue : WrittenStream {
   explicit Queue(int transactions) {
     Writer writer = this->writer();
     writer.mark(Lsn{0x1000}, {1, 1, {}});

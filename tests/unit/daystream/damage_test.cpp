@@ -14,7 +14,7 @@ using namespace daystream::test;
 namespace {
 
 // Two days: three transactions and a mark, then two.
-struct Damaged : Stream {
+struct Damaged : WrittenStream {
   Damaged() {
     Writer writer = this->writer();
     writer.mark(Lsn{0x1000}, {1, 1, {}});
@@ -218,7 +218,7 @@ TEST_CASE("writer: a tail cut at any length after durable is cut or kept whole",
     }
     std::string durable = slurp(durable_path);
     {
-      Stream other;
+      WrittenStream other;
       Writer writer = other.writer();
       writer.mark(Lsn{0x1000}, {1, 1, {}});
       writer.append(transaction(1, 2));
@@ -317,7 +317,7 @@ TEST_CASE("reader: what is no longer kept is refused, naming both places", "[rea
 }
 
 TEST_CASE("reader: a day deleted under it is refused, not skipped", "[reader]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(transaction(1));
   writer.flush();

@@ -10,7 +10,7 @@ using namespace daystream::test;
 namespace {
 
 // Transactions 1, 2, … with these lines of `hens`, the first of which is its schema line.
-struct Coop : Stream {
+struct Coop : WrittenStream {
   Coop(const std::string& identity, const std::string& keys,
        const std::vector<std::string>& lines) {
     Writer writer = this->writer();
@@ -128,7 +128,7 @@ TEST_CASE("log: a value is of the key that the table has at last", "[log]") {
 
 TEST_CASE("reader: lines that are looked for are found, in memory and beyond", "[reader][find]") {
   const int rows = GENERATE(3, 40'000);  // the latter is read again from the file
-  Stream stream;
+  WrittenStream stream;
   {
     Writer writer = stream.writer();
     writer.mark(Lsn{0x1000}, {1, 1, {}});

@@ -35,7 +35,7 @@ std::string noise(std::size_t size, unsigned seed) {
 
 // Three days: one of several frames with a transaction and a line that are larger than one, a small
 // one, and the current one.
-struct Days : Stream {
+struct Days : WrittenStream {
   Days() {
     Writer writer = this->writer();
     writer.mark(Lsn{0x800}, {1, 1, {}});
@@ -95,7 +95,7 @@ std::vector<std::string> tail_of(const std::vector<std::string>& all, std::size_
 TEST_CASE("packed: a compressed day reads as the plain one, from any commit", "[packed][reader]") {
   Days days;
   const std::string plain = slurp(days.day_path());
-  const auto seam = find_seam(days.directory.path(), 21);
+  const auto seam = Stream(days.directory.path()).find_seam(21);
   REQUIRE(seam);
   CHECK(days.tidy_all(compress()) == 2);
   CHECK_FALSE(days.has("2017-10-09.tsv"));
@@ -119,7 +119,7 @@ TEST_CASE("packed: a compressed day reads as the plain one, from any commit", "[
     Reader by_lsn = days.reader({{position.c, position.s + 1'000'000}, lsn});
     CHECK(transactions_of(by_lsn) == tail_of(days.all, i + 1));
   }
-  const auto same_seam = find_seam(days.directory.path(), 21);
+  const auto same_seam = Stream(days.directory.path()).find_seam(21);
   REQUIRE(same_seam);
   CHECK(same_seam->position == seam->position);
 }
@@ -390,7 +390,7 @@ TEST_CASE("recovery: beside compressed days, with and without durable", "[packed
 
 TEST_CASE("recovery: a durable that a power loss took back into a compressed day is right",
           "[packed][recovery]") {
-  Stream stream;
+  WrittenStream stream;
   {
     Writer writer = stream.writer();
     writer.append(transaction(1));

@@ -108,14 +108,14 @@ TEST_CASE("writer: rows by the thousand are the same bytes as rows one by one", 
     }
     lines.push_back(commit(number));
   }
-  Stream one_by_one;
+  WrittenStream one_by_one;
   Writer slow = one_by_one.writer();
   for (const std::string& line : lines) slow.append(line);
   slow.flush();
   const std::string expected = slurp(one_by_one.day_path());
 
   const std::size_t buffer_bytes = GENERATE(700, 90'000, 1 << 20);
-  Stream together;
+  WrittenStream together;
   WriterOptions options = together.options();
   options.buffer_bytes = buffer_bytes;
   Writer fast(together.directory.path(), source(), std::nullopt, options);

@@ -29,7 +29,7 @@ std::string schema_line(int xid, const std::string& table, int oid, const std::s
 
 // A source of several days: inserts, updates, key changes, truncates of two tables, messages, a
 // table that gets another name, one that is dropped, an aborted transaction and a gap.
-struct Source : Stream {
+struct Source : WrittenStream {
   explicit Source(unsigned seed = 1) : random(seed) {}
 
   // Transactions first … last; the stream goes on where it was.
@@ -154,9 +154,10 @@ TEST_CASE("split and merge: what was split and merged again is what it was", "[s
   }
   for (const auto& part : parts_of(parts)) {
     support::run_ok({kDaystreamProgram, "verify", part.string()});
-    const auto bounds = extent(part);
+    const auto bounds = Stream(part).extent();
     REQUIRE(bounds);
-    CHECK(bounds->last_lsn == extent(source.path())->last_lsn);  // marks bring all of them along
+    CHECK(bounds->last_lsn ==
+          Stream(source.path()).extent()->last_lsn);  // marks bring all of them along
   }
   support::run_ok({kDaystreamProgram, "verify", whole});
 }
@@ -271,12 +272,12 @@ TEST_CASE("split and merge: follow a stream that grows, through kills", "[split]
       process->emplace(process == &splitting ? split : merge);
     }
   }
-  const Lsn last = extent(source.path())->last_lsn;
+  const Lsn last = Stream(source.path()).extent()->last_lsn;
   REQUIRE(support::eventually([&] {
     if (!splitting->running() || !merging->running())
       throw Error(splitting->err() + merging->err());
     if (!std::filesystem::exists(whole)) return false;
-    const auto bounds = extent(whole);
+    const auto bounds = Stream(whole).extent();
     return bounds && bounds->last_lsn >= last;
   }));
   CHECK(story_of(whole) == story_of(source.path()));
@@ -302,7 +303,7 @@ TEST_CASE("split and merge: refuse what cannot be right", "[split]") {
         "is split by table");
   check({kDaystreamProgram, "split", source.path(), dir("k"), "--by", "key", "--once"}, 2,
         "needs --into");
-  Stream other;
+  WrittenStream other;
   Manifest manifest = test::source();
   manifest.system_identifier = "7000000000000000002";
   {

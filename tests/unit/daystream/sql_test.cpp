@@ -13,7 +13,7 @@ namespace {
 const std::string kDaystream = DAYSTREAM_PROGRAM;
 
 // One transaction with these lines, and a schema line of `hens` in one before it.
-struct Told : Stream {
+struct Told : WrittenStream {
   explicit Told(const std::string& lines, const std::string& identity = "d") {
     Writer writer = this->writer();
     writer.mark(Lsn{0x1000}, {1, 1, {}});

@@ -47,7 +47,7 @@ inline Manifest source() {
   return manifest;
 }
 
-struct Stream {
+struct WrittenStream {
   support::ScratchDir directory;
   std::int64_t now = kNoon;
 

@@ -10,7 +10,7 @@ using namespace daystream;
 using namespace daystream::test;
 
 TEST_CASE("stream: what was appended and flushed is read in order", "[stream]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   CHECK(writer.empty());
   writer.mark(Lsn{0x1000}, {});
@@ -35,7 +35,7 @@ TEST_CASE("stream: what was appended and flushed is read in order", "[stream]") 
 }
 
 TEST_CASE("stream: nothing is read before it is durable", "[stream]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(transaction(1));
   writer.write_out();
@@ -60,7 +60,7 @@ TEST_CASE("stream: nothing is read before it is durable", "[stream]") {
 }
 
 TEST_CASE("stream: a transaction larger than all buffers comes through", "[stream]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   const int rows = 60'000;
   const std::string large = transaction(1, rows);
@@ -85,7 +85,7 @@ TEST_CASE("stream: a transaction larger than all buffers comes through", "[strea
 }
 
 TEST_CASE("stream: a follower crosses days and goes on from any commit", "[stream]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   Reader follower = stream.reader();
   std::vector<std::string> written;
@@ -132,7 +132,7 @@ TEST_CASE("stream: where a checkpoint's line has another LSN, the LSN says where
 }
 
 TEST_CASE("stream: a second start goes on after the first", "[stream][recovery]") {
-  Stream stream;
+  WrittenStream stream;
   {
     Writer writer = stream.writer();
     writer.append(transaction(1));
@@ -151,7 +151,7 @@ TEST_CASE("stream: a second start goes on after the first", "[stream][recovery]"
 }
 
 TEST_CASE("stream: a half written transaction is aborted by the next start", "[stream][recovery]") {
-  Stream stream;
+  WrittenStream stream;
   const std::string large = transaction(1, 60'000);
   const std::size_t half = large.find('\n', large.size() * 3 / 4);
   {
@@ -175,7 +175,7 @@ TEST_CASE("stream: a half written transaction is aborted by the next start", "[s
 }
 
 TEST_CASE("stream: what has been here before leaves no trace", "[stream]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(transaction(1));
   writer.flush();
@@ -193,9 +193,9 @@ TEST_CASE("stream: what has been here before leaves no trace", "[stream]") {
 }
 
 TEST_CASE("stream: the seam is the last line that is old enough", "[stream][seam]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
-  CHECK_FALSE(find_seam(stream.directory.path(), 1000));
+  CHECK_FALSE(Stream(stream.directory.path()).find_seam(1000));
   MarkFacts facts;
   facts.next = 2;
   writer.mark(lsn_of(0), facts);
@@ -206,16 +206,16 @@ TEST_CASE("stream: the seam is the last line that is old enough", "[stream][seam
     positions.push_back(writer.position());
   }
   writer.flush();
-  CHECK_FALSE(find_seam(stream.directory.path(), 1));
+  CHECK_FALSE(Stream(stream.directory.path()).find_seam(1));
   for (std::uint64_t xmin = 2; xmin <= 60; ++xmin) {
-    const auto seam = find_seam(stream.directory.path(), xmin);
+    const auto seam = Stream(stream.directory.path()).find_seam(xmin);
     REQUIRE(seam);
     CHECK(seam->next <= xmin);
   }
 }
 
 TEST_CASE("stream: one writer at a time, and the refusal says who", "[stream][lock]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   try {
     stream.writer();
@@ -226,4 +226,26 @@ TEST_CASE("stream: one writer at a time, and the refusal says who", "[stream][lo
     CHECK(text.find("(pid ") != std::string::npos);
     CHECK(e.exit_code() == ExitCode::Failed);
   }
+}
+
+TEST_CASE("stream: an address is opened as the kind of its scheme", "[stream]") {
+  StreamKinds kinds;
+  CHECK(kinds.open("some/where").directory() == "some/where");
+  CHECK(kinds.open("some/where").address() == "some/where");
+  CHECK(kinds.open("here").absolute_address() ==
+        (std::filesystem::current_path() / "here").string());
+  CHECK_THROWS_WITH(kinds.open("nats://host/prod"),
+                    "cannot read \"nats://host/prod\": this program reads directories only");
+  kinds.add("test", [](const std::string& address) {
+    return Stream(std::filesystem::path(address.substr(7)));
+  });
+  CHECK(kinds.open("test://there").directory() == "there");
+  CHECK_THROWS_WITH(
+      kinds.open("nats://host/prod"),
+      "cannot read \"nats://host/prod\": this program reads directories and test:// only");
+}
+
+TEST_CASE("stream: what is spelt as an address is never taken for a directory", "[stream]") {
+  CHECK_THROWS_AS(Stream("https://host/prod"), ConfigError);
+  CHECK_FALSE(Stream());
 }

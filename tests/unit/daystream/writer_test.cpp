@@ -26,7 +26,7 @@ std::string refusal(const std::function<void()>& action) {
 }  // namespace
 
 TEST_CASE("writer: a clock that steps back holds the second", "[writer][clock]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(transaction(1));
   const Position first = writer.position();
@@ -40,7 +40,7 @@ TEST_CASE("writer: a clock that steps back holds the second", "[writer][clock]")
 }
 
 TEST_CASE("writer: a transaction never straddles midnight", "[writer][clock]") {
-  Stream stream;
+  WrittenStream stream;
   stream.now = 1507593599;  // the day's last second
   Writer writer = stream.writer();
   writer.append(row(1, 0));
@@ -57,7 +57,7 @@ TEST_CASE("writer: a transaction never straddles midnight", "[writer][clock]") {
 
 TEST_CASE("writer: a new day's mark has the next transaction id of the last commit or mark",
           "[writer][clock]") {
-  Stream stream;
+  WrittenStream stream;
   WriterOptions options = stream.options();
   options.day_mark = [] { return MarkFacts{}; };  // nobody is asked at midnight
   Writer writer(stream.directory.path(), source(), std::nullopt, options);
@@ -78,7 +78,7 @@ TEST_CASE("writer: a new day's mark has the next transaction id of the last comm
 }
 
 TEST_CASE("writer: lines without commit lines are refused", "[writer]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(row(1));
   CHECK(refusal<ProtocolError>([&] { writer.append(row(2)); }) ==
@@ -90,7 +90,7 @@ TEST_CASE("writer: lines without commit lines are refused", "[writer]") {
 }
 
 TEST_CASE("writer: text that is no line of a server is refused", "[writer]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   CHECK(refusal<ProtocolError>([&] { writer.append("hello"); }) ==
         "key \"hello\" of a line has no value");
@@ -103,7 +103,7 @@ TEST_CASE("writer: text that is no line of a server is refused", "[writer]") {
 }
 
 TEST_CASE("writer: a directory is of one source", "[writer]") {
-  Stream stream;
+  WrittenStream stream;
   { Writer writer = stream.writer(); }
   const auto refused = [&](const Manifest& wanted) {
     return refusal<WrongSource>([&] { Writer(stream.directory.path(), wanted, {}, {}); });
@@ -128,7 +128,7 @@ TEST_CASE("writer: a directory is of one source", "[writer]") {
 }
 
 TEST_CASE("writer: day files without a manifest are not taken over", "[writer]") {
-  Stream stream;
+  WrittenStream stream;
   {
     Writer writer = stream.writer();
     writer.append(transaction(1));
@@ -139,7 +139,7 @@ TEST_CASE("writer: day files without a manifest are not taken over", "[writer]")
 }
 
 TEST_CASE("writer: a changed filter is declared once, after the line before it", "[writer]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.declare_holding({{}, "fox", {}});
   CHECK(Manifest::load(stream.directory.path()).holdings.size() == 1);
@@ -153,7 +153,7 @@ TEST_CASE("writer: a changed filter is declared once, after the line before it",
 }
 
 TEST_CASE("writer: marks and gaps are delivered as what they are", "[writer][reader]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x2000}, {3, 77, {{"tables", "a,b\tc"}}});
   writer.gap(Lsn{0x2100});
@@ -179,7 +179,7 @@ TEST_CASE("writer: marks and gaps are delivered as what they are", "[writer][rea
 }
 
 TEST_CASE("writer: an xid that wrapped and a message are lines like others", "[writer]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   const std::string message =
       "_xid\t0\t_action\tmessage\tprefix\tp\tcontent\tc\n"
@@ -197,7 +197,7 @@ TEST_CASE("writer: an xid that wrapped and a message are lines like others", "[w
 }
 
 TEST_CASE("reader: wakes when something became durable, not before", "[reader][follow]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(transaction(1));
   writer.flush();
@@ -214,7 +214,7 @@ TEST_CASE("reader: wakes when something became durable, not before", "[reader][f
 }
 
 TEST_CASE("reader: a checkpoint the stream has not reached yet waits for it", "[reader]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.append(transaction(1));
   writer.flush();
@@ -229,7 +229,7 @@ TEST_CASE("reader: a checkpoint the stream has not reached yet waits for it", "[
 
 TEST_CASE("seam: the last line with a next that is old enough, as a search of all lines finds it",
           "[seam]") {
-  Stream stream;
+  WrittenStream stream;
   auto options = stream.options();
   options.day_mark = [] { return MarkFacts{}; };  // a day's first mark has the last commit's next
   Writer writer(stream.directory.path(), source(), std::nullopt, options);
@@ -253,7 +253,7 @@ TEST_CASE("seam: the last line with a next that is old enough, as a search of al
     for (const Place& place : places) {
       if (place.next <= xmin) expected = &place;
     }
-    const auto seam = find_seam(stream.directory.path(), xmin);
+    const auto seam = Stream(stream.directory.path()).find_seam(xmin);
     REQUIRE(seam.has_value() == (expected != nullptr));
     if (!seam) continue;
     CHECK(seam->position == expected->position);

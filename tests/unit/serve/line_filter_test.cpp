@@ -31,7 +31,7 @@ std::string lines_of(const std::vector<std::string>& rows, int number) {
 }
 
 // Transactions of cats, dogs and both, an empty one, a rename, a drop, a message, an abort.
-struct Zoo : Stream {
+struct Zoo : WrittenStream {
   Zoo() {
     Writer out = writer();
     out.mark(Lsn{0x1000}, {1, 1, {{"tables", "cats,dogs,mice"}}});
@@ -219,7 +219,7 @@ TEST_CASE("line filter: goes on after any line that was sent, with the chain of 
 }
 
 TEST_CASE("line filter: a line of any size takes no memory and stays whole", "[serve][filter]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   writer.mark(Lsn{0x1000}, {1, 1, {}});
   const std::string big(300000, 'x');

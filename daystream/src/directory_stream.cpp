@@ -1,7 +1,7 @@
-// A directory of this machine, as a Reader's source.
-#include <fmt/format.h>
+#include "directory_stream.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "calendar.h"
 #include "day_file.h"
@@ -9,22 +9,12 @@
 #include "durable_file.h"
 #include "manifest_file.h"
 #include "place.h"
-#include "reader_source.h"
+#include "stream_impl.h"
+#include "stream_info.h"
+#include "stream_view.h"
 #include "wake.h"
 
 namespace daystream {
-
-RemoteHooks remote_hooks;
-
-std::optional<std::string> remote_url(const std::filesystem::path& source) {
-  const std::string& text = source.native();
-  if (!text.starts_with("http://") && !text.starts_with("https://")) return std::nullopt;
-  if (remote_hooks.source == nullptr) {
-    throw ConfigError(fmt::format("cannot read \"{}\": this program reads directories only", text),
-                      "pull it into a directory: daystream pull URL DIR");
-  }
-  return text;
-}
 
 namespace {
 
@@ -98,10 +88,61 @@ class LocalSource final : public ReaderSource {
   std::optional<DurableWatch> watch_;
 };
 
+class DirectoryStream final : public Stream::Impl {
+ public:
+  explicit DirectoryStream(const std::filesystem::path& directory)
+      : Impl(directory.string()), directory_(directory) {}
+
+  std::string absolute_address() const override {
+    return std::filesystem::absolute(directory_).string();
+  }
+  std::optional<std::filesystem::path> directory() const override { return directory_; }
+  Manifest manifest() const override { return load_manifest(*real_dir(directory_)); }
+
+  std::optional<Extent> extent() const override {
+    const auto dir = real_dir(directory_);
+    return extent_of(StreamView(*dir));
+  }
+
+  std::optional<Seam> find_seam(std::uint64_t xmin) const override {
+    const auto dir = real_dir(directory_);
+    const StreamView view(*dir);
+    const auto found = view.last_end_not(
+        [](const EndLine& line) { return has_source_lsn(line) && line.next.has_value(); },
+        [xmin](const EndLine& line) { return *line.next > xmin; });
+    if (!found) return std::nullopt;
+    return Seam{found->end.position, found->end.lsn, *found->end.next};
+  }
+
+  std::optional<Position> before_last(std::uint64_t commits) const override {
+    const auto dir = real_dir(directory_);
+    const StreamView view(*dir);
+    std::uint64_t seen = 0;
+    for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
+      const DayView open = view.open(*day);
+      const Seeker seeker(*open.file, open.limit);
+      for (auto end = seeker.last_end_before(open.limit); end;
+           end = seeker.last_end_before(end->begin)) {
+        if (end->action == Action::Commit && seen++ == commits) return end->position;
+      }
+    }
+    return std::nullopt;
+  }
+
+  StreamInfo info() const override { return info_of(directory_); }
+
+  std::unique_ptr<ReaderSource> reader_source() const override {
+    return std::make_unique<LocalSource>(directory_);
+  }
+
+ private:
+  const std::filesystem::path directory_;
+};
+
 }  // namespace
 
-std::unique_ptr<ReaderSource> local_source(const std::filesystem::path& directory) {
-  return std::make_unique<LocalSource>(directory);
+std::shared_ptr<const Stream::Impl> directory_stream(const std::filesystem::path& directory) {
+  return std::make_shared<DirectoryStream>(directory);
 }
 
 }  // namespace daystream

@@ -1,0 +1,74 @@
+#include "daystream/stream.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+
+#include "daystream/error.h"
+#include "directory_stream.h"
+#include "stream_impl.h"
+
+namespace daystream {
+
+namespace {
+
+// What stands before "://"; empty: a directory.
+std::string scheme_of(const std::string& address) {
+  const auto end = address.find("://");
+  return end == std::string::npos ? "" : address.substr(0, end);
+}
+
+[[noreturn]] void refuse(const std::string& address, const std::string& known) {
+  throw ConfigError(fmt::format("cannot read \"{}\": this program reads {} only", address, known),
+                    "pull it into a directory: daystream pull URL DIR");
+}
+
+}  // namespace
+
+Stream::Stream(const std::filesystem::path& directory) : impl_(directory_stream(directory)) {
+  if (!scheme_of(directory.native()).empty()) refuse(directory.native(), "directories");
+}
+
+const std::string& Stream::address() const {
+  assert(impl_);
+  return impl_->address();
+}
+std::string Stream::absolute_address() const {
+  assert(impl_);
+  return impl_->absolute_address();
+}
+std::optional<std::filesystem::path> Stream::directory() const {
+  assert(impl_);
+  return impl_->directory();
+}
+Manifest Stream::manifest() const {
+  assert(impl_);
+  return impl_->manifest();
+}
+std::optional<Extent> Stream::extent() const {
+  assert(impl_);
+  return impl_->extent();
+}
+std::optional<Seam> Stream::find_seam(std::uint64_t xmin) const {
+  assert(impl_);
+  return impl_->find_seam(xmin);
+}
+std::optional<Position> Stream::before_last(std::uint64_t commits) const {
+  assert(impl_);
+  return impl_->before_last(commits);
+}
+StreamInfo Stream::info() const {
+  assert(impl_);
+  return impl_->info();
+}
+
+Stream StreamKinds::open(const std::string& address) const {
+  const std::string scheme = scheme_of(address);
+  if (scheme.empty()) return Stream(std::filesystem::path(address));
+  if (const auto kind = kinds_.find(scheme); kind != kinds_.end()) return kind->second(address);
+  std::string known = "directories";
+  for (const auto& [name, open] : kinds_) known += fmt::format(" and {}://", name);
+  refuse(address, known);
+}
+
+}  // namespace daystream
