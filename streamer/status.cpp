@@ -218,7 +218,8 @@ int run_status(const std::string& directory, bool json) {
     status.position = durable->position;
     status.lsn = durable->lsn;
   }
-  const std::optional<int> holder = daystream::lock_owner(std::filesystem::path(directory) / "lock");
+  const std::optional<int> holder =
+      daystream::lock_owner(std::filesystem::path(directory) / "lock");
   int pid = holder.value_or(status.state == "stopped" ? 0 : status.pid);
   if (pid == 0 && status.state == "waiting" && is_deltastream(status.pid)) pid = status.pid;
   const bool runs = pid != 0;

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <deque>
+#include <utility>
 
 #include "day_file.h"
 #include "daystream/error.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr std::uint64_t kFlushEvery = 64 * 1024 * 1024;
 constexpr std::chrono::milliseconds kMarkEvery{1000};
 constexpr std::chrono::milliseconds kLookEvery{1000};  // for parts that are new
+constexpr std::size_t kJoinBytes = 64 * 1024 * 1024;   // of lines from more sources than are open
+constexpr std::uint64_t kNoNumber = UINT64_MAX;
 
 // A line with and without its `_n`.
 struct Numbered {
@@ -42,68 +45,151 @@ Numbered without_number(std::string_view body) {
 
 }  // namespace
 
-struct Merger::Source {
-  Source(const Stream& read, StartAfter start)
-      : stream(read), reader(stream, start), before(reader.lsn()) {
-    held = reader.manifest().holdings.front();
-    for (const Holding& holding : reader.manifest().holdings) {
-      if (holding.since <= reader.position()) held = holding;
+struct Merger::Source final : OpenSet::Member {
+  static constexpr std::size_t kDescriptors = 2;  // a day file, and inotify
+
+  Source(const Stream& read, const StartAfter& start, std::size_t found, OpenSet& open)
+      : stream(read), number(found), resume(start), open_(open) {
+    open_.use(*this);
+    reader_.emplace(stream, start);
+    before = reader_->lsn();
+    position = reader_->position();
+    held = reader_->manifest().holdings.front();
+    for (const Holding& holding : reader_->manifest().holdings) {
+      if (holding.since <= position) held = holding;
     }
   }
 
-  bool has_mark() const { return head != nullptr && head->kind() == Transaction::Kind::Mark; }
-  bool has_gap() const { return head != nullptr && head->kind() == Transaction::Kind::Gap; }
-  void pass(const Transaction& delivery) {
-    before = delivery.lsn();
-    proven_us = std::max(proven_us, proven_time_us(delivery));
+  void close() override {
+    reader_.reset();
+    delivery_ = nullptr;
+    lines_taken_from_delivery_ = 0;
   }
-  // A gap stands after what came before it.
-  Lsn order() const { return has_gap() ? before : head->lsn(); }
 
-  Stream stream;
-  Reader reader;
-  Holding held;                  // what it holds where it is
-  Transaction* head = nullptr;   // the next to go out; nullptr: not there yet
-  Lsn before;                    // of the last commit or mark before the head
-  std::int64_t proven_us = 0;    // by what is at or before that
-  std::optional<Numbered> line;  // the next of the head's, while it is being joined
+  bool has_gap() const { return next && next->kind == Transaction::Kind::Gap; }
+  // A gap stands after what came before it.
+  Lsn order() const { return has_gap() ? before : next->lsn; }
+
+  Reader& reader() {
+    open_.use(*this);
+    if (!reader_) reader_.emplace(stream, resume);
+    return *reader_;
+  }
+  // What stands after the last that was passed; nullptr: nothing yet. Valid until another source is
+  // used.
+  Transaction* delivery() {
+    Reader& from = reader();
+    if (delivery_ == nullptr) delivery_ = from.next();
+    return delivery_;
+  }
+  // The same, where it is known to be there.
+  Transaction& head() {
+    if (Transaction* const known = delivery()) return *known;
+    throw NeedsPerson(fmt::format("daystream \"{}\" lacks what it had", stream.address()),
+                      "was it replaced? start again");
+  }
+  void pass() {
+    const Transaction& passed = head();
+    if (passed.kind() != Transaction::Kind::Gap) {
+      before = passed.lsn();
+      proven_us = std::max(proven_us, proven_time_us(passed));
+    }
+    position = passed.position();
+    resume = {position, std::nullopt};
+    delivery_ = nullptr;
+    lines_taken_ = lines_taken_from_delivery_ = 0;
+    next.reset();
+  }
+
+  // The next line of the delivery; nullptr: none. With `at_once`, so many bytes of lines are read
+  // together, as others are used in between.
+  const Numbered* line(std::size_t at_once) {
+    if (lines_.empty()) read_lines(at_once);
+    return lines_.empty() ? nullptr : &lines_.front();
+  }
+  void drop_line() { lines_.pop_front(); }
+
+  const Stream stream;
+  const std::size_t number;  // by which they were found
+  Holding held;              // what it holds where it is
+  struct Next {
+    Transaction::Kind kind;
+    Lsn lsn;
+  };
+  std::optional<Next> next;    // what its delivery is, where that is known
+  Lsn before;                  // of the last commit or mark that was passed
+  Position position;           // of the last that was passed
+  std::int64_t proven_us = 0;  // by what was passed
+  StartAfter resume;           // where its delivery is found again
+
+ private:
+  void read_lines(std::size_t at_once) {
+    Transaction& from = head();
+    Line line;
+    for (; lines_taken_from_delivery_ < lines_taken_; ++lines_taken_from_delivery_) {
+      from.next_line(line);
+    }
+    std::size_t bytes = 0;
+    while (bytes <= at_once && from.next_line(line)) {
+      bytes += line.body.size() + sizeof(Numbered);
+      lines_.push_back(without_number(line.body));
+      ++lines_taken_;
+      ++lines_taken_from_delivery_;
+    }
+  }
+
+  OpenSet& open_;
+  std::optional<Reader> reader_;     // nullopt: closed
+  Transaction* delivery_ = nullptr;  // the reader's
+  std::deque<Numbered> lines_;       // that were read and not dropped
+  std::uint64_t lines_taken_ = 0;    // of the delivery, whichever reader had it
+  std::uint64_t lines_taken_from_delivery_ = 0;
 };
 
+bool Merger::ByOrder::operator()(const Source* one, const Source* other) const {
+  const auto key = [](const Source& s) { return std::tuple(s.order(), s.has_gap(), s.number); };
+  return key(*one) < key(*other);
+}
+
+bool Merger::ByBefore::operator()(const Source* one, const Source* other) const {
+  return std::tuple(one->before, one->number) < std::tuple(other->before, other->number);
+}
+
 Merger::Merger(std::vector<Stream> sources, const std::filesystem::path& output)
-    : roots_(std::move(sources)), directory_(output), looked_at_(roots_.size()) {
+    : directory_(output), open_(Source::kDescriptors) {
   Manifest wanted;
-  bool first = true;
-  for (const auto& root : roots_) {
+  for (const Stream& stream : sources) {
     std::string system;
     std::string database;
-    if (const auto catalog = split_of(root)) {
+    if (const auto catalog = split_of(stream)) {
       system = catalog->system_identifier;
       database = catalog->database;
     } else {
-      const Manifest manifest = root.manifest();
+      const Manifest manifest = stream.manifest();
       system = manifest.system_identifier;
       database = manifest.database;
     }
-    if (first) {
+    if (roots_.empty()) {
       wanted.system_identifier = system;
       wanted.database = database;
     } else if (system != wanted.system_identifier || database != wanted.database) {
       throw WrongSource(
           fmt::format("\"{}\" is of database \"{}\" of system {}, \"{}\" of \"{}\" of {}",
-                      roots_.front().address(), wanted.database, wanted.system_identifier,
-                      root.address(), database, system),
+                      sources.front().address(), wanted.database, wanted.system_identifier,
+                      stream.address(), database, system),
           "only streams of one database have an order in common, that of its LSNs");
     }
-    first = false;
+    roots_.push_back({stream});
   }
   wanted.slot = "merged";
   wanted.holdings = {};
   output_ = std::make_unique<Part>(output, wanted, facts_);
   look_for_sources();
   if (sources_.empty()) {
-    throw Error(fmt::format("there is no part yet in \"{}\"", roots_.front().address()),
+    throw Error(fmt::format("there is no part yet in \"{}\"", sources.front().address()),
                 "start the split first");
   }
+  catalog_has_changed();
   if (output_->empty()) {
     begin();
   } else {
@@ -118,70 +204,79 @@ Merger::~Merger() = default;
 // missing that has something to go out before them.
 bool Merger::look_for_sources() {
   const std::size_t before = sources_.size();
-  for (std::size_t i = 0; i < roots_.size(); ++i) {
-    const auto& root = roots_[i];
-    const auto split = split_directory(root);
-    if (!split) {
-      if (looked_at_[i] == std::filesystem::file_time_type::max()) continue;
-      looked_at_[i] = std::filesystem::file_time_type::max();
-      add_source(root);
-      if (sources_.empty() || sources_.back()->stream.address() != root.address()) {
-        throw Error(fmt::format("daystream \"{}\" has no line yet", root.address()),
-                    "start again when it has: the output begins where all sources have begun");
-      }
-      continue;
-    }
-    // The kernel's clock moves in steps: two changes may have one time.
-    const auto changed = std::filesystem::last_write_time(*split);
-    const bool is_fresh =
-        std::filesystem::file_time_type::clock::now() - changed < std::chrono::seconds(1);
-    if (changed == looked_at_[i] && !is_fresh) continue;
-    looked_at_[i] = changed;
-    for (const auto& entry : std::filesystem::directory_iterator(*split)) {
-      if (std::filesystem::exists(entry.path() / kManifestName)) add_source(entry.path());
+  for (Root& root : roots_) {
+    if (const auto split = split_directory(root.stream)) {
+      look_into(root, *split);
+    } else if (!std::exchange(root.is_added, true)) {
+      const std::size_t known = sources_.size();
+      add_source(root.stream);
+      if (sources_.size() > known) continue;
+      throw Error(fmt::format("daystream \"{}\" has no line yet", root.stream.address()),
+                  "start again when it has: the output begins where all sources have begun");
     }
   }
   return sources_.size() > before;
 }
 
-void Merger::add_source(const Stream& stream) {
-  if (std::any_of(sources_.begin(), sources_.end(), [&](const auto& source) {
-        return source->stream.address() == stream.address();
-      })) {
-    return;
+void Merger::look_into(Root& root, const std::filesystem::path& split) {
+  // The kernel's clock moves in steps: two changes may have one time.
+  const auto changed = std::filesystem::last_write_time(split);
+  const bool is_fresh =
+      std::filesystem::file_time_type::clock::now() - changed < std::chrono::seconds(1);
+  if (changed == root.looked_at && !is_fresh) return;
+  root.looked_at = changed;
+  for (const auto& entry : std::filesystem::directory_iterator(split)) {
+    if (addresses_.contains(entry.path())) continue;
+    if (std::filesystem::exists(entry.path() / kManifestName)) add_source(entry.path());
   }
+}
+
+void Merger::add_source(const Stream& stream) {
+  if (addresses_.contains(stream.address())) return;
   if (!stream.extent()) return;  // nothing is durable yet: it has nothing that others are past
   StartAfter start;
   if (!output_->empty()) start.lsn = output_->last_lsn();
-  sources_.push_back(std::make_unique<Source>(stream, start));
+  sources_.push_back(std::make_unique<Source>(stream, start, sources_.size(), open_));
+  addresses_.insert(stream.address());
+  waiting_.insert(sources_.back().get());
 }
 
-// Every source shows what it has next, or how far it is.
-void Merger::fill() {
-  for (const auto& source : sources_) {
-    while (source->head == nullptr) {
-      Transaction* next = source->reader.next();
-      if (next == nullptr) break;
-      if (next->kind() == Transaction::Kind::Mark && next->end().columns.empty()) {
-        if (next->end().timeline) facts_.timeline = next->end().timeline;
-        source->pass(*next);
-        continue;
-      }
-      if (next->kind() == Transaction::Kind::Transaction && !output_->empty() &&
-          !output_->needs(next->lsn())) {
-        source->pass(*next);
-        continue;
-      }
-      source->head = next;
+// Whether what comes next of a source that is waiting is known now, or it has come further.
+bool Merger::read_on(Source& source) {
+  const Lsn before = source.before;
+  waiting_.erase(&source);
+  while (Transaction* const next = source.delivery()) {
+    const bool says_nothing =
+        next->kind() == Transaction::Kind::Mark && next->end().columns.empty();
+    const bool is_there = next->kind() == Transaction::Kind::Transaction && !output_->empty() &&
+                          !output_->needs(next->lsn());
+    if (!says_nothing && !is_there) {
+      source.next = {next->kind(), next->lsn()};
+      ready_.insert(&source);
+      return true;
     }
+    if (says_nothing && next->end().timeline) facts_.timeline = next->end().timeline;
+    source.pass();
   }
+  waiting_.insert(&source);
+  return source.before > before;
 }
 
-// How far all sources are known: nothing of any of them is still to come up to here.
-Lsn Merger::reached() const {
-  Lsn least{UINT64_MAX};
-  for (const auto& source : sources_) least = std::min(least, source->before);
-  return least;
+// Of those that may have something before what goes out next, or, where nothing does, that are
+// least far. True: some have come further.
+bool Merger::read_those_behind() {
+  if (waiting_.empty()) return false;
+  const Lsn least = (*waiting_.begin())->before;
+  std::vector<Source*> behind;
+  for (Source* source : waiting_) {
+    if (ready_.empty() ? source->before > least : source->before >= (*ready_.begin())->order())
+      break;
+    behind.push_back(source);
+  }
+  bool any = false;
+  for (Source* source : behind) any = read_on(*source) || any;
+  must_look_ = must_look_ || any;
+  return any;
 }
 
 // The output begins where all of its sources have begun: before that some are missing.
@@ -228,9 +323,9 @@ Holding Merger::holding() const {
   if (all_tables) merged.tables.clear();
   const bool whole = counts.size() == 1 && *counts.begin() == std::to_string(parts.size());
   if (!parts.empty() && !whole) merged.options.emplace_back("part", "some");
-  for (const auto& root : roots_) {
+  for (const Root& root : roots_) {
     // Tables that have no part yet have had no change yet.
-    const auto catalog = split_of(root);
+    const auto catalog = split_of(root.stream);
     if (!catalog || roots_.size() > 1) continue;
     merged.tables = catalog->rule.tables.empty() ? catalog->source_tables : catalog->rule.tables;
     std::erase_if(merged.options, [](const auto& option) { return option.first == "part"; });
@@ -241,29 +336,22 @@ Holding Merger::holding() const {
   return merged;
 }
 
-Merger::Source* Merger::next_source() const {
-  Source* first = nullptr;
-  for (const auto& source : sources_) {
-    if (source->head == nullptr) continue;
-    const auto goes_before = [&] {
-      if (source->order() != first->order()) return source->order() < first->order();
-      return first->has_gap() && !source->has_gap();
-    };
-    if (first == nullptr || goes_before()) first = source.get();
+// nullptr: a source may have something before that is not there yet.
+Merger::Source* Merger::next_source() {
+  for (;;) {
+    while (read_those_behind()) continue;
+    const bool all_past = !ready_.empty() && (waiting_.empty() || (*waiting_.begin())->before >=
+                                                                      (*ready_.begin())->order());
+    // What is known to come next stays so until something is read.
+    if (all_past && !must_look_) return *ready_.begin();
+    must_look_ = false;
+    if (!look_for_sources() && !all_past) return nullptr;
   }
-  if (first == nullptr) return nullptr;
-  // Is any source not known to have come that far?
-  for (const auto& source : sources_) {
-    if (source->head == nullptr && source->before < first->order()) return nullptr;
-  }
-  return first;
 }
 
 void Merger::work(const std::function<bool()>& stop) {
+  must_look_ = true;
   for (bool stopped = false; !stopped; stopped = stop()) {
-    do {
-      fill();
-    } while (look_for_sources());
     Source* next = next_source();
     if (next == nullptr) break;
     emit(*next);
@@ -279,9 +367,11 @@ void Merger::work(const std::function<bool()>& stop) {
 
 void Merger::mark() {
   if (output_->empty()) return;
-  const Lsn upto = reached();
+  // Nothing of any source is still to come up to here.
+  Lsn upto{UINT64_MAX};
+  for (const auto& source : sources_) upto = std::min(upto, source->before);
   for (const auto& source : sources_) {
-    facts_.clock = std::max(facts_.clock, source->reader.position().c);
+    facts_.clock = std::max(facts_.clock, source->position.c);
     // What one source proves up to an LSN holds for the database.
     if (source->before == upto) facts_.proven_us = std::max(facts_.proven_us, source->proven_us);
   }
@@ -289,49 +379,59 @@ void Merger::mark() {
   marked_ = std::chrono::steady_clock::now();
 }
 
+// What is out of a source is passed, and the source waits.
+void Merger::take(Source& source) {
+  ready_.erase(&source);
+  source.pass();
+  waiting_.insert(&source);
+}
+
 void Merger::emit(Source& first) {
-  facts_.clock = std::max(facts_.clock, first.head->position().c);
-  if (first.has_mark()) {
+  facts_.clock = std::max(facts_.clock, first.head().position().c);
+  if (first.next->kind == Transaction::Kind::Mark) {
     take_mark(first);
     return;
   }
   if (first.has_gap()) {
     output_->mark(first.before);
-    output_->gap(first.head->lsn(), first.before);
-    first.head = nullptr;
+    output_->gap(first.next->lsn, first.before);
+    take(first);
     return;
   }
-  const Lsn lsn = first.head->lsn();
+  const std::vector<Source*> same = same_as(first);
+  emit_joined(same);
+  facts_.next = first.head().end().next;
+  for (Source* source : same) take(*source);
+}
+
+// Those that have a part of the transaction that is the next of `first`.
+std::vector<Merger::Source*> Merger::same_as(const Source& first) {
   std::vector<Source*> same;
-  for (const auto& source : sources_) {
-    if (source->head == nullptr || source->head->kind() != Transaction::Kind::Transaction ||
-        source->head->lsn() != lsn) {
-      continue;
-    }
-    if (source->head->end().xid != first.head->end().xid) {
+  std::uint32_t xid = 0;
+  for (Source* source : ready_) {
+    if (source->next->kind != Transaction::Kind::Transaction) continue;
+    if (source->next->lsn != first.next->lsn) break;
+    const Transaction& own = source->head();
+    if (same.empty()) xid = own.end().xid;
+    if (own.end().xid != xid) {
       throw NeedsPerson(
           fmt::format("\"{}\" and \"{}\" have different transactions at LSN {}: {} and {}",
-                      first.stream.address(), source->stream.address(), lsn.text(),
-                      first.head->end().xid, source->head->end().xid),
+                      first.stream.address(), source->stream.address(), own.lsn().text(), xid,
+                      own.end().xid),
           "they are not streams of one history of the database: merge them apart");
     }
-    same.push_back(source.get());
-    unflushed_bytes_ += source->head->size_bytes();
+    same.push_back(source);
+    unflushed_bytes_ += own.size_bytes();
   }
-  emit_joined(same);
-  facts_.next = first.head->end().next;
-  for (Source* source : same) {
-    source->pass(*source->head);
-    source->head = nullptr;
-  }
+  return same;
 }
 
 // A connection's first mark says what its source holds from there on; the output says it where that
 // changes what it holds itself.
 void Merger::take_mark(Source& source) {
-  const Change& said = source.head->end();
+  const Change& said = source.head().end();
   if (said.timeline) facts_.timeline = said.timeline;
-  source.held = {};
+  const Holding held = std::exchange(source.held, {});
   std::string_view key;
   std::string_view value;
   for (FieldCursor cursor(said.columns); cursor.next(key, value);) {
@@ -341,9 +441,20 @@ void Merger::take_mark(Source& source) {
       source.held.options.emplace_back(unescape(key), unescape(value));
     }
   }
-  source.before = source.head->lsn();
-  source.head = nullptr;
-  say_holding(source.before);
+  take(source);
+  if (!source.held.same_filter(held) || catalog_has_changed()) say_holding(source.before);
+}
+
+// The catalog of a split is replaced by another file. True: one has been since the last time.
+bool Merger::catalog_has_changed() {
+  bool any = false;
+  for (Root& root : roots_) {
+    const auto split = split_directory(root.stream);
+    if (!split) continue;
+    const FileIdentity now = identity_of(*split / kSplitName).value_or(FileIdentity{});
+    any = now != std::exchange(root.catalog, now) || any;
+  }
+  return any;
 }
 
 void Merger::say_holding(Lsn lsn) {
@@ -351,45 +462,36 @@ void Merger::say_holding(Lsn lsn) {
   if (!now.same_filter(output_->holding())) output_->begin(lsn, now);
 }
 
-// Lines by their `_n`; those that have none, or that a source has again, after its others.
+// Lines by their `_n`; those that have none after its others. One that several parts have goes out
+// once, and one that a source has again goes out again.
 void Merger::emit_joined(const std::vector<Source*>& sources) {
-  if (!output_->needs(sources.front()->head->lsn())) return;
-  const auto advance = [](Source& source) {
-    Line line;
-    source.line.reset();
-    if (source.head->next_line(line)) source.line = without_number(line.body);
+  if (!output_->needs(sources.front()->next->lsn)) return;
+  const std::size_t at_once = sources.size() < open_.most() ? 0 : kJoinBytes / sources.size();
+  std::set<std::tuple<std::uint64_t, std::size_t, Source*>> lines;  // the next one of each
+  const auto add_line_of = [&](Source* source) {
+    if (const Numbered* const line = source->line(at_once)) {
+      lines.emplace(line->number.value_or(kNoNumber), source->number, source);
+    }
   };
-  for (Source* source : sources) advance(*source);
-  for (;;) {
-    Source* next = nullptr;
-    for (Source* source : sources) {
-      if (!source->line) continue;
-      const bool is_first = next == nullptr || (source->line->number && next->line->number &&
-                                                *source->line->number < *next->line->number);
-      if (is_first) next = source;
-    }
-    if (next == nullptr) break;
-    const Numbered line = *next->line;
-    output_->append(line.text);
-    if (!line.number) {
-      advance(*next);
-      continue;
-    }
-    for (Source* source : sources) {  // a line may be in several parts
-      if (source->line && source->line->number == line.number) advance(*source);
+  for (Source* source : sources) add_line_of(source);
+  while (!lines.empty()) {
+    const std::uint64_t number = std::get<0>(*lines.begin());
+    output_->append(std::get<Source*>(*lines.begin())->line(at_once)->text);
+    std::vector<Source*> have_it;
+    do {
+      have_it.push_back(std::get<Source*>(*lines.begin()));
+      lines.erase(lines.begin());
+    } while (number != kNoNumber && !lines.empty() && std::get<0>(*lines.begin()) == number);
+    for (Source* source : have_it) {
+      source->drop_line();
+      add_line_of(source);
     }
   }
-  output_->append(sources.front()->head->end_line().body);
+  output_->append(sources.front()->head().end_line().body);
 }
 
 void Merger::wait(int wake_fd) {
-  Source* slowest = nullptr;
-  for (const auto& source : sources_) {
-    if (source->head == nullptr && (slowest == nullptr || source->before < slowest->before)) {
-      slowest = source.get();
-    }
-  }
-  if (slowest != nullptr) slowest->reader.wait(kLookEvery, wake_fd);
+  if (!waiting_.empty()) (*waiting_.begin())->reader().wait(kLookEvery, wake_fd);
 }
 
 }  // namespace daystream::command

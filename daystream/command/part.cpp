@@ -79,4 +79,9 @@ void Part::flush() {
   if (writer_.dirty()) writer_.flush();
 }
 
+void Part::close() {
+  flush();
+  writer_.release_files();
+}
+
 }  // namespace daystream::command

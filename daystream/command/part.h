@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daystream/writer.h"
+#include "open_set.h"
 
 namespace daystream::command {
 
@@ -33,8 +34,10 @@ MarkFacts mark_facts(const SourceFacts& facts);
 // Ownership:  owns the Writer; borrows `facts`, which stay where they are.
 // Invariant:  whatever is killed when, the durable lines are whole transactions of the input, in
 //             order, and none is missing up to last_lsn().
-class Part {
+class Part final : public OpenSet::Member {
  public:
+  static constexpr std::size_t kDescriptors = 3;  // while it is open
+
   Part(const std::filesystem::path& directory, const Manifest& manifest, const SourceFacts& facts);
 
   bool empty() const noexcept { return writer_.empty(); }
@@ -55,6 +58,9 @@ class Part {
   // Writes a gap that is known not to be there; `head` are keys before its verb.
   void new_gap(Lsn lsn, const std::vector<std::pair<std::string, std::string>>& head);
   void flush();
+
+  bool may_close() const noexcept override { return !writer_.in_transaction(); }
+  void close() override;
 
  private:
   const SourceFacts& facts_;

@@ -1,7 +1,6 @@
 #include "splitter.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -9,6 +8,7 @@
 #include "daystream/error.h"
 #include "daystream/proven_time.h"
 #include "dir.h"
+#include "lock.h"
 #include "origin.h"
 
 namespace daystream::command {
@@ -18,13 +18,8 @@ namespace {
 constexpr std::uint64_t kSplitFlushEvery = 64 * 1024 * 1024;
 constexpr std::chrono::milliseconds kSplitMarkEvery{1000};
 
-// A part has three files open.
-void allow_many_files() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);  // else as many as there may be now
-}
+// No part's folder is called so (part_folder()).
+constexpr const char* kSplitLockName = ".lock";
 
 // The line with its place in the transaction of its source, from which a merge puts it back.
 std::string numbered(std::string_view body, std::uint64_t number) {
@@ -49,10 +44,11 @@ Holding holding_at(const Manifest& manifest, Position position) {
 
 Splitter::Splitter(Stream source, std::filesystem::path directory, const SplitRule& rule)
     : source_(std::move(source)), directory_(std::move(directory)) {
-  allow_many_files();
   const Manifest manifest = source_.manifest();
   require_one_database(manifest, source_.address(), "split the sources that it was made of");
   make_directory(directory_);
+  lock_ = lock_file(directory_ / kSplitLockName,
+                    {"split", directory_, "it is made by one process: stop that one first"});
   if (auto known = SplitCatalog::load(directory_)) {
     catalog_ = std::move(*known);
     begun_ = true;
@@ -98,7 +94,8 @@ void Splitter::open_parts() {
   for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
     if (!std::filesystem::exists(entry.path() / kManifestName)) continue;
     const Manifest manifest = Manifest::load(entry.path());
-    parts_.emplace(manifest.name, std::make_unique<Part>(entry.path(), manifest, facts_));
+    auto part = std::make_unique<Part>(entry.path(), manifest, facts_);
+    used(*parts_.emplace(manifest.name, std::move(part)).first->second);
   }
 }
 
@@ -139,6 +136,11 @@ Holding Splitter::holding_of(const std::string& name) const {
   return holding;
 }
 
+Part& Splitter::used(Part& part) {
+  open_parts_.use(part);
+  return part;
+}
+
 Part* Splitter::part(const std::string& name) {
   const auto at = parts_.find(name);
   return at == parts_.end() || at->second->empty() ? make_part(name) : at->second.get();
@@ -152,7 +154,7 @@ Part* Splitter::make_part(const std::string& name) {
   const SourceFacts now = facts_;
   facts_.next = catalog_.begin.next;
   facts_.timeline = catalog_.begin.timeline;
-  part->begin(catalog_.begin.lsn, holding_of(name));
+  used(*part).begin(catalog_.begin.lsn, holding_of(name));
   facts_ = now;
   part->mark(before_);
   part->flush();
@@ -187,7 +189,7 @@ std::optional<std::chrono::milliseconds> Splitter::mark_due() const {
 
 void Splitter::mark_all() {
   for (const auto& [name, part] : parts_) {
-    if (!part->empty()) part->mark(before_);
+    if (!part->empty() && part->needs(before_)) used(*part).mark(before_);
   }
   marked_ = std::chrono::steady_clock::now();
 }
@@ -210,7 +212,7 @@ void Splitter::take(Transaction& transaction) {
     case Transaction::Kind::Gap:
       mark_all();
       for (const auto& [name, part] : parts_) {
-        if (!part->empty()) part->gap(transaction.lsn(), before_);
+        if (!part->empty()) used(*part).gap(transaction.lsn(), before_);
       }
       break;
     case Transaction::Kind::Transaction:
@@ -250,18 +252,35 @@ void Splitter::take_mark(const Transaction& mark) {
     catalog_.save(directory_);
   }
   for (const auto& [name, part] : parts_) {
-    if (!part->empty() && part->needs(mark.lsn())) part->begin(mark.lsn(), holding_of(name));
+    if (part->empty() || !part->needs(mark.lsn())) continue;
+    used(*part).begin(mark.lsn(), holding_of(name));
   }
 }
 
+// Each time through it the routes begin as they did before it: with what the catalog had then.
 void Splitter::take_transaction(Transaction& transaction) {
+  const auto known = static_cast<std::ptrdiff_t>(catalog_.tables.size());
+  take_lines(transaction, catalog_.tables);
+  const bool told = catalog_.tables.begin() + known != catalog_.tables.end();
+  if (told && !open_.empty()) catalog_.save(directory_);
+  for (;;) {
+    for (Part* part : open_) part->append(transaction.end_line().body);
+    if (!left_out_) return;
+    std::vector<SplitTable> tables(catalog_.tables.begin(), catalog_.tables.begin() + known);
+    router_ = std::make_unique<Router>(catalog_.rule, tables, before_);
+    transaction.rewind();
+    take_lines(transaction, tables);
+  }
+}
+
+void Splitter::take_lines(Transaction& transaction, std::vector<SplitTable>& tables) {
   const Lsn lsn = transaction.lsn();
   std::uint64_t number = 0;
-  bool told = false;  // something to remember
   Line line;
   std::optional<std::string> replace;
   Route route;
   open_.clear();
+  left_out_ = false;
   while (transaction.next_line(line)) {
     const Change change = parse_change(line.body);
     const std::string text = numbered(line.body, number++);
@@ -277,28 +296,29 @@ void Splitter::take_transaction(Transaction& transaction) {
     if (replace) put(route, lsn, *replace);
     put(route, lsn, text);
     replace.reset();
-    if (change.action == Action::Schema) {
-      told = router_->learn(change, lsn, catalog_.tables) || told;
-    }
+    if (change.action == Action::Schema) router_->learn(change, lsn, tables);
   }
-  if (open_.empty()) return;
-  if (told) catalog_.save(directory_);
-  for (Part* part : open_) part->append(transaction.end_line().body);
 }
 
 void Splitter::put(const Route& route, Lsn lsn, std::string_view line) {
-  const auto put_to = [&](Part* part) {
-    if (!part->needs(lsn)) return;
-    if (!part->in_transaction()) open_.push_back(part);
-    part->append(line);
-  };
   if (route.all) {
     for (const auto& [name, part] : parts_) {
-      if (!part->empty()) put_to(part.get());
+      if (!part->empty()) put(*part, lsn, line);
     }
     return;
   }
-  for (const std::string& name : route.parts) put_to(part(name));
+  for (const std::string& name : route.parts) put(*part(name), lsn, line);
+}
+
+// One part more has to be open for those that are made meanwhile.
+void Splitter::put(Part& part, Lsn lsn, std::string_view line) {
+  if (!part.needs(lsn)) return;
+  if (!part.in_transaction()) {
+    left_out_ = left_out_ || open_.size() + 1 >= open_parts_.most();
+    if (open_.size() + 1 >= open_parts_.most()) return;
+    open_.push_back(&part);
+  }
+  used(part).append(line);
 }
 
 }  // namespace daystream::command

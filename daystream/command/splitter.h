@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daystream/reader.h"
+#include "daystream/unique_fd.h"
 #include "part.h"
 #include "router.h"
 #include "split_catalog.h"
@@ -22,7 +23,9 @@ namespace daystream::command {
 // 2. The source is read from after the smallest of these.
 // 3. A part is made, and its first mark is on disk, before anything that follows is written
 //    anywhere: so one that is missing or empty lacks nothing that another part is ahead of.
-// 4. What routing depends on is on disk in the catalog before the transaction that told it is.
+// 4. A transaction for more parts than may be open at once is gone through several times, each time
+//    for some of them; which have it already, their last LSN says. All are made the first time.
+// 5. What routing depends on is on disk in the catalog before the transaction that told it is.
 class Splitter {
  public:
   // Throws ConfigError where `directory` was split by another rule, WrongSource where it is of
@@ -43,7 +46,10 @@ class Splitter {
   void take(Transaction& transaction);
   void take_transaction(Transaction& transaction);
   void take_mark(const Transaction& mark);
+  void take_lines(Transaction& transaction, std::vector<SplitTable>& tables);
   void put(const Route& route, Lsn lsn, std::string_view line);
+  void put(Part& part, Lsn lsn, std::string_view line);
+  Part& used(Part& part);
   Part* part(const std::string& name);
   Part* make_part(const std::string& name);
   Holding holding_of(const std::string& name) const;
@@ -58,8 +64,11 @@ class Splitter {
   SourceFacts facts_;
   Holding source_holding_;  // in force now
   Lsn before_;              // the source's last LSN before what is being taken
+  UniqueFd lock_;           // of the directory: a part that is not open is not locked itself
+  OpenSet open_parts_{Part::kDescriptors};
   std::map<std::string, std::unique_ptr<Part>> parts_;
   std::vector<Part*> open_;  // with lines of the transaction that is being taken
+  bool left_out_ = false;    // lines of that transaction are for parts that could not be open too
   std::unique_ptr<Router> router_;
   std::unique_ptr<Reader> reader_;
   std::uint64_t unflushed_bytes_ = 0;

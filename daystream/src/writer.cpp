@@ -21,6 +21,7 @@ bool Writer::empty() const noexcept {
   return impl_->last_ == Position::begin();
 }
 void Writer::append(std::string_view lines) {
+  impl_->take_files();
   impl_->append(lines);
 }
 bool Writer::in_transaction() const noexcept {
@@ -30,9 +31,11 @@ void Writer::abort() {
   impl_->abort();
 }
 void Writer::mark(Lsn lsn, const MarkFacts& facts) {
+  impl_->take_files();
   impl_->mark(lsn, facts);
 }
 void Writer::gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head) {
+  impl_->take_files();
   impl_->gap(old_slot_end, head);
 }
 Lsn Writer::last_lsn() const noexcept {
@@ -75,11 +78,16 @@ void Writer::flush() {
   flush.run();
   finish_flush(flush);
 }
+void Writer::release_files() {
+  impl_->release_files();
+}
 void Writer::declare_holding(const Holding& holding) {
+  impl_->take_files();
   impl_->declare_holding(holding);
 }
 void Writer::declare_keeping(std::optional<std::uint64_t> days,
                              std::optional<std::uint64_t> bytes) {
+  impl_->take_files();
   impl_->declare_keeping(days, bytes);
 }
 

@@ -8,6 +8,8 @@
 #include "crc32c.h"
 #include "day_file.h"
 #include "daystream/error.h"
+#include "durable_file.h"
+#include "lock.h"
 #include "writer_impl.h"
 
 namespace daystream {
@@ -98,6 +100,34 @@ void Writer::Impl::write_front(std::size_t size) {
   crc_at_ -= size;
   open_at_ -= std::min(open_at_, size);
   buffer_.shrink(kKeepCapacity);
+}
+
+void Writer::Impl::release_files() {
+  assert(!dirty() && !open_);
+  released_ = true;
+  file_.reset();
+  durable_file_.reset();
+  lock_ = {};
+}
+
+// What is in memory has to be what is on disk still: else another Writer was here, and what we
+// would write does not go on where it ended.
+void Writer::Impl::take_files() {
+  if (!released_) return;
+  lock_ = lock_directory(dir_->path());
+  if (place_) place_->look_now();
+  durable_file_ = dir_->open_writable(kDurableName);
+  if (last_ != Position::begin()) file_ = daystream::open_day_file(*dir_, day_, true).file;
+  const auto durable = load_durable_once(*dir_);
+  const bool is_as_it_was = durable_file_ && durable && durable->position == last_ &&
+                            (last_ == Position::begin() ||
+                             (durable->chain == chain_ && file_ && file_->size() == written_));
+  if (!is_as_it_was) {
+    throw NeedsPerson(
+        fmt::format("daystream \"{}\" was written to by somebody else", dir_->path().string()),
+        "start again: it goes on with what is there then");
+  }
+  released_ = false;
 }
 
 std::shared_ptr<Writer::Flush::Work> Writer::Impl::begin_flush() {

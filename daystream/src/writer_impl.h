@@ -36,6 +36,8 @@ class Writer::Impl {
   void write_out();
   std::shared_ptr<Flush::Work> begin_flush();
   void finish_flush(const Flush::Work& work);
+  void release_files();
+  void take_files();  // where they were released
   void declare_holding(const Holding& holding);
   void declare_keeping(std::optional<std::uint64_t> days, std::optional<std::uint64_t> bytes);
 
@@ -82,12 +84,13 @@ class Writer::Impl {
 
   WriterOptions options_;
   UniqueFd lock_;
+  bool released_ = false;            // lock_, file_ and durable_file_ are not held; all else stands
   std::optional<PlaceWatch> place_;  // none: the directory is not one of the disk
   std::shared_ptr<Dir> dir_;
   std::shared_ptr<File> durable_file_;
   std::shared_ptr<std::atomic<int>> failed_ = std::make_shared<std::atomic<int>>(0);
 
-  std::shared_ptr<File> file_;  // nullptr: no day begun
+  std::shared_ptr<File> file_;  // nullptr: no day begun, or released
   std::int64_t day_ = 0;
   std::int64_t least_c_ = 0;   // after recovery: past what readers may have seen
   std::uint64_t written_ = 0;  // bytes of file_ the kernel has

@@ -124,6 +124,11 @@ class Writer {
   void finish_flush(const Flush&);
   void flush();  // all three
 
+  // Closes its files and lets go of the directory until something is written next: for who has more
+  // Writers than a process may have files open. All must be flushed. To go on throws Error where
+  // another Writer has the directory then, and NeedsPerson where one has written to it meanwhile.
+  void release_files();
+
   // Adds to the manifest what the stream holds from here on, if that has changed.
   void declare_holding(const Holding&);
   // The same for how much of it is kept; nullopt: all.

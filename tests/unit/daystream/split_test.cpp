@@ -287,6 +287,52 @@ TEST_CASE("split and merge: follow a stream that grows, through kills", "[split]
   CHECK(merging->wait().code == 0);
 }
 
+TEST_CASE("split and merge: any number of parts with few descriptors", "[split][limits]") {
+  WrittenStream source;
+  constexpr int kTables = 90;
+  const auto insert = [](int number, int table, int id) {
+    return fmt::format("_table\tt{}\t_xid\t{}\t_action\tinsert\tid\t{}\n", table, number, id);
+  };
+  int number = 1;
+  const auto write = [&](int transactions) {
+    Writer writer = source.writer();
+    if (writer.empty()) writer.mark(Lsn{0x1000}, {1, 1, {{"tables", ""}}});
+    for (const int last = number + transactions; number < last; ++number) {
+      source.now += 1;
+      std::string lines;
+      if (number % 50 == 1) {  // for all of them, with a table that is renamed in the middle
+        for (int i = 0; i < 3 * kTables; ++i) {
+          lines += insert(number, i * 7 % kTables, i);
+          if (i == 100) lines += schema_line(number, fmt::format("new{}", number), 7001);
+        }
+      } else {
+        lines = insert(number, number * 31 % kTables, number);
+      }
+      if (number % 40 == 0) lines = fmt::format("_xid\t{}\t_action\tmessage\tprefix\tp\n", number);
+      writer.append(lines + commit(number));
+    }
+    writer.flush();
+  };
+  support::ScratchDir work;
+  const std::string parts = (work.path() / "parts").string();
+  const std::string whole = (work.path() / "whole").string();
+  const std::vector<std::string> few = {"prlimit", "--nofile=64:64", kDaystreamProgram};
+  const auto run_with_few = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), few.begin(), few.end());
+    support::run_ok(arguments);
+  };
+  for (int batch = 0; batch < 2; ++batch) {
+    write(120);
+    run_with_few({"split", source.directory.path(), parts, "--once"});
+    run_with_few({"merge", parts, "--into", whole, "--once"});
+    REQUIRE(story_of(whole) == story_of(source.directory.path()));
+  }
+  CHECK(parts_of(parts).size() > static_cast<std::size_t>(kTables));
+  for (const auto& part : parts_of(parts)) {
+    support::run_ok({kDaystreamProgram, "verify", part.string()});
+  }
+}
+
 TEST_CASE("split and merge: refuse what cannot be right", "[split]") {
   Source source;
   source.write(2, 10);

@@ -5,6 +5,7 @@
 #include "daystream/error.h"
 #include "stream_fixture.h"
 #include "stream_json.h"
+#include "support/catch2_positions.h"
 
 using namespace daystream;
 using namespace daystream::test;
