@@ -7,19 +7,11 @@
 
 #include "calendar.h"
 #include "daystream/error.h"
+#include "program/quoted.h"
 
 namespace daystream::command {
 
 namespace {
-
-void quoted(std::string& out, std::string_view text, char quote) {
-  out += quote;
-  for (const char c : text) {
-    if (c == quote) out += quote;
-    out += c;
-  }
-  out += quote;
-}
 
 // A comment must not end before its line does.
 std::string in_comment(std::string text) {
@@ -53,16 +45,16 @@ std::vector<std::pair<std::string, std::string>> columns_of_table(std::string_vi
 }  // namespace
 
 void sql_name(std::string& out, std::string_view raw) {
-  quoted(out, unescape(raw), '"');
+  program::append_quoted(out, unescape(raw), '"');
 }
 
 void sql_value(std::string& out, std::string_view raw) {
   if (raw == kNull) {
     out += "NULL";
   } else if (raw.find('\\') == std::string_view::npos) {
-    quoted(out, raw, '\'');
+    program::append_quoted(out, raw, '\'');
   } else {
-    quoted(out, unescape(raw), '\'');
+    program::append_quoted(out, unescape(raw), '\'');
   }
 }
 

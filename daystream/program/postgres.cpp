@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "program/quoted.h"
+
 namespace daystream::program {
 
 namespace {
@@ -159,20 +161,6 @@ std::optional<std::string> query_value(PGconn* connection, const std::string& sq
   return std::string(PQgetvalue(result.get(), 0, 0),
                      static_cast<std::size_t>(PQgetlength(result.get(), 0, 0)));
 }
-
-namespace {
-
-std::string quoted(std::string_view text, char quote) {
-  std::string out(1, quote);
-  for (const char c : text) {
-    if (c == quote) out += c;
-    out += c;
-  }
-  out += quote;
-  return out;
-}
-
-}  // namespace
 
 std::string quote_identifier(std::string_view name) {
   return quoted(name, '"');

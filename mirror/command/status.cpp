@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -39,20 +38,6 @@ struct StatusOptions {
 constexpr std::size_t kMostTables = 50;
 // Also an idle source is heard of every 10 s or so: of one that is not nobody knows what it has.
 constexpr double kSilentAfterSeconds = 25;
-
-// Seconds since `text`, a UTC time as utc_text() writes it.
-double seconds_since(const std::string& text) {
-  std::tm parts{};
-  int fraction = 0;
-  if (std::sscanf(text.c_str(), "%d-%d-%d %d:%d:%d.%d", &parts.tm_year, &parts.tm_mon,
-                  &parts.tm_mday, &parts.tm_hour, &parts.tm_min, &parts.tm_sec, &fraction) != 7) {
-    return 0;
-  }
-  parts.tm_year -= 1900;
-  parts.tm_mon -= 1;
-  const auto then = static_cast<std::int64_t>(timegm(&parts)) * 1'000'000 + fraction;
-  return static_cast<double>(now_us() - then) / 1e6;
-}
 
 ordered_json table_json(const Database& db, const MirroredTable& table, bool rows, bool analyzed) {
   ordered_json out;
@@ -108,7 +93,9 @@ void add_lag(ordered_json& out, const Checkpoint& at) {
   out["lag_bytes"] = end ? ordered_json(behind ? end->value - at.lsn.value : 0) : ordered_json();
   out["lag_seconds"] = ordered_json();
   if (at.complete_to.empty()) return;
-  const double age = std::max(0.0, seconds_since(at.complete_to));
+  const std::int64_t now = now_us();
+  const auto age_us = std::max<std::int64_t>(0, now - parse_utc_text(at.complete_to).value_or(now));
+  const double age = static_cast<double>(age_us) / 1e6;
   out["lag_seconds"] = behind || age > kSilentAfterSeconds ? age : 0.0;
 }
 

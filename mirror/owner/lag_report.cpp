@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <ctime>
 #include <filesystem>
 #include <utility>
 
@@ -30,16 +28,9 @@ constexpr milliseconds kTurn{20};
 }  // namespace
 
 std::optional<std::int64_t> lag_since(const std::string& commit_time, std::int64_t now_us) {
-  std::tm time{};
-  long us = 0;
-  if (std::sscanf(commit_time.c_str(), "%d-%d-%d %d:%d:%d.%6ld", &time.tm_year, &time.tm_mon,
-                  &time.tm_mday, &time.tm_hour, &time.tm_min, &time.tm_sec, &us) != 7) {
-    return std::nullopt;
-  }
-  time.tm_year -= 1900;
-  time.tm_mon -= 1;
-  const std::int64_t committed_us = std::int64_t{timegm(&time)} * 1'000'000 + us;
-  return std::max<std::int64_t>(0, now_us - committed_us) / 1000;
+  const auto committed_us = parse_utc_text(commit_time);
+  if (!committed_us) return std::nullopt;
+  return std::max<std::int64_t>(0, now_us - *committed_us) / 1000;
 }
 
 LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirror) {

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "program/quoted.h"
+
 namespace deltamirror {
 
 namespace {
@@ -11,16 +13,6 @@ namespace {
 std::string message(sqlite3* db, int code) {
   const char* text = db == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db);
   return text == nullptr ? "unknown error" : text;
-}
-
-std::string quoted(std::string_view text, char quote) {
-  std::string out(1, quote);
-  for (const char c : text) {
-    if (c == quote) out += c;
-    out += c;
-  }
-  out += quote;
-  return out;
 }
 
 // SQLite knows a full disk from a write that fails; a quota that is used up, and a log that cannot
@@ -209,10 +201,10 @@ std::string question_marks(std::size_t count) {
 }
 
 std::string quote_name(std::string_view name) {
-  return quoted(name, '"');
+  return daystream::program::quoted(name, '"');
 }
 std::string quote_text(std::string_view text) {
-  return quoted(text, '\'');
+  return daystream::program::quoted(text, '\'');
 }
 
 }  // namespace deltamirror

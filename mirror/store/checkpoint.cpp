@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 
 #include "daystream/error.h"
 
@@ -138,6 +139,20 @@ std::string utc_text(std::int64_t microseconds) {
   put(17, 2, of_day / 1'000'000 % 60);
   put(20, 6, of_day % 1'000'000);
   return out;
+}
+
+std::optional<std::int64_t> parse_utc_text(const std::string& text) {
+  using namespace std::chrono;
+  int year = 0;
+  unsigned month = 0, day = 0;
+  long hours = 0, minutes = 0, seconds = 0, us = 0;
+  if (std::sscanf(text.c_str(), "%4d-%2u-%2u %2ld:%2ld:%2ld.%6ld", &year, &month, &day, &hours,
+                  &minutes, &seconds, &us) != 7) {
+    return std::nullopt;
+  }
+  const sys_days date = std::chrono::year{year} / std::chrono::month{month} / std::chrono::day{day};
+  const std::int64_t of_day = (hours * 60 + minutes) * 60 + seconds;
+  return (date.time_since_epoch().count() * std::int64_t{86400} + of_day) * 1'000'000 + us;
 }
 
 std::int64_t now_us() {

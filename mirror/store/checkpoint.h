@@ -53,6 +53,8 @@ class CheckpointWriter {
 
 // `2026-11-21 10:15:04.123456`, UTC, as timestamps stand in a mirror.
 std::string utc_text(std::int64_t microseconds_since_1970);
+// The same backwards; nullopt: it is not such a text.
+std::optional<std::int64_t> parse_utc_text(const std::string& text);
 std::int64_t now_us();
 
 }  // namespace deltamirror
