@@ -1,6 +1,5 @@
 #include "clock_guard.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <time.h>
 
@@ -8,6 +7,7 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "src/calendar.h"
 
 namespace deltastream {
 
@@ -17,11 +17,6 @@ std::int64_t read_clock(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
   return static_cast<std::int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
-}
-
-std::string utc(std::int64_t us) {
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}Z",
-                     fmt::gmtime(static_cast<std::time_t>(us / 1'000'000)));
 }
 
 }  // namespace
@@ -45,15 +40,16 @@ void ClockGuard::saw_server(std::int64_t server_us) noexcept {
   if (known_ && server_us > server_us_ + (elapsed_() - set_at_us_)) set_server(server_us);
 }
 
-ClockGuard::Seconds ClockGuard::now() const {
+ClockGuard::Seconds ClockGuard::now(Seconds last_c) const {
   const std::int64_t wall_us = wall_();
   const Seconds wall = wall_us / 1'000'000;
-  if (!known_ || wall <= last_c_ + kTooFarAhead) return wall;
+  if (!known_ || wall <= last_c + kTooFarAhead) return wall;
   const std::int64_t server_us = server_us_ + (elapsed_() - set_at_us_);
   if (wall_us <= server_us + kTooFarAhead * 1'000'000) return wall;
   throw daystream::NeedsPerson(
       fmt::format("this machine's clock says {}, the server's {}: more than an hour ahead",
-                  utc(wall_us), utc(server_us)),
+                  daystream::utc_text(wall_us / 1'000'000),
+                  daystream::utc_text(server_us / 1'000'000)),
       "Set the clock right: with a wrong one every later position would be wrong too.");
 }
 

@@ -22,10 +22,10 @@ class ClockGuard {
   void set_server(std::int64_t server_us);
   // A message sent at `server_us` has come; it may have waited in a buffer.
   void saw_server(std::int64_t server_us) noexcept;
-  void set_last(Seconds last_c) noexcept { last_c_ = last_c; }  // of the daystream
 
-  // Our clock. Throws NeedsPerson if it is more than an hour ahead of both.
-  Seconds now() const;
+  // Our clock. Throws NeedsPerson if it is more than an hour ahead of the server's and of `last_c`,
+  // the second of the daystream's last line.
+  Seconds now(Seconds last_c) const;
 
  private:
   std::function<std::int64_t()> wall_;
@@ -33,7 +33,6 @@ class ClockGuard {
   std::int64_t server_us_ = 0;  // the server's clock when elapsed_() was set_at_us_
   std::int64_t set_at_us_ = 0;
   bool known_ = false;
-  Seconds last_c_ = -1;
 };
 
 }  // namespace deltastream

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "program/program.h"
+#include "watermarks.h"
 
 namespace deltastream {
 
@@ -19,11 +20,11 @@ constexpr std::chrono::milliseconds kLook{200};  // between two looks at the sig
 
 std::optional<daystream::Writer::Flush> wait_for_disk(Flusher& flusher,
                                                       const daystream::program::Signals& signals,
-                                                      Progress* progress) {
+                                                      const std::function<void()>& alive) {
   std::optional<Clock::time_point> asked_to_stop;
   while (flusher.busy()) {
     if (auto flush = flusher.wait(kLook)) return flush;
-    if (progress != nullptr) progress->alive();
+    alive();
     if (!signals.stop_requested()) continue;
     if (!asked_to_stop) asked_to_stop = Clock::now();
     if (Clock::now() < *asked_to_stop + kStopPatience) continue;
@@ -35,6 +36,18 @@ std::optional<daystream::Writer::Flush> wait_for_disk(Flusher& flusher,
     std::_Exit(static_cast<int>(daystream::ExitCode::Failed));
   }
   return std::nullopt;
+}
+
+void settle(daystream::Writer& writer, Flusher& flusher, const daystream::program::Signals& signals,
+            const std::function<void()>& alive) {
+  const auto finish = [&] {
+    if (const auto flush = wait_for_disk(flusher, signals, alive)) writer.finish_flush(*flush);
+  };
+  finish();
+  if (writer.in_transaction()) writer.abort();
+  if (!writer.dirty()) return;
+  flusher.start(writer.begin_flush());
+  finish();
 }
 
 }  // namespace deltastream

@@ -14,11 +14,9 @@ namespace deltastream {
 
 namespace {
 
-// The server is asked as often as it gets a status packet, within these limits. A mark should prove
-// a time at least every 10 s, and that time can be no newer than the last answer.
-constexpr std::chrono::milliseconds kLeastSampleInterval{1'000};
-constexpr std::chrono::milliseconds kLongestSampleInterval{8'000};
-// Looks at the disk and writes status.json as often as the server gets a status packet, not more.
+// Looks at the disk and writes status.json as often as the server gets a status packet, within
+// these limits.
+constexpr std::chrono::milliseconds kLeastLookInterval{1'000};
 constexpr std::chrono::milliseconds kLongestLookInterval{5'000};
 constexpr std::chrono::seconds kReportInterval{60};
 constexpr std::chrono::minutes kWarnInterval{10};
@@ -33,14 +31,15 @@ double seconds(std::chrono::steady_clock::duration duration) {
 
 }  // namespace
 
-Progress::Progress(const Config& config, std::filesystem::path directory)
-    : config_(config), directory_(std::move(directory)), file_(directory_) {
+Progress::Progress(std::filesystem::path directory, const std::string& slot,
+                   std::chrono::milliseconds status_interval)
+    : directory_(std::move(directory)), interval_(status_interval), file_(directory_) {
   const Time now = std::chrono::steady_clock::now();
   last_look_ = last_report_ = caught_up_at_ = now;
   last_warning_ = now - kWarnInterval;
   status_.state = "waiting";
   status_.pid = static_cast<int>(::getpid());
-  status_.slot = config.slot;
+  status_.slot = slot;
 }
 
 Progress::~Progress() {
@@ -53,12 +52,6 @@ void Progress::streaming(const daystream::Writer& writer) {
   status_.state = "streaming";
   last_lines_ = writer.appended_lines();
   last_bytes_ = writer.appended_bytes();
-  if (!monitor_ && !config_.slot.empty()) {
-    const auto interval =
-        std::clamp(config_.status_interval, kLeastSampleInterval, kLongestSampleInterval);
-    monitor_.emplace(config_.conninfo, config_.slot, interval);
-  }
-  wal_end_.reset();  // of another connection, perhaps of another server
   notify_.ready();
   notify_.status(fmt::format("streaming from {}", writer.last_lsn().text()));
   look(writer, std::chrono::steady_clock::now());
@@ -79,7 +72,6 @@ void Progress::failed(const std::string& problem) {
 
 void Progress::tick(const daystream::Writer& writer) {
   notify_.alive();
-  take_answer();
   const Time now = std::chrono::steady_clock::now();
   if (!is_time_to_look(now)) return;
   look(writer, now);
@@ -93,7 +85,6 @@ void Progress::tick(const daystream::Writer& writer) {
 
 void Progress::alive() {
   notify_.alive();
-  take_answer();
   const Time now = std::chrono::steady_clock::now();
   if (!is_time_to_look(now)) return;
   last_look_ = now;
@@ -105,19 +96,16 @@ void Progress::alive() {
 }
 
 bool Progress::is_time_to_look(Time now) const {
-  return now >= last_look_ +
-                    std::clamp(config_.status_interval, kLeastSampleInterval, kLongestLookInterval);
+  return now >= last_look_ + std::clamp(interval_, kLeastLookInterval, kLongestLookInterval);
 }
 
 // Old numbers of a server that no longer answers would be taken for present ones.
-void Progress::take_answer() {
-  const auto answer = monitor_ ? monitor_->take() : std::nullopt;
-  if (!answer) return;
-  if (answer->sample) {
+void Progress::take(const ServerAnswer& answer) {
+  if (answer.sample) {
     if (told_missing_) spdlog::info("the server tells again how far it is");
     told_missing_ = false;
     answers_missing_ = 0;
-    take_sample(*answer->sample);
+    take_sample(*answer.sample);
   } else {
     sample_.reset();
     status_.server_lsn.reset();
@@ -135,10 +123,10 @@ void Progress::take_answer() {
       spdlog::warn(
           "the server does not tell how far it is, so that lag, WAL kept and the time "
           "until the slot is lost are not known: {}",
-          answer->problem);
+          answer.problem);
     }
   }
-  status_.server_problem = answer->problem;
+  status_.server_problem = answer.problem;
 }
 
 void Progress::take_sample(const ServerSample& sample) {
@@ -149,8 +137,6 @@ void Progress::take_sample(const ServerSample& sample) {
     status_.until_lost_s = static_cast<double>(*sample.until_lost_bytes) / rate;
   }
   sample_ = sample;
-  synchronous_standby_ = sample.synchronous_standby;
-  wal_end_ = sample.wal_end;
   status_.server_lsn = sample.wal_lsn;
   status_.retained_wal_bytes = sample.retained_bytes;
   status_.until_lost_bytes = sample.until_lost_bytes;
@@ -207,7 +193,7 @@ void Progress::warn_in_time(Time now) {
     spdlog::warn(
         "slot \"{}\" is {} of WAL from being lost (max_slot_wal_keep_size): {} at the "
         "present rate",
-        config_.slot, human_bytes(static_cast<double>(*status_.until_lost_bytes)),
+        status_.slot, human_bytes(static_cast<double>(*status_.until_lost_bytes)),
         human_seconds(*status_.until_lost_s));
   }
 }

@@ -7,19 +7,19 @@
 #include <string>
 #include <utility>
 
-#include "config.h"
 #include "daystream/writer.h"
 #include "program/notify.h"
 #include "server_monitor.h"
 #include "status.h"
 #include "status_file.h"
-#include "watermarks.h"
 
 namespace deltastream {
 
 class Progress {
  public:
-  Progress(const Config& config, std::filesystem::path directory);
+  // `slot`: empty: there is none. `status_interval`: how often to look, within limits.
+  Progress(std::filesystem::path directory, const std::string& slot,
+           std::chrono::milliseconds status_interval);
   ~Progress();  // says that it has stopped
 
   void streaming(const daystream::Writer& writer);  // a connection's stream begins
@@ -31,16 +31,13 @@ class Progress {
   void waits_for(std::string what) { status_.waiting_for = std::move(what); }
   void alive();  // the same while there is no stream
 
-  // The server's end of WAL, as last seen, once.
-  std::optional<WalEnd> take_wal_end() noexcept { return std::exchange(wal_end_, std::nullopt); }
-  // Whether commits on the server wait for us, as last seen.
-  std::optional<bool> synchronous_standby() const noexcept { return synchronous_standby_; }
+  void take(const ServerAnswer& answer);  // of the server, as they come
+  void set_status_interval(std::chrono::milliseconds interval) noexcept { interval_ = interval; }
 
  private:
   using Time = std::chrono::steady_clock::time_point;
 
   void look(const daystream::Writer& writer, Time now);
-  void take_answer();
   void take_sample(const ServerSample& sample);
   bool is_time_to_look(Time now) const;
   void look_at_lag(Time now);
@@ -49,14 +46,11 @@ class Progress {
   void report();
   void save();
 
-  const Config& config_;
   std::filesystem::path directory_;
+  std::chrono::milliseconds interval_;
   StatusFile file_;
   daystream::program::Notify notify_;
-  std::optional<ServerMonitor> monitor_;
   Status status_;
-  std::optional<bool> synchronous_standby_;
-  std::optional<WalEnd> wal_end_;
   std::optional<ServerSample> sample_;
   Time last_look_;
   Time last_report_;

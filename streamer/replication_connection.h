@@ -13,12 +13,12 @@
 #include <vector>
 
 #include "daystream/lsn.h"
-#include "frames.h"
 #include "program/postgres.h"
+#include "replication_stream.h"
 
 namespace deltastream {
 
-class ReplicationConnection {
+class ReplicationConnection final : public ReplicationStream {
  public:
   // Connects with replication=database. Throws NeedsPerson if the role may not replicate.
   explicit ReplicationConnection(const std::string& conninfo);
@@ -33,22 +33,12 @@ class ReplicationConnection {
   void start(const std::string& slot, daystream::Lsn from,
              const std::vector<std::pair<std::string, std::string>>& options);
 
-  // The next whole message that libpq already holds; nullopt: none, see read(). The view lives
-  // until the next call.
-  std::optional<std::string_view> receive();
-  // Takes what the socket has, without waiting.
-  void read();
-
-  // Queues a status packet and sends what the socket takes; the rest goes with flush().
-  void send(const StatusUpdate& update);
-  // True: all is sent. False: call again when the socket is writable.
-  bool flush();
-
-  // CopyDone, then reads to the end of the stream, at most for `patience`: what still comes is not
-  // wanted. Returns false if the server did not end it in time.
-  bool finish(std::chrono::milliseconds patience);
-
-  int socket() const noexcept;
+  std::optional<std::string_view> receive() override;
+  void read() override;
+  void send(const StatusUpdate& update) override;
+  bool flush() override;
+  bool finish(std::chrono::milliseconds patience) override;
+  int socket() const noexcept override;
 
  private:
   [[noreturn]] void throw_stream_end();

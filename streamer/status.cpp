@@ -1,7 +1,6 @@
 #include "status.h"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "daystream/durable.h"
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
+#include "src/calendar.h"
 #include "src/lock.h"
 
 namespace deltastream {
@@ -38,10 +38,6 @@ std::optional<T> get(const Json& in, const char* key) {
   const auto found = in.find(key);
   if (found == in.end() || found->is_null()) return std::nullopt;
   return found->get<T>();
-}
-
-std::string utc_text(std::int64_t seconds) {
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}Z", fmt::gmtime(static_cast<std::time_t>(seconds)));
 }
 
 Json to_json(const Status& status) {
@@ -121,10 +117,11 @@ void print_status(const Status& status, const std::string& state) {
              "{} free{}", human_bytes(static_cast<double>(*status.disk_free_bytes)),
              status.disk_left_s ? fmt::format(" ({})", human_seconds(*status.disk_left_s)) : ""));
   }
-  if (status.updated_s != 0) line("updated", utc_text(status.updated_s));
+  if (status.updated_s != 0) line("updated", daystream::utc_text(status.updated_s));
   if (!status.waiting_for.empty()) line("waiting for", status.waiting_for);
   if (!status.last_error.empty()) {
-    line("last error", fmt::format("{}: {}", utc_text(status.last_error_s), status.last_error));
+    line("last error",
+         fmt::format("{}: {}", daystream::utc_text(status.last_error_s), status.last_error));
   }
 }
 

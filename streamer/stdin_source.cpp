@@ -1,7 +1,6 @@
 #include "stdin_source.h"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
@@ -10,8 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
-#include <filesystem>
 #include <memory>
 
 #include "daystream/line.h"
@@ -41,15 +38,6 @@ constexpr std::size_t kChunkBytes = 1 << 20;
 // Progress wants a tick a second.
 constexpr int kTickMilliseconds = 1'000;
 
-daystream::Manifest manifest_for(const Config& config) {
-  daystream::Manifest manifest;
-  const std::filesystem::path directory(config.directory);
-  manifest.name = (directory.has_filename() ? directory : directory.parent_path()).filename();
-  manifest.created = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-  manifest.holdings = {config.holding()};
-  return manifest;
-}
-
 class StdinSource {
  public:
   StdinSource(const Config& config, daystream::program::Signals& signals)
@@ -68,9 +56,8 @@ class StdinSource {
   // Sleeps until there is input (true), a flush has ended or a signal came.
   bool wait_for_input() {
     int timeout = kTickMilliseconds;
-    if (wants_sync()) {
-      const auto left =
-          std::chrono::ceil<Milliseconds>(last_sync_ + config_.fsync_interval - Clock::now());
+    if (const auto sync = next_sync()) {
+      const auto left = std::chrono::ceil<Milliseconds>(*sync - Clock::now());
       timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, timeout));
     }
     pollfd fds[] = {
@@ -124,38 +111,39 @@ class StdinSource {
   }
 
   void open() {
-    writer_ = std::make_unique<Writer>(config_.directory, manifest_for(config_), std::nullopt,
+    daystream::Manifest manifest;
+    manifest.holdings = {config_.holding()};
+    writer_ = std::make_unique<Writer>(config_.directory, manifest, std::nullopt,
                                        daystream::WriterOptions{});
     if (writer_->empty()) writer_->mark(Lsn{}, {});
     writer_->flush();
     const daystream::HousekeepingRules& rules = config_.housekeeping;
     writer_->declare_keeping(rules.keep_days, rules.keep_bytes);
     if (rules.any()) housekeeper_.emplace(config_.directory, rules);
-    progress_.emplace(config_, config_.directory);
+    progress_.emplace(config_.directory, config_.slot, config_.status_interval);
     progress_->streaming(*writer_);
     spdlog::info("reading standard input into \"{}\", position={}", config_.directory,
                  writer_->position().text());
   }
 
-  bool wants_sync() const {
-    if (!writer_ || flusher_.busy() || !writer_->dirty()) return false;
-    return writer_->last_lsn() > writer_->flushed() ||
-           writer_->appended_bytes() >= synced_bytes_ + kSyncEveryBytes;
+  WriterState state() const {
+    return {writer_->last_lsn(), writer_->flushed(), writer_->in_transaction(), writer_->dirty(),
+            writer_->appended_bytes()};
+  }
+
+  // nullopt: none is due.
+  std::optional<Clock::time_point> next_sync() const {
+    if (!writer_ || flusher_.busy()) return std::nullopt;
+    return watermarks_.sync_time(state());
   }
 
   void begin_due_flush() {
     const auto now = Clock::now();
-    if (!wants_sync() || now < last_sync_ + config_.fsync_interval) return;
-    last_sync_ = now;
+    const auto due = next_sync();
+    if (!due || now < *due) return;
     Writer::Flush flush = writer_->begin_flush();
-    synced_bytes_ = writer_->appended_bytes();
+    watermarks_.on_sync_begin(now, state());
     flusher_.start(std::move(flush));
-  }
-
-  void take_flush_at_end() {
-    if (const auto flush = wait_for_disk(flusher_, signals_, &*progress_)) {
-      writer_->finish_flush(*flush);
-    }
   }
 
   void finish() {
@@ -165,13 +153,8 @@ class StdinSource {
     if (!writer_) return;
     if (writer_->in_transaction()) {
       spdlog::warn("the input ends inside a transaction, which is given up");
-      writer_->abort();
     }
-    take_flush_at_end();
-    if (writer_->dirty()) {
-      flusher_.start(writer_->begin_flush());
-      take_flush_at_end();
-    }
+    settle(*writer_, flusher_, signals_, [this] { progress_->alive(); });
     spdlog::info("stopped at {}, position={}: all of it is on disk", writer_->flushed().text(),
                  writer_->position().text());
   }
@@ -189,8 +172,9 @@ class StdinSource {
   std::optional<Housekeeper> housekeeper_;
   std::optional<Progress> progress_;  // with writer_
   Flusher flusher_;                   // after writer_: ends first
-  Clock::time_point last_sync_ = Clock::now() - std::chrono::hours(25);
-  std::uint64_t synced_bytes_ = 0;
+  // Nobody is told anything: only its syncs count.
+  Watermarks watermarks_{{config_.fsync_interval, Milliseconds{0}, std::nullopt, false},
+                         Clock::now()};
 };
 
 }  // namespace

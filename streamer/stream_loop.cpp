@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <variant>
 
-#include "daystream/line.h"
 #include "daystream/proven_time.h"
 #include "disk_wait.h"
 #include "program/program.h"
@@ -30,12 +29,6 @@ constexpr Milliseconds kFarewell{2'000};
 constexpr std::int64_t kBehindAfterUs =
     std::chrono::duration_cast<std::chrono::microseconds>(kBehindAfter).count();
 
-// Server time of the commit line at the end of `lines`.
-std::int64_t commit_time_us(std::string_view lines) {
-  const auto newline = lines.rfind('\n');
-  return daystream::parse_change(lines.substr(newline + 1)).time_us;  // npos + 1: all of it
-}
-
 std::int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
              std::chrono::system_clock::now().time_since_epoch())
@@ -51,16 +44,11 @@ Milliseconds longest_silence(const Server& server) {
   return std::max(kLeast, 2 * server.wal_sender_timeout);
 }
 
-Intervals intervals_of(const Config& config, const Server& server) {
-  return {config.fsync_interval, config.status_interval, config.end_lsn,
-          server.synchronous_standby};
-}
-
 }  // namespace
 
 StreamLoop::StreamLoop(const Parts& parts)
     : parts_(parts),
-      watermarks_(intervals_of(parts.config, parts.server), Clock::now()),
+      watermarks_(parts.settings.intervals, Clock::now()),
       written_(parts.writer.last_lsn()) {}
 
 WriterState StreamLoop::writer_state() const {
@@ -84,7 +72,8 @@ StreamLoop::End StreamLoop::run() {
     check_answers();
     if (parts_.signals.stop_requested()) return finish(End::Stopped);
     if (reached_end()) return finish(End::ReachedEnd);
-    if (parts_.signals.take_reload() && parts_.reload()) return finish(End::Reconnect);
+    if (take_reload()) return finish(End::Reconnect);
+    hear_monitor();
     tell_progress();
     sleep();
   }
@@ -101,12 +90,11 @@ bool StreamLoop::handle_next() {
 
 void StreamLoop::handle(const XLogData& data) {
   parts_.clock.saw_server(data.sent_us);
-  parts_.clock.set_last(parts_.writer.position().c);
   if (!proving() || parts_.proof.take(data.payload)) {
     parts_.writer.append(data.payload);
     if (!parts_.writer.in_transaction()) {
       kept_any_ = true;
-      behind_ = data.sent_us - commit_time_us(data.payload) > kBehindAfterUs;
+      behind_ = data.sent_us - parts_.writer.last_commit_time_us() > kBehindAfterUs;
     }
   }
   watermarks_.on_data(Clock::now(), writer_state());
@@ -141,7 +129,6 @@ void StreamLoop::take_finished_flush() {
 void StreamLoop::write_due_mark() {
   const auto lsn = watermarks_.mark_due(Clock::now(), writer_state());
   if (!lsn) return;
-  parts_.clock.set_last(parts_.writer.position().c);
   daystream::MarkFacts facts;
   facts.timeline = parts_.server.timeline;
   if (const std::int64_t proven = watermarks_.proven_us(*lsn); proven != 0) {
@@ -200,20 +187,37 @@ void StreamLoop::check_answers() {
   }
 }
 
+bool StreamLoop::take_reload() {
+  if (!parts_.signals.take_reload()) return false;
+  const auto settings = parts_.reload();
+  if (!settings) return true;
+  // Whether commits wait for us was last heard from the server.
+  const bool standby = parts_.settings.intervals.synchronous_standby;
+  parts_.settings = *settings;
+  parts_.settings.intervals.synchronous_standby = standby;
+  watermarks_.set_intervals(parts_.settings.intervals);
+  return false;
+}
+
+void StreamLoop::hear_monitor() {
+  const auto answer = parts_.monitor != nullptr ? parts_.monitor->take() : std::nullopt;
+  if (!answer) return;
+  parts_.progress.take(*answer);
+  if (!answer->sample) return;
+  if (answer->sample->wal_end) watermarks_.on_wal_end(*answer->sample->wal_end, writer_state());
+  parts_.settings.intervals.synchronous_standby = answer->sample->synchronous_standby;
+  watermarks_.set_intervals(parts_.settings.intervals);
+}
+
 void StreamLoop::tell_progress() {
   parts_.writer.check_place();
   parts_.copies.tell(parts_.writer.flushed());
   parts_.progress.waits_for(parts_.copies.waiting_for(parts_.writer.flushed()));
   parts_.progress.tick(parts_.writer);
-  if (const auto end = parts_.progress.take_wal_end()) watermarks_.on_wal_end(*end, writer_state());
-  if (parts_.housekeeper && watermarks_.confirmed().value != 0 && !proving()) {
-    parts_.housekeeper->tell(watermarks_.confirmed(), parts_.writer.flushed_position());
+  Housekeeper* const housekeeper = parts_.settings.housekeeper;
+  if (housekeeper != nullptr && watermarks_.confirmed().value != 0 && !proving()) {
+    housekeeper->tell(watermarks_.confirmed(), parts_.writer.flushed_position());
   }
-  // The setting may change while we stream; the monitor sees it sooner or later.
-  Intervals intervals = intervals_of(parts_.config, parts_.server);
-  intervals.synchronous_standby =
-      parts_.progress.synchronous_standby().value_or(intervals.synchronous_standby);
-  watermarks_.set_intervals(intervals);
 }
 
 void StreamLoop::sleep() {
@@ -232,25 +236,18 @@ void StreamLoop::sleep() {
   if (fds[1].revents != 0) parts_.signals.clear();
 }
 
-void StreamLoop::take_flush_at_end() {
-  if (const auto flush = wait_for_disk(parts_.flusher, parts_.signals, &parts_.progress)) {
-    parts_.writer.finish_flush(*flush);
-  }
-}
-
 bool StreamLoop::reached_end() const {
-  return parts_.config.end_lsn && !proving() && confirmable() >= *parts_.config.end_lsn;
+  const auto end = parts_.settings.intervals.end_lsn;
+  return end && !proving() && confirmable() >= *end;
 }
 
 StreamLoop::End StreamLoop::finish(End end) {
   // All that was received goes to disk and is confirmed; half a transaction comes again.
   if (end == End::Stopped) receive_rest();
-  if (parts_.writer.in_transaction()) parts_.writer.abort();
-  take_flush_at_end();
-  if (parts_.writer.dirty()) {
-    parts_.flusher.start(parts_.writer.begin_flush());
-    take_flush_at_end();
-  }
+  settle(parts_.writer, parts_.flusher, parts_.signals, [this] {
+    hear_monitor();
+    parts_.progress.alive();
+  });
   written_ = parts_.writer.last_lsn();
   send_status(false);
   if (!parts_.connection.finish(kFarewell)) {

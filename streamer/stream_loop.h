@@ -9,15 +9,15 @@
 #include <optional>
 
 #include "clock_guard.h"
-#include "config.h"
 #include "daystream/writer.h"
 #include "flusher.h"
 #include "history_proof.h"
 #include "housekeeper.h"
 #include "progress.h"
-#include "replication_connection.h"
+#include "replication_stream.h"
 #include "required_copies.h"
 #include "server.h"
+#include "server_monitor.h"
 #include "watermarks.h"
 
 namespace daystream::program {
@@ -30,23 +30,30 @@ class StreamLoop {
  public:
   enum class End {
     Stopped,     // asked to by a signal
-    ReachedEnd,  // everything up to Config::end_lsn is confirmed
+    ReachedEnd,  // everything up to Intervals::end_lsn is confirmed
     Reconnect,   // reload() asked for another connection
   };
 
+  // What another configuration may change while it runs.
+  struct Settings {
+    Intervals intervals;
+    Housekeeper* housekeeper = nullptr;  // none: all is kept as it is
+  };
+
   struct Parts {
-    ReplicationConnection& connection;  // streaming
-    daystream::Writer& writer;          // its last line is the connection's first mark, flushed
-    Flusher& flusher;                   // idle
+    ReplicationStream& connection;  // streaming
+    daystream::Writer& writer;      // its last line is the connection's first mark, flushed
+    Flusher& flusher;               // idle
     daystream::program::Signals& signals;
     ClockGuard& clock;
-    const Config& config;
     const Server& server;
+    ServerMonitor* monitor;  // nullptr: nobody asks the server how far it is
     Progress& progress;
     RequiredCopies& copies;
     HistoryProof& proof;
-    std::optional<Housekeeper>& housekeeper;  // none: all is kept as it is; reload() may change it
-    std::function<bool()> reload;             // on SIGHUP; true: end with Reconnect
+    Settings settings;
+    // On SIGHUP: the settings from now on; nullopt: end with Reconnect.
+    std::function<std::optional<Settings>()> reload;
   };
 
   explicit StreamLoop(const Parts& parts);
@@ -77,10 +84,11 @@ class StreamLoop {
   void send_due_status();
   void send_status(bool ask_reply);
   void check_answers();
+  bool take_reload();  // true: end with Reconnect
+  void hear_monitor();
   void tell_progress();
   void sleep();
   bool reached_end() const;
-  void take_flush_at_end();
   End finish(End end);
 
   Parts parts_;

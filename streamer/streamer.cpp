@@ -1,6 +1,5 @@
 #include "streamer.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
@@ -8,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 
 #include "checks.h"
 #include "daystream/reader.h"
@@ -35,12 +33,13 @@ namespace {
 // cost of decoding on the server.
 constexpr const char* kBatchBytes = "65536";
 
+// The server is asked as often as it gets a status packet, within these limits. A mark should prove
+// a time at least every 10 s, and that time can be no newer than the last answer.
+constexpr std::chrono::milliseconds kLeastSampleInterval{1'000};
+constexpr std::chrono::milliseconds kLongestSampleInterval{8'000};
+
 bool is_full(const IoError& error) noexcept {
   return error.error_number() == ENOSPC || error.error_number() == EDQUOT;
-}
-
-std::string timestamp() {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
 }
 
 // Whose the slot is to be, from the first line on (plugin/claim.h).
@@ -61,12 +60,9 @@ void add_claim(std::vector<std::pair<std::string, std::string>>& options, const 
 Manifest manifest_for(const Config& config, const Server& server, const std::string& id) {
   Manifest manifest;
   manifest.id = id;
-  const std::filesystem::path directory(config.directory);
-  manifest.name = (directory.has_filename() ? directory : directory.parent_path()).filename();
   manifest.system_identifier = server.system_identifier;
   manifest.database = server.database;
   manifest.slot = config.slot;
-  manifest.created = timestamp();
   manifest.holdings = {config.holding()};
   return manifest;
 }
@@ -210,7 +206,6 @@ StreamLoop::End Streamer::stream() {
   connection.start(config_.slot, proof.pending() ? proof.begin() : begin, options);
 
   if (!writer_) open_writer(server, slot.confirmed_flush);
-  clock_.set_last(writer_->position().c);
   writer_->mark(begin, facts);
   daystream::Holding holding = config_.holding();
   holding.since = writer_->position();
@@ -222,8 +217,10 @@ StreamLoop::End Streamer::stream() {
 
   copies_.emplace(config_.directory, config_.require_copies);
   copies_->told_before(slot.confirmed_flush);
-  StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, config_, server, *progress_,
-                   *copies_, proof, housekeeper_, [this] { return reload(); }});
+  watch_server();
+  StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, server, &*monitor_, *progress_,
+                   *copies_, proof, settings(server.synchronous_standby),
+                   [this] { return reload(); }});
   const Clock::time_point since = Clock::now();
   const auto got_somewhere = [&] {
     return loop.kept_any() || Clock::now() >= since + kLongestPause;
@@ -263,11 +260,13 @@ void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_fl
     facts.timeline = timeline_;
     return facts;
   };
-  options.clock = [this] { return clock_.now(); };
+  options.clock = [this](std::int64_t last_c) { return clock_.now(last_c); };
   writer_ =
       std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server, new_id_),
                                           confirmed_flush, std::move(options));
-  if (!progress_) progress_.emplace(config_, config_.directory);  // not before it is ours
+  if (!progress_) {  // not before the directory is ours
+    progress_.emplace(config_.directory, config_.slot, config_.status_interval);
+  }
   keep_house();
   const daystream::Recovery& recovery = writer_->recovery();
   if (recovery.cut_bytes != 0) {
@@ -331,14 +330,12 @@ void Streamer::abandon_slot() {
 
 void Streamer::settle() {
   try {
-    Progress* const progress = progress_ ? &*progress_ : nullptr;
-    const auto flush = wait_for_disk(flusher_, signals_, progress);
-    if (flush && writer_) writer_->finish_flush(*flush);
-    if (!writer_) return;
-    if (writer_->in_transaction()) writer_->abort();
-    if (!writer_->dirty()) return;
-    flusher_.start(writer_->begin_flush());
-    if (const auto last = wait_for_disk(flusher_, signals_, progress)) writer_->finish_flush(*last);
+    const auto wait = [this] { alive(); };
+    if (writer_) {
+      deltastream::settle(*writer_, flusher_, signals_, wait);
+    } else {
+      wait_for_disk(flusher_, signals_, wait);
+    }
   } catch (const IoError& e) {
     // Already reported: this flush belongs to the Writer that we dropped for a full disk.
     if (!writer_) return;
@@ -348,20 +345,43 @@ void Streamer::settle() {
   }
 }
 
-bool Streamer::reload() {
+StreamLoop::Settings Streamer::settings(bool synchronous_standby) {
+  return {{config_.fsync_interval, config_.status_interval, config_.end_lsn, synchronous_standby},
+          housekeeper_ ? &*housekeeper_ : nullptr};
+}
+
+std::optional<StreamLoop::Settings> Streamer::reload() {
   try {
     Config fresh = reload_config(config_);
     const bool same = same_stream(config_, fresh);
     config_ = std::move(fresh);
     if (writer_) keep_house();
+    if (progress_) progress_->set_status_interval(config_.status_interval);
     spdlog::set_level(spdlog::level::from_str(config_.log_level));
     spdlog::info("configuration file \"{}\" read again{}", config_.config_file,
                  same ? "" : ": reconnecting");
-    return !same;
+    if (!same) return std::nullopt;
   } catch (const daystream::Error& e) {
     spdlog::warn("kept the old configuration: {}", e.what());
-    return false;
   }
+  return settings(false);
+}
+
+void Streamer::watch_server() {
+  if (!monitor_ || monitored_ != config_.conninfo) {
+    const auto interval =
+        std::clamp(config_.status_interval, kLeastSampleInterval, kLongestSampleInterval);
+    monitor_.emplace(config_.conninfo, config_.slot, interval);
+    monitored_ = config_.conninfo;
+  }
+  // What it said before is of another connection, perhaps of another server.
+  if (const auto answer = monitor_->take()) progress_->take(*answer);
+}
+
+void Streamer::alive() {
+  if (!progress_) return;
+  if (const auto answer = monitor_ ? monitor_->take() : std::nullopt) progress_->take(*answer);
+  progress_->alive();
 }
 
 void Streamer::pause(std::chrono::milliseconds length) {
@@ -369,7 +389,7 @@ void Streamer::pause(std::chrono::milliseconds length) {
   while (!signals_.stop_requested()) {
     const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now());
     if (left.count() <= 0) return;
-    if (progress_) progress_->alive();
+    alive();
     if (writer_) writer_->check_place();
     pollfd wake{signals_.fd(), POLLIN, 0};
     const auto nap = std::min<std::int64_t>(left.count(), 1'000);  // the watchdog wants a pat

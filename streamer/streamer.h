@@ -16,6 +16,7 @@
 #include "remote/pauses.h"
 #include "required_copies.h"
 #include "server.h"
+#include "server_monitor.h"
 #include "slot.h"
 #include "stream_loop.h"
 
@@ -47,8 +48,12 @@ class Streamer {
   void settle();
   // What is to be kept, as the configuration says it now.
   void keep_house();
-  // Takes over the configuration file. True: it takes another connection.
-  bool reload();
+  StreamLoop::Settings settings(bool synchronous_standby);
+  // Takes over the configuration file. nullopt: that takes another connection.
+  std::optional<StreamLoop::Settings> reload();
+  // Has the server asked how far it is, beside the stream.
+  void watch_server();
+  void alive();
   // Sleeps, or until asked to stop.
   void pause(std::chrono::milliseconds length);
 
@@ -61,6 +66,8 @@ class Streamer {
   std::optional<Housekeeper> housekeeper_;     // once the directory is ours, if there are rules
   daystream::HousekeepingRules kept_by_;       // housekeeper_'s
   std::optional<Progress> progress_;           // once the directory is ours
+  std::optional<ServerMonitor> monitor_;       // from the first stream on
+  std::string monitored_;                      // by what connection string
   TimelineId timeline_ = 0;                    // of the server we are connected to
   // A server that comes back is not mobbed, neither by one stream nor by hundreds at once.
   inline static constexpr std::chrono::milliseconds kLongestPause{30'000};

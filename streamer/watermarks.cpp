@@ -106,21 +106,22 @@ std::optional<Lsn> Watermarks::mark_due(Clock::time_point now,
   return std::max(pending_, writer.last_lsn);
 }
 
-bool Watermarks::sync_due(Clock::time_point now, const WriterState& writer) const noexcept {
-  if (!writer.dirty) return false;
+std::optional<Clock::time_point> Watermarks::sync_time(const WriterState& writer) const noexcept {
+  if (!writer.dirty) return std::nullopt;
   const bool commit_waits = writer.last_lsn > writer.flushed;
   // (A transaction that comes again is taken back, so the count may also fall.)
   if (!commit_waits && writer.in_transaction &&
       writer.appended_bytes < synced_bytes_ + kSyncEveryBytes) {
-    return false;
+    return std::nullopt;
   }
-  // A server that asked does not wait for -F.
-  return (asked_ && commit_waits) || now >= next_sync(writer);
-}
-
-Clock::time_point Watermarks::next_sync(const WriterState& writer) const noexcept {
+  if (asked_ && commit_waits) return last_sync_;  // a server that asked does not wait for -F
   const bool spare = writer.behind && !intervals_.synchronous_standby;
   return last_sync_ + (spare ? std::max(intervals_.fsync, kBehindSyncInterval) : intervals_.fsync);
+}
+
+bool Watermarks::sync_due(Clock::time_point now, const WriterState& writer) const noexcept {
+  const auto due = sync_time(writer);
+  return due && now >= *due;
 }
 
 bool Watermarks::status_due(Clock::time_point now, const WriterState& writer) const noexcept {
@@ -144,10 +145,8 @@ Clock::time_point Watermarks::next_deadline(Clock::time_point now,
   if (intervals_.status.count() > 0) next = std::min(next, last_status_ + intervals_.status);
   if (reply_owed_) next = std::min(next, reply_since_ + kReplyDelay);
   if (asked_) next = std::min(next, asked_since_ + kAnswerWithin);
-  if (writer.dirty) {
-    const Clock::time_point sync = next_sync(writer);
-    if (sync > now) next = std::min(next, sync);
-  }
+  // One that is due already waits for the one that runs.
+  if (const auto sync = sync_time(writer); sync && *sync > now) next = std::min(next, *sync);
   return next;
 }
 

@@ -97,7 +97,9 @@ class Watermarks {
   std::optional<daystream::Lsn> mark_due(Clock::time_point now, const WriterState&) const noexcept;
   // What a mark with this LSN proves; 0: nothing that was not said before.
   std::int64_t proven_us(daystream::Lsn mark) const noexcept;
-  bool sync_due(Clock::time_point now, const WriterState&) const noexcept;  // if none runs
+  // When to sync, if none runs; nullopt: there is nothing worth it.
+  std::optional<Clock::time_point> sync_time(const WriterState&) const noexcept;
+  bool sync_due(Clock::time_point now, const WriterState&) const noexcept;
   bool status_due(Clock::time_point now, const WriterState&) const noexcept;
   // It is time to ask the server where it is: it says so by itself only when it has caught up.
   bool ping_due(Clock::time_point now) const noexcept;
@@ -112,7 +114,6 @@ class Watermarks {
 
  private:
   bool at_once(daystream::Lsn lsn) const noexcept;
-  Clock::time_point next_sync(const WriterState&) const noexcept;
   Clock::time_point mark_time(const WriterState&) const noexcept;
 
   Intervals intervals_;

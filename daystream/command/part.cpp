@@ -28,7 +28,7 @@ Manifest made_now(Manifest manifest) {
 
 WriterOptions options_with(const SourceFacts& facts) {
   WriterOptions options;
-  options.clock = [&facts] { return facts.clock; };
+  options.clock = [&facts](std::int64_t) { return facts.clock; };
   options.day_mark = [&facts] { return mark_facts(facts); };
   return options;
 }

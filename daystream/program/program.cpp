@@ -162,6 +162,8 @@ int run(const std::string& program, const std::function<int()>& body) noexcept {
 }
 
 Signals::Signals() {
+  stop_flag = false;
+  reload_flag = false;
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) throw IoError("could not create an event descriptor", errno);
   struct sigaction action {};

@@ -44,6 +44,9 @@ Lsn Writer::last_lsn() const noexcept {
 Position Writer::position() const noexcept {
   return impl_->last_;
 }
+std::int64_t Writer::last_commit_time_us() const noexcept {
+  return impl_->last_commit_time_us_;
+}
 Lsn Writer::flushed() const noexcept {
   return impl_->flushed_lsn_;
 }

@@ -83,7 +83,7 @@ std::string_view Writer::Impl::append_rows(std::string_view lines) {
 
 // The position at which the next group begins. A clock that steps back holds the second.
 Position Writer::Impl::next_position() const {
-  const std::int64_t c = std::max({options_.clock(), last_.c, least_c_});
+  const std::int64_t c = std::max({options_.clock(last_.c), last_.c, least_c_});
   return c == last_.c ? Position{c, last_.s + 1} : Position{c, 0};
 }
 
@@ -155,6 +155,7 @@ void Writer::Impl::add_row(std::string_view line) {
 }
 
 void Writer::Impl::commit(std::string_view line, const Change& change) {
+  last_commit_time_us_ = change.time_us;
   if (change.lsn <= last_lsn_) {  // it has been here before
     if (open_written_) {
       abort_written();

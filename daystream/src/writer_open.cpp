@@ -49,7 +49,8 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& f
 Writer::Impl::Impl(const std::filesystem::path& directory, const Manifest& wanted,
                    std::optional<Lsn> confirmed_flush, WriterOptions options)
     : options_(std::move(options)), prefix_(Position::begin()) {
-  if (!options_.clock) options_.clock = [] { return std::int64_t{std::time(nullptr)}; };
+  if (!options_.clock)
+    options_.clock = [](std::int64_t) { return std::int64_t{std::time(nullptr)}; };
   make_directory(directory);
   lock_ = lock_directory(directory);
   if (!options_.dir) place_.emplace(watch_directory(directory));
@@ -70,7 +71,7 @@ void Writer::Impl::open_manifest(const std::filesystem::path& directory, const M
                      "restore it from a copy: it says which database the changes are of");
   }
   manifest_ = wanted;
-  if (manifest_.created.empty()) manifest_.created = utc_text(options_.clock());
+  if (manifest_.created.empty()) manifest_.created = utc_text(options_.clock(last_.c));
   if (manifest_.name.empty()) {
     const auto absolute = std::filesystem::absolute(directory).lexically_normal();
     manifest_.name = (absolute.filename().empty() ? absolute.parent_path() : absolute).filename();

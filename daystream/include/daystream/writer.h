@@ -34,8 +34,9 @@ struct MarkFacts {
 struct WriterOptions {
   // Asked for when a new day's first line, which is a mark, is due.
   std::function<MarkFacts()> day_mark;
-  // Seconds since 1970 UTC; tests replace it. A clock that steps back is no problem.
-  std::function<std::int64_t()> clock;
+  // Seconds since 1970 UTC, asked for with the `_c` of the last line (-1: there is none); tests
+  // replace it. A clock that steps back is no problem.
+  std::function<std::int64_t(std::int64_t last_c)> clock;
   std::size_t buffer_bytes = 1024 * 1024;  // what waits in memory at most, but one line
   std::size_t block_bytes = 256 * 1024;    // between syncs files grow by multiples of it
   std::shared_ptr<Dir> dir;                // instead of the directory itself: for tests
@@ -91,7 +92,10 @@ class Writer {
 
   Lsn last_lsn() const noexcept;       // of the last commit or mark appended
   Position position() const noexcept;  // of the last line appended
-  Lsn flushed() const noexcept;        // of the last commit or mark known to be on disk
+  // When the last transaction that came was committed, by the server's clock: microseconds since
+  // 1970; 0: none since the Writer was made, or its commit line does not say.
+  std::int64_t last_commit_time_us() const noexcept;
+  Lsn flushed() const noexcept;  // of the last commit or mark known to be on disk
   Position flushed_position() const noexcept;
   bool dirty() const noexcept;  // something appended is not covered by a finished flush
   std::uint64_t appended_bytes() const noexcept;  // since the Writer was made

@@ -56,7 +56,7 @@ void print(const char* name, std::vector<double> times) {
 int make(const std::string& directory, int days, std::uint64_t megabytes) {
   std::int64_t now = kFirstDay;
   daystream::WriterOptions options;
-  options.clock = [&now] { return now; };
+  options.clock = [&now](std::int64_t) { return now; };
   options.day_mark = [] { return daystream::MarkFacts{1, 1000, {}}; };
   daystream::Manifest manifest;
   manifest.name = "bench";

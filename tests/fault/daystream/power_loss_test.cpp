@@ -87,7 +87,7 @@ class World {
   // A connection: the server sends what follows what it was told is safe.
   void session(bool to_the_end) {
     WriterOptions options;
-    options.clock = [this] { return now_; };
+    options.clock = [this](std::int64_t) { return now_; };
     options.day_mark = [] { return MarkFacts{1, 7, {}}; };
     options.buffer_bytes = 700 + static_cast<std::size_t>(pick(3000));
     options.block_bytes = 64 + static_cast<std::size_t>(pick(2000));
@@ -195,7 +195,7 @@ TEST_CASE("faults: each call fails once, or from then on", "[fault]") {
     Lsn confirmed;
     const auto scenario = [&] {
       WriterOptions options;
-      options.clock = [&now] { return now; };
+      options.clock = [&now](std::int64_t) { return now; };
       options.buffer_bytes = 2000;
       options.block_bytes = 100;
       options.dir = dir;

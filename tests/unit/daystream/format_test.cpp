@@ -32,7 +32,7 @@ std::string block(const std::string& name) {
 void write_worked_example(const std::filesystem::path& directory) {
   std::int64_t now = 1507507200;
   WriterOptions options;
-  options.clock = [&now] { return now; };
+  options.clock = [&now](std::int64_t) { return now; };
   options.day_mark = [] { return MarkFacts{1, 88628930, {}}; };
   Manifest manifest = source();
   manifest.name = "prod";

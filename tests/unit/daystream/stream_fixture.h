@@ -53,7 +53,7 @@ struct WrittenStream {
 
   WriterOptions options() {
     WriterOptions result;
-    result.clock = [this] { return now; };
+    result.clock = [this](std::int64_t) { return now; };
     result.day_mark = [] {
       MarkFacts facts;
       facts.timeline = 1;

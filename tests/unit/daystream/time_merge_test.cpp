@@ -39,7 +39,7 @@ struct Land {
     manifest.database = name + "land";
     manifest.slot = "s";
     WriterOptions options;
-    options.clock = [this] { return now; };
+    options.clock = [this](std::int64_t) { return now; };
     options.day_mark = [] { return MarkFacts{1, 500, {}, {}}; };
     return Writer(directory.path(), manifest, std::nullopt, std::move(options));
   }
@@ -293,7 +293,7 @@ TEST_CASE("time merge: FORMAT.md's worked bytes are what it writes", "[merge][fo
     manifest.system_identifier = name;
     WriterOptions options;
     std::int64_t now = 1507507200;
-    options.clock = [&now] { return now; };
+    options.clock = [&now](std::int64_t) { return now; };
     options.day_mark = [] { return MarkFacts{1, 700, {}, {}}; };
     Writer writer(work.path() / name, manifest, std::nullopt, options);
     writer.mark(Lsn{0x17B1400}, {1, 700, {{"tables", ""}}, {}});

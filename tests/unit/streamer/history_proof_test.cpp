@@ -42,7 +42,7 @@ class Stream {
     manifest.slot = "s";
     manifest.holdings = {{}};
     daystream::WriterOptions options;
-    options.clock = [] { return std::int64_t{1507507200}; };
+    options.clock = [](std::int64_t) { return std::int64_t{1507507200}; };
     daystream::Writer writer(directory(), manifest, Lsn{100}, std::move(options));
     writer.mark(Lsn{100}, {});
     writer.append(rows(7, 200));
