@@ -200,7 +200,7 @@ TEST_CASE("split: by table, a part has the lines of its table and no other", "[s
 
 TEST_CASE("split: by table, into more parts than files may be open at first", "[split]") {
   constexpr int kTables = 60;
-  Stream source;
+  WrittenStream source;
   {
     Writer writer = source.writer();
     writer.mark(Lsn{0x1000}, {1, 1, {{"tables", ""}}});

@@ -116,7 +116,7 @@ TEST_CASE("stream: a follower crosses days and goes on from any commit", "[strea
 
 TEST_CASE("stream: where a checkpoint's line has another LSN, the LSN says where to go on",
           "[stream]") {
-  Stream stream;
+  WrittenStream stream;
   Writer writer = stream.writer();
   std::vector<Position> ends;
   for (int number = 1; number <= 3; ++number) {
