@@ -48,6 +48,7 @@ struct Config {
   daystream::HousekeepingRules housekeeping;  // --compress, --keep-days, --keep-bytes
 
   bool json = false;                   // status
+  std::string metrics_file;            // for Prometheus; empty: none
   std::string log_level = "info";      // error, warn, info, debug
   std::string log_format = "text";     // text, json
   std::string config_file;             // empty: none

@@ -84,6 +84,9 @@ void describe_flags(CLI::App& app, Flags& flags) {
       ->type_name("N")
       ->group("How");
   daystream::program::add_config_option(app, config.config_file)->group("How");
+  app.add_option("--metrics-file", config.metrics_file, daystream::program::kMetricsFileHelp)
+      ->type_name("FILE")
+      ->group("How");
   app.add_option("--log-level", config.log_level, "error, warn, info, debug (default: info)")
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
       ->group("How");

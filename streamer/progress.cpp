@@ -34,23 +34,24 @@ double seconds(std::chrono::steady_clock::duration duration) {
 }  // namespace
 
 Progress::Progress(const Config& config, std::filesystem::path directory)
-    : config_(config), directory_(std::move(directory)), file_(directory_) {
+    : config_(config), directory_(std::move(directory)), file_(directory_, config.metrics_file) {
   const Time now = std::chrono::steady_clock::now();
   last_look_ = last_report_ = caught_up_at_ = now;
   last_warning_ = now - kWarnInterval;
-  status_.state = "waiting";
+  status_.enter("waiting");
   status_.pid = static_cast<int>(::getpid());
   status_.slot = config.slot;
 }
 
 Progress::~Progress() {
   notify_.stopping();
-  status_.state = "stopped";
+  status_.enter("stopped");
   save();
 }
 
 void Progress::streaming(const daystream::Writer& writer) {
-  status_.state = "streaming";
+  status_.enter("streaming");
+  status_.needs_person = false;
   last_lines_ = writer.appended_lines();
   last_bytes_ = writer.appended_bytes();
   if (!monitor_ && !config_.slot.empty()) {
@@ -66,12 +67,13 @@ void Progress::streaming(const daystream::Writer& writer) {
 }
 
 void Progress::waiting(const std::string& problem) {
-  status_.state = "waiting";
-  failed(problem);
+  status_.enter("waiting");
+  failed(problem, false);
   save();
 }
 
-void Progress::failed(const std::string& problem) {
+void Progress::failed(const std::string& problem, bool needs_person) {
+  status_.needs_person = needs_person;
   status_.last_error = problem;
   status_.last_error_s = std::time(nullptr);
   notify_.status(problem);

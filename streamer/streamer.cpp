@@ -310,10 +310,11 @@ void Streamer::create_slot_first(ReplicationConnection& connection, bool directo
 // The error goes on to main; what it leaves behind is seen to here.
 void Streamer::fail(const daystream::Error& error) {
   const std::string problem = one_line(error.what());
+  const bool needs_person = error.exit_code() == daystream::ExitCode::NeedsPerson;
   if (progress_) {
-    progress_->failed(problem);
+    progress_->failed(problem, needs_person);
   } else {
-    save_last_error(config_.directory, problem);
+    save_last_error(config_.directory, problem, needs_person);
   }
   abandon_slot();
 }

@@ -87,6 +87,7 @@ struct Work {
 // told to stop.
 Transaction* next_wanted(const Work& work, Printer& looking) {
   while (!work.gap && !work.signals.stop_requested()) {
+    work.setup.notify.alive();
     Transaction* transaction = work.reader.next();
     if (transaction == nullptr) return nullptr;
     if (transaction->kind() == Transaction::Kind::Gap) {
@@ -114,6 +115,7 @@ void run_long(const Work& work) {
   Printer printer = work.printer(consumer);
   const UniqueFd wake = either(work.signals.fd(), consumer.acknowledgements());
   while (!work.signals.stop_requested()) {
+    work.setup.notify.alive();
     consumer.hear();
     work.progress.save(false);
     if (consumer.closed()) break;
@@ -186,8 +188,10 @@ int consume(const ConsumeOptions& options) {
   Reader reader(directory, start);
   ConsumeProgress progress(checkpoint, system);
   std::optional<PositionGone> gap;
+  program::Notify notify;
+  notify.ready();
   const Consumer::Setup setup{options.command, checkpoint.lock_fd(), signals,
-                              std::chrono::seconds(options.stop_timeout_s)};
+                              std::chrono::seconds(options.stop_timeout_s), notify};
   const Work work{options, signals, reader, progress, setup, gap};
   options.batch ? run_batches(work) : run_long(work);
   if (gap) throw *gap;

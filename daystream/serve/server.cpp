@@ -144,6 +144,7 @@ void Server::drop_dead() noexcept {
 }
 
 void Server::look_at_places() noexcept {
+  notify_.alive();
   bool any = false;
   for (auto& [name, served] : streams_) {
     const std::string lost = served.stream->lost();
@@ -282,7 +283,9 @@ void Server::run(int stop_fd, const std::function<bool()>& stop) {
     if (stop()) event_base_loopbreak(loop_.get());
   });
   stopped.start();
+  notify_.ready();
   event_base_dispatch(loop_.get());
+  notify_.stopping();
   if (stop()) return;
   for (const auto& [name, served] : streams_) {
     if (served.lost.empty()) return;

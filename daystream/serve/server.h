@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "program/notify.h"
 #include "serve/acceptors.h"
 #include "serve/access.h"
 #include "serve/connection_limits.h"
@@ -114,6 +115,7 @@ class Server {
   Event dead_;
   Event places_;
   bool sampling_ = false;
+  program::Notify notify_;
   Workers workers_;  // the last: what it still runs is done with before anything else goes
 };
 

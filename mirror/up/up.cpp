@@ -362,6 +362,7 @@ void add_up(CLI::App& app, Chosen& chosen) {
     options->run.config_file = options->choice.config_file;
     if (options->from.empty() && !options->run.conninfo) options->run.conninfo = "";
     chosen = [options](daystream::program::Signals& signals) {
+      const auto metrics = metrics_of(options->run);
       return options->from.empty() ? up(*options, signals) : up_from(*options, signals);
     };
   });
