@@ -28,8 +28,9 @@ void check_position(ReplicationConnection& connection, const Server& server, con
                     const std::string& directory, daystream::Lsn last_lsn,
                     std::optional<TimelineId> timeline);
 
-// --check: runs all, prints each with what to do, to standard output. Exit code 0, or that of the
-// first that failed.
+// --check: what a start with the same options needs, in all its parts: runs all, prints each with
+// what to do, to standard output, and changes nothing. Exit code 0, or that of the first that
+// failed.
 int run_checks(const Config& config);
 
 }  // namespace deltastream

@@ -17,8 +17,8 @@ Examples:
       create the slot unless it is there, then follow until told to stop
   deltastream -d service=prod -S prod -D prod --tables "orders,billing.*"
       follow some of the tables
-  deltastream --check -d service=prod -S prod -D prod
-      look whether everything is in place, and say what is not
+  deltastream --check -d service=prod -S prod -D prod --create-slot
+      look whether everything is in place for that, and say what is not
   deltastream status prod
       show how far the stream is
   pg_recvlogical -d prod -S raw --start -o include-transaction -o include-schema -f - \
@@ -129,7 +129,9 @@ void describe_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--recreate-slot", flags.recreate_slot,
                "replace a lost slot and exit; writes a gap at which every mirror re-seeds")
       ->group("Slot");
-  app.add_flag("--check", flags.check, "run the start-up checks, print each, and exit")
+  app.add_flag(
+         "--check", flags.check,
+         "look at all that a start with the same options needs, say what is missing, and exit")
       ->group("Slot");
 
   CLI::App* status = app.add_subcommand("status", "show how far a stream is");

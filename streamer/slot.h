@@ -29,6 +29,9 @@ struct Slot {
   bool lost() const noexcept { return wal_status == "lost"; }
 };
 
+// What --create-slot says of a slot that is there.
+daystream::Error slot_exists(const std::string& name);
+
 // nullopt: there is no such slot.
 std::optional<Slot> find_slot(ReplicationConnection& connection, const std::string& name);
 

@@ -287,10 +287,7 @@ void Streamer::keep_house() {
 
 void Streamer::create_slot_first(ReplicationConnection& connection, bool directory_has_lines) {
   const bool exists = find_slot(connection, config_.slot).has_value();
-  if (exists && !config_.if_not_exists) {
-    throw daystream::Error(fmt::format("replication slot \"{}\" already exists", config_.slot),
-                           "Leave out --create-slot, or add --if-not-exists.");
-  }
+  if (exists && !config_.if_not_exists) throw slot_exists(config_.slot);
   if (!exists && directory_has_lines) {
     // A new slot begins now: what happened since the daystream's end would be skipped.
     throw NeedsPerson(

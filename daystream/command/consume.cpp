@@ -4,11 +4,13 @@
 // when, the next start hands over again at most what was not acknowledged, and never less.
 #include <fmt/format.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@
 #include "line_presenter.h"
 #include "places.h"
 #include "printer.h"
+#include "program/check_report.h"
 #include "program/config_file.h"
 #include "program/program.h"
 #include "program/when.h"
@@ -42,6 +45,7 @@ struct ConsumeOptions {
   bool json = false;
   std::uint32_t stop_timeout_s = 10;
   std::vector<std::string> command;
+  bool check = false;
   std::string config;
 };
 
@@ -172,6 +176,42 @@ void run_batches(const Work& work) {
   work.progress.save(true);
 }
 
+// Where `name` would be started from; empty: nowhere.
+std::string found_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return access(name.c_str(), X_OK) == 0 ? name : "";
+  const char* const path = getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string file = folder + "/" + name;
+    if (access(file.c_str(), X_OK) == 0) return file;
+  }
+  return {};
+}
+
+int check(const ConsumeOptions& options) {
+  program::CheckReport report;
+  report.check_directory(std::filesystem::absolute(options.checkpoint).parent_path());
+  std::string system;
+  const bool there = report.check("daystream", [&] {
+    const Manifest manifest = Manifest::load(source_directory(options.source));
+    system = manifest.system_identifier;
+    return fmt::format("\"{}\" is of database \"{}\"", options.source, manifest.database);
+  });
+  if (there && std::filesystem::exists(options.checkpoint)) {
+    report.check("checkpoint", [&] {
+      const auto done = ConsumerCheckpoint(options.checkpoint).load(system);
+      return fmt::format("goes on after {}", done->position.text());
+    });
+  }
+  report.check("command", [&] {
+    const std::string program = found_program(options.command.front());
+    if (!program.empty()) return program;
+    throw ConfigError(fmt::format("cannot find program \"{}\"", options.command.front()),
+                      "give its whole path, and let this user execute it");
+  });
+  return report.exit_code();
+}
+
 int consume(const ConsumeOptions& options) {
   const std::filesystem::path directory = source_directory(options.source);
   const program::Signals signals;
@@ -234,6 +274,7 @@ void add_consume(CLI::App& app, Chosen& chosen) {
   auto* follow = command.add_flag("-f,--follow", options->follow,
                                   "go on as more comes, until told to stop (default)");
   command.add_flag("--once", options->once, "end after what is there now")->excludes(follow);
+  add_check_flag(command, options->check);
   program::add_config_option(command, options->config);
   command.footer(
       "COMMAND reads lines as \"daystream cat\" shows them, whole committed transactions, each\n"
@@ -251,7 +292,7 @@ void add_consume(CLI::App& app, Chosen& chosen) {
       "      psql -d copy -f apply.sql");
   command.callback([options, &command, &chosen] {
     for (const char* const place : {"SOURCE", "COMMAND"}) require_place(command, place);
-    chosen = [options] { return consume(*options); };
+    chosen = [options] { return options->check ? check(*options) : consume(*options); };
   });
 }
 

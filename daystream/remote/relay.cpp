@@ -44,7 +44,8 @@ void Relay::run(int wake_fd, const std::function<bool()>& stop) {
       session(wake_fd, stop);
     } catch (const Error& e) {
       if (!e.retryable()) throw;
-      if (const auto text = repeats.met(e.what())) spdlog::warn("{}; trying again", *text);
+      if (const auto text = repeats.met(e.what()))
+        spdlog::warn("{}; trying again; HINT: {}", *text, e.hint());
       notify_.status(fmt::format("waiting: {}", e.what()));
       wait(pauses_.next(), wake_fd);
     }

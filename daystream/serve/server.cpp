@@ -240,7 +240,8 @@ void Server::listen(const std::string& text) {
   evhttp* http = tls_ && !address.is_unix() ? https_.get() : http_.get();
   const int owned_by_http = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
   if (owned_by_http < 0 || !acceptors_.add(http, owned_by_http)) {
-    throw Error(fmt::format("could not accept connections on \"{}\"", address.text()));
+    throw Error(fmt::format("could not accept connections on \"{}\"", address.text()),
+                "choose another address with --listen");
   }
   addresses_.push_back(address);
 }

@@ -116,11 +116,14 @@ class Up {
     if (!is_of_several()) {
       add_stream(own_directory(mirror_), own_slot_name(mirror_), conninfo, config.tables);
       if (table_list(streams_.front().tables).empty()) {
-        throw ConfigError("no table to follow specified");
+        throw ConfigError("no table to follow specified",
+                          "name some with --table, or in a configuration");
       }
       return;
     }
-    if (!options_.slot.empty()) throw ConfigError("--slot names one slot, and there are sources");
+    if (!options_.slot.empty())
+      throw ConfigError("--slot names one slot, and there are sources",
+                        "leave it out: each source has a slot of its own");
     for (const SourceConfig& source : config.sources) {
       if (daystream::remote::Url::is_one(source.daystream)) continue;  // another host's
       add_stream(source.daystream, own_slot_name(mirror_, source.name),
