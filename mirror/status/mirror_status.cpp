@@ -127,6 +127,7 @@ std::string add_state(ordered_json& out, const Database& db, const Checkpoint& a
   if (error && error->after == AfterError::Waiting) out["state"] = "waiting";
   if (error && error->after == AfterError::Stopped) out["state"] = "stopped";
   out["last_error"] = error ? ordered_json(error->message) : ordered_json();
+  out["last_hint"] = error && !error->hint.empty() ? ordered_json(error->hint) : ordered_json();
   out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
   if (!error || error->after == AfterError::None) return {};
   return fmt::format("source \"{}\" is {} since {}: {}{}{}", at.source,
