@@ -83,7 +83,8 @@ Slot require_slot(ReplicationConnection& connection, const std::string& name) {
   if (!slot) {
     throw NeedsPerson(fmt::format("replication slot \"{}\" does not exist", name),
                       "For a new daystream add --create-slot. If the slot was dropped, run "
-                      "deltastream --recreate-slot: it writes a gap, and every mirror re-seeds.");
+                      "deltastream --recreate-slot: it writes a gap, behind which every mirror "
+                      "copies its tables anew.");
   }
   return *slot;
 }
@@ -105,19 +106,14 @@ void check_slot(const Slot& slot, const Server& server) {
                       "Connect to that database, or choose another name with -S.");
   }
   if (slot.lost()) {
-    throw NeedsPerson(
+    throw SlotLost(
         fmt::format("replication slot \"{}\" is lost: the server has removed WAL it needs "
                     "(confirmed up to {})",
-                    slot.name, slot.confirmed_flush.text()),
-        "Run deltastream --recreate-slot: it writes a gap, and every mirror re-seeds. Raise "
-        "max_slot_wal_keep_size to keep more.");
+                    slot.name, slot.confirmed_flush.text()));
   }
 }
 
-void check_position(ReplicationConnection& connection, const Server& server, const Slot& slot,
-                    const std::string& directory, Lsn last_lsn,
-                    std::optional<TimelineId> timeline) {
-  if (timeline) check_timeline(connection, *timeline, server.timeline, last_lsn);
+void check_not_ahead(const Slot& slot, const std::string& directory, Lsn last_lsn) {
   if (slot.confirmed_flush > last_lsn) {
     throw NeedsPerson(
         fmt::format(
@@ -126,8 +122,13 @@ void check_position(ReplicationConnection& connection, const Server& server, con
             slot.name, directory, slot.confirmed_flush.text(), last_lsn.text()),
         "The slot was re-created or advanced, or the directory is an old copy; what lies between "
         "is gone from the slot. Bring the right directory back, or run deltastream "
-        "--recreate-slot: it writes a gap, and every mirror re-seeds.");
+        "--recreate-slot: it writes a gap, behind which every mirror copies its tables anew.");
   }
+}
+
+void check_history(ReplicationConnection& connection, const Server& server,
+                   const std::string& directory, Lsn last_lsn, std::optional<TimelineId> timeline) {
+  if (timeline) check_timeline(connection, *timeline, server.timeline, last_lsn);
   if (last_lsn > server.flush_lsn) {
     throw NeedsPerson(
         fmt::format("diverged: daystream \"{}\" ends at {}, the server's WAL already at {}",
@@ -147,7 +148,8 @@ std::string compare_positions(ReplicationConnection& connection, const Server& s
   std::optional<TimelineId> timeline;
   if (server.timeline > 1) timeline = last_timeline(directory, extent->last.day());
   const Server now = identify(connection);  // its WAL may have grown since
-  check_position(connection, now, slot, directory, extent->last_lsn, timeline);
+  check_history(connection, now, directory, extent->last_lsn, timeline);
+  check_not_ahead(slot, directory, extent->last_lsn);
   return fmt::format("daystream at {}, slot confirmed up to {}", extent->last_lsn.text(),
                      slot.confirmed_flush.text());
 }

@@ -122,12 +122,21 @@ void describe_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--adopt-slot", config.adopt_slot,
                "take a slot that another daystream has read from, which cannot go on then")
       ->group("Slot");
+  app.add_option_function<std::string>(
+         "--on-lost-slot",
+         [&config](const std::string& what) { config.replace_lost_slot = what == "replace"; },
+         "stop: end with exit code 3, for a person; replace: write a gap and go on with a new "
+         "slot, "
+         "as after a fail-over that lost it (default: stop)")
+      ->check(CLI::IsMember({"stop", "replace"}))
+      ->group("Slot");
   app.add_option("--create-timeout", flags.create_timeout,
                  "seconds to wait for older transactions when creating (default: 60 s)")
       ->group("Slot");
   app.add_flag("--drop-slot", flags.drop_slot, "drop the slot and exit")->group("Slot");
-  app.add_flag("--recreate-slot", flags.recreate_slot,
-               "replace a lost slot and exit; writes a gap at which every mirror re-seeds")
+  app.add_flag(
+         "--recreate-slot", flags.recreate_slot,
+         "replace a lost slot and exit: writes a gap, behind which every mirror copies its tables")
       ->group("Slot");
   app.add_flag(
          "--check", flags.check,

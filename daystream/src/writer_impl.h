@@ -46,6 +46,7 @@ class Writer::Impl {
   Recovery recovery_;
   Position last_ = Position::begin();
   Lsn last_lsn_;
+  bool after_gap_ = false;
   std::optional<std::uint64_t> known_next_;  // of the last commit or mark that told it
   Position flushed_position_ = Position::begin();
   Lsn flushed_lsn_;

@@ -225,7 +225,9 @@ class Up {
                                        "-D",
                                        stream.directory.string(),
                                        "--create-slot",
-                                       "--if-not-exists"};
+                                       "--if-not-exists",
+                                       "--on-lost-slot",
+                                       "replace"};
       const std::string tables = filter_of(stream);
       if (!tables.empty()) argv.insert(argv.end(), {"--tables", tables});
       if (options_.partition_root) argv.emplace_back("--partition-root");
