@@ -35,6 +35,8 @@ int run(int argc, char** argv) {
   add_up(app, chosen);
   add_down(app, chosen);
   add_status(app, chosen);
+  add_doctor(app, chosen);
+  add_list(app, chosen);
   add_wait(app, chosen);
   add_snapshot(app, chosen);
   add_restore(app, chosen);

@@ -137,6 +137,78 @@ def manual_pages(command, path, inherited, version):
         yield from manual_pages(sub, path + [sub["name"]], below, version)
 
 
+# --- pages of configuration files ---------------------------------------------------------------
+
+FILE_PAGE = """\
+.TH "{title}" 5 "" "deltaflood {version}" "deltaflood"
+.SH NAME
+{name} \\- configuration of {command}
+.SH DESCRIPTION
+{text}
+Comments, // and /* */, are allowed. Services read /etc/deltaflood/{name_of_unit}.
+.SH KEYS
+{keys}.SH SEE ALSO
+{others}
+"""
+FLAGS_TEXT = """A JSON object for \\-\\-config. Its keys are the names of the flags, which override it; true is
+a flag without a value, false none, and a list gives a flag that may be repeated once for each."""
+SCHEMA_TEXT = """A JSON object for \\-\\-config of seed, run and up. \\(lqdeltamirror config check\\(rq says all that is
+wrong with one, \\(lqdeltamirror config init\\(rq writes a first one, \\(lqdeltamirror config schema\\(rq prints its schema."""
+
+
+def file_page(command, version, text, keys, others):
+    name = f"{command}.json"
+    return f"{name}.5", FILE_PAGE.format(
+        title=name.upper(), version=version, name=roff(name), command=roff(command), text=text,
+        name_of_unit=roff(f"{command}-NAME.json"), keys=keys, others=roff(", ".join(others)))
+
+
+def key_entry(option):
+    key = option["names"][-1].lstrip("-") if option["names"] else option["positional"].lower()
+    value = value_of(option) if "value" in option or not option["names"] else "true|false"
+    return f".TP\n{bold(key)} {italic(value)}\n{roff(option.get('description', ''))}\n"
+
+
+def takes_flags(command):
+    return any("--config" in option["names"] for option in command["options"])
+
+
+def pages_of_flags(program, version):
+    """Of each command whose configuration is its flags."""
+    for path, command in commands_below(program):
+        if not takes_flags(command):
+            continue
+        name = "-".join((program["name"],) + path)
+        unkept = (["-h", "--help"], ["--config"], ["--version"], ["--check"])
+        own = command["options"] + (program["options"] if path else [])
+        keys = "".join(key_entry(o) for o in own if o["names"] not in unkept)
+        yield file_page(name, version, FLAGS_TEXT, keys, [f"{name}(1)"])
+
+
+def schema_entries(schema, name, value, path):
+    """The keys of an object of the schema, and of those below it."""
+    while "$ref" in value:
+        value = {**schema["$defs"][value["$ref"].rsplit("/", 1)[1]],
+                 **{k: v for k, v in value.items() if k != "$ref"}}
+    if name and "description" in value:
+        kind = "|".join(map(str, value.get("enum", []))) or str(value.get("type", ""))
+        yield f".TP\n{bold(path)} {italic(kind)}\n{roff(value['description'])}\n"
+    if "items" in value:
+        yield from schema_entries(schema, "", value["items"], path + "[]")
+    for key, below in value.get("properties", {}).items():
+        yield from schema_entries(schema, key, below, f"{path}.{key}" if path else key)
+
+
+def page_of_schema(path, version):
+    text = subprocess.run([path, "config", "schema"], check=True, capture_output=True, text=True)
+    schema = json.loads(text.stdout)
+    seen = []  # tables are the same at the top and of a source
+    for entry_text in schema_entries(schema, "", schema, ""):
+        if entry_text not in seen and "sources[].tables[]" not in entry_text:
+            seen.append(entry_text)
+    return file_page("deltamirror", version, SCHEMA_TEXT, "".join(seen), ["deltamirror-config(1)"])
+
+
 # --- completion ---------------------------------------------------------------------------------
 
 
@@ -267,6 +339,12 @@ def main():
         version = said_by(path, "--version").split()[1]
         for name, page in manual_pages(program, [program["name"]], [], version):
             write(f"{man_dir}/man1", f"{name}.1", page)
+        if program["name"] == "deltamirror":
+            files = [page_of_schema(path, version)]
+        else:
+            files = pages_of_flags(program, version)
+        for name, page in files:
+            write(f"{man_dir}/man5", name, page)
         write(bash_dir, program["name"], bash_completion(program))
         write(zsh_dir, "_" + program["name"], zsh_completion(program))
 

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
-#include <functional>
 
 #include "daystream/reader.h"
+#include "program/check_report.h"
 #include "server_version.h"
 #include "unused_patterns.h"
 
@@ -16,6 +16,7 @@ using daystream::Lsn;
 using daystream::Manifest;
 using daystream::NeedsPerson;
 using daystream::WrongSource;
+using daystream::program::CheckReport;
 
 std::optional<Manifest> find_manifest(const std::string& directory) {
   if (!std::filesystem::exists(std::filesystem::path(directory) / "daystream.json")) {
@@ -82,7 +83,8 @@ Slot require_slot(ReplicationConnection& connection, const std::string& name) {
   if (!slot) {
     throw NeedsPerson(fmt::format("replication slot \"{}\" does not exist", name),
                       "For a new daystream add --create-slot. If the slot was dropped, run "
-                      "deltastream --recreate-slot: it writes a gap, and every mirror re-seeds.");
+                      "deltastream --recreate-slot: it writes a gap, behind which every mirror "
+                      "copies its tables anew.");
   }
   return *slot;
 }
@@ -104,19 +106,14 @@ void check_slot(const Slot& slot, const Server& server) {
                       "Connect to that database, or choose another name with -S.");
   }
   if (slot.lost()) {
-    throw NeedsPerson(
+    throw SlotLost(
         fmt::format("replication slot \"{}\" is lost: the server has removed WAL it needs "
                     "(confirmed up to {})",
-                    slot.name, slot.confirmed_flush.text()),
-        "Run deltastream --recreate-slot: it writes a gap, and every mirror re-seeds. Raise "
-        "max_slot_wal_keep_size to keep more.");
+                    slot.name, slot.confirmed_flush.text()));
   }
 }
 
-void check_position(ReplicationConnection& connection, const Server& server, const Slot& slot,
-                    const std::string& directory, Lsn last_lsn,
-                    std::optional<TimelineId> timeline) {
-  if (timeline) check_timeline(connection, *timeline, server.timeline, last_lsn);
+void check_not_ahead(const Slot& slot, const std::string& directory, Lsn last_lsn) {
   if (slot.confirmed_flush > last_lsn) {
     throw NeedsPerson(
         fmt::format(
@@ -125,8 +122,13 @@ void check_position(ReplicationConnection& connection, const Server& server, con
             slot.name, directory, slot.confirmed_flush.text(), last_lsn.text()),
         "The slot was re-created or advanced, or the directory is an old copy; what lies between "
         "is gone from the slot. Bring the right directory back, or run deltastream "
-        "--recreate-slot: it writes a gap, and every mirror re-seeds.");
+        "--recreate-slot: it writes a gap, behind which every mirror copies its tables anew.");
   }
+}
+
+void check_history(ReplicationConnection& connection, const Server& server,
+                   const std::string& directory, Lsn last_lsn, std::optional<TimelineId> timeline) {
+  if (timeline) check_timeline(connection, *timeline, server.timeline, last_lsn);
   if (last_lsn > server.flush_lsn) {
     throw NeedsPerson(
         fmt::format("diverged: daystream \"{}\" ends at {}, the server's WAL already at {}",
@@ -138,31 +140,6 @@ void check_position(ReplicationConnection& connection, const Server& server, con
 
 namespace {
 
-// Prints how each check went and remembers the first failure.
-class Report {
- public:
-  // False: it failed.
-  bool check(const char* name, const std::function<std::string()>& body) {
-    try {
-      const std::string detail = body();
-      std::printf("ok      %-10s %s\n", name, detail.c_str());
-      return true;
-    } catch (const daystream::Error& e) {
-      std::printf("FAILED  %-10s %s\n", name, e.what());
-      if (!e.hint().empty()) std::printf("        %-10s HINT: %s\n", "", e.hint().c_str());
-      if (exit_code_ == 0) exit_code_ = static_cast<int>(e.exit_code());
-      return false;
-    }
-  }
-  void warn(const char* name, const std::string& detail) {
-    std::printf("warning %-10s %s\n", name, detail.c_str());
-  }
-  int exit_code() const noexcept { return exit_code_; }
-
- private:
-  int exit_code_ = 0;
-};
-
 // The slot before the daystream: while a stream runs both move, the daystream first.
 std::string compare_positions(ReplicationConnection& connection, const Server& server,
                               const Slot& slot, const std::string& directory) {
@@ -171,17 +148,61 @@ std::string compare_positions(ReplicationConnection& connection, const Server& s
   std::optional<TimelineId> timeline;
   if (server.timeline > 1) timeline = last_timeline(directory, extent->last.day());
   const Server now = identify(connection);  // its WAL may have grown since
-  check_position(connection, now, slot, directory, extent->last_lsn, timeline);
+  check_history(connection, now, directory, extent->last_lsn, timeline);
+  check_not_ahead(slot, directory, extent->last_lsn);
   return fmt::format("daystream at {}, slot confirmed up to {}", extent->last_lsn.text(),
                      slot.confirmed_flush.text());
+}
+
+// Settings that only some roles see are not known to be right.
+std::string look_at_settings(ReplicationConnection& connection, CheckReport& report) {
+  check_settings(connection);
+  const auto visible =
+      connection.query_value("SELECT 1 FROM pg_settings WHERE name = 'output_plugin_libraries'");
+  if (visible) return "wal_level is logical, output_plugin_libraries has the plugin";
+  const auto user = connection.query_value("SELECT quote_ident(current_user)");
+  report.warn("settings",
+              "output_plugin_libraries is not visible to this role, or not known to this server",
+              fmt::format("to see it: GRANT pg_read_all_settings TO {};", user.value_or("…")));
+  return "wal_level is logical";
+}
+
+// Of what the server has for all slots and streams, one must be left for ours.
+void check_left(ReplicationConnection& connection, const char* setting, const char* used) {
+  const auto left = connection.query_value(
+      fmt::format("SELECT current_setting('{}')::int - ({})", setting, used));
+  if (!left || std::atoi(left->c_str()) > 0) return;
+  throw NeedsPerson(
+      fmt::format("the server has no {} left: all {} are taken", setting,
+                  connection.query_value(fmt::format("SHOW {}", setting)).value_or("")),
+      fmt::format("ALTER SYSTEM SET {} = …; then restart the server.", setting));
+}
+
+std::string look_at_new_slot(ReplicationConnection& connection, const Config& config) {
+  check_left(connection, "max_replication_slots", "SELECT count(*) FROM pg_replication_slots");
+  const auto old = connection.query_value(
+      "SELECT format('process %s, user %s, since %s', pid, coalesce(usename, '?'), "
+      "date_trunc('second', xact_start)) FROM pg_stat_activity WHERE backend_xid IS NOT NULL "
+      "AND xact_start < now() - interval '30 s' ORDER BY xact_start LIMIT 1");
+  return fmt::format("\"{}\" will be made{}", config.slot,
+                     old ? "; that waits for the transaction of " + *old : "");
+}
+
+std::string look_at_slot(const Slot& slot) {
+  return slot.active_pid
+             ? fmt::format("in use by process {} ({})", *slot.active_pid, slot.active_for)
+             : fmt::format("free, WAL {}", slot.wal_status);
 }
 
 }  // namespace
 
 int run_checks(const Config& config) {
-  Report report;
+  CheckReport report;
   std::optional<ReplicationConnection> connection;
   Server server;
+  std::optional<Manifest> manifest;
+  report.check_directory(config.directory);
+  report.check_room(config.directory);
   if (!report.check("connection", [&] {
         connection.emplace(config.conninfo);
         server = identify(*connection);
@@ -190,18 +211,17 @@ int run_checks(const Config& config) {
       })) {
     return report.exit_code();
   }
+  report.check_clock("the server", server.clock_us);
   if (const std::string faults = known_faults(server.version); !faults.empty()) {
-    report.warn("version", faults);
+    report.warn("version", faults, "install the newest minor release");
   }
-  report.check("settings", [&] {
-    check_settings(*connection);
-    return std::string("wal_level and output_plugin_libraries");
-  });
+  report.check("settings", [&] { return look_at_settings(*connection, report); });
   for (const std::string& pattern : unused_patterns(*connection, config)) {
-    report.warn("filters", fmt::format("nothing in the database is named by {}", pattern));
+    report.warn("filters", fmt::format("nothing in the database is named by {}", pattern),
+                "names are as in SQL: small letters unless quoted, of schema public unless "
+                "another is named");
   }
-  std::optional<Manifest> manifest;
-  const bool same_source = report.check("directory", [&] {
+  const bool same_source = report.check("daystream", [&] {
     manifest = find_manifest(config.directory);
     if (!manifest) return fmt::format("\"{}\" will be made", config.directory);
     check_source(*manifest, server, config.slot, config.directory);
@@ -209,13 +229,15 @@ int run_checks(const Config& config) {
   });
   std::optional<Slot> slot;
   const bool slot_fits = report.check("slot", [&] {
+    slot = find_slot(*connection, config.slot);
+    const bool may_make = config.create_slot && !manifest;
+    if (!slot && may_make) return look_at_new_slot(*connection, config);
     slot = require_slot(*connection, config.slot);
     check_slot(*slot, server);
-    return slot->active_pid
-               ? fmt::format("in use by process {} ({})", *slot->active_pid, slot->active_for)
-               : fmt::format("free, WAL {}", slot->wal_status);
+    if (config.create_slot && !config.if_not_exists) throw slot_exists(config.slot);
+    return look_at_slot(*slot);
   });
-  if (manifest && same_source && slot_fits) {
+  if (manifest && same_source && slot && slot_fits) {
     report.check("position",
                  [&] { return compare_positions(*connection, server, *slot, config.directory); });
   }

@@ -22,14 +22,16 @@ void check_source(const daystream::Manifest& manifest, const Server& server,
                   const std::string& slot, const std::string& directory);
 void check_slot(const Slot& slot, const Server& server);
 Slot require_slot(ReplicationConnection& connection, const std::string& name);
-// Once the daystream's end is known: neither may the slot be ahead of it nor it ahead of the
-// server.
-void check_position(ReplicationConnection& connection, const Server& server, const Slot& slot,
-                    const std::string& directory, daystream::Lsn last_lsn,
-                    std::optional<TimelineId> timeline);
+// Once the daystream's end is known: it is of the server's own history, and not ahead of it.
+void check_history(ReplicationConnection& connection, const Server& server,
+                   const std::string& directory, daystream::Lsn last_lsn,
+                   std::optional<TimelineId> timeline);
+// The slot has all that comes after the daystream's end.
+void check_not_ahead(const Slot& slot, const std::string& directory, daystream::Lsn last_lsn);
 
-// --check: runs all, prints each with what to do, to standard output. Exit code 0, or that of the
-// first that failed.
+// --check: what a start with the same options needs, in all its parts: runs all, prints each with
+// what to do, to standard output, and changes nothing. Exit code 0, or that of the first that
+// failed.
 int run_checks(const Config& config);
 
 }  // namespace deltastream

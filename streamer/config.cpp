@@ -89,9 +89,10 @@ daystream::HousekeepingRules housekeeping_of(const Flags& flags) {
 
 Command command_of(const CLI::App& app, const Flags& flags) {
   if (app.got_subcommand("status")) return Command::Status;
-  const int count = int{flags.drop_slot} + int{flags.recreate_slot} + int{flags.check} +
-                    int{flags.from_stdin} + int{flags.config.create_slot};
-  if (count > 1) {
+  const int count =
+      int{flags.drop_slot} + int{flags.recreate_slot} + int{flags.check} + int{flags.from_stdin};
+  // A check is of a start that makes the slot, too.
+  if (count > (flags.config.create_slot && !flags.check ? 0 : 1)) {
     usage("--create-slot, --drop-slot, --recreate-slot, --check and --stdin exclude each other");
   }
   if (flags.drop_slot) return Command::DropSlot;
@@ -109,7 +110,7 @@ void require(const Config& config) {
   if (needs_slot && config.slot.empty()) usage("no slot specified");
   if (needs_directory && config.directory.empty()) usage("no directory specified");
   if (config.if_not_exists && !config.create_slot) usage("--if-not-exists needs --create-slot");
-  if (config.adopt_slot && config.command != Command::Follow) {
+  if (config.adopt_slot && config.command != Command::Follow && config.command != Command::Check) {
     usage("--adopt-slot goes with following a slot into a directory");
   }
   if (config.command == Command::Stdin && (!config.conninfo.empty() || !config.slot.empty())) {
@@ -175,13 +176,14 @@ Config parse_config(const Arguments& arguments) {
 
 Config reload_config(const Config& running) {
   if (running.config_file.empty()) {
-    throw ConfigError("there is no configuration file: --config was not given");
+    throw ConfigError("there is no configuration file: --config was not given",
+                      "start it with --config, to change it while it runs");
   }
   Config config = [&] {
     try {
       return parse_config(running.arguments);
     } catch (const CLI::ParseError& e) {
-      throw ConfigError(e.what());
+      throw ConfigError(e.what(), "mend the file, and send SIGHUP again");
     }
   }();
   if (config.command != running.command || config.directory != running.directory ||

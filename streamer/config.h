@@ -32,7 +32,8 @@ struct Config {
   std::string directory;  // -D
   bool create_slot = false;
   bool if_not_exists = false;
-  bool adopt_slot = false;  // take one that another daystream has read from
+  bool adopt_slot = false;         // take one that another daystream has read from
+  bool replace_lost_slot = false;  // --on-lost-slot: write a gap and go on with a new one
   std::chrono::seconds create_timeout{60};
 
   std::string tables;                                        // empty: all
@@ -48,6 +49,7 @@ struct Config {
   daystream::HousekeepingRules housekeeping;  // --compress, --keep-days, --keep-bytes
 
   bool json = false;                   // status
+  std::string metrics_file;            // for Prometheus; empty: none
   std::string log_level = "info";      // error, warn, info, debug
   std::string log_format = "text";     // text, json
   std::string config_file;             // empty: none

@@ -17,8 +17,8 @@ Examples:
       create the slot unless it is there, then follow until told to stop
   deltastream -d service=prod -S prod -D prod --tables "orders,billing.*"
       follow some of the tables
-  deltastream --check -d service=prod -S prod -D prod
-      look whether everything is in place, and say what is not
+  deltastream --check -d service=prod -S prod -D prod --create-slot
+      look whether everything is in place for that, and say what is not
   deltastream status prod
       show how far the stream is
   pg_recvlogical -d prod -S raw --start -o include-transaction -o include-schema -f - \
@@ -84,6 +84,9 @@ void describe_flags(CLI::App& app, Flags& flags) {
       ->type_name("N")
       ->group("How");
   daystream::program::add_config_option(app, config.config_file)->group("How");
+  app.add_option("--metrics-file", config.metrics_file, daystream::program::kMetricsFileHelp)
+      ->type_name("FILE")
+      ->group("How");
   app.add_option("--log-level", config.log_level, "error, warn, info, debug (default: info)")
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}))
       ->group("How");
@@ -119,14 +122,25 @@ void describe_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--adopt-slot", config.adopt_slot,
                "take a slot that another daystream has read from, which cannot go on then")
       ->group("Slot");
+  app.add_option_function<std::string>(
+         "--on-lost-slot",
+         [&config](const std::string& what) { config.replace_lost_slot = what == "replace"; },
+         "stop: end with exit code 3, for a person; replace: write a gap and go on with a new "
+         "slot, "
+         "as after a fail-over that lost it (default: stop)")
+      ->check(CLI::IsMember({"stop", "replace"}))
+      ->group("Slot");
   app.add_option("--create-timeout", flags.create_timeout,
                  "seconds to wait for older transactions when creating (default: 60 s)")
       ->group("Slot");
   app.add_flag("--drop-slot", flags.drop_slot, "drop the slot and exit")->group("Slot");
-  app.add_flag("--recreate-slot", flags.recreate_slot,
-               "replace a lost slot and exit; writes a gap at which every mirror re-seeds")
+  app.add_flag(
+         "--recreate-slot", flags.recreate_slot,
+         "replace a lost slot and exit: writes a gap, behind which every mirror copies its tables")
       ->group("Slot");
-  app.add_flag("--check", flags.check, "run the start-up checks, print each, and exit")
+  app.add_flag(
+         "--check", flags.check,
+         "look at all that a start with the same options needs, say what is missing, and exit")
       ->group("Slot");
 
   CLI::App* status = app.add_subcommand("status", "show how far a stream is");

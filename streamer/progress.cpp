@@ -32,24 +32,27 @@ double seconds(std::chrono::steady_clock::duration duration) {
 }  // namespace
 
 Progress::Progress(std::filesystem::path directory, const std::string& slot,
-                   std::chrono::milliseconds status_interval)
-    : directory_(std::move(directory)), interval_(status_interval), file_(directory_) {
+                   std::chrono::milliseconds status_interval, const std::string& metrics_file)
+    : directory_(std::move(directory)),
+      interval_(status_interval),
+      file_(directory_, metrics_file) {
   const Time now = std::chrono::steady_clock::now();
   last_look_ = last_report_ = caught_up_at_ = now;
   last_warning_ = now - kWarnInterval;
-  status_.state = "waiting";
+  status_.enter("waiting");
   status_.pid = static_cast<int>(::getpid());
   status_.slot = slot;
 }
 
 Progress::~Progress() {
   notify_.stopping();
-  status_.state = "stopped";
+  status_.enter("stopped");
   save();
 }
 
 void Progress::streaming(const daystream::Writer& writer) {
-  status_.state = "streaming";
+  status_.enter("streaming");
+  status_.needs_person = false;
   last_lines_ = writer.appended_lines();
   last_bytes_ = writer.appended_bytes();
   notify_.ready();
@@ -59,12 +62,13 @@ void Progress::streaming(const daystream::Writer& writer) {
 }
 
 void Progress::waiting(const std::string& problem) {
-  status_.state = "waiting";
-  failed(problem);
+  status_.enter("waiting");
+  failed(problem, false);
   save();
 }
 
-void Progress::failed(const std::string& problem) {
+void Progress::failed(const std::string& problem, bool needs_person) {
+  status_.needs_person = needs_person;
   status_.last_error = problem;
   status_.last_error_s = std::time(nullptr);
   notify_.status(problem);

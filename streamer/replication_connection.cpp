@@ -104,7 +104,8 @@ void ReplicationConnection::throw_stream_end() {
       explain_server_error(e);
     }
   }
-  throw ConnectionLost("PostgreSQL ended the stream: it is shutting down");
+  throw ConnectionLost("PostgreSQL ended the stream: it is shutting down",
+                       "it connects again when the server is back");
 }
 
 void ReplicationConnection::send(const StatusUpdate& update) {

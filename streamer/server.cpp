@@ -15,7 +15,8 @@ Server identify(ReplicationConnection& connection) {
   if (PQserverVersion(connection.get()) < kOldestVersion) {
     throw daystream::NeedsPerson(
         fmt::format("PostgreSQL {} is too old: 15 or later is needed",
-                    connection.query_value("SHOW server_version").value_or("?")));
+                    connection.query_value("SHOW server_version").value_or("?")),
+        "upgrade the server");
   }
   if (connection.query_value("SELECT pg_is_in_recovery()") == "t") {
     throw daystream::ConnectionLost("this server is a standby, which cannot decode its WAL",

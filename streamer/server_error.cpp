@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "slot.h"
+
 namespace deltastream {
 
 using daystream::ConfigError;
@@ -38,15 +40,11 @@ void explain_server_error(const SqlError& error) {
   // object_in_use: most often our own last session, which the server has not missed yet.
   if (state == "55006") throw ConnectionLost(text, "Another client streams from this slot.");
   if (state == "42704") {
-    throw NeedsPerson(text,
-                      "The slot was dropped: run deltastream --recreate-slot, after which every "
-                      "mirror re-seeds; or --create-slot for a new daystream.");
+    throw SlotLost(text);
   }
   // The WAL the slot needs is gone: 55000 from 15's check of the slot, 58P01 from the WAL reader.
   if (says("can no longer get changes") || says("has already been removed")) {
-    throw NeedsPerson(text,
-                      "The slot is lost: run deltastream --recreate-slot, after which every mirror "
-                      "re-seeds. Raise max_slot_wal_keep_size to keep more.");
+    throw SlotLost(text);
   }
   if (says("logical decoding cannot be used while in recovery")) {
     throw ConnectionLost(text, "This server is a standby: connect to the primary.");

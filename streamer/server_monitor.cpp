@@ -95,7 +95,9 @@ ServerSample ServerMonitor::sample() const {
       "FROM pg_replication_slots WHERE slot_name = $1",
       {slot_});
   if (PQntuples(row.get()) == 0) {
-    throw daystream::NeedsPerson(fmt::format("replication slot \"{}\" does not exist", slot_));
+    throw daystream::NeedsPerson(fmt::format("replication slot \"{}\" does not exist", slot_),
+                                 "deltastream --recreate-slot makes it anew behind a gap, and "
+                                 "every mirror copies its tables");
   }
   ServerSample sample;
   sample.at = std::chrono::steady_clock::now();

@@ -72,6 +72,11 @@ bool wait_for_result(PGconn* connection, std::chrono::steady_clock::time_point u
 
 }  // namespace
 
+daystream::Error slot_exists(const std::string& name) {
+  return daystream::Error(fmt::format("replication slot \"{}\" already exists", name),
+                          "Leave out --create-slot, or add --if-not-exists.");
+}
+
 std::optional<Slot> find_slot(ReplicationConnection& connection, const std::string& name) {
   const PgResult result = connection.exec(fmt::format(
       "SELECT s.plugin, s.database, s.wal_status, s.active_pid, s.confirmed_flush_lsn, "
@@ -138,13 +143,15 @@ Lsn create_slot(ReplicationConnection& connection, const std::string& conninfo,
 void drop_slot(ReplicationConnection& connection, const std::string& name, bool wait) {
   const std::optional<Slot> slot = find_slot(connection, name);
   if (!slot) {
-    throw daystream::Error(fmt::format("replication slot \"{}\" does not exist", name));
+    throw daystream::Error(fmt::format("replication slot \"{}\" does not exist", name),
+                           "SELECT slot_name FROM pg_replication_slots lists them");
   }
   if (slot->plugin != kPlugin) {
     throw NeedsPerson(
         fmt::format("replication slot \"{}\" is not ours to drop: it uses plugin "
                     "\"{}\", not \"{}\"",
-                    name, slot->plugin, kPlugin));
+                    name, slot->plugin, kPlugin),
+        "name another with -S, or drop it by SQL: SELECT pg_drop_replication_slot(…);");
   }
   if (slot->active_pid && !wait) {
     throw ConnectionLost(

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "daystream/error.h"
 #include "daystream/lsn.h"
 #include "replication_connection.h"
 
@@ -27,6 +28,19 @@ struct Slot {
   daystream::Lsn confirmed_flush;
 
   bool lost() const noexcept { return wal_status == "lost"; }
+};
+
+// What --create-slot says of a slot that is there.
+daystream::Error slot_exists(const std::string& name);
+
+// What the daystream lacks is gone: dropped, or lost with its WAL or with the server that had it.
+class SlotLost : public daystream::NeedsPerson {
+ public:
+  explicit SlotLost(const std::string& message)
+      : NeedsPerson(message,
+                    "Run deltastream --recreate-slot, or with --on-lost-slot replace: it writes a "
+                    "gap, behind which every mirror copies its tables anew. A larger "
+                    "max_slot_wal_keep_size keeps more.") {}
 };
 
 // nullopt: there is no such slot.

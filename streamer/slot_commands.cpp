@@ -15,11 +15,6 @@ using daystream::Writer;
 
 namespace {
 
-// Crash safety of run_recreate_slot:
-//   1. the old slot is dropped       a start now says the slot does not exist
-//   2. the new slot is made          a start now says the slot is ahead
-//   3. gap and mark are on disk      a start now goes on
-// After 1 or 2 running the command again finds the same need and completes it.
 bool needs_new_slot(const std::optional<Slot>& slot, Lsn last_lsn) {
   return !slot || slot->lost() || slot->confirmed_flush > last_lsn;
 }
@@ -64,13 +59,25 @@ void run_recreate_slot(const Config& config, const daystream::program::Signals& 
         fmt::format("replication slot \"{}\" is in order: nothing to re-create", config.slot),
         "To begin a new stream all the same, use --drop-slot first.");
   }
+  replace_slot(connection, config, server, slot, writer, signals);
+}
+
+// Killed at any time it is gone on with:
+//   1. the gap is on disk        a start finds that the slot does not exist, or is lost
+//   2. the old slot is dropped   the same
+//   3. the new slot is made      a start goes on from there, as nothing is promised after a gap
+void replace_slot(ReplicationConnection& connection, const Config& config, const Server& server,
+                  const std::optional<Slot>& slot, Writer& writer,
+                  const daystream::program::Signals& signals) {
   // A server that is behind us is another history, not a lost slot: no gap can bridge that.
-  const Slot none;
   std::optional<TimelineId> timeline;
   if (server.timeline > 1) {
     timeline = last_timeline(config.directory, writer.position().day());
   }
-  check_position(connection, server, none, config.directory, writer.last_lsn(), timeline);
+  const Lsn old_end = writer.last_lsn();
+  check_history(connection, server, config.directory, old_end, timeline);
+  if (!writer.after_gap()) writer.gap(old_end);
+  writer.flush();
 
   if (slot) drop_slot(connection, config.slot);
   const Lsn begin =
@@ -78,12 +85,11 @@ void run_recreate_slot(const Config& config, const daystream::program::Signals& 
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;
   facts.next = next_transaction_id(connection.get());
-  const Lsn old_end = writer.last_lsn();
-  writer.gap(old_end);
   writer.mark(begin, facts);
   writer.flush();
   spdlog::warn(
-      "wrote a gap from {} to {}: mirrors of \"{}\" stop there until they are seeded again",
+      "wrote a gap from {} to {}: mirrors of \"{}\" copy their tables anew, those without a "
+      "connection to PostgreSQL wait for somebody to do it",
       old_end.text(), begin.text(), config.directory);
 }
 

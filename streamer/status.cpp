@@ -15,10 +15,14 @@
 #include "daystream/durable.h"
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
+#include "program/metrics_text.h"
+#include "program/stream_health.h"
 #include "src/calendar.h"
 #include "src/lock.h"
 
 namespace deltastream {
+
+namespace program = daystream::program;
 
 using daystream::Lsn;
 using daystream::Position;
@@ -43,6 +47,7 @@ std::optional<T> get(const Json& in, const char* key) {
 Json to_json(const Status& status) {
   Json out;
   out["state"] = status.state;
+  out["since_s"] = status.since_s;
   out["pid"] = status.pid;
   out["updated_s"] = status.updated_s;
   out["slot"] = status.slot;
@@ -63,6 +68,7 @@ Json to_json(const Status& status) {
   out["waiting_for"] = status.waiting_for;
   out["last_error"] = status.last_error;
   out["last_error_s"] = status.last_error_s;
+  out["needs_person"] = status.needs_person;
   return out;
 }
 
@@ -136,6 +142,7 @@ std::optional<Status> Status::parse(const std::string& text) {
     const Json in = Json::parse(text);
     Status out;
     out.state = in.at("state").get<std::string>();
+    out.since_s = in.value("since_s", std::int64_t{0});
     out.pid = in.at("pid").get<int>();
     out.updated_s = in.at("updated_s").get<std::int64_t>();
     out.slot = in.at("slot").get<std::string>();
@@ -156,10 +163,17 @@ std::optional<Status> Status::parse(const std::string& text) {
     out.waiting_for = in.value("waiting_for", "");
     out.last_error = in.at("last_error").get<std::string>();
     out.last_error_s = in.at("last_error_s").get<std::int64_t>();
+    out.needs_person = in.value("needs_person", false);
     return out;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;  // another version's
   }
+}
+
+void Status::enter(const std::string& next) {
+  if (state == next) return;
+  state = next;
+  since_s = std::time(nullptr);
 }
 
 bool save_status(const std::filesystem::path& directory, const Status& status) noexcept {
@@ -192,23 +206,30 @@ std::optional<Status> load_status(const std::filesystem::path& directory) {
   return Status::parse(text.str());
 }
 
-void save_last_error(const std::filesystem::path& directory, const std::string& problem) noexcept {
+void save_last_error(const std::filesystem::path& directory, const std::string& problem,
+                     bool needs_person) noexcept {
   try {
     if (daystream::lock_owner(std::filesystem::path(directory) / "lock") != 0) return;
     std::optional<Status> status = load_status(directory);
     if (!status || (status->state == "waiting" && is_deltastream(status->pid))) return;
-    status->state = "stopped";
+    status->enter("stopped");
     status->last_error = problem;
     status->last_error_s = std::time(nullptr);
+    status->needs_person = needs_person;
     save_status(directory, *status);
   } catch (const std::exception&) {  // as save_status()
   }
 }
 
-int run_status(const std::string& directory, bool json) {
-  if (!std::filesystem::exists(std::filesystem::path(directory) / "daystream.json")) {
-    throw daystream::ConfigError(fmt::format("there is no daystream in \"{}\"", directory));
-  }
+namespace {
+
+program::StreamHealth health_of(const Status& status) {
+  return program::streamer_health(std::make_shared<const Json>(to_json(status)),
+                                  std::time(nullptr));
+}
+
+// What the file says, put right by what is so now.
+Status status_now(const std::filesystem::path& directory) {
   Status status = load_status(directory).value_or(Status{});
   // `durable` is newer than the status, and right also when deltastream was killed.
   if (const auto durable = daystream::Durable::load(directory)) {
@@ -219,14 +240,49 @@ int run_status(const std::string& directory, bool json) {
       daystream::lock_owner(std::filesystem::path(directory) / "lock");
   int pid = holder.value_or(status.state == "stopped" ? 0 : status.pid);
   if (pid == 0 && status.state == "waiting" && is_deltastream(status.pid)) pid = status.pid;
-  const bool runs = pid != 0;
-  if (!runs) status.state = "stopped";
-  if (json) {
-    std::fputs(status.json().c_str(), stdout);
-  } else {
-    print_status(status, runs ? fmt::format("{} (process {})", status.state, pid) : "stopped");
+  status.pid = pid;
+  if (pid == 0 && status.state != "stopped") {  // killed, after it last told of itself
+    status.state = "stopped";
+    status.since_s = status.updated_s;
   }
-  return runs ? 0 : 1;
+  return status;
+}
+
+}  // namespace
+
+std::string metrics_of(const std::filesystem::path& directory, const Status& status) {
+  const std::filesystem::path whole = std::filesystem::absolute(directory).lexically_normal();
+  const std::string name = (whole.has_filename() ? whole : whole.parent_path()).filename();
+  const std::optional<Position> durable =
+      status.position == Position{} ? std::nullopt : std::optional(status.position);
+  const std::vector<program::StreamFacts> facts = {{name, durable, status.lsn, health_of(status)}};
+  program::MetricsText out;
+  out.build_info("deltastream_build_info", {{"stream", name}});
+  program::add_durable_metrics(out, facts);
+  program::add_streamer_metrics(out, facts);
+  return out.take();
+}
+
+int run_status(const std::string& directory, bool json) {
+  if (!std::filesystem::exists(std::filesystem::path(directory) / "daystream.json")) {
+    throw daystream::ConfigError(fmt::format("there is no daystream in \"{}\"", directory),
+                                 "name the directory that deltastream has as -D");
+  }
+  const Status status = status_now(directory);
+  const program::StreamHealth health = health_of(status);
+  if (json) {
+    Json out = to_json(status);
+    out["healthy"] = health.is_well();
+    out["trouble"] = health.is_well() ? Json::array() : Json::array({health.text()});
+    std::fputs((out.dump(2) + "\n").c_str(), stdout);
+  } else {
+    if (!health.is_well()) std::printf("TROUBLE: %s\n", health.text().c_str());
+    print_status(status, status.pid != 0 ? fmt::format("{} (process {})", status.state, status.pid)
+                                         : status.state);
+  }
+  if (health.is_well()) return 0;
+  return static_cast<int>(health.needs_person ? daystream::ExitCode::NeedsPerson
+                                              : daystream::ExitCode::Failed);
 }
 
 std::string human_bytes(double bytes) {

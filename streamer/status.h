@@ -14,7 +14,8 @@
 namespace deltastream {
 
 struct Status {
-  std::string state;  // streaming, waiting, stopped
+  std::string state;         // streaming, waiting, stopped
+  std::int64_t since_s = 0;  // since 1970: when it came to be so
   int pid = 0;
   std::int64_t updated_s = 0;  // since 1970
   std::string slot;
@@ -35,7 +36,10 @@ struct Status {
   std::string waiting_for;  // --require-copies: what is not on enough disks; empty: nothing
   std::string last_error;
   std::int64_t last_error_s = 0;
+  bool needs_person = false;  // it stopped at that, and another start would too
 
+  // Another state begins, unless it is the same.
+  void enter(const std::string& next);
   std::string json() const;
   static std::optional<Status> parse(const std::string& text);
 };
@@ -45,10 +49,14 @@ struct Status {
 bool save_status(const std::filesystem::path& directory, const Status& status) noexcept;
 std::optional<Status> load_status(const std::filesystem::path& directory);
 // For a deltastream that could not begin: adds why to the file, unless another one writes it.
-void save_last_error(const std::filesystem::path& directory, const std::string& problem) noexcept;
+void save_last_error(const std::filesystem::path& directory, const std::string& problem,
+                     bool needs_person) noexcept;
+// For Prometheus (docs/monitoring.md): the same families as of `daystream serve`, of this stream,
+// which is called as its directory is.
+std::string metrics_of(const std::filesystem::path& directory, const Status& status);
 
-// The command. Exit code 0 if a deltastream runs there, or waits until it can, else 1. Throws
-// ConfigError if DIR is no daystream.
+// The command. Exit code 0 if a deltastream streams there, 3 if it stopped for a person to see to,
+// else 1. Throws ConfigError if DIR is no daystream.
 int run_status(const std::string& directory, bool json);
 
 // 12 B, 3.4 kB, 1.2 GB; 17 s, 3 min, 5 h, 2 d

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "program/metrics_file.h"
 
 namespace deltastream {
 
@@ -18,8 +19,8 @@ std::optional<daystream::FileIdentity> look_at(const std::filesystem::path& dire
 
 }  // namespace
 
-StatusFile::StatusFile(std::filesystem::path directory)
-    : directory_(std::move(directory)), ours_(look_at(directory_)) {
+StatusFile::StatusFile(std::filesystem::path directory, std::filesystem::path metrics)
+    : directory_(std::move(directory)), metrics_(std::move(metrics)), ours_(look_at(directory_)) {
   thread_ = std::thread([this] { work(); });
 }
 
@@ -53,6 +54,10 @@ void StatusFile::work() {
     if (std::filesystem::exists(directory_ / "daystream.json", error) &&
         look_at(directory_) == ours_) {
       save_status(directory_, status);
+    }
+    // A failure is seen by the file's age.
+    if (!metrics_.empty()) {
+      daystream::program::replace_metrics(metrics_, metrics_of(directory_, status));
     }
     lock.lock();
   }

@@ -1,5 +1,5 @@
-// Keeps status.json up to date from a thread of its own: a disk that hangs over a rename must not
-// keep who answers PostgreSQL.
+// Keeps status.json, and the metrics file where there is one, up to date from a thread of its own:
+// a disk that hangs over a rename must not keep who answers PostgreSQL.
 #pragma once
 
 #include <condition_variable>
@@ -16,7 +16,8 @@ namespace deltastream {
 // Threads: save() from any one.
 class StatusFile {
  public:
-  explicit StatusFile(std::filesystem::path directory);
+  // `metrics`: empty, there is none.
+  StatusFile(std::filesystem::path directory, std::filesystem::path metrics);
   StatusFile(const StatusFile&) = delete;
   StatusFile& operator=(const StatusFile&) = delete;
   ~StatusFile();  // once the last one is written
@@ -28,6 +29,7 @@ class StatusFile {
   void work();
 
   const std::filesystem::path directory_;
+  const std::filesystem::path metrics_;
   const std::optional<daystream::FileIdentity> ours_;  // what that was at first
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -120,7 +120,8 @@ class StdinSource {
     const daystream::HousekeepingRules& rules = config_.housekeeping;
     writer_->declare_keeping(rules.keep_days, rules.keep_bytes);
     if (rules.any()) housekeeper_.emplace(config_.directory, rules);
-    progress_.emplace(config_.directory, config_.slot, config_.status_interval);
+    progress_.emplace(config_.directory, config_.slot, config_.status_interval,
+                      config_.metrics_file);
     progress_->streaming(*writer_);
     spdlog::info("reading standard input into \"{}\", position={}", config_.directory,
                  writer_->position().text());

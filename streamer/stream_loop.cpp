@@ -174,16 +174,19 @@ void StreamLoop::check_answers() {
     const std::string waiting = parts_.copies.waiting_for(parts_.writer.flushed());
     if (!waiting.empty()) {
       throw ConnectionLost(
-          fmt::format("{}; let go of the connection so that PostgreSQL need not wait", waiting));
+          fmt::format("{}; let go of the connection so that PostgreSQL need not wait", waiting),
+          "start the relays that --require-copies waits for");
     }
     throw ConnectionLost(
         fmt::format("the disk took longer than {} s to sync what PostgreSQL asked us to confirm; "
                     "let go of the connection so that it need not wait",
-                    kAnswerWithin.count() / 1000));
+                    kAnswerWithin.count() / 1000),
+        "look at the disk: iostat, dmesg");
   }
   const Milliseconds limit = longest_silence(parts_.server);
   if (now - watermarks_.last_heard() > limit) {
-    throw ConnectionLost(fmt::format("PostgreSQL has been silent for {} s", limit.count() / 1000));
+    throw ConnectionLost(fmt::format("PostgreSQL has been silent for {} s", limit.count() / 1000),
+                         "it connects again; look at the network in between");
   }
 }
 

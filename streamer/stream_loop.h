@@ -31,7 +31,7 @@ class StreamLoop {
   enum class End {
     Stopped,     // asked to by a signal
     ReachedEnd,  // everything up to Intervals::end_lsn is confirmed
-    Reconnect,   // reload() asked for another connection
+    Reconnect,   // another connection is wanted: by reload(), or as a slot was replaced
   };
 
   // What another configuration may change while it runs.

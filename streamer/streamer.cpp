@@ -15,6 +15,7 @@
 #include "one_line.h"
 #include "program/program.h"
 #include "server_version.h"
+#include "slot_commands.h"
 #include "timeline.h"
 #include "unused_patterns.h"
 
@@ -113,7 +114,9 @@ void Streamer::run() {
       problem = e.what();
       hint = "Waiting for room; PostgreSQL keeps what is not confirmed.";
     } catch (const daystream::Error& e) {
-      if (!e.retryable() || !config_.loop) {
+      const bool replaces =
+          config_.replace_lost_slot && dynamic_cast<const SlotLost*>(&e) != nullptr;
+      if (!(e.retryable() || replaces) || !config_.loop) {
         fail(e);
         throw;
       }
@@ -160,11 +163,11 @@ StreamLoop::End Streamer::stream() {
   warn_of_unused_patterns(connection);
   const std::optional<Manifest> manifest = find_manifest(config_.directory);
   if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
-  if (config_.create_slot && !slot_created_) {
-    create_slot_first(connection, manifest && daystream::Stream(config_.directory).extent());
-  }
-  const Slot slot = require_slot(connection, config_.slot);
-  check_slot(slot, server);
+  const bool has_lines = manifest && daystream::Stream(config_.directory).extent();
+  if (config_.create_slot && !slot_created_) create_slot_first(connection, has_lines);
+  const std::optional<Slot> usable = usable_slot(connection, server, has_lines);
+  if (!usable) return StreamLoop::End::Reconnect;
+  const Slot& slot = *usable;
   if (slot.wal_status == "unreserved") {
     spdlog::warn(
         "replication slot \"{}\" is about to be lost: its WAL goes with the next "
@@ -178,16 +181,20 @@ StreamLoop::End Streamer::stream() {
   if (manifest && !writer_) open_writer(server, slot.confirmed_flush);
   Lsn begin = slot.confirmed_flush;
   if (writer_ && !writer_->empty()) {
-    begin = writer_->last_lsn();
     std::optional<TimelineId> timeline;
     if (server.timeline > 1) {
       timeline = last_timeline(config_.directory, writer_->position().day());
     }
-    check_position(connection, server, slot, config_.directory, begin, timeline);
+    check_history(connection, server, config_.directory, writer_->last_lsn(), timeline);
+    if (!writer_->after_gap()) {
+      begin = writer_->last_lsn();
+      check_not_ahead(slot, config_.directory, begin);
+    }
   }
   // With another filter than before other transactions come, and there is nothing to compare.
   HistoryProof proof;
-  if (writer_ && writer_->manifest().holdings.back().same_filter(config_.holding())) {
+  if (writer_ && !writer_->after_gap() &&
+      writer_->manifest().holdings.back().same_filter(config_.holding())) {
     proof = HistoryProof(config_.directory, slot.confirmed_flush, begin);
   }
   // As long as someone has the slot, most often our own last session, it may be confirmed further,
@@ -265,7 +272,8 @@ void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_fl
       std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server, new_id_),
                                           confirmed_flush, std::move(options));
   if (!progress_) {  // not before the directory is ours
-    progress_.emplace(config_.directory, config_.slot, config_.status_interval);
+    progress_.emplace(config_.directory, config_.slot, config_.status_interval,
+                      config_.metrics_file);
   }
   keep_house();
   const daystream::Recovery& recovery = writer_->recovery();
@@ -286,19 +294,8 @@ void Streamer::keep_house() {
 
 void Streamer::create_slot_first(ReplicationConnection& connection, bool directory_has_lines) {
   const bool exists = find_slot(connection, config_.slot).has_value();
-  if (exists && !config_.if_not_exists) {
-    throw daystream::Error(fmt::format("replication slot \"{}\" already exists", config_.slot),
-                           "Leave out --create-slot, or add --if-not-exists.");
-  }
-  if (!exists && directory_has_lines) {
-    // A new slot begins now: what happened since the daystream's end would be skipped.
-    throw NeedsPerson(
-        fmt::format("replication slot \"{}\" does not exist, but daystream \"{}\" has lines of it",
-                    config_.slot, config_.directory),
-        "The slot was dropped: run deltastream --recreate-slot, which writes a gap, and every "
-        "mirror re-seeds.");
-  }
-  if (!exists) {
+  if (exists && !config_.if_not_exists) throw slot_exists(config_.slot);
+  if (!exists && !directory_has_lines) {
     deltastream::create_slot(connection, config_.conninfo, config_.slot, config_.create_timeout,
                              signals_);
     slot_made_ = true;
@@ -306,13 +303,36 @@ void Streamer::create_slot_first(ReplicationConnection& connection, bool directo
   slot_created_ = true;
 }
 
+// A new slot begins now: what happened since the daystream's end would be skipped without a word.
+std::optional<Slot> Streamer::usable_slot(ReplicationConnection& connection, const Server& server,
+                                          bool directory_has_lines) {
+  const std::optional<Slot> slot = find_slot(connection, config_.slot);
+  try {
+    if (!slot && directory_has_lines) {
+      throw SlotLost(fmt::format(
+          "replication slot \"{}\" does not exist, but daystream \"{}\" has lines of it",
+          config_.slot, config_.directory));
+    }
+    const Slot found = slot ? *slot : require_slot(connection, config_.slot);
+    check_slot(found, server);
+    return found;
+  } catch (const SlotLost& e) {
+    if (!config_.replace_lost_slot || !directory_has_lines) throw;
+    spdlog::warn("{}: going on with a new one, behind a gap", e.what());
+  }
+  if (!writer_) open_writer(server, std::nullopt);  // that slot must not reach into our lines
+  replace_slot(connection, config_, server, slot, *writer_, signals_);
+  return std::nullopt;
+}
+
 // The error goes on to main; what it leaves behind is seen to here.
 void Streamer::fail(const daystream::Error& error) {
   const std::string problem = one_line(error.what());
+  const bool needs_person = error.exit_code() == daystream::ExitCode::NeedsPerson;
   if (progress_) {
-    progress_->failed(problem);
+    progress_->failed(problem, needs_person);
   } else {
-    save_last_error(config_.directory, problem);
+    save_last_error(config_.directory, problem, needs_person);
   }
   abandon_slot();
 }

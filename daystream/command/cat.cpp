@@ -16,6 +16,7 @@
 #include "output.h"
 #include "printer.h"
 #include "program/program.h"
+#include "program/terminal.h"
 #include "program/when.h"
 #include "range.h"
 #include "selection.h"
@@ -26,6 +27,9 @@ namespace daystream::command {
 
 namespace {
 
+// Of one transaction, on a terminal.
+constexpr std::size_t kMostLines = 1000;
+
 struct CatOptions {
   std::string source;
   RangeOptions range;
@@ -33,19 +37,22 @@ struct CatOptions {
   std::optional<std::uint64_t> last;  // tail: how many transactions
   bool follow = false;
   bool json = false;
+  bool all = false;  // lines of a transaction, also on a terminal
   std::string format = "auto";
   std::string colour = "auto";
 };
 
 // Text is for a person at a terminal; programs, files and pipes get the lines themselves.
 std::unique_ptr<Presenter> presenter_of(const CatOptions& options, const Stream& stream) {
-  const bool terminal = isatty(STDOUT_FILENO) == 1;
-  const char* no_colour = std::getenv("NO_COLOR");  // https://no-color.org
-  const bool colours = options.colour == "always" || (options.colour == "auto" && terminal &&
-                                                      (no_colour == nullptr || *no_colour == '\0'));
+  const bool terminal = program::is_terminal(STDOUT_FILENO);
+  const bool colours = options.colour == "always" ||
+                       (options.colour == "auto" && program::may_colour(STDOUT_FILENO));
   std::string format = options.json ? "json" : options.format;
   if (format == "auto") format = terminal || options.colour == "always" ? "text" : "tsv";
-  if (format == "text") return std::make_unique<TextPresenter>(colours);
+  if (format == "text") {
+    return terminal && !options.all ? std::make_unique<TextPresenter>(colours, kMostLines)
+                                    : std::make_unique<TextPresenter>(colours);
+  }
   if (format == "sql") {
     return std::make_unique<SqlPresenter>(stream,
                                           chosen_source(stream, options.selection.source, true));
@@ -139,6 +146,9 @@ void add_common(CLI::App& command, const std::shared_ptr<CatOptions>& options) {
                   "again; text: for people (default: text on a terminal, else tsv)")
       ->check(CLI::IsMember({"auto", "tsv", "json", "sql", "text"}))
       ->type_name("tsv|json|sql|text");
+  command.add_flag("--all", options->all,
+                   fmt::format("all lines of a transaction, also on a terminal (default there: {})",
+                               kMostLines));
   command
       .add_option("--color", options->colour,
                   "auto, always or never; NO_COLOR in the environment counts (default: auto)")

@@ -79,7 +79,8 @@ Child::Child(const std::vector<std::string>& argv, Output output, int inherited)
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     pid_ = -1;
-    throw Error(fmt::format("could not start command \"{}\": {}", argv.front(), strerror(error)));
+    throw Error(fmt::format("could not start command \"{}\": {}", argv.front(), strerror(error)),
+                "give its whole path, and let this user execute it");
   }
   // It is ours until it is waited for, so that its number is nobody else's.
   end_ = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0U)));

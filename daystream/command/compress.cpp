@@ -32,7 +32,8 @@ int compress(const Stream& source, int level) {
                bytes_text(static_cast<double>(step->bytes_after)));
     std::fflush(stdout);
   }
-  if (stop()) throw Error("stopped: the day that was begun stays as it was");
+  if (stop())
+    throw Error("stopped: the day that was begun stays as it was", "the same command goes on");
   if (housekeeping.busy()) {
     throw Error(fmt::format("another process compresses daystream \"{}\"", source.address()),
                 "deltastream --compress does it by itself");

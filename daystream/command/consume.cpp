@@ -4,11 +4,13 @@
 // when, the next start hands over again at most what was not acknowledged, and never less.
 #include <fmt/format.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@
 #include "line_presenter.h"
 #include "places.h"
 #include "printer.h"
+#include "program/check_report.h"
 #include "program/config_file.h"
 #include "program/program.h"
 #include "program/when.h"
@@ -41,6 +44,7 @@ struct ConsumeOptions {
   bool json = false;
   std::uint32_t stop_timeout_s = 10;
   std::vector<std::string> command;
+  bool check = false;
   std::string config;
 };
 
@@ -86,6 +90,7 @@ struct Work {
 // told to stop.
 Transaction* next_wanted(const Work& work, Printer& looking) {
   while (!work.gap && !work.signals.stop_requested()) {
+    work.setup.notify.alive();
     Transaction* transaction = work.reader.next();
     if (transaction == nullptr) return nullptr;
     if (transaction->kind() == Transaction::Kind::Gap) {
@@ -113,6 +118,7 @@ void run_long(const Work& work) {
   Printer printer = work.printer(consumer);
   const UniqueFd wake = either(work.signals.fd(), consumer.acknowledgements());
   while (!work.signals.stop_requested()) {
+    work.setup.notify.alive();
     consumer.hear();
     work.progress.save(false);
     if (consumer.closed()) break;
@@ -169,6 +175,42 @@ void run_batches(const Work& work) {
   work.progress.save(true);
 }
 
+// Where `name` would be started from; empty: nowhere.
+std::string found_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return access(name.c_str(), X_OK) == 0 ? name : "";
+  const char* const path = getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string file = folder + "/" + name;
+    if (access(file.c_str(), X_OK) == 0) return file;
+  }
+  return {};
+}
+
+int check(const ConsumeOptions& options, const StreamKinds& streams) {
+  program::CheckReport report;
+  report.check_directory(std::filesystem::absolute(options.checkpoint).parent_path());
+  std::string system;
+  const bool there = report.check("daystream", [&] {
+    const Manifest manifest = streams.open(options.source).manifest();
+    system = manifest.system_identifier;
+    return fmt::format("\"{}\" is of database \"{}\"", options.source, manifest.database);
+  });
+  if (there && std::filesystem::exists(options.checkpoint)) {
+    report.check("checkpoint", [&] {
+      const auto done = ConsumerCheckpoint(options.checkpoint).load(system);
+      return fmt::format("goes on after {}", done->position.text());
+    });
+  }
+  report.check("command", [&] {
+    const std::string program = found_program(options.command.front());
+    if (!program.empty()) return program;
+    throw ConfigError(fmt::format("cannot find program \"{}\"", options.command.front()),
+                      "give its whole path, and let this user execute it");
+  });
+  return report.exit_code();
+}
+
 int consume(const ConsumeOptions& options, const Stream& stream) {
   const program::Signals signals;
   const ConsumerCheckpoint checkpoint(options.checkpoint);
@@ -184,8 +226,10 @@ int consume(const ConsumeOptions& options, const Stream& stream) {
   Reader reader(stream, start);
   ConsumeProgress progress(checkpoint, system);
   std::optional<PositionGone> gap;
+  program::Notify notify;
+  notify.ready();
   const Consumer::Setup setup{options.command, checkpoint.lock_fd(), signals,
-                              std::chrono::seconds(options.stop_timeout_s)};
+                              std::chrono::seconds(options.stop_timeout_s), notify};
   const Work work{options, signals, reader, progress, setup, gap};
   options.batch ? run_batches(work) : run_long(work);
   if (gap) throw *gap;
@@ -228,6 +272,7 @@ void add_consume(CLI::App& app, Chosen& chosen) {
   auto* follow = command.add_flag("-f,--follow", options->follow,
                                   "go on as more comes, until told to stop (default)");
   command.add_flag("--once", options->once, "end after what is there now")->excludes(follow);
+  add_check_flag(command, options->check);
   program::add_config_option(command, options->config);
   command.footer(
       "COMMAND reads lines as \"daystream cat\" shows them, whole committed transactions, each\n"
@@ -246,7 +291,8 @@ void add_consume(CLI::App& app, Chosen& chosen) {
   command.callback([options, &command, &chosen] {
     for (const char* const place : {"SOURCE", "COMMAND"}) require_place(command, place);
     chosen = [options](const Reach& reach) {
-      return consume(*options, reach.streams.open(options->source));
+      return options->check ? check(*options, reach.streams)
+                            : consume(*options, reach.streams.open(options->source));
     };
   });
 }

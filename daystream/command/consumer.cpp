@@ -17,6 +17,7 @@ Consumer::Consumer(const Setup& setup, Child::Output output, ConsumeProgress& pr
     : Output(-1),
       name_(setup.command.front()),
       signals_(setup.signals),
+      notify_(setup.notify),
       patience_(setup.patience),
       child_(setup.command, output, setup.lock_fd),
       progress_(progress) {}
@@ -46,6 +47,7 @@ void Consumer::wait_for_word(int wake_fd) {
 // Sleeps until `in` is readable, `out` is writable (-1: neither), the command has ended, or we are
 // told to stop; then until it is to be pressed harder. False: it was killed, and has ended.
 bool Consumer::wait_on(int in, int out) {
+  notify_.alive();
   const bool stopping = signals_.stop_requested();
   const auto now = std::chrono::steady_clock::now();
   if (stopping && !next_step_) next_step_ = now + patience_;
@@ -56,10 +58,10 @@ bool Consumer::wait_on(int in, int out) {
   }
   // Children of its own may hold its output open after that.
   if (step_ == 2 && child_.has_ended()) return false;
-  int timeout_ms = -1;
+  int timeout_ms = notify_.has_watchdog() ? 1000 : -1;
   if (next_step_ && step_ < 2) {
-    timeout_ms =
-        static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*next_step_ - now).count());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next_step_ - now).count();
+    timeout_ms = static_cast<int>(timeout_ms < 0 ? left : std::min<std::int64_t>(left, timeout_ms));
   }
   // Where its output is heard, that ends with it; a signal stays readable once it has come.
   pollfd fds[] = {{in, POLLIN, 0},
@@ -89,6 +91,7 @@ void Consumer::ended(const std::string& how) const {
 }
 
 void Consumer::send(std::string_view text) {
+  notify_.alive();
   while (!text.empty()) {
     const ssize_t put = ::write(child_.input(), text.data(), text.size());
     if (put >= 0) {

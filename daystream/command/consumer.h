@@ -10,6 +10,7 @@
 #include "child.h"
 #include "consume_progress.h"
 #include "output.h"
+#include "program/notify.h"
 #include "program/program.h"
 
 namespace daystream::command {
@@ -30,6 +31,7 @@ class Consumer : public Output {
     int lock_fd;  // that it inherits
     const program::Signals& signals;
     std::chrono::seconds patience;
+    program::Notify& notify;  // that we live, however long the command takes
   };
   // Starts the command. Its acknowledgements go to `progress`, which must outlive this, as must
   // what `setup` refers to.
@@ -59,6 +61,7 @@ class Consumer : public Output {
 
   std::string name_;
   const program::Signals& signals_;
+  program::Notify& notify_;
   std::chrono::seconds patience_;
   std::optional<std::chrono::steady_clock::time_point> next_step_;  // towards its end
   int step_ = 0;

@@ -6,10 +6,11 @@
 
 #include "daystream/error.h"
 #include "program/harmless.h"
+#include "program/terminal.h"
 
 namespace daystream::command {
 
-Output::Output(int fd) : fd_(fd), to_terminal_(fd >= 0 && isatty(fd) == 1) {
+Output::Output(int fd) : fd_(fd), to_terminal_(program::is_terminal(fd)) {
   buffer_.reserve(2 * kFlushAbove);
 }
 

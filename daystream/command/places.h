@@ -24,6 +24,12 @@ void add_place(CLI::App& command, const std::string& name, Target& target,
 }
 
 // Once parsed: throws CLI::RequiredError where neither is given.
+inline void add_check_flag(CLI::App& command, bool& check) {
+  command.add_flag("--check", check,
+                   "look at all that a start with the same options needs, say what is missing, and "
+                   "end");
+}
+
 inline void require_place(const CLI::App& command, const std::string& name) {
   if (command.count(name) + command.count(flag_of_place(name)) == 0) throw CLI::RequiredError(name);
 }

@@ -1,4 +1,5 @@
 // daystream pull: a copy of another host's daystream, kept up to date.
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <memory>
@@ -6,11 +7,36 @@
 #include "commands.h"
 #include "log_flags.h"
 #include "places.h"
+#include "program/check_report.h"
 #include "program/config_file.h"
 #include "program/program.h"
 #include "remote/relay.h"
+#include "remote/relay_writer.h"
 
 namespace daystream::command {
+
+namespace {
+
+// Who lets us in, and where what comes will be.
+int check(const remote::RelayOptions& options) {
+  program::CheckReport report;
+  report.check_directory(options.directory);
+  report.check_room(options.directory);
+  std::optional<Manifest> source;
+  const bool reached = report.check("server", [&] {
+    source = Manifest::load(options.url.base);
+    return fmt::format("{} has database \"{}\"", options.url.base, source->database);
+  });
+  if (reached && std::filesystem::exists(options.directory / "daystream.json")) {
+    report.check("copy", [&] {
+      remote::check_same_source(options.directory, Manifest::load(options.directory), *source);
+      return fmt::format("\"{}\" is a copy of it", options.directory.string());
+    });
+  }
+  return report.exit_code();
+}
+
+}  // namespace
 
 void add_pull(CLI::App& app, Chosen& chosen) {
   struct Options {
@@ -18,6 +44,7 @@ void add_pull(CLI::App& app, Chosen& chosen) {
     remote::RelayOptions relay;
     program::LogOptions log;
     std::string config;
+    bool check = false;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("pull", "keep a copy of a daystream of another host");
@@ -28,6 +55,7 @@ void add_pull(CLI::App& app, Chosen& chosen) {
   command.add_flag("--once", options->relay.once, "end when all that is there has been pulled");
   command.add_option("--copy", options->relay.copy,
                      "what the server calls this copy (default: HOST:DIR)");
+  add_check_flag(command, options->check);
   program::add_config_option(command, options->config);
   add_log_flags(command, options->log);
   command.footer(
@@ -48,6 +76,7 @@ void add_pull(CLI::App& app, Chosen& chosen) {
             remote::own_host() + ":" +
             std::filesystem::absolute(options->relay.directory).lexically_normal().string();
       }
+      if (options->check) return check(options->relay);
       program::Signals signals;
       remote::Relay relay(options->relay);
       relay.run(signals.fd(), [&signals] {

@@ -1,6 +1,8 @@
 // daystream serve: daystreams over HTTP, to readers on other hosts.
 #include "serve/server.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <memory>
@@ -9,16 +11,37 @@
 #include "daystream/error.h"
 #include "log_flags.h"
 #include "places.h"
+#include "program/check_report.h"
 #include "program/config_file.h"
+#include "program/counted.h"
 #include "program/program.h"
 
 namespace daystream::command {
+
+namespace {
+
+// All of a start: streams, certificates, tokens, addresses; and an end.
+int check(const serve::ServerOptions& options) {
+  program::CheckReport report;
+  report.check("server", [&] {
+    const serve::Server server(options);
+    return fmt::format("can serve {} at {}", program::counted(options.streams.size(), "stream"),
+                       fmt::join(server.addresses(), ", "));
+  });
+  for (const std::string& stream : options.streams) {
+    if (options.record_copies) report.check_directory(stream.substr(stream.find('=') + 1));
+  }
+  return report.exit_code();
+}
+
+}  // namespace
 
 void add_serve(CLI::App& app, Chosen& chosen) {
   struct Options {
     serve::ServerOptions server;
     program::LogOptions log;
     std::string config;
+    bool check = false;
     std::uint32_t stall_s = 60;
     std::uint32_t request_s = 10;
   };
@@ -69,6 +92,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
   command.add_flag("--record-copies", options->server.record_copies,
                    "write into each DIR what relays have on disk, for deltastream "
                    "--require-copies");
+  add_check_flag(command, options->check);
   program::add_config_option(command, options->config);
   add_log_flags(command, options->log);
   command.footer(
@@ -88,6 +112,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       program::start_log("daystream serve", options->log);
       options->server.stall = std::chrono::seconds(options->stall_s);
       options->server.limits.request_time = std::chrono::seconds(options->request_s);
+      if (options->check) return check(options->server);
       program::Signals signals;
       serve::Server server(options->server);
       for (const std::string& address : server.addresses()) spdlog::info("serving at {}", address);

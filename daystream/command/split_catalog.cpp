@@ -20,7 +20,10 @@ constexpr std::array<const char*, 3> kByNames = {"table", "schema", "key"};
 
 Lsn lsn_from(const json& value) {
   const auto lsn = Lsn::parse(value.get<std::string>());
-  if (!lsn) throw ConfigError(fmt::format("not an LSN: {}", value.dump()));
+  if (!lsn)
+    throw ConfigError(
+        fmt::format("not an LSN: {}", value.dump()),
+        "it was not written by \"daystream split\": remove the folder, and split again");
   return *lsn;
 }
 

@@ -67,6 +67,7 @@ void TextPresenter::heading(std::string& out, const Transaction& of) {
 
 void TextPresenter::line(std::string& out, const Transaction& of, const Line& line) {
   if (!open_) heading(out, of);
+  if (++lines_ > most_lines_) return;
   const Change change = parse_change(line.body);
   std::string_view name;
   std::string_view raw;
@@ -119,6 +120,12 @@ void TextPresenter::end(std::string& out, const Transaction& of) {
   } else if (!open_) {
     heading(out, of);  // nothing but its commit
   }
+  if (lines_ > most_lines_) {
+    put(out, Colour::Quiet,
+        fmt::format("  … {} lines more (--all shows them)", lines_ - most_lines_));
+    out += '\n';
+  }
+  lines_ = 0;
   open_ = false;
   old_.reset();
 }

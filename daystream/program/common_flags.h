@@ -11,6 +11,11 @@ namespace daystream::program {
 // that `app` has its name; whatever is added later is described too.
 void add_common_flags(CLI::App& app, const std::string& formats);
 
+// What --metrics-file does, of those that have it.
+inline constexpr const char* kMetricsFileHelp =
+    "write metrics for Prometheus into FILE every 5 s: one that ends in .prom, in the folder of "
+    "node_exporter's textfile collector";
+
 // All commands of `app` with their options, as JSON. Manual pages and completion are made from it
 // (packaging/reference.py), so that they say what --help says:
 //   {"name", "description", "footer", "options": [OPTION], "needs_command",

@@ -60,7 +60,9 @@ std::string config_file_of(const Arguments& arguments, std::size_t from) {
 std::string json_text(const std::string& path, const json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number()) return value.dump();
-  throw ConfigError(fmt::format("cannot use {}: must be text or a number", path));
+  throw ConfigError(
+      fmt::format("cannot use {}: must be text or a number", path),
+      "write \"text\", a number, true or false; a list of them for a flag that may be repeated");
 }
 
 bool is_for_file(const CLI::Option* option) {
@@ -96,16 +98,20 @@ void append_flags(Arguments& flags, const std::string& path, const CLI::Option& 
 
 json json_of_file(const std::string& file) {
   std::ifstream in(file);
-  if (!in) throw ConfigError(fmt::format("could not open configuration file \"{}\"", file));
+  if (!in)
+    throw ConfigError(fmt::format("could not open configuration file \"{}\"", file),
+                      "look at its name, and whether this user may read it");
   const std::string text(std::istreambuf_iterator<char>(in), {});
   json root;
   try {
     root = json::parse(without_comments(text));
   } catch (const json::exception& e) {
-    throw ConfigError(fmt::format("cannot read configuration file \"{}\": {}", file, e.what()));
+    throw ConfigError(fmt::format("cannot read configuration file \"{}\": {}", file, e.what()),
+                      "mend it there: it is JSON, in which comments are allowed");
   }
   if (root.is_object()) return root;
-  throw ConfigError(fmt::format("cannot read configuration file \"{}\": must be an object", file));
+  throw ConfigError(fmt::format("cannot read configuration file \"{}\": must be an object", file),
+                    "write {\"flag\": \"value\"}, with the names of the flags");
 }
 
 Arguments flags_of_file(const CLI::App& command, const std::string& file) {
@@ -114,7 +120,9 @@ Arguments flags_of_file(const CLI::App& command, const std::string& file) {
   for (const auto& [key, value] : root.items()) {
     const std::string path = fmt::format("key \"{}\" of configuration file \"{}\"", key, file);
     const CLI::Option* option = option_of(command, key);
-    if (option == nullptr) throw ConfigError(fmt::format("unrecognized {}", path));
+    if (option == nullptr)
+      throw ConfigError(fmt::format("unrecognized {}", path),
+                        "keys are the names of flags, without the dashes: see --help");
     append_flags(flags, path, *option, key, value);
   }
   return flags;

@@ -1,12 +1,14 @@
 #include "program/postgres.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
 
+#include "program/postgres_hints.h"
 #include "program/quoted.h"
 
 namespace daystream::program {
@@ -77,14 +79,19 @@ void throw_error(PGconn* connection, const PGresult* result, const std::string& 
   const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
   if (state == nullptr) {
     // Without a SQLSTATE it is libpq that speaks: the connection.
-    throw ConnectionLost(fmt::format("{}: {}", action, libpq_words(PQerrorMessage(connection))));
+    const std::string words = libpq_words(PQerrorMessage(connection));
+    throw ConnectionLost(fmt::format("{}: {}", action, words), connection_hint(words));
   }
   const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
   const char* hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
   std::string text = fmt::format("{}: {}", action, one_line(primary));
   if (detail != nullptr) text += fmt::format(" ({})", one_line(detail));
-  throw SqlError(text, one_line(hint), state);
+  const char* user = PQuser(connection);
+  throw SqlError(
+      text,
+      hint != nullptr ? one_line(hint) : refusal_hint(state, text, user == nullptr ? "" : user),
+      state);
 }
 
 PgConn connect(const std::string& conninfo, const std::string& application_name,
@@ -97,7 +104,9 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   if (!parsed) {
     const std::string text = libpq_words(problem);
     PQfreemem(problem);
-    throw ConfigError(fmt::format("cannot read the connection string: {}", text));
+    throw ConfigError(fmt::format("cannot read the connection string: {}", text),
+                      "write it as \"host=db1 dbname=prod user=mirror\", or as a URI: "
+                      "postgresql://mirror@db1/prod");
   }
   for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
     if (option->val == nullptr || option->val[0] == '\0') continue;
@@ -113,8 +122,9 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   PgConn connection(PQconnectdbParams(keys.data(), values.data(), 0));
   if (!connection) throw std::bad_alloc();
   if (PQstatus(connection.get()) != CONNECTION_OK) {
-    throw ConnectionLost(fmt::format("could not connect to PostgreSQL: {}",
-                                     libpq_words(PQerrorMessage(connection.get()))));
+    const std::string words = libpq_words(PQerrorMessage(connection.get()));
+    throw ConnectionLost(fmt::format("could not connect to PostgreSQL: {}", words),
+                         connection_hint(words));
   }
   // A notice is for psql's users; errors come through results.
   PQsetNoticeProcessor(
@@ -128,10 +138,8 @@ PgResult checked(PGconn* connection, PgResult result, const std::string& sql) {
   const ExecStatusType status = PQresultStatus(result.get());
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_COPY_OUT &&
       status != PGRES_COPY_BOTH && status != PGRES_COPY_IN) {
-    const std::size_t shown = sql.find_first_of("\n", 0);
-    throw_error(
-        connection, result.get(),
-        fmt::format("could not run \"{}\"", sql.substr(0, std::min<std::size_t>(shown, 80))));
+    spdlog::debug("what PostgreSQL refuses: {}", sql);
+    throw_error(connection, result.get(), "PostgreSQL refuses");
   }
   return result;
 }

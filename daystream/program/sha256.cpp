@@ -37,7 +37,9 @@ class Digest {
   }
 
  private:
-  [[noreturn]] static void fail() { throw Error("could not compute a SHA-256"); }
+  [[noreturn]] static void fail() {
+    throw Error("could not compute a SHA-256", "look at the installation of OpenSSL");
+  }
 
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };

@@ -56,7 +56,8 @@ std::string read_token(const Options& options) {
   std::ifstream file(options.token_file);
   std::string token;
   if (!std::getline(file, token)) {
-    throw ConfigError(fmt::format("could not read token file \"{}\"", options.token_file));
+    throw ConfigError(fmt::format("could not read token file \"{}\"", options.token_file),
+                      "name a file that this user may read, with the token as its first line");
   }
   return trimmed(token);
 }
@@ -85,7 +86,8 @@ struct Transfer {
   Transfer(const Options& options, std::string target) : url(std::move(target)) {
     static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
     easy.reset(curl_easy_init());
-    if (ready != CURLE_OK || !easy) throw Error("could not start libcurl");
+    if (ready != CURLE_OK || !easy)
+      throw Error("could not start libcurl", "look at its libraries: ldd");
     set(CURLOPT_URL, url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
@@ -126,19 +128,45 @@ struct Transfer {
   template <typename Value>
   void set(CURLoption option, Value value) {
     const CURLcode code = curl_easy_setopt(easy.get(), option, value);
-    if (code != CURLE_OK) throw Error(fmt::format("libcurl: {}", curl_easy_strerror(code)));
+    if (code != CURLE_OK)
+      throw Error(fmt::format("libcurl: {}", curl_easy_strerror(code)),
+                  "look at the URL, and at the files of certificates");
   }
 
   void add_header(const std::string& line) {
     curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
-    if (longer == nullptr) throw Error("libcurl: out of memory");
+    if (longer == nullptr)
+      throw Error("libcurl: out of memory",
+                  "close other programs, or give the machine more memory");
     [[maybe_unused]] auto* const before = headers.release();
     headers.reset(longer);
   }
 
   std::string failure(CURLcode code) const {
-    return fmt::format("{}: {}", url.substr(0, url.find('?')),
-                       error[0] != '\0' ? error : curl_easy_strerror(code));
+    std::string words = error[0] != '\0' ? error : curl_easy_strerror(code);
+    // OpenSSL's are error:0A00010B:SSL routines::wrong version number.
+    if (words.find("error:") != std::string::npos && words.rfind("::") != std::string::npos) {
+      words.erase(0, words.rfind("::") + 2);
+    }
+    return fmt::format("{}: {}", url.substr(0, url.find('?')), words);
+  }
+  std::string hint_of(CURLcode code) const {
+    const bool secure = url.starts_with("https://");
+    switch (code) {
+      case CURLE_GOT_NOTHING:
+      case CURLE_RECV_ERROR:
+      case CURLE_WEIRD_SERVER_REPLY:
+        return secure ? "the server's log says why it ended the connection"
+                      : "a port that speaks TLS ends such a connection: then write https://";
+      case CURLE_SSL_CONNECT_ERROR:
+        return "a port that speaks plain HTTP is no match for https://: then write http://";
+      case CURLE_COULDNT_RESOLVE_HOST:
+        return "no such host is known here: look at the URL and at the DNS";
+      case CURLE_COULDNT_CONNECT:
+        return "look at host and port, whether \"daystream serve\" runs there, and at firewalls";
+      default:
+        return "look at the URL, at the server's log, and at the network in between";
+    }
   }
   [[noreturn]] void fail(CURLcode code) const {
     switch (code) {
@@ -148,7 +176,7 @@ struct Transfer {
       case CURLE_SSL_CIPHER:
         throw NeedsPerson(failure(code), "see --ca for who may vouch for the server");
       default:
-        throw ConnectionLost(failure(code));
+        throw ConnectionLost(failure(code), hint_of(code));
     }
   }
 
@@ -283,7 +311,7 @@ class Download::Impl {
       transfer_.set(CURLOPT_ACCEPT_ENCODING, static_cast<const char*>(nullptr));
     }
     if (!multi_ || curl_multi_add_handle(multi_.get(), transfer_.easy.get()) != CURLM_OK) {
-      throw Error("could not start libcurl");
+      throw Error("could not start libcurl", "look at its libraries: ldd");
     }
   }
   ~Impl() { curl_multi_remove_handle(multi_.get(), transfer_.easy.get()); }
@@ -297,7 +325,8 @@ class Download::Impl {
       const auto silent_at = heard_ + kSilence;
       if (now >= silent_at) {
         throw ConnectionLost(
-            fmt::format("{}: the server has been silent for {} s", name(), kSilence.count()));
+            fmt::format("{}: the server has been silent for {} s", name(), kSilence.count()),
+            "it tries again; look whether the server hangs, and at the network in between");
       }
       const auto left =
           std::chrono::ceil<std::chrono::milliseconds>(std::min(deadline, silent_at) - now);
@@ -340,7 +369,8 @@ class Download::Impl {
     if (code_ != CURLE_OK && !transfer_.cut) transfer_.fail(code_);
     transfer_.response.status = status;
     if (status / 100 != 2) throw_refusal(transfer_.url, transfer_.response);
-    throw ConnectionLost(fmt::format("{}: the server ended the response", name()));
+    throw ConnectionLost(fmt::format("{}: the server ended the response", name()),
+                         "it tries again; the server's log says why it ended it");
   }
 
   std::string name() const { return transfer_.url.substr(0, transfer_.url.find('?')); }

@@ -9,6 +9,7 @@
 #include "crc32c.h"
 #include "daystream/error.h"
 #include "manifest_file.h"
+#include "program/repeats.h"
 #include "remote/beats.h"
 #include "remote/relay_writer.h"
 #include "remote/url_encode.h"
@@ -33,19 +34,19 @@ Relay::Relay(RelayOptions options) : options_(std::move(options)), notices_(opti
 Relay::~Relay() = default;
 
 void Relay::run(int wake_fd, const std::function<bool()>& stop) {
-  std::uint64_t failures = 0;
+  program::Repeats repeats;
   while (!stop() && !done_) {
     try {
       // What was written beyond `durable` is cut by opening again, and asked for again.
       writer_.reset();
       open();
-      if (failures > 0) spdlog::info("connected again after {} failures", failures);
-      failures = 0;
+      repeats.clear();
       session(wake_fd, stop);
     } catch (const Error& e) {
       if (!e.retryable()) throw;
-      // The first tells the story; a server that stays away would fill the log.
-      if (failures++ == 0) spdlog::warn("{}; trying again", e.what());
+      if (const auto text = repeats.met(e.what()))
+        spdlog::warn("{}; trying again; HINT: {}", *text, e.hint());
+      notify_.status(fmt::format("waiting: {}", e.what()));
       wait(pauses_.next(), wake_fd);
     }
   }
@@ -72,10 +73,13 @@ void Relay::session(int wake_fd, const std::function<bool()>& stop) {
   spdlog::info("pulling {} into \"{}\" after {}", options_.url.base, options_.directory.string(),
                writer_->position() == Position::begin() ? "nothing" : writer_->position().text());
   Download download(options_.http, url);
+  notify_.status(fmt::format("pulling {}", options_.url.base));
   Beats beats;
   std::string lines;
   auto flushed_at = steady_clock::now();
+  notify_.ready();
   while (!stop()) {
+    notify_.alive();
     place_->look();
     const milliseconds patience = notices_.busy() ? milliseconds(50) : kFlushAfter;
     if (download.wait(patience, wake_fd)) {
@@ -133,6 +137,7 @@ void Relay::report() {
 void Relay::wait(milliseconds pause, int wake_fd) {
   const auto until = steady_clock::now() + pause;
   for (;;) {
+    notify_.alive();
     if (place_) place_->look();
     const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
     if (left.count() <= 0) return;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "program/notify.h"
 #include "remote/http_client.h"
 #include "remote/pauses.h"
 #include "src/place.h"
@@ -44,6 +45,7 @@ class Relay {
   RelayOptions options_;
   Pauses pauses_;
   Notices notices_;
+  program::Notify notify_;
   std::unique_ptr<RelayWriter> writer_;
   std::optional<PlaceWatch> place_;  // of the directory, once it is ours
   std::string reported_;

@@ -12,8 +12,6 @@
 
 namespace daystream::remote {
 
-namespace {
-
 void check_same_source(const std::filesystem::path& directory, const Manifest& ours,
                        const Manifest& theirs) {
   const auto check = [&](const char* what, const std::string& mine, const std::string& other) {
@@ -29,8 +27,6 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& o
   check("id", ours.id, theirs.id);
   check("the stream created", ours.created, theirs.created);
 }
-
-}  // namespace
 
 RelayWriter::RelayWriter(const std::filesystem::path& directory, const Manifest& source,
                          const std::string& text) {

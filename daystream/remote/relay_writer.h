@@ -20,6 +20,11 @@
 
 namespace daystream::remote {
 
+// Throws WrongSource where `directory`, whose manifest is `ours`, is no copy of the stream
+// `theirs`.
+void check_same_source(const std::filesystem::path& directory, const Manifest& ours,
+                       const Manifest& theirs);
+
 // Every byte is checked by the scanner, as it stands in the file, before `durable` says it is
 // there: positions are contiguous, the CRC chain holds, each line is in its day's file.
 //

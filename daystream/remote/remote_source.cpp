@@ -199,7 +199,8 @@ std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::ui
     if (wake_fd_ >= 0 && poll(&polled, 1, 0) > 0) return told_;
     if (!download_ && !have_more() && !at_tail_ && steady_clock::now() >= give_up) {
       throw ConnectionLost(
-          fmt::format("{}: the server has been away for {} s", url_.base, kPatience.count()));
+          fmt::format("{}: the server has been away for {} s", url_.base, kPatience.count()),
+          "look whether \"daystream serve\" runs there, and start this again");
     }
   }
   if (have_more()) {

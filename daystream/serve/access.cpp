@@ -23,6 +23,10 @@ namespace daystream::serve {
 
 namespace {
 
+constexpr const char* kLineHint =
+    "a line is sha256:DIGITS or cert:NAME, a name, then streams=, tables=, expires= as need be, "
+    "and \"end\": \"daystream token\" writes one";
+
 constexpr std::string_view kBearer = "Bearer ";
 constexpr std::size_t kTokenBytes = 32;
 constexpr std::size_t kHashDigits = 64;
@@ -45,7 +49,8 @@ bool is_word(std::string_view text) {
 void check_private(int fd, const std::filesystem::path& file) {
   struct stat status {};
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw ConfigError(fmt::format("token file \"{}\" is no file", file.string()));
+    throw ConfigError(fmt::format("token file \"{}\" is no file", file.string()),
+                      "name the file that \"daystream token\" was given");
   }
   if ((status.st_mode & 077) != 0) {
     throw ConfigError(
@@ -88,7 +93,9 @@ void Access::reload() {
 
 std::vector<Access::Entry> Access::load(const std::filesystem::path& file) {
   const UniqueFd fd(open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!fd) throw ConfigError(fmt::format("could not open token file \"{}\"", file.string()));
+  if (!fd)
+    throw ConfigError(fmt::format("could not open token file \"{}\"", file.string()),
+                      "name the file that \"daystream token\" was given, which this user may read");
   check_private(fd.get(), file);
   return parse_all(read_all(fd.get(), file), file);
 }
@@ -127,11 +134,11 @@ Access::Entry Access::parse(const std::string& line) {
   } else if (word.starts_with("cert:") && word.size() > 5) {
     entry.certificate = word.substr(5);
   } else {
-    throw ConfigError("it begins neither with \"sha256:\" nor \"cert:\"");
+    throw ConfigError("it begins neither with \"sha256:\" nor \"cert:\"", kLineHint);
   }
-  if (!(words >> entry.grant.name)) throw ConfigError("the name is missing");
+  if (!(words >> entry.grant.name)) throw ConfigError("the name is missing", kLineHint);
   while (words >> word) {
-    if (entry.has_end) throw ConfigError("something follows the word \"end\"");
+    if (entry.has_end) throw ConfigError("something follows the word \"end\"", kLineHint);
     if (word == kEnd) {
       entry.has_end = true;
     } else if (word.starts_with("streams=")) {
@@ -140,16 +147,18 @@ Access::Entry Access::parse(const std::string& line) {
         if (!stream.empty()) entry.grant.streams.push_back(stream);
       }
       // An empty list would mean all of them.
-      if (entry.grant.streams.empty()) throw ConfigError("\"streams=\" names none");
+      if (entry.grant.streams.empty()) throw ConfigError("\"streams=\" names none", kLineHint);
     } else if (word.starts_with("tables=")) {
       entry.grant.tables = word.substr(7);
       // Throws where it is no table list, the empty one included.
       check_table_list(entry.grant.tables);
     } else if (word.starts_with("expires=")) {
       entry.last_day = parse_day(word.substr(8));
-      if (!entry.last_day) throw ConfigError(fmt::format("not a day: \"{}\"", word.substr(8)));
+      if (!entry.last_day)
+        throw ConfigError(fmt::format("not a day: \"{}\"", word.substr(8)),
+                          "write it as expires=2026-12-31");
     } else {
-      throw ConfigError(fmt::format("unknown word \"{}\"", word));
+      throw ConfigError(fmt::format("unknown word \"{}\"", word), kLineHint);
     }
   }
   if (!entry.hash.empty() && !entry.has_end) throw cut_short();
@@ -177,7 +186,7 @@ std::optional<Grant> Access::check(std::string_view authorization,
 std::string Access::make_token() {
   std::array<unsigned char, kTokenBytes> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
-    throw Error("the system has no random numbers");
+    throw Error("the system has no random numbers", "look at the installation of OpenSSL");
   }
   return hex(bytes.data(), bytes.size());
 }
@@ -185,9 +194,13 @@ std::string Access::make_token() {
 std::string Access::line_for(const std::string& token, const std::string& name,
                              const std::vector<std::string>& streams, const std::string& tables,
                              const std::string& expires) {
-  if (!is_word(name)) throw ConfigError(fmt::format("\"{}\" is not a name: one word", name));
+  if (!is_word(name))
+    throw ConfigError(fmt::format("\"{}\" is not a name: one word", name),
+                      "choose one without spaces");
   for (const std::string& stream : streams) {
-    if (!is_word(stream)) throw ConfigError(fmt::format("\"{}\" is not a stream's name", stream));
+    if (!is_word(stream))
+      throw ConfigError(fmt::format("\"{}\" is not a stream's name", stream),
+                        "name it as the server does: letters, digits, - _ .");
   }
   if (!tables.empty() && !std::all_of(tables.begin(), tables.end(),
                                       [](unsigned char c) { return c > ' ' && c != 0x7f; })) {

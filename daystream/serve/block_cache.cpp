@@ -45,7 +45,8 @@ void append_block(evbuffer* out, const Block& block) {
   };
   if (evbuffer_add_reference(out, block->data(), block->size(), release, held) != 0) {
     delete held;
-    throw Error("could not queue bytes for a follower: out of memory");
+    throw Error("could not queue bytes for a follower: out of memory",
+                "close other programs, or give the machine more memory");
   }
 }
 

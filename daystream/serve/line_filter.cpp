@@ -20,7 +20,8 @@ constexpr std::size_t kHead = 4096;
 constexpr std::string_view kTableKey = "_table\t";
 
 [[noreturn]] void no_line(Position after) {
-  throw Error(fmt::format("what follows {} is not a line of a daystream", after.text()));
+  throw Error(fmt::format("what follows {} is not a line of a daystream", after.text()),
+              "\"daystream verify\" there says where it is damaged");
 }
 
 }  // namespace

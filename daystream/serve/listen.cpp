@@ -37,7 +37,8 @@ Addresses resolve(const ListenAddress& address) {
   const int error = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &list);
   if (error != 0) {
     throw ConfigError(
-        fmt::format("cannot listen on \"{}\": {}", address.text(), gai_strerror(error)));
+        fmt::format("cannot listen on \"{}\": {}", address.text(), gai_strerror(error)),
+        "write HOST:PORT with an address of this host, or unix:PATH");
   }
   return Addresses(list);
 }
@@ -59,7 +60,8 @@ UniqueFd listen_on_unix(const ListenAddress& address) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   if (address.path.size() >= sizeof name.sun_path) {
-    throw ConfigError(fmt::format("the path of Unix socket \"{}\" is too long", address.path));
+    throw ConfigError(fmt::format("the path of Unix socket \"{}\" is too long", address.path),
+                      "choose one of at most 107 bytes");
   }
   std::memcpy(name.sun_path, address.path.c_str(), address.path.size() + 1);
   const auto* generic = reinterpret_cast<const sockaddr*>(&name);
@@ -69,7 +71,8 @@ UniqueFd listen_on_unix(const ListenAddress& address) {
   struct stat status {};
   if (lstat(address.path.c_str(), &status) == 0) {
     if (!S_ISSOCK(status.st_mode)) {
-      throw ConfigError(fmt::format("\"{}\" is there and is no socket", address.path));
+      throw ConfigError(fmt::format("\"{}\" is there and is no socket", address.path),
+                        "choose another path, or remove that file");
     }
     if (connect(probe.get(), generic, sizeof name) == 0) {
       errno = EADDRINUSE;
@@ -94,7 +97,8 @@ ListenAddress ListenAddress::parse(const std::string& text) {
   ListenAddress address;
   if (text.starts_with(kUnixPrefix)) {
     address.path = text.substr(kUnixPrefix.size());
-    if (address.path.empty()) throw ConfigError(fmt::format("no path in \"{}\"", text));
+    if (address.path.empty())
+      throw ConfigError(fmt::format("no path in \"{}\"", text), "write unix:PATH");
     return address;
   }
   const auto colon = text.rfind(':');

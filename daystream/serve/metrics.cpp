@@ -1,12 +1,10 @@
 #include "serve/metrics.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <ctime>
 #include <functional>
-#include <nlohmann/json.hpp>
 
+#include "program/metrics_text.h"
 #include "serve/health.h"
 
 namespace daystream::serve {
@@ -16,131 +14,61 @@ namespace {
 // So many copies have lines of their own; a peer may invent as many as it likes.
 constexpr std::size_t kMostCopies = 2000;
 
-// A value within a label: copies and hosts call themselves what they like.
-std::string label(std::string_view value) {
-  std::string out;
-  for (const char c : value) {
-    if (c == '\n') {
-      out += "\\n";
-    } else {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-  }
-  return out;
-}
-
 class Metrics {
  public:
-  Metrics(ServedStreams& streams, const Grant& grant, std::int64_t now) : now_(now) {
+  Metrics(ServedStreams& streams, const Grant& grant, std::int64_t now) {
     for (auto& [name, served] : streams) {
-      if (grant.covers(name)) streams_.emplace_back(name, served);
+      if (!grant.covers(name)) continue;
+      streams_.emplace_back(name, served);
+      facts_.push_back(stream_facts(name, served, now));
     }
   }
 
-  void family(const char* name, const char* type, const char* help) {
-    text_ += fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
-  }
   void total(const char* name, const char* help, std::uint64_t value) {
-    family(name, "counter", help);
-    text_ += fmt::format("{} {}\n", name, value);
+    text_.family(name, "counter", help);
+    text_.sample({}, static_cast<double>(value));
   }
-  void line(const std::string& text) { text_ += text + '\n'; }
-
-  // Names of streams are letters, digits, - _ . and need no escapes. nullopt: not known.
   void per_stream(const char* name, const char* type, const char* help,
                   const std::function<std::optional<double>(Served&)>& value) {
-    family(name, type, help);
+    text_.family(name, type, help);
     for (auto& [stream, served] : streams_) {
-      const auto known = value(served);
-      if (known) text_ += fmt::format("{}{{stream=\"{}\"}} {}\n", name, stream, *known);
+      if (const auto known = value(served)) text_.sample({{"stream", stream}}, *known);
     }
-  }
-  // A number that a deltastream here told just now.
-  void told(const char* name, const char* help, const char* key) {
-    per_stream(name, "gauge", help, [&](Served& served) -> std::optional<double> {
-      const StreamHealth health = stream_health(served, now_);
-      if (!health.fresh) return std::nullopt;
-      const auto found = health.fresh->find(key);
-      if (found == health.fresh->end() || !found->is_number()) return std::nullopt;
-      return found->get<double>();
-    });
   }
   void per_copy(const char* name, const char* help,
                 const std::function<std::optional<double>(const Served&, const Copy&)>& value) {
-    family(name, "gauge", help);
+    text_.family(name, "gauge", help);
     for (const auto& [stream, served] : streams_) {
       std::size_t left = kMostCopies;
       for (const auto& [key, copy] : served.get().copies.all()) {
         if (left-- == 0) break;
         const auto known = value(served, copy);
         if (!known) continue;
-        text_ += fmt::format("{}{{stream=\"{}\",copy=\"{}\",kind=\"{}\",host=\"{}\"}} {}\n", name,
-                             stream, label(copy.name), label(copy.kind), label(copy.host), *known);
+        text_.sample(
+            {{"stream", stream}, {"copy", copy.name}, {"kind", copy.kind}, {"host", copy.host}},
+            *known);
       }
     }
   }
   auto& streams() { return streams_; }
-  std::string take() { return std::move(text_); }
+  const std::vector<program::StreamFacts>& facts() const { return facts_; }
+  program::MetricsText& text() { return text_; }
 
  private:
-  std::int64_t now_;
   std::vector<std::pair<std::string, std::reference_wrapper<Served>>> streams_;
-  std::string text_;
+  std::vector<program::StreamFacts> facts_;  // of the same ones
+  program::MetricsText text_;
 };
 
-void add_durable(Metrics& metrics) {
-  metrics.per_stream("daystream_durable_timestamp_seconds", "gauge",
-                     "When the last durable line began to arrive.",
-                     [](Served& served) -> std::optional<double> {
-                       const auto& durable = served.stream->durable();
-                       if (!durable) return std::nullopt;
-                       return static_cast<double>(durable->position.c);
-                     });
-  metrics.per_stream("daystream_durable_lsn_bytes", "gauge", "The last durable LSN, as a number.",
-                     [](Served& served) -> std::optional<double> {
-                       const auto& durable = served.stream->durable();
-                       if (!durable) return std::nullopt;
-                       return static_cast<double>(durable->lsn.value);
-                     });
-}
-
 void add_server(Metrics& metrics, const ServerFacts& facts) {
-  metrics.family("daystream_serve_build_info", "gauge", "Which version this is.");
-  metrics.line("daystream_serve_build_info{version=\"" DELTAFLOOD_VERSION "\"} 1");
-  metrics.family("daystream_serve_start_timestamp_seconds", "gauge", "When this process began.");
-  metrics.line(fmt::format("daystream_serve_start_timestamp_seconds {}", facts.since));
+  metrics.text().build_info("daystream_serve_build_info");
+  metrics.text().gauge("daystream_serve_start_timestamp_seconds", "When this process began.",
+                       static_cast<double>(facts.since));
   metrics.total("daystream_serve_requests_total", "Requests that were complete.", facts.requests);
   metrics.total("daystream_serve_refused_total", "Requests that were refused.", facts.refused);
   metrics.total("daystream_serve_disconnected_total",
                 "Connections that were too many or too slow to ask.", facts.disconnected);
   metrics.total("daystream_serve_errors_total", "Requests that failed here.", facts.failed);
-}
-
-void add_streamer(Metrics& metrics, std::int64_t now) {
-  metrics.per_stream("daystream_up", "gauge",
-                     "1 while the stream is written; /status says what is wrong.",
-                     [now](Served& served) -> std::optional<double> {
-                       return stream_health(served, now).is_well() ? 1 : 0;
-                     });
-  metrics.per_stream("daystream_streamer_heard_timestamp_seconds", "gauge",
-                     "When the deltastream here last told of itself.",
-                     [now](Served& served) -> std::optional<double> {
-                       const StreamHealth health = stream_health(served, now);
-                       if (!health.has_streamer) return std::nullopt;
-                       return static_cast<double>(health.heard_s);
-                     });
-  metrics.told("daystream_lag_bytes", "WAL that PostgreSQL has and the stream has not.",
-               "lag_bytes");
-  metrics.told("daystream_lag_seconds", "How long the stream has not had all of it.", "lag_s");
-  metrics.told("daystream_retained_wal_bytes", "WAL that PostgreSQL keeps for the stream.",
-               "retained_wal_bytes");
-  metrics.told("daystream_until_lost_bytes", "WAL until PostgreSQL gives the slot up.",
-               "until_lost_bytes");
-  metrics.told("daystream_until_lost_seconds", "The same at the present rate.", "until_lost_s");
-  metrics.told("daystream_disk_free_bytes", "Room left where the stream is written.",
-               "disk_free_bytes");
-  metrics.told("daystream_disk_left_seconds", "The same at the present rate.", "disk_left_s");
 }
 
 void add_followers(Metrics& metrics) {
@@ -151,15 +79,14 @@ void add_followers(Metrics& metrics) {
   metrics.per_stream(
       "daystream_sent_bytes_total", "counter", "Bytes queued for followers.",
       [](Served& served) { return std::optional(static_cast<double>(served.all_sent_bytes())); });
-  metrics.family("daystream_followers", "gauge", "Followers by what they do.");
+  metrics.text().family("daystream_followers", "gauge", "Followers by what they do.");
   for (auto& [stream, served] : metrics.streams()) {
     for (const std::string state : {"live", "sending", "stuck"}) {
       const auto& followers = served.get().followers;
       const auto count = std::count_if(followers.begin(), followers.end(), [&](const auto& one) {
         return !one->ended() && one->state() == state;
       });
-      metrics.line(fmt::format("daystream_followers{{stream=\"{}\",state=\"{}\"}} {}", stream,
-                               state, count));
+      metrics.text().sample({{"stream", stream}, {"state", state}}, static_cast<double>(count));
     }
   }
   metrics.per_stream("daystream_backlog_bytes", "gauge",
@@ -212,13 +139,13 @@ void add_copies(Metrics& metrics, std::int64_t now) {
 std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant) {
   const std::int64_t now = std::time(nullptr);
   Metrics metrics(streams, grant, now);
-  add_durable(metrics);
-  if (grant.is_limited()) return metrics.take();
+  program::add_durable_metrics(metrics.text(), metrics.facts());
+  if (grant.is_limited()) return metrics.text().take();
   add_server(metrics, facts);
-  add_streamer(metrics, now);
+  program::add_streamer_metrics(metrics.text(), metrics.facts());
   add_followers(metrics);
   add_copies(metrics, now);
-  return metrics.take();
+  return metrics.text().take();
 }
 
 }  // namespace daystream::serve

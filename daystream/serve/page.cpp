@@ -25,7 +25,7 @@ std::string source_of(std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE * 2> base64{};
   unsigned int size = 0;
   if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) {
-    throw Error("could not compute a SHA-256");
+    throw Error("could not compute a SHA-256", "look at the installation of OpenSSL");
   }
   const int length = EVP_EncodeBlock(base64.data(), digest.data(), static_cast<int>(size));
   return fmt::format("'sha256-{}'", std::string_view(reinterpret_cast<const char*>(base64.data()),

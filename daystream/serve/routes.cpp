@@ -65,6 +65,7 @@ void Server::answer_with(const Request& request, const std::function<void()>& re
     reply();
   } catch (const HttpError& e) {
     ++facts_.refused;
+    if (e.status() == 401) tell_stranger(request.peer(), e.what());
     request.reply(e);
   } catch (const std::exception& e) {
     // It may name files, which are no peer's business.
@@ -72,6 +73,13 @@ void Server::answer_with(const Request& request, const std::function<void()>& re
     spdlog::error("could not answer {}: {}", request.peer(), e.what());
     request.reply(
         HttpError(500, "failed", "the server could not read its files", "its log says why"));
+  }
+}
+
+// Once a minute each: whoever tries tokens, or has an old one, is not to fill the log.
+void Server::tell_stranger(const std::string& peer, const std::string& why) {
+  if (const auto text = strangers_.met(fmt::format("refused {}: {}", peer, why))) {
+    spdlog::warn("{}", *text);
   }
 }
 

@@ -305,7 +305,8 @@ std::uint64_t ServedStream::limit_at(Cursor& cursor) const {
     const auto next = std::upper_bound(days.begin(), days.end(), cursor.day);
     if (next == days.end()) return 0;
     if (!std::binary_search(days.begin(), days.end(), cursor.day)) {
-      throw PositionGone(fmt::format("day {} was deleted while it was sent", day_text(cursor.day)));
+      throw PositionGone(fmt::format("day {} was deleted while it was sent", day_text(cursor.day)),
+                         "keep more days, with --keep-days of deltastream");
     }
     cursor = {*next, 0, open_day(*next), {}};
   }

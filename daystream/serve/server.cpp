@@ -144,6 +144,7 @@ void Server::drop_dead() noexcept {
 }
 
 void Server::look_at_places() noexcept {
+  notify_.alive();
   bool any = false;
   for (auto& [name, served] : streams_) {
     const std::string lost = served.stream->lost();
@@ -239,7 +240,8 @@ void Server::listen(const std::string& text) {
   evhttp* http = tls_ && !address.is_unix() ? https_.get() : http_.get();
   const int owned_by_http = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
   if (owned_by_http < 0 || !acceptors_.add(http, owned_by_http)) {
-    throw Error(fmt::format("could not accept connections on \"{}\"", address.text()));
+    throw Error(fmt::format("could not accept connections on \"{}\"", address.text()),
+                "choose another address with --listen");
   }
   addresses_.push_back(address);
 }
@@ -282,7 +284,9 @@ void Server::run(int stop_fd, const std::function<bool()>& stop) {
     if (stop()) event_base_loopbreak(loop_.get());
   });
   stopped.start();
+  notify_.ready();
   event_base_dispatch(loop_.get());
+  notify_.stopping();
   if (stop()) return;
   for (const auto& [name, served] : streams_) {
     if (served.lost.empty()) return;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "program/notify.h"
+#include "program/repeats.h"
 #include "serve/acceptors.h"
 #include "serve/access.h"
 #include "serve/connection_limits.h"
@@ -71,6 +73,7 @@ class Server {
   void answer_later(const Request& request, const Grant& grant, std::function<Reply()> work);
   // `reply`, once what is known of the streams that `grant` may see is not older than a second.
   void answer_sampled(const Request& request, const Grant& grant, Reply reply);
+  void tell_stranger(const std::string& peer, const std::string& why);
   void keep_out_strangers(const Request& request) const;
   Grant admit(const Request& request) const;
   void route(const Request& request);
@@ -115,6 +118,8 @@ class Server {
   Event dead_;
   Event places_;
   bool sampling_ = false;
+  program::Notify notify_;
+  program::Repeats strangers_;
   Workers workers_;  // the last: what it still runs is done with before anything else goes
 };
 

@@ -36,7 +36,9 @@ class FileSource final : public ByteSource {
       got = pread(fd_.get(), bytes, wanted, static_cast<off_t>(offset_));
     } while (got < 0 && errno == EINTR);
     if (got < 0) throw IoError("could not read a snapshot", errno);
-    if (got == 0) throw Error("a snapshot has become shorter while it was sent");
+    if (got == 0)
+      throw Error("a snapshot has become shorter while it was sent",
+                  "take snapshots with \"deltamirror snapshot\", which replaces them whole");
     evbuffer_add(out, bytes, static_cast<std::size_t>(got));
     offset_ += static_cast<std::uint64_t>(got);
     return true;

@@ -47,7 +47,8 @@ std::string id_beside(const std::filesystem::path& path, std::int64_t changed) {
 
 Snapshots::Snapshots(std::filesystem::path directory) : directory_(std::move(directory)) {
   if (!std::filesystem::is_directory(directory_)) {
-    throw ConfigError(fmt::format("\"{}\" is no directory of snapshots", directory_.string()));
+    throw ConfigError(fmt::format("\"{}\" is no directory of snapshots", directory_.string()),
+                      "name the directory that \"deltamirror snapshot\" was given");
   }
   thread_ = std::thread([this] { work(); });
   // The ids of the files that are there now will be known by the time that somebody asks.

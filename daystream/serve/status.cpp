@@ -70,7 +70,7 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
   const StreamSample& sample = served.stream->latest();
   value["sent_bytes"] = served.all_sent_bytes();
   const StreamHealth health = stream_health(served, now);
-  value["trouble"] = health.trouble;
+  value["trouble"] = health.text();
   value["streamer"] = streamer_json(sample, health);
   value["days"] = days_json(sample);
   for (const auto& follower : served.followers) {

@@ -7,6 +7,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "daystream/error.h"
 
@@ -15,10 +19,16 @@ namespace daystream::serve {
 namespace {
 
 [[noreturn]] void fail(const char* action, const std::string& file) {
-  char reason[256] = "";
-  ERR_error_string_n(ERR_get_error(), reason, sizeof reason);
+  const char* const reason = ERR_reason_error_string(ERR_peek_error());
+  const bool is_missing = access(file.c_str(), R_OK) != 0;
+  const std::string why = is_missing          ? std::strerror(errno)
+                          : reason == nullptr ? "no reason is known"
+                                              : reason;
   ERR_clear_error();
-  throw ConfigError(fmt::format("could not {} \"{}\": {}", action, file, reason));
+  throw ConfigError(fmt::format("could not {} \"{}\": {}", action, file, why),
+                    is_missing ? "name a file that this user may read"
+                               : "it must be in PEM, and a key must be the certificate's: "
+                                 "docs/network.md has the lines of openssl");
 }
 
 }  // namespace

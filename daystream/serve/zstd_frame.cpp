@@ -30,7 +30,8 @@ std::string zstd_frame(std::string_view text) {
                                : ZSTD_compressCCtx(context.get(), frame.data(), frame.size(),
                                                    text.data(), text.size(), kLevel);
   if (context == nullptr || ZSTD_isError(size) != 0) {
-    throw Error("could not compress bytes for a follower: out of memory");
+    throw Error("could not compress bytes for a follower: out of memory",
+                "close other programs, or give the machine more memory");
   }
   frame.resize(size);
   frame.shrink_to_fit();

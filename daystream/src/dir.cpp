@@ -139,7 +139,8 @@ class RealDir final : public Dir {
     struct stat status {};
     if (fstat(fd.get(), &status) != 0) fail(action, path);
     if (!S_ISREG(status.st_mode)) {
-      throw Error(fmt::format("could not {} \"{}\": it is no regular file", action, path));
+      throw Error(fmt::format("could not {} \"{}\": it is no regular file", action, path),
+                  "put the file itself there, not a link, a directory or a device");
     }
     return std::make_unique<RealFile>(path, std::move(fd));
   }

@@ -80,7 +80,8 @@ class LocalSource final : public ReaderSource {
   // Where another stream is now, or none, who reads opens it again: what is there then is compared
   // with what was read before.
   void check_place() const {
-    if (std::string problem = place_.problem(); !problem.empty()) throw ConnectionLost(problem);
+    if (std::string problem = place_.problem(); !problem.empty())
+      throw ConnectionLost(problem, "it goes on once the directory is back");
   }
 
   std::unique_ptr<Dir> dir_;

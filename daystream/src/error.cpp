@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace daystream {
@@ -10,10 +11,38 @@ namespace {
 constexpr const char* kRestore =
     "restore the file from a copy of the daystream (a relay's, a backup's), then run \"daystream "
     "verify\"; without a copy begin a new daystream and seed its mirrors anew";
+
+const char* hint_of(int error_number) {
+  switch (error_number) {
+    case EACCES:
+    case EPERM:
+      return "look at its owner and mode, and at those of its folder: this user may not do that";
+    case ENOENT:
+    case ENOTDIR:
+      return "look at the name: nothing is there, or something else than was meant";
+    case ENOSPC:
+    case EDQUOT:
+      return "make room on its disk, or raise the quota";
+    case EROFS:
+      return "it is on a file system that is mounted read-only";
+    case EMFILE:
+    case ENFILE:
+      return "raise the limit of open files: LimitNOFILE=, ulimit -n";
+    case EADDRINUSE:
+      return "another process listens there: end it, or choose another address";
+    case EADDRNOTAVAIL:
+      return "that address is none of this host's: \"ip address\" lists them";
+    case ENOMEM:
+      return "close other programs, or give the machine more memory";
+    default:
+      return "look at its disk or network: dmesg";
+  }
 }
+}  // namespace
 
 IoError::IoError(const std::string& action, int error_number, std::string hint)
-    : Error(fmt::format("{}: {}", action, std::strerror(error_number)), std::move(hint)),
+    : Error(fmt::format("{}: {}", action, std::strerror(error_number)),
+            hint.empty() ? hint_of(error_number) : std::move(hint)),
       error_number_(error_number) {}
 
 Corruption::Corruption(const std::string& file, std::uint64_t offset_bytes,

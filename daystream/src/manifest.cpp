@@ -17,6 +17,8 @@ namespace daystream {
 
 namespace {
 
+constexpr const char* kManifestHint = "bring daystream.json back from a copy of the daystream";
+
 using nlohmann::json;
 using nlohmann::ordered_json;  // what we write keeps the order people read it in
 
@@ -30,7 +32,8 @@ Holding holding_from_json(const json& value) {
   Holding holding;
   const auto since = value.at("since").get<std::string>();
   const auto position = Position::parse(since);
-  if (!position) throw ConfigError(fmt::format("\"since\" is not a position: \"{}\"", since));
+  if (!position)
+    throw ConfigError(fmt::format("\"since\" is not a position: \"{}\"", since), kManifestHint);
   holding.since = *position;
   value.at("tables").get_to(holding.tables);
   for (const auto& [key, option] : value.at("options").items()) {
@@ -112,7 +115,7 @@ Manifest manifest_from_json(const json& value, const std::string& directory) {
   };
   kept("keep_days", manifest.keep_days);
   kept("keep_bytes", manifest.keep_bytes);
-  if (manifest.holdings.empty()) throw ConfigError("\"holdings\" is empty");
+  if (manifest.holdings.empty()) throw ConfigError("\"holdings\" is empty", kManifestHint);
   return manifest;
 }
 

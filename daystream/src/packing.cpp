@@ -31,7 +31,8 @@ struct FreePackContext {
 
 void check(std::size_t zstd_result, const char* action) {
   if (ZSTD_isError(zstd_result) != 0) {
-    throw Error(fmt::format("could not {}: {}", action, ZSTD_getErrorName(zstd_result)));
+    throw Error(fmt::format("could not {}: {}", action, ZSTD_getErrorName(zstd_result)),
+                "compress it again later; nothing is lost, the day stays as it was");
   }
 }
 
@@ -113,7 +114,8 @@ class Packer {
     summary.chain = state.chain.value_or(0);
     index_ += summary.text();
     if (index_.size() > std::numeric_limits<std::uint32_t>::max()) {
-      throw Error(fmt::format("file \"{}\" is too large to be compressed", text_.path()));
+      throw Error(fmt::format("file \"{}\" is too large to be compressed", text_.path()),
+                  "it stays as it is, and is read like the others");
     }
     put(index_header(index_.size()));
     put(index_);

@@ -21,7 +21,10 @@ template <typename Value>
 Value parsed(const json& from) {
   const auto text = from.get<std::string>();
   const auto value = Value::parse(text);
-  if (!value) throw ConfigError(fmt::format("unexpected value \"{}\"", text));
+  if (!value) {
+    throw ConfigError(fmt::format("unexpected value \"{}\"", text),
+                      "the server is of another version: update the older side");
+  }
   return *value;
 }
 

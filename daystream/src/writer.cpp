@@ -38,6 +38,9 @@ void Writer::gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std:
   impl_->take_files();
   impl_->gap(old_slot_end, head);
 }
+bool Writer::after_gap() const noexcept {
+  return impl_->after_gap_;
+}
 Lsn Writer::last_lsn() const noexcept {
   return impl_->last_lsn_;
 }

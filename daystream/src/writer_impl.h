@@ -49,6 +49,7 @@ class Writer::Impl {
   Position last_ = Position::begin();
   Lsn last_lsn_;
   std::int64_t last_commit_time_us_ = 0;
+  bool after_gap_ = false;
   std::optional<std::uint64_t> known_next_;  // of the last commit or mark that told it
   Position flushed_position_ = Position::begin();
   Lsn flushed_lsn_;

@@ -201,6 +201,7 @@ void Writer::Impl::add_end_line(std::string_view body) {
   crc_at_ = buffer_.size();
   prefix_.count_up();
   ++last_.s;
+  after_gap_ = false;
   appended_bytes_ += buffer_.size() - at;
   ++appended_lines_;
 }
@@ -261,6 +262,7 @@ void Writer::Impl::gap(Lsn old_slot_end,
   std::string body = "_lsn\t" + old_slot_end.text();
   append_fields(body, head);
   add_single(at, body + "\t_action\tgap");
+  after_gap_ = true;
 }
 
 }  // namespace daystream

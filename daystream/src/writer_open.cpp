@@ -9,6 +9,7 @@
 #include "daystream/error.h"
 #include "lock.h"
 #include "manifest_file.h"
+#include "seek.h"
 #include "writer_impl.h"
 
 namespace daystream {
@@ -107,6 +108,10 @@ void Writer::Impl::continue_from(Recovered recovered) {
     abort_written();
     write_out();
     file_->sync();
+  }
+  if (file_) {
+    const auto end = Seeker(*file_, written_).last_end_before(written_);
+    after_gap_ = end && end->action == Action::Gap;
   }
   least_c_ = last_.c + 1;
   if (file_) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "owner/engine.h"
+#include "program/metrics_file.h"
 #include "program/program.h"
 
 namespace deltamirror {
@@ -21,6 +22,8 @@ void add_reseed(CLI::App& app, Chosen& chosen);
 void add_remove(CLI::App& app, Chosen& chosen);
 void add_run(CLI::App& app, Chosen& chosen);
 void add_status(CLI::App& app, Chosen& chosen);
+void add_doctor(CLI::App& app, Chosen& chosen);
+void add_list(CLI::App& app, Chosen& chosen);
 void add_wait(CLI::App& app, Chosen& chosen);
 void add_snapshot(CLI::App& app, Chosen& chosen);
 void add_restore(CLI::App& app, Chosen& chosen);
@@ -43,6 +46,8 @@ void add_source_option(CLI::App& command, std::string& source, const std::string
 void add_from_option(CLI::App& command, std::string& url);
 // How `run` and `up` follow: sets these members of `options`.
 void add_following_options(CLI::App& command, RunOptions& options);
+// While it lives, the mirror's metrics are written where `options` say so.
+daystream::program::MetricsFile metrics_of(const RunOptions& options);
 RunControl control_of(daystream::program::Signals& signals);
 
 }  // namespace deltamirror

@@ -8,7 +8,9 @@
 
 #include "command/commands.h"
 #include "config/config.h"
+#include "program/check_report.h"
 #include "program/counted.h"
+#include "seed/check_seed.h"
 #include "seed/database_check.h"
 #include "seed/requests.h"
 
@@ -18,7 +20,17 @@ using daystream::ConfigError;
 
 namespace {
 
-void check(const std::string& file, const std::optional<std::string>& conninfo) {
+// As the database has it: what each column becomes, and whether SQLite takes what is to be run.
+int check_further(const MirrorConfig& config, const std::string& conninfo,
+                  const daystream::program::Signals& signals) {
+  daystream::program::CheckReport report;
+  check_seed({.mirror = {}, .conninfo = conninfo, .daystream = {}, .config = config}, signals,
+             report);
+  return report.exit_code();
+}
+
+int check(const std::string& file, const std::optional<std::string>& conninfo,
+          const daystream::program::Signals& signals) {
   ReadConfig read = read_config(read_text_file(file));
   if (read.problems.empty()) {
     try {
@@ -37,8 +49,13 @@ void check(const std::string& file, const std::optional<std::string>& conninfo) 
   }
   const std::size_t count = read.problems.size();
   if (count != 0) {
-    throw ConfigError(
-        fmt::format("configuration \"{}\" has {} problem{}", file, count, count == 1 ? "" : "s"));
+    throw ConfigError(fmt::format("configuration \"{}\" has {}", file,
+                                  daystream::program::counted(count, "problem")),
+                      "each line above says where, and what may stand there");
+  }
+  if (conninfo) {
+    const int code = check_further(read.config, *conninfo, signals);
+    if (code != 0) return code;
   }
   const std::size_t sources = read.config.sources.size();
   fmt::print("{}: {}{}{}\n", file,
@@ -47,6 +64,7 @@ void check(const std::string& file, const std::optional<std::string>& conninfo) 
              !conninfo     ? ""
              : sources > 1 ? ", as the databases have them"
                            : ", as the database has them");
+  return 0;
 }
 
 void add_schema(CLI::App& config, Chosen& chosen) {
@@ -69,11 +87,11 @@ void add_check(CLI::App& config, Chosen& chosen) {
       *config.add_subcommand("check", "tell all that is wrong with a configuration");
   command.add_option("FILE", options->file, "configuration")->required();
   add_connection_option(command, options->conninfo)
-      ->description("see whether the tables, keys and columns are in that database too");
+      ->description(
+          "see whether that database has them too and may be read, and what each column becomes");
   command.callback([options, &chosen] {
-    chosen = [options](daystream::program::Signals&) {
-      check(options->file, options->conninfo);
-      return 0;
+    chosen = [options](daystream::program::Signals& signals) {
+      return check(options->file, options->conninfo, signals);
     };
   });
 }

@@ -3,7 +3,9 @@
 
 #include "command/commands.h"
 #include "config/source_places.h"
+#include "program/common_flags.h"
 #include "program/when.h"
+#include "status/mirror_status.h"
 #include "store/mirror_file.h"
 
 namespace deltamirror {
@@ -86,6 +88,8 @@ void add_following_options(CLI::App& command, RunOptions& options) {
         options.on_commit = where.substr(7);
       },
       "socket:PATH where local programs hear which rows each commit has changed");
+  command.add_option("--metrics-file", options.metrics_file, program::kMetricsFileHelp)
+      ->type_name("FILE");
   command.add_option_function<std::string>(
       "--delay",
       [&options](const std::string& text) {
@@ -95,6 +99,10 @@ void add_following_options(CLI::App& command, RunOptions& options) {
         options.delay = std::chrono::seconds(*span);
       },
       "stay so far behind PostgreSQL: 1h, 30 min, 90s (default: not at all)");
+}
+
+program::MetricsFile metrics_of(const RunOptions& options) {
+  return {options.metrics_file, [mirror = options.mirror] { return mirror_metrics(mirror); }};
 }
 
 RunControl control_of(program::Signals& signals) {

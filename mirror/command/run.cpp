@@ -65,6 +65,7 @@ void add_run(CLI::App& app, Chosen& chosen) {
     RunOptions& run = options->run;
     for (const std::string& each : options->until) run.until_lsns.push_back(parse_until(each));
     chosen = [options](daystream::program::Signals& signals) {
+      const auto metrics = metrics_of(options->run);
       seed_first(options->run, signals);
       run_mirror(options->run, control_of(signals));
       return 0;

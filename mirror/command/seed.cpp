@@ -1,13 +1,18 @@
 // deltamirror seed: makes a mirror, or adds tables to one.
 #include "seed/seed.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <memory>
 
 #include "command/commands.h"
 #include "command/table_arguments.h"
 #include "command/table_commands.h"
+#include "program/check_report.h"
+#include "seed/check_seed.h"
 #include "snapshot/from_snapshot.h"
+#include "store/mirror_file.h"
 
 namespace deltamirror {
 
@@ -17,11 +22,35 @@ struct SeedArguments {
   TableCommand command;
   std::string from;
   TableChoice choice;
+  bool check = false;
 };
+
+int check(const SeedArguments& options, const daystream::program::Signals& signals) {
+  daystream::program::CheckReport report;
+  const std::string& mirror = options.command.mirror;
+  const std::filesystem::path folder = std::filesystem::absolute(mirror).parent_path();
+  report.check_directory(folder);
+  report.check_room(folder);
+  report.check("mirror", [&] {
+    check_absent(mirror);
+    return fmt::format("\"{}\" will be made", mirror);
+  });
+  const bool named = options.command.daystream || !options.choice.config.sources.empty();
+  if (!named) {
+    report.check("daystream", []() -> std::string {
+      throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
+    });
+  }
+  check_seed({mirror, options.command.conninfo.value_or(""), options.command.daystream,
+              options.choice.config},
+             signals, report);
+  return report.exit_code();
+}
 
 int run(const SeedArguments& options, daystream::program::Signals& signals) {
   const std::string& mirror = options.command.mirror;
   const MirrorConfig& config = options.choice.config;
+  if (options.check) return check(options, signals);
   if (!options.from.empty()) {
     fetch_mirror(mirror, options.from, signals);
     return 0;
@@ -48,6 +77,9 @@ void add_seed(CLI::App& app, Chosen& chosen) {
   add_from_option(command, options->from);
   add_source_option(command, options->command.source,
                     "of several sources the one that has the tables to add");
+  command.add_flag("--check", options->check,
+                   "look at all that this needs, say what is missing and what each column becomes, "
+                   "and copy nothing");
   command.footer(
       "Examples:\n"
       "  deltamirror seed flights.db -d service=prod --daystream /var/lib/daystream/prod \\\n"
@@ -62,6 +94,8 @@ void add_seed(CLI::App& app, Chosen& chosen) {
       "      some columns and rows of a table; and every change of another\n"
       "  deltamirror seed flights.db --table ops.crews -d service=prod\n"
       "      one table more, while it runs\n"
+      "  deltamirror seed flights.db -d service=prod --daystream prod --table flights --check\n"
+      "      what is missing for that, before it begins\n"
       "  deltamirror seed all.db --config all.json\n"
       "      several sources");
   command.callback([options, &command, &chosen] {

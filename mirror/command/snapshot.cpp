@@ -25,8 +25,8 @@ void add_snapshot(CLI::App& app, Chosen& chosen) {
         options->keep = parse_retention(text);
         if (!options->keep) usage(fmt::format("invalid --keep \"{}\"", text));
       },
-      "with a directory, remove older ones: 7d,4w,12m keeps the newest of 7 days, 4 weeks and 12 "
-      "months; 10 the last ten");
+      "with a directory, remove older ones: 24h,7d,4w,12m keeps the newest of 24 hours, 7 days, 4 "
+      "weeks and 12 months; 10 the last ten");
   command.footer(
       "Examples:\n"
       "  deltamirror snapshot flights.db copy.db\n"

@@ -203,8 +203,15 @@ void add_wait(CLI::App& app, Chosen& chosen) {
     if (!options->goal.lsn && options->goal.time.empty()) usage("give --lsn or --time");
     chosen = [options](daystream::program::Signals& signals) {
       if (wait_for(options->mirror, options->goal, options->timeout, signals)) return 0;
-      throw daystream::Error(fmt::format("mirror \"{}\" has not reached {} in time",
-                                         options->mirror, options->goal.text()));
+      if (signals.stop_requested()) {
+        throw daystream::Error(fmt::format("stopped before mirror \"{}\" had reached {}",
+                                           options->mirror, options->goal.text()),
+                               "the same command waits again");
+      }
+      throw daystream::Error(
+          fmt::format("mirror \"{}\" has not reached {} in time", options->mirror,
+                      options->goal.text()),
+          "\"deltamirror status\" says how far it is, and what is wrong; --timeout waits longer");
     };
   });
 }

@@ -31,7 +31,8 @@ void take_config(SourcePlace& place, const MirrorConfig& config, const std::stri
                                   [&](const SourceConfig& s) { return s.name == name; });
   if (found == config.sources.end()) {
     throw ConfigError(
-        fmt::format("configuration \"{}\" lacks source \"{}\" of the mirror", file, name));
+        fmt::format("configuration \"{}\" lacks source \"{}\" of the mirror", file, name),
+        "add it; or \"deltamirror run --config\" with it takes the source out of the mirror");
   }
   if (!place.daystream) place.daystream = open_stream(found->daystream);
   if (found->connection) place.conninfo = found->connection;

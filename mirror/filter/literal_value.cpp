@@ -18,7 +18,8 @@ bool is_digit(char c) {
 }
 
 [[noreturn]] void bad(const FilterLiteral& literal, std::string_view wanted) {
-  throw ConfigError(fmt::format("where: '{}' is not {}", literal.text, wanted));
+  throw ConfigError(fmt::format("where: '{}' is not {}", literal.text, wanted),
+                    "write a value as PostgreSQL would take it for that column");
 }
 
 // Whether `text` is as `form` has it: 9 a digit, x a hexadecimal one, else itself.

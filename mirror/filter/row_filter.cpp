@@ -15,6 +15,9 @@ using NodeKind = FilterNode::Kind;
 
 namespace {
 
+constexpr const char* kChooseAnew =
+    "choose the rows by other columns: \"deltamirror remove\" the table, then seed it again";
+
 constexpr unsigned kT = Truth::kTrue;
 constexpr unsigned kF = Truth::kFalse;
 constexpr unsigned kN = Truth::kNull;
@@ -116,13 +119,15 @@ RowFilter::Node RowFilter::bind(const FilterNode& node, const Shape& shape,
   if (node.kind == NodeKind::Like &&
       (!is_text || node.literals[0].kind != FilterLiteral::Kind::Text)) {
     throw ConfigError(
-        fmt::format("where: LIKE is for columns of type text, not \"{}\"", node.columns[0]));
+        fmt::format("where: LIKE is for columns of type text, not \"{}\"", node.columns[0]),
+        "compare others with = < > IN or BETWEEN");
   }
   if (node.kind == NodeKind::Like) {
     const std::string& pattern = node.literals[0].text;
     std::size_t escapes = 0;
     while (escapes < pattern.size() && pattern[pattern.size() - 1 - escapes] == '\\') ++escapes;
-    if (escapes % 2 == 1) throw ConfigError("where: a LIKE pattern must not end in a lone \\");
+    if (escapes % 2 == 1)
+      throw ConfigError("where: a LIKE pattern must not end in a lone \\", "double it: \\\\");
   }
   if (node.kind == NodeKind::Compare && out.type == Comparable::TextForm &&
       !is_equality(node.comparison)) {
@@ -190,7 +195,8 @@ std::string RowFilter::sql(const Shape& shape) const {
   std::vector<std::string> names;
   for (const int attnum : attnums_) {
     const SourceColumn* const column = shape.column(attnum);
-    if (column == nullptr) throw daystream::NeedsPerson("a column of a table's where is gone");
+    if (column == nullptr)
+      throw daystream::NeedsPerson("a column of a table's where is gone", kChooseAnew);
     names.push_back(daystream::program::quote_identifier(column->name));
   }
   return sql(root_, names);
@@ -238,7 +244,8 @@ FilterNode RowFilter::unbound(const Node& node, const Shape& shape) const {
   out.literals = node.written;
   for (const int column : node.columns) {
     const SourceColumn* const source = shape.column(attnums_[column]);
-    if (source == nullptr) throw daystream::NeedsPerson("a column of a table's where is gone");
+    if (source == nullptr)
+      throw daystream::NeedsPerson("a column of a table's where is gone", kChooseAnew);
     out.columns.push_back(source->name);
   }
   for (const Node& part : node.parts) out.parts.push_back(unbound(part, shape));

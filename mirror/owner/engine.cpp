@@ -32,6 +32,9 @@ using nlohmann::json;
 
 namespace {
 
+constexpr const char* kRequestHint =
+    "a request is one line of JSON, as docs/mirroring.md#the-control-socket has them";
+
 std::optional<daystream::Lsn> until_of(const RunOptions& options, const std::string& source) {
   for (const SourceLsn& until : options.until_lsns) {
     if (until.source.empty() || until.source == source) return until.lsn;
@@ -265,14 +268,15 @@ class Engine {
 
   void handle(const ControlRequest& request) {
     json asked;
-    if (daystream::program::is_too_deep(request.line)) throw ConfigError("the request is too deep");
+    if (daystream::program::is_too_deep(request.line))
+      throw ConfigError("the request is too deep", kRequestHint);
     try {
       asked = json::parse(request.line);
     } catch (const json::parse_error& e) {
-      throw ConfigError(fmt::format("the request is not JSON at byte {}", e.byte));
+      throw ConfigError(fmt::format("the request is not JSON at byte {}", e.byte), kRequestHint);
     }
     if (!asked.is_object() || asked.value("version", 0) != 1) {
-      throw ConfigError("the request is not of version 1", "see control.h or the README");
+      throw ConfigError("the request is not of version 1", kRequestHint);
     }
     const std::string name = asked.value("request", "");
     const auto verb = std::find_if(std::begin(kVerbs), std::end(kVerbs),
@@ -295,7 +299,8 @@ class Engine {
       if (source->name() == name) return *source;
     }
     throw ConfigError(name.empty() ? "the mirror has several sources, and the request names none"
-                                   : fmt::format("the mirror has no source \"{}\"", name));
+                                   : fmt::format("the mirror has no source \"{}\"", name),
+                      "name one: \"source\" in the request, --source on the command line");
   }
 
   void tell_status(std::uint64_t client) {

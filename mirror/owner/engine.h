@@ -43,6 +43,7 @@ struct RunOptions {
   int max_copies = kMaxCopies;               // see SeedSession; of those that it begins by itself
   std::string on_commit;                     // socket to tell changes at; empty: none
   std::vector<TableRequest> seed_now;        // copy these, and end once they are in place
+  std::string metrics_file;                  // for Prometheus; empty: none
 
   // Of one source, as the Engine finds it out.
   std::optional<daystream::Lsn> until = {};

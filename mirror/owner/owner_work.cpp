@@ -112,7 +112,7 @@ void OwnerWork::reseed_tables(const SourceRequest& request) {
   for (const json& name : request.asked.at("tables")) {
     wanted.push_back(wish_of(find_table(tables, name.get<std::string>())));
   }
-  if (wanted.empty()) throw ConfigError("no table specified");
+  if (wanted.empty()) throw ConfigError("no table specified", "name one with --table");
   CopyJob& job =
       copies_.ask(std::move(wanted), connection(conninfo_of(request.asked)), request.client);
   job.only_rows = !request.asked.value("whole", false);

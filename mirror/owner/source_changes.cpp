@@ -22,7 +22,8 @@ Checkpoint end_of(const SourceConfig& source) {
   require_one_database(manifest, source.daystream);
   const auto extent = stream.extent();
   if (!extent) {
-    throw daystream::Error(fmt::format("daystream \"{}\" has no line yet", source.daystream));
+    throw daystream::Error(fmt::format("daystream \"{}\" has no line yet", source.daystream),
+                           "start its deltastream first");
   }
   Checkpoint at;
   at.source = source.name;

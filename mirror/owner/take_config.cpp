@@ -31,7 +31,8 @@ MirrorConfig wanted_config(const RunOptions& options) {
     config.sources.clear();
     return config;
   }
-  throw ConfigError(fmt::format("it lacks source \"{}\" of the mirror", options.source));
+  throw ConfigError(fmt::format("it lacks source \"{}\" of the mirror", options.source),
+                    "add it; without it the source leaves the mirror at the next start");
 }
 
 // An index of a shared table stays as long as one of its sources asks for it.

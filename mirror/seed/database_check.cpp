@@ -41,7 +41,9 @@ std::vector<std::string> query_columns(PGconn* connection, const TableRequest& r
   for (int i = 0; i < PQnfields(described.get()); ++i) {
     names.emplace_back(PQfname(described.get(), i));
     if (relation.oid == 0 || PQftable(described.get(), i) == relation.oid) continue;
-    throw ConfigError(fmt::format("column \"{}\" is not a column of the table", names.back()));
+    throw ConfigError(
+        fmt::format("column \"{}\" is not a column of the table", names.back()),
+        "a followed query may choose columns, as they are: compute in a SQLite view over them");
   }
   return names;
 }
@@ -161,13 +163,13 @@ class TableCheck {
   std::vector<ConfigProblem>& problems_;
 };
 
-// All that looks like a table, but those of PostgreSQL itself and of extensions.
+// All that looks like a table, but those of PostgreSQL itself, of extensions, and ours.
 std::vector<QualifiedName> all_tables(PGconn* connection) {
   const PgResult result = daystream::program::exec(connection, R"(
     SELECT n.nspname, c.relname
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema'
-      AND n.nspname !~ '^pg_'
+      AND n.nspname !~ '^pg_' AND n.nspname <> 'deltaflood'
       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                       WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
                         AND d.deptype = 'e')
@@ -253,7 +255,9 @@ std::string config_for_database(const std::string& conninfo,
     if (called != default_mirror_name(name)) request.as = called;
     list.push_back(to_json(request));
   }
-  if (list.empty()) throw ConfigError("there is no table that can be mirrored");
+  if (list.empty())
+    throw ConfigError("there is no table that can be mirrored",
+                      "the warnings above say why of each");
   // A line a table: that is what is edited.
   std::string out = "{\n  \"tables\": [";
   for (std::size_t i = 0; i < list.size(); ++i) {

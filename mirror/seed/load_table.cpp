@@ -27,6 +27,14 @@ void tell_number_columns(const MirroredTable& table) {
 
 }  // namespace
 
+void make_table(Database& db, const MirroredTable& mirrored) {
+  if (mirrored.is_shared()) {
+    make_shared(db, mirrored, sharing(load_tables(db), mirrored));
+  } else {
+    db.exec(create_table_sql(mirrored, mirrored.name));
+  }
+}
+
 void load_table(Database& db, SeedSession& session, SeedTable& table,
                 const daystream::program::Signals& signals) {
   const MirroredTable& mirrored = table.mirrored;
@@ -36,17 +44,14 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
   const std::uint64_t expected = counted ? session.count_rows(table) : 0;
   Progress progress(fmt::format("seeding {}", mirrored.name),
                     counted ? static_cast<double>(expected) : table.relation.estimated_rows);
-  if (mirrored.is_shared()) {
-    make_shared(db, mirrored, sharing(load_tables(db), mirrored));
-  } else {
-    db.exec(create_table_sql(mirrored, mirrored.name));
-  }
+  make_table(db, mirrored);
   CopyPump pump(session.start_copy(table), table.copied);
   std::uint64_t rows = 0;
   const auto next = [&] {
     // The server may think for long before it sends a row.
     do {
-      if (signals.stop_requested()) throw Error("stopped before the seed was complete");
+      if (signals.stop_requested())
+        throw Error("stopped before the seed was complete", "the same command does it again");
       progress.update(rows);
     } while (!pump.ready(std::chrono::milliseconds(100)));
     const RowBatch* const batch = pump.next();

@@ -9,6 +9,9 @@
 
 namespace deltamirror {
 
+// Makes the table, empty.
+void make_table(Database& db, const MirroredTable& mirrored);
+
 // Makes the table and copies its rows into it, in the caller's SQLite transaction. Throws Error
 // when stopped, ConfigError where a query's result is not the table's rows.
 void load_table(Database& db, SeedSession& session, SeedTable& table,

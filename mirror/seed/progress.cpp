@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "program/counted.h"
+#include "program/terminal.h"
 
 namespace deltamirror {
 
@@ -15,7 +16,7 @@ using std::chrono::steady_clock;
 Progress::Progress(std::string what, double expected)
     : what_(std::move(what)),
       expected_(expected),
-      terminal_(isatty(STDERR_FILENO) == 1),
+      terminal_(daystream::program::may_redraw(STDERR_FILENO)),
       start_(steady_clock::now()),
       shown_(start_) {}
 
@@ -39,7 +40,9 @@ void Progress::update(std::uint64_t rows) {
   }
   shown_ = now;
   if (terminal_) {
-    std::fprintf(stderr, "\r%s\x1b[K", line(rows).c_str());
+    // Longer than the line it would wrap, and each time stay.
+    const std::size_t room = daystream::program::width_of_terminal(STDERR_FILENO) - 1;
+    std::fprintf(stderr, "\r%s\x1b[K", line(rows).substr(0, room).c_str());
   } else {
     spdlog::info("{}", line(rows));
   }

@@ -204,7 +204,8 @@ void run_extra_sql(Database& db, const std::vector<std::string>& sqls) {
     try {
       db.exec(sqls[i]);
     } catch (const SqliteError& e) {
-      throw ConfigError(fmt::format("extra_sql[{}]: {}", i, e.what()));
+      throw ConfigError(fmt::format("extra_sql[{}]: {}", i, e.what()),
+                        "it is SQLite's SQL: try it with sqlite3 on a copy of the mirror");
     }
   }
 }

@@ -11,17 +11,14 @@
 #include <vector>
 
 #include "config/source_places.h"
-#include "history/history_tables.h"
 #include "program/counted.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "seed/seed_file.h"
 #include "seed/seed_session.h"
-#include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 #include "store/shared_table.h"
-#include "store/wal_keeper.h"
 
 namespace deltamirror {
 
@@ -33,19 +30,11 @@ namespace {
 // With their sessions: all that can be wrong with the requests is found before a file is made.
 std::vector<SeedPart> open_parts(const SeedOptions& options,
                                  const daystream::program::Signals& signals) {
-  std::vector<SourceConfig> sources = options.config.sources;
-  if (sources.empty()) {
-    sources.push_back({.name = {},
-                       .daystream = {},
-                       .connection = options.conninfo,
-                       .tables = options.config.tables});
-  }
   std::vector<SeedPart> parts;
-  for (const SourceConfig& source : sources) {
+  for (const SourceConfig& source : sources_of(options)) {
     MirrorConfig tables;
     tables.tables = source.tables;
-    const daystream::Stream stream =
-        source.daystream.empty() ? options.daystream : open_stream(source.daystream);
+    const daystream::Stream stream = open_stream(source.daystream);
     SeedPart part{
         stream, std::make_unique<SeedSession>(source.connection.value_or(options.conninfo), stream,
                                               tables, signals)};
@@ -107,35 +96,6 @@ void load_part(SeedFile& file, SeedPart& part, const daystream::program::Signals
   set_whole(part.whole.size());
 }
 
-// What a mirror has beside the rows, in one transaction.
-void complete(Database& db, const std::vector<SeedPart>& parts, const MirrorConfig& config) {
-  for (const MirroredTable& table : load_tables(db)) {
-    const bool asked = std::any_of(parts.begin(), parts.end(), [&](const SeedPart& part) {
-      return part.session->source() == table.source;
-    });
-    if (asked) {
-      create_missing_indexes(db, table);
-    } else {
-      drop_mirrored(db, table);  // left by a seed of more sources
-      forget_table(db, table.source, table.name);
-    }
-  }
-  run_extra_sql(db, config.extra_sql);
-  for (const SeedPart& part : parts) {
-    for (SeedTable& table : part.session->tables()) {
-      if (table.mirrored.mode == TableMode::Mirror) continue;
-      table.mirrored.base = part.seam.position;
-      table.mirrored.base_lsn = part.seam.lsn;
-      save_table(db, table.mirrored);
-      begin_history(db, table.mirrored);
-    }
-    save_types(db, part.session->source(), part.session->types());
-    save_checkpoint(
-        db, first_checkpoint(*part.session, part.daystream, part.seam, part.consistent_at()));
-  }
-  analyze(db);
-}
-
 struct Watch {
   steady_clock::time_point from = steady_clock::now();
   steady_clock::time_point indexes_from;
@@ -164,6 +124,14 @@ void tell_whole(const std::string& mirror, const std::vector<SeedPart>& parts, c
 
 }  // namespace
 
+std::vector<SourceConfig> sources_of(const SeedOptions& options) {
+  if (!options.config.sources.empty()) return options.config.sources;
+  return {{.name = {},
+           .daystream = options.daystream ? options.daystream.address() : "",
+           .connection = options.conninfo,
+           .tables = options.config.tables}};
+}
+
 void seed(const SeedOptions& options, const daystream::program::Signals& signals) {
   check_absent(options.mirror);
   if (options.config.sources.empty() && !options.daystream) {
@@ -184,7 +152,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
     }
     watch.indexes_from = steady_clock::now();
     file->db().exec("BEGIN");
-    complete(file->db(), parts, options.config);
+    complete_mirror(file->db(), parts, options.config);
     Database whole = file->finish();
     whole.exec("COMMIT");
     publish(std::move(whole), options.mirror);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 #include "daystream/stream.h"
@@ -16,6 +17,9 @@ struct SeedOptions {
   MirrorConfig config;
   bool resumes = true;  // what is whole of a seed that fails is left for the next one
 };
+
+// Those of the configuration, or the one without a name that the options tell of.
+std::vector<SourceConfig> sources_of(const SeedOptions& options);
 
 // Loads into MIRROR.seeding and renames that without replacing anything, once all is on disk: a
 // seed killed at any point leaves no mirror, and a later one goes on with the tables that are

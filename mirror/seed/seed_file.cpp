@@ -9,8 +9,12 @@
 
 #include "daystream/error.h"
 #include "history/history_tables.h"
+#include "seed/load_table.h"
 #include "seed/requests.h"
+#include "store/checkpoint.h"
 #include "store/mirror_file.h"
+#include "store/shared_table.h"
+#include "store/wal_keeper.h"
 
 namespace deltamirror {
 
@@ -55,6 +59,34 @@ daystream::Lsn SeedPart::consistent_at() const {
     last = std::max(last, table.mirrored.consistent_at);
   }
   return last;
+}
+
+void complete_mirror(Database& db, const std::vector<SeedPart>& parts, const MirrorConfig& config) {
+  for (const MirroredTable& table : load_tables(db)) {
+    const bool asked = std::any_of(parts.begin(), parts.end(), [&](const SeedPart& part) {
+      return part.session->source() == table.source;
+    });
+    if (asked) {
+      create_missing_indexes(db, table);
+    } else {
+      drop_mirrored(db, table);  // left by a seed of more sources
+      forget_table(db, table.source, table.name);
+    }
+  }
+  run_extra_sql(db, config.extra_sql);
+  for (const SeedPart& part : parts) {
+    for (SeedTable& table : part.session->tables()) {
+      if (table.mirrored.mode == TableMode::Mirror) continue;
+      table.mirrored.base = part.seam.position;
+      table.mirrored.base_lsn = part.seam.lsn;
+      save_table(db, table.mirrored);
+      begin_history(db, table.mirrored);
+    }
+    save_types(db, part.session->source(), part.session->types());
+    save_checkpoint(
+        db, first_checkpoint(*part.session, part.daystream, part.seam, part.consistent_at()));
+  }
+  analyze(db);
 }
 
 SeedFile::SeedFile(const std::string& mirror) : mirror_(mirror), db_(open_what_is_left(mirror)) {}

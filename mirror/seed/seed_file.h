@@ -23,6 +23,10 @@ struct SeedPart {
   daystream::Lsn consistent_at() const;  // of its last snapshot
 };
 
+// What a mirror has beside the rows: indexes, extra_sql, histories, checkpoints. In the caller's
+// transaction.
+void complete_mirror(Database& db, const std::vector<SeedPart>& parts, const MirrorConfig& config);
+
 // Each table is committed once it is whole, so that a seed that is killed, stopped or cut off can
 // be gone on with, by the same command: its tables keep the snapshot they were copied in, and
 // replay of their source begins at the first one's seam.

@@ -79,7 +79,7 @@ void check_columns(const MirroredTable& table) {
                       "rename one of them with --query \"SELECT … AS other_name …\"");
   }
   if (table.columns.empty()) {
-    throw ConfigError(fmt::format("table \"{}\" has no columns", table.name));
+    throw ConfigError(fmt::format("table \"{}\" has no columns", table.name), "leave it out");
   }
 }
 
@@ -88,8 +88,10 @@ void apply_overrides(const TableRequest& request, MirroredTable& table) {
     const auto found = std::find_if(table.columns.begin(), table.columns.end(),
                                     [&](const MirrorColumn& c) { return c.name == name; });
     if (found == table.columns.end() || found->attnum == kSourceColumn) {
-      throw ConfigError(fmt::format(
-          "\"types\" of table \"{}\" names a column \"{}\" that it has not", table.name, name));
+      throw ConfigError(
+          fmt::format("\"types\" of table \"{}\" names a column \"{}\" that it has not", table.name,
+                      name),
+          "name one that it has; \"config check -d\" lists them");
     }
     found->type_override = word;
     found->type = type_named(word).value_or(ColumnType{});
@@ -103,9 +105,10 @@ SeedSession::SeedSession(const std::string& conninfo, const daystream::Stream& d
                          Unfit unfit, int places)
     : SeedSession(conninfo, daystream, daystream.manifest(), config, signals, unfit, places) {}
 
-SeedSession::SeedSession(const std::string& conninfo, const daystream::Manifest& planned,
-                         const MirrorConfig& config, const daystream::program::Signals& signals)
-    : SeedSession(conninfo, {}, planned, config, signals, Unfit::Refuse, 0) {}
+SeedSession::SeedSession(const std::string& conninfo, const daystream::Manifest& manifest,
+                         const MirrorConfig& config, const daystream::program::Signals& signals,
+                         Unfit unfit)
+    : SeedSession(conninfo, {}, manifest, config, signals, unfit, 0) {}
 
 SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
                          daystream::Manifest manifest, const MirrorConfig& config,
@@ -207,7 +210,8 @@ bool SeedSession::pass_over(std::size_t table, const Error& error) {
 
 void SeedSession::check_source() {
   if (manifest_.holdings.empty()) {
-    throw Error(fmt::format("daystream \"{}\" says nothing of what it holds", stream_.address()));
+    throw Error(fmt::format("daystream \"{}\" says nothing of what it holds", stream_.address()),
+                "it was made by an older deltastream: start that once, of this version");
   }
   if (!manifest_.system_identifier.empty() &&
       manifest_.system_identifier != server_.system_identifier) {
@@ -229,7 +233,7 @@ void SeedSession::pause(int milliseconds) {
   pollfd wake{.fd = signals_.fd(), .events = POLLIN, .revents = 0};
   poll(&wake, 1, milliseconds);
   if (signals_.stop_requested() || cancelled_) {
-    throw Error("stopped before the seed was complete");
+    throw Error("stopped before the seed was complete", "the same command does it again");
   }
 }
 
@@ -302,9 +306,18 @@ void SeedSession::wait_for_seam() {
 }
 
 void SeedSession::check() {
-  begin();
-  describe_tables();
-  exec(connection_.get(), "ROLLBACK");
+  bool described = false;
+  while (!described) {
+    begin();
+    described = describe_tables();
+    exec(connection_.get(), "ROLLBACK");
+  }
+}
+
+std::int64_t SeedSession::clock_us() {
+  const auto text = query_value(connection_.get(),
+                                "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+  return std::strtoll(text.value_or("0").c_str(), nullptr, 10);
 }
 
 void SeedSession::give_up_snapshot() {
@@ -568,7 +581,7 @@ std::uint64_t SeedSession::count_rows(const SeedTable& table) {
 // long: a stop is heard meanwhile.
 void SeedSession::begin_copy(const std::string& sql) {
   PGconn* const pg = connection_.get();
-  const std::string action = fmt::format("could not run \"{}\"", sql.substr(0, 80));
+  const std::string action = "could not copy rows from PostgreSQL";
   if (PQsendQuery(pg, sql.c_str()) == 0) daystream::program::throw_error(pg, nullptr, action);
   while (PQisBusy(pg) != 0) {
     pollfd socket{.fd = PQsocket(pg), .events = POLLIN, .revents = 0};
@@ -577,7 +590,7 @@ void SeedSession::begin_copy(const std::string& sql) {
     }
     if (!signals_.stop_requested()) continue;
     cancel();
-    throw Error("stopped before the seed was complete");
+    throw Error("stopped before the seed was complete", "the same command does it again");
   }
   const PgResult result(PQgetResult(pg));
   if (PQresultStatus(result.get()) == PGRES_COPY_OUT) return;

@@ -81,9 +81,10 @@ class SeedSession {
               const MirrorConfig& config, const daystream::program::Signals& signals,
               Unfit unfit = Unfit::Refuse, int places = 0);
 
-  // The same before there is a daystream: `planned` is what its manifest will say. To check() only.
-  SeedSession(const std::string& conninfo, const daystream::Manifest& planned,
-              const MirrorConfig& config, const daystream::program::Signals& signals);
+  // To check() only: `manifest` is of the daystream, or what one will say that is not there yet.
+  SeedSession(const std::string& conninfo, const daystream::Manifest& manifest,
+              const MirrorConfig& config, const daystream::program::Signals& signals,
+              Unfit unfit = Unfit::Refuse);
 
   // Throws what take_snapshot() would throw of the tables: of their columns, and the rights to
   // them.
@@ -108,6 +109,7 @@ class SeedSession {
   daystream::Lsn consistent_at() const noexcept { return consistent_at_; }
   const daystream::Seam& seam() const noexcept { return seam_; }
   const TypeNames& types() const noexcept { return types_; }
+  std::int64_t clock_us();  // the server's, since 1970
   std::uint64_t count_rows(const SeedTable& table);
 
   // COPY of those columns of a table's own rows, not those of tables that inherit from it.

@@ -115,7 +115,8 @@ IndexSql parse_index_sql(const std::string& sql) {
   words.next();  // the table
   index.rest = words.rest();
   if (!right || index.name.empty() || !index.rest.starts_with('(')) {
-    throw daystream::Error(fmt::format("\"{}\" is no index as SQLite writes them", sql));
+    throw daystream::Error(fmt::format("\"{}\" is no index as SQLite writes them", sql),
+                           "drop that index, reseed, and make it again");
   }
   return index;
 }

@@ -215,7 +215,8 @@ Shape read_shape(PGconn* connection, const SourceRelation& relation) {
     WHERE c.oid = $1::oid)",
                                      {oid});
   if (PQntuples(table.get()) == 0) {
-    throw ConfigError(fmt::format("table \"{}\" was dropped meanwhile", relation.name.display()));
+    throw ConfigError(fmt::format("table \"{}\" was dropped meanwhile", relation.name.display()),
+                      "try again without it");
   }
   daystream::escape_to(shape.line_name, catalog_cell(table, 0, 0));
   shape.identity = catalog_cell(table, 0, 1).at(0);

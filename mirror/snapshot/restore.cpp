@@ -38,7 +38,7 @@ constexpr std::uint64_t kCommitChanges = 100'000;
 constexpr std::chrono::seconds kBetweenNews{5};
 
 [[noreturn]] void stopped() {
-  throw Error("stopped before the mirror was restored");
+  throw Error("stopped before the mirror was restored", "the same command does it again");
 }
 
 // Of the sources that the goal is about.
@@ -87,7 +87,9 @@ std::string newest_before(const RestoreOptions& options, const Goal& goal) {
     file = entry.path();
   }
   if (best) return file;
-  if (!any) throw ConfigError(fmt::format("\"{}\" holds no snapshot", directory));
+  if (!any)
+    throw ConfigError(fmt::format("\"{}\" holds no snapshot", directory),
+                      "name the directory that \"deltamirror snapshot\" was given");
   throw Error(fmt::format("each snapshot in \"{}\" is later than {}", directory, goal.text()),
               "only PostgreSQL's own backups reach further back");
 }

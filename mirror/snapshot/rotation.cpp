@@ -26,6 +26,10 @@ sys_days utc_day(std::int64_t time) {
   return std::chrono::floor<days>(sys_seconds(seconds(time)));
 }
 
+std::int64_t hour_number(std::int64_t time) {
+  return std::chrono::floor<std::chrono::hours>(seconds(time)).count();
+}
+
 std::int64_t day_number(std::int64_t time) {
   return utc_day(time).time_since_epoch().count();
 }
@@ -64,6 +68,7 @@ std::optional<Retention> parse_retention(std::string_view text) {
     text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
     if (part.empty() || (comma != std::string_view::npos && text.empty())) return std::nullopt;
     unsigned* target = &keep.last;
+    if (part.back() == 'h') target = &keep.hourly;
     if (part.back() == 'd') target = &keep.daily;
     if (part.back() == 'w') target = &keep.weekly;
     if (part.back() == 'm') target = &keep.monthly;
@@ -72,7 +77,7 @@ std::optional<Retention> parse_retention(std::string_view text) {
     if (!count || *count == 0 || *count > 10'000 || *target != 0) return std::nullopt;
     *target = static_cast<unsigned>(*count);
   }
-  if (keep.last + keep.daily + keep.weekly + keep.monthly == 0) return std::nullopt;
+  if (keep.last + keep.hourly + keep.daily + keep.weekly + keep.monthly == 0) return std::nullopt;
   return keep;
 }
 
@@ -123,6 +128,7 @@ std::vector<std::int64_t> superfluous(std::vector<std::int64_t> times, const Ret
     }
   };
   keep_by(keep.last, [](std::int64_t time) { return time; });
+  keep_by(keep.hourly, hour_number);
   keep_by(keep.daily, day_number);
   keep_by(keep.weekly, week_number);
   keep_by(keep.monthly, month_number);

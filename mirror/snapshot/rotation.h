@@ -9,16 +9,17 @@
 
 namespace deltamirror {
 
-// How many stay: the newest of each of the last `daily` days on which there is one, and so on.
+// How many stay: the newest of each of the last `hourly` hours in which there is one, and so on.
 // Weeks are ISO 8601's, all in UTC. The newest of all always stays.
 struct Retention {
   unsigned last = 0;
+  unsigned hourly = 0;
   unsigned daily = 0;
   unsigned weekly = 0;
   unsigned monthly = 0;
 };
 
-// `7d,4w,12m`; a number alone is `last`. nullopt: not one, or nothing would be kept.
+// `24h,7d,4w,12m`; a number alone is `last`. nullopt: not one, or nothing would be kept.
 std::optional<Retention> parse_retention(std::string_view text);
 
 // The name for a snapshot of MIRROR.db taken at `seconds` since 1970: MIRROR-20261121T101504Z.db.

@@ -94,7 +94,7 @@ void check_room(const Database& db, const std::string& out) {
 }
 
 [[noreturn]] void stopped_meanwhile() {
-  throw Error("stopped before the snapshot was complete");
+  throw Error("stopped before the snapshot was complete", "the same command does it again");
 }
 
 // SQLite asks now and then whether to go on.

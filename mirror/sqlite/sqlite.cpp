@@ -1,6 +1,7 @@
 #include "sqlite/sqlite.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <cerrno>
 
@@ -25,12 +26,47 @@ int code_of(sqlite3* db) {
   return is_of_file && is_full ? SQLITE_FULL : code;
 }
 
+std::string hint_of(int code) {
+  switch (code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return "another program holds its lock: \"fuser\" with the file's name tells which one";
+    case SQLITE_FULL:
+      return "make room on its disk";
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_CANTOPEN:
+      return "look whether it and its folder are there, and may be written to by this user";
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return "it is damaged, or no mirror: \"deltamirror restore\" a snapshot, or remove it and "
+             "seed again";
+    case SQLITE_IOERR:
+      return "look at its disk: dmesg, smartctl";
+    default:
+      return "--log-level debug shows the statement";
+  }
+}
+
+// Before anything resets what it is about.
+SqliteError refusal(sqlite3* db, const char* sql, int code) {
+  spdlog::debug("what SQLite refuses: {}", sql == nullptr ? "" : sql);
+  const char* const file = sqlite3_db_filename(db, "main");  // empty: in memory
+  const bool named = file != nullptr && file[0] != '\0';
+  return {fmt::format("{}: {}", named ? fmt::format("mirror \"{}\"", file) : "SQLite",
+                      message(db, code)),
+          code_of(db)};
+}
+
 // An empty string_view may have a null pointer, which SQLite would take for NULL.
 const char* bytes_of(std::string_view text) noexcept {
   return text.data() == nullptr ? "" : text.data();
 }
 
 }  // namespace
+
+SqliteError::SqliteError(const std::string& message, int code)
+    : Error(message, hint_of(code)), code_(code) {}
 
 bool SqliteError::retryable() const noexcept {
   const int code = code_ & 0xff;
@@ -43,11 +79,7 @@ Statement::Statement(sqlite3* db, std::string_view sql) {
   const int code = sqlite3_prepare_v3(db, sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   statement_.reset(statement);
-  if (code != SQLITE_OK) {
-    throw SqliteError(fmt::format("could not prepare \"{}\" in SQLite: {}", sql.substr(0, 120),
-                                  message(db, code)),
-                      code_of(db));
-  }
+  if (code != SQLITE_OK) throw refusal(db, std::string(sql).c_str(), code);
 }
 
 void Statement::bind(int index, std::string_view text) {
@@ -84,13 +116,10 @@ std::string Statement::text(int column) const {
 }
 
 void Statement::fail(int code) const {
-  sqlite3* db = sqlite3_db_handle(raw());
-  const std::string text = message(db, code);
-  const int extended = code_of(db);
-  const char* sql = sqlite3_sql(raw());
-  const std::string shown = std::string(sql == nullptr ? "" : sql).substr(0, 120);
+  sqlite3* const db = sqlite3_db_handle(raw());
+  const SqliteError error = refusal(db, sqlite3_sql(raw()), code);
   sqlite3_reset(raw());
-  throw SqliteError(fmt::format("could not run \"{}\" in SQLite: {}", shown, text), extended);
+  throw error;
 }
 
 Database::Database(const std::string& path, Mode mode) : path_(path) {
@@ -116,11 +145,7 @@ Database::Database(const std::string& path, Mode mode) : path_(path) {
 
 void Database::exec(const std::string& sql) {
   const int code = sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) {
-    throw SqliteError(fmt::format("could not run \"{}\" in SQLite: {}", sql.substr(0, 120),
-                                  message(db_.get(), code)),
-                      code_of(db_.get()));
-  }
+  if (code != SQLITE_OK) throw refusal(db_.get(), sql.c_str(), code);
 }
 
 std::optional<std::string> Database::value(std::string_view sql) const {

@@ -16,7 +16,7 @@ namespace deltamirror {
 // SQLite said no. The text is SQLite's own, after what was being done.
 class SqliteError : public daystream::Error {
  public:
-  SqliteError(const std::string& message, int code) : Error(message), code_(code) {}
+  SqliteError(const std::string& message, int code);
   int code() const noexcept { return code_; }  // extended result code
   // Another process has the file locked, or its disk is full: that passes.
   bool retryable() const noexcept override;

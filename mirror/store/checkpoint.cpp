@@ -47,7 +47,8 @@ Checkpoint load_checkpoint(const Database& db, const std::string& source) {
                                   [&](const Checkpoint& c) { return c.source == source; });
   if (found != checkpoints.end()) return std::move(*found);
   throw daystream::ConfigError(fmt::format("mirror \"{}\" has no source \"{}\": it has {}",
-                                           db.path(), source, names_of(checkpoints)));
+                                           db.path(), source, names_of(checkpoints)),
+                               "name one of those with --source");
 }
 
 std::string names_of(const std::vector<Checkpoint>& checkpoints) {

@@ -131,7 +131,8 @@ Database open_owned(const std::string& mirror) {
   Database db(mirror, Database::Mode::ReadWrite);
   int persist = 1;
   if (sqlite3_file_control(db.raw(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist) != SQLITE_OK) {
-    throw Error(fmt::format("could not keep the log of mirror \"{}\"", mirror));
+    throw Error(fmt::format("could not keep the log of mirror \"{}\"", mirror),
+                "look at the permissions of its folder and its -wal");
   }
   // NORMAL: after a power loss data and checkpoint go back together, and the daystream has the
   // rest. The log is checkpointed by this connection alone (SQLite before 3.51.3 can corrupt a WAL

@@ -99,7 +99,8 @@ bool drop_slot(const std::string& conninfo, const std::string& slot) {
     if (found->plugin != "deltaflood") {
       throw daystream::NeedsPerson(
           fmt::format("replication slot \"{}\" is not ours to drop: it uses plugin \"{}\"", slot,
-                      found->plugin));
+                      found->plugin),
+          "name the right one with --slot, or drop it by SQL: SELECT pg_drop_replication_slot(…);");
     }
     if (found->active_pid.empty()) break;
     if (std::chrono::steady_clock::now() >= until) {

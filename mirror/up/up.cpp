@@ -117,11 +117,14 @@ class Up {
     if (!is_of_several()) {
       add_stream(own_directory(mirror_), own_slot_name(mirror_), conninfo, config.tables);
       if (table_list(streams_.front().tables).empty()) {
-        throw ConfigError("no table to follow specified");
+        throw ConfigError("no table to follow specified",
+                          "name some with --table, or in a configuration");
       }
       return;
     }
-    if (!options_.slot.empty()) throw ConfigError("--slot names one slot, and there are sources");
+    if (!options_.slot.empty())
+      throw ConfigError("--slot names one slot, and there are sources",
+                        "leave it out: each source has a slot of its own");
     for (const SourceConfig& source : config.sources) {
       const auto directory = open_stream(source.daystream).directory();
       if (!directory) continue;  // another host's
@@ -224,7 +227,9 @@ class Up {
                                        "-D",
                                        stream.directory.string(),
                                        "--create-slot",
-                                       "--if-not-exists"};
+                                       "--if-not-exists",
+                                       "--on-lost-slot",
+                                       "replace"};
       const std::string tables = filter_of(stream);
       if (!tables.empty()) argv.insert(argv.end(), {"--tables", tables});
       if (options_.partition_root) argv.emplace_back("--partition-root");
@@ -366,6 +371,7 @@ void add_up(CLI::App& app, Chosen& chosen) {
     options->run.config_file = options->choice.config_file;
     if (options->from.empty() && !options->run.conninfo) options->run.conninfo = "";
     chosen = [options](daystream::program::Signals& signals) {
+      const auto metrics = metrics_of(options->run);
       return options->from.empty() ? up(*options, signals) : up_from(*options, signals);
     };
   });

@@ -87,7 +87,8 @@ void read_to_snapshot(Reader& reader, const SeedSession& session, const std::str
                       const std::function<void(Transaction&)>& take) {
   bool nudged = false;
   while (reached() < session.consistent_at()) {
-    if (signals.stop_requested()) throw daystream::Error("stopped before all was verified");
+    if (signals.stop_requested())
+      throw daystream::Error("stopped before all was verified", "the same command does it again");
     if (Transaction* const transaction = reader.next(); transaction != nullptr) {
       take(*transaction);
       continue;

@@ -23,15 +23,19 @@ namespace {
 constexpr int kStretches = 50;
 constexpr int kStretch = 20;
 
-RowChoice some_rows(const SampleSize& size, double estimated_rows, std::uint32_t seed) {
+// Of all blocks.
+double percent_of(const SampleSize& size, double estimated_rows) {
   double percent = size.percent;
   if (size.rows > 0) {
     // Twice as many blocks as should do, as the estimate may be old; LIMIT ends it.
     percent = estimated_rows > 0 ? 200.0 * static_cast<double>(size.rows) / estimated_rows : 100.0;
   }
+  return std::clamp(percent, 0.000001, 100.0);
+}
+
+RowChoice some_rows(const SampleSize& size, double percent, std::uint32_t seed) {
   RowChoice rows;
-  rows.sample = fmt::format("TABLESAMPLE SYSTEM ({:.6f}) REPEATABLE ({})",
-                            std::clamp(percent, 0.000001, 100.0), seed);
+  rows.sample = fmt::format("TABLESAMPLE SYSTEM ({:.6f}) REPEATABLE ({})", percent, seed);
   if (size.rows > 0) rows.limit = fmt::format("LIMIT {}", size.rows);
   return rows;
 }
@@ -153,9 +157,15 @@ VerifyResult verify_sample(const VerifyOptions& options,
       continue;
     }
     RowCompare compare(db, *table, false, tell);
-    compare.run_sample(
-        session, source, some_rows(options.sample, source.relation.estimated_rows, seed),
-        [&](const RowBatch& batch, std::size_t row) { return touched.contains(oid, batch, row); });
+    // Chance may choose no block of a small table: then of more of them.
+    double percent = percent_of(options.sample, source.relation.estimated_rows);
+    for (bool all = false; !all && compare.rows() == 0; percent = std::min(10 * percent, 100.0)) {
+      all = percent >= 100;
+      compare.run_sample(session, source, some_rows(options.sample, percent, seed),
+                         [&](const RowBatch& batch, std::size_t row) {
+                           return touched.contains(oid, batch, row);
+                         });
+    }
     std::uint64_t surplus = 0;
     if (const SourceColumn* key = integer_key(*table); key != nullptr) {
       const std::vector<std::int64_t> keys = some_keys(db, *table, random);

@@ -27,7 +27,8 @@ class Error : public std::runtime_error {
   std::string hint_;
 };
 
-// A system call on a file failed. `what()` ends in the text of `error_number()`.
+// A system call on a file failed. `what()` ends in the text of `error_number()`, by which it hints
+// at what to do unless given a hint.
 class IoError : public Error {
  public:
   // `action` is like: could not open day file "2026-11-21.tsv".
@@ -70,7 +71,11 @@ class WrongSource : public Error {
 // The peer or its text does not keep to the protocol or the line format.
 class ProtocolError : public Error {
  public:
-  using Error::Error;
+  explicit ProtocolError(const std::string& message,
+                         std::string hint =
+                             "who wrote that is of another version, or it was "
+                             "damaged on its way: use one version of all parts")
+      : Error(message, std::move(hint)) {}
 };
 
 // The connection ended or could not be made; trying again may help.

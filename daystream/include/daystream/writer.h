@@ -90,7 +90,8 @@ class Writer {
   // `head`: as that of a mark.
   void gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head = {});
 
-  Lsn last_lsn() const noexcept;       // of the last commit or mark appended
+  Lsn last_lsn() const noexcept;    // of the last commit or mark appended
+  bool after_gap() const noexcept;  // the last line is a gap: a slot may begin anywhere behind it
   Position position() const noexcept;  // of the last line appended
   // When the last transaction that came was committed, by the server's clock: microseconds since
   // 1970; 0: none since the Writer was made, or its commit line does not say.

@@ -166,16 +166,31 @@ std::string World::kill_postmaster(Random& random) {
   return "killed the postmaster";
 }
 
-// The host of the stream dies, with what was not synced; mirror and relay are on others.
+// The host of the stream dies, with what was not synced and with the mirror beside it, which comes
+// back once deltastream has recovered: before that a reader may take for damage what will be
+// mended.
 std::string World::lose_power(Random& random) {
-  stream().kill();
-  parts_[1]->kill();
+  Part& serve = *parts_[1];
+  Part& near = *parts_[3];
+  for (Part* const part : {&stream(), &serve, &near}) part->kill();
   PowerLoss(daystream(), stream().faults().sync_log()).strike(random);
   stream().start();
-  parts_[1]->start();
+  const bool back = support::eventually([&] {
+    const std::string wrong = stream().tend();
+    if (!wrong.empty()) throw std::runtime_error(wrong);
+    return is_recovered();
+  });
+  if (!back) throw std::runtime_error("deltastream does not recover: " + stream().words());
+  serve.start();
+  near.start();
   ++counts_.power_losses;
-  counts_.kills += 2;
+  counts_.kills += 3;
   return "the stream's host lost its power";
+}
+
+bool World::is_recovered() const {
+  const std::filesystem::path durable = daystream() / "durable";
+  return std::filesystem::exists(durable) && support::read_file(durable).starts_with("_c");
 }
 
 std::string World::disturb(Random& random) {

@@ -308,7 +308,7 @@ TEST_CASE("status: healthy is only a mirror that is owned and followed, which it
   s.kill_run();
   s.start_run();
   REQUIRE(eventually([&] { return s.status_of("a")["last_error"].is_string(); }));
-  CHECK(exit() == Exit{1, 0});
+  CHECK(exit() == Exit{3, 0});
   CHECK_THAT(s.command("status").out, Catch::Contains("TROUBLE: source \"a\" is "));
   std::filesystem::rename(s.stream("a") + "_away", s.stream("a"));
   s.runner->signal(SIGHUP);

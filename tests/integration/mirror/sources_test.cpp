@@ -240,7 +240,8 @@ TEST_CASE("sources: apart by prefixes, and what does not go together is refused"
                               Catch::Contains("\"source_column\""));
   s.write_config(tables, {{"prefix", "x"}});
   Result checked = run({program("deltamirror"), "config", "check", s.config(), "-d", ""});
-  CHECK(checked.out == s.config() + ": 6 tables of 3 sources, as the databases have them\n");
+  CHECK(
+      checked.out.ends_with(s.config() + ": 6 tables of 3 sources, as the databases have them\n"));
   s.seed();
   s.start_run();
   for (const std::string& name : s.names) {

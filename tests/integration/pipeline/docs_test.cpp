@@ -241,6 +241,13 @@ TEST_CASE("docs: the examples of querying.md, reading.md and monitoring.md run",
   host.follow("docs/monitoring.md");
 }
 
+TEST_CASE("docs: the examples of runbooks.md run", "[pipeline][docs]") {
+  Host host;
+  host.follow("docs/install.md");
+  host.follow("README.md");
+  host.follow("docs/runbooks.md");
+}
+
 TEST_CASE("docs: the examples of network.md run", "[pipeline][docs]") {
   Host host;
   host.follow("docs/install.md");
@@ -251,9 +258,9 @@ TEST_CASE("docs: the examples of network.md run", "[pipeline][docs]") {
 
 TEST_CASE("docs: what cannot be run says why, and each page's examples are looked at",
           "[pipeline][docs]") {
-  for (const char* const page :
-       {"README.md", "docs/install.md", "docs/streaming.md", "docs/mirroring.md",
-        "docs/querying.md", "docs/reading.md", "docs/network.md", "docs/monitoring.md"}) {
+  for (const char* const page : {"README.md", "docs/install.md", "docs/streaming.md",
+                                 "docs/mirroring.md", "docs/querying.md", "docs/reading.md",
+                                 "docs/network.md", "docs/monitoring.md", "docs/runbooks.md"}) {
     CAPTURE(page);
     std::size_t run = 0;
     for (const Example& example : examples_of(page)) {

@@ -112,6 +112,65 @@ TEST_CASE("health: a mirror that hangs is told, and one that is level is not lat
   REQUIRE(eventually([&] { return of_mirror("daystream_copy_lag_seconds") == "0"; }));
 }
 
+TEST_CASE("metrics: files tell of a stream and a mirror where nothing is served",
+          "[serve][health]") {
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
+  support::ScratchDir folder;
+  const std::string of_stream = folder / "stream.prom";
+  const std::string of_mirror = folder / "mirror.prom";
+  const auto says = [](const std::string& file, const std::string& line) {
+    return std::filesystem::exists(file) &&
+           ("\n" + support::run_ok({"cat", file})).find("\n" + line) != std::string::npos;
+  };
+  p.start_stream({"--metrics-file", of_stream});
+  p.seed({"fox"});
+  const std::vector<std::string> run = {support::program("deltamirror"),
+                                        "run",
+                                        p.mirror(),
+                                        "--daystream",
+                                        p.daystream().string(),
+                                        "--metrics-file",
+                                        of_mirror};
+  std::optional<Process> mirror(run);
+  const std::string name = std::filesystem::absolute(p.mirror()).lexically_normal();
+  const std::string labels = "{mirror=\"" + name + "\"";
+  REQUIRE(eventually([&] { return says(of_mirror, "deltamirror_up" + labels + "} 1\n"); }));
+  REQUIRE(eventually([&] { return says(of_stream, "daystream_up{stream=\"daystream\"} 1\n"); }));
+  CHECK(eventually([&] { return says(of_stream, "daystream_retained_wal_bytes{"); }));
+  CHECK(eventually([&] { return says(of_mirror, "deltamirror_complete_timestamp_seconds{"); }));
+  CHECK(says(of_mirror, "deltamirror_tables" + labels + ",state=\"following\"} 1\n"));
+  // The collector is another user.
+  for (const std::string& file : {of_stream, of_mirror}) {
+    const auto mode = std::filesystem::status(file).permissions();
+    CHECK((mode & std::filesystem::perms::others_read) != std::filesystem::perms::none);
+  }
+  // One scrape has the files of all.
+  support::Process::Options options;
+  options.input = support::run_ok({"cat", of_stream, of_mirror});
+  const auto checked = support::run({"promtool", "check", "metrics"}, options);
+  INFO(checked.err << checked.out);
+  CHECK(checked.ok());
+  // What alerts ask of a mirror is there.
+  const std::string alerts = text_of("/daystream/serve/monitoring/alerts.yml");
+  const std::regex asked("deltamirror_[a-z_]+");
+  for (std::sregex_iterator i(alerts.begin(), alerts.end(), asked), end; i != end; ++i) {
+    CAPTURE(i->str());
+    CHECK(says(of_mirror, "# TYPE " + i->str() + " "));
+  }
+  // A clean end is told, and so is an unclean one by the next status.
+  mirror->signal(SIGTERM);
+  mirror->wait();
+  CHECK(says(of_mirror, "deltamirror_up" + labels + "} 0\n"));
+  p.stream().signal(SIGTERM);
+  p.stream().wait();
+  CHECK(says(of_stream, "daystream_up{stream=\"daystream\"} 0\n"));
+  const auto status =
+      support::run({support::program("deltastream"), "status", p.daystream().string()});
+  CHECK(status.exit == support::Exit{1, 0});
+  CHECK(status.out.find("TROUBLE: deltastream is stopped (since ") == 0);
+}
+
 TEST_CASE("metrics: Prometheus' own checker and rules take them", "[serve][health]") {
   Pipeline p;
   p.execute("CREATE TABLE fox (id int PRIMARY KEY)");

@@ -3,6 +3,7 @@
 
 #include "daystream/error.h"
 #include "program/postgres.h"
+#include "program/postgres_hints.h"
 #include "support/cluster.h"
 
 using namespace daystream;
@@ -19,6 +20,20 @@ std::string words_of(const std::string& conninfo) {
 }
 
 }  // namespace
+
+TEST_CASE("conninfo: what to do is said, to the line of pg_hba.conf", "[postgres]") {
+  using program::connection_hint;
+  CHECK(connection_hint("FATAL: no pg_hba.conf entry for host \"10.0.0.7\", user \"m\", database "
+                        "\"prod\", no encryption")
+            .find(": hostssl \"prod\" \"m\" 10.0.0.7/32 scram-sha-256") != std::string::npos);
+  CHECK(connection_hint("FATAL: no pg_hba.conf entry for host \"[local]\", user \"m\", database "
+                        "\"prod\", no encryption")
+            .find(": local \"prod\" \"m\" scram-sha-256") != std::string::npos);
+  CHECK(connection_hint("could not translate host name").find("DNS") != std::string::npos);
+  CHECK_FALSE(connection_hint("anything else").empty());
+  CHECK(program::refusal_hint("42501", "permission denied for table fox", "m") ==
+        "GRANT SELECT ON fox TO \"m\"; as its owner.");
+}
 
 TEST_CASE("conninfo: no part of a password is in an error, however it was mistyped",
           "[postgres][security]") {

@@ -431,3 +431,51 @@ TEST_CASE("stream: a slot that is lost while streaming ends it and is not made a
   CHECK(needless.exit == Exit{1, 0});
   CHECK(contains(needless.err, "is in order: nothing to re-create"));
 }
+
+TEST_CASE("stream: a slot that is gone is replaced behind one gap, whenever that is killed",
+          "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  cluster.execute("SELECT pg_drop_replication_slot('stream'); INSERT INTO fox VALUES (1)");
+  const support::Result stopped = stream.run();
+  CHECK(stopped.exit == Exit{3, 0});
+  CHECK(contains(stopped.err, "--on-lost-slot replace"));
+
+  // A new slot waits for the transactions that are older than it.
+  support::Session older(cluster.conninfo());
+  older.execute("BEGIN; INSERT INTO fox VALUES (2)");
+  {
+    support::Process killed(stream.command({"--on-lost-slot", "replace"}));
+    REQUIRE(support::eventually(
+        [&] { return cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "1"; }));
+    killed.signal(SIGKILL);
+    killed.wait();
+  }
+  CHECK(stream.lines("\t_action\tgap").size() == 1);
+  older.execute("COMMIT");
+  REQUIRE(support::eventually([&] {
+    return cluster.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "0";
+  }));
+
+  // As if it had been killed after the slot was made.
+  cluster.execute(
+      "SELECT pg_create_logical_replication_slot('stream', 'deltaflood') "
+      "WHERE NOT EXISTS (SELECT FROM pg_replication_slots)");
+  cluster.execute("INSERT INTO fox VALUES (3)");
+  const support::Result on = stream.run_to_end({"--on-lost-slot", "replace"});
+  CAPTURE(on.err);
+  REQUIRE(on.ok());
+  CHECK(stream.lines("\t_action\tgap").size() == 1);
+  CHECK(stream.commit_lsns().size() == 1);
+  check_sound(stream);
+
+  cluster.execute("SELECT pg_drop_replication_slot('stream')");
+  REQUIRE(stream.run_to_end({"--on-lost-slot", "replace"}).ok());
+  cluster.execute("INSERT INTO fox VALUES (4)");
+  REQUIRE(stream.run_to_end().ok());
+  CHECK(stream.lines("\t_action\tgap").size() == 2);
+  CHECK(stream.commit_lsns().size() == 2);
+  check_sound(stream);
+}

@@ -79,7 +79,7 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
   CHECK(support::eventually([&] {
     const auto status =
         support::run({support::program("deltastream"), "status", stream.directory()});
-    return status.ok() && contains(status.out, "waiting (process") &&
+    return status.exit == support::Exit{1, 0} && contains(status.out, "waiting (process") &&
            contains(status.out, "No space left on device");
   }));
 

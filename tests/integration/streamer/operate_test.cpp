@@ -133,7 +133,8 @@ TEST_CASE("log: as JSON, each line is an object that says when, how bad, who and
   CHECK(refused.exit == Exit{3, 0});
   const auto last = nlohmann::json::parse(lines_of(refused.err).back());
   CHECK(last["level"] == "ERROR");
-  CHECK(contains(last["message"], "replication slot \"stream\" does not exist; HINT: "));
+  CHECK(contains(last["message"], "replication slot \"stream\" does not exist, but daystream"));
+  CHECK(contains(last["message"], "; HINT: "));
 }
 
 TEST_CASE("stream: pauses grow until a stream gets somewhere, then begin anew", "[streamer]") {

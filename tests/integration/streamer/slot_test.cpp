@@ -70,6 +70,15 @@ TEST_CASE("check: says what is right, and what is not with what to do", "[stream
   CHECK(contains(missing.out, "FAILED  slot"));
   CHECK(contains(missing.out, "HINT: "));
   CHECK_FALSE(stream.exists());
+  // Of the first start, which makes the slot.
+  const Result first = stream.run({"--check", "--create-slot"});
+  CAPTURE(first.out);
+  CHECK(first.ok());
+  CHECK(contains(first.out, "will be made"));
+  CHECK(contains(first.out, "ok      room"));
+  CHECK(contains(first.out, "ok      clock"));
+  CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
+  CHECK_FALSE(stream.exists());
 
   REQUIRE(stream.run_to_end({"--create-slot"}).ok());
   const Result right = stream.run({"--check"});

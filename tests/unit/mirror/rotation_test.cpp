@@ -49,6 +49,7 @@ TEST_CASE("rotation: retentions as people write them", "[mirror][snapshot]") {
   CHECK(keep->weekly == 4);
   CHECK(keep->monthly == 12);
   CHECK(parse_retention("10")->last == 10);
+  CHECK(parse_retention("24h")->hourly == 24);
   CHECK(parse_retention("2,1m")->monthly == 1);
   for (const char* bad : {"", "0", "0d", "d", "7x", "7d,", ",7d", "7d,7d", "-1", "99999d"}) {
     CAPTURE(bad);

@@ -46,7 +46,7 @@ struct Connected {
     writer.emplace(directory, manifest, std::nullopt, daystream::WriterOptions{});
     writer->mark(kBegin, {});
     copies.emplace(directory, 0);
-    progress.emplace(directory, "", settings.intervals.status);
+    progress.emplace(directory, "", settings.intervals.status, "");
     server.on_status = [this](const StatusUpdate& update) {
       // Whatever happens: what the server hears of as flushed is on disk by then.
       const auto durable = daystream::Durable::load(directory);

@@ -1,0 +1,91 @@
+#include "program/check_report.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "daystream/error.h"
+
+namespace daystream::program {
+
+namespace {
+
+constexpr double kLittleRoomGb = 2;
+constexpr double kClockSeconds = 5;
+
+void print_hint(const std::string& hint) {
+  if (!hint.empty()) std::printf("        %-10s HINT: %s\n", "", hint.c_str());
+}
+
+}  // namespace
+
+bool CheckReport::check(const char* name, const std::function<std::string()>& body) {
+  try {
+    const std::string detail = body();
+    std::printf("ok      %-10s %s\n", name, detail.c_str());
+    return true;
+  } catch (const Error& e) {
+    std::printf("FAILED  %-10s %s\n", name, e.what());
+    print_hint(e.hint());
+    if (exit_code_ == 0) exit_code_ = static_cast<int>(e.exit_code());
+    return false;
+  }
+}
+
+void CheckReport::warn(const char* name, const std::string& detail, const std::string& hint) {
+  std::printf("warning %-10s %s\n", name, detail.c_str());
+  print_hint(hint);
+}
+
+void CheckReport::check_directory(const std::filesystem::path& directory) {
+  check("directory", [&]() -> std::string {
+    const std::filesystem::path there = nearest_existing(directory);
+    if (access(there.c_str(), W_OK | X_OK) != 0) {
+      throw NeedsPerson(
+          fmt::format("cannot write to directory \"{}\": {}", there.string(), std::strerror(errno)),
+          fmt::format("run this as the user that it belongs to, or give it to yours: chown {} {}",
+                      geteuid(), there.string()));
+    }
+    return fmt::format("\"{}\" {}", directory.string(),
+                       there == directory ? "can be written to" : "can be made");
+  });
+}
+
+void CheckReport::check_room(const std::filesystem::path& directory) {
+  std::error_code error;
+  const auto space = std::filesystem::space(nearest_existing(directory), error);
+  if (error) return;
+  const double free_gb = static_cast<double>(space.available) / 1e9;
+  const std::string detail =
+      fmt::format("{:.1f} GB are free for \"{}\"", free_gb, directory.string());
+  if (free_gb < kLittleRoomGb) return warn("room", detail, "a larger disk lasts longer");
+  check("room", [&] { return detail; });
+}
+
+void CheckReport::check_clock(const char* who, std::int64_t its_clock_us) {
+  const auto ours = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  const double ahead_s = static_cast<double>(its_clock_us - ours.count()) / 1e6;
+  if (std::abs(ahead_s) > kClockSeconds) {
+    return warn("clock",
+                fmt::format("that of {} is {:.0f} s {} ours", who, std::abs(ahead_s),
+                            ahead_s > 0 ? "ahead of" : "behind"),
+                "lags are told by both clocks: let NTP set them");
+  }
+  check("clock", [&] { return fmt::format("as that of {}", who); });
+}
+
+std::filesystem::path nearest_existing(std::filesystem::path path) {
+  path = std::filesystem::absolute(path).lexically_normal();
+  std::error_code error;
+  while (!std::filesystem::exists(path, error) && path != path.parent_path()) {
+    path = path.parent_path();
+  }
+  return path;
+}
+
+}  // namespace daystream::program

@@ -1,0 +1,35 @@
+// What --check of each program is: everything that the work needs is looked at before it begins,
+// and each thing is said to be right, or what to do about it. Nothing is changed anywhere.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace daystream::program {
+
+// Prints each check to standard output as it is made, and remembers the first failure.
+class CheckReport {
+ public:
+  // `body` returns what it has found, or throws Error. False: it failed.
+  bool check(const char* name, const std::function<std::string()>& body);
+  // What does not keep the work from beginning, but should be known.
+  void warn(const char* name, const std::string& detail, const std::string& hint = {});
+  // 0, or that of the first that failed.
+  int exit_code() const noexcept { return exit_code_; }
+
+  // Whether files can be made in `directory`, or it itself where it is not there.
+  void check_directory(const std::filesystem::path& directory);
+  // The room on its file system; a warning where it is little.
+  void check_room(const std::filesystem::path& directory);
+  // Of `who`, now, in microseconds since 1970: whether it and ours differ by more than seconds.
+  void check_clock(const char* who, std::int64_t its_clock_us);
+
+ private:
+  int exit_code_ = 0;
+};
+
+// The first of `path` and its parents that is there.
+std::filesystem::path nearest_existing(std::filesystem::path path);
+
+}  // namespace daystream::program

@@ -1,0 +1,112 @@
+#include "program/postgres_hints.h"
+
+#include <fmt/format.h>
+
+#include <regex>
+
+#include "program/postgres.h"
+
+namespace daystream::program {
+
+namespace {
+
+// The line that pg_hba.conf lacks; empty: the words are of something else.
+std::string missing_hba_line(const std::string& words) {
+  static const std::regex kEntry(
+      "no pg_hba.conf entry for host \"([^\"]*)\", user \"([^\"]*)\", database \"([^\"]*)\"");
+  std::smatch found;
+  if (!std::regex_search(words, found, kEntry)) return {};
+  const std::string host = found[1];
+  const bool local = host == "[local]";
+  const bool v6 = host.find(':') != std::string::npos;
+  const std::string address = local ? "" : fmt::format(" {}/{}", host, v6 ? 128 : 32);
+  return fmt::format(
+      "Add this line to the server's pg_hba.conf, then SELECT pg_reload_conf(): {} {} {}{} "
+      "scram-sha-256",
+      local ? "local" : "hostssl", quote_identifier(found[3].str()),
+      quote_identifier(found[2].str()), address);
+}
+
+struct Advice {
+  std::string_view words;
+  std::string_view hint;
+};
+constexpr Advice kConnection[] = {
+    {"password authentication failed",
+     "The role or its password is another one: look at user=… and at the file that PGPASSFILE "
+     "names, or ~/.pgpass."},
+    {"no password supplied",
+     "Put the password into the file that PGPASSFILE names, or ~/.pgpass, readable by you alone."},
+    {"Peer authentication failed",
+     "Over the socket a role is let in as the user of the same name: run this as that user, or "
+     "connect with host=… and a password."},
+    {"pg_hba.conf rejects",
+     "A line of the server's pg_hba.conf with \"reject\" is the first that "
+     "fits: put one that lets us in before it."},
+    {"replication role to start walsender", "ALTER ROLE … REPLICATION; as a superuser."},
+    {"permission denied to start WAL sender", "ALTER ROLE … REPLICATION; as a superuser."},
+    {"is not permitted to log in", "ALTER ROLE … LOGIN; as a superuser."},
+    {"permission denied for database", "GRANT CONNECT ON DATABASE … TO …; as its owner."},
+    {"could not translate host name", "No such host is known here: look at host=… and at the DNS."},
+    {"onnection refused",
+     "Nothing listens there: look at host=… and port=…, whether the server runs, and at its "
+     "listen_addresses."},
+    {"No such file or directory",
+     "No server listens at that socket: name its folder, or a host, with host=…"},
+    {"timeout expired", "No answer came: look at host=… and port=…, and at firewalls in between."},
+    {"timed out", "No answer came: look at host=… and port=…, and at firewalls in between."},
+    {"No route to host", "Look at host=…, and at the network and firewalls in between."},
+    {"requested standby connections exceeds", "Raise max_wal_senders, and restart the server."},
+    {"too many", "Raise max_connections, or the role's CONNECTION LIMIT."},
+    {"remaining connection slots", "Raise max_connections, and restart the server."},
+    {"starting up", "It takes up connections in a moment."},
+    {"recovery mode", "It takes up connections in a moment."},
+    {"shutting down", "Start the server again."},
+    {"server does not support SSL", "Set ssl = on at the server; or sslmode=prefer, unencrypted."},
+    {"certificate verify failed",
+     "sslrootcert=… must name the file of who has signed the server's certificate."},
+    {"root certificate file", "Name that file with sslrootcert=…"},
+    {"does not match host name", "Connect by the name that the server's certificate is for."},
+    {"definition of service", "Look at the file that PGSERVICEFILE names, or ~/.pg_service.conf."},
+    {"does not exist", "Look at user=… and dbname=…; \"psql -l\" lists the databases."},
+};
+
+// What GRANT has to be of: `permission denied for table x`.
+std::string missing_grant(const std::string& words, const std::string& user) {
+  static const std::regex kDenied(
+      "permission denied for (table|view|materialized view|schema|"
+      "function|sequence) \"?([^\" ]+)\"?");
+  std::smatch found;
+  if (!std::regex_search(words, found, kDenied)) return {};
+  const std::string kind = found[1];
+  const char* const right = kind == "schema"     ? "USAGE ON SCHEMA"
+                            : kind == "function" ? "EXECUTE ON FUNCTION"
+                                                 : "SELECT ON";
+  return fmt::format("GRANT {} {} TO {}; as its owner.", right, found[2].str(),
+                     quote_identifier(user));
+}
+
+}  // namespace
+
+std::string connection_hint(const std::string& words) {
+  if (const std::string line = missing_hba_line(words); !line.empty()) return line;
+  for (const Advice& advice : kConnection) {
+    if (words.find(advice.words) != std::string::npos) return std::string(advice.hint);
+  }
+  return "\"psql\" with the same connection string says the same: make that one work first.";
+}
+
+std::string refusal_hint(std::string_view sqlstate, const std::string& words,
+                         const std::string& user) {
+  if (sqlstate == "42501") {
+    if (words.find("row-level security") != std::string::npos) {
+      return fmt::format("ALTER ROLE {} BYPASSRLS; else rows would be missing without a word.",
+                         quote_identifier(user));
+    }
+    return missing_grant(words, user);
+  }
+  if (sqlstate == "57014") return "It was cancelled, by a person or a timeout: try again.";
+  return {};
+}
+
+}  // namespace daystream::program

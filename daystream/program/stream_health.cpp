@@ -1,0 +1,128 @@
+#include "program/stream_health.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "calendar.h"
+#include "program/harmless.h"
+#include "program/json.h"
+#include "program/metrics_text.h"
+
+namespace daystream::program {
+
+namespace {
+
+using nlohmann::ordered_json;
+using Value = std::function<std::optional<double>(const StreamFacts&)>;
+
+std::int64_t told_number(const ordered_json& told, const char* key) {
+  const auto found = told.find(key);
+  return found != told.end() && found->is_number() ? found->get<std::int64_t>() : 0;
+}
+
+// A file that anybody may have written who may write there.
+std::string told_words(const ordered_json& told, const char* key) {
+  return harmless_words(text_of(told, key), 300);
+}
+
+void judge(const ordered_json& told, std::int64_t now, StreamHealth& health) {
+  const std::int64_t silent_s = now - health.heard_s;
+  const std::string state = told_words(told, "state");
+  const std::string error = told_words(told, "last_error");
+  if (state == "stopped") {
+    health.trouble = "deltastream is stopped";
+    health.needs_person = told.value("needs_person", ordered_json()) == true;
+    if (health.needs_person) health.trouble += ": " + error;
+    health.hint = "start it; its log says why it ended";
+  } else if (silent_s > kStreamerSilentS) {
+    health.trouble = fmt::format("deltastream has been silent for {} s", silent_s);
+    health.hint = "it hangs or was killed: look at its log and its disk, and start it again";
+    health.since_s = health.heard_s;
+  } else if (state != "streaming") {
+    health.trouble = error.empty() ? "deltastream waits" : "deltastream waits: " + error;
+    health.hint = "it tries again by itself; \"deltastream --check\" says what is missing";
+  }
+}
+
+void per_stream(MetricsText& out, const std::vector<StreamFacts>& streams, const char* name,
+                const char* help, const Value& value) {
+  out.family(name, "gauge", help);
+  for (const StreamFacts& stream : streams) {
+    if (const auto known = value(stream)) out.sample({{"stream", stream.name}}, *known);
+  }
+}
+
+// A number that a deltastream told just now.
+Value told_just_now(const char* key) {
+  return [key](const StreamFacts& stream) -> std::optional<double> {
+    if (!stream.health.fresh) return std::nullopt;
+    const auto found = stream.health.fresh->find(key);
+    if (found == stream.health.fresh->end() || !found->is_number()) return std::nullopt;
+    return found->get<double>();
+  };
+}
+
+}  // namespace
+
+std::string StreamHealth::text() const {
+  if (is_well()) return {};
+  return fmt::format("{}{}{}{}{}", trouble, since_s == 0 ? "" : " (since ",
+                     since_s == 0 ? "" : utc_text(since_s) + ")", hint.empty() ? "" : "; ", hint);
+}
+
+StreamHealth streamer_health(std::shared_ptr<const ordered_json> told, std::int64_t now) {
+  StreamHealth health;
+  health.has_streamer = true;
+  health.heard_s = told_number(*told, "updated_s");
+  health.since_s = told_number(*told, "since_s");
+  judge(*told, now, health);
+  if (now - health.heard_s <= kStreamerSilentS) health.fresh = std::move(told);
+  return health;
+}
+
+void add_durable_metrics(MetricsText& out, const std::vector<StreamFacts>& streams) {
+  per_stream(out, streams, "daystream_durable_timestamp_seconds",
+             "When the last durable line began to arrive.",
+             [](const StreamFacts& stream) -> std::optional<double> {
+               if (!stream.durable) return std::nullopt;
+               return static_cast<double>(stream.durable->c);
+             });
+  per_stream(out, streams, "daystream_durable_lsn_bytes", "The last durable LSN, as a number.",
+             [](const StreamFacts& stream) -> std::optional<double> {
+               if (!stream.durable) return std::nullopt;
+               return static_cast<double>(stream.lsn.value);
+             });
+}
+
+void add_streamer_metrics(MetricsText& out, const std::vector<StreamFacts>& streams) {
+  per_stream(out, streams, "daystream_up",
+             "1 while the stream is written; \"deltastream status\" and /status say what is wrong.",
+             [](const StreamFacts& stream) { return stream.health.is_well() ? 1.0 : 0.0; });
+  per_stream(out, streams, "daystream_streamer_heard_timestamp_seconds",
+             "When the deltastream last told of itself.",
+             [](const StreamFacts& stream) -> std::optional<double> {
+               if (!stream.health.has_streamer) return std::nullopt;
+               return static_cast<double>(stream.health.heard_s);
+             });
+  struct Told {
+    const char* name;
+    const char* help;
+    const char* key;
+  };
+  constexpr Told kTold[] = {
+      {"daystream_lag_bytes", "WAL that PostgreSQL has and the stream has not.", "lag_bytes"},
+      {"daystream_lag_seconds", "How long the stream has not had all of it.", "lag_s"},
+      {"daystream_retained_wal_bytes", "WAL that PostgreSQL keeps for the stream.",
+       "retained_wal_bytes"},
+      {"daystream_until_lost_bytes", "WAL until PostgreSQL gives the slot up.", "until_lost_bytes"},
+      {"daystream_until_lost_seconds", "The same at the present rate.", "until_lost_s"},
+      {"daystream_disk_free_bytes", "Room left where the stream is written.", "disk_free_bytes"},
+      {"daystream_disk_left_seconds", "The same at the present rate.", "disk_left_s"}};
+  for (const Told& told : kTold) {
+    per_stream(out, streams, told.name, told.help, told_just_now(told.key));
+  }
+}
+
+}  // namespace daystream::program

@@ -1,0 +1,240 @@
+// deltamirror doctor: looks at everything of one mirror, and says of each what is wrong and what to
+// do about it. Changes nothing.
+#include <fmt/format.h>
+
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "command/commands.h"
+#include "config/config.h"
+#include "config/source_places.h"
+#include "daystream/manifest.h"
+#include "daystream/reader.h"
+#include "program/check_report.h"
+#include "program/json.h"
+#include "program/postgres.h"
+#include "program/stream_health.h"
+#include "seed/source_catalog.h"
+#include "status/mirror_status.h"
+#include "store/mirror_file.h"
+
+namespace deltamirror {
+
+using daystream::Error;
+using daystream::Manifest;
+using daystream::NeedsPerson;
+using nlohmann::ordered_json;
+
+namespace {
+
+struct DoctorOptions {
+  std::string mirror;
+  std::optional<std::string> conninfo;
+  daystream::Stream daystream;  // empty: where it was read last
+  std::string config_file;
+  bool deep = false;
+};
+
+// A member that is text; "" where it is null or missing.
+std::string text_in(const ordered_json& value, const char* key) {
+  return daystream::program::text_of(value, key);
+}
+
+class Doctor {
+ public:
+  explicit Doctor(const DoctorOptions& options) : options_(options) {}
+
+  int run() {
+    if (!look_at_file()) return report_.exit_code();
+    const auto folder = std::filesystem::absolute(options_.mirror).parent_path();
+    report_.check_directory(folder);
+    report_.check_room(folder);
+    look_at_owner();
+    for (const ordered_json& source : sources()) look_at_source(source);
+    look_at_tables();
+    return report_.exit_code();
+  }
+
+ private:
+  bool look_at_file() {
+    return report_.check("file", [&] {
+      status_ = mirror_status(options_.mirror, {.rows = false, .stream = false});
+      if (options_.deep) check_deeply();
+      return fmt::format("\"{}\" is a mirror{}", options_.mirror,
+                         options_.deep ? ", and whole" : "; --deep reads all of it");
+    });
+  }
+
+  void check_deeply() const {
+    const Database db = open_for_reading(options_.mirror);
+    const std::string found = db.value("PRAGMA quick_check(1)").value_or("");
+    if (found == "ok") return;
+    throw NeedsPerson(fmt::format("mirror \"{}\" is damaged: {}", options_.mirror, found),
+                      "\"deltamirror restore\" a snapshot, or remove it and seed again");
+  }
+
+  void look_at_owner() {
+    report_.check("owner", [&] {
+      if (status_["running"] == true) return fmt::format("process {}", status_["pid"].dump());
+      throw Error("no process owns the mirror", fmt::format("start \"deltamirror run {}\"; if it "
+                                                            "ended, its log says why",
+                                                            options_.mirror));
+    });
+  }
+
+  ordered_json sources() const {
+    if (status_.contains("sources")) return status_["sources"];
+    return ordered_json::array({status_});
+  }
+
+  void look_at_source(const ordered_json& source) {
+    const std::string name = text_in(source, "source");
+    report_.check("source", [&] {
+      const std::string state = text_in(source, "state");
+      const std::string error = text_in(source, "last_error");
+      if (state == "stopped") {
+        throw NeedsPerson(fmt::format("\"{}\" is stopped: {}", name, error),
+                          text_in(source, "last_hint"));
+      }
+      if (state == "waiting") {
+        throw Error(fmt::format("\"{}\" waits: {}", name, error), text_in(source, "last_hint"));
+      }
+      return fmt::format("\"{}\" is {}, complete to {}", name, state,
+                         text_in(source, "complete_to"));
+    });
+    const std::optional<SourcePlace> place = place_of(name);
+    if (!place) return;
+    const std::optional<Manifest> manifest = look_at_stream(*place);
+    if (manifest && place->conninfo) look_at_server(*place, *manifest);
+  }
+
+  std::optional<SourcePlace> place_of(const std::string& name) {
+    std::optional<SourcePlace> found;
+    report_.check("place", [&] {
+      const Database db = open_for_reading(options_.mirror);
+      for (SourcePlace& place : source_places(db, {.config_file = options_.config_file,
+                                                  .source = name,
+                                                  .daystream = options_.daystream,
+                                                  .conninfo = options_.conninfo})) {
+        found = std::move(place);
+      }
+      return fmt::format("read from {}", found->daystream.address());
+    });
+    return found;
+  }
+
+  // Whether the stream is there, is written, and still has what follows the mirror's position.
+  std::optional<Manifest> look_at_stream(const SourcePlace& place) {
+    std::optional<Manifest> manifest;
+    const bool there = report_.check("stream", [&] {
+      manifest = place.daystream.manifest();
+      const daystream::Reader reader(place.daystream, {place.at.position, place.at.lsn});
+      return fmt::format("\"{}\" of slot \"{}\" has what follows {}", manifest->name,
+                         manifest->slot, place.at.position.text());
+    });
+    if (!there) return std::nullopt;
+    if (const auto directory = place.daystream.directory()) look_at_streamer(*directory);
+    return manifest;
+  }
+
+  void look_at_streamer(const std::filesystem::path& directory) {
+    const auto file = directory / "status.json";
+    if (!std::filesystem::exists(file)) return;  // a copy: who pulls it is not known here
+    report_.check("streamer", [&] {
+      auto told = daystream::program::parse_json(read_text_file(file));
+      const auto health = daystream::program::streamer_health(
+          std::make_shared<const ordered_json>(std::move(told)), std::time(nullptr));
+      if (health.is_well()) return std::string("deltastream writes it");
+      if (health.needs_person) throw NeedsPerson(health.trouble, health.hint);
+      throw Error(health.trouble, health.hint);
+    });
+  }
+
+  void look_at_server(const SourcePlace& place, const Manifest& manifest) {
+    daystream::program::PgConn connection;
+    const bool reached = report_.check("server", [&] {
+      connection = daystream::program::connect(*place.conninfo, "deltamirror");
+      const SourceServer server = identify_server(connection.get());
+      if (server.system_identifier == place.at.system_identifier) {
+        return fmt::format("database \"{}\" of cluster {}", server.database,
+                           server.system_identifier);
+      }
+      throw daystream::WrongSource(
+          fmt::format("the connection is to cluster {}, the mirror is of {}",
+                      server.system_identifier, place.at.system_identifier),
+          "connect to the server that deltastream follows");
+    });
+    if (!reached) return;
+    report_.check("slot", [&] { return words_of_slot(connection.get(), manifest.slot); });
+  }
+
+  static std::string words_of_slot(PGconn* connection, const std::string& slot) {
+    const auto result = daystream::program::exec_params(
+        connection,
+        "SELECT wal_status, active::text, pg_size_pretty(pg_current_wal_lsn() - restart_lsn) "
+        "FROM pg_replication_slots WHERE slot_name = $1",
+        {slot});
+    const auto cell = [&](int column) { return std::string(PQgetvalue(result.get(), 0, column)); };
+    if (PQntuples(result.get()) == 0 || cell(0) == "lost") {
+      throw NeedsPerson(fmt::format("replication slot \"{}\" is {}", slot,
+                                    PQntuples(result.get()) == 0 ? "gone" : "lost"),
+                        "deltastream --recreate-slot, then seed the mirrors again");
+    }
+    if (cell(1) != "t" && cell(1) != "true") {
+      throw Error(fmt::format("nobody reads replication slot \"{}\", for which the server keeps {} "
+                              "of WAL",
+                              slot, cell(2)),
+                  "start its deltastream");
+    }
+    return fmt::format("\"{}\" is read, the server keeps {} of WAL for it ({})", slot, cell(2),
+                       cell(0));
+  }
+
+  void look_at_tables() {
+    std::size_t well = 0;
+    for (const ordered_json& table : status_["tables"]) {
+      if (!is_in_trouble(table)) {
+        ++well;
+        continue;
+      }
+      report_.check("table", [&]() -> std::string {
+        const std::string hint = text_in(table, "hint");
+        throw Error(fmt::format("\"{}\" is {}: {}", text_in(table, "name"), text_in(table, "state"),
+                                text_in(table, "reason")),
+                    hint.empty() ? "it comes by itself" : hint);
+      });
+    }
+    report_.check("tables", [&] { return fmt::format("{} as they should be", well); });
+  }
+
+  const DoctorOptions& options_;
+  daystream::program::CheckReport report_;
+  ordered_json status_;
+};
+
+}  // namespace
+
+void add_doctor(CLI::App& app, Chosen& chosen) {
+  auto options = std::make_shared<DoctorOptions>();
+  CLI::App& command = *app.add_subcommand(
+      "doctor", "look at everything of one mirror, say what is wrong and what to do");
+  add_mirror_option(command, options->mirror);
+  add_connection_option(command, options->conninfo)
+      ->description("look at the server and its slot, too");
+  add_daystream_option(command, options->daystream);
+  add_sources_config_option(command, options->config_file);
+  command.add_flag("--deep", options->deep, "read all of the file, for damage");
+  command.footer(
+      "Examples:\n"
+      "  deltamirror doctor flights.db\n"
+      "  deltamirror doctor flights.db -d service=prod --deep\n\n"
+      "Exit codes: 0 all is well, 1 something is not, 3 that needs a person.");
+  command.callback([options, &chosen] {
+    chosen = [options](daystream::program::Signals&) { return Doctor(*options).run(); };
+  });
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,279 @@
+#include "status/mirror_status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "config/source_places.h"
+#include "daystream/error.h"
+#include "daystream/stream.h"
+#include "filter/row_filter.h"
+#include "history/history_tables.h"
+#include "program/metrics_text.h"
+#include "store/checkpoint.h"
+#include "store/last_events.h"
+#include "store/mirror_file.h"
+#include "store/mirror_lock.h"
+#include "store/mirrored_table.h"
+#include "store/shared_table.h"
+#include "store/wal_keeper.h"
+
+namespace deltamirror {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+// Also an idle source is heard of every 10 s or so: of one that is not nobody knows what it has.
+constexpr double kSilentAfterSeconds = 25;
+
+ordered_json table_json(const Database& db, const MirroredTable& table, bool rows, bool analyzed) {
+  ordered_json out;
+  out["name"] = shown_name(table);
+  out["source"] = table.source;
+  out["source_table"] = table.is_static() ? ordered_json() : ordered_json(table.source_table);
+  out["kind"] = table.is_static() ? "static" : "followed";
+  if (table.mode != TableMode::Mirror) out["mode"] = mode_name(table.mode);
+  if (table.keep_days != 0) out["keep_days"] = table.keep_days;
+  if (table.where) out["where"] = table.where->text(table.shape);
+  if (!table.query.empty()) out["query"] = table.query;
+  out["state"] = table.is_static() ? "static" : state_name(table.state);
+  if (!table.reason.empty()) out["reason"] = table.reason;
+  if (!table.hint.empty()) out["hint"] = table.hint;
+  if (!table.since.empty()) out["since"] = table.since;
+  out["seeded_at"] = table.seeded_at;
+  out["seeded_rows"] = table.seeded_rows;
+  out["written_rows"] = table.written_rows;
+  const auto change =
+      table.is_static() ? std::nullopt : load_change(db, table.source, table.shape.oid);
+  out["last_change"] = change ? ordered_json(change->at) : ordered_json();
+  if (analyzed) {
+    // As of the last ANALYZE, which the owner runs after the seed and every few hours.
+    Statement about =
+        db.prepare("SELECT max(CAST(stat AS INTEGER)) FROM sqlite_stat1 WHERE tbl = ?");
+    about.bind(1, table.name);
+    if (about.step() && !about.is_null(0)) out["about_rows"] = about.integer(0);
+  }
+  if (rows) {
+    out["rows"] = std::stoll(db.value(fmt::format("SELECT count(*) FROM {}{}",
+                                                  quote_name(shown_name(table)), where_own(table)))
+                                 .value());
+  }
+  return out;
+}
+
+// How far the stream is on disk; nullopt: that cannot be asked now.
+std::optional<daystream::Lsn> end_of_stream(const std::string& address) {
+  try {
+    if (const auto extent = open_stream(address).extent()) return extent->last_lsn;
+  } catch (const daystream::Error&) {
+    // A server that does not answer is no reason to say nothing of the mirror.
+  }
+  return std::nullopt;
+}
+
+// The seconds are the age of what is here, by `complete_to`: none where the mirror has all that the
+// stream has and has heard of the source just now.
+void add_lag(ordered_json& out, const Checkpoint& at, bool ask_stream) {
+  const auto end = ask_stream ? end_of_stream(at.directory) : std::nullopt;
+  const bool behind = end && *end > at.lsn;
+  out["daystream_lsn"] = end ? ordered_json(end->text()) : ordered_json();
+  out["lag_bytes"] = end ? ordered_json(behind ? end->value - at.lsn.value : 0) : ordered_json();
+  out["lag_seconds"] = ordered_json();
+  const auto complete_to = parse_utc_text(at.complete_to);
+  if (!complete_to) return;
+  const double age = std::max(0.0, static_cast<double>(now_us() - *complete_to) / 1e6);
+  out["lag_seconds"] = behind || age > kSilentAfterSeconds ? age : 0.0;
+}
+
+void add_source(ordered_json& out, const Checkpoint& at, bool ask_stream) {
+  out["source"] = at.source;
+  out["daystream"] = at.directory;
+  out["system_identifier"] = at.system_identifier;
+  out["database"] = at.database;
+  out["timeline"] = at.timeline;
+  out["position"] = at.position.text();
+  out["lsn"] = at.lsn.text();
+  out["consistent_at"] = at.consistent_at.text();
+  out["state"] = at.lsn >= at.consistent_at ? "following" : "seeded";
+  out["commit_time"] = at.commit_time.empty() ? ordered_json() : ordered_json(at.commit_time);
+  out["applied_at"] = at.applied_at;
+  out["complete_to"] = at.complete_to.empty() ? ordered_json() : ordered_json(at.complete_to);
+  add_lag(out, at, ask_stream);
+}
+
+// What the source is at, beside its checkpoint. Gives what is wrong with it; empty: nothing.
+std::string add_state(ordered_json& out, const Database& db, const Checkpoint& at) {
+  const auto error = load_error(db, at.source);
+  if (error && error->after == AfterError::Waiting) out["state"] = "waiting";
+  if (error && error->after == AfterError::Stopped) out["state"] = "stopped";
+  out["last_error"] = error ? ordered_json(error->message) : ordered_json();
+  out["last_hint"] = error && !error->hint.empty() ? ordered_json(error->hint) : ordered_json();
+  out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
+  if (!error || error->after == AfterError::None) return {};
+  return fmt::format("source \"{}\" is {} since {}: {}{}{}", at.source,
+                     out["state"].get<std::string>(), error->at, error->message,
+                     error->hint.empty() ? "" : "; ", error->hint);
+}
+
+// "following", or which of several stand still.
+std::string state_of_all(const ordered_json& sources) {
+  std::string stopped;
+  for (const ordered_json& source : sources) {
+    if (source["state"] != "stopped") continue;
+    stopped += (stopped.empty() ? "stopped: " : ", ") + source["source"].get<std::string>();
+  }
+  return stopped.empty() ? "following" : stopped;
+}
+
+}  // namespace
+
+bool is_in_trouble(const ordered_json& table) {
+  return table["state"] != "following" && table["state"] != "static";
+}
+
+ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
+  const Database db = open_for_reading(mirror);
+  static_cast<void>(load_tables(db));  // says so where the file is no mirror
+  const std::vector<Checkpoint> all = load_checkpoints(db);
+  ordered_json out;
+  out["mirror"] = mirror;
+  const int owner = MirrorLock::holder(mirror);
+  out["running"] = owner != 0;
+  out["pid"] = owner != 0 ? ordered_json(owner) : ordered_json();
+  ordered_json trouble = ordered_json::array();
+  if (owner == 0) trouble.push_back("no process owns the mirror: \"deltamirror run\" is not there");
+  bool needs_person = false;
+  ordered_json sources = ordered_json::array();
+  for (const Checkpoint& at : all) {
+    ordered_json& source = sources.emplace_back();
+    add_source(source, at, ask.stream);
+    const std::string wrong = add_state(source, db, at);
+    if (!wrong.empty()) trouble.push_back(wrong);
+    if (source["state"] == "stopped") needs_person = true;
+  }
+  if (all.size() == 1) {
+    out.update(sources.front());
+  } else {
+    out["state"] = state_of_all(sources);
+    out["sources"] = std::move(sources);
+  }
+  out["size_bytes"] = file_size(mirror);
+  out["wal_size_bytes"] = file_size(beside(mirror, "-wal"));
+  out["tables"] = ordered_json::array();
+  const bool analyzed =
+      db.value("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").has_value();
+  for (const MirroredTable& table : load_tables(db)) {
+    out["tables"].push_back(table_json(db, table, ask.rows, analyzed));
+  }
+  // Those in trouble come first.
+  std::stable_partition(out["tables"].begin(), out["tables"].end(), is_in_trouble);
+  for (const ordered_json& table : out["tables"]) {
+    if (!is_in_trouble(table)) break;
+    const std::string hint = table.value("hint", "");
+    trouble.push_back(fmt::format("table {} is {}{}{}{}{}{}", table["name"].get<std::string>(),
+                                  table["state"].get<std::string>(),
+                                  table.contains("since") ? " since " : "",
+                                  table.value("since", ""), table.contains("reason") ? ": " : "",
+                                  table.value("reason", ""), hint.empty() ? "" : "; " + hint));
+  }
+  out["healthy"] = trouble.empty();
+  out["needs_person"] = needs_person;
+  out["trouble"] = std::move(trouble);
+  return out;
+}
+
+daystream::ExitCode exit_code_of(const ordered_json& status) {
+  if (status["healthy"].get<bool>()) return daystream::ExitCode::Done;
+  return status["needs_person"].get<bool>() ? daystream::ExitCode::NeedsPerson
+                                            : daystream::ExitCode::Failed;
+}
+
+namespace {
+
+using daystream::program::MetricsText;
+
+// The sources of a status; the only one is the status itself.
+std::vector<ordered_json> sources_of(const ordered_json& status) {
+  if (status.contains("sources")) return status["sources"];
+  return {status};
+}
+
+void add_sources(MetricsText& out, const std::string& mirror, const ordered_json& status) {
+  const std::vector<ordered_json> sources = sources_of(status);
+  const auto labels = [&](const ordered_json& source) {
+    return std::vector<daystream::program::MetricLabel>{{"mirror", mirror},
+                                                        {"source", source["source"]}};
+  };
+  out.family("deltamirror_source_up", "gauge", "1 while the source is followed.");
+  for (const ordered_json& source : sources) {
+    out.sample(labels(source), source["state"] == "following" ? 1 : 0);
+  }
+  out.family("deltamirror_complete_timestamp_seconds", "gauge",
+             "All that PostgreSQL committed before this time is in the mirror.");
+  for (const ordered_json& source : sources) {
+    if (source["complete_to"].is_null()) continue;
+    const auto time = parse_utc_text(source["complete_to"].get<std::string>());
+    if (time) out.sample(labels(source), static_cast<double>(*time) / 1e6);
+  }
+  out.family("deltamirror_lsn_bytes", "gauge", "The LSN that the mirror has, as a number.");
+  for (const ordered_json& source : sources) {
+    const auto lsn = daystream::Lsn::parse(source["lsn"].get<std::string>());
+    if (lsn) out.sample(labels(source), static_cast<double>(lsn->value));
+  }
+}
+
+void add_tables(MetricsText& out, const std::string& mirror, const ordered_json& status) {
+  std::map<std::string, int> states = {{"following", 0}};
+  for (const ordered_json& table : status["tables"]) ++states[table["state"].get<std::string>()];
+  out.family("deltamirror_tables", "gauge", "Tables by what becomes of them.");
+  for (const auto& [state, count] : states)
+    out.sample({{"mirror", mirror}, {"state", state}}, count);
+}
+
+void add_sizes(MetricsText& out, const std::string& mirror, const ordered_json& status) {
+  const auto size = [&](const char* name, const char* help, double bytes) {
+    out.family(name, "gauge", help);
+    out.sample({{"mirror", mirror}}, bytes);
+  };
+  size("deltamirror_size_bytes", "The mirror's file.", status["size_bytes"]);
+  size("deltamirror_wal_size_bytes", "SQLite's log beside it.", status["wal_size_bytes"]);
+  std::error_code error;
+  const auto space = std::filesystem::space(std::filesystem::path(mirror).parent_path(), error);
+  if (!error) {
+    size("deltamirror_disk_free_bytes", "Room left where it is.",
+         static_cast<double>(space.available));
+  }
+}
+
+}  // namespace
+
+std::string mirror_metrics(const std::string& mirror) {
+  const std::string name = std::filesystem::absolute(mirror).lexically_normal();
+  MetricsText out;
+  // Each with the mirror's name: the collector puts the files of all mirrors together.
+  out.build_info("deltamirror_build_info", {{"mirror", name}});
+  out.family("deltamirror_written_timestamp_seconds", "gauge", "When this was written.");
+  out.sample({{"mirror", name}}, static_cast<double>(std::time(nullptr)));
+  std::optional<ordered_json> status;
+  try {
+    status = mirror_status(mirror, {.rows = false, .stream = false});
+  } catch (const daystream::Error&) {
+    // No mirror yet, or none that can be read: the process that has it says so.
+  }
+  out.family("deltamirror_up", "gauge",
+             "1 while \"deltamirror status\" finds nothing wrong with the mirror.");
+  out.sample({{"mirror", name}}, status && (*status)["healthy"] == true ? 1 : 0);
+  if (!status) return out.take();
+  add_sources(out, name, *status);
+  add_tables(out, name, *status);
+  add_sizes(out, name, *status);
+  return out.take();
+}
+
+}  // namespace deltamirror

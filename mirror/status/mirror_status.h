@@ -1,0 +1,31 @@
+// What a mirror is, how far it has come, and what is wrong with it: the one judgement that
+// `status`, `doctor` and the metrics share. Reads the mirror's file, whether or not a process owns
+// it.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "daystream/error.h"
+
+namespace deltamirror {
+
+struct StatusQuestions {
+  bool rows = false;    // count those of each table
+  bool stream = false;  // ask the streams how far they are, which a server may take long to answer
+};
+
+// What docs/monitoring.md#the-mirror describes, as JSON. Throws Error where there is no mirror, or
+// none that can be read.
+nlohmann::ordered_json mirror_status(const std::string& mirror, StatusQuestions ask);
+
+// Whether a table of that status is neither followed nor static. Those come first.
+bool is_in_trouble(const nlohmann::ordered_json& table);
+
+// Done: nothing is wrong; NeedsPerson: a source will not go on by itself; else Failed.
+daystream::ExitCode exit_code_of(const nlohmann::ordered_json& status);
+
+// The same for Prometheus (program/metrics_text.h). Where the mirror cannot be read, only that.
+std::string mirror_metrics(const std::string& mirror);
+
+}  // namespace deltamirror

@@ -1,0 +1,121 @@
+// A primary dies, a standby without its slot takes its place: mirrors and their readers.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <optional>
+#include <thread>
+
+#include "common/streaming.h"
+#include "support/cluster.h"
+#include "support/process.h"
+#include "support/sqlite_reader.h"
+#include "support/temp_dir.h"
+#include "support/wait.h"
+
+using namespace fault;
+
+namespace {
+
+// Looks at a mirror all the time: every commit of PostgreSQL leaves both tables with one total.
+class Onlooker {
+ public:
+  explicit Onlooker(std::filesystem::path mirror)
+      : mirror_(std::move(mirror)), thread_([this] { look(); }) {}
+  ~Onlooker() { stop(); }
+
+  std::string stop() {
+    stopped_ = true;
+    if (thread_.joinable()) thread_.join();
+    return complaint_;
+  }
+  int looks() const { return looks_; }
+
+ private:
+  void look() {
+    try {
+      support::SqliteReader reader(mirror_);
+      while (!stopped_ && complaint_.empty()) {
+        const std::string difference = reader.scalar(
+            "SELECT ((SELECT sum(n) FROM part) - (SELECT n FROM total)) || ' of ' || "
+            "(SELECT count(*) FROM part)");
+        if (difference != "0 of 1000") complaint_ = "the totals differ by " + difference;
+        ++looks_;
+      }
+    } catch (const std::exception& e) {
+      complaint_ = e.what();
+    }
+  }
+
+  const std::filesystem::path mirror_;
+  std::string complaint_;
+  std::atomic<bool> stopped_ = false;
+  std::atomic<int> looks_ = 0;
+  std::thread thread_;
+};
+
+constexpr const char* kTransfer =
+    "BEGIN; UPDATE part SET n = n + 1 WHERE id % 100 = 0; UPDATE total SET n = n + 10; COMMIT";
+
+}  // namespace
+
+TEST_CASE("deltamirror: a standby without the slot takes over, and nobody who reads sees it",
+          "[fault][deltamirror][failover]") {
+  support::Cluster primary;
+  primary.execute(
+      "CREATE TABLE part(id int PRIMARY KEY, n int); CREATE TABLE total(id int PRIMARY KEY, n int);"
+      "INSERT INTO part SELECT g, 0 FROM generate_series(1, 1000) g; INSERT INTO total VALUES (1, "
+      "0)");
+  support::Cluster standby({.standby_of = &primary});
+  const std::string conninfo = "host=" + primary.socket_dir() + "," + standby.socket_dir() +
+                               " user=postgres dbname=postgres target_session_attrs=read-write";
+  const support::TempDir dir;
+  support::Process stream({support::program("deltastream"), "-d", conninfo, "-S", "m", "-D",
+                           dir / "stream", "--create-slot", "--if-not-exists", "--on-lost-slot",
+                           "replace"});
+  wait_until_streaming(dir / "stream", stream);
+
+  std::vector<std::string> mirrors;
+  std::vector<std::unique_ptr<support::Process>> owners;
+  std::vector<std::unique_ptr<Onlooker>> onlookers;
+  for (const char* name : {"one.db", "two.db", "three.db"}) {
+    mirrors.push_back(dir / name);
+    support::run_ok({support::program("deltamirror"), "seed", mirrors.back(), "-d", conninfo,
+                     "--daystream", dir / "stream", "--table", "part", "--table", "total"});
+    owners.push_back(std::make_unique<support::Process>(
+        std::vector<std::string>{support::program("deltamirror"), "run", mirrors.back(), "-d",
+                                 conninfo, "--daystream", dir / "stream"}));
+    onlookers.push_back(std::make_unique<Onlooker>(mirrors.back()));
+  }
+  const auto catch_up = [&](const support::Cluster& server) {
+    const std::string lsn = server.scalar("SELECT pg_current_wal_flush_lsn()");
+    for (const std::string& mirror : mirrors) {
+      support::run_ok(
+          {support::program("deltamirror"), "wait", mirror, "--lsn", lsn, "--timeout", "60"});
+    }
+    return lsn;
+  };
+  for (int i = 0; i < 20; ++i) primary.execute(kTransfer);
+  const std::string last = catch_up(primary);
+  REQUIRE(support::eventually(
+      [&] { return standby.scalar("SELECT pg_last_wal_replay_lsn() >= '" + last + "'") == "t"; }));
+
+  primary.kill9();
+  standby.promote();
+  for (int i = 0; i < 20; ++i) standby.execute(kTransfer);
+  INFO(stream.err());
+  REQUIRE(support::eventually([&] {
+    return standby.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
+  }));
+  for (int i = 0; i < 20; ++i) standby.execute(kTransfer);
+  catch_up(standby);
+  for (std::size_t i = 0; i < mirrors.size(); ++i) {
+    INFO(owners[i]->err());
+    CHECK(onlookers[i]->stop() == "");
+    CHECK(onlookers[i]->looks() > 0);
+    support::SqliteReader reader(mirrors[i]);
+    CHECK(reader.scalar("SELECT n FROM total") == standby.scalar("SELECT n FROM total"));
+    CHECK(reader.scalar("SELECT count(*) FROM part WHERE n = 60") == "10");
+    owners[i]->signal(SIGTERM);
+    CHECK(owners[i]->wait() == support::Exit{0, 0});
+  }
+}

@@ -1,0 +1,140 @@
+// What is looked at before the first start: seed --check, config check, and what columns become.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+
+#include "pipeline.h"
+
+using support::eventually;
+using support::Exit;
+using support::Process;
+using support::program;
+using support::Result;
+using support::run;
+
+namespace {
+
+constexpr const char* kTables =
+    "CREATE TABLE fox (id int PRIMARY KEY, total numeric(12,2), huge numeric, at timestamptz);"
+    "CREATE ROLE reader LOGIN";
+
+std::string conninfo_of(const Pipeline& s, const std::string& user) {
+  return "host=" + s.cluster.socket_dir() + " dbname=postgres user=" + user;
+}
+
+}  // namespace
+
+TEST_CASE("seed --check: is green before the first start, and tells what columns become",
+          "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  const auto check = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), "--check");
+    return s.seed(more);
+  };
+  const Result early = check({"--table", "fox"});
+  CAPTURE(early.out, early.err);
+  CHECK(early.ok());
+  CHECK_THAT(early.out, Catch::Contains("warning daystream"));
+  CHECK_THAT(early.out, Catch::Matches("(.|\n)*total +numeric\\(12,2\\) +REAL\n(.|\n)*"));
+  CHECK_THAT(early.out, Catch::Matches("(.|\n)*huge_num +\"huge\" as a number +REAL.*\n(.|\n)*"));
+  CHECK_FALSE(std::filesystem::exists(s.mirror()));
+  CHECK_FALSE(std::filesystem::exists(s.mirror() + ".lock"));
+
+  s.start_stream("fox");
+  CHECK_THAT(check({"--table", "fox"}).out, Catch::Contains("ok      daystream"));
+  // All that is wrong is said at once, each with what to do.
+  s.cluster.execute("CREATE TABLE hen (id int PRIMARY KEY); CREATE TABLE keyless (a int)");
+  const Result wrong = check({"--table", "fox", "--table", "hen", "--table", "keyless"});
+  CHECK(wrong.exit == Exit{3, 0});
+  CHECK_THAT(wrong.out, Catch::Contains("ok      table      \"fox\"") &&
+                            Catch::Contains("FAILED  table      \"hen\" cannot be copied") &&
+                            Catch::Contains("FAILED  table      \"keyless\" cannot be copied") &&
+                            Catch::Contains("HINT: "));
+}
+
+TEST_CASE("config check: tells the missing GRANT, and SQL that does not compile",
+          "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  const std::string file = s.dir / "mirror.json";
+  const auto check = [&](const std::string& text, const std::string& user) {
+    std::ofstream(file) << text;
+    return run({program("deltamirror"), "config", "check", file, "-d", conninfo_of(s, user)});
+  };
+  const Result denied = check(R"({"tables": [{"table": "fox"}]})", "reader");
+  CAPTURE(denied.out, denied.err);
+  CHECK(denied.exit == Exit{3, 0});
+  CHECK_THAT(denied.out, Catch::Contains("HINT: GRANT SELECT ON fox TO \"reader\""));
+  s.cluster.execute("GRANT SELECT ON fox TO reader");
+  const Result right = check(
+      R"({"tables": [{"table": "fox"}], "extra_sql": ["CREATE VIEW big AS SELECT * FROM fox"]})",
+      "reader");
+  CHECK(right.ok());
+  CHECK_THAT(right.out, Catch::Contains("1 extra statement"));
+  const Result odd = check(
+      R"({"tables": [{"table": "fox"}], "extra_sql": ["CREATE VIEW big AS SELEKT 1"]})", "reader");
+  CHECK(odd.exit == Exit{2, 0});
+  CHECK_THAT(odd.out, Catch::Contains("extra_sql[0]: SQLite: near \"SELEKT\": syntax error"));
+}
+
+TEST_CASE("wait: says that it was stopped", "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  s.start_stream();
+  REQUIRE(s.seed({"--table", "fox"}).ok());
+  Process waiting({program("deltamirror"), "wait", s.mirror(), "--lsn", "FF/0"});
+  // Its handlers are there once it sleeps on the mirror's files.
+  REQUIRE(eventually([&] {
+    return run({"ls", "-l", "/proc/" + std::to_string(waiting.pid()) + "/fd"})
+               .out.find("inotify") != std::string::npos;
+  }));
+  waiting.signal(SIGINT);
+  CHECK(waiting.wait() == Exit{1, 0});
+  CHECK_THAT(waiting.err(), Catch::Contains("stopped before mirror") && Catch::Contains("HINT: "));
+}
+
+TEST_CASE("doctor: all is well, and what is not is said with what to do", "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  s.start_stream();
+  REQUIRE(s.seed({"--table", "fox"}).ok());
+  const auto doctor = [&] {
+    return run(
+        {program("deltamirror"), "doctor", s.mirror(), "-d", s.cluster.conninfo(), "--deep"});
+  };
+  const Result idle = doctor();
+  CAPTURE(idle.out);
+  CHECK(idle.exit == Exit{1, 0});
+  CHECK_THAT(idle.out, Catch::Contains("FAILED  owner") && Catch::Contains("HINT: start"));
+  s.start_run();
+  REQUIRE(eventually([&] { return doctor().ok(); }));
+  const Result well = doctor();
+  for (const char* what : {"file", "owner", "source", "stream", "streamer", "server", "slot"}) {
+    CHECK_THAT(well.out, Catch::Contains(std::string("ok      ") + what));
+  }
+  const Result list = run({program("deltamirror"), "list", "-d", s.cluster.conninfo()});
+  CHECK(list.ok());
+  CHECK_THAT(list.out, Catch::Contains("slot  mirror  database postgres") &&
+                           Catch::Contains("read by process") && Catch::Contains("of daystream "));
+  s.streamer->signal(SIGTERM);
+  s.streamer->wait();
+  const Result stopped = doctor();
+  CHECK(stopped.exit == Exit{1, 0});
+  CHECK_THAT(stopped.out, Catch::Contains("FAILED  streamer   deltastream is stopped") &&
+                              Catch::Contains("FAILED  slot       nobody reads"));
+}
+
+TEST_CASE("verify --sample: looks at some rows of a table, however small", "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(
+      "CREATE TABLE small (id text PRIMARY KEY); INSERT INTO small VALUES ('a'), ('b');"
+      "ANALYZE small");
+  s.start_stream();
+  REQUIRE(s.seed({"--table", "small"}).ok());
+  const Result sample = run({program("deltamirror"), "verify", s.mirror(), "-d",
+                             s.cluster.conninfo(), "--daystream", s.stream(), "--sample", "0.01%"});
+  CAPTURE(sample.out);
+  CHECK(sample.ok());
+  CHECK_THAT(sample.out, Catch::Contains("small: 2 rows of a sample"));
+}
