@@ -8,6 +8,7 @@
 
 #include "one_line.h"
 #include "program/postgres.h"
+#include "slot.h"
 #include "synchronous_standby.h"
 
 namespace deltastream {
@@ -95,9 +96,7 @@ ServerSample ServerMonitor::sample() const {
       "FROM pg_replication_slots WHERE slot_name = $1",
       {slot_});
   if (PQntuples(row.get()) == 0) {
-    throw daystream::NeedsPerson(fmt::format("replication slot \"{}\" does not exist", slot_),
-                                 "deltastream --recreate-slot makes it anew behind a gap, and "
-                                 "every mirror copies its tables");
+    throw SlotLost(fmt::format("replication slot \"{}\" does not exist", slot_));
   }
   ServerSample sample;
   sample.at = std::chrono::steady_clock::now();

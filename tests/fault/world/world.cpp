@@ -1,9 +1,6 @@
 #include "world/world.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <csignal>
 #include <thread>
@@ -11,6 +8,7 @@
 #include "common/invariant_reader.h"
 #include "common/power_loss.h"
 #include "common/streaming.h"
+#include "support/free_port.h"
 #include "support/wait.h"
 #include "world/consumed.h"
 
@@ -22,20 +20,6 @@ using Strings = std::vector<std::string>;
 namespace {
 
 constexpr const char* kSlot = "world";
-
-// One that nobody has now: those who lose it and come back must find the server where it was.
-int free_port() {
-  const support::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  if (bind(fd.get(), any, size) != 0 || getsockname(fd.get(), any, &size) != 0) {
-    throw std::runtime_error("no port is free");
-  }
-  return ntohs(address.sin_port);
-}
 
 bool answers(support::Session& session) {
   try {
@@ -62,7 +46,7 @@ std::chrono::milliseconds up_to(Random& random, std::uint64_t most_ms) {
 }  // namespace
 
 World::World(support::Cluster& cluster)
-    : cluster_(cluster), proxy_(cluster.socket_dir()), port_(free_port()) {
+    : cluster_(cluster), proxy_(cluster.socket_dir()), port_(support::free_port()) {
   const auto add = [&](const std::string& name, Strings argv) {
     // The consumer's command is the test's.
     parts_.push_back(std::make_unique<Part>(name, std::move(argv), dir_.path(), "taken"));

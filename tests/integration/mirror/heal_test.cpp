@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "lines.h"
 #include "owner/unix_socket.h"
 #include "pipeline.h"
 #include "support/slot.h"
@@ -75,11 +76,7 @@ TEST_CASE("heal: of ten thousand rows the one that differs after a gap is writte
   s.start({"--on-commit", "socket:" + path});
   s.catch_up();
   const daystream::UniqueFd listener = deltamirror::connect_to(path);
-  const auto heard = [&] {
-    std::string line;
-    for (char c = 0; read(listener.get(), &c, 1) == 1 && c != '\n';) line += c;
-    return json::parse(line);
-  };
+  const auto heard = [&] { return json::parse(next_line(listener)); };
   CHECK(heard().at("version") == 1);
   // Readers see both tables as they were, or both as they are.
   const std::string both = "SELECT (SELECT v FROM t WHERE id = 4711) || (SELECT count(*) FROM o)";

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "bank.h"
+#include "lines.h"
 #include "owner/unix_socket.h"
 #include "pipeline.h"
 #include "support/row_compare.h"
@@ -70,11 +71,6 @@ struct Live : Pipeline {
     const std::string whole = line + "\n";
     REQUIRE(write(fd.get(), whole.data(), whole.size()) == static_cast<ssize_t>(whole.size()));
     return json::parse(next_line(fd));
-  }
-  static std::string next_line(const daystream::UniqueFd& fd) {
-    std::string out;
-    for (char c = 0; read(fd.get(), &c, 1) == 1 && c != '\n';) out += c;
-    return out;
   }
 };
 
@@ -279,7 +275,7 @@ TEST_CASE("live: verify --repair mends a mirror that runs, row by row, under loa
           "UPDATE ledger SET amount = -1 WHERE id = 7");
   REQUIRE(eventually([&] { return std::filesystem::exists(path); }));
   const daystream::UniqueFd listener = deltamirror::connect_to(path);
-  CHECK(json::parse(Live::next_line(listener)).at("version") == 1);
+  CHECK(json::parse(next_line(listener)).at("version") == 1);
   const Texts repair = {"-d", s.cluster.conninfo(), "--daystream", s.stream(), "--repair"};
   const Result mended = s.command("verify", repair);
   INFO(mended.out << mended.err << s.runner->err());
@@ -290,7 +286,7 @@ TEST_CASE("live: verify --repair mends a mirror that runs, row by row, under loa
   // Of all that was told meanwhile, only these rows of the quiet tables.
   std::map<std::string, std::set<json>> told;
   while (!told["t"].contains(json::parse("[100]"))) {
-    const json changed = json::parse(Live::next_line(listener)).at("tables");
+    const json changed = json::parse(next_line(listener)).at("tables");
     for (const auto& [table, keys] : changed.items()) {
       if (keys.is_null()) told[table].insert(nullptr);
       for (const json& key : keys) told[table].insert(key);
@@ -366,10 +362,10 @@ TEST_CASE("live: local programs hear which rows each commit changed",
   s.start({"--on-commit", "socket:" + path, "-d", s.cluster.conninfo()});
   REQUIRE(eventually([&] { return std::filesystem::exists(path); }));
   const daystream::UniqueFd listener = deltamirror::connect_to(path);
-  CHECK(json::parse(Live::next_line(listener)).at("version") == 1);
+  CHECK(json::parse(next_line(listener)).at("version") == 1);
   const daystream::UniqueFd deaf = deltamirror::connect_to(path);
-  CHECK(json::parse(Live::next_line(deaf)).at("version") == 1);
-  const auto heard = [&] { return json::parse(Live::next_line(listener)).at("tables"); };
+  CHECK(json::parse(next_line(deaf)).at("version") == 1);
+  const auto heard = [&] { return json::parse(next_line(listener)).at("tables"); };
 
   s.cluster.execute("UPDATE t SET v = 'a' WHERE id IN (3, 4)");
   CHECK(heard() == json::parse(R"({"t": [[3], [4]]})"));
@@ -390,7 +386,7 @@ TEST_CASE("live: local programs hear which rows each commit changed",
     return s.runner->err().find("does not keep up") != std::string::npos;
   }));
   std::string last;
-  for (std::string line; !(line = Live::next_line(deaf)).empty();) last = line;
+  for (std::string line; !(line = next_line(deaf)).empty();) last = line;
   CHECK(last == R"({"lost":true})");
   s.end();
 }

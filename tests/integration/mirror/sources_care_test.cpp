@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "lines.h"
 #include "owner/unix_socket.h"
 #include "shards.h"
 
@@ -268,11 +269,7 @@ TEST_CASE("sources: of several, each ends at its LSN, and has tables added by co
   REQUIRE(eventually([&] { return std::filesystem::exists(path); }));
   s.catch_up();
   const daystream::UniqueFd listener = deltamirror::connect_to(path);
-  const auto heard = [&] {
-    std::string line;
-    for (char c = 0; read(listener.get(), &c, 1) == 1 && c != '\n';) line += c;
-    return json::parse(line);
-  };
+  const auto heard = [&] { return json::parse(next_line(listener)); };
   CHECK(heard().at("sources").size() == 3);
   s.cluster.execute("UPDATE t SET v = 'told' WHERE id = 2", "c");
   const json told = heard();

@@ -7,9 +7,6 @@
 //   <!-- in the background, until: CONDITION --> it goes on beside what follows, once CONDITION, a
 //                                                command, succeeds
 //   <!-- config -->                              of `json`: a configuration without a mistake
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <memory>
@@ -17,7 +14,7 @@
 #include <sstream>
 
 #include "pipeline.h"
-#include "support/fd.h"
+#include "support/free_port.h"
 
 namespace {
 
@@ -60,18 +57,6 @@ std::optional<std::string> after(const std::string& text, const std::string& pre
   return text.substr(prefix.size());
 }
 
-// Free when it was looked for. (A test that loses it to somebody else fails, saying so.)
-std::string free_port() {
-  const support::Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  REQUIRE(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
-  REQUIRE(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  return std::to_string(ntohs(address.sin_port));
-}
-
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
   for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
     text.replace(at, from.size(), to);
@@ -99,7 +84,7 @@ class Host {
           database);
     }
     folder_ = dir_.path().string();
-    port_ = free_port();
+    port_ = std::to_string(support::free_port());
     for (const char* const name : {"deltastream", "daystream", "deltamirror"}) {
       path_ += std::filesystem::path(program(name)).parent_path().string() + ":";
     }

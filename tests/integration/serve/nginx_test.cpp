@@ -1,14 +1,11 @@
 // nginx in front, configured as PROTOCOL.md says.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <stdexcept>
 
 #include "server_process.h"
 #include "stream_fixture.h"
+#include "support/free_port.h"
 #include "support/scratch_dir.h"
 
 using namespace daystream;
@@ -17,20 +14,6 @@ using namespace serve_test;
 using support::eventually;
 
 namespace {
-
-// One that nobody listens on just now.
-int free_port() {
-  const support::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw std::runtime_error("no port is free");
-  }
-  return ntohs(address.sin_port);
-}
 
 // The block of PROTOCOL.md, for the server at `port`.
 std::string documented_location(int port) {
@@ -64,7 +47,7 @@ TEST_CASE("nginx: in front of the server it passes everything on at once", "[ser
                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=front",
                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", place / "key.pem", "-out",
                    place / "cert.pem"});
-  const int port = free_port();
+  const int port = support::free_port();
   const std::string folder = place.path();
   spill(place / "nginx.conf",
         "daemon off; master_process off; pid " + folder +
