@@ -132,6 +132,7 @@ class CutProxy::Impl {
   std::uint64_t forwarded_[2] = {0, 0};
   std::uint64_t connections_ = 0;
   std::list<Link> links_;
+  std::function<void(std::string_view)> onlooker_;
 
  private:
   void loop() {
@@ -251,6 +252,8 @@ class CutProxy::Impl {
         break;
       }
       forwarded_[up ? 0 : 1] += static_cast<std::uint64_t>(n);
+      if (up && onlooker_)
+        onlooker_(std::string_view(bytes).substr(0, static_cast<std::size_t>(n)));
       pipe.pending_bytes -= static_cast<std::size_t>(n);
       bytes.erase(0, static_cast<std::size_t>(n));
       if (bytes.empty()) pipe.chunks.pop_front();
@@ -307,6 +310,10 @@ bool CutProxy::fired() const {
 
 std::uint64_t CutProxy::forwarded(Direction direction) const {
   return impl_->ask([&] { return impl_->forwarded_[direction == Direction::ToServer ? 0 : 1]; });
+}
+
+void CutProxy::watch_to_server(std::function<void(std::string_view)> onlooker) {
+  impl_->change([&] { impl_->onlooker_ = std::move(onlooker); });
 }
 
 std::uint64_t CutProxy::connections() const {

@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace support {
 
@@ -40,6 +42,9 @@ class CutProxy {
   void disarm();  // counts from zero, breaks nothing
   bool fired() const;
   std::uint64_t forwarded(Direction) const;  // since arm() or disarm()
+  // From now on `onlooker` is shown each piece of bytes that goes to the server, as the client
+  // wrote it, once it is passed on. It is called on the proxy's thread and must not call the proxy.
+  void watch_to_server(std::function<void(std::string_view)> onlooker);
 
   void break_all(Fault);  // every connection there is, now
   // While true nothing is forwarded in either direction; what waits goes on afterwards. Connections
