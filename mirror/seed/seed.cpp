@@ -145,7 +145,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
   std::optional<SeedFile> file;
   try {
     check_absent(options.mirror);
-    file.emplace(options.mirror);
+    file.emplace(options.mirror, signals);
     for (SeedPart& part : parts) {
       if (parts.size() > 1) spdlog::info("seeding from source \"{}\"", part.session->source());
       load_part(*file, part, signals);

@@ -11,6 +11,7 @@
 #include "history/history_tables.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
+#include "sqlite/stop_watch.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/shared_table.h"
@@ -89,7 +90,8 @@ void complete_mirror(Database& db, const std::vector<SeedPart>& parts, const Mir
   analyze(db);
 }
 
-SeedFile::SeedFile(const std::string& mirror) : mirror_(mirror), db_(open_what_is_left(mirror)) {}
+SeedFile::SeedFile(const std::string& mirror, const daystream::program::Signals& signals)
+    : mirror_(mirror), signals_(signals), db_(open_what_is_left(mirror)) {}
 
 void SeedFile::begin(SeedPart& part) {
   const bool first = !std::exchange(any_, true);
@@ -101,6 +103,7 @@ void SeedFile::begin(SeedPart& part) {
       return;
     }
   } catch (const daystream::Error& e) {
+    if (signals_.stop_requested()) throw;
     spdlog::info(kCannotGoOn, e.what());
   }
   part.whole.assign(part.session->tables().size(), false);
@@ -144,7 +147,19 @@ bool SeedFile::resume(SeedPart& part) {
     asked->mirrored = table;
     part.whole.at(static_cast<std::size_t>(asked - session.tables().begin())) = true;
   }
-  return !loaded.empty();
+  if (loaded.empty()) return false;
+  check_whole();
+  return true;
+}
+
+// Its tables are not read again before the mirror is. This costs far less than to copy them.
+void SeedFile::check_whole() {
+  if (std::exchange(checked_, true)) return;
+  const StopWatch watch(db_.raw(), signals_);
+  const auto found = db_.value("PRAGMA quick_check(1)");
+  if (found == "ok") return;
+  throw SqliteError(fmt::format("file \"{}\" is damaged: {}", db_.path(), found.value_or("")),
+                    SQLITE_CORRUPT);
 }
 
 void SeedFile::begin_anew(SeedPart& part) {

@@ -37,7 +37,7 @@ void complete_mirror(Database& db, const std::vector<SeedPart>& parts, const Mir
 // Ownership: the caller owns the mirror.
 class SeedFile {
  public:
-  explicit SeedFile(const std::string& mirror);
+  SeedFile(const std::string& mirror, const daystream::program::Signals& signals);
 
   Database& db() noexcept { return db_; }
   // Once the session has its snapshot: goes on with what is there of the source where it is of this
@@ -49,11 +49,14 @@ class SeedFile {
 
  private:
   bool resume(SeedPart& part);
+  void check_whole();
   void begin_anew(SeedPart& part);
 
   const std::string mirror_;
+  const daystream::program::Signals& signals_;
   Database db_;
-  bool any_ = false;  // of the sources has begun
+  bool any_ = false;      // of the sources has begun
+  bool checked_ = false;  // what is left of an earlier seed, from end to end
 };
 
 }  // namespace deltamirror

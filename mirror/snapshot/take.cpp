@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "daystream/unique_fd.h"
+#include "sqlite/stop_watch.h"
 #include "src/place.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
@@ -30,7 +31,6 @@ using daystream::IoError;
 using daystream::UniqueFd;
 
 constexpr const char* kPartial = ".partial";
-constexpr int kInstructionsBetweenLooks = 100'000;
 constexpr int kPagesPerStep = 1024;  // 4 MiB: a stop is heard between two
 
 // What is being written, under a name that says so. Locked meanwhile, so that what a killed run
@@ -96,24 +96,6 @@ void check_room(const Database& db, const std::string& out) {
 [[noreturn]] void stopped_meanwhile() {
   throw Error("stopped before the snapshot was complete", "the same command does it again");
 }
-
-// SQLite asks now and then whether to go on.
-class StopWatch {
- public:
-  StopWatch(sqlite3* db, const daystream::program::Signals& signals) : db_(db) {
-    const auto ask = [](void* given) {
-      return static_cast<const daystream::program::Signals*>(given)->stop_requested() ? 1 : 0;
-    };
-    sqlite3_progress_handler(db, kInstructionsBetweenLooks, ask,
-                             const_cast<daystream::program::Signals*>(&signals));
-  }
-  StopWatch(const StopWatch&) = delete;
-  StopWatch& operator=(const StopWatch&) = delete;
-  ~StopWatch() { sqlite3_progress_handler(db_, 0, nullptr, nullptr); }
-
- private:
-  sqlite3* db_;
-};
 
 void write_compact(Database& db, const std::string& to,
                    const daystream::program::Signals& signals) {

@@ -108,3 +108,26 @@ TEST_CASE("mirror: a seed begins anew where what was left is of another request 
   CHECK_THAT(again.err, Catch::Contains("seeding a:"));
   h.check_equal();
 }
+
+TEST_CASE("mirror: a seed begins anew where what was left is damaged, wherever it is",
+          "[mirror][integration]") {
+  Halted h;
+  h.halt(SIGKILL);
+  constexpr std::size_t kPage = 4096;
+  const std::string seeding = h.mirror() + ".seeding";
+  const std::string left = read_file(seeding);
+  REQUIRE(left.size() > 8 * kPage);
+  for (std::size_t page = 0; page * kPage < left.size(); ++page) {
+    CAPTURE(page);
+    std::string damaged = left;
+    damaged.replace(page * kPage, kPage, kPage, '\0');
+    write_file(seeding, damaged);
+    const Result again = run(h.command());
+    INFO(again.err);
+    REQUIRE(again.ok());
+    h.check_equal();
+    std::filesystem::remove(h.mirror());
+    std::filesystem::remove(h.mirror() + "-wal");
+    std::filesystem::remove(h.mirror() + "-shm");
+  }
+}
