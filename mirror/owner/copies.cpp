@@ -25,6 +25,8 @@ namespace {
 
 constexpr std::chrono::seconds kBetweenAttempts{5};
 constexpr std::chrono::seconds kBetweenReports{1};
+// For a server to send what it has.
+constexpr std::chrono::seconds kServerPatience{10};
 
 std::string names_of(const std::vector<TableRequest>& tables) {
   std::string out;
@@ -269,14 +271,35 @@ bool Copies::step_running(Applier& applier) {
   }
   if (copy.fd() != fd) watch(copy.fd());  // it has begun anew
   tell_progress();
-  if (!copy.ready()) return more;
-  if (!stalled_ && applier.committed().lsn < copy.consistent_at()) return more;
+  if (!copy.ready() || !may_install(applier)) return more;
   install(applier);
   return true;
 }
 
+// From install() on nothing can be committed before the mirror is at a commit together with the
+// copy. Other sources are not to wait for that, nor is the copy to be made again for them: so all
+// that leads there must be in the stream, and be due.
+bool Copies::may_install(const Applier& applier) const {
+  const LiveCopy& copy = *running_->copy;
+  if (!stalled_) return applier.committed().lsn >= copy.consistent_at();
+  if (now_us() - copy.taken_us() < std::chrono::microseconds(options_.delay).count()) return false;
+  try {
+    const auto extent = options_.daystream.extent();
+    return extent && extent->last_lsn >= copy.consistent_at();
+  } catch (const Error& e) {
+    if (!e.retryable()) throw;
+    return false;
+  }
+}
+
+bool Copies::is_soon_whole() const noexcept {
+  return running_ && running_->stage == Running::Stage::Installing &&
+         steady_clock::now() - running_->installed < kServerPatience;
+}
+
 void Copies::install(Applier& applier) {
   running_->stage = Running::Stage::Installing;
+  running_->installed = steady_clock::now();
   running_->copy->install(applier);
   if (feed_ == nullptr || !running_->copy->replaces_tables()) return;
   for (const TableRequest& table : running_->job.request.config.tables) {

@@ -77,6 +77,9 @@ class Copies {
   bool busy() const noexcept { return any() || !retries_.empty(); }
   // True once after each one that has come to its end.
   bool take_ended() noexcept { return std::exchange(ended_, false); }
+  // What leads from a copy that is in the open transaction to a commit is known to be in the
+  // stream, and comes soon.
+  bool is_soon_whole() const noexcept;
   // A copy that the mirror cannot go on without has failed, and was no more to be tried.
   bool has_failed() const noexcept { return failed_; }
   void forget_failure() noexcept { failed_ = stalled_ = false; }
@@ -91,6 +94,7 @@ class Copies {
     std::unique_ptr<LiveCopy> copy;
     enum class Stage { Copying, Installing, InPlace } stage = Stage::Copying;
     std::chrono::steady_clock::time_point told{};
+    std::chrono::steady_clock::time_point installed{};
   };
   CopyJob own_job(std::vector<TableRequest> tables) const;
   bool is_due(const MirroredTable& table) const;
@@ -104,6 +108,7 @@ class Copies {
   void start(std::deque<CopyJob>::iterator next, const Applier& applier);
   void start(const Checkpoint& at);
   bool step_running(Applier& applier);
+  bool may_install(const Applier& applier) const;
   void install(Applier& applier);
   void finish(const Applier& applier);
   void say_problems() const;

@@ -218,7 +218,9 @@ void SourceLoop::run(bool again) {
     const bool followed = !at_end() && take_next();
     if (!followed) {
       if ((beyond_ != nullptr || options_.once) && !copies) break;
-      if (applier_->pending() && wanted() && !source_.stop_requested()) withdraw();
+      const bool in_the_way =
+          applier_->pending() && wanted() && !source_.work().copies().is_soon_whole();
+      if (in_the_way && !source_.stop_requested()) withdraw();
     }
     more = work(!followed);
     if (!followed && !more && !source_.stop_requested()) sleep();

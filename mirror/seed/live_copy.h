@@ -48,6 +48,8 @@ class LiveCopy {
 
   // With ready(): what install() brings is at a commit of PostgreSQL from here on.
   virtual daystream::Lsn consistent_at() const noexcept = 0;
+  // And all that PostgreSQL committed up to there, it did before; microseconds since 1970.
+  virtual std::int64_t taken_us() const noexcept = 0;
   virtual std::uint64_t rows() const noexcept = 0;    // that have come
   virtual double expected_rows() const noexcept = 0;  // estimated by PostgreSQL; below 0: not known
   virtual std::uint64_t written() const noexcept = 0;  // of them, by install() or for it

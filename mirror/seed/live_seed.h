@@ -40,6 +40,7 @@ class LiveSeed : public LiveCopy {
   void install(Applier& applier) override;
 
   daystream::Lsn consistent_at() const noexcept override { return facts_.consistent_at; }
+  std::int64_t taken_us() const noexcept override { return facts_.taken_us; }
   std::uint64_t rows() const noexcept override { return rows_; }
   double expected_rows() const noexcept override;
   std::uint64_t written() const noexcept override { return rows_; }

@@ -17,6 +17,7 @@ LiveSnapshot snapshot_of(SeedSession& session) {
           .server = session.server(),
           .snapshot = session.snapshot(),
           .consistent_at = session.consistent_at(),
+          .taken_us = session.clock_us(),
           .seam = session.seam(),
           .types = session.types(),
           .problems = session.problems()};

@@ -17,6 +17,7 @@ struct LiveSnapshot {
   SourceServer server;
   Snapshot snapshot;
   daystream::Lsn consistent_at;
+  std::int64_t taken_us = 0;  // by the server's clock: what it sees was committed before
   daystream::Seam seam{};
   TypeNames types;
   std::vector<TableProblem> problems;  // of tables that are passed over

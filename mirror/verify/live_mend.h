@@ -36,6 +36,7 @@ class LiveMend : public LiveCopy {
   void install(Applier& applier) override;
 
   daystream::Lsn consistent_at() const noexcept override { return found_->at.consistent_at; }
+  std::int64_t taken_us() const noexcept override { return found_->at.taken_us; }
   std::uint64_t rows() const noexcept override { return rows_; }
   double expected_rows() const noexcept override { return -1; }
   std::uint64_t written() const noexcept override { return written_; }

@@ -5,6 +5,7 @@
 #include "lines.h"
 #include "owner/unix_socket.h"
 #include "shards.h"
+#include "support/slot.h"
 
 using namespace support;
 using Texts = std::vector<std::string>;
@@ -138,6 +139,47 @@ TEST_CASE("sources: tables come, go and are copied anew as the configuration and
   INFO(alone.err);
   CHECK(alone.ok());
   CHECK(s.value("SELECT count(*) FROM t WHERE v = 'wrong'") == "0");
+}
+
+TEST_CASE("sources: a copy from which the stream leads nowhere yet keeps nobody waiting",
+          "[mirror][sources][heal][integration]") {
+  Cared s;
+  s.stop_stream("a");
+  drop_slot(s.cluster, "shard_a");
+  s.cluster.execute("UPDATE t SET v = 'in the gap' WHERE id = 7", "a");
+  run_ok({program("deltastream"), "-d", s.cluster.conninfo("a"), "-S", "shard_a", "-D",
+          s.stream("a"), "--recreate-slot"});
+  s.start_stream("a");
+  const std::string lsn = s.cluster.scalar("SELECT pg_current_wal_flush_lsn()", "a");
+  REQUIRE(eventually([&] {
+    return s.cluster.scalar("SELECT bool_or(confirmed_flush_lsn >= '" + lsn +
+                            "') FROM pg_replication_slots WHERE slot_name = 'shard_a'") == "t";
+  }));
+  s.stop_stream("a");
+  s.cluster.execute("INSERT INTO t VALUES(1000, 'after the stream')", "a");
+  // One table of it cannot be compared in place, so that all are copied.
+  s.start_run();
+  const auto copies = [&] {
+    std::size_t count = 0;
+    const std::string said = s.runner->err();
+    const std::string begins = "copying t, twins from PostgreSQL";
+    for (auto at = said.find(begins); at != std::string::npos; at = said.find(begins, at + 1)) {
+      ++count;
+    }
+    return count;
+  };
+  INFO(s.runner->err());
+  REQUIRE(eventually([&] { return copies() > 0; }));
+  for (int i = 0; i < 30; ++i) {
+    s.cluster.execute("INSERT INTO twins VALUES(3, 'z')", "b");
+    s.catch_up("b");
+  }
+  CHECK(s.value("SELECT v FROM t WHERE shard = 'a' AND id = 7") == "v7");
+  s.start_stream("a");
+  s.catch_up("a");
+  s.check_union();
+  CHECK(copies() == 1);
+  s.end_run();
 }
 
 TEST_CASE("sources: a snapshot goes on, and is restored to one time of all",
