@@ -21,6 +21,7 @@
 #include "daystream/error.h"
 #include "daystream/reader.h"
 #include "line_presenter.h"
+#include "patient_reader.h"
 #include "places.h"
 #include "printer.h"
 #include "program/check_report.h"
@@ -72,7 +73,7 @@ UniqueFd either(int one, int other) {
 struct Work {
   const ConsumeOptions& options;
   const program::Signals& signals;
-  Reader& reader;
+  PatientReader& reader;
   ConsumeProgress& progress;
   const Consumer::Setup& setup;
   std::optional<PositionGone>& gap;  // met: thrown once what came before is done
@@ -223,7 +224,7 @@ int consume(const ConsumeOptions& options, const Stream& stream) {
   } else if (!options.after.empty()) {
     start.position = program::parse_position("--after", options.after);
   }
-  Reader reader(stream, start);
+  PatientReader reader(stream, start, !options.once);
   ConsumeProgress progress(checkpoint, system);
   std::optional<PositionGone> gap;
   program::Notify notify;

@@ -59,7 +59,7 @@ void check_order(const Group& group, const File& file, Lsn& last) {
   last = end.lsn;
 }
 
-Checked check(const StreamView& view, bool has_durable) {
+Checked check(const StreamView& view) {
   Checked counts;
   ScanState state;
   Lsn lsn;
@@ -86,7 +86,7 @@ Checked check(const StreamView& view, bool has_durable) {
                        "the file does not end in a commit, mark, abort or gap, but a later day "
                        "follows");
     }
-    if (!is_last || !has_durable) continue;
+    if (!is_last || !view.is_settled()) continue;
     const Durable& durable = view.durable();
     if (scanner.half_line() || state.last != durable.position || state.chain != durable.chain) {
       throw Corruption(
@@ -103,20 +103,13 @@ Checked check(const StreamView& view, bool has_durable) {
   return counts;
 }
 
-}  // namespace
-
-void verify_directory(const Stream& source) {
-  const std::string& name = source.address();
+void verify_view(const std::string& name, const StreamView& view) {
   const auto begin = std::chrono::steady_clock::now();
-  const auto dir = real_dir(local_directory(source));
-  load_manifest(*dir);
-  const bool has_durable = load_durable(*dir).has_value();
-  const StreamView view(*dir);
   if (view.empty()) {
     fmt::print("daystream \"{}\": no line yet\n", name);
     return;
   }
-  const Checked counts = check(view, has_durable);
+  const Checked counts = check(view);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   fmt::print("daystream \"{}\": {}, {}, {}, {}, {}, {}, {}: no damage ({:.2f} s, {}/s)\n", name,
              count_text(counts.days, "day"), count_text(counts.lines, "line"),
@@ -127,11 +120,19 @@ void verify_directory(const Stream& source) {
   const Durable& durable = view.durable();
   fmt::print("durable through {} (LSN {}, {})\n", durable.position.text(), durable.lsn.text(),
              utc_text(durable.position.c));
-  if (!has_durable) {
+  if (!view.is_settled()) {
     fmt::print(
         "there is no readable file \"{}\": everything through the last whole commit counts\n",
         kDurableName);
   }
+}
+
+}  // namespace
+
+void verify_directory(const Stream& source) {
+  const auto dir = real_dir(local_directory(source));
+  load_manifest(*dir);
+  with_view(*dir, [&](const StreamView& view) { verify_view(source.address(), view); });
 }
 
 }  // namespace daystream::command

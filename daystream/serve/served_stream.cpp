@@ -53,6 +53,21 @@ std::shared_ptr<const ordered_json> read_streamer_status(Dir& dir) {
   return std::make_shared<const ordered_json>(std::move(told));
 }
 
+// After a loss of power, or in a copy without `durable`; nullopt: there is one.
+std::optional<Durable> whole_end_of(Dir& dir, const std::string& name) {
+  if (load_durable(dir)) return std::nullopt;
+  auto end = whole_end(dir);
+  if (!end) return std::nullopt;
+  const auto file = open_day_file(dir, day_number(end->position.c)).file;
+  if (file && file->size() > end->size_bytes) {
+    spdlog::warn(
+        "{}: what begins at byte {} of file \"{}\" is not whole, and not served before its "
+        "writer has started and cut it",
+        name, end->size_bytes, file->path());
+  }
+  return end;
+}
+
 HttpError no_such_line(const std::string& name, Position line) {
   return {
       409, "wrong-source", fmt::format("daystream \"{}\" has no line {}", name, line.text()),
@@ -65,6 +80,7 @@ ServedStream::ServedStream(event_base* loop, std::string name,
                            const std::filesystem::path& directory)
     : name_(std::move(name)),
       dir_(real_dir(directory)),
+      whole_(whole_end_of(*dir_, name_)),
       place_(watch_directory(directory)),
       watch_(directory),
       watch_event_(loop, watch_.fd(), true, [this] { watched(); }),
@@ -89,11 +105,7 @@ std::string ServedStream::manifest_text() const {
 
 void ServedStream::load_durable() {
   auto durable = daystream::load_durable(*dir_);
-  if (!durable) {
-    // A copy without it: what its whole lines say.
-    const StreamView view(*dir_);
-    if (!view.empty()) durable = view.durable();
-  }
+  if (!durable) durable = durable_ ? durable_ : whole_;
   if (durable && durable->position == Position::begin()) durable.reset();
   if (durable && (!durable_ || durable->position != durable_->position)) {
     durable_at_us_ = std::chrono::duration_cast<microseconds>(
@@ -121,7 +133,7 @@ std::optional<std::int64_t> ServedStream::take_lag_ms() {
 StreamSample ServedStream::sample(const StreamSample& before) const {
   StreamSample sample;
   sample.streamer = read_streamer_status(*dir_);
-  const StreamView stream(*dir_);
+  const StreamView stream = view();
   for (const std::int64_t day : stream.days()) {
     const auto open = stream.open_if_kept(day);
     if (!open) continue;  // deleted just now
@@ -196,7 +208,7 @@ Beginning ServedStream::beginning_of(const Place& place) const {
 }
 
 Beginning ServedStream::begin_after(const StartAfter& start) const {
-  const StreamView view(*dir_);
+  const StreamView view = this->view();
   try {
     const auto place = view.resolve(start);
     if (!place) {
@@ -213,7 +225,7 @@ Beginning ServedStream::begin_after(const StartAfter& start) const {
 
 Beginning ServedStream::begin_at_line(Position line, std::optional<std::uint32_t> crc) const {
   if (line == Position::begin()) return begin_after({});
-  const StreamView view(*dir_);
+  const StreamView view = this->view();
   if (view.empty() || line > view.durable().position) {
     throw HttpError(503, "ahead",
                     fmt::format("position {} is ahead of daystream \"{}\", which ends at {}",

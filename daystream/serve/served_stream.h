@@ -74,7 +74,7 @@ class ServedStream {
   // Any thread may call these.
   Manifest manifest() const;
   std::string manifest_text() const;  // the file, byte for byte
-  StreamView view() const { return StreamView(*dir_); }
+  StreamView view() const { return StreamView(*dir_, whole_); }
   // `before`: the last one, of which what cannot have changed is taken over. Throws what reading
   // throws.
   StreamSample sample(const StreamSample& before) const;
@@ -127,6 +127,9 @@ class ServedStream {
 
   std::string name_;
   std::unique_ptr<Dir> dir_;
+  // Where it had no `durable` when this was made: what was whole of it. What may be torn after it
+  // is sent to nobody.
+  const std::optional<Durable> whole_;
   PlaceWatch place_;
   DurableWatch watch_;
   std::optional<Durable> durable_;

@@ -29,7 +29,7 @@ class LocalSource final : public ReaderSource {
   Manifest manifest() override { return load_manifest(*dir_); }
 
   std::optional<Place> resolve(const StartAfter& start) override {
-    return StreamView(*dir_).resolve(start);
+    return with_view(*dir_, [&](const StreamView& view) { return view.resolve(start); });
   }
 
   std::vector<std::int64_t> days() override { return list_days(*dir_); }
@@ -43,9 +43,10 @@ class LocalSource final : public ReaderSource {
       if (durable->position == Position::begin()) return std::nullopt;
       return Limit{*durable};
     }
-    const StreamView view(*dir_);
-    if (view.empty()) return std::nullopt;
-    return Limit{view.durable()};
+    return with_view(*dir_, [](const StreamView& view) -> std::optional<Limit> {
+      if (view.empty()) return std::nullopt;
+      return Limit{.durable = view.durable(), .settled = view.is_settled()};
+    });
   }
 
   bool wait(std::chrono::milliseconds timeout, int wake_fd) override {
@@ -102,32 +103,34 @@ class DirectoryStream final : public Stream::Impl {
 
   std::optional<Extent> extent() const override {
     const auto dir = real_dir(directory_);
-    return extent_of(StreamView(*dir));
+    return with_view(*dir, extent_of);
   }
 
   std::optional<Seam> find_seam(std::uint64_t xmin) const override {
     const auto dir = real_dir(directory_);
-    const StreamView view(*dir);
-    const auto found = view.last_end_not(
-        [](const EndLine& line) { return has_source_lsn(line) && line.next.has_value(); },
-        [xmin](const EndLine& line) { return *line.next > xmin; });
+    const auto found = with_view(*dir, [xmin](const StreamView& view) {
+      return view.last_end_not(
+          [](const EndLine& line) { return has_source_lsn(line) && line.next.has_value(); },
+          [xmin](const EndLine& line) { return *line.next > xmin; });
+    });
     if (!found) return std::nullopt;
     return Seam{found->end.position, found->end.lsn, *found->end.next};
   }
 
   std::optional<Position> before_last(std::uint64_t commits) const override {
     const auto dir = real_dir(directory_);
-    const StreamView view(*dir);
-    std::uint64_t seen = 0;
-    for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
-      const DayView open = view.open(*day);
-      const Seeker seeker(*open.file, open.limit);
-      for (auto end = seeker.last_end_before(open.limit); end;
-           end = seeker.last_end_before(end->begin)) {
-        if (end->action == Action::Commit && seen++ == commits) return end->position;
+    return with_view(*dir, [commits](const StreamView& view) -> std::optional<Position> {
+      std::uint64_t seen = 0;
+      for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
+        const DayView open = view.open(*day);
+        const Seeker seeker(*open.file, open.limit);
+        for (auto end = seeker.last_end_before(open.limit); end;
+             end = seeker.last_end_before(end->begin)) {
+          if (end->action == Action::Commit && seen++ == commits) return end->position;
+        }
       }
-    }
-    return std::nullopt;
+      return std::nullopt;
+    });
   }
 
   StreamInfo info() const override { return info_of(directory_); }

@@ -12,6 +12,12 @@ constexpr const char* kRestore =
     "restore the file from a copy of the daystream (a relay's, a backup's), then run \"daystream "
     "verify\"; without a copy begin a new daystream and seed its mirrors anew";
 
+constexpr const char* kNotKnownDurable = ", where nothing says that it was on disk";
+constexpr const char* kMendTorn =
+    "start its deltastream, which cuts what a loss of power has torn; where none writes it any "
+    "more, "
+    "\"daystream repair\" does; a copy without \"durable\" is to be copied again";
+
 const char* hint_of(int error_number) {
   switch (error_number) {
     case EACCES:
@@ -50,6 +56,11 @@ Corruption::Corruption(const std::string& file, std::uint64_t offset_bytes,
     : Error(fmt::format("file \"{}\" is damaged at byte {}: {}", file, offset_bytes, problem),
             hint.empty() ? kRestore : std::move(hint)),
       file_(file),
+      problem_(problem),
       offset_bytes_(offset_bytes) {}
+
+TornEnd::TornEnd(const Corruption& damage)
+    : Corruption(damage.file(), damage.offset_bytes(), damage.problem() + kNotKnownDurable,
+                 kMendTorn) {}
 
 }  // namespace daystream

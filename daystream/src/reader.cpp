@@ -42,6 +42,7 @@ class Reader::Impl {
   Lsn lsn() const { return lsn_; }
 
  private:
+  Transaction* next_whole();
   bool begin();
   bool more_to_scan();
   void check_limit();
@@ -59,6 +60,7 @@ class Reader::Impl {
   std::unique_ptr<File> file_;
   std::optional<GroupScanner> scanner_;
   std::optional<Durable> limit_durable_;  // what gave the scanner its limit, until it is reached
+  bool in_doubt_ = false;                 // the scanner has had a limit that was not settled
   Group group_;
   Transaction transaction_;
   Transaction::Impl lines_;
@@ -92,6 +94,7 @@ void Reader::Impl::open_day(std::int64_t day, const ScanState& from) {
         "start anew from a fresh copy of the tables");
   }
   scanner_.reset();
+  in_doubt_ = false;
   file_ = std::move(file);
   day_ = day;
   scanner_.emplace(*file_, day, from, from.offset,
@@ -99,6 +102,18 @@ void Reader::Impl::open_day(std::int64_t day, const ScanState& from) {
 }
 
 Transaction* Reader::Impl::next() {
+  try {
+    return next_whole();
+  } catch (const TornEnd&) {
+    throw;
+  } catch (const Corruption& damage) {
+    // Also once it is settled: what was read by then may have been torn.
+    if (in_doubt_) throw TornEnd(damage);
+    throw;
+  }
+}
+
+Transaction* Reader::Impl::next_whole() {
   if (!begun_ && !begin()) return nullptr;
   for (;;) {
     while (scanner_->next(group_)) {
@@ -137,6 +152,7 @@ bool Reader::Impl::more_to_scan() {
   if (durable_day == day_) {
     if (durable.size_bytes <= scanner_->limit()) return false;
     scanner_->set_limit(durable.size_bytes);
+    in_doubt_ = in_doubt_ || !limit->settled;
     if (limit->has_chain) limit_durable_ = durable;
     return true;
   }

@@ -24,7 +24,7 @@ class ReaderSource {
 
   virtual std::string name() const = 0;  // for messages
   virtual Manifest manifest() = 0;
-  // Where a Reader begins; nullopt: not yet. Throws PositionGone.
+  // Where a Reader begins; nullopt: not yet. Throws PositionGone, TornEnd.
   virtual std::optional<Place> resolve(const StartAfter& start) = 0;
   // Whether lines may be left out of what comes after that place: positions have holes then.
   virtual bool is_filtered() const { return false; }
@@ -33,10 +33,11 @@ class ReaderSource {
   // nullptr: no longer kept. Offsets are those of place.state.offset and Durable::size_bytes.
   virtual std::unique_ptr<File> open_day(std::int64_t day) = 0;
   // The end of what may be read now; nullopt: no line yet. What is before `offset` of `day`, and
-  // earlier days, will not be asked for again.
+  // earlier days, will not be asked for again. Throws TornEnd.
   struct Limit {
     Durable durable;
     bool has_chain = true;  // whether durable.chain is known
+    bool settled = true;    // else nothing says that its day is on disk: its end may be torn
   };
   virtual std::optional<Limit> limit(std::int64_t day, std::uint64_t offset) = 0;
   // Waits as Reader::wait() does.

@@ -7,7 +7,6 @@
 #include "calendar.h"
 #include "day_file.h"
 #include "daystream/error.h"
-#include "durable_file.h"
 
 namespace daystream {
 
@@ -49,6 +48,32 @@ std::optional<Durable> infer_durable(Dir& dir, const std::vector<std::int64_t>& 
 
 }  // namespace
 
+std::optional<Durable> whole_end(Dir& dir) {
+  const auto days = list_days(dir);
+  for (auto day = days.rbegin(); day != days.rend(); ++day) {
+    const auto file = read_day(dir, *day).file;
+    GroupScanner scanner(*file, *day, {}, file->size());
+    Group group;
+    Lsn lsn;
+    try {
+      while (scanner.next(group)) {
+        const Change& end = group.end_change;
+        if (end.action == Action::Commit || end.action == Action::Mark) lsn = end.lsn;
+      }
+    } catch (const Corruption&) {
+      // What is before it counts.
+    }
+    const ScanState& end = scanner.last_group();
+    if (end.offset > 0) return Durable{end.last, lsn, end.offset, end.chain.value_or(0)};
+  }
+  return std::nullopt;
+}
+
+bool is_of_last_day(Dir& dir, const Corruption& damage) {
+  const auto days = list_days(dir);
+  return !days.empty() && damage.file() == dir.path_of(day_file_name(days.back()));
+}
+
 bool has_source_lsn(const EndLine& line) {
   return line.action == Action::Commit || line.action == Action::Mark;
 }
@@ -57,11 +82,12 @@ Place place_after(std::int64_t day, const EndLine& line, Lsn lsn) {
   return {day, {line.end, line.position, line.crc, false}, lsn};
 }
 
-StreamView::StreamView(Dir& dir) : dir_(dir) {
+StreamView::StreamView(Dir& dir, const std::optional<Durable>& otherwise) : dir_(dir) {
   // `durable` is read first: every day that it speaks of is in the list that is read after it.
   auto durable = load_durable(dir);
   days_ = list_days(dir);
-  if (!durable) durable = infer_durable(dir, days_);
+  settled_ = durable.has_value();
+  if (!settled_) durable = otherwise ? otherwise : infer_durable(dir, days_);
   if (!durable || durable->position == Position::begin()) {
     days_.clear();
     durable_.position = Position::begin();

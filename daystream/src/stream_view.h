@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "daystream/durable.h"
+#include "daystream/error.h"
 #include "daystream/reader.h"
 #include "dir.h"
+#include "durable_file.h"
 #include "scanner.h"
 #include "seek.h"
 
@@ -32,9 +34,11 @@ struct Place {
 
 class StreamView {
  public:
-  // Without a `durable` that can be read, everything through the last end line counts.
-  explicit StreamView(Dir& dir);
+  // Without a `durable` that can be read, `otherwise` counts; without that everything through the
+  // last end line, unchecked.
+  explicit StreamView(Dir& dir, const std::optional<Durable>& otherwise = {});
 
+  bool is_settled() const noexcept { return settled_; }  // by a `durable`
   bool empty() const noexcept { return days_.empty(); }  // nothing is durable yet
   const Durable& durable() const noexcept { return durable_; }
   const std::vector<std::int64_t>& days() const noexcept { return days_; }
@@ -62,9 +66,32 @@ class StreamView {
   [[noreturn]] void gone(const StartAfter& start) const;
 
   Dir& dir_;
+  bool settled_ = true;
   Durable durable_;
   std::vector<std::int64_t> days_;  // with something durable, oldest first
 };
+
+// Everything through the last whole transaction of the last day, of which every byte is read;
+// nullopt: there is none.
+std::optional<Durable> whole_end(Dir& dir);
+
+// Whether it is the day that may have been torn, which is the last: one is begun once the day
+// before is on disk.
+bool is_of_last_day(Dir& dir, const Corruption& damage);
+
+// `read`, of what may be read of `dir` now. Throws TornEnd for what it finds damaged where nothing
+// says that it was on disk.
+template <typename Read>
+auto with_view(Dir& dir, const Read& read) {
+  // First, as a `durable` that comes later says nothing of what was read by then.
+  const bool in_doubt = !load_durable(dir);
+  try {
+    return read(StreamView(dir));
+  } catch (const Corruption& damage) {
+    if (in_doubt && is_of_last_day(dir, damage)) throw TornEnd(damage);
+    throw;
+  }
+}
 
 // Commits and marks: the lines whose LSN is a place in the source's history.
 bool has_source_lsn(const EndLine& line);

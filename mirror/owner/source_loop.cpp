@@ -76,6 +76,9 @@ Transaction* SourceLoop::next() {
     return reader_->next();
   } catch (const daystream::PositionGone& e) {
     throw StreamGap(e.what(), kCopyAll);
+  } catch (const daystream::TornEnd&) {
+    commit();  // what is before it is whole, and may be all there is for long
+    throw;
   }
 }
 

@@ -45,12 +45,23 @@ class Corruption : public Error {
   Corruption(const std::string& file, std::uint64_t offset_bytes, const std::string& problem,
              std::string hint = {});
   const std::string& file() const noexcept { return file_; }
+  const std::string& problem() const noexcept { return problem_; }
   std::uint64_t offset_bytes() const noexcept { return offset_bytes_; }
   ExitCode exit_code() const noexcept override { return ExitCode::NeedsPerson; }
 
  private:
   std::string file_;
+  std::string problem_;
   std::uint64_t offset_bytes_;
+};
+
+// The same at the end of a stream that has no `durable`, as after a loss of power: nothing says
+// that these bytes were ever on disk. Its writer cuts what is torn when it starts, so who follows
+// waits.
+class TornEnd : public Corruption {
+ public:
+  explicit TornEnd(const Corruption& damage);
+  bool retryable() const noexcept override { return true; }
 };
 
 // What comes after the asked-for position is no longer there, or a `gap` line was met: going on

@@ -35,7 +35,8 @@ struct StartAfter {
 // Invariant:  position() never goes back.
 // Checks:     positions strictly increase and have no holes within a second (but where a server has
 //             left lines out, as it was asked to or must), and the CRC chain holds, on every byte
-//             delivered; else Corruption with file and offset.
+//             delivered; else Corruption with file and offset. TornEnd: another Reader may get
+//             past that later.
 class Reader {
  public:
   // Throws PositionGone if what follows `start` is no longer kept (the caller must re-seed: going

@@ -56,7 +56,6 @@ class World {
   std::string kill_walsender();
   std::string kill_postmaster(Random& random);
   std::string lose_power(Random& random);
-  bool is_recovered() const;  // the stream, after a loss of power
   std::string behind(const std::string& end) const;
   Part& any_part(Random& random) { return *parts_[random.below(parts_.size())]; }
   std::string conninfo() const;  // by way of the proxy

@@ -8,6 +8,28 @@
 using namespace support;
 using Texts = std::vector<std::string>;
 
+namespace {
+
+void kill_stream_once_it_has_all(Pipeline& p) {
+  const std::string lsn = p.cluster.scalar("SELECT pg_current_wal_flush_lsn()");
+  REQUIRE(eventually([&] {
+    return p.cluster.scalar("SELECT bool_or(confirmed_flush_lsn >= '" + lsn +
+                            "') FROM pg_replication_slots WHERE slot_name = 'mirror'") == "t";
+  }));
+  p.streamer->signal(SIGKILL);
+  p.streamer->wait();
+}
+
+std::filesystem::path last_day(const std::filesystem::path& stream) {
+  std::filesystem::path last;
+  for (const auto& entry : std::filesystem::directory_iterator(stream)) {
+    if (entry.path().extension() == ".tsv") last = std::max(last, entry.path());
+  }
+  return last;
+}
+
+}  // namespace
+
 TEST_CASE("mirror: what stops it takes no transaction before it along",
           "[mirror][shape][integration]") {
   Shaped s;
@@ -24,13 +46,7 @@ TEST_CASE("mirror: what stops it takes no transaction before it along",
 TEST_CASE("mirror: a gap stops it, right after what came before", "[mirror][integration]") {
   Shaped s;
   s.cluster.execute("INSERT INTO u VALUES(2, 'before')");
-  const std::string lsn = s.cluster.scalar("SELECT pg_current_wal_flush_lsn()");
-  REQUIRE(eventually([&] {
-    return s.cluster.scalar("SELECT bool_or(confirmed_flush_lsn >= '" + lsn +
-                            "') FROM pg_replication_slots WHERE slot_name = 'mirror'") == "t";
-  }));
-  s.streamer->signal(SIGTERM);
-  s.streamer->wait();
+  kill_stream_once_it_has_all(s);
   drop_slot(s.cluster, "mirror");
   s.cluster.execute("INSERT INTO u VALUES(3, 'lost')");
   run_ok({program("deltastream"), "-d", s.cluster.conninfo(), "-S", "mirror", "-D", s.stream(),
@@ -62,4 +78,49 @@ TEST_CASE("mirror: with --shape-changes stop it stops before one", "[mirror][int
   INFO(followed.err);
   CHECK(followed.ok());
   CHECK(s.rows("SELECT v FROM u ORDER BY id") == Texts{"u", "before", "after"});
+}
+
+TEST_CASE("mirror: what a power loss has torn is waited for, and damage is not",
+          "[mirror][integration]") {
+  Shaped s;
+  s.cluster.execute("INSERT INTO u VALUES(2, 'before')");
+  kill_stream_once_it_has_all(s);
+  std::filesystem::remove(s.dir / "stream/durable");
+  const std::filesystem::path day = last_day(s.stream());
+  const std::string whole = read_file(day);
+  // A transaction came after the last one, of which a page did not reach the disk.
+  const std::string last = whole.substr(whole.rfind("_action\tinsert"));
+  const std::string second = last.substr(last.find("\n_c\t") + 4, 10);
+  std::string torn = "_c\t" + std::string(20, '\0') + last;
+  for (std::size_t at; (at = torn.find(second)) != std::string::npos;) {
+    torn.replace(at, second.size(), std::to_string(std::stoll(second) + 1));
+  }
+  write_file(day, whole + torn);
+
+  const Result once = support::run(
+      {program("deltamirror"), "run", s.mirror(), "--daystream", s.stream(), "--once"});
+  CHECK(once.exit == Exit{3, 0});
+  CHECK_THAT(once.err, Catch::Contains(", where nothing says that it was on disk") &&
+                           Catch::Contains("HINT: start its deltastream"));
+  s.start_run();
+  CHECK(eventually([&] { return s.value("SELECT max(id) FROM u") == "2"; }));
+  CHECK(eventually([&] { return s.runner->err().find("; trying again") != std::string::npos; }));
+  const Result status = support::run({program("deltamirror"), "status", s.mirror()});
+  CHECK_THAT(status.out, Catch::Contains("where nothing says that it was on disk"));
+  s.start_stream();
+  s.cluster.execute("INSERT INTO u VALUES(3, 'after')");
+  CHECK(eventually([&] { return s.value("SELECT max(id) FROM u") == "3"; }));
+  s.runner->signal(SIGTERM);
+  CHECK(s.runner->wait() == Exit{0, 0});
+
+  // What was durable is damage, also to one that waits.
+  s.cluster.execute("INSERT INTO u VALUES(4, 'damaged')");
+  kill_stream_once_it_has_all(s);
+  std::string damaged = read_file(day);
+  damaged[damaged.rfind("damaged")] = 'D';
+  write_file(day, damaged);
+  s.start_run();
+  CHECK(s.runner->wait() == Exit{3, 0});
+  CHECK_THAT(s.runner->err(), Catch::Contains("is damaged at byte"));
+  CHECK(s.value("SELECT max(id) FROM u") == "3");
 }

@@ -5,6 +5,7 @@
 #include "daystream/durable.h"
 #include "remote/beats.h"
 #include "remote/http_client.h"
+#include "remote/http_stream.h"
 #include "server_process.h"
 #include "stream_fixture.h"
 
@@ -90,6 +91,38 @@ TEST_CASE("serve: nothing is sent before it is durable", "[serve]") {
   writer.flush();
   CHECK(eventually([&] {
     return body_of(server.url() + "/stream?follow=0") == slurp_days(stream.directory.path());
+  }));
+}
+
+TEST_CASE("serve: what a power loss has torn is not sent before it is mended", "[serve]") {
+  WrittenStream stream;
+  {
+    Writer writer = stream.writer();
+    fill_two_days(stream, writer);
+  }
+  std::filesystem::remove(stream.directory / "durable");
+  const std::string last_day = stream.day_path("2017-10-10");
+  std::string torn = slurp(last_day);
+  const std::size_t good = torn.find('\n', torn.find("_xid\t7\t_lsn")) + 1;
+  const std::string whole = slurp_days(stream.directory.path());
+  const std::string sent = whole.substr(0, whole.size() - torn.size() + good);
+  torn.replace(good, 8, 8, '\0');
+  spill(last_day, torn);
+  ServerProcess server({stream.directory.path()});
+  CHECK(body_of(server.url() + "/stream?follow=0") == sent);
+  Reader reader(remote::http_stream({}, server.url()), {});
+  Writer writer = stream.writer();
+  CHECK(writer.recovery().cut_bytes > 0);
+  for (int i = 8; i <= 12; ++i) writer.append(transaction(i, i % 4));
+  writer.flush();
+  CHECK(eventually([&] {
+    return body_of(server.url() + "/stream?follow=0") == slurp_days(stream.directory.path());
+  }));
+  CHECK(eventually([&] {
+    while (Transaction* next = reader.next()) {
+      if (next->lsn() == lsn_of(12)) return true;
+    }
+    return false;
   }));
 }
 

@@ -116,6 +116,27 @@ TEST_CASE("consume: follows, and ends when it is told to", "[consume]") {
   CHECK(queue.noted() == up_to(6));
 }
 
+TEST_CASE("consume: what a power loss has torn is waited for, unless it is to end", "[consume]") {
+  Queue queue(5);
+  std::filesystem::remove(queue.path("durable"));
+  const std::string whole = slurp(queue.day_path());
+  std::string torn = whole;
+  torn.replace(torn.rfind("_xid\t4\t") + 5, 3, 3, '\0');
+  spill(queue.day_path(), torn);
+  const auto once = support::run(queue.argv({"--once"}, queue.note()));
+  CHECK(once.exit == support::Exit{3, 0});
+  CHECK(once.err.find(", where nothing says that it was on disk") != std::string::npos);
+  CHECK(once.err.find("HINT: start its deltastream") != std::string::npos);
+  Process consume(queue.argv({}, queue.note()));
+  CHECK(support::eventually([&] { return queue.noted() == up_to(3); }));
+  Writer writer = queue.writer();
+  for (int i = 4; i <= 6; ++i) writer.append(transaction(i, 1 + i % 3));
+  writer.flush();
+  CHECK(support::eventually([&] { return queue.noted() == up_to(6); }));
+  consume.signal(SIGTERM);
+  CHECK(consume.wait() == support::Exit{0, 0});
+}
+
 TEST_CASE("consume: a checkpoint by another name has the same one consumer", "[consume]") {
   Queue queue(5);
   std::filesystem::create_symlink("at", queue.path("link"));

@@ -204,6 +204,86 @@ TEST_CASE("reader: a copy without durable, cut anywhere, ends at its last whole 
   }
 }
 
+TEST_CASE("reader: what a power loss has torn is waited for, and damage is not",
+          "[reader][recovery]") {
+  Damaged stream;
+  const std::string durable = (stream.directory / "durable").string();
+  const std::string known = slurp(durable);
+  const auto is_torn = [&](std::vector<std::string>& read) {
+    read.clear();
+    try {
+      Reader reader = stream.reader();
+      while (Transaction* next = reader.next()) {
+        if (next->kind() == Transaction::Kind::Transaction) read.push_back(text_of(*next));
+      }
+    } catch (const TornEnd& e) {
+      CHECK(e.retryable());
+      CHECK(e.exit_code() == ExitCode::NeedsPerson);
+      CHECK(e.hint().find("daystream repair") != std::string::npos);
+      return true;
+    } catch (const Corruption&) {
+    }
+    return false;
+  };
+  std::vector<std::string> read;
+  const std::string torn_path = stream.day_path("2017-10-10");
+  std::filesystem::remove(durable);
+  for (std::size_t at = 0; at < stream.second_day.size(); ++at) {
+    // A page that did not reach the disk.
+    std::string torn = stream.second_day;
+    const std::size_t size = std::min<std::size_t>(40, torn.size() - at);
+    torn.replace(at, size, size, '\0');
+    spill(torn_path, torn);
+    CAPTURE(at);
+    // If the end line that went was the last there is what is before it that counts.
+    if (!is_torn(read) && stream.is_seen(read)) FAIL("taken for damage");
+    if (!is_prefix(read, stream.whole)) FAIL("a wrong transaction");
+    // Nothing, where the last line of all is what cannot be read.
+    CHECK((read.empty() || read.size() >= 3));
+    // The same bytes where they are known to have been on disk.
+    spill(durable, known);
+    if (is_torn(read)) FAIL("taken for torn");
+    CHECK(stream.is_seen(read));
+    std::filesystem::remove(durable);
+  }
+  spill(torn_path, stream.second_day);
+  std::string first_day = stream.first_day;
+  first_day[first_day.size() / 2] ^= 1;
+  spill(stream.day_path(), first_day);
+  CHECK_FALSE(is_torn(read));  // a later day was begun: this one was on disk
+  CHECK(stream.is_seen(read));
+}
+
+TEST_CASE("reader: one that waits where the end is torn goes on once it is mended",
+          "[reader][recovery]") {
+  Damaged stream;
+  std::filesystem::remove(stream.directory / "durable");
+  std::string torn = stream.second_day;
+  const std::size_t last = torn.rfind("_c\t", torn.rfind("_action\tinsert"));
+  torn.replace(last, 10, 10, '\0');
+  spill(stream.day_path("2017-10-10"), torn);
+  Reader reader = stream.reader();
+  std::vector<std::string> read;
+  const auto read_on = [&](Reader& from) {
+    while (Transaction* next = from.next()) {
+      if (next->kind() == Transaction::Kind::Transaction) read.push_back(text_of(*next));
+    }
+  };
+  CHECK_THROWS_AS(read_on(reader), TornEnd);
+  CHECK(read.size() == 4);
+  {
+    Writer writer = stream.writer();
+    CHECK(writer.recovery().cut_bytes > 0);
+    writer.append(transaction(5, 2));  // it comes again
+    writer.flush();
+  }
+  // What it has in its buffer was read before.
+  CHECK_THROWS_AS(read_on(reader), TornEnd);
+  Reader again = stream.reader({reader.position(), std::nullopt});
+  read_on(again);
+  CHECK((read == stream.whole));
+}
+
 TEST_CASE("writer: a tail cut at any length after durable is cut or kept whole", "[recovery]") {
   for (const bool lost_durable : {false, true}) {
     Damaged stream;
