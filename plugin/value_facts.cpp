@@ -1,6 +1,7 @@
 #include "value_facts.h"
 
 #include <algorithm>
+#include <cstdint>
 
 extern "C" {
 #include "catalog/dependency.h"

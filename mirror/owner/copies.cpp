@@ -229,7 +229,8 @@ bool Copies::can_mend(const CopyJob& job) const {
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
   return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
                      [&](const TableRequest& wanted) {
-                       const MirroredTable& table = find_table(tables, name_for(wanted));
+                       const std::string name = name_for(wanted);
+                       const MirroredTable& table = find_table(tables, name);
                        return table.is_followed() && !table.key().empty() &&
                               table.mode == TableMode::Mirror &&
                               (!stands || name_now(table) == table.wished);

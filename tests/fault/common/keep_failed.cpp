@@ -3,6 +3,7 @@
 // data and log, the log of syncs). The seed is printed by run_seed().
 #define CATCH_CONFIG_EXTERNAL_INTERFACES
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "support/temp_dir.h"
 
@@ -11,9 +12,12 @@ namespace {
 class KeepFailed : public Catch::TestEventListenerBase {
  public:
   using TestEventListenerBase::TestEventListenerBase;
-  bool assertionEnded(const Catch::AssertionStats& stats) override {
+  // bool in Catch2 2, void in Catch2 3.
+  using Ended = decltype(std::declval<Catch::TestEventListenerBase&>().assertionEnded(
+      std::declval<const Catch::AssertionStats&>()));
+  Ended assertionEnded(const Catch::AssertionStats& stats) override {
     if (!stats.assertionResult.isOk()) support::TempDir::keep_all();
-    return true;
+    return Ended(true);
   }
 };
 CATCH_REGISTER_LISTENER(KeepFailed)

@@ -210,7 +210,7 @@ TEST_CASE("options: pg-deltaflood's, given explicitly, give its lines", "[plugin
 
 TEST_CASE("options: what is unknown or bad is named", "[plugin][options]") {
   const Source source;
-  using Catch::Matchers::Contains;
+  using Catch::Contains;
   CHECK_THAT(error_of(source, {{"bogus", "1"}}), Contains("option \"bogus\" is not known"));
   CHECK_THAT(error_of(source, {{"include-xids", "perhaps"}}),
              Contains("invalid value for option \"include-xids\": \"perhaps\""));
@@ -256,7 +256,7 @@ TEST_CASE("options: no option string harms the server", "[plugin][options][rando
       (void)session.query(sql + ")");
     } catch (const daystream::program::SqlError& error) {
       // Refused, and said of which option. A lost connection is another error and fails the test.
-      CHECK_THAT(error.what(), Catch::Matchers::Contains("option \""));
+      CHECK_THAT(error.what(), Catch::Contains("option \""));
     }
   }
   CHECK(session.scalar("SELECT pg_postmaster_start_time()") == started);

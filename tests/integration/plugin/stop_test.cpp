@@ -55,7 +55,7 @@ TEST_CASE("guest: decoding can be cancelled at any time", "[plugin][cancel]") {
       return source.scalar(temporary + "'pgsql_tmp" + pid + ".%'") == "t";
     }));
     REQUIRE(source.scalar("SELECT pg_cancel_backend(" + pid + ")") == "t");
-    CHECK_THROWS_WITH(session.finish(), Catch::Matchers::Contains("canceling statement"));
+    CHECK_THROWS_WITH(session.finish(), Catch::Contains("canceling statement"));
     CHECK(session.scalar("SELECT 1") == "1");
   };
   cancel_when({}, "rows");
@@ -90,7 +90,7 @@ TEST_CASE("guest: a walsender can be terminated in the middle of a transaction",
     const auto drain = [&] {
       while (const auto message = walsender.next(support::kPatience)) count(*message);
     };
-    CHECK_THROWS_WITH(drain(), Catch::Matchers::Contains("terminating connection"));
+    CHECK_THROWS_WITH(drain(), Catch::Contains("terminating connection"));
     CHECK(rows < kRows);
     REQUIRE(support::eventually([&] {
       return source.scalar("SELECT active FROM pg_replication_slots WHERE slot_name = '" +
