@@ -89,6 +89,20 @@ Slot require_slot(ReplicationConnection& connection, const std::string& name) {
   return *slot;
 }
 
+namespace {
+
+// https://www.postgresql.org/docs/18/view-pg-replication-slots.html has the reasons.
+std::string why_lost(const Slot& slot) {
+  if (slot.invalidation == "idle_timeout") {
+    return "nobody read from it for as long as idle_replication_slot_timeout allows";
+  }
+  if (slot.invalidation == "rows_removed") return "the server has removed catalog rows it needs";
+  if (slot.invalidation == "wal_level_insufficient") return "wal_level was below \"logical\"";
+  return "the server has removed WAL it needs";
+}
+
+}  // namespace
+
 void check_slot(const Slot& slot, const Server& server) {
   if (slot.plugin.empty()) {
     throw NeedsPerson(
@@ -106,10 +120,8 @@ void check_slot(const Slot& slot, const Server& server) {
                       "Connect to that database, or choose another name with -S.");
   }
   if (slot.lost()) {
-    throw SlotLost(
-        fmt::format("replication slot \"{}\" is lost: the server has removed WAL it needs "
-                    "(confirmed up to {})",
-                    slot.name, slot.confirmed_flush.text()));
+    throw SlotLost(fmt::format("replication slot \"{}\" is lost: {} (confirmed up to {})",
+                               slot.name, why_lost(slot), slot.confirmed_flush.text()));
   }
 }
 

@@ -142,6 +142,7 @@ Config checked(const CLI::App& app, Flags& flags) {
     if (!config.end_lsn) usage(fmt::format("invalid --endpos \"{}\": not an LSN", flags.end_lsn));
   }
   config.loop = !flags.no_loop;
+  config.failover = !flags.no_failover;
   config.fsync_interval = milliseconds("--fsync-interval", flags.fsync_interval);
   config.status_interval = milliseconds("--status-interval", flags.status_interval);
   config.create_timeout = std::chrono::ceil<std::chrono::seconds>(

@@ -34,6 +34,7 @@ struct Config {
   bool if_not_exists = false;
   bool adopt_slot = false;         // take one that another daystream has read from
   bool replace_lost_slot = false;  // --on-lost-slot: write a gap and go on with a new one
+  bool failover = true;            // standbys may keep the slot; --no-failover clears it
   std::chrono::seconds create_timeout{60};
 
   std::string tables;                                        // empty: all

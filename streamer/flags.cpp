@@ -130,6 +130,10 @@ void describe_flags(CLI::App& app, Flags& flags) {
          "as after a fail-over that lost it (default: stop)")
       ->check(CLI::IsMember({"stop", "replace"}))
       ->group("Slot");
+  app.add_flag("--no-failover", flags.no_failover,
+               "keep the slot from standbys; by default those of PostgreSQL 17 and later that "
+               "synchronize slots have it too, and after a fail-over the stream goes on there")
+      ->group("Slot");
   app.add_option("--create-timeout", flags.create_timeout,
                  "seconds to wait for older transactions when creating (default: 60 s)")
       ->group("Slot");

@@ -32,6 +32,7 @@ struct Flags {
   std::string keep_bytes;
   bool partition_root = false;
   bool no_loop = false;
+  bool no_failover = false;
   bool drop_slot = false;
   bool recreate_slot = false;
   bool check = false;

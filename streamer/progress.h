@@ -29,7 +29,9 @@ class Progress {
   // To be called at least once a second.
   void tick(const daystream::Writer& writer);
   // What keeps written lines from being confirmed, for people; empty: nothing does.
-  void waits_for(std::string what) { status_.waiting_for = std::move(what); }
+  void waits_for(std::string what) {
+    status_.waiting_for = !what.empty() || !sample_ ? std::move(what) : sample_->waiting_for;
+  }
   void alive();  // the same while there is no stream
 
   void take(const ServerAnswer& answer);  // of the server, as they come

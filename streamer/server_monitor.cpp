@@ -92,7 +92,10 @@ ServerSample ServerMonitor::sample() const {
       // counts, because an asynchronous commit that has returned may not be written yet.
       "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint, "
       "pg_current_wal_insert_lsn(), current_setting('wal_block_size'), "
-      "pg_size_bytes(current_setting('wal_segment_size')) "
+      "pg_size_bytes(current_setting('wal_segment_size')), "
+      // With fail-over slots the server sends nothing that these standbys do not have (17).
+      "(SELECT current_setting('synchronized_standby_slots', true) FROM pg_stat_activity a "
+      "WHERE a.pid = active_pid AND a.wait_event = 'WaitForStandbyConfirmation') "
       "FROM pg_replication_slots WHERE slot_name = $1",
       {slot_});
   if (PQntuples(row.get()) == 0) {
@@ -109,6 +112,11 @@ ServerSample ServerMonitor::sample() const {
   sample.wal_status = PQgetvalue(row.get(), 0, 3);
   sample.synchronous_standby =
       StandbyNames::parse(PQgetvalue(row.get(), 0, 4)).includes(PQgetvalue(row.get(), 0, 5));
+  if (!PQgetisnull(row.get(), 0, 11)) {
+    sample.waiting_for = fmt::format(
+        "PostgreSQL waits for the standbys of synchronized_standby_slots ({}) before it sends more",
+        PQgetvalue(row.get(), 0, 11));
+  }
   // After a failover another server may answer here than the one that we stream from.
   if (*PQgetvalue(row.get(), 0, 6) == 't') {
     sample.wal_end = {end_of_records(lsn_at(row, 8), unsigned_at(row, 9), unsigned_at(row, 10)),

@@ -25,6 +25,7 @@ struct ServerSample {
       until_lost_bytes;  // before max_slot_wal_keep_size bites; none: no limit
   std::string wal_status;
   bool synchronous_standby = false;  // commits may wait for us
+  std::string waiting_for;           // what the server holds our stream back for; empty: nothing
   std::optional<WalEnd> wal_end;     // none: nobody streams from our slot there
 };
 

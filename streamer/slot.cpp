@@ -54,6 +54,10 @@ void cancel(PGconn* connection) {
   while (PGresult* result = PQgetResult(connection)) PQclear(result);
 }
 
+bool knows_failover(PGconn* connection) {
+  return PQserverVersion(connection) >= 170000;
+}
+
 // Waits until the running command has its result. False: `until` came first.
 bool wait_for_result(PGconn* connection, std::chrono::steady_clock::time_point until,
                      const program::Signals& signals) {
@@ -80,7 +84,9 @@ daystream::Error slot_exists(const std::string& name) {
 std::optional<Slot> find_slot(ReplicationConnection& connection, const std::string& name) {
   const PgResult result = connection.exec(fmt::format(
       "SELECT s.plugin, s.database, s.wal_status, s.active_pid, s.confirmed_flush_lsn, "
-      "concat_ws(', ', nullif(a.application_name, ''), host(a.client_addr)) "
+      "concat_ws(', ', nullif(a.application_name, ''), host(a.client_addr)), "
+      // Columns that older servers do not have.
+      "to_jsonb(s) ->> 'failover', to_jsonb(s) ->> 'invalidation_reason' "
       "FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid "
       "WHERE s.slot_name = {}",
       program::quote_literal(name)));
@@ -93,26 +99,29 @@ std::optional<Slot> find_slot(ReplicationConnection& connection, const std::stri
   if (!text_at(result, 3).empty()) slot.active_pid = std::atoi(text_at(result, 3).c_str());
   slot.confirmed_flush = Lsn::parse(text_at(result, 4)).value_or(Lsn{});
   slot.active_for = text_at(result, 5);
+  slot.failover = text_at(result, 6) == "true";
+  slot.invalidation = text_at(result, 7);
   return slot;
 }
 
-Lsn create_slot(ReplicationConnection& connection, const std::string& conninfo,
-                const std::string& name, std::chrono::seconds timeout,
+Lsn create_slot(ReplicationConnection& connection, const Config& config,
                 const program::Signals& signals) {
+  const std::string& name = config.slot;
   refuse_if_required_synchronous_standby(connection);
   PGconn* pg = connection.get();
   const std::string action = fmt::format("could not create replication slot \"{}\"", name);
   const std::string sql =
-      fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL {} (SNAPSHOT 'nothing')",
-                  program::quote_identifier(name), program::quote_identifier(kPlugin));
+      fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL {} (SNAPSHOT 'nothing'{})",
+                  program::quote_identifier(name), program::quote_identifier(kPlugin),
+                  config.failover && knows_failover(pg) ? ", FAILOVER" : "");
   if (PQsendQuery(pg, sql.c_str()) == 0) program::throw_error(pg, nullptr, action);
 
   const auto now = [] { return std::chrono::steady_clock::now(); };
-  const auto deadline = now() + timeout;
+  const auto deadline = now() + config.create_timeout;
   std::string waits_for;
   // It usually takes milliseconds; say something only when it does not.
   while (!wait_for_result(pg, std::min(deadline, now() + std::chrono::seconds(2)), signals)) {
-    const std::string blocker = blocking_transaction(conninfo, PQbackendPID(pg));
+    const std::string blocker = blocking_transaction(config.conninfo, PQbackendPID(pg));
     if (!blocker.empty() && blocker != waits_for) {
       spdlog::info("creating slot \"{}\" waits for {}", name, blocker);
       waits_for = blocker;
@@ -138,6 +147,14 @@ Lsn create_slot(ReplicationConnection& connection, const std::string& conninfo,
   }
   spdlog::info("created replication slot \"{}\" at {}", name, consistent_point.text());
   return consistent_point;
+}
+
+void set_failover(ReplicationConnection& connection, const Slot& slot, bool wanted) {
+  if (!knows_failover(connection.get()) || slot.failover == wanted || slot.active_pid) return;
+  connection.exec(fmt::format("ALTER_REPLICATION_SLOT {} (FAILOVER {})",
+                              program::quote_identifier(slot.name), wanted));
+  spdlog::info("standbys that synchronize slots {} replication slot \"{}\" {}",
+               wanted ? "will keep" : "do not keep", slot.name, wanted ? "too" : "any longer");
 }
 
 void drop_slot(ReplicationConnection& connection, const std::string& name, bool wait) {

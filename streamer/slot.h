@@ -1,11 +1,10 @@
 // The replication slot: what the server says of it, making and dropping it.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
 #include <optional>
 #include <string>
 
+#include "config.h"
 #include "daystream/error.h"
 #include "daystream/lsn.h"
 #include "replication_connection.h"
@@ -26,6 +25,8 @@ struct Slot {
   std::optional<int> active_pid;
   std::string active_for;  // who that is, as far as we may know
   daystream::Lsn confirmed_flush;
+  bool failover = false;     // standbys that synchronize slots keep it too; PostgreSQL 17 and later
+  std::string invalidation;  // why it is lost, as PostgreSQL 16 and later say
 
   bool lost() const noexcept { return wal_status == "lost"; }
 };
@@ -46,13 +47,17 @@ class SlotLost : public daystream::NeedsPerson {
 // nullopt: there is no such slot.
 std::optional<Slot> find_slot(ReplicationConnection& connection, const std::string& name);
 
-// Makes a slot for us and waits for the transactions that are older than it, at most for `timeout`
-// (then NeedsPerson names the one it waited for, and there is no slot). Returns its consistent
-// point. Throws NeedsPerson if the server's commits wait for us as synchronous standby: one of
-// those transactions may be such a commit, and would wait for us for ever.
-daystream::Lsn create_slot(ReplicationConnection& connection, const std::string& conninfo,
-                           const std::string& name, std::chrono::seconds timeout,
+// Makes the slot that `config` names and waits for the transactions that are older than it, at most
+// for create_timeout (then NeedsPerson names the one it waited for, and there is no slot). Returns
+// its consistent point. Throws NeedsPerson if the server's commits wait for us as synchronous
+// standby: one of those transactions may be such a commit, and would wait for us for ever.
+daystream::Lsn create_slot(ReplicationConnection& connection, const Config& config,
                            const daystream::program::Signals& signals);
+
+// Lets standbys keep the slot, or no longer, where the server knows that (PostgreSQL 17 and later)
+// and has it otherwise. After the promotion of such a standby the stream goes on without a gap. A
+// slot that is in use stays as it is.
+void set_failover(ReplicationConnection& connection, const Slot& slot, bool wanted);
 
 // Drops it. Throws NeedsPerson if the slot is of another plugin, ConnectionLost if it is in use
 // (with `wait`: waits until it is not, for a session of ours that is just ending).

@@ -30,7 +30,7 @@ void run_create_slot(const Config& config, const daystream::program::Signals& si
     throw daystream::Error(fmt::format("replication slot \"{}\" already exists", config.slot),
                            "Add --if-not-exists to let an existing one do.");
   }
-  create_slot(connection, config.conninfo, config.slot, config.create_timeout, signals);
+  create_slot(connection, config, signals);
 }
 
 void run_drop_slot(const Config& config) {
@@ -80,8 +80,7 @@ void replace_slot(ReplicationConnection& connection, const Config& config, const
   writer.flush();
 
   if (slot) drop_slot(connection, config.slot);
-  const Lsn begin =
-      create_slot(connection, config.conninfo, config.slot, config.create_timeout, signals);
+  const Lsn begin = create_slot(connection, config, signals);
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;
   facts.next = next_transaction_id(connection.get());

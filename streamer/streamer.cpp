@@ -168,6 +168,7 @@ StreamLoop::End Streamer::stream() {
   const std::optional<Slot> usable = usable_slot(connection, server, has_lines);
   if (!usable) return StreamLoop::End::Reconnect;
   const Slot& slot = *usable;
+  set_failover(connection, slot, config_.failover);
   if (slot.wal_status == "unreserved") {
     spdlog::warn(
         "replication slot \"{}\" is about to be lost: its WAL goes with the next "
@@ -296,8 +297,7 @@ void Streamer::create_slot_first(ReplicationConnection& connection, bool directo
   const bool exists = find_slot(connection, config_.slot).has_value();
   if (exists && !config_.if_not_exists) throw slot_exists(config_.slot);
   if (!exists && !directory_has_lines) {
-    deltastream::create_slot(connection, config_.conninfo, config_.slot, config_.create_timeout,
-                             signals_);
+    deltastream::create_slot(connection, config_, signals_);
     slot_made_ = true;
   }
   slot_created_ = true;

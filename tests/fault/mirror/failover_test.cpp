@@ -119,3 +119,68 @@ TEST_CASE("deltamirror: a standby without the slot takes over, and nobody who re
     CHECK(owners[i]->wait() == support::Exit{0, 0});
   }
 }
+
+TEST_CASE(
+    "deltamirror: a standby that has the slot takes over, and the stream goes on without a gap",
+    "[fault][deltamirror][failover]") {
+  support::Cluster primary;
+  if (PQserverVersion(primary.session().connection()) < 170000) {
+    WARN("slots are kept by standbys from PostgreSQL 17 on: nothing was tried");
+    return;
+  }
+  primary.execute("CREATE TABLE part(id int PRIMARY KEY, n int)");
+  support::Cluster standby({.config = {"hot_standby_feedback = on", "sync_replication_slots = on",
+                                       "primary_conninfo = 'host=" + primary.socket_dir() +
+                                           " user=postgres dbname=postgres'"},
+                            .standby_of = &primary,
+                            .standby_slot = "standby"});
+  const std::string conninfo = "host=" + primary.socket_dir() + "," + standby.socket_dir() +
+                               " user=postgres dbname=postgres target_session_attrs=read-write";
+  const support::TempDir dir;
+  // Nothing is told that the standby does not have: where it is behind, so are we.
+  primary.configure({"synchronized_standby_slots = 'standby'"});
+  support::Process stream({support::program("deltastream"), "-d", conninfo, "-S", "m", "-D",
+                           dir / "stream", "--create-slot"});
+  wait_until_streaming(dir / "stream", stream);
+  support::run_ok({support::program("deltamirror"), "seed", dir / "m.db", "-d", conninfo,
+                   "--daystream", dir / "stream", "--table", "part"});
+  support::Process owner(
+      {support::program("deltamirror"), "run", dir / "m.db", "--daystream", dir / "stream"});
+  const auto catch_up = [&](const support::Cluster& server) {
+    support::run_ok({support::program("deltamirror"), "wait", dir / "m.db", "--lsn",
+                     server.scalar("SELECT pg_current_wal_flush_lsn()"), "--timeout", "60"});
+  };
+  REQUIRE(support::eventually([&] {
+    return standby.scalar(
+               "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'm' AND synced AND NOT "
+               "temporary") == "1";
+  }));
+  primary.execute("INSERT INTO part SELECT g, 0 FROM generate_series(1, 1000) g");
+  catch_up(primary);
+
+  // A standby that stands still is waited for, and status says so.
+  standby.stop();
+  primary.execute("UPDATE part SET n = 1");
+  CHECK(support::eventually([&] {
+    return support::run({support::program("deltastream"), "status", dir / "stream"})
+               .out.find("synchronized_standby_slots (standby)") != std::string::npos;
+  }));
+  CHECK(support::SqliteReader(dir / "m.db").scalar("SELECT sum(n) FROM part") == "0");
+  standby.start();
+  catch_up(primary);
+
+  primary.kill9();
+  standby.promote();
+  standby.execute("UPDATE part SET n = n + 1");
+  INFO(stream.err());
+  REQUIRE(support::eventually([&] {
+    return standby.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
+  }));
+  catch_up(standby);
+  CHECK(support::SqliteReader(dir / "m.db").scalar("SELECT sum(n) FROM part") == "2000");
+  CHECK(support::run_ok({support::program("daystream"), "cat", dir / "stream"})
+            .find("\t_action\tgap") == std::string::npos);
+  CHECK(owner.err().find("copied") == std::string::npos);
+  owner.signal(SIGTERM);
+  CHECK(owner.wait() == support::Exit{0, 0});
+}
