@@ -91,7 +91,7 @@ void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to,
   rename_table(db, fresh, to.name);
   for (const std::string& sql : others) {
     try {
-      db.exec(sql);
+      db.exec_one(sql);
     } catch (const SqliteError& e) {
       if ((e.code() & 0xff) != SQLITE_ERROR) throw;
       result.notice += fmt::format("left out \"{}\", whose column is gone; ", sql);

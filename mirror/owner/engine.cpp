@@ -394,6 +394,7 @@ void own_and_run(const RunOptions& options, const RunControl& control) {
   static_cast<void>(open_for_reading(options.mirror));
   const MirrorLock owner(options.mirror);
   Database db = open_owned(options.mirror);
+  db.give_up_when([&control] { return control.stop_requested(); });
   static_cast<void>(load_tables(db));  // says so where the file is no mirror
   daystream::PlaceWatch place(
       "mirror", options.mirror, owner.file().value_or(daystream::FileIdentity{}),

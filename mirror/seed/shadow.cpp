@@ -82,7 +82,7 @@ bool same_word(const std::string& a, const char* b) {
 // `CREATE [TEMP] TRIGGER …`; else it is an index.
 bool is_trigger(const std::string& sql) {
   Words words(sql);
-  words.next();
+  if (!same_word(words.next(), "CREATE")) return false;
   const std::string word = words.next();
   return same_word(word, "TRIGGER") || same_word(words.next(), "TRIGGER");
 }
@@ -152,7 +152,7 @@ void Shadow::add_index(const std::string& sql) {
   };
   index.sql = create(index.name, name_);
   try {
-    db_.exec(create(index.meanwhile, table_.name));
+    db_.exec_one(create(index.meanwhile, table_.name));
   } catch (const SqliteError& e) {
     if ((e.code() & 0xff) != SQLITE_ERROR) throw;
     spdlog::warn("table {}: left out \"{}\", whose column is gone", name_, sql);
@@ -171,7 +171,7 @@ void Shadow::put_in_place() {
   db_.exec("DROP TABLE IF EXISTS " + quote_name(name_));
   rename_table(db_, table_.name, name_);
   if (!indexes_.empty()) {
-    db_.exec("PRAGMA writable_schema = ON");
+    const SchemaWrites writes(db_);
     {
       Statement rename = db_.prepare(
           "UPDATE sqlite_schema SET name = ?, sql = ? WHERE type = 'index' AND name = ?");
@@ -186,7 +186,7 @@ void Shadow::put_in_place() {
   }
   for (const std::string& sql : triggers_) {
     try {
-      db_.exec(sql);
+      db_.exec_one(sql);
     } catch (const SqliteError& e) {
       if ((e.code() & 0xff) != SQLITE_ERROR) throw;
       spdlog::warn("table {}: left out trigger \"{}\": {}", name_, sql, e.what());

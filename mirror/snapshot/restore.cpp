@@ -169,6 +169,7 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
     take_snapshot({.mirror = snapshot, .out = loading, .form = SnapshotForm::Raw, .keep = {}},
                   signals);
     Database db = open_for_loading(options.out, Loading::GoOn);
+    db.give_up_when([&signals] { return signals.stop_requested(); });
     std::vector<SourcePlace> places = source_places(db, {.config_file = options.config_file,
                                                          .source = {},
                                                          .daystream = options.daystream,

@@ -4,12 +4,17 @@
 #include <spdlog/spdlog.h>
 
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 #include "program/quoted.h"
 
 namespace deltamirror {
 
 namespace {
+
+// Between two looks whether a statement is to end: a few milliseconds.
+constexpr int kInstructionsBetweenLooks = 100'000;
 
 std::string message(sqlite3* db, int code) {
   const char* text = db == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db);
@@ -141,11 +146,58 @@ Database::Database(const std::string& path, Mode mode) : path_(path) {
   // one on a constant.
   sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
 }
 
 void Database::exec(const std::string& sql) {
   const int code = sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) throw refusal(db_.get(), sql.c_str(), code);
+}
+
+void Database::exec_one(const std::string& sql) {
+  sqlite3_stmt* raw = nullptr;
+  const char* rest = nullptr;
+  const int code =
+      sqlite3_prepare_v2(db_.get(), sql.c_str(), static_cast<int>(sql.size()) + 1, &raw, &rest);
+  if (code != SQLITE_OK) throw refusal(db_.get(), sql.c_str(), code);
+  Statement statement(raw);
+  const std::string_view more =
+      std::string_view(sql).substr(static_cast<std::size_t>(rest - sql.c_str()));
+  if (raw == nullptr || more.find_first_not_of("; \t\r\n") != std::string_view::npos) {
+    spdlog::debug("what is more than one statement: {}", sql);
+    throw NotOneStatement(fmt::format("mirror \"{}\": what should be one statement is {}", path_,
+                                      raw == nullptr ? "none" : "several"),
+                          SQLITE_ERROR);
+  }
+  statement.run();
+}
+
+struct Database::Patience {
+  std::function<bool()> asked;
+  std::chrono::milliseconds length;
+  std::optional<std::chrono::steady_clock::time_point> since;
+
+  bool is_over() {
+    if (!asked()) {
+      since.reset();
+      return false;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (!since) since = now;
+    return now >= *since + length;
+  }
+};
+
+void Database::Forget::operator()(Patience* patience) const noexcept {
+  delete patience;
+}
+
+void Database::give_up_when(std::function<bool()> asked, std::chrono::milliseconds patience) {
+  patience_.reset(new Patience{std::move(asked), patience, std::nullopt});
+  const auto is_over = [](void* given) { return static_cast<Patience*>(given)->is_over() ? 1 : 0; };
+  sqlite3_progress_handler(db_.get(), kInstructionsBetweenLooks, is_over, patience_.get());
 }
 
 std::optional<std::string> Database::value(std::string_view sql) const {
@@ -172,6 +224,15 @@ void Database::close() {
                       code);
   }
   static_cast<void>(db_.release());
+}
+
+SchemaWrites::SchemaWrites(Database& db) : db_(db) {
+  sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
+  db_.exec("PRAGMA writable_schema = ON");
+}
+SchemaWrites::~SchemaWrites() {
+  sqlite3_exec(db_.raw(), "PRAGMA writable_schema = OFF", nullptr, nullptr, nullptr);
+  sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
 }
 
 WriteTransaction::WriteTransaction(Database& db) : db_(db) {
@@ -202,11 +263,7 @@ bool has_table(const Database& db, const std::string& name) {
 // With a schema that may be written to, SQLite rewrites the views that it understands and lets the
 // others be; otherwise it refuses.
 void alter_table(Database& db, const std::string& sql) {
-  db.exec("PRAGMA writable_schema = ON");
-  const struct Off {
-    Database& db;
-    ~Off() { sqlite3_exec(db.raw(), "PRAGMA writable_schema = OFF", nullptr, nullptr, nullptr); }
-  } off{db};
+  const SchemaWrites writes(db);
   db.exec(sql);
 }
 

@@ -3,7 +3,9 @@
 
 #include <sqlite3.h>
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +27,12 @@ class SqliteError : public daystream::Error {
   int code_;
 };
 
+// Text that should be one statement, and is none or several.
+class NotOneStatement : public SqliteError {
+ public:
+  using SqliteError::SqliteError;
+};
+
 // One prepared statement.
 //
 // Lifetime: must not outlive its Database. Bytes given to bind_static_* are not copied and must
@@ -33,6 +41,7 @@ class Statement {
  public:
   Statement() noexcept = default;
   Statement(sqlite3*, std::string_view sql);
+  explicit Statement(sqlite3_stmt* prepared) noexcept : statement_(prepared) {}  // is its owner
 
   void bind_null(int index) { check(sqlite3_bind_null(raw(), index)); }
   void bind(int index, std::int64_t value) { check(sqlite3_bind_int64(raw(), index, value)); }
@@ -66,6 +75,9 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+// A mirror may have come from elsewhere as a file, and what its schema says is somebody's text: so
+// no connection trusts a schema, attaches another file, or writes to what SQLite keeps of itself
+// (https://www.sqlite.org/security.html).
 class Database {
  public:
   enum class Mode { ReadOnly, ReadWrite, Create };
@@ -73,7 +85,9 @@ class Database {
   // ReadOnly opens as `mode=ro`: what a reader without any right to write does.
   Database(const std::string& path, Mode);
 
-  void exec(const std::string& sql);  // any number of statements
+  void exec(const std::string& sql);  // any number of statements, of our own
+  // One statement, of which somebody else wrote a part. Throws NotOneStatement where more follows.
+  void exec_one(const std::string& sql);
   Statement prepare(std::string_view sql) const { return Statement(db_.get(), sql); }
   // The first column of the first row as text; nullopt: no row, or NULL.
   std::optional<std::string> value(std::string_view sql) const;
@@ -82,6 +96,11 @@ class Database {
   // BEGIN IMMEDIATE and COMMIT, prepared once: a mirror that is caught up does little else.
   void begin_immediate();
   void commit();
+  // A statement that runs for `patience` after `asked` says so ends with SQLITE_INTERRUPT: a
+  // trigger or an index may compute without end. `asked` is called now and then, by whoever runs
+  // one.
+  void give_up_when(std::function<bool()> asked,
+                    std::chrono::milliseconds patience = std::chrono::seconds(3));
   // Closes now; throws where statements are still alive.
   void close();
 
@@ -92,10 +111,27 @@ class Database {
   struct Close {
     void operator()(sqlite3* db) const noexcept { sqlite3_close_v2(db); }
   };
+  struct Patience;
+  struct Forget {
+    void operator()(Patience* patience) const noexcept;
+  };
   std::string path_;
+  std::unique_ptr<Patience, Forget> patience_;  // which db_ asks
   std::unique_ptr<sqlite3, Close> db_;
   Statement begin_;
   Statement commit_;
+};
+
+// As long as it lives, statements may change sqlite_schema. When it ends the schema stands.
+class SchemaWrites {
+ public:
+  explicit SchemaWrites(Database& db);
+  SchemaWrites(const SchemaWrites&) = delete;
+  SchemaWrites& operator=(const SchemaWrites&) = delete;
+  ~SchemaWrites();
+
+ private:
+  Database& db_;
 };
 
 // BEGIN IMMEDIATE … COMMIT. Rolls back when destroyed without commit().

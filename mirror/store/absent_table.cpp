@@ -137,7 +137,7 @@ std::vector<std::string> take_out_broken_triggers(Database& db, const MirroredTa
   for (const auto& [name, sql] : triggers) db.exec("DROP TRIGGER " + quote_name(name));
   std::vector<std::string> broken;
   for (const auto& [name, sql] : triggers) {
-    db.exec(sql);
+    db.exec_one(sql);
     if (triggers_compile(db, table)) continue;
     db.exec("DROP TRIGGER " + quote_name(name));
     broken.push_back(sql);

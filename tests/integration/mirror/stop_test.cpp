@@ -1,6 +1,10 @@
 // What stops a mirror, and where it then is.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <cstdlib>
+#include <fstream>
 
 #include "shaped.h"
 #include "support/slot.h"
@@ -58,6 +62,32 @@ TEST_CASE("mirror: a gap stops it, right after what came before", "[mirror][inte
   CHECK_THAT(run.err, Catch::Contains("the daystream lacks what PostgreSQL committed between") &&
                           Catch::Contains("-d CONNINFO"));
   CHECK(s.rows("SELECT v FROM u ORDER BY id") == Texts{"u", "before"});
+}
+
+// A mirror's file may be another's, and so may be what computes in it.
+TEST_CASE("mirror: a trigger without end does not keep run from ending", "[mirror][integration]") {
+  Shaped s;
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(
+          "CREATE TABLE seen(n);"
+          "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+          "SELECT count(*) AS n FROM n;"
+          "CREATE TRIGGER note AFTER INSERT ON u BEGIN INSERT INTO seen SELECT n FROM endless; "
+          "END");
+  Process run({program("deltamirror"), "run", s.mirror(), "--daystream", s.stream()});
+  s.cluster.execute("INSERT INTO u VALUES(2, 'v')");
+  // It computes for longer than all else takes.
+  const auto seconds = [&] {
+    std::ifstream stat("/proc/" + std::to_string(run.pid()) + "/stat");
+    std::string word;
+    for (int i = 0; i < 14; ++i) stat >> word;
+    return std::atof(word.c_str()) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  };
+  REQUIRE(eventually([&] { return seconds() > 2; }));
+  run.signal(SIGTERM);
+  INFO(run.err());
+  CHECK(run.wait() == Exit{0, 0});
+  CHECK(s.rows("SELECT v FROM u") == Texts{"u"});
 }
 
 TEST_CASE("mirror: with --shape-changes stop it stops before one", "[mirror][integration]") {

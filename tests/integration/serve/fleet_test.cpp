@@ -1,5 +1,6 @@
 // What a stream host and its relays, mirrors and snapshots are to each other, with a real
 // PostgreSQL.
+#include <sqlite3.h>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
@@ -265,6 +266,29 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
     const auto result = support::run(seed);
     CHECK(result.exit.code == 3);
     CHECK(result.err.find("is no mirror") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(other));
+  }
+  forget();
+  {
+    INFO("one whose schema is a script is refused");
+    const auto script = folder / "newer.db";
+    std::filesystem::copy_file(folder / "fox.db", script,
+                               std::filesystem::copy_options::overwrite_existing);
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(script.c_str(), &db) == SQLITE_OK);
+    CHECK(sqlite3_exec(db,
+                       "CREATE INDEX named ON fox(name); PRAGMA writable_schema = ON;"
+                       "UPDATE sqlite_schema SET sql = sql || '; ATTACH ''other.db'' AS o' "
+                       "WHERE name = 'named'",
+                       nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(db);
+    const std::string evil = daystream::program::sha256_of_file(script, nullptr);
+    REQUIRE(eventually(
+        [&] { return body_of(server.url("/app/snapshots")).find(evil) != std::string::npos; }));
+    const auto result = support::run(seed);
+    INFO(result.err);
+    CHECK(result.exit.code == 3);
+    CHECK(result.err.find("what should be one statement is several") != std::string::npos);
     CHECK_FALSE(std::filesystem::exists(other));
   }
   forget();
