@@ -206,6 +206,7 @@ std::size_t format_timestamp(char* out, std::int64_t postgres_us) noexcept {
 }
 
 std::size_t format_time(char* out, std::int64_t us) noexcept {
+  if (us < 0 || us > kUsPerDay) return 0;
   return static_cast<std::size_t>(put_time(out, us) - out);
 }
 

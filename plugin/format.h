@@ -24,7 +24,8 @@ std::size_t format_lsn(char* out, std::uint64_t lsn) noexcept;
 std::size_t format_unix_time(char* out, std::int64_t postgres_us) noexcept;
 
 // Days since 2000-01-01, microseconds since then, microseconds of a day. Return 0, and the caller
-// asks PostgreSQL, for what lies outside the years 1 to 9999 (infinity and BC among them).
+// asks PostgreSQL, for what lies outside the years 1 to 9999 (infinity and BC among them) or the
+// day: what a damaged page holds is read like any other.
 std::size_t format_date(char* out, std::int32_t days) noexcept;
 std::size_t format_timestamp(char* out, std::int64_t postgres_us) noexcept;
 std::size_t format_time(char* out, std::int64_t us) noexcept;

@@ -19,8 +19,18 @@ std::uint64_t read_u64(std::string_view bytes, std::size_t at) noexcept {
   return value;
 }
 
-ServerTime read_time(std::string_view bytes, std::size_t at) noexcept {
-  return static_cast<std::int64_t>(read_u64(bytes, at)) + kEpochDifferenceUs;
+// No clock shows a time so far away; sums and differences of nearer ones are numbers.
+constexpr std::int64_t kFarthestUs = std::int64_t{1} << 60;
+
+ServerTime read_time(std::string_view bytes, std::size_t at) {
+  const auto time = static_cast<std::int64_t>(read_u64(bytes, at));
+  if (time < -kFarthestUs || time > kFarthestUs) {
+    throw daystream::ProtocolError(
+        fmt::format("a message in the replication stream was sent {} us after 2000, which is no "
+                    "time",
+                    time));
+  }
+  return time + kEpochDifferenceUs;
 }
 
 char* put_u64(char* out, std::uint64_t value) noexcept {

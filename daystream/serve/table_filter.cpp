@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "daystream/line.h"
 #include "daystream/manifest.h"
@@ -11,6 +12,9 @@
 namespace daystream::serve {
 
 namespace {
+
+// Filters whose values name nothing.
+constexpr std::array<std::string_view, 3> kOfNoTable = {"actions", "only-local", "partition-root"};
 
 bool holds(const std::vector<std::string>& names, const std::string& name) {
   return std::any_of(names.begin(), names.end(), [&name](const std::string& pattern) {
@@ -54,8 +58,9 @@ std::optional<std::string> told_option(const std::string& option, const std::str
                                        const std::string& granted) {
   if (granted.empty()) return value;
   if (option == "include-messages") return std::nullopt;  // messages are of no table
+  if (std::find(kOfNoTable.begin(), kOfNoTable.end(), option) != kOfNoTable.end()) return value;
   const bool of_columns = option == "exclude-columns";
-  if (!of_columns && option != "exclude-tables") return value;
+  if (!of_columns && option != "exclude-tables") return "";  // who knows what it names
   std::string storage(value.size(), '\0');
   std::vector<grammar::Pattern> patterns(grammar::pattern_capacity(value));
   const auto what = of_columns ? grammar::ListOf::Columns : grammar::ListOf::Tables;

@@ -58,6 +58,9 @@ TEST_CASE("format: times of day without trailing zeros", "[format]") {
   CHECK(text<std::int64_t>(format_time, 0) == "00:00:00");
   CHECK(text<std::int64_t>(format_time, 36'904'500'000) == "10:15:04.5");
   CHECK(text<std::int64_t>(format_time, kDay) == "24:00:00");
+  for (const std::int64_t none : {kDay + 1, std::int64_t{-1}, INT64_MAX, INT64_MIN}) {
+    CHECK(text<std::int64_t>(format_time, none) == "");
+  }
   CHECK(text<std::int64_t>(format_time, kDay - 1) == "23:59:59.999999");
 }
 

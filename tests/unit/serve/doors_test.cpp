@@ -41,6 +41,10 @@ TEST_CASE("table filter: of filters a reader is told what may be about its table
   CHECK(told("exclude-columns", "hr.pay.salary", "hr.people") == "-");
   CHECK(told("include-messages", "anything", "fox") == "-");
   CHECK(told("actions", "insert", "fox") == "insert");
+  CHECK(told("partition-root", "on", "fox") == "on");
+  // One that a later deltastream has is there, whatever it says.
+  CHECK(told("_table", "secret", "fox").empty());
+  CHECK(told("_table", "secret", "") == "secret");
 }
 
 TEST_CASE("own name: what the owner of a domain can lead anywhere is none", "[serve][security]") {

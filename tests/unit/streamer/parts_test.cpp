@@ -39,6 +39,11 @@ TEST_CASE("frames: a message cut short or of another kind is an error", "[frames
   CHECK_THROWS_WITH(parse_frame("x"), "message of type 0x78 and 1 bytes in the replication stream");
   CHECK_THROWS_AS(parse_frame("w"s + std::string(23, '\0')), daystream::ProtocolError);
   CHECK_THROWS_AS(parse_frame("k"s + std::string(16, '\0')), daystream::ProtocolError);
+  // Of a time so far away not even the difference to ours is a number.
+  CHECK_THROWS_WITH(parse_frame("k"s + std::string(8, '\0') + "\x7f" + std::string(8, '\xff')),
+                    Catch::Contains("which is no time"));
+  CHECK_THROWS_WITH(parse_frame("w"s + std::string(16, '\0') + "\x80" + std::string(7, '\0')),
+                    Catch::Contains("which is no time"));
 }
 
 TEST_CASE("frames: a status packet says written, flushed and, for applied, flushed", "[frames]") {
