@@ -89,7 +89,7 @@ StreamInfo info_of(const std::filesystem::path& directory) {
   const auto dir = real_dir(directory);
   StreamInfo info;
   info.manifest = load_manifest(*dir);
-  StreamInfo::Whole& whole = info.whole.emplace();
+  StreamInfo::Whole& whole = info.whole.emplace(StreamInfo::Whole{});
   whole.writer = writer_of(directory);
   const StreamView view(*dir);
   if (view.empty()) return info;

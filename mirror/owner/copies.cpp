@@ -202,7 +202,7 @@ std::deque<CopyJob>::iterator Copies::next_due() {
 
 void Copies::start(std::deque<CopyJob>::iterator next, const Applier& applier) {
   drop_shadows();
-  running_.emplace(std::move(*next));
+  running_ = Running{.job = std::move(*next), .copy = {}};
   waiting_.erase(next);
   if (running_->job.is_own()) leave_out_removed(running_->job.request.config.tables);
   for (const MirroredTable& table : applier.tables().absent()) {

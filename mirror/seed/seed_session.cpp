@@ -85,8 +85,9 @@ void check_columns(const MirroredTable& table) {
 
 void apply_overrides(const TableRequest& request, MirroredTable& table) {
   for (const auto& [name, word] : request.types) {
-    const auto found = std::find_if(table.columns.begin(), table.columns.end(),
-                                    [&](const MirrorColumn& c) { return c.name == name; });
+    const auto found =
+        std::find_if(table.columns.begin(), table.columns.end(),
+                     [&name = name](const MirrorColumn& c) { return c.name == name; });
     if (found == table.columns.end() || found->attnum == kSourceColumn) {
       throw ConfigError(
           fmt::format("\"types\" of table \"{}\" names a column \"{}\" that it has not", table.name,
