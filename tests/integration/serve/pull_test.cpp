@@ -2,11 +2,13 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <iostream>
+#include <map>
 #include <random>
 
 #include "daystream/durable.h"
 #include "server_process.h"
 #include "stream_fixture.h"
+#include "support/fault_preload.h"
 
 using namespace daystream;
 using namespace daystream::test;
@@ -70,6 +72,30 @@ TEST_CASE("pull: the same files byte for byte, and it follows", "[pull]") {
   CHECK(support::run({support::program("daystream"), "verify", copy}).ok());
   puller.signal(SIGTERM);
   CHECK(puller.wait() == support::Exit{0, 0});
+}
+
+// What a relay has proven must survive the power: PostgreSQL forgets it then.
+TEST_CASE("pull: each day is on disk whole before there is another", "[pull]") {
+  Source source;
+  source.add(60);
+  support::ScratchDir place;
+  const auto copy = place / "copy";
+  ServerProcess server({source.path()});
+  const support::FaultPreload faults({.path_prefix = copy.string() + "/", .log_syncs = true});
+  support::Process::Options options;
+  options.env = faults.env();
+  REQUIRE(support::run(pull(server.url(), copy, {"--once"}), options).ok());
+  REQUIRE(same(source.path(), copy));
+  std::map<std::string, std::uint64_t> synced;
+  for (const auto& sync : faults.sync_log()) synced[sync.path] = sync.size_bytes;
+  int days = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(copy)) {
+    if (entry.path().extension() != ".tsv") continue;
+    CAPTURE(entry.path());
+    ++days;
+    CHECK(synced[entry.path()] == std::filesystem::file_size(entry.path()));
+  }
+  CHECK(days > 4);
 }
 
 TEST_CASE("pull: a cascade of relays ends in the same files", "[pull]") {
