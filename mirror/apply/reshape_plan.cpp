@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "apply/needs_reseed.h"
@@ -51,6 +54,30 @@ ColumnType type_of(const SourceColumn& column, const std::string& type_override,
                       table.oid, table.line_name);
   }
   return *type;
+}
+
+// A column that has come to the table, as the configuration wants it; nullopt: it does not. A
+// column that was dropped and is there again is wished for as before. `has`: the others.
+std::optional<MirrorColumn> wished_column(const MirroredTable& table, const SourceColumn& column,
+                                          const std::vector<MirrorColumn>& has) {
+  const auto wish =
+      table.wish.empty() ? nlohmann::json::object() : nlohmann::json::parse(table.wish);
+  const auto asked = wish.value("columns", std::vector<std::string>());
+  const bool named = std::find(asked.begin(), asked.end(), column.name) != asked.end();
+  if (!table.all_columns && !named) return std::nullopt;
+  const auto text_of = [&](const char* key, const std::string& name) {
+    return wish.value(key, std::map<std::string, std::string>())[name];
+  };
+  MirrorColumn wished{
+      .attnum = column.attnum, .name = column.name, .type = {}, .type_override = {}};
+  const std::string other_name = text_of("rename", column.name);
+  // One that was called so before has that name, if it is still there.
+  const bool taken = std::any_of(has.begin(), has.end(), [&](const MirrorColumn& other) {
+    return folded(other.name) == folded(other_name);
+  });
+  if (!other_name.empty() && !taken) wished.name = other_name;
+  wished.type_override = text_of("types", wished.name);
+  return wished;
 }
 
 // Whether values that are there read otherwise from here on, and why.
@@ -139,15 +166,13 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
     }
     plan.columns.push_back(std::move(next));
   }
-  if (table.all_columns) {
-    for (const SourceColumn& column : line.shape.columns) {
-      if (table.shape.column(column.attnum) != nullptr) continue;
-      plan.added.push_back(plan.columns.size());
-      plan.columns.push_back({.attnum = column.attnum,
-                              .name = column.name,
-                              .type = type_of(column, "", types, line.shape),
-                              .type_override = {}});
-    }
+  for (const SourceColumn& column : line.shape.columns) {
+    if (table.shape.column(column.attnum) != nullptr) continue;
+    auto wished = wished_column(table, column, plan.columns);
+    if (!wished) continue;
+    wished->type = type_of(column, wished->type_override, types, line.shape);
+    plan.added.push_back(plan.columns.size());
+    plan.columns.push_back(std::move(*wished));
   }
   move_out_of_the_way(table, line.shape, plan);
   if (plan.columns.size() == (table.is_shared() ? 1U : 0U)) {

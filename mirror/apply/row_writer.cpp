@@ -28,6 +28,10 @@ std::string rowid_name(const MirroredTable& table) {
 
 }  // namespace
 
+void check_identity(const MirroredTable& table) {
+  if (table.key().empty()) rowid_name(table);
+}
+
 RowWriter::RowWriter(Database& db, const MirroredTable& table, bool strict)
     : db_(db),
       table_(table),

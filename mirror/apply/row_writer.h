@@ -23,6 +23,9 @@ class Diverged : public daystream::NeedsPerson {
       "it, or seed it again";
 };
 
+// Throws NeedsPerson where SQLite could not tell one row of `table` from another.
+void check_identity(const MirroredTable& table);
+
 // An identity is a row of which at least the key is present; all of it where the table has no key:
 // then twins are one as good as the other. `verb`: of the line, for messages.
 //

@@ -165,6 +165,7 @@ void TableLines::take_schema(const Change& change) {
   const std::string old_line_name = table.shape.line_name;
   try {
     reshape_table(*followed, line);
+    if (table.mode == TableMode::Mirror) check_identity(table);
   } catch (const NeedsPerson& e) {
     // Half of it may be done: what is left of the table is taken out with it.
     return tables_.leave(*followed,

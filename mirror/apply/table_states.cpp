@@ -20,8 +20,19 @@ TableStates::TableStates(Database& db, MirrorCommit& commit) : db_(db), commit_(
     }
     auto followed = std::make_unique<TrackedTable>();
     followed->table = std::move(table);
-    make_plan(*followed);
-    followed_.add(std::move(followed));
+    try {
+      make_plan(*followed);
+      followed_.add(std::move(followed));
+    } catch (const SqliteError& e) {
+      // Somebody has dropped or altered it here.
+      if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+      spdlog::warn("table {}: {}", followed->table.name, e.what());
+      commit_.begin();
+      take_out(db_, followed->table,
+               {.state = TableState::Copying, .reason = e.what(), .hint = NeedsReseed::kCopyIt},
+               OnTrouble::Hide);
+      absent_.push_back(std::move(followed->table));
+    }
   }
 }
 

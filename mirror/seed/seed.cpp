@@ -18,6 +18,7 @@
 #include "seed/seed_session.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
+#include "store/number_columns.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -73,12 +74,27 @@ void check_shapes(const std::vector<SeedPart>& parts) {
   }
 }
 
+// Before hours go into what ends with them.
+void check_indexes(const MirroredTable& table) {
+  if (table.mode != TableMode::Mirror) return;
+  for (const std::vector<std::string>& index : table.indexes) {
+    for (const std::string& column : index) {
+      if (has_column(table, column)) continue;
+      throw daystream::ConfigError(
+          fmt::format("\"indexes\" of table \"{}\" names a column \"{}\" that it has not",
+                      table.name, column),
+          "name one that it has; \"config check -d\" lists them");
+    }
+  }
+}
+
 // In transactions of their own where what they saw is on PostgreSQL's disk by the time they are
 // copied: then a later seed can go on from there.
 void load_part(SeedFile& file, SeedPart& part, const daystream::program::Signals& signals) {
   Database& db = file.db();
   SeedSession& session = *part.session;
   session.take_snapshot();
+  for (const SeedTable& table : session.tables()) check_indexes(table.mirrored);
   file.begin(part);
   const auto set_whole = [&](std::size_t count) {
     if (db.in_transaction()) db.exec("COMMIT");

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "apply/holding.h"
+#include "apply/row_writer.h"
 #include "history/history_tables.h"
 #include "seed/chosen_columns.h"
 #include "seed/partition_bounds.h"
@@ -482,7 +483,11 @@ void SeedSession::describe(SeedTable& table, const SourceRelation& now) {
   if (!only_compare_) check_columns(mirrored);
   apply_overrides(table.request, mirrored);
   mirrored.where = chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
-  if (mirrored.mode != TableMode::Mirror) check_history(mirrored);
+  if (mirrored.mode != TableMode::Mirror) {
+    check_history(mirrored);
+  } else if (table.relation.oid != 0) {
+    check_identity(mirrored);
+  }
   if (mirrored.where) rows.where = mirrored.where->sql(mirrored.shape);
   table.copied.clear();
   for (std::size_t i = 0; i < spelt.size(); ++i) {

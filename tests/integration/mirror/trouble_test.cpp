@@ -185,6 +185,74 @@ TEST_CASE("trouble: a key that goes parks its table until it is back",
   s.end();
 }
 
+TEST_CASE("trouble: a table whose rows SQLite cannot tell apart is parked, however it came to that",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(rowid int, oid text); ALTER TABLE t REPLICA IDENTITY FULL;"
+      "INSERT INTO t VALUES(1, 'a'), (1, 'a'); CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t ADD _rowid_ int");
+  s.cluster.execute("UPDATE t SET oid = 'b'; INSERT INTO o VALUES(1)");
+  s.check_equal("o", "id");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_FALSE(s.is_there("t"));
+  CHECK_THAT(s.value("SELECT reason || hint FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("all three names of SQLite's rowid") && Catch::Contains("\"rename\""));
+  s.cluster.execute("ALTER TABLE t RENAME _rowid_ TO n");
+  s.check_equal("t", "oid");
+  s.end();
+}
+
+TEST_CASE("trouble: a table that somebody has dropped here is copied again",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text); INSERT INTO t VALUES(1, 'a');"
+      "CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite).exec("DROP TABLE t");
+  s.start(false);
+  s.cluster.execute("INSERT INTO o VALUES(1)");
+  s.check_equal("o", "id");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_THAT(s.value("SELECT reason FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("no such table: t"));
+  s.end();
+  s.start(true);
+  s.check_equal("t", "id || v");
+  s.end();
+}
+
+TEST_CASE("trouble: a chosen column that was dropped is there again once the table has it",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text, w int, x int); INSERT INTO t VALUES(1, 'a', 2, "
+      "3)");
+  support::write_file(s.dir / "c.json", R"({"tables": [{"table": "t", "columns": ["id", "v", "w"],
+    "rename": {"w": "number"}, "types": {"number": "text"}, "indexes": ["v"]}]})");
+  const Result seeded = s.seed({"--config", s.dir / "c.json"});
+  INFO(seeded.err);
+  REQUIRE(seeded.ok());
+  s.start(false);
+  s.cluster.execute("ALTER TABLE t DROP v, DROP w, DROP x");
+  s.cluster.execute(
+      "ALTER TABLE t ADD x int DEFAULT 3, ADD w int DEFAULT 4, ADD v text DEFAULT 'b'");
+  s.cluster.execute("INSERT INTO t VALUES(2, 5, 6, 'c')");
+  s.catch_up();
+  CHECK(s.rows("SELECT id || v || number || typeof(number) FROM t ORDER BY id") ==
+        Texts{"1b4text", "2c6text"});
+  CHECK(s.value("SELECT group_concat(name) FROM pragma_table_info('t')") == "id,number,v");
+  s.end();
+  // Said before anything is copied.
+  support::write_file(s.dir / "c.json", R"({"tables": [{"table": "t", "indexes": ["gone"]}]})");
+  const Result other =
+      support::run({program("deltamirror"), "seed", s.dir / "other.db", "-d", s.cluster.conninfo(),
+                    "--daystream", s.stream(), "--config", s.dir / "c.json"});
+  CHECK(other.exit == Exit{2, 0});
+  CHECK_THAT(other.err,
+             Catch::Contains(R"("indexes" of table "t" names a column "gone" that it has not)"));
+}
+
 TEST_CASE("trouble: without a connection one table is parked and the others go on",
           "[mirror][trouble][integration]") {
   Troubled s(
