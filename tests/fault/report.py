@@ -22,6 +22,7 @@ LONGEST_S = 1800
 COLUMNS = [('commits', 'commits checked'), ('snapshots', 'snapshots that readers saw'),
            ('kills', 'kills'), ('power_losses', 'power losses'), ('stops', 'programs stopped'),
            ('cuts', 'connections cut'), ('faults', 'system calls failed'),
+           ('shortages', 'shortages of memory'), ('clock_steps', 'steps of a clock'),
            ('ended', 'programs that ended by an error and were started again'),
            ('side_seeds', 'seeds in the middle of it')]
 

@@ -36,6 +36,8 @@ struct Settings {
   bool all_opens = false;
   long sync_delay_ms = 0;
   int sync_log = -1;
+  const char* keep = "";     // files with this in their name are kept as they were synced,
+  const char* keep_in = "";  // in this folder
   support::FaultShared* shared = nullptr;
 };
 
@@ -71,6 +73,8 @@ Settings load() {
   s.except = setting("FAULT_EXCEPT");
   s.all_opens = *setting("FAULT_ALL_OPENS") != '\0';
   s.sync_delay_ms = atol(setting("FAULT_SYNC_DELAY_MS"));
+  s.keep = setting("FAULT_KEEP");
+  s.keep_in = setting("FAULT_KEEP_IN");
   const int fd = real_open(setting("FAULT_COUNTS"), O_RDWR | O_CLOEXEC, 0);
   if (fd >= 0) {
     void* page =
@@ -185,6 +189,26 @@ std::size_t half(std::size_t size) {
   return size < 2 ? size : size / 2;
 }
 
+// A copy of the file as it is now, in the folder for what is synced; `to` is its name there. False:
+// it is none of those, or cannot be copied.
+bool copy_aside(const char* path, const char* to) {
+  const int copy = real_open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int from = real_open(path, O_RDONLY | O_CLOEXEC, 0);
+  bool whole = copy >= 0 && from >= 0;
+  static const auto real_read = next<ssize_t (*)(int, void*, size_t, off64_t)>("pread64");
+  static const auto real_write = next<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64");
+  char bytes[1 << 16];
+  for (off64_t at = 0; whole;) {
+    const ssize_t got = real_read(from, bytes, sizeof bytes, at);
+    if (got == 0) break;
+    whole = got > 0 && real_write(copy, bytes, static_cast<size_t>(got), at) == got;
+    at += got;
+  }
+  if (from >= 0) close(from);
+  if (copy >= 0) close(copy);
+  return whole;
+}
+
 int sync_with(const char* call, int fd) {
   const Settings& s = settings();
   char path[PATH_MAX];
@@ -196,9 +220,21 @@ int sync_with(const char* call, int fd) {
     nanosleep(&pause, nullptr);
   }
   if (matches && names(s.calls, call) && judge() != Verdict::Pass) return failed<int>();
+  char kept[2 * PATH_MAX] = "";
+  char fresh[2 * PATH_MAX + 8] = "";
+  const char* const name = matches ? strrchr(path, '/') : nullptr;
+  if (*s.keep != '\0' && name != nullptr && strstr(name, s.keep) != nullptr) {
+    snprintf(kept, sizeof kept, "%s%s", s.keep_in, name);
+    snprintf(fresh, sizeof fresh, "%s.new", kept);
+    if (!copy_aside(path, fresh)) *kept = '\0';
+  }
   static const auto real_fsync = next<int (*)(int)>("fsync");
   static const auto real_fdatasync = next<int (*)(int)>("fdatasync");
   const int result = strcmp(call, "fsync") == 0 ? real_fsync(fd) : real_fdatasync(fd);
+  if (result == 0 && *kept != '\0') {
+    static const auto real_rename = next<int (*)(const char*, const char*)>("rename");
+    real_rename(fresh, kept);
+  }
   if (result == 0 && matches && s.sync_log >= 0) {
     char line[PATH_MAX + 32];
     const int size =

@@ -39,6 +39,8 @@ class FaultPreload {
     std::chrono::milliseconds sync_delay{0};  // each fsync and fdatasync takes this much longer
     // Keeps sync_log(): which file was whole on disk up to where, in the order of the syncs.
     bool log_syncs = false;
+    // Files with this in their name are kept as they were at their last sync: synced_copy().
+    std::string keep_synced = {};
     bool open_for_write_only = true;  // `open` counts only what may write or create
   };
   // What a successful fsync or fdatasync made durable: the file's size when the call began.
@@ -66,6 +68,9 @@ class FaultPreload {
   void arm(const Strike&);        // in place of what the plan, or the last strike, says
   void heal();                    // from now on nothing fails, also in a child that runs
   std::vector<Sync> sync_log() const;
+  // Of a file that keep_synced names, whatever its folder; the path may lead to nothing: it was
+  // never synced.
+  std::filesystem::path synced_copy(const std::filesystem::path& file) const;
   std::size_t sync_count() const;  // its size, without the cost of a copy; from any thread
 
  private:

@@ -25,6 +25,7 @@ FaultPreload::FaultPreload(const Plan& plan) : plan_(plan) {
   void* page = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (page == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap " + path);
   shared_ = static_cast<Shared*>(page);
+  if (!plan.keep_synced.empty()) std::filesystem::create_directory(dir_ / "kept");
   if (plan.at != 0) {
     arm({.in = plan.at,
          .sticky = plan.sticky,
@@ -54,6 +55,10 @@ std::vector<std::pair<std::string, std::string>> FaultPreload::env() const {
   if (!plan_.open_for_write_only) out.emplace_back("FAULT_ALL_OPENS", "1");
   if (plan_.sync_delay.count() > 0) {
     out.emplace_back("FAULT_SYNC_DELAY_MS", std::to_string(plan_.sync_delay.count()));
+  }
+  if (!plan_.keep_synced.empty()) {
+    out.emplace_back("FAULT_KEEP", plan_.keep_synced);
+    out.emplace_back("FAULT_KEEP_IN", dir_ / "kept");
   }
   if (plan_.log_syncs) out.emplace_back("FAULT_SYNC_LOG", dir_ / "syncs");
   return out;
@@ -91,6 +96,10 @@ std::vector<FaultPreload::Sync> FaultPreload::sync_log() const {
   const std::lock_guard lock(log_mutex_);
   read_log();
   return log_;
+}
+
+std::filesystem::path FaultPreload::synced_copy(const std::filesystem::path& file) const {
+  return dir_ / "kept" / file.filename();
 }
 
 std::size_t FaultPreload::sync_count() const {

@@ -27,8 +27,35 @@ InvariantReader::~InvariantReader() {
   stop();
 }
 
+void InvariantReader::pause() {
+  std::unique_lock lock(mutex_);
+  paused_ = true;
+  changed_.wait(lock, [&] { return idle_ || stop_; });
+}
+
+void InvariantReader::resume() {
+  const std::lock_guard lock(mutex_);
+  n_ = hash_ = 0;
+  paused_ = false;
+  changed_.notify_all();
+}
+
+// False: to stop.
+bool InvariantReader::wait_while_paused() {
+  std::unique_lock lock(mutex_);
+  idle_ = paused_;
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return !paused_ || stop_; });
+  idle_ = false;
+  return !stop_;
+}
+
 void InvariantReader::stop() {
-  stop_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
   if (thread_.joinable()) thread_.join();
 }
 
@@ -57,10 +84,10 @@ void InvariantReader::say(const std::string& what) {
 }
 
 void InvariantReader::run() {
-  while (!stop_) {
+  while (wait_while_paused()) {
     try {
       SqliteReader reader(mirror_);
-      for (int i = 0; i < kSnapshotsPerConnection && !stop_; ++i) {
+      for (int i = 0; i < kSnapshotsPerConnection && !stop_ && !paused_; ++i) {
         reader.execute("BEGIN");
         look(reader);
         reader.execute("COMMIT");
@@ -68,7 +95,10 @@ void InvariantReader::run() {
       }
     } catch (const std::exception& error) {
       say(error.what());
-      if (violations().size() == kMostViolations) return;
+      if (violations().size() < kMostViolations) continue;
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+      changed_.notify_all();
     }
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <mutex>
@@ -21,6 +22,9 @@ class InvariantReader {
   ~InvariantReader();  // stops
 
   void stop();
+  // In between nothing of the mirror is open here, and it may go back: all is looked at anew.
+  void pause();
+  void resume();
   std::uint64_t snapshot_count() const noexcept { return snapshots_.load(); }
   std::vector<std::string> violations() const;  // the first ten; also errors of SQLite
 
@@ -38,6 +42,7 @@ class InvariantReader {
   struct Idle {};
   InvariantReader(std::filesystem::path mirror, Idle) : mirror_(std::move(mirror)) {}
   void run();
+  bool wait_while_paused();
   void look(support::SqliteReader&);
   void say(const std::string&);
 
@@ -45,6 +50,9 @@ class InvariantReader {
   std::atomic<bool> stop_{false};
   std::atomic<std::uint64_t> snapshots_{0};
   mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::atomic<bool> paused_{false};
+  bool idle_ = false;  // the thread has heard of it
   std::vector<std::string> violations_;
   std::vector<Seen> seen_;
   // The ledger up to n_, folded: only what is new is folded at each snapshot.

@@ -1,6 +1,5 @@
 // deltastream with a clock that is not ours: midnight many times an hour, and a clock that walks.
 #include <fmt/format.h>
-#include <glob.h>
 
 #include <catch2/catch.hpp>
 #include <csignal>
@@ -10,6 +9,7 @@
 #include "common/seed.h"
 #include "common/stream_judge.h"
 #include "common/streaming.h"
+#include "common/wall_clock.h"
 #include "common/workload.h"
 #include "support/process.h"
 
@@ -20,39 +20,6 @@ using support::Process;
 namespace {
 
 constexpr std::int64_t kDay = 86'400;
-
-// The wall clock of children, as libfaketime gives it them from a file: so many seconds away from
-// ours. What measures durations stays right.
-class WallClock {
- public:
-  explicit WallClock(const std::filesystem::path& file) : file_(file) { set_offset(0); }
-
-  void set_offset(std::int64_t seconds) const {
-    const std::filesystem::path next = file_.string() + ".new";
-    support::write_file(next, fmt::format("{:+}\n", seconds));
-    std::filesystem::rename(next, file_);
-  }
-  void set(std::int64_t now) const { set_offset(now - std::time(nullptr)); }
-
-  std::vector<std::pair<std::string, std::string>> env() const {
-    glob_t found{};
-    std::string library;
-    if (::glob("/usr/lib/*/faketime/libfaketimeMT.so.1", 0, nullptr, &found) == 0) {
-      library = found.gl_pathv[0];
-    }
-    ::globfree(&found);
-    if (library.empty()) throw std::runtime_error("libfaketime is not installed");
-    return {{"LD_PRELOAD", library},
-            {"TZ", "UTC"},
-            {"FAKETIME_TIMESTAMP_FILE", file_.string()},
-            {"FAKETIME_NO_CACHE", "1"},
-            {"FAKETIME_DONT_FAKE_MONOTONIC", "1"},
-            {"DONT_FAKE_MONOTONIC", "1"}};
-  }
-
- private:
-  std::filesystem::path file_;
-};
 
 std::vector<std::string> deltastream(const Cluster& cluster, const std::string& directory,
                                      const std::vector<std::string>& more = {}) {

@@ -54,6 +54,10 @@ bool survives_failure(RecordedSession& session, const std::vector<std::string>& 
     CHECK_THAT(failed.err, Catch::Contains(std::strerror(failure.error)));
   }
 
+  // A sync that failed is not tried again, nor is another: the kernel has forgotten what it was
+  // for.
+  if (calls[0] == "fsync" && !sticky) CHECK(faults.matched() == n);
+
   // What the slot has let go of is on the disk: also if the power goes now.
   if (std::filesystem::exists(dir / "d")) {
     const PowerLoss loss(dir / "d", faults.sync_log());

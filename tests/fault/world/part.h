@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/seed.h"
+#include "common/wall_clock.h"
 #include "support/fault_preload.h"
 #include "support/process.h"
 
@@ -15,9 +16,13 @@ namespace fault {
 
 class Part {
  public:
-  // Calls on what is in `below` can be made to fail, but for files called `except`.
-  Part(std::string name, std::vector<std::string> argv, const std::filesystem::path& below,
-       const std::string& except);
+  struct Setting {
+    std::filesystem::path below;       // calls on what is in there can be made to fail,
+    std::string except;                // but for files called so
+    std::string keep_synced = {};      // FaultPreload::Plan
+    const WallClock* clock = nullptr;  // the program's; nullptr: ours
+  };
+  Part(std::string name, std::vector<std::string> argv, const Setting&);
 
   const std::string& name() const noexcept { return name_; }
   support::Process& process() { return *process_; }
@@ -29,6 +34,8 @@ class Part {
   std::string arm(Random&);
   void heal() { faults_.heal(); }
   void stop_for(std::chrono::milliseconds);
+  // It gets no more memory than so much for a while.
+  void starve(std::size_t more_bytes, std::chrono::milliseconds);
 
   // Starts it again where it has ended by itself, as a service manager does. What is wrong with how
   // it ended, empty: nothing. An error that may pass is not wrong; a call for a person is.
@@ -42,6 +49,7 @@ class Part {
   std::string name_;
   std::vector<std::string> argv_;
   support::FaultPreload faults_;
+  const WallClock* clock_;
   std::optional<support::Process> process_;
   std::string words_;
   int ends_ = 0;

@@ -8,6 +8,7 @@
 #include "common/invariant_reader.h"
 #include "common/power_loss.h"
 #include "common/streaming.h"
+#include "common/synced_file.h"
 #include "support/free_port.h"
 #include "support/wait.h"
 #include "world/consumed.h"
@@ -52,10 +53,16 @@ std::chrono::milliseconds up_to(Random& random, std::uint64_t most_ms) {
 }  // namespace
 
 World::World(support::Cluster& cluster)
-    : cluster_(cluster), proxy_(cluster.socket_dir()), port_(support::free_port()) {
+    : cluster_(cluster),
+      proxy_(cluster.socket_dir()),
+      clock_(dir_ / "clock"),
+      port_(support::free_port()) {
   const auto add = [&](const std::string& name, Strings argv) {
     // The consumer's command is the test's.
-    parts_.push_back(std::make_unique<Part>(name, std::move(argv), dir_.path(), "taken"));
+    Part::Setting setting{.below = dir_.path(), .except = "taken"};
+    if (name == "deltastream") setting.clock = &clock_;
+    if (name == "far mirror") setting.keep_synced = mirrors()[1].filename();
+    parts_.push_back(std::make_unique<Part>(name, std::move(argv), setting));
   };
   const std::string daystream = support::program("daystream");
   const std::string mirror = support::program("deltamirror");
@@ -89,6 +96,8 @@ void World::start_readers() {
   for (const std::filesystem::path& mirror : mirrors()) {
     support::run_ok(seed_command(cluster_, daystream(), mirror));
   }
+  // A seed has synced its file before it gave it its name.
+  std::filesystem::copy_file(mirrors()[1], parts_[4]->faults().synced_copy(mirrors()[1]));
   for (std::size_t i = 3; i < parts_.size(); ++i) parts_[i]->start();
 }
 
@@ -178,8 +187,58 @@ std::string World::lose_power(Random& random) {
   return of_copy ? "the copy's host lost its power" : "the stream's host lost its power";
 }
 
+// The far mirror's host dies: what SQLite did not sync may be there or not, sector by sector. The
+// mirror goes back, to a state it had, and its readers with it.
+std::string World::lose_far_power(Random& random) {
+  if (far_reader_ == nullptr) return "no far mirror yet";
+  Part& far = *parts_[4];
+  far_reader_->pause();
+  far.kill();
+  const std::string mirror = mirrors()[1];
+  for (const char* suffix : {"", "-wal"}) {
+    fault::lose_power(mirror + suffix, far.faults().synced_copy(mirror + suffix), random);
+  }
+  far.start();
+  // Its owner has to recover it before somebody can read who may not write.
+  std::string wrong;
+  const bool back = support::eventually([&] {
+    wrong = far.tend();
+    if (!wrong.empty()) return true;
+    try {
+      const Strings seen = InvariantReader::look_once(mirror);
+      wrong = seen.empty() ? "" : seen.front();
+      return true;
+    } catch (const std::exception&) {
+      return false;
+    }
+  });
+  if (!wrong.empty())
+    throw std::runtime_error("after a power loss the far mirror is wrong: " + wrong);
+  if (!back) throw std::runtime_error("the far mirror does not recover: " + far.words());
+  far_reader_->resume();
+  ++counts_.power_losses;
+  ++counts_.kills;
+  return "the far mirror's host lost its power";
+}
+
+// Days back, and nearly as far ahead as is let pass.
+std::string World::step_clock(Random& random) {
+  constexpr std::int64_t kDay = 86'400;
+  const std::int64_t offset = static_cast<std::int64_t>(random.below(3 * kDay + 3'000)) - 3 * kDay;
+  clock_.set_offset(offset);
+  ++counts_.clock_steps;
+  return fmt::format("deltastream's clock is {} s off", offset);
+}
+
+std::string World::starve_part(Random& random) {
+  Part& part = any_part(random);
+  part.starve(random.below(1 << 22), up_to(random, 300));
+  ++counts_.shortages;
+  return part.name() + " was short of memory";
+}
+
 std::string World::disturb(Random& random) {
-  switch (random.below(16)) {
+  switch (random.below(20)) {
     case 0:
       return kill_walsender();
     case 1:
@@ -192,6 +251,13 @@ std::string World::disturb(Random& random) {
       return cut(random);
     case 6:
       return stop_part(random);
+    case 16:
+      return starve_part(random);
+    case 17:
+      return step_clock(random);
+    case 18:
+    case 19:
+      return lose_far_power(random);
     case 7:
     case 8:
     case 9:

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "common/invariant_reader.h"
 #include "common/seed.h"
+#include "common/wall_clock.h"
 #include "support/cluster.h"
 #include "support/cut_proxy.h"
 #include "world/part.h"
@@ -30,6 +32,9 @@ class World {
   void start_stream();   // with serve and relay, which it waits for
   void start_readers();  // seeds the mirrors; with the consumer
 
+  // Who reads the far mirror while its host may lose its power.
+  void set_far_reader(InvariantReader* reader) { far_reader_ = reader; }
+
   // One thing happens. What it was, so that a failed run can be read.
   std::string disturb(Random& random);
   // All that has ended is started again; what is wrong with how it ended.
@@ -42,7 +47,7 @@ class World {
 
   struct Counts {
     std::uint64_t kills = 0, stops = 0, cuts = 0, power_losses = 0, armed = 0, struck = 0,
-                  ended = 0, side_seeds = 0;
+                  ended = 0, side_seeds = 0, clock_steps = 0, shortages = 0;
   };
   Counts counts() const;
   std::uint64_t confirmed() const;
@@ -56,6 +61,9 @@ class World {
   std::string kill_walsender();
   std::string kill_postmaster(Random& random);
   std::string lose_power(Random& random);
+  std::string lose_far_power(Random& random);
+  std::string step_clock(Random& random);
+  std::string starve_part(Random& random);
   std::string behind(const std::string& end) const;
   Part& any_part(Random& random) { return *parts_[random.below(parts_.size())]; }
   std::string conninfo() const;  // by way of the proxy
@@ -64,8 +72,10 @@ class World {
   support::Cluster& cluster_;
   support::TempDir dir_;
   support::CutProxy proxy_;
+  WallClock clock_;  // of deltastream
   int port_;
   std::vector<std::unique_ptr<Part>> parts_;
+  InvariantReader* far_reader_ = nullptr;
   Counts counts_;
 };
 

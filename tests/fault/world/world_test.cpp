@@ -44,7 +44,8 @@ void report(const World::Counts& counts, std::size_t commits, std::uint64_t snap
       << "seed=" << run_seed() << " kills=" << counts.kills << " stops=" << counts.stops
       << " cuts=" << counts.cuts << " power_losses=" << counts.power_losses
       << " faults=" << counts.struck << " ended=" << counts.ended << " commits=" << commits
-      << " snapshots=" << snapshots << " side_seeds=" << counts.side_seeds << "\n";
+      << " snapshots=" << snapshots << " side_seeds=" << counts.side_seeds
+      << " clock_steps=" << counts.clock_steps << " shortages=" << counts.shortages << "\n";
 }
 
 }  // namespace
@@ -65,6 +66,7 @@ TEST_CASE("world: whatever happens, all of it is there once and readers see only
   REQUIRE(support::eventually([&] { return workload.ok_count() > 50; }));
   world.start_readers();  // in the middle of the load
   InvariantReader near(world.mirrors()[0]), far(world.mirrors()[1]);
+  world.set_far_reader(&far);
 
   std::string happened;
   Strings wrong;
