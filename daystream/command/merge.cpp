@@ -54,6 +54,22 @@ bool are_of_one_database(const std::vector<NamedSource>& sources) {
   return true;
 }
 
+// What is written is not to be read as well.
+void check_output(const std::vector<NamedSource>& sources, const std::filesystem::path& into) {
+  std::error_code none;
+  for (const auto& [name, stream] : sources) {
+    const auto own = stream.directory();
+    if (!own) continue;
+    const bool in_split =
+        std::filesystem::exists(*own / kSplitName) &&
+        std::filesystem::equivalent(*own, std::filesystem::absolute(into).parent_path(), none);
+    if (!in_split && !std::filesystem::equivalent(*own, into, none)) continue;
+    throw ConfigError(fmt::format("cannot merge into \"{}\": it is {} \"{}\"", into.string(),
+                                  in_split ? "among the parts in" : "the source", stream.address()),
+                      "name another directory");
+  }
+}
+
 template <typename AnyMerger>
 int run(AnyMerger& merger, bool once) {
   const program::Signals signals;
@@ -73,6 +89,7 @@ int run(AnyMerger& merger, bool once) {
 int merge(const MergeOptions& options, const StreamKinds& streams) {
   std::vector<NamedSource> sources;
   for (const std::string& source : options.sources) sources.push_back(named(source, streams));
+  check_output(sources, options.into);
   if (!are_of_one_database(sources)) {
     for (const NamedSource& source : sources) {
       if (!split_directory(source.stream)) continue;

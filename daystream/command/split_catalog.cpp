@@ -27,6 +27,35 @@ Lsn lsn_from(const json& value) {
   return *lsn;
 }
 
+SplitTable table_from(const json& told) {
+  SplitTable table;
+  table.lsn = lsn_from(told.at("lsn"));
+  told.at("oid").get_to(table.oid);
+  told.at("table").get_to(table.table);
+  told.at("key").get_to(table.key);
+  return table;
+}
+
+std::string text_of(const SplitTable& table) {
+  const ordered_json told{
+      {"lsn", table.lsn.text()}, {"oid", table.oid}, {"table", table.table}, {"key", table.key}};
+  return told.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+// The new file stays open.
+std::unique_ptr<File> replace_whole(const std::filesystem::path& directory, const char* name,
+                                    const std::string& text) {
+  const auto dir = real_dir(directory);
+  const std::string temporary = std::string(name) + ".new";
+  dir->remove(temporary);
+  auto file = dir->create(temporary);
+  file->write_at(text, 0);
+  file->sync();
+  dir->rename(temporary, name);
+  dir->sync();
+  return file;
+}
+
 template <typename Number>
 void put(ordered_json& object, const char* key, const std::optional<Number>& value) {
   if (value) object[key] = *value;
@@ -70,18 +99,11 @@ std::optional<SplitCatalog> SplitCatalog::load(const std::filesystem::path& dire
     value.at("system_identifier").get_to(catalog.system_identifier);
     value.at("database").get_to(catalog.database);
     value.at("source_tables").get_to(catalog.source_tables);
+    catalog.has_tables = value.contains("schemas");
     const json& begin = value.at("begin");
     catalog.begin.lsn = lsn_from(begin.at("lsn"));
     catalog.begin.next = get<std::uint64_t>(begin, "next");
     catalog.begin.timeline = get<std::uint32_t>(begin, "timeline");
-    for (const json& told : value.at("schemas")) {
-      SplitTable table;
-      table.lsn = lsn_from(told.at("lsn"));
-      told.at("oid").get_to(table.oid);
-      told.at("table").get_to(table.table);
-      told.at("key").get_to(table.key);
-      catalog.tables.push_back(std::move(table));
-    }
   } catch (const json::exception& e) {
     throw Corruption(file->path(), 0, fmt::format("not the file of a split: {}", e.what()));
   } catch (const ConfigError& e) {
@@ -101,19 +123,61 @@ void SplitCatalog::save(const std::filesystem::path& directory) const {
   value["begin"] = {{"lsn", begin.lsn.text()}};
   put(value["begin"], "next", begin.next);
   put(value["begin"], "timeline", begin.timeline);
-  value["schemas"] = ordered_json::array();
-  for (const SplitTable& table : tables) {
-    value["schemas"].push_back(ordered_json{
-        {"lsn", table.lsn.text()}, {"oid", table.oid}, {"table", table.table}, {"key", table.key}});
-  }
+  replace_whole(directory, kSplitName,
+                value.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+}
+
+SplitTables::SplitTables(const std::filesystem::path& directory, std::vector<SplitTable> tables)
+    : tables_(std::move(tables)), saved_(tables_.size()) {
+  std::string text;
+  for (const SplitTable& table : tables_) text += text_of(table);
+  size_ = text.size();
+  file_ = replace_whole(directory, kSplitTablesName, text);
+}
+
+SplitTables SplitTables::begin(const std::filesystem::path& directory) {
+  return {directory, {}};
+}
+
+SplitTables SplitTables::load(const std::filesystem::path& directory, Lsn to) {
   const auto dir = real_dir(directory);
-  const std::string temporary = std::string(kSplitName) + ".new";
-  dir->remove(temporary);
-  const auto file = dir->create(temporary);
-  file->write_at(value.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n", 0);
-  file->sync();
-  dir->rename(temporary, kSplitName);
-  dir->sync();
+  std::vector<SplitTable> tables;
+  const auto add = [&](const json& told) {
+    SplitTable table = table_from(told);
+    if (table.lsn <= to) tables.push_back(std::move(table));
+  };
+  if (const auto file = dir->open(kSplitTablesName)) {
+    const std::string text = read_whole(*file);
+    std::size_t at = 0;
+    try {
+      for (std::size_t end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+        add(json::parse(text.begin() + static_cast<std::ptrdiff_t>(at),
+                        text.begin() + static_cast<std::ptrdiff_t>(end)));
+      }
+    } catch (const json::exception& e) {
+      throw Corruption(file->path(), at, fmt::format("not a table of a split: {}", e.what()));
+    } catch (const ConfigError& e) {
+      throw Corruption(file->path(), at, fmt::format("not a table of a split: {}", e.what()));
+    }
+    return {directory, std::move(tables)};
+  }
+  // A split that an earlier version made has the tables in split.json.
+  const auto file = dir->open(kSplitName);
+  try {
+    for (const json& told : json::parse(read_whole(*file)).at("schemas")) add(told);
+  } catch (const json::exception&) {
+    throw Corruption(dir->path_of(kSplitTablesName), 0, "the file is not there");
+  }
+  return {directory, std::move(tables)};
+}
+
+void SplitTables::save() {
+  std::string text;
+  for (; saved_ < tables_.size(); ++saved_) text += text_of(tables_[saved_]);
+  if (text.empty()) return;
+  file_->write_at(text, size_);
+  file_->sync();
+  size_ += text.size();
 }
 
 std::string part_folder(const std::string& name) {

@@ -1,15 +1,18 @@
-// What `daystream split` remembers in OUTDIR/split.json: how it splits, and what it has to know of
-// tables when it is started again in the middle of the stream.
+// What `daystream split` remembers beside its parts: in split.json how it splits, and in
+// split.tables what it has to know of tables when it is started again in the middle of the stream.
+// The second only grows, a line at a time: a stream may have as many tables as transactions.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "daystream/lsn.h"
 #include "daystream/stream.h"
+#include "dir.h"
 
 namespace daystream::command {
 
@@ -52,12 +55,39 @@ class SplitCatalog {
   std::string database;
   SplitBegin begin;
   std::string source_tables;  // the table list of the source, as it said last; empty: all
-  // Oldest first. May be ahead of the parts: what is told after the place where a start goes on
-  // from is told again, and forgotten until then.
-  std::vector<SplitTable> tables;
+  bool has_tables = false;    // as an earlier version had them; save() leaves them out
 };
 
 inline constexpr const char* kSplitName = "split.json";
+inline constexpr const char* kSplitTablesName = "split.tables";
+
+// The tables that the stream has described, oldest first.
+//
+// Crash:  a line is on disk before add() returns. One that a crash cut short had not been followed
+// by
+//         anything that depends on it, and is described again.
+class SplitTables {
+ public:
+  // Begins with nothing: what an earlier attempt left there goes.
+  static SplitTables begin(const std::filesystem::path& directory);
+  // What is there, as far as `to`: what was described after that is described again. Throws
+  // Corruption where split.json is there and this is not.
+  static SplitTables load(const std::filesystem::path& directory, Lsn to);
+
+  const std::vector<SplitTable>& all() const noexcept { return tables_; }
+  // The caller appends what it learns, and save()s it before anything that depends on it is
+  // written.
+  std::vector<SplitTable>& learned() noexcept { return tables_; }
+  void save();
+
+ private:
+  SplitTables(const std::filesystem::path& directory, std::vector<SplitTable> tables);
+
+  std::vector<SplitTable> tables_;
+  std::size_t saved_ = 0;  // so many of them are on disk
+  std::uint64_t size_ = 0;
+  std::unique_ptr<File> file_;
+};
 // Where `stream` is no daystream itself but what `split` has made: its directory, and what is
 // remembered there.
 std::optional<std::filesystem::path> split_directory(const Stream& stream);

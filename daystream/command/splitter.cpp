@@ -46,6 +46,13 @@ Splitter::Splitter(Stream source, std::filesystem::path directory, const SplitRu
     : source_(std::move(source)), directory_(std::move(directory)) {
   const Manifest manifest = source_.manifest();
   require_one_database(manifest, source_.address(), "split the sources that it was made of");
+  std::error_code none;
+  const auto own = source_.directory();
+  if ((own && std::filesystem::equivalent(*own, directory_, none)) ||
+      std::filesystem::exists(directory_ / kManifestName)) {
+    throw ConfigError(fmt::format("\"{}\" is a daystream itself", directory_.string()),
+                      "name another directory: each part is to be a daystream in it");
+  }
   make_directory(directory_);
   lock_ = lock_file(directory_ / kSplitLockName,
                     {"split", directory_, "it is made by one process: stop that one first"});
@@ -86,8 +93,10 @@ Splitter::Splitter(Stream source, std::filesystem::path directory, const SplitRu
   source_holding_ = holding_at(manifest, reader_->position());
   before_ = from.value_or(Lsn{});
   facts_.clock = std::max<std::int64_t>(0, reader_->position().c);
-  std::erase_if(catalog_.tables, [&](const SplitTable& table) { return table.lsn > before_; });
-  router_ = std::make_unique<Router>(rule, catalog_.tables, before_);
+  if (begun_) tables_ = SplitTables::load(directory_, before_);
+  if (catalog_.has_tables) catalog_.save(directory_);  // they are in a file of their own now
+  router_ =
+      std::make_unique<Router>(rule, begun_ ? tables_->all() : std::vector<SplitTable>(), before_);
 }
 
 void Splitter::open_parts() {
@@ -103,6 +112,7 @@ void Splitter::open_parts() {
 void Splitter::begin_catalog() {
   catalog_.begin = {before_, facts_.next, facts_.timeline};
   catalog_.source_tables = source_holding_.tables;
+  tables_ = SplitTables::begin(directory_);
   catalog_.save(directory_);
   begun_ = true;
 }
@@ -257,16 +267,15 @@ void Splitter::take_mark(const Transaction& mark) {
   }
 }
 
-// Each time through it the routes begin as they did before it: with what the catalog had then.
+// Each time through it the routes begin as they did before it: with the tables known then.
 void Splitter::take_transaction(Transaction& transaction) {
-  const auto known = static_cast<std::ptrdiff_t>(catalog_.tables.size());
-  take_lines(transaction, catalog_.tables);
-  const bool told = catalog_.tables.begin() + known != catalog_.tables.end();
-  if (told && !open_.empty()) catalog_.save(directory_);
+  const auto known = static_cast<std::ptrdiff_t>(tables_->all().size());
+  take_lines(transaction, tables_->learned());
+  tables_->save();
   for (;;) {
     for (Part* part : open_) part->append(transaction.end_line().body);
     if (!left_out_) return;
-    std::vector<SplitTable> tables(catalog_.tables.begin(), catalog_.tables.begin() + known);
+    std::vector<SplitTable> tables(tables_->all().begin(), tables_->all().begin() + known);
     router_ = std::make_unique<Router>(catalog_.rule, tables, before_);
     transaction.rewind();
     take_lines(transaction, tables);

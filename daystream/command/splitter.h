@@ -59,8 +59,9 @@ class Splitter {
   Stream source_;
   std::filesystem::path directory_;
   SplitCatalog catalog_;
-  bool begun_ = false;     // the catalog is there
-  bool all_made_ = false;  // the parts, where their number is given
+  std::optional<SplitTables> tables_;  // once the catalog is there
+  bool begun_ = false;                 // the catalog is there
+  bool all_made_ = false;              // the parts, where their number is given
   SourceFacts facts_;
   Holding source_holding_;  // in force now
   Lsn before_;              // the source's last LSN before what is being taken

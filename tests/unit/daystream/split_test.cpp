@@ -1,9 +1,12 @@
 // daystream split and merge: nothing lost, nothing twice, whatever is killed when.
 #include <signal.h>
+#include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 #include <sstream>
@@ -11,6 +14,7 @@
 #include "daystream/error.h"
 #include "stream_fixture.h"
 #include "support/process.h"
+#include "support/temp_dir.h"
 
 using namespace daystream;
 using namespace daystream::test;
@@ -333,6 +337,61 @@ TEST_CASE("split and merge: any number of parts with few descriptors", "[split][
   }
 }
 
+TEST_CASE("split: what is learned of a table is added to a file, not written with all before it",
+          "[split]") {
+  Source source;
+  source.write(2, 40);
+  support::ScratchDir work;
+  const std::string parts = (work.path() / "parts").string();
+  const std::vector<std::string> split = {
+      kDaystreamProgram, "split", source.path(), parts, "--by", "key", "--into", "3", "--once"};
+  support::run_ok(split);
+  const auto inode = [&](const char* name) {
+    struct stat found {};
+    REQUIRE(stat((std::filesystem::path(parts) / name).c_str(), &found) == 0);
+    return found.st_ino;
+  };
+  const auto catalog = inode("split.json");
+  const std::string tables = support::read_file(parts + "/split.tables");
+  CHECK(std::count(tables.begin(), tables.end(), '\n') == 3);  // two, and one that is renamed
+  source.write(41, 120);
+  support::run_ok(split);
+  CHECK(inode("split.json") == catalog);
+  const auto whole_of = [&](const std::string& name) {
+    const std::string whole = (work.path() / name).string();
+    support::run_ok({kDaystreamProgram, "merge", parts, "--into", whole, "--once"});
+    return story_of(whole);
+  };
+  CHECK(whole_of("one") == story_of(source.path()));
+
+  // A split that an earlier version made has the tables in split.json.
+  nlohmann::ordered_json old =
+      nlohmann::ordered_json::parse(support::read_file(parts + "/split.json"));
+  CHECK_FALSE(old.contains("schemas"));
+  old["schemas"] = nlohmann::ordered_json::array();
+  std::istringstream lines(support::read_file(parts + "/split.tables"));
+  for (std::string line; std::getline(lines, line);) {
+    old["schemas"].push_back(nlohmann::ordered_json::parse(line));
+  }
+  support::write_file(parts + "/split.json", old.dump());
+  std::filesystem::remove(parts + "/split.tables");
+  source.write(121, 200);
+  support::run_ok(split);
+  CHECK(whole_of("other") == story_of(source.path()));
+
+  // A line that a crash cut short is none.
+  support::write_file(parts + "/split.tables",
+                      support::read_file(parts + "/split.tables") + "{\"lsn\": \"0/1");
+  source.write(201, 260);
+  support::run_ok(split);
+  CHECK(whole_of("third") == story_of(source.path()));
+  // None at all is damage: where rows of a known table go would not be known.
+  std::filesystem::remove(parts + "/split.tables");
+  const auto lost = support::run(split);
+  CHECK(lost.exit.code == 3);
+  CHECK_THAT(lost.err, Catch::Contains("split.tables"));
+}
+
 TEST_CASE("split and merge: refuse what cannot be right", "[split]") {
   Source source;
   source.write(2, 10);
@@ -347,6 +406,14 @@ TEST_CASE("split and merge: refuse what cannot be right", "[split]") {
   };
   check({kDaystreamProgram, "split", source.path(), dir("parts"), "--by", "schema", "--once"}, 2,
         "is split by table");
+  check({kDaystreamProgram, "split", source.path(), source.path(), "--once"}, 2,
+        "is a daystream itself\nHINT: ");
+  check({kDaystreamProgram, "split", source.path(), dir("parts/fox"), "--once"}, 2,
+        "is a daystream itself\nHINT: ");
+  check({kDaystreamProgram, "merge", source.path(), "--into", source.path(), "--once"}, 2,
+        "it is the source");
+  check({kDaystreamProgram, "merge", dir("parts"), "--into", dir("parts/whole"), "--once"}, 2,
+        "it is among the parts in");
   check({kDaystreamProgram, "split", source.path(), dir("k"), "--by", "key", "--once"}, 2,
         "needs --into");
   WrittenStream other;
