@@ -84,6 +84,19 @@ void check_columns(const MirroredTable& table) {
   }
 }
 
+// Of the table's own columns those that a copy reads.
+std::vector<int> attnums_read(const MirroredTable& table) {
+  std::vector<int> attnums;
+  for (const MirrorColumn& column : table.columns) {
+    if (column.attnum > 0) attnums.push_back(column.attnum);
+  }
+  if (table.where) {
+    const std::vector<int>& compared = table.where->attnums();
+    attnums.insert(attnums.end(), compared.begin(), compared.end());
+  }
+  return attnums;
+}
+
 void apply_overrides(const TableRequest& request, MirroredTable& table) {
   for (const auto& [name, word] : request.types) {
     const auto found =
@@ -483,6 +496,7 @@ void SeedSession::describe(SeedTable& table, const SourceRelation& now) {
   if (!only_compare_) check_columns(mirrored);
   apply_overrides(table.request, mirrored);
   mirrored.where = chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
+  if (table.relation.oid != 0) check_may_read(connection_.get(), now, attnums_read(mirrored));
   if (mirrored.mode != TableMode::Mirror) {
     check_history(mirrored);
   } else if (table.relation.oid != 0) {
@@ -529,6 +543,7 @@ std::vector<std::string> SeedSession::describe_query(SeedTable& table) {
     daystream::program::throw_error(pg, described.get(),
                                     fmt::format("cannot use the query for \"{}\"", mirrored.name));
   }
+  exec(pg, "EXPLAIN " + query);  // asks for the rights that the query needs, and reads no row
   exec(pg, "SET LOCAL search_path = ''");
   for (int i = 0; i < PQnfields(described.get()); ++i) {
     MirrorColumn& column = mirrored.columns.emplace_back();

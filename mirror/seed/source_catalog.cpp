@@ -1,6 +1,7 @@
 #include "seed/source_catalog.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdlib>
 #include <set>
@@ -191,6 +192,27 @@ std::vector<std::string> partition_relatives(PGconn* connection, const SourceRel
   for (int row = 0; row < PQntuples(result.get()); ++row)
     names.push_back(catalog_cell(result, row, 0));
   return names;
+}
+
+void check_may_read(PGconn* connection, const SourceRelation& relation,
+                    const std::vector<int>& columns) {
+  if (relation.may_lock || columns.empty()) return;
+  const PgResult result =
+      exec_params(connection, R"(
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum),
+           pg_catalog.count(*), current_user, pg_catalog.quote_ident(current_user)
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = $1::oid AND a.attnum = ANY ($2::int2[]) AND
+          NOT pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'))",
+                  {std::to_string(relation.oid), fmt::format("{{{}}}", fmt::join(columns, ","))});
+  const std::string missing = catalog_cell(result, 0, 0);
+  if (missing.empty()) return;
+  throw NeedsPerson(
+      fmt::format("role \"{}\" may not read {} {} of table \"{}\"", catalog_cell(result, 0, 2),
+                  catalog_cell(result, 0, 1) == "1" ? "column" : "columns", missing,
+                  relation.name.display()),
+      fmt::format("GRANT SELECT ({}) ON {} TO {}, or choose others with \"columns\"", missing,
+                  relation.name.sql(), catalog_cell(result, 0, 3)));
 }
 
 std::string from_item(const SourceRelation& relation) {

@@ -66,6 +66,10 @@ std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn*,
 // Throws NeedsPerson for a table whose updates and deletes could not be followed.
 void check_key(const SourceRelation& relation, const Shape& shape);
 
+// Throws NeedsPerson where the role, which has no right to the whole table, has none to one of the
+// columns, given by attribute number.
+void check_may_read(PGconn*, const SourceRelation& relation, const std::vector<int>& columns);
+
 // All types of the database that are not PostgreSQL's own.
 TypeNames read_types(PGconn*);
 

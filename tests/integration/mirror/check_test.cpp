@@ -66,6 +66,18 @@ TEST_CASE("config check: tells the missing GRANT, and SQL that does not compile"
   CAPTURE(denied.out, denied.err);
   CHECK(denied.exit == Exit{3, 0});
   CHECK_THAT(denied.out, Catch::Contains("HINT: GRANT SELECT ON fox TO \"reader\""));
+  // A right to some columns is one to these only.
+  s.cluster.execute("GRANT SELECT (id) ON fox TO reader");
+  const Result some = check(R"({"tables": [{"table": "fox"}]})", "reader");
+  CHECK(some.exit == Exit{3, 0});
+  CHECK_THAT(some.out, Catch::Contains("role \"reader\" may not read columns") &&
+                           Catch::Contains("HINT: GRANT SELECT (") &&
+                           Catch::Contains("ON \"public\".\"fox\" TO reader"));
+  CHECK(check(R"({"tables": [{"table": "fox", "columns": ["id"]}]})", "reader").ok());
+  const Result query =
+      check(R"({"tables": [{"query": "SELECT * FROM fox", "as": "f"}]})", "reader");
+  CHECK(query.exit == Exit{3, 0});
+  CHECK_THAT(query.out, Catch::Contains("permission denied for table fox"));
   s.cluster.execute("GRANT SELECT ON fox TO reader");
   const Result right = check(
       R"({"tables": [{"table": "fox"}], "extra_sql": ["CREATE VIEW big AS SELECT * FROM fox"]})",
