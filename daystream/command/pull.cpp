@@ -18,13 +18,13 @@ namespace daystream::command {
 namespace {
 
 // Who lets us in, and where what comes will be.
-int check(const remote::RelayOptions& options) {
+int check(const remote::RelayOptions& options, const StreamKinds& streams) {
   program::CheckReport report;
   report.check_directory(options.directory);
   report.check_room(options.directory);
   std::optional<Manifest> source;
   const bool reached = report.check("server", [&] {
-    source = Manifest::load(options.url.base);
+    source = streams.open(options.url.base).manifest();
     return fmt::format("{} has database \"{}\"", options.url.base, source->database);
   });
   if (reached && std::filesystem::exists(options.directory / "daystream.json")) {
@@ -76,7 +76,7 @@ void add_pull(CLI::App& app, Chosen& chosen) {
             remote::own_host() + ":" +
             std::filesystem::absolute(options->relay.directory).lexically_normal().string();
       }
-      if (options->check) return check(options->relay);
+      if (options->check) return check(options->relay, reach.streams);
       program::Signals signals;
       remote::Relay relay(options->relay);
       relay.run(signals.fd(), [&signals] {

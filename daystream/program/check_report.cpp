@@ -44,6 +44,10 @@ void CheckReport::warn(const char* name, const std::string& detail, const std::s
 void CheckReport::check_directory(const std::filesystem::path& directory) {
   check("directory", [&]() -> std::string {
     const std::filesystem::path there = nearest_existing(directory);
+    if (!std::filesystem::is_directory(there)) {
+      throw NeedsPerson(fmt::format("\"{}\" is no directory", there.string()),
+                        "name another place, or move it away");
+    }
     if (access(there.c_str(), W_OK | X_OK) != 0) {
       throw NeedsPerson(
           fmt::format("cannot write to directory \"{}\": {}", there.string(), std::strerror(errno)),
@@ -51,7 +55,7 @@ void CheckReport::check_directory(const std::filesystem::path& directory) {
                       geteuid(), there.string()));
     }
     return fmt::format("\"{}\" {}", directory.string(),
-                       there == directory ? "can be written to" : "can be made");
+                       std::filesystem::exists(directory) ? "can be written to" : "can be made");
   });
 }
 

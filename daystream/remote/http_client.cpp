@@ -142,11 +142,23 @@ struct Transfer {
     headers.reset(longer);
   }
 
+  // What OpenSSL says of bytes that are no TLS: of those that plain HTTP answers with.
+  bool speaks_no_tls(CURLcode code) const {
+    const std::string_view said = error;
+    return code == CURLE_SSL_CONNECT_ERROR &&
+           (said.find("wrong version") != said.npos || said.find("packet length") != said.npos ||
+            said.find("record layer") != said.npos);
+  }
   std::string failure(CURLcode code) const {
     std::string words = error[0] != '\0' ? error : curl_easy_strerror(code);
-    // OpenSSL's are error:0A00010B:SSL routines::wrong version number.
-    if (words.find("error:") != std::string::npos && words.rfind("::") != std::string::npos) {
-      words.erase(0, words.rfind("::") + 2);
+    if (speaks_no_tls(code)) {
+      words = "this port does not speak TLS";
+    } else if (code == CURLE_GOT_NOTHING || code == CURLE_WEIRD_SERVER_REPLY ||
+               (code == CURLE_RECV_ERROR && response.headers.empty())) {
+      words = "the server ended the connection without an answer";
+    } else if (words.find("error:") != std::string::npos &&
+               words.rfind("::") != std::string::npos) {
+      words.erase(0, words.rfind("::") + 2);  // of error:0A00010B:SSL routines::unknown ca
     }
     return fmt::format("{}: {}", url.substr(0, url.find('?')), words);
   }
@@ -159,7 +171,9 @@ struct Transfer {
         return secure ? "the server's log says why it ended the connection"
                       : "a port that speaks TLS ends such a connection: then write https://";
       case CURLE_SSL_CONNECT_ERROR:
-        return "a port that speaks plain HTTP is no match for https://: then write http://";
+        return speaks_no_tls(code)
+                   ? "write http:// if it is to be read in the clear, or look at the port"
+                   : "look at the server's --tls-cert and --client-ca, and at --cert here";
       case CURLE_COULDNT_RESOLVE_HOST:
         return "no such host is known here: look at the URL and at the DNS";
       case CURLE_COULDNT_CONNECT:

@@ -291,6 +291,39 @@ TEST_CASE("tls: whoever a certificate is asked of cannot come by a Unix socket i
   CHECK(result.err.find("shows no certificate") != std::string::npos);
 }
 
+TEST_CASE("client: http:// to a port of TLS and https:// to a plain one are told in our words",
+          "[remote]") {
+  WrittenStream stream;
+  Writer writer = stream.writer();
+  writer.mark(Lsn{0x1000}, {1, 1, {}});
+  writer.flush();
+  support::ScratchDir keys;
+  REQUIRE(
+      run({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+           "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+           "subjectAltName=DNS:localhost", "-keyout", keys / "ours.key", "-out", keys / "ours.pem"})
+          .ok());
+  chmod((keys / "ours.key").c_str(), 0600);
+  const ServerProcess secure({stream.directory.path()},
+                             {"--tls-cert", keys / "ours.pem", "--tls-key", keys / "ours.key"});
+  const ServerProcess plain({stream.directory.path()});
+  const auto tail = [&](const std::string& url) {
+    return run({support::program("daystream"), "tail", url, "--ca", keys / "ours.pem"});
+  };
+  const auto in_the_clear = tail(fmt::format("http://127.0.0.1:{}/test", secure.port()));
+  CHECK(in_the_clear.exit.code == 1);
+  CHECK_THAT(in_the_clear.err,
+             Catch::Contains(": the server ended the connection without an answer\nHINT: a port "
+                             "that speaks TLS ends such a connection: then write https://"));
+  const auto in_tls = tail(fmt::format("https://localhost:{}/test", plain.port()));
+  CHECK(in_tls.exit.code == 1);
+  CHECK_THAT(in_tls.err, Catch::Contains(": this port does not speak TLS\nHINT: write http://"));
+  const auto nothing = tail(fmt::format("http://127.0.0.1:{}/nothing", plain.port()));
+  CHECK(nothing.exit.code == 3);
+  CHECK_THAT(nothing.err,
+             Catch::Contains("there is no daystream \"nothing\"\nHINT: the last part"));
+}
+
 TEST_CASE("daystream: a pipe in the place of a file is refused, and waited for by nobody",
           "[daystream][security]") {
   WrittenStream stream;
