@@ -5,6 +5,7 @@
 #include "daystream/manifest.h"
 #include "program/common_flags.h"
 #include "program/program.h"
+#include "program/usage.h"
 #include "store/mirrored_table.h"
 #include "up/up.h"
 
@@ -52,11 +53,7 @@ int run(int argc, char** argv) {
       "\"deltamirror COMMAND --help\" has the options and examples of a command.\n\n"
       "Exit codes: 0 done, 1 failed (wait: not there in time), 2 wrong usage, 3 a person or a "
       "re-seed is\nneeded (verify: rows differ).");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    throw CLI::ParseError(app.help(), CLI::ExitCodes::Success);
-  }
+  program::parse(app, std::vector<std::string>(argv + 1, argv + argc));
   program::start_log("deltamirror", log);
   program::Signals signals;  // before any thread
   return chosen(signals);

@@ -10,6 +10,7 @@
 
 #include "flags.h"
 #include "program/config_file.h"
+#include "program/usage.h"
 
 namespace deltastream {
 
@@ -163,13 +164,7 @@ Config parse_config(const Arguments& arguments) {
                "deltastream"};
   Flags flags;
   describe_flags(app, flags);
-  Arguments all = daystream::program::with_config_file(app, arguments);
-  std::reverse(all.begin(), all.end());  // as CLI11 takes a vector
-  try {
-    app.parse(all);
-  } catch (const CLI::CallForHelp&) {
-    throw CLI::ParseError(app.help(), CLI::ExitCodes::Success);
-  }
+  daystream::program::parse(app, daystream::program::with_config_file(app, arguments));
   Config config = checked(app, flags);
   config.arguments = arguments;
   return config;

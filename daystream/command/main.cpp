@@ -1,8 +1,6 @@
 // daystream: look at, check and mend daystreams.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -11,6 +9,7 @@
 #include "program/common_flags.h"
 #include "program/config_file.h"
 #include "program/program.h"
+#include "program/usage.h"
 #include "remote/stream_kinds.h"
 #include "remote_options.h"
 #include "serve/protocol.h"
@@ -53,15 +52,8 @@ int parse_and_run(int count, char** arguments) {
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     command->fallthrough();
   }
-  std::vector<std::string> all =
-      program::with_config_file(app, std::vector<std::string>(arguments + 1, arguments + count));
-  std::reverse(all.begin(), all.end());  // as CLI11 takes a vector
-  try {
-    app.parse(all);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return 0;
-  }
+  program::parse(app, program::with_config_file(
+                          app, std::vector<std::string>(arguments + 1, arguments + count)));
   program::start_log("daystream", {});  // of a server that is lost; standard output is for lines
   return chosen({remote_options, remote::stream_kinds(remote_options)});
 }

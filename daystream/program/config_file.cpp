@@ -106,7 +106,10 @@ json json_of_file(const std::string& file) {
   try {
     root = json::parse(without_comments(text));
   } catch (const json::exception& e) {
-    throw ConfigError(fmt::format("cannot read configuration file \"{}\": {}", file, e.what()),
+    // nlohmann's are "[json.exception.parse_error.101] parse error at line 2, column 1: …".
+    std::string words = e.what();
+    if (words.starts_with('[')) words.erase(0, words.find(']') + 2);
+    throw ConfigError(fmt::format("cannot read configuration file \"{}\": {}", file, words),
                       "mend it there: it is JSON, in which comments are allowed");
   }
   if (root.is_object()) return root;

@@ -1,5 +1,6 @@
 #include "program/program.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <spdlog/pattern_formatter.h>
@@ -17,6 +18,7 @@
 #include <system_error>
 
 #include "program/harmless.h"
+#include "program/usage.h"
 
 namespace daystream::program {
 
@@ -141,7 +143,11 @@ int run(const std::string& program, const std::function<int()>& body) noexcept {
       return 0;
     }
     report(program, e.what(), {});
-    std::fprintf(stderr, "Try \"%s --help\" for more information.\n", program.c_str());
+    const auto* const usage = dynamic_cast<const UsageError*>(&e);
+    const std::string command = usage == nullptr || usage->command().empty()
+                                    ? program
+                                    : fmt::format("{} {}", program, usage->command());
+    std::fprintf(stderr, "Try \"%s --help\" for more information.\n", command.c_str());
     return static_cast<int>(ExitCode::Usage);
   } catch (const IoError& e) {
     // The reader of our output has what it wanted (`… | head`).

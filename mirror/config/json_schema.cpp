@@ -8,8 +8,11 @@
 #include <stdexcept>
 
 #include "config/json_places.h"
+#include "program/usage.h"
 
 namespace deltamirror {
+
+using daystream::program::most_like;
 
 using nlohmann::json;
 
@@ -164,43 +167,12 @@ class Check {
   std::vector<SchemaProblem>& problems_;
 };
 
-// Letters to insert, leave out, change or swap with the next.
-std::size_t distance(const std::string& a, const std::string& b) {
-  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) {
-    for (std::size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        d[i][j] = i + j;
-        continue;
-      }
-      d[i][j] = std::min(
-          {d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return d[a.size()][b.size()];
-}
-
 }  // namespace
 
 std::vector<SchemaProblem> schema_problems(const json& schema, const json& value) {
   std::vector<SchemaProblem> problems;
   Check(schema, problems).run(schema, value, "");
   return problems;
-}
-
-std::string most_like(const std::string& word, const std::vector<std::string>& words) {
-  std::string best;
-  std::size_t least = std::max<std::size_t>(1, word.size() / 3) + 1;
-  for (const std::string& candidate : words) {
-    const std::size_t changes = distance(word, candidate);
-    if (changes >= least || changes >= candidate.size()) continue;
-    least = changes;
-    best = candidate;
-  }
-  return best;
 }
 
 }  // namespace deltamirror

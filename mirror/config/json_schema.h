@@ -21,7 +21,4 @@ struct SchemaProblem {
 std::vector<SchemaProblem> schema_problems(const nlohmann::json& schema,
                                            const nlohmann::json& value);
 
-// The one of `words` that `word` may have been meant as; empty: none is like it.
-std::string most_like(const std::string& word, const std::vector<std::string>& words);
-
 }  // namespace deltamirror

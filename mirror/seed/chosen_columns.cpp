@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "config/json_schema.h"
+#include "program/usage.h"
 
 namespace deltamirror {
 
@@ -25,7 +25,7 @@ std::vector<std::string> names_of(const Shape& shape) {
 }  // namespace
 
 std::string no_column(const std::string& name, const std::vector<std::string>& columns) {
-  const std::string like = most_like(name, columns);
+  const std::string like = daystream::program::most_like(name, columns);
   return fmt::format("there is no column \"{}\" ({}){}", name, fmt::join(columns, ", "),
                      like.empty() ? "" : fmt::format(": did you mean \"{}\"?", like));
 }

@@ -128,6 +128,43 @@ TEST_CASE("cat: JSON is one object a line, and loses nothing", "[command]") {
   CHECK_FALSE(end.contains("columns"));
 }
 
+TEST_CASE("cat, tail: a long transaction is cut on a terminal, and nowhere else", "[command]") {
+  WrittenStream stream;
+  {
+    Writer writer = stream.writer();
+    writer.mark(Lsn{0x1000}, {1, 1, {}});
+    writer.append(transaction(1, 20'000));
+    writer.append(transaction(2, 3));
+    writer.flush();
+  }
+  const std::string path = stream.directory.path().string();
+  const auto on_terminal = [](const std::string& arguments) {
+    const std::string command =
+        fmt::format("script -qec '{} {}' /dev/null </dev/null", DAYSTREAM_PROGRAM, arguments);
+    FILE* pipe = popen(command.c_str(), "r");
+    REQUIRE(pipe != nullptr);
+    std::string out;
+    for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) out += static_cast<char>(c);
+    CHECK(pclose(pipe) == 0);
+    return out;
+  };
+  for (const char* command : {"cat ", "tail "}) {
+    CAPTURE(command);
+    const std::string shown = on_terminal(command + path);
+    CHECK(lines_of(shown).size() < 1100);
+    CHECK_THAT(shown, Catch::Contains("19000 lines more (--all shows them)"));
+    CHECK_THAT(shown, Catch::Contains("xid 2"));  // and goes on with what follows
+    CHECK_THAT(shown, Catch::Contains("\x1b["));
+    const std::string all = on_terminal(command + std::string("--all ") + path);
+    CHECK(lines_of(all).size() > 20'000);
+    CHECK(all.find("lines more") == std::string::npos);
+    // Piped, and into a file: the lines themselves.
+    CHECK(lines_of(run(command + path).out).size() > 20'000);
+    CHECK(lines_of(run(command + std::string("--format text ") + path).out).size() > 20'000);
+  }
+  CHECK(on_terminal("cat --color never " + path).find("\x1b[") == std::string::npos);
+}
+
 TEST_CASE("tail: shows the last transactions that are wanted", "[command]") {
   const Farm farm;
   CHECK(lines_of(run("tail -n 1 " + farm.dir).out) == farm.pick({6, 7, 8}));
@@ -146,6 +183,21 @@ TEST_CASE("command: what is wrong is said in one line, with its exit code", "[co
     CHECK(lines_of(ran.out).at(0) == "daystream: " + text);
   };
   check("cat", 2, "SOURCE is required");
+  check("catt " + farm.dir, 2, "unknown command \"catt\": did you mean \"cat\"?");
+  check("cat " + farm.dir + " --formt tsv", 2,
+        "unrecognized option \"--formt\": did you mean \"--format\"?");
+  check("cat " + farm.dir + " --frobnicate", 2, "unrecognized option \"--frobnicate\"");
+  check("cat " + farm.dir + " other", 2, "unrecognized argument \"other\"");
+  check("--json cat " + farm.dir, 2, "option \"--json\" is one of \"cat\": write it behind that");
+  check("cat " + farm.dir + " --format odd", 2,
+        "invalid --format \"odd\": must be one of auto, tsv, json, sql, text");
+  check("tail " + farm.dir + " -n x", 2, "invalid --lines \"x\": not a number in its range");
+  check("cat " + farm.dir + " --tables", 2, "--tables needs a value");
+  CHECK_THAT(run("").out, Catch::StartsWith("daystream: no command: cat, tail,"));
+  CHECK_THAT(run("frobnicate").out,
+             Catch::StartsWith("daystream: unknown command \"frobnicate\": there are cat,"));
+  CHECK_THAT(run("cat --formt").out,
+             Catch::EndsWith("Try \"daystream cat --help\" for more information.\n"));
   check("cat " + farm.dir + " --since soon", 2, "invalid time \"soon\" for --since");
   check("cat " + farm.dir + " --after 5", 2, "invalid position \"5\" for --after");
   check("cat " + farm.dir + " --lsn 5", 2, "invalid LSN \"5\" for --lsn");

@@ -1,0 +1,154 @@
+#include "program/usage.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <regex>
+
+namespace daystream::program {
+
+namespace {
+
+// Letters to insert, leave out, change or swap with the next.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) {
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      d[i][j] = std::min(
+          {d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return d[a.size()][b.size()];
+}
+
+std::string or_rather(const std::string& word, const std::vector<std::string>& words) {
+  const std::string like = most_like(word, words);
+  return like.empty() ? std::string() : fmt::format(": did you mean \"{}\"?", like);
+}
+
+std::vector<std::string> commands_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  return names;
+}
+
+std::vector<std::string> options_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* of = &app; of != nullptr; of = of->get_parent()) {
+    for (const CLI::Option* option : of->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+// The command that the line names, as far as it names one.
+const CLI::App& chosen_command(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().back();
+  return *at;
+}
+
+std::string name_below(const CLI::App& app, const CLI::App& command) {
+  std::string name;
+  for (const CLI::App* at = &command; at != &app && at != nullptr; at = at->get_parent()) {
+    name = name.empty() ? at->get_name() : at->get_name() + " " + name;
+  }
+  return name;
+}
+
+std::string unexpected(const CLI::App& app, const CLI::App& command,
+                       const std::vector<std::string>& words) {
+  const auto option =
+      std::find_if(words.begin(), words.end(), [](const auto& w) { return w.starts_with('-'); });
+  if (option == words.end()) return fmt::format("unrecognized argument \"{}\"", words.front());
+  const std::string name = option->substr(0, option->find('='));
+  if (&command != &app && command.get_option_no_throw(name) != nullptr) {
+    return fmt::format("option \"{}\" is one of \"{}\": write it behind that", name,
+                       name_below(app, command));
+  }
+  return fmt::format("unrecognized option \"{}\"{}", name, or_rather(name, options_of(command)));
+}
+
+// CLI11's words for values, as it writes them.
+std::string of_value(const std::string& said) {
+  static const std::regex not_one(R"(^(\S+): (.*) not in \{(.*)\}$)");
+  static const std::regex not_within(R"(^(\S+): Value (.*) not in range \[?(.*?)\]?$)");
+  static const std::regex no_number(R"(^Could not convert: (\S+) = (.*)$)");
+  static const std::regex none_given(R"(^(\S+): \d+ required .* missing$)");
+  std::smatch part;
+  if (std::regex_match(said, part, not_one)) {
+    const std::string words = std::regex_replace(part[3].str(), std::regex(","), ", ");
+    return fmt::format("invalid {} \"{}\": must be one of {}", part[1].str(), part[2].str(), words);
+  }
+  if (std::regex_match(said, part, not_within)) {
+    const std::string range = std::regex_replace(part[3].str(), std::regex(" - "), " to ");
+    return fmt::format("invalid {} \"{}\": must be {}", part[1].str(), part[2].str(), range);
+  }
+  if (std::regex_match(said, part, no_number)) {
+    return fmt::format("invalid {} \"{}\": not a number in its range", part[1].str(),
+                       part[2].str());
+  }
+  if (std::regex_match(said, part, none_given)) {
+    return fmt::format("{} needs a value", part[1].str());
+  }
+  return said;
+}
+
+std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::ParseError& error) {
+  const std::vector<std::string> left = app.remaining(true);
+  const std::vector<std::string> commands = commands_of(command);
+  if (!commands.empty() && command.get_require_subcommand_min() > 0) {
+    if (left.empty()) return fmt::format("no command: {}", fmt::join(commands, ", "));
+    const auto word = std::find_if(left.begin(), left.end(),
+                                   [](const auto& each) { return !each.starts_with('-'); });
+    if (word == left.end()) return unexpected(app, command, left);
+    const std::string like = or_rather(*word, commands);
+    return fmt::format(
+        "unknown command \"{}\"{}", *word,
+        like.empty() ? fmt::format(": there are {}", fmt::join(commands, ", ")) : like);
+  }
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !left.empty()) {
+    return unexpected(app, command, left);
+  }
+  return of_value(error.what());
+}
+
+}  // namespace
+
+void parse(CLI::App& app, const std::vector<std::string>& arguments) {
+  std::vector<std::string> all(arguments.rbegin(), arguments.rend());  // as CLI11 takes a vector
+  try {
+    app.parse(all);
+  } catch (const CLI::CallForHelp&) {
+    throw CLI::ParseError(app.help(), CLI::ExitCodes::Success);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) throw;
+    const CLI::App& command = chosen_command(app);
+    throw UsageError(words_for(app, command, e), name_below(app, command));
+  }
+}
+
+std::string most_like(const std::string& word, const std::vector<std::string>& words) {
+  std::string best;
+  std::size_t least = std::max<std::size_t>(1, word.size() / 3) + 1;
+  for (const std::string& candidate : words) {
+    const std::size_t changes = distance(word, candidate);
+    if (changes >= least || changes >= candidate.size()) continue;
+    least = changes;
+    best = candidate;
+  }
+  return best;
+}
+
+}  // namespace daystream::program
