@@ -63,13 +63,14 @@ void Progress::streaming(const daystream::Writer& writer) {
 
 void Progress::waiting(const std::string& problem) {
   status_.enter("waiting");
-  failed(problem, false);
+  failed(problem, {}, false);
   save();
 }
 
-void Progress::failed(const std::string& problem, bool needs_person) {
+void Progress::failed(const std::string& problem, const std::string& hint, bool needs_person) {
   status_.needs_person = needs_person;
   status_.last_error = problem;
+  status_.last_hint = hint;
   status_.last_error_s = std::time(nullptr);
   notify_.status(problem);
 }

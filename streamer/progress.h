@@ -23,9 +23,10 @@ class Progress {
            std::chrono::milliseconds status_interval, const std::string& metrics_file);
   ~Progress();  // says that it has stopped
 
-  void streaming(const daystream::Writer& writer);             // a connection's stream begins
-  void waiting(const std::string& problem);                    // it ended; another try comes
-  void failed(const std::string& problem, bool needs_person);  // or none does
+  void streaming(const daystream::Writer& writer);  // a connection's stream begins
+  void waiting(const std::string& problem);         // it ended; another try comes
+  void failed(const std::string& problem, const std::string& hint,
+              bool needs_person);  // or none does
   // To be called at least once a second.
   void tick(const daystream::Writer& writer);
   // What keeps written lines from being confirmed, for people; empty: nothing does.

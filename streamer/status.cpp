@@ -67,6 +67,7 @@ Json to_json(const Status& status) {
   put(out, "disk_left_s", status.disk_left_s);
   out["waiting_for"] = status.waiting_for;
   out["last_error"] = status.last_error;
+  out["last_hint"] = status.last_hint;
   out["last_error_s"] = status.last_error_s;
   out["needs_person"] = status.needs_person;
   return out;
@@ -162,6 +163,7 @@ std::optional<Status> Status::parse(const std::string& text) {
     out.disk_left_s = get<double>(in, "disk_left_s");
     out.waiting_for = in.value("waiting_for", "");
     out.last_error = in.at("last_error").get<std::string>();
+    out.last_hint = in.value("last_hint", "");
     out.last_error_s = in.at("last_error_s").get<std::int64_t>();
     out.needs_person = in.value("needs_person", false);
     return out;
@@ -207,13 +209,14 @@ std::optional<Status> load_status(const std::filesystem::path& directory) {
 }
 
 void save_last_error(const std::filesystem::path& directory, const std::string& problem,
-                     bool needs_person) noexcept {
+                     const std::string& hint, bool needs_person) noexcept {
   try {
     if (daystream::lock_owner(std::filesystem::path(directory) / "lock") != 0) return;
     std::optional<Status> status = load_status(directory);
     if (!status || (status->state == "waiting" && is_deltastream(status->pid))) return;
     status->enter("stopped");
     status->last_error = problem;
+    status->last_hint = hint;
     status->last_error_s = std::time(nullptr);
     status->needs_person = needs_person;
     save_status(directory, *status);

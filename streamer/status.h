@@ -35,6 +35,7 @@ struct Status {
   std::optional<double> disk_left_s;  // at the present rate
   std::string waiting_for;  // --require-copies: what is not on enough disks; empty: nothing
   std::string last_error;
+  std::string last_hint;  // what to do about it; empty: nothing is known
   std::int64_t last_error_s = 0;
   bool needs_person = false;  // it stopped at that, and another start would too
 
@@ -50,7 +51,7 @@ bool save_status(const std::filesystem::path& directory, const Status& status) n
 std::optional<Status> load_status(const std::filesystem::path& directory);
 // For a deltastream that could not begin: adds why to the file, unless another one writes it.
 void save_last_error(const std::filesystem::path& directory, const std::string& problem,
-                     bool needs_person) noexcept;
+                     const std::string& hint, bool needs_person) noexcept;
 // For Prometheus (docs/monitoring.md): the same families as of `daystream serve`, of this stream,
 // which is called as its directory is.
 std::string metrics_of(const std::filesystem::path& directory, const Status& status);

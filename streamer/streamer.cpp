@@ -330,9 +330,9 @@ void Streamer::fail(const daystream::Error& error) {
   const std::string problem = one_line(error.what());
   const bool needs_person = error.exit_code() == daystream::ExitCode::NeedsPerson;
   if (progress_) {
-    progress_->failed(problem, needs_person);
+    progress_->failed(problem, one_line(error.hint()), needs_person);
   } else {
-    save_last_error(config_.directory, problem, needs_person);
+    save_last_error(config_.directory, problem, one_line(error.hint()), needs_person);
   }
   abandon_slot();
 }

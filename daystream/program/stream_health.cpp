@@ -35,7 +35,9 @@ void judge(const ordered_json& told, std::int64_t now, StreamHealth& health) {
     health.trouble = "deltastream is stopped";
     health.needs_person = told.value("needs_person", ordered_json()) == true;
     if (health.needs_person) health.trouble += ": " + error;
-    health.hint = "start it; its log says why it ended";
+    const std::string told_hint = told_words(told, "last_hint");
+    health.hint = health.needs_person && !told_hint.empty() ? told_hint
+                                                            : "start it; its log says why it ended";
   } else if (silent_s > kStreamerSilentS) {
     health.trouble = fmt::format("deltastream has been silent for {} s", silent_s);
     health.hint = "it hangs or was killed: look at its log and its disk, and start it again";

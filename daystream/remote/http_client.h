@@ -80,7 +80,7 @@ class Download {
   std::string header(const std::string& name) const;
 
   // A server that has nothing to say beats every kBeat: one that is silent for longer is gone.
-  static constexpr std::chrono::seconds kBeat{10};
+  static constexpr std::chrono::seconds kBeat{4};
   static constexpr std::chrono::seconds kSilence{25};
 
   class Impl;

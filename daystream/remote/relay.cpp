@@ -26,7 +26,7 @@ constexpr std::uint64_t kFlushBytes = 16 * 1024 * 1024;
 constexpr milliseconds kFlushAfter{1000};
 // The server hears of a new position at most so often, and of an old one now and then.
 constexpr milliseconds kReportAfter{250};
-constexpr std::chrono::seconds kReportAgain{10};
+constexpr std::chrono::seconds kReportAgain{3};  // at the next beat, that is
 
 }  // namespace
 

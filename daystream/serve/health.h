@@ -15,8 +15,8 @@ namespace daystream::serve {
 
 // A relay, which has no status of its own, gets a mark about every 10 s even of an idle server.
 constexpr std::int64_t kStreamSilentS = 45;
-// A mirror or relay tells of itself at least every 10 s.
-constexpr std::int64_t kCopySilentS = 30;
+// A mirror or relay tells of itself at least every 4 s.
+constexpr std::int64_t kCopySilentS = 12;
 
 using program::StreamHealth;
 

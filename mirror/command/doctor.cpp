@@ -13,6 +13,7 @@
 #include "config/source_places.h"
 #include "daystream/manifest.h"
 #include "daystream/reader.h"
+#include "owner/control.h"
 #include "program/check_report.h"
 #include "program/json.h"
 #include "program/postgres.h"
@@ -61,7 +62,9 @@ class Doctor {
  private:
   bool look_at_file() {
     return report_.check("file", [&] {
-      status_ = mirror_status(options_.mirror, {.rows = false, .stream = false});
+      status_ = mirror_status(
+          options_.mirror,
+          {.rows = false, .stream = false, .owner_hangs = owner_hangs(options_.mirror)});
       if (options_.deep) check_deeply();
       return fmt::format("\"{}\" is a mirror{}", options_.mirror,
                          options_.deep ? ", and whole" : "; --deep reads all of it");

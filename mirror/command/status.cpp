@@ -8,6 +8,7 @@
 #include <set>
 
 #include "command/commands.h"
+#include "owner/control.h"
 #include "program/counted.h"
 #include "status/mirror_status.h"
 
@@ -105,8 +106,9 @@ void add_status(CLI::App& app, Chosen& chosen) {
       "3 not so, and a source waits for a person.");
   command.callback([options, &chosen] {
     chosen = [options](daystream::program::Signals&) {
-      const ordered_json facts =
-          mirror_status(options->mirror, {.rows = options->rows, .stream = true});
+      const ordered_json facts = mirror_status(
+          options->mirror,
+          {.rows = options->rows, .stream = true, .owner_hangs = owner_hangs(options->mirror)});
       fmt::print("{}", options->json ? facts.dump(2) + "\n" : text_of(facts, options->all));
       return static_cast<int>(exit_code_of(facts));
     };

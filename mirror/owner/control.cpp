@@ -196,4 +196,18 @@ std::optional<json> ask_owner(const std::string& mirror, const json& request,
   }
 }
 
+bool owner_hangs(const std::string& mirror) {
+  constexpr int kPatienceMs = 5000;
+  daystream::UniqueFd fd;
+  try {
+    fd = connect_to(control_path(mirror));
+  } catch (const IoError&) {
+    return false;
+  }
+  const std::string line = line_of({{"version", kVersion}, {"request", "status"}});
+  if (send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return false;
+  pollfd answer{.fd = fd.get(), .events = POLLIN, .revents = 0};
+  return poll(&answer, 1, kPatienceMs) == 0;
+}
+
 }  // namespace deltamirror

@@ -83,4 +83,8 @@ std::optional<nlohmann::json> ask_owner(const std::string& mirror, const nlohman
                                         const daystream::program::Signals& signals,
                                         const std::function<void(const nlohmann::json&)>& running);
 
+// Whether the owner of `mirror` is there and does not answer, for 5 s: one that lives does so also
+// within a transaction. False where it cannot be asked: it does not listen, or not to this user.
+bool owner_hangs(const std::string& mirror);
+
 }  // namespace deltamirror

@@ -21,7 +21,7 @@ using std::chrono::steady_clock;
 
 // Something new is told at most so often, something old now and then: as a sign of life.
 constexpr milliseconds kBetween{1000};
-constexpr milliseconds kAgain{10'000};
+constexpr milliseconds kAgain{4'000};
 // A request is looked after so often.
 constexpr milliseconds kTurn{20};
 

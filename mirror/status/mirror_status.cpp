@@ -148,6 +148,12 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   out["pid"] = owner != 0 ? ordered_json(owner) : ordered_json();
   ordered_json trouble = ordered_json::array();
   if (owner == 0) trouble.push_back("no process owns the mirror: \"deltamirror run\" is not there");
+  if (owner != 0 && ask.owner_hangs) {
+    trouble.push_back(
+        fmt::format("process {} owns the mirror and does not answer: it hangs; look at its log and "
+                    "its disk, and start it again",
+                    owner));
+  }
   bool needs_person = false;
   ordered_json sources = ordered_json::array();
   for (const Checkpoint& at : all) {

@@ -13,6 +13,7 @@ namespace deltamirror {
 struct StatusQuestions {
   bool rows = false;    // count those of each table
   bool stream = false;  // ask the streams how far they are, which a server may take long to answer
+  bool owner_hangs = false;  // what the caller found: the process that owns it does not answer
 };
 
 // What docs/monitoring.md#the-mirror describes, as JSON. Throws Error where there is no mirror, or

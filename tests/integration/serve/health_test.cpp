@@ -107,6 +107,10 @@ TEST_CASE("health: a mirror that hangs is told, and one that is level is not lat
   p.execute("INSERT INTO fox VALUES (2)");
   REQUIRE(eventually([&] { return of_mirror("daystream_copy_up") == "0"; }));
   CHECK(first_stream(server)["copies"][0]["trouble"].get<std::string>().find("silent") == 0);
+  // On its own host, too: a process that is there and does not answer is no health.
+  const auto hangs = support::run({support::program("deltamirror"), "status", p.mirror()});
+  CHECK(hangs.exit.code == 1);
+  CHECK(hangs.out.find("owns the mirror and does not answer: it hangs") != std::string::npos);
   mirror.signal(SIGCONT);
   REQUIRE(eventually([&] { return of_mirror("daystream_copy_up") == "1"; }));
   REQUIRE(eventually([&] { return of_mirror("daystream_copy_lag_seconds") == "0"; }));

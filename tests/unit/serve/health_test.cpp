@@ -29,6 +29,16 @@ TEST_CASE("health: a deltastream is well while it streams and says so", "[serve]
   CHECK(hung.fresh == nullptr);
   CHECK(hung.heard_s == kNow - 75);
   CHECK(stream_health(told("stopped", 1), kNow, kNow).trouble == "deltastream is stopped");
+  // Where it stopped for a person to see to, its own advice is what to do.
+  StreamSample lost;
+  lost.streamer = std::make_shared<const nlohmann::ordered_json>(
+      nlohmann::ordered_json{{"state", "stopped"},
+                             {"updated_s", kNow},
+                             {"last_error", "the slot is lost"},
+                             {"last_hint", "deltastream --recreate-slot"},
+                             {"needs_person", true}});
+  CHECK(stream_health(lost, kNow, kNow).text() ==
+        "deltastream is stopped: the slot is lost; deltastream --recreate-slot");
   CHECK(stream_health(told("waiting", 1, "no disk"), kNow, kNow).trouble ==
         "deltastream waits: no disk");
 }
