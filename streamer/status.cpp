@@ -231,6 +231,22 @@ program::StreamHealth health_of(const Status& status) {
                                   std::time(nullptr));
 }
 
+// What only one that runs knows: an old number does not pass for a new one.
+void forget_measured(Status& status) {
+  status.lines_per_s = 0;
+  status.bytes_per_s = 0;
+  status.server_lsn.reset();
+  status.lag_bytes.reset();
+  status.lag_s.reset();
+  status.retained_wal_bytes.reset();
+  status.until_lost_bytes.reset();
+  status.until_lost_s.reset();
+  status.wal_status.clear();
+  status.disk_free_bytes.reset();
+  status.disk_left_s.reset();
+  status.server_problem = "deltastream does not run";
+}
+
 // What the file says, put right by what is so now.
 Status status_now(const std::filesystem::path& directory) {
   Status status = load_status(directory).value_or(Status{});
@@ -248,6 +264,7 @@ Status status_now(const std::filesystem::path& directory) {
     status.state = "stopped";
     status.since_s = status.updated_s;
   }
+  if (pid == 0) forget_measured(status);
   return status;
 }
 

@@ -80,7 +80,9 @@ StreamHealth streamer_health(std::shared_ptr<const ordered_json> told, std::int6
   health.heard_s = told_number(*told, "updated_s");
   health.since_s = told_number(*told, "since_s");
   judge(*told, now, health);
-  if (now - health.heard_s <= kStreamerSilentS) health.fresh = std::move(told);
+  // One that is stopped wrote its numbers while it ran.
+  const bool runs = told_words(*told, "state") != "stopped";
+  if (runs && now - health.heard_s <= kStreamerSilentS) health.fresh = std::move(told);
   return health;
 }
 

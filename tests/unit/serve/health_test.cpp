@@ -39,6 +39,7 @@ TEST_CASE("health: a deltastream is well while it streams and says so", "[serve]
                              {"needs_person", true}});
   CHECK(stream_health(lost, kNow, kNow).text() ==
         "deltastream is stopped: the slot is lost; deltastream --recreate-slot");
+  CHECK(stream_health(lost, kNow, kNow).fresh == nullptr);  // its numbers are those of before
   CHECK(stream_health(told("waiting", 1, "no disk"), kNow, kNow).trouble ==
         "deltastream waits: no disk");
 }
