@@ -6,6 +6,7 @@
 
 #include "calendar.h"
 #include "origin.h"
+#include "program/counted.h"
 #include "program/harmless.h"
 
 namespace daystream::command {
@@ -122,7 +123,8 @@ void TextPresenter::end(std::string& out, const Transaction& of) {
   }
   if (lines_ > most_lines_) {
     put(out, Colour::Quiet,
-        fmt::format("  … {} lines more (--all shows them)", lines_ - most_lines_));
+        fmt::format("  … {} not shown (--all shows them)",
+                    program::counted(lines_ - most_lines_, "line")));
     out += '\n';
   }
   lines_ = 0;

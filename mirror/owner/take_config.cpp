@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "model/names.h"
+#include "program/counted.h"
 #include "seed/requests.h"
 #include "store/absent_table.h"
 #include "store/shared_table.h"
@@ -105,8 +106,9 @@ TakenConfig take_config(Database& db, const RunOptions& options, Applier& applie
       .extra_sql = waits ? config.extra_sql : std::vector<std::string>{},
       .on_trouble = options.on_trouble.value_or(config.on_trouble.value_or(OnTrouble::Hide))};
   applier.tables().set_on_trouble(taken.on_trouble);
-  spdlog::info("took configuration \"{}\": {} tables to copy, {} removed, {} with other indexes",
-               options.config_file, added, change.remove.size(), change.reindex.size());
+  spdlog::info("took configuration \"{}\": {} to copy, {} removed, {} with other indexes",
+               options.config_file, daystream::program::counted(added, "table"),
+               change.remove.size(), change.reindex.size());
   return taken;
 }
 
