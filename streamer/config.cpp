@@ -165,6 +165,12 @@ Config parse_config(const Arguments& arguments) {
   Flags flags;
   describe_flags(app, flags);
   daystream::program::parse(app, daystream::program::with_config_file(app, arguments));
+  // A service's file says how it starts; --drop-slot and --recreate-slot on the line are of now.
+  const bool asked =
+      std::find(arguments.begin(), arguments.end(), "--create-slot") != arguments.end();
+  if ((flags.drop_slot || flags.recreate_slot) && !asked) {
+    flags.config.create_slot = flags.config.if_not_exists = false;
+  }
   Config config = checked(app, flags);
   config.arguments = arguments;
   return config;

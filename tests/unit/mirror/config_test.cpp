@@ -5,6 +5,7 @@
 
 #include "config/json_schema.h"
 #include "daystream/error.h"
+#include "program/usage.h"
 
 using namespace deltamirror;
 using nlohmann::json;
@@ -221,9 +222,9 @@ TEST_CASE("config: what does not go together is told", "[mirror][config]") {
 
 TEST_CASE("config: a word that is nearly right is known, another is not", "[mirror][config]") {
   const Texts known = {"table", "query", "as", "indexes"};
-  CHECK(most_like("tabel", known) == "table");
-  CHECK(most_like("index", known).empty());
-  CHECK(most_like("indices", known) == "indexes");
-  CHECK(most_like("indxes", known) == "indexes");
-  CHECK(most_like("xy", known).empty());
+  CHECK(daystream::program::most_like("tabel", known) == "table");
+  CHECK(daystream::program::most_like("index", known).empty());
+  CHECK(daystream::program::most_like("indices", known) == "indexes");
+  CHECK(daystream::program::most_like("indxes", known) == "indexes");
+  CHECK(daystream::program::most_like("xy", known).empty());
 }

@@ -13,6 +13,8 @@
 #include "server_monitor.h"
 #include "server_version.h"
 #include "status.h"
+#include "support/scratch_dir.h"
+#include "support/temp_dir.h"
 #include "synchronous_standby.h"
 #include "timeline.h"
 
@@ -202,6 +204,23 @@ TEST_CASE("config: flags, and the order of filters does not matter", "[config]")
   CHECK(parse_config(std::vector<std::string>{"-S", "s", "--create-slot"}).command ==
         Command::CreateSlot);
   CHECK(parse_config(std::vector<std::string>{"status", "d", "--json"}).json);
+}
+
+TEST_CASE("config: a service's file does for what is done once with its slot", "[config]") {
+  const support::ScratchDir folder;
+  const std::string file = folder / "service.json";
+  support::write_file(
+      file, R"({"dbname": "dbname=x", "slot": "s", "create-slot": true, "if-not-exists": true})");
+  const auto command = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--config", file, "-D", "d"});
+    return parse_config(more).command;
+  };
+  CHECK(command({}) == Command::Follow);
+  CHECK(command({"--drop-slot"}) == Command::DropSlot);
+  CHECK(command({"--recreate-slot"}) == Command::RecreateSlot);
+  CHECK(command({"--check"}) == Command::Check);
+  CHECK_THROWS_WITH(command({"--drop-slot", "--create-slot"}),
+                    Catch::Contains("exclude each other"));
 }
 
 TEST_CASE("status: what is saved is read again", "[status]") {
