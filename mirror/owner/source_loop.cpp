@@ -1,7 +1,6 @@
 #include "owner/source_loop.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -33,14 +32,13 @@ constexpr std::chrono::milliseconds kBetweenLooks{20};
 
 void SourceLoop::begin() {
   take_turn();
-  const daystream::Manifest manifest =
-      reader_ ? reader_->manifest() : options_.daystream.manifest();
+  const daystream::Manifest manifest = stream_.manifest();
   applier_ = std::make_unique<Applier>(
       db_, current_holding(manifest), [this] { return source_.stop_requested(); }, source_.name());
   applier_->tables().set_on_trouble(source_.work().on_trouble());
   check_source(manifest);
   applier_->lines().set_shape_policy(options_.shapes);
-  applier_->lines().set_asked(asked_);
+  applier_->lines().set_asked(stream_.asked());
   save_directory(db_, checkpoint_, options_.daystream.absolute_address());
   give_turn();
 }
@@ -69,26 +67,12 @@ bool SourceLoop::batch_is_full() const {
 
 // A server may let us wait. What others wait for is not held meanwhile, if it can be let go.
 Transaction* SourceLoop::next() {
-  if (early_ != nullptr) return std::exchange(early_, nullptr);
-  if (beyond_ != nullptr) return std::exchange(beyond_, nullptr);
-  if (source_.is_remote() && wanted() && reader_->backlog_bytes() == 0) commit();
+  if (source_.is_remote() && wanted() && stream_.must_wait()) commit();
   try {
-    return reader_->next();
-  } catch (const daystream::PositionGone& e) {
-    throw StreamGap(e.what(), kCopyAll);
+    return stream_.next();
   } catch (const daystream::TornEnd&) {
     commit();  // what is before it is whole, and may be all there is for long
     throw;
-  }
-}
-
-// From where the mirror is now.
-void SourceLoop::open_reader(const Checkpoint& at) {
-  early_ = beyond_ = nullptr;
-  try {
-    reader_.emplace(options_.daystream, daystream::StartAfter{at.position, at.lsn, asked_});
-  } catch (const daystream::PositionGone& e) {
-    throw StreamGap(e.what(), kCopyAll);
   }
 }
 
@@ -97,12 +81,7 @@ void SourceLoop::open_reader(const Checkpoint& at) {
 void SourceLoop::withdraw() {
   applier_->give_up();
   give_turn();
-  if (early_ == nullptr) {
-    reader_->wait(kShortSleep, source_.wake_fd());
-  } else {
-    pollfd wake{.fd = source_.wake_fd(), .events = POLLIN, .revents = 0};
-    poll(&wake, 1, static_cast<int>(kShortSleep.count()));
-  }
+  stream_.wait(kShortSleep, source_.wake_fd());
   source_.woken();
   throw Withdrawn();
 }
@@ -134,7 +113,7 @@ void SourceLoop::report() {
   const Checkpoint& at = applier_->committed();
   spdlog::info("{}applied {} position={} transactions={} changes={} backlog_bytes={}",
                source_.label(), at.lsn.text(), at.position.text(), applier_->applied_transactions(),
-               applier_->applied_changes(), reader_ ? reader_->backlog_bytes() : 0);
+               applier_->applied_changes(), stream_.backlog_bytes());
 }
 
 // The owner's other work, in turn with the stream's: as long as the one has taken, the other waits,
@@ -150,7 +129,7 @@ bool SourceLoop::work(bool idle) {
   if (!applier_->pending() && has_work) {
     take_turn();
     more = source_.work().step(*applier_);
-    if (applier_->take_moved()) open_reader(applier_->reached());
+    if (applier_->take_moved()) stream_.open(applier_->reached());
   }
   commit();
   applier_->lines().check_asked();
@@ -163,15 +142,10 @@ void SourceLoop::sleep() {
   // Work that failed is tried again by the clock.
   const auto longest =
       source_.shared().has_watchdog || source_.work().copies().busy() ? kShortSleep : kLongSleep;
-  if (source_.work().copies().stalled() || early_ != nullptr) {
-    std::int64_t pause = longest.count();
-    if (early_ != nullptr) {
-      pause = std::clamp<std::int64_t>((due(*early_) - now_us() + 999) / 1000, 0, pause);
-    }
-    pollfd wake{.fd = source_.wake_fd(), .events = POLLIN, .revents = 0};
-    poll(&wake, 1, static_cast<int>(pause));
+  if (source_.work().copies().stalled()) {
+    wait_for(source_.wake_fd(), longest);
   } else {
-    reader_->wait(longest, source_.wake_fd());
+    stream_.wait(longest, source_.wake_fd());
   }
   source_.woken();
 }
@@ -187,11 +161,11 @@ bool SourceLoop::take_next() {
     return false;
   }
   if (past_end(*transaction)) {
-    beyond_ = transaction;
+    stream_.keep(SourceReader::Kept::Beyond);
     return false;
   }
-  if (options_.delay.count() > 0 && due(*transaction) > now_us()) {
-    early_ = transaction;
+  if (stream_.is_early(*transaction)) {
+    stream_.keep(SourceReader::Kept::Early);
     commit();
     return false;
   }
@@ -211,7 +185,7 @@ void SourceLoop::run(bool again) {
   bool more = work(true);
   // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
   if (!options_.once && !source_.work().copies().stalled()) {
-    reader_->wait(std::chrono::milliseconds(0), source_.wake_fd());
+    stream_.wait(std::chrono::milliseconds(0), source_.wake_fd());
   }
   source_.set_begun();
   while (!source_.stop_requested()) {
@@ -220,7 +194,7 @@ void SourceLoop::run(bool again) {
     if (at_end() && !copies) break;
     const bool followed = !at_end() && take_next();
     if (!followed) {
-      if ((beyond_ != nullptr || options_.once) && !copies) break;
+      if ((stream_.is_past_end() || options_.once) && !copies) break;
       const bool in_the_way =
           applier_->pending() && wanted() && !source_.work().copies().is_soon_whole();
       if (in_the_way && !source_.stop_requested()) withdraw();

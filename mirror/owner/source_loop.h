@@ -10,7 +10,7 @@
 
 #include "apply/applier.h"
 #include "apply/holding.h"
-#include "daystream/reader.h"
+#include "owner/source_reader.h"
 #include "owner/source_run.h"
 
 namespace deltamirror {
@@ -46,9 +46,9 @@ class SourceLoop {
         options_(source.options()),
         batches_(batches),
         checkpoint_(std::move(checkpoint)),
-        asked_(asked) {
+        stream_(options_, asked) {
     try {
-      open_reader(checkpoint_);
+      stream_.open(checkpoint_);
     } catch (const StreamGap&) {
       if (!source_.work().copies().stalled()) throw;  // else it stalls for just that
     }
@@ -85,12 +85,6 @@ class SourceLoop {
   bool past_end(const daystream::Transaction& transaction) const {
     return options_.until && transaction.lsn() > *options_.until && applier_->may_commit();
   }
-  // Until when a delayed mirror must not have it, microseconds since 1970.
-  std::int64_t due(const daystream::Transaction& transaction) const {
-    const std::int64_t committed = transaction.end().time_us;
-    const std::int64_t known = committed != 0 ? committed : transaction.position().c * 1'000'000;
-    return known + std::chrono::microseconds(options_.delay).count();
-  }
   bool at_end() const {
     return options_.until && applier_->reached().lsn >= *options_.until && applier_->may_commit();
   }
@@ -107,7 +101,6 @@ class SourceLoop {
   bool wanted() const noexcept { return has_turn_ && turn_.wanted(); }
   bool batch_is_full() const;
   daystream::Transaction* next();
-  void open_reader(const Checkpoint& at);
   void withdraw();
   bool work(bool idle);
   bool take_next();
@@ -122,13 +115,8 @@ class SourceLoop {
   WriteTurn& turn_ = source_.shared().turn;
   Batches batches_;
   const Checkpoint checkpoint_;
-  const std::string asked_;
-  // nullopt: the stream does not have the mirror's place, and its tables are copied, from whose
-  // seam it goes on.
-  std::optional<daystream::Reader> reader_;
+  SourceReader stream_;
   std::unique_ptr<Applier> applier_;
-  daystream::Transaction* early_ = nullptr;   // the reader's last: not due yet
-  daystream::Transaction* beyond_ = nullptr;  // the reader's last: past the end
   std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
   bool has_turn_ = false;
   bool went_on_ = false;

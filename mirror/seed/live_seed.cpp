@@ -33,12 +33,9 @@ LiveSeed::~LiveSeed() = default;
 
 void LiveSeed::start() {
   ++starts_;
-  insert_ = Statement();
   catch_up_.reset();
-  batch_.reset();
-  rows_ = 0;
-  if (!shadows_.empty()) {
-    shadows_.clear();
+  if (load_) {
+    load_.reset();
     WriteTransaction transaction(db_);
     Shadow::drop_left_over(db_, request_.source);
     transaction.commit();
@@ -103,7 +100,7 @@ bool LiveSeed::step(const Checkpoint& at) {
 
 // False: nothing has come yet.
 bool LiveSeed::copy_step(steady_clock::time_point deadline) {
-  if (!batch_) {
+  if (!load_ || !load_->is_loading()) {
     std::optional<LiveItem> item;
     try {
       item = source_->try_next();
@@ -117,19 +114,15 @@ bool LiveSeed::copy_step(steady_clock::time_point deadline) {
       return true;
     }
     if (std::holds_alternative<LiveEnd>(*item)) {
-      insert_ = Statement();
+      load_->end();
       catch_up_.emplace(db_, request_.daystream, facts_.seam, facts_.snapshot);
-      for (const auto& shadow : shadows_) catch_up_->add(shadow->table());
+      for (const auto& shadow : load_->shadows()) catch_up_->add(shadow->table());
       stage_ = Stage::CatchingUp;
       return true;
     }
-    batch_ = std::move(std::get<LiveRows>(*item));
-    next_row_ = 0;
+    load_->begin(std::move(std::get<LiveRows>(*item)));
   }
-  WriteTransaction transaction(db_);
-  const bool loaded = load(deadline);
-  transaction.commit();
-  if (loaded) batch_.reset();
+  load_->load(deadline);
   return true;
 }
 
@@ -149,39 +142,8 @@ void LiveSeed::take_snapshot(LiveSnapshot facts) {
       check_shareable(other, table.mirrored);
     }
   }
-  WriteTransaction transaction(db_);
-  for (const SeedTable& table : facts_.tables) {
-    shadows_.push_back(std::make_unique<Shadow>(db_, table.mirrored));
-  }
-  transaction.commit();
-  loading_ = facts_.tables.size();
+  load_.emplace(db_, facts_.tables);
   stage_ = Stage::Copying;
-}
-
-bool LiveSeed::load(steady_clock::time_point deadline) {
-  const MirroredTable& table = shadows_.at(batch_->table)->table();
-  if (loading_ != batch_->table) {
-    loading_ = batch_->table;
-    insert_ = db_.prepare(insert_sql(table));
-  }
-  const RowBatch& rows = batch_->rows;
-  for (; next_row_ < rows.rows(); ++next_row_) {
-    if (next_row_ % 64 == 63 && steady_clock::now() >= deadline) return false;
-    for (std::size_t i = 0; i < rows.columns(); ++i) {
-      rows.value(next_row_, i).bind_to(insert_, static_cast<int>(i) + 1);
-    }
-    try {
-      insert_.run();
-    } catch (const SqliteError& e) {
-      if ((e.code() & 0xff) != SQLITE_CONSTRAINT) throw;
-      throw ConfigError(fmt::format("the query for \"{}\" returns a row twice",
-                                    facts_.tables[batch_->table].mirrored.name),
-                        "it must return each row of the table once");
-    }
-    ++facts_.tables[batch_->table].mirrored.seeded_rows;
-    ++rows_;
-  }
-  return true;
 }
 
 // A line has told of the table since the server was asked: what it said then counts no more.
@@ -197,15 +159,16 @@ bool LiveSeed::is_news(const Applier& applier, const std::string& name) const {
 void LiveSeed::install(Applier& applier) {
   catch_up_.reset();  // its statements are about the shadows
   if (request_.from_its_seam) applier.go_to(facts_.seam, facts_.server.timeline);
-  for (std::size_t i = 0; i < shadows_.size(); ++i) {
+  const auto& shadows = load_->shadows();
+  for (std::size_t i = 0; i < shadows.size(); ++i) {
     MirroredTable& table = facts_.tables[i].mirrored;
     table.seeded_at = utc_text(now_us());
     table.written_rows = table.seeded_rows;
     table.since = table.seeded_at;
     table.set_aside.clear();
     applier.tables().install(table, [&] {
-      shadows_[i]->put_in_place();
-      table.set_aside = shadows_[i]->left_out();
+      shadows[i]->put_in_place();
+      table.set_aside = shadows[i]->left_out();
     });
   }
   for (const TableProblem& problem : problems_) {

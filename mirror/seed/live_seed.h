@@ -15,7 +15,7 @@
 #include "program/program.h"
 #include "seed/live_copy.h"
 #include "seed/live_source.h"
-#include "seed/shadow.h"
+#include "seed/shadow_load.h"
 
 namespace deltamirror {
 
@@ -41,9 +41,9 @@ class LiveSeed : public LiveCopy {
 
   daystream::Lsn consistent_at() const noexcept override { return facts_.consistent_at; }
   std::int64_t taken_us() const noexcept override { return facts_.taken_us; }
-  std::uint64_t rows() const noexcept override { return rows_; }
+  std::uint64_t rows() const noexcept override { return load_ ? load_->rows() : 0; }
   double expected_rows() const noexcept override;
-  std::uint64_t written() const noexcept override { return rows_; }
+  std::uint64_t written() const noexcept override { return rows(); }
   const std::vector<TableProblem>& problems() const noexcept override { return problems_; }
   bool replaces_tables() const noexcept override { return true; }
 
@@ -52,7 +52,6 @@ class LiveSeed : public LiveCopy {
   void start();
   bool copy_step(std::chrono::steady_clock::time_point deadline);
   void take_snapshot(LiveSnapshot facts);
-  bool load(std::chrono::steady_clock::time_point deadline);
   void start_again(const std::string& why);
   void leave_out(const CopyFailed& failed);
   bool is_news(const Applier& applier, const std::string& name) const;
@@ -64,13 +63,8 @@ class LiveSeed : public LiveCopy {
   std::unique_ptr<LiveSource> source_;
   Stage stage_ = Stage::Waiting;
   LiveSnapshot facts_;
-  std::vector<std::unique_ptr<Shadow>> shadows_;  // one a table
+  std::optional<ShadowLoad> load_;  // of the tables of facts_
   std::optional<CatchUp> catch_up_;
-  std::optional<LiveRows> batch_;  // being loaded
-  std::size_t next_row_ = 0;       // in it
-  std::size_t loading_ = 0;        // the table that insert_ is about
-  Statement insert_;
-  std::uint64_t rows_ = 0;
   int starts_ = 0;
   std::map<std::string, std::string> since_;  // MirroredTable::since at the start, by name
   std::vector<TableProblem> failed_;          // in the middle of their copy: left out since

@@ -11,7 +11,6 @@
 #include "history/history_tables.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
-#include "sqlite/stop_watch.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/shared_table.h"
@@ -155,7 +154,7 @@ bool SeedFile::resume(SeedPart& part) {
 // Its tables are not read again before the mirror is. This costs far less than to copy them.
 void SeedFile::check_whole() {
   if (std::exchange(checked_, true)) return;
-  const StopWatch watch(db_.raw(), signals_);
+  db_.give_up_when([this] { return signals_.stop_requested(); });
   const auto found = db_.value("PRAGMA quick_check(1)");
   if (found == "ok") return;
   throw SqliteError(fmt::format("file \"{}\" is damaged: {}", db_.path(), found.value_or("")),

@@ -5,16 +5,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <cstdlib>
 #include <set>
 
 #include "apply/holding.h"
-#include "apply/row_writer.h"
-#include "history/history_tables.h"
 #include "seed/chosen_columns.h"
-#include "seed/partition_bounds.h"
 #include "seed/requests.h"
 #include "store/shared_table.h"
 
@@ -45,13 +41,6 @@ constexpr const char* kSettings[] = {
     "SET LOCAL lock_timeout = 0",       "SET LOCAL idle_in_transaction_session_timeout = 0",
 };
 
-constexpr const char* kShortWaits = "SET LOCAL lock_timeout = '1s'";
-
-// Locks the table as any query does, with a right to any column of it.
-std::string touch_sql(const SourceRelation& relation) {
-  return fmt::format("SELECT 1 FROM {} LIMIT 0", from_item(relation));
-}
-
 std::string cell(const PgResult& result, int row, int column) {
   return PQgetvalue(result.get(), row, column);
 }
@@ -71,48 +60,6 @@ void check_names(const std::vector<SeedTable>& tables) {
   }
 }
 
-void check_columns(const MirroredTable& table) {
-  std::set<std::string> names;
-  for (const MirrorColumn& column : table.columns) {
-    if (names.insert(folded(column.name)).second) continue;
-    throw ConfigError(fmt::format("table \"{}\" has two columns that SQLite would both call \"{}\"",
-                                  table.name, column.name),
-                      "rename one of them with --query \"SELECT … AS other_name …\"");
-  }
-  if (table.columns.empty()) {
-    throw ConfigError(fmt::format("table \"{}\" has no columns", table.name), "leave it out");
-  }
-}
-
-// Of the table's own columns those that a copy reads.
-std::vector<int> attnums_read(const MirroredTable& table) {
-  std::vector<int> attnums;
-  for (const MirrorColumn& column : table.columns) {
-    if (column.attnum > 0) attnums.push_back(column.attnum);
-  }
-  if (table.where) {
-    const std::vector<int>& compared = table.where->attnums();
-    attnums.insert(attnums.end(), compared.begin(), compared.end());
-  }
-  return attnums;
-}
-
-void apply_overrides(const TableRequest& request, MirroredTable& table) {
-  for (const auto& [name, word] : request.types) {
-    const auto found =
-        std::find_if(table.columns.begin(), table.columns.end(),
-                     [&name = name](const MirrorColumn& c) { return c.name == name; });
-    if (found == table.columns.end() || found->attnum == kSourceColumn) {
-      throw ConfigError(
-          fmt::format("\"types\" of table \"{}\" names a column \"{}\" that it has not", table.name,
-                      name),
-          "name one that it has; \"config check -d\" lists them");
-    }
-    found->type_override = word;
-    found->type = type_named(word).value_or(ColumnType{});
-  }
-}
-
 }  // namespace
 
 SeedSession::SeedSession(const std::string& conninfo, const daystream::Stream& daystream,
@@ -128,11 +75,7 @@ SeedSession::SeedSession(const std::string& conninfo, const daystream::Manifest&
 SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
                          daystream::Manifest manifest, const MirrorConfig& config,
                          const daystream::program::Signals& signals, Unfit unfit, int places)
-    : conninfo_(conninfo),
-      stream_(std::move(stream)),
-      signals_(signals),
-      manifest_(std::move(manifest)),
-      unfit_(unfit) {
+    : stream_(std::move(stream)), signals_(signals), manifest_(std::move(manifest)), unfit_(unfit) {
   require_one_database(manifest_, stream_ ? stream_.address() : manifest_.name);
   source_ = manifest_.name;
   for (const TableRequest& asked : config.tables) {
@@ -160,10 +103,12 @@ SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
   if (places > 0) take_place(places);
   // No conversion in a SQL_ASCII database: its bytes are what they are, here as in the stream.
   const char* server_encoding = PQparameterStatus(connection_.get(), "server_encoding");
-  utf8_ = server_encoding != nullptr && std::string_view(server_encoding) == "UTF8";
+  const bool utf8 = server_encoding != nullptr && std::string_view(server_encoding) == "UTF8";
   const bool ascii = server_encoding != nullptr && std::string_view(server_encoding) == "SQL_ASCII";
   exec(connection_.get(), fmt::format("SET client_encoding = '{}'", ascii ? "SQL_ASCII" : "UTF8"));
-  user_search_path_ = query_value(connection_.get(), "SHOW search_path").value_or("");
+  locks_.emplace(connection_.get(), conninfo);
+  describer_.emplace(connection_.get(),
+                     query_value(connection_.get(), "SHOW search_path").value_or(""), utf8);
   server_ = identify_server(connection_.get());
   check_source();
   for (std::size_t i = 0; i < tables_.size();) {
@@ -260,17 +205,20 @@ void SeedSession::cancel() noexcept {
 
 void SeedSession::begin() {
   PGconn* const pg = connection_.get();
-  for (;; exec(pg, "ROLLBACK"), bridge_.reset(), pause(1)) {
-    if (!try_lock()) continue;
-    snapshot_ = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
-    consistent_at_ = lsn_of(query_value(pg, "SELECT pg_current_wal_insert_lsn()"));
-    if (cross_bridge()) return;
+  const auto pass = [this](std::size_t table, const Error& e) { return pass_over(table, e); };
+  for (;; exec(pg, "ROLLBACK"), locks_->drop_bridge(), pause(1)) {
+    exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    for (const char* setting : kSettings) exec(pg, setting);
+    if (!locks_->take(tables_, pass)) continue;
+    point_.snapshot = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
+    point_.consistent_at = lsn_of(query_value(pg, "SELECT pg_current_wal_insert_lsn()"));
+    if (locks_->cross_bridge(tables_, pass)) return;
   }
 }
 
 bool SeedSession::try_seam() {
   manifest_ = stream_.manifest();
-  const auto seam = stream_.find_seam(snapshot_.xmin());
+  const auto seam = stream_.find_seam(point_.snapshot.xmin());
   if (!seam) return false;
   for (const SeedTable& table : tables_) {
     if (table.relation.oid == 0) continue;
@@ -278,7 +226,7 @@ bool SeedSession::try_seam() {
         held_since(manifest_, table.mirrored.shape.line_name, table.mirrored.partitioning);
     if (!since || seam->position < *since) return false;
   }
-  seam_ = *seam;
+  point_.seam = *seam;
   return true;
 }
 
@@ -289,7 +237,7 @@ void SeedSession::wait_for_seam() {
   exec(pg, "ROLLBACK");
   auto told = steady_clock::time_point{};
   for (;;) {
-    snapshot_ = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
+    point_.snapshot = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
     if (try_seam()) return;
     if (steady_clock::now() - told > std::chrono::seconds(5)) {
       told = steady_clock::now();
@@ -340,77 +288,14 @@ void SeedSession::give_up_snapshot() {
   pause(50);
 }
 
-// LOCK TABLE asks for a right to the whole table. Where there is one to some columns, a query that
-// names none of them takes the same lock; but it would take the snapshot first. So another
-// connection does it before, and holds the lock until this one has it as well: cross_bridge().
-//
-// Somebody may then wait for one of our connections and hold up the other, a circle that the server
-// cannot see: neither waits for long, and all is tried again.
-bool SeedSession::try_lock() {
-  PGconn* const pg = connection_.get();
-  exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  for (const char* setting : kSettings) exec(pg, setting);
-  const bool bridged = lock_each([&](const SourceRelation& relation) {
-    if (relation.may_lock) return;
-    if (!bridge_) {
-      bridge_ = daystream::program::connect(conninfo_, "deltamirror");
-      exec(bridge_.get(), "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY");
-      exec(bridge_.get(), kShortWaits);
-    }
-    exec(bridge_.get(), touch_sql(relation));
-  });
-  if (!bridged) return false;
-  if (bridge_) exec(pg, kShortWaits);
-  return lock_each([&](const SourceRelation& relation) {
-    if (!relation.may_lock) return;
-    exec(pg, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", relation.name.sql()));
-  });
-}
-
-// With the snapshot there.
-bool SeedSession::cross_bridge() {
-  if (!bridge_) return true;
-  PGconn* const pg = connection_.get();
-  const bool crossed = lock_each([&](const SourceRelation& relation) {
-    if (!relation.may_lock) exec(pg, touch_sql(relation));
-  });
-  if (!crossed) return false;
-  exec(pg, "SET LOCAL lock_timeout = 0");
-  bridge_.reset();
-  return true;
-}
-
-// False: it is to be tried again, without a table that had to be passed over, or after a wait; the
-// transaction has failed.
-bool SeedSession::lock_each(const std::function<void(const SourceRelation&)>& lock) {
-  for (std::size_t i = 0; i < tables_.size(); ++i) {
-    if (tables_[i].relation.oid == 0) continue;
-    try {
-      lock(tables_[i].relation);
-    } catch (const Error& e) {
-      const auto* const sql = dynamic_cast<const daystream::program::SqlError*>(&e);
-      const bool waited = sql != nullptr && sql->sqlstate() == "55P03";  // lock_not_available
-      if (!waited && !pass_over(i, e)) throw;
-      return false;
-    }
-  }
-  return true;
-}
-
 SourceRelation SeedSession::relation_now(const SeedTable& table) {
   if (table.relation.oid == 0) return table.relation;
   return find_relation(connection_.get(), table.relation.name);
 }
 
-// False: another try is to be made, as with try_lock(), or as a table was replaced.
+// False: another try is to be made, as with locks, or as a table was replaced.
 bool SeedSession::describe_tables() {
-  types_ = read_types(connection_.get());
-  std::vector<std::uint32_t> oids;
-  for (const SeedTable& table : tables_) {
-    if (table.relation.oid != 0) oids.push_back(table.relation.oid);
-  }
-  auto facts = read_value_facts(connection_.get(), oids);
-  for (SeedTable& table : tables_) table.mirrored.facts = std::move(facts[table.relation.oid]);
+  describer_->read_types(tables_);
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     try {
       SeedTable& table = tables_[i];
@@ -419,7 +304,7 @@ bool SeedSession::describe_tables() {
         check_table(table);  // another table has come under its name: that one is meant now
         return false;
       }
-      describe(table, now);
+      describer_->describe(table, now);
     } catch (const RequestProblem& e) {
       const ConfigError error(
           fmt::format("table \"{}\": {}", tables_[i].relation.name.display(), e.what()), e.hint());
@@ -444,152 +329,12 @@ void SeedSession::take_snapshot() {
     wait_for_seam();
   }
   for (SeedTable& table : tables_) {
-    table.mirrored.snapshot = snapshot_;
-    table.mirrored.consistent_at = consistent_at_;
+    table.mirrored.snapshot = point_.snapshot;
+    table.mirrored.consistent_at = point_.consistent_at;
     table.mirrored.timeline = server_.timeline;
   }
-  spdlog::info("snapshot {} at {}, replay joins after {} ({})", snapshot_.text(),
-               consistent_at_.text(), seam_.position.text(), seam_.lsn.text());
-}
-
-// Under the snapshot and the lock: from here on the shape does not change until we are done.
-void SeedSession::describe(SeedTable& table, const SourceRelation& now) {
-  MirroredTable& mirrored = table.mirrored;
-  if (table.relation.oid != 0) {
-    mirrored.source_table = table.relation.name.display();
-    mirrored.shape = read_shape(connection_.get(), table.relation);
-    mirrored.partitioning = now.partitioning;
-    check_followable(connection_.get(), now);
-    check_key(table.relation, mirrored.shape);
-    mirrored.partitions =
-        now.partitioning == Partitioning::Root
-            ? read_partition_bounds(connection_.get(), now, mirrored.shape, types_)
-            : std::map<std::uint32_t, std::string>{};
-  }
-  mirrored.columns.clear();
-  mirrored.all_columns = table.request.query.empty() && table.request.columns.empty();
-  std::vector<std::string> spelt;  // the type of each column, as format_type does
-  std::vector<std::string> names;  // in the source
-  if (!table.request.query.empty()) {
-    spelt = describe_query(table);
-  } else {
-    mirrored.columns = chosen_columns(table.request, mirrored.shape, types_);
-    for (const MirrorColumn& column : mirrored.columns) {
-      const SourceColumn& source = *mirrored.shape.column(column.attnum);
-      names.push_back(source.name);
-      spelt.push_back(source.type);
-    }
-  }
-  RowChoice rows;
-  if (mirrored.is_shared()) {
-    rows.first = source_literal(mirrored);
-    spelt.insert(spelt.begin(), "text");
-    mirrored.columns.insert(mirrored.columns.begin(), {.attnum = kSourceColumn,
-                                                       .name = mirrored.source_column,
-                                                       .type = {.kind = Kind::Text},
-                                                       .type_override = {}});
-    if (!table.request.query.empty()) {
-      table.select_sql =
-          fmt::format("SELECT {}, q.* FROM (\n{}\n) AS q", rows.first, table.select_sql);
-    }
-  }
-  if (!only_compare_) check_columns(mirrored);
-  apply_overrides(table.request, mirrored);
-  mirrored.where = chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
-  if (table.relation.oid != 0) check_may_read(connection_.get(), now, attnums_read(mirrored));
-  if (mirrored.mode != TableMode::Mirror) {
-    check_history(mirrored);
-  } else if (table.relation.oid != 0) {
-    check_identity(mirrored);
-  }
-  if (mirrored.where) rows.where = mirrored.where->sql(mirrored.shape);
-  table.copied.clear();
-  for (std::size_t i = 0; i < spelt.size(); ++i) {
-    const ColumnType& type = mirrored.columns[i].type;
-    table.copied.push_back({.wire = wire_of(types_, spelt[i], type), .type = type});
-  }
-  table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied, rows)
-                                               : binary_copy_sql(table.select_sql, table.copied);
-  for (const int attnum : mirrored.shape.row_key()) {
-    const bool there = std::any_of(mirrored.columns.begin(), mirrored.columns.end(),
-                                   [&](const MirrorColumn& c) { return c.attnum == attnum; });
-    if (there) continue;
-    throw ConfigError(fmt::format("the query for \"{}\" leaves out the key column \"{}\"",
-                                  mirrored.source_table, mirrored.shape.column(attnum)->name),
-                      "without it updates and deletes cannot be followed");
-  }
-}
-
-// What replay cannot compute again must not be in a followed query: each of its columns is one of
-// the table's, which the server tells in the description of the result.
-std::vector<std::string> SeedSession::describe_query(SeedTable& table) {
-  std::vector<std::string> types;
-  PGconn* const pg = connection_.get();
-  MirroredTable& mirrored = table.mirrored;
-  std::string query = table.request.query;
-  while (!query.empty() &&
-         (query.back() == ';' || std::isspace(static_cast<unsigned char>(query.back())))) {
-    query.pop_back();
-  }
-  exec_params(pg, "SELECT set_config('search_path', $1, true)", {user_search_path_});
-  table.own_search_path = true;
-  const PgResult prepared(PQprepare(pg, "", query.c_str(), 0, nullptr));
-  if (PQresultStatus(prepared.get()) != PGRES_COMMAND_OK) {
-    daystream::program::throw_error(pg, prepared.get(),
-                                    fmt::format("cannot use the query for \"{}\"", mirrored.name));
-  }
-  const PgResult described(PQdescribePrepared(pg, ""));
-  if (PQresultStatus(described.get()) != PGRES_COMMAND_OK) {
-    daystream::program::throw_error(pg, described.get(),
-                                    fmt::format("cannot use the query for \"{}\"", mirrored.name));
-  }
-  exec(pg, "EXPLAIN " + query);  // asks for the rights that the query needs, and reads no row
-  exec(pg, "SET LOCAL search_path = ''");
-  for (int i = 0; i < PQnfields(described.get()); ++i) {
-    MirrorColumn& column = mirrored.columns.emplace_back();
-    column.name = PQfname(described.get(), i);
-    const auto type = query_value(
-        pg, "SELECT pg_catalog.format_type($1::oid, $2::int4)",
-        {std::to_string(PQftype(described.get(), i)), std::to_string(PQfmod(described.get(), i))});
-    const std::string& spelt = types.emplace_back(type.value_or("text"));
-    column.type = types_.resolve(spelt).value_or(ColumnType{});
-    if (table.relation.oid == 0) continue;
-    column.attnum = PQftablecol(described.get(), i);
-    if (PQftable(described.get(), i) != table.relation.oid || column.attnum <= 0) {
-      throw ConfigError(
-          fmt::format("column \"{}\" of the query for \"{}\" is not a column of that table",
-                      column.name, mirrored.source_table),
-          "only the table's own columns can be followed: compute the rest in a SQLite view");
-    }
-    if (spelt.starts_with("reg")) {
-      throw ConfigError(fmt::format("column \"{}\" of the query for \"{}\" is of type {}, whose "
-                                    "text depends on search_path",
-                                    column.name, mirrored.source_table, spelt),
-                        "name the table without a query");
-    }
-  }
-  table.select_sql = query;
-  return types;
-}
-
-// COPY of the table itself costs the server a sixth less than that of a query, but it knows no
-// generated columns and calls no functions.
-std::string SeedSession::copy_sql(const SourceRelation& relation,
-                                  const std::vector<std::string>& names,
-                                  const std::vector<CopyColumn>& columns, const RowChoice& rows) {
-  std::string list = rows.first;
-  for (const std::string& name : names) {
-    list += (list.empty() ? "" : ", ") + daystream::program::quote_identifier(name);
-  }
-  const bool by_function = std::any_of(columns.begin(), columns.end(),
-                                       [](const CopyColumn& c) { return c.wire == Wire::Text; });
-  if (rows.is_all() && relation.kind == 'r' && !relation.has_generated && !by_function) {
-    return fmt::format("COPY {} ({}) TO STDOUT (FORMAT binary)", relation.name.sql(), list);
-  }
-  return binary_copy_sql(
-      fmt::format("SELECT {} FROM {} {}{}{} {}", list, from_item(relation), rows.sample,
-                  rows.where.empty() ? "" : " WHERE ", rows.where, rows.limit),
-      columns);
+  spdlog::info("snapshot {} at {}, replay joins after {} ({})", point_.snapshot.text(),
+               point_.consistent_at.text(), point_.seam.position.text(), point_.seam.lsn.text());
 }
 
 std::uint64_t SeedSession::count_rows(const SeedTable& table) {
@@ -620,11 +365,7 @@ void SeedSession::begin_copy(const std::string& sql) {
 
 PGconn* SeedSession::start_copy(const SeedTable& table) {
   PGconn* const pg = connection_.get();
-  if (table.own_search_path) {
-    exec_params(pg, "SELECT set_config('search_path', $1, true)", {user_search_path_});
-  } else {
-    exec(pg, "SET LOCAL search_path = ''");
-  }
+  exec_params(pg, "SELECT set_config('search_path', $1, true)", {table.search_path});
   begin_copy(table.copy_sql);
   return pg;
 }
@@ -632,7 +373,7 @@ PGconn* SeedSession::start_copy(const SeedTable& table) {
 bool SeedSession::is_flushed() {
   return query_value(connection_.get(),
                      fmt::format("SELECT (pg_current_wal_flush_lsn() >= '{}'::pg_lsn)::text",
-                                 consistent_at_.text())) == "true";
+                                 point_.consistent_at.text())) == "true";
 }
 
 void SeedSession::finish() {

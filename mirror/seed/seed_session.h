@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <filesystem>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,23 +15,12 @@
 #include "model/mvcc_snapshot.h"
 #include "program/postgres.h"
 #include "program/program.h"
-#include "seed/source_catalog.h"
+#include "seed/describe_table.h"
+#include "seed/seed_table.h"
+#include "seed/table_locks.h"
 #include "store/absent_table.h"
-#include "store/mirrored_table.h"
-#include "values/binary_copy.h"
 
 namespace deltamirror {
-
-// A table as it is to be copied.
-struct SeedTable {
-  TableRequest request;
-  SourceRelation relation;         // oid 0: a static query
-  MirroredTable mirrored;          // complete once the snapshot is there
-  std::string select_sql;          // its rows
-  std::string copy_sql;            // COPY (…) TO STDOUT (FORMAT binary)
-  std::vector<CopyColumn> copied;  // its columns
-  bool own_search_path = false;    // a query's names are the user's, not the fixed settings'
-};
 
 // Why one of the tables cannot be copied now, of a session that goes on with the others.
 struct TableProblem {
@@ -51,16 +40,11 @@ class NoPlace : public daystream::Error {
   bool retryable() const noexcept override { return true; }
 };
 
-// What is asked for of a table, beside its columns.
-struct RowChoice {
-  std::string first = {};   // an expression before the columns
-  std::string sample = {};  // what may follow the table's name in FROM
-  std::string where = {};   // empty: all
-  std::string limit = {};   // what may end the SELECT
-
-  bool is_all() const noexcept {
-    return first.empty() && sample.empty() && where.empty() && limit.empty();
-  }
+// Where a seed stands in the source's history.
+struct SeedPoint {
+  Snapshot snapshot;
+  daystream::Lsn consistent_at;
+  daystream::Seam seam{};
 };
 
 // The order is what makes a seed exact (docs/guarantees.md#the-exact-seam-of-a-seed):
@@ -90,8 +74,8 @@ class SeedSession {
   // them.
   void check();
 
-  // Nothing is made of the tables: they may have columns that SQLite could not tell apart.
-  void only_compare() noexcept { only_compare_ = true; }
+  // See TableDescriber.
+  void only_compare() noexcept { describer_->only_compare(); }
 
   // Steps 1 to 3. Waits, with progress, until the daystream reaches back far enough.
   void take_snapshot();
@@ -105,16 +89,13 @@ class SeedSession {
   const std::string& source() const noexcept { return source_; }
   const SourceServer& server() const noexcept { return server_; }
   const daystream::Manifest& manifest() const noexcept { return manifest_; }
-  const Snapshot& snapshot() const noexcept { return snapshot_; }
-  daystream::Lsn consistent_at() const noexcept { return consistent_at_; }
-  const daystream::Seam& seam() const noexcept { return seam_; }
-  const TypeNames& types() const noexcept { return types_; }
+  const Snapshot& snapshot() const noexcept { return point_.snapshot; }
+  daystream::Lsn consistent_at() const noexcept { return point_.consistent_at; }
+  const daystream::Seam& seam() const noexcept { return point_.seam; }
+  const TypeNames& types() const noexcept { return describer_->types(); }
   std::int64_t clock_us();  // the server's, since 1970
   std::uint64_t count_rows(const SeedTable& table);
 
-  // COPY of those columns of a table's own rows, not those of tables that inherit from it.
-  static std::string copy_sql(const SourceRelation& relation, const std::vector<std::string>& names,
-                              const std::vector<CopyColumn>& columns, const RowChoice& rows = {});
   // Begins the COPY of one table; the caller receives it to its end.
   PGconn* start_copy(const SeedTable& table);
   void finish();
@@ -135,27 +116,21 @@ class SeedSession {
   bool pass_over(std::size_t table, const daystream::Error& error);
   void begin();
   void begin_copy(const std::string& sql);
-  bool try_lock();
-  bool cross_bridge();
-  bool lock_each(const std::function<void(const SourceRelation&)>& lock);
   bool describe_tables();
   bool try_seam();
   void wait_for_seam();
   SourceRelation relation_now(const SeedTable& table);
-  void describe(SeedTable& table, const SourceRelation& now);
-  // Gives the types of its columns.
-  std::vector<std::string> describe_query(SeedTable& table);
   void pause(int milliseconds);
 
-  const std::string conninfo_;
   daystream::Stream stream_;  // empty: there is none yet
   const daystream::program::Signals& signals_;
   daystream::program::PgConn connection_;
-  daystream::program::PgConn bridge_;  // holds locks until connection_ does
   struct FreeCancel {
     void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
   };
   std::unique_ptr<PGcancel, FreeCancel> cancel_;
+  std::optional<TableLocks> locks_;  // both from where connection_ is there
+  std::optional<TableDescriber> describer_;
   std::atomic<bool> cancelled_ = false;
   SourceServer server_;
   daystream::Manifest manifest_;
@@ -163,13 +138,7 @@ class SeedSession {
   const Unfit unfit_;
   std::vector<TableProblem> problems_;
   std::string source_;
-  std::string user_search_path_;
-  Snapshot snapshot_;
-  daystream::Lsn consistent_at_;
-  daystream::Seam seam_{};
-  TypeNames types_;
-  bool only_compare_ = false;
-  bool utf8_ = false;  // the database's encoding
+  SeedPoint point_;
 };
 
 }  // namespace deltamirror

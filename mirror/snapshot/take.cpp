@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "daystream/unique_fd.h"
-#include "sqlite/stop_watch.h"
 #include "src/place.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"

@@ -94,9 +94,9 @@ void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
                            .type = type,
                            .json_by_server = type.array});
   }
-  part.own_search_path = false;
+  part.search_path.clear();
   if (table_.where) rows.where = table_.where->sql(source.mirrored.shape);
-  part.copy_sql = SeedSession::copy_sql(source.relation, names, part.copied, rows);
+  part.copy_sql = copy_sql(source.relation, names, part.copied, rows);
   CopyPump pump(session.start_copy(part), part.copied);
   while (const RowBatch* batch = pump.next()) take(*batch);
 }

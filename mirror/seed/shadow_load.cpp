@@ -1,0 +1,60 @@
+#include "seed/shadow_load.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "store/shared_table.h"
+
+namespace deltamirror {
+
+ShadowLoad::ShadowLoad(Database& db, std::vector<SeedTable>& tables)
+    : db_(db), tables_(tables), loading_(tables.size()) {
+  WriteTransaction transaction(db_);
+  for (const SeedTable& table : tables_) {
+    shadows_.push_back(std::make_unique<Shadow>(db_, table.mirrored));
+  }
+  transaction.commit();
+}
+
+void ShadowLoad::begin(LiveRows batch) {
+  batch_ = std::move(batch);
+  next_row_ = 0;
+}
+
+void ShadowLoad::load(std::chrono::steady_clock::time_point deadline) {
+  WriteTransaction transaction(db_);
+  const bool loaded = load_rows(deadline);
+  transaction.commit();
+  if (loaded) batch_.reset();
+}
+
+// False: some are left.
+bool ShadowLoad::load_rows(std::chrono::steady_clock::time_point deadline) {
+  const MirroredTable& table = shadows_.at(batch_->table)->table();
+  if (loading_ != batch_->table) {
+    loading_ = batch_->table;
+    insert_ = db_.prepare(insert_sql(table));
+  }
+  MirroredTable& counted = tables_[batch_->table].mirrored;
+  const RowBatch& rows = batch_->rows;
+  for (; next_row_ < rows.rows(); ++next_row_) {
+    if (next_row_ % 64 == 63 && std::chrono::steady_clock::now() >= deadline) return false;
+    for (std::size_t i = 0; i < rows.columns(); ++i) {
+      rows.value(next_row_, i).bind_to(insert_, static_cast<int>(i) + 1);
+    }
+    try {
+      insert_.run();
+    } catch (const SqliteError& e) {
+      if ((e.code() & 0xff) != SQLITE_CONSTRAINT) throw;
+      throw daystream::ConfigError(
+          fmt::format("the query for \"{}\" returns a row twice", counted.name),
+          "it must return each row of the table once");
+    }
+    ++counted.seeded_rows;
+    ++rows_;
+  }
+  return true;
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,66 @@
+#include "seed/table_locks.h"
+
+#include <fmt/format.h>
+
+namespace deltamirror {
+
+using daystream::Error;
+using daystream::program::exec;
+
+namespace {
+
+constexpr const char* kShortWaits = "SET LOCAL lock_timeout = '1s'";
+
+// Locks the table as any query does, with a right to any column of it.
+std::string touch_sql(const SourceRelation& relation) {
+  return fmt::format("SELECT 1 FROM {} LIMIT 0", from_item(relation));
+}
+
+}  // namespace
+
+bool TableLocks::take(const std::vector<SeedTable>& tables, const PassOver& pass_over) {
+  const bool bridged = each(tables, pass_over, [&](const SourceRelation& relation) {
+    if (relation.may_lock) return;
+    if (!bridge_) {
+      bridge_ = daystream::program::connect(conninfo_, "deltamirror");
+      exec(bridge_.get(), "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY");
+      exec(bridge_.get(), kShortWaits);
+    }
+    exec(bridge_.get(), touch_sql(relation));
+  });
+  if (!bridged) return false;
+  if (bridge_) exec(pg_, kShortWaits);
+  return each(tables, pass_over, [&](const SourceRelation& relation) {
+    if (!relation.may_lock) return;
+    exec(pg_, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", relation.name.sql()));
+  });
+}
+
+bool TableLocks::cross_bridge(const std::vector<SeedTable>& tables, const PassOver& pass_over) {
+  if (!bridge_) return true;
+  const bool crossed = each(tables, pass_over, [&](const SourceRelation& relation) {
+    if (!relation.may_lock) exec(pg_, touch_sql(relation));
+  });
+  if (!crossed) return false;
+  exec(pg_, "SET LOCAL lock_timeout = 0");
+  bridge_.reset();
+  return true;
+}
+
+bool TableLocks::each(const std::vector<SeedTable>& tables, const PassOver& pass_over,
+                      const std::function<void(const SourceRelation&)>& lock) {
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (tables[i].relation.oid == 0) continue;
+    try {
+      lock(tables[i].relation);
+    } catch (const Error& e) {
+      const auto* const sql = dynamic_cast<const daystream::program::SqlError*>(&e);
+      const bool waited = sql != nullptr && sql->sqlstate() == "55P03";  // lock_not_available
+      if (!waited && !pass_over(i, e)) throw;
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace deltamirror
