@@ -121,7 +121,10 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
   if (!only_compare_) check_columns(mirrored);
   apply_overrides(table.request, mirrored);
   mirrored.where = chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
-  if (table.relation.oid != 0) check_may_read(pg_, now, attnums_read(mirrored));
+  // A comparison reads what the mirror has, which may be less than all.
+  if (table.relation.oid != 0 && !only_compare_) {
+    check_may_read(pg_, now, attnums_read(mirrored));
+  }
   if (mirrored.mode != TableMode::Mirror) {
     check_history(mirrored);
   } else if (table.relation.oid != 0) {
