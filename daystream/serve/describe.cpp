@@ -20,6 +20,7 @@ Manifest manifest_for(const ServedStream& stream, const std::string& granted) {
     if (told.empty() || !told.back().same_filter(holding)) told.push_back(std::move(holding));
   }
   manifest.holdings = std::move(told);
+  manifest.begun.reset();
   manifest.keep_days.reset();
   manifest.keep_bytes.reset();
   return manifest;

@@ -100,6 +100,10 @@ Manifest manifest_from_json(const json& value, const std::string& directory) {
   value.at("slot").get_to(manifest.slot);
   manifest.id = value.value("id", "");
   value.at("created").get_to(manifest.created);
+  if (const auto begun = value.find("begun"); begun != value.end()) {
+    manifest.begun = Lsn::parse(begun->get<std::string>());
+    if (!manifest.begun) throw ConfigError("\"begun\" is not an LSN", kManifestHint);
+  }
   for (const json& holding : value.at("holdings")) {
     manifest.holdings.push_back(holding_from_json(holding));
   }
@@ -141,6 +145,7 @@ ordered_json to_json(const Manifest& manifest) {
   value["slot"] = manifest.slot;
   if (!manifest.id.empty()) value["id"] = manifest.id;
   value["created"] = manifest.created;
+  if (manifest.begun) value["begun"] = manifest.begun->text();
   value["holdings"] = ordered_json::array();
   for (const Holding& holding : manifest.holdings) value["holdings"].push_back(to_json(holding));
   for (const MergedSource& source : manifest.sources) {

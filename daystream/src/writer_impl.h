@@ -57,7 +57,8 @@ class Writer::Impl {
   std::uint64_t appended_lines_ = 0;
 
  private:
-  void open_manifest(const std::filesystem::path& directory, const Manifest& wanted);
+  void open_manifest(const std::filesystem::path& directory, const Manifest& wanted,
+                     std::optional<Lsn> confirmed_flush);
   void open_durable();
   void continue_from(Recovered recovered);
   void check_usable() const;

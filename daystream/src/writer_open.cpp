@@ -56,12 +56,16 @@ Writer::Impl::Impl(const std::filesystem::path& directory, const Manifest& wante
   lock_ = lock_directory(directory);
   if (!options_.dir) place_.emplace(watch_directory(directory));
   dir_ = options_.dir ? options_.dir : std::shared_ptr<Dir>(real_dir(directory));
-  open_manifest(directory, wanted);
+  open_manifest(directory, wanted, confirmed_flush);
   open_durable();
-  continue_from(recover(*dir_, confirmed_flush));
+  // Where it stands as it stood at first, none of it was confirmed for us: nothing may be on disk
+  // yet, not even the first mark, which says where that is.
+  const bool ours = !manifest_.begun || !confirmed_flush || *confirmed_flush > *manifest_.begun;
+  continue_from(recover(*dir_, ours ? confirmed_flush : std::nullopt));
 }
 
-void Writer::Impl::open_manifest(const std::filesystem::path& directory, const Manifest& wanted) {
+void Writer::Impl::open_manifest(const std::filesystem::path& directory, const Manifest& wanted,
+                                 std::optional<Lsn> confirmed_flush) {
   if (dir_->open(kManifestName)) {
     manifest_ = load_manifest(*dir_);
     check_same_source(directory, manifest_, wanted);
@@ -72,6 +76,7 @@ void Writer::Impl::open_manifest(const std::filesystem::path& directory, const M
                      "restore it from a copy: it says which database the changes are of");
   }
   manifest_ = wanted;
+  manifest_.begun = confirmed_flush;
   if (manifest_.created.empty()) manifest_.created = utc_text(options_.clock(last_.c));
   if (manifest_.name.empty()) {
     const auto absolute = std::filesystem::absolute(directory).lexically_normal();

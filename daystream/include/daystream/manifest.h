@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "daystream/lsn.h"
 #include "daystream/position.h"
 
 namespace daystream {
@@ -51,8 +52,11 @@ struct Manifest {
   std::string system_identifier;  // PostgreSQL's, decimal; empty when read from a pipe
   std::string database;
   std::string slot;
-  std::string id;                 // that no other stream has, but its copies; empty: none
-  std::string created;            // 2026-11-21T10:15:04Z
+  std::string id;       // that no other stream has, but its copies; empty: none
+  std::string created;  // 2026-11-21T10:15:04Z
+  // Where the slot stood then: nothing up to there was confirmed for this stream. nullopt: it was
+  // read from a pipe, or merged.
+  std::optional<Lsn> begun;
   std::vector<Holding> holdings;  // oldest first, at least one
   // Not empty: a stream of several databases; then it has no system identifier and database itself.
   std::vector<MergedSource> sources;

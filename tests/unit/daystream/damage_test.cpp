@@ -369,6 +369,34 @@ TEST_CASE("writer: damage below what the slot has let go of is an error without 
   CHECK(writer.recovery().cut_bytes > 0);
 }
 
+// Until its first sync a stream has nothing to lose, wherever its slot stood when it was begun.
+TEST_CASE("writer: what a power loss took before anything was on disk is begun anew",
+          "[recovery]") {
+  WrittenStream stream;
+  const Lsn begun{0x1000};
+  {
+    Writer writer = stream.writer(begun);
+    writer.mark(begun, {1, 1, {}});
+    writer.append(transaction(1));
+    writer.write_out();
+  }
+  std::string torn = slurp(stream.day_path());
+  torn.replace(0, 40, std::string(40, '\0'));
+  spill(stream.day_path(), torn);
+  if (GENERATE(true, false)) std::filesystem::remove(stream.directory / "durable");
+  {
+    INFO("it was confirmed for us: then it was on disk");
+    CHECK_THROWS_AS(stream.writer(lsn_of(1)), Corruption);
+    CHECK(slurp(stream.day_path()) == torn);
+  }
+  Writer writer = stream.writer(begun);
+  CHECK(writer.empty());
+  CHECK(writer.manifest().begun == begun);
+  writer.append(transaction(1));
+  writer.flush();
+  CHECK(writer.last_lsn() == lsn_of(1));
+}
+
 TEST_CASE("writer: a damaged day before the last is never cut", "[recovery]") {
   Damaged stream;
   std::filesystem::remove(stream.directory / "durable");
