@@ -70,7 +70,7 @@ def main(minutes, report):
             worlds += 1
             if not right:
                 print(said, flush=True)
-                wrong[seed] = next((line.strip() for line in said.splitlines()
+                wrong[seed] = next((line.strip().rpartition('/')[2] for line in said.splitlines()
                                     if 'FAILED' in line or 'hung' in line), 'it failed')
             print(f'world {worlds}, seed {seed}: {"right" if right else "WRONG"}', flush=True)
         write(pathlib.Path(report), minutes, worlds, totals(lines.name), wrong)

@@ -320,9 +320,16 @@ Strings World::settle(const std::string& end, std::chrono::seconds patience) {
   }
   if (!behind.empty()) wrong.push_back(behind);
   for (const std::filesystem::path& mirror : mirrors()) {
-    const support::Result wait = support::run(
-        {support::program("deltamirror"), "wait", mirror, "--lsn", end, "--timeout", "60"});
-    if (!wait.ok()) wrong.push_back(mirror.filename().string() + ": " + wait.err);
+    // What ends meanwhile, of what it met before, has to be started again as before.
+    const auto last = std::chrono::steady_clock::now() + patience;
+    std::string waits = "not looked yet";
+    while (!waits.empty() && std::chrono::steady_clock::now() < last) {
+      for (std::string& what : tend()) wrong.push_back(std::move(what));
+      const support::Result wait = support::run(
+          {support::program("deltamirror"), "wait", mirror, "--lsn", end, "--timeout", "5"});
+      waits = wait.ok() ? "" : mirror.filename().string() + ": " + wait.err;
+    }
+    if (!waits.empty()) wrong.push_back(waits);
   }
   for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
     (*part)->process().signal(SIGTERM);
