@@ -202,7 +202,7 @@ static void on_startup(LogicalDecodingContext* ctx, OutputPluginOptions* output_
   plugin->relations = open_relations(&plugin->options, &plugin->encoding, ctx->context);
   plugin->schemas = open_schemas(ctx->context);
   // A reader that is told of shapes is told of rewrites: without their rows it would have to copy
-  // the table anew.
+  // the table again.
   output_options->receive_rewrites = plugin->options.include_schema;
   plugin->settings = fix_settings();
   MemoryContextSwitchTo(old);

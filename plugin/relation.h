@@ -65,7 +65,7 @@ struct Relations;
 // One for each decoding context, in its memory. Registers for invalidations once a process.
 Relations* open_relations(const Options* options, Encoding* encoding, MemoryContext parent);
 
-// Has every entry built anew at its relation's next change: what values read as may be another.
+// Has every entry built again at its relation's next change: what values read as may be another.
 void stale_relations() noexcept;
 
 // The entry of `relation`, up to date. Valid until the next call.

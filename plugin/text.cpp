@@ -48,7 +48,7 @@ Oid conversion_to_utf8(Encoding* encoding) {
 }
 
 // Appends, or with out == nullptr only counts, the UTF-8 form of `text`. What has none is \xHH: a
-// single byte must not stop the slot for ever.
+// single byte must not stop the slot forever.
 std::size_t convert(StringInfo out, Encoding* encoding, std::string_view text) {
   const Oid conversion = conversion_to_utf8(encoding);
   std::size_t total = 0;

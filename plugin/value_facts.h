@@ -1,5 +1,5 @@
 // What the text of a table's values depends on besides the values: the type of each column and what
-// that is made of. ALTER TYPE … RENAME VALUE, ADD ATTRIBUTE and a type of the same name made anew
+// that is made of. ALTER TYPE … RENAME VALUE, ADD ATTRIBUTE and a type of the same name made again
 // change what rows read as without touching one of them.
 //
 // The lines are the plugin's half of one definition (FORMAT.md, "Types"); deltamirror's seed reads

@@ -21,9 +21,9 @@ constexpr Fault kFaults[] = {
     {8, "a new slot may begin inside a transaction"},
     {10, "a slot may go back to WAL that was removed"},
     {13, "rows may be decoded with the shape from before an ALTER of another session"},
-    {14, "decoding may wait for ever after a crash, and WAL that is needed be removed"},
+    {14, "decoding may wait forever after a crash, and WAL that is needed be removed"},
     {16, "a new slot may be invalidated at once"},
-    {18, "a shutdown may wait for the stream for ever"},
+    {18, "a shutdown may wait for the stream forever"},
     {20,
      "rows may be decoded with what a rolled back savepoint did to the catalog, and a new slot "
      "may miss a transaction that was just committing"},

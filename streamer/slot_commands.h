@@ -22,7 +22,7 @@ void run_drop_slot(const Config& config);
 void run_recreate_slot(const Config& config, const daystream::program::Signals& signals);
 
 // Writes a `gap`, makes a new slot in place of `slot` (nullopt: it is gone), and marks where it
-// begins: what happened in between is not in the stream, and every mirror copies its tables anew.
+// begins: what happened in between is not in the stream, and every mirror copies its tables again.
 void replace_slot(ReplicationConnection& connection, const Config& config, const Server& server,
                   const std::optional<Slot>& slot, daystream::Writer& writer,
                   const daystream::program::Signals& signals);

@@ -22,7 +22,7 @@ struct Acknowledged {
 class ConsumerCheckpoint {
  public:
   // Locks FILE.lock, of the real file where FILE is a symbolic link. A child is to inherit the lock
-  // (lock_fd()), so that nobody begins anew while a command of before still works on what it was
+  // (lock_fd()), so that nobody begins again while a command of before still works on what it was
   // handed. Throws Error where somebody has it.
   explicit ConsumerCheckpoint(const std::filesystem::path& path);
   int lock_fd() const noexcept { return lock_.get(); }

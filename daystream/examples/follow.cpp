@@ -21,7 +21,7 @@ int main(int count, char** arguments) try {
   for (;;) {
     while (daystream::Transaction* transaction = reader.next()) {
       if (transaction->kind() == daystream::Transaction::Kind::Gap)
-        throw daystream::PositionGone("changes are missing: start anew from a copy of the tables");
+        throw daystream::PositionGone("changes are missing: start again from a copy of the tables");
       for (daystream::Line line; transaction->next_line(line);) std::cout << line.body << '\n';
       std::cout.flush();  // it is done with; only then the checkpoint moves
       std::ofstream(checkpoint + ".new") << reader.position().text() << ' ' << reader.lsn().text();

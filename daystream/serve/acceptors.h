@@ -13,7 +13,7 @@ struct evhttp;
 namespace daystream::serve {
 
 // Where accept() fails, for want of descriptors or memory, the socket stays readable: libevent
-// would try again at once, for ever, and say so each time. All sockets are left alone for kPause
+// would try again at once, forever, and say so each time. All sockets are left alone for kPause
 // instead, so that those who are being let go can give back theirs, and it is said once a minute.
 //
 // Ownership:  the sockets are the HTTP servers'. One Acceptors at a time in a process.

@@ -95,7 +95,7 @@ class Server {
   void record_copies(Served& served);
   void bury_ended();
   void drop_dead() noexcept;
-  // A directory that is not there as it was is served to nobody: followers would wait for ever, or
+  // A directory that is not there as it was is served to nobody: followers would wait forever, or
   // get another stream's lines. Once none is left, run() ends.
   void look_at_places() noexcept;
   void take_samples(bool is_step) noexcept;

@@ -35,7 +35,7 @@ int inode_lock_holder(int fd);
 std::string name_used_by(int pid, const FileIdentity& file);
 
 // Looks whether a path still names what it did: a file that is deleted, moved or replaced under its
-// owner would be written to for ever, with nobody to see it.
+// owner would be written to forever, with nobody to see it.
 //
 // It asks the path, and not the file: inotify hears of a moved file, but not of a folder above it
 // that was moved, and has limits that others use up. One stat a second costs nothing.

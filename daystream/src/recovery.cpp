@@ -67,7 +67,7 @@ Start start_at_durable(Dir& dir, const Durable& durable) {
     throw Corruption(path, size,
                      fmt::format("the file ends here, \"{}\" says that {} bytes are on disk",
                                  kDurableName, durable.size_bytes),
-                     "restore the file, or move the directory away and seed the mirrors anew");
+                     "restore the file, or move the directory away and seed the mirrors again");
   }
   const Seeker seeker(*file, durable.size_bytes);
   const auto line = seeker.last_line();

@@ -148,7 +148,7 @@ void Applier::check_gap(daystream::Lsn goes_on) {
   if (!behind) return;
   throw StreamGap(
       fmt::format("the daystream lacks what PostgreSQL committed between {} and {}: the slot was "
-                  "lost or made anew",
+                  "lost or made again",
                   reached().lsn.text(), goes_on.text()),
       kCopyAll);
 }

@@ -55,7 +55,7 @@ class Applier {
   void check_held() { lines_.check_held(commit_.reached().position); }
   // What came with a seed: nothing may be committed before `consistent_at`.
   void learn(const TypeNames& types, daystream::Lsn consistent_at, std::uint32_t timeline);
-  // All tables come anew with a seed whose replay begins after `seam`: the mirror goes on from
+  // All tables come again with a seed whose replay begins after `seam`: the mirror goes on from
   // there, wherever it was.
   void go_to(const daystream::Seam& seam, std::uint32_t timeline);
   // True once after go_to(): what is applied next must follow reached().

@@ -3,7 +3,7 @@
 //
 // A server goes by the names that lines have (daystream/serve/PROTOCOL.md, "Some tables only"), and
 // tells the shapes of all tables: so a followed table that takes another name is seen to do so.
-// The rows that come then were not asked for: TableNotAsked, and the reading begins anew from the
+// The rows that come then were not asked for: TableNotAsked, and the reading begins again from the
 // mirror's last commit, with that name too. What is applied is the same as without any of this.
 #pragma once
 

@@ -19,7 +19,7 @@
 namespace deltamirror {
 
 // A table that is loaded has changed its shape since its snapshot, or has a row that no line tells
-// whole: it must be loaded anew.
+// whole: it must be loaded again.
 class ShapeChanged : public daystream::Error {
  public:
   using Error::Error;

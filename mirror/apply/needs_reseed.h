@@ -29,7 +29,7 @@ class NeedsReseed : public daystream::NeedsPerson {
 };
 
 // The stream does not lead from where the mirror is to where PostgreSQL is: changes are missing in
-// it, its old days are gone, or it was begun anew. Every table of the source is behind.
+// it, its old days are gone, or it was begun again. Every table of the source is behind.
 class StreamGap : public daystream::NeedsPerson {
  public:
   using NeedsPerson::NeedsPerson;

@@ -192,7 +192,7 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
 }
 
 // The same filter under the columns' new names and types. Of another type the values that are here
-// may be chosen otherwise: right only if all rows come anew.
+// may be chosen otherwise: right only if all rows come again.
 void rebind_filter(MirroredTable& table, const SchemaLine& line, const TypeNames& types,
                    Reshaped& result) {
   if (!table.where) return;

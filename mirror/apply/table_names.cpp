@@ -37,7 +37,7 @@ void TableNames::give_way(TrackedTable& followed, const std::string& before) {
   table.name = meanwhile;
 }
 
-// It was made anew, exchanged, or has come back.
+// It was made again, exchanged, or has come back.
 void TableNames::take_namesake(const Change& change) {
   const QualifiedName name = parse_table_name(daystream::unescape(change.table));
   std::vector<TrackedTable*> before;  // one has the name as yet, another is wished under it
@@ -93,7 +93,8 @@ void TableNames::settle_wishes() {
 // Where another wish names what a followed table is called now, that table is what the other wish
 // is about: followed tables have exchanged their names. Wishes that ask for the same are exchanged
 // with them; else both are copied.
-// False: there is none to settle. What leaves moves the others: the tables are looked through anew.
+// False: there is none to settle. What leaves moves the others: the tables are looked through
+// again.
 bool TableNames::settle_one_wish() {
   for (const auto& each : tables_.followed()) {
     TrackedTable* const followed = each.get();

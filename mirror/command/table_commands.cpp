@@ -91,7 +91,7 @@ void add_tables(const TableCommand& asked, const MirrorConfig& config,
       if (name_for(wanted) != table.name) continue;
       throw daystream::Error(
           fmt::format("mirror \"{}\" has table \"{}\" already", command.mirror, table.name),
-          "\"deltamirror reseed\" copies it anew; for a new mirror name another file");
+          "\"deltamirror reseed\" copies it again; for a new mirror name another file");
     }
   }
   if (ask(command, request, "seeding", signals)) return;

@@ -25,7 +25,7 @@ struct TableRequest {
   std::map<std::string, std::string> rename = {};  // column in PostgreSQL → in SQLite
   std::string where = {};                          // which rows (filter/expression.h); empty: all
   TableMode mode = TableMode::Mirror;
-  int keep_days = 0;  // of a history; 0: for ever
+  int keep_days = 0;  // of a history; 0: forever
 
   std::string source = {};         // its database (MirrorConfig::sources); empty: the only one
   std::string prefix = {};         // of its name here, already in `as` where that is given

@@ -237,7 +237,7 @@ void begin_history(Database& db, const MirroredTable& history) {
     db.exec(fmt::format("CREATE TABLE IF NOT EXISTS {}({}PRIMARY KEY({}, _day)) WITHOUT ROWID",
                         days, columns, key));
     add_columns(db, history, days_name(history));
-    // Begun anew: what is there at the end of that day, the beginning tells; what is not there any
+    // Begun again: what is there at the end of that day, the beginning tells; what is not there any
     // more has gone.
     const std::string day = quote_text(day_of(history.base.c));
     const std::string base = quote_name(history.name);

@@ -1,7 +1,7 @@
 // Where a history stands in SQLite.
 //
 //   T             a view over all of it
-//   T_seed        the table as it was copied: the history's beginning, or where it was begun anew
+//   T_seed        the table as it was copied: the history's beginning, or where it was begun again
 //   T_20261121    "history": the lines of one UTC day (of their position)
 //   T_days        "latest-per-day": each row as it was at the end of each day
 //
@@ -32,7 +32,7 @@ std::string day_before(const std::string& day, int days);
 // row cannot be told by its key as this kind of history needs it.
 void check_history(const MirroredTable& history);
 
-// What a new history needs, or one whose beginning was copied anew; its `base` is set. In the
+// What a new history needs, or one whose beginning was copied again; its `base` is set. In the
 // caller's transaction.
 void begin_history(Database& db, const MirroredTable& history);
 // A table for the lines of `day`, with all columns that the history has now. True: it is new.

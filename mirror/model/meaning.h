@@ -1,10 +1,10 @@
 // Whether stored values of a column read as they did, once its type is another or is made of other
 // things.
 //
-// PostgreSQL rewrites a table's rows, and tells them anew, only where their bytes change. Where it
+// PostgreSQL rewrites a table's rows, and tells them again, only where their bytes change. Where it
 // does not the same bytes may still read otherwise: a cidr as an inet, an enum's value under its
-// new label, a composite's without an attribute, a value of a type that was made anew under the old
-// name. What is not known to read the same is taken to read otherwise.
+// new label, a composite's without an attribute, a value of a type that was made again under the
+// old name. What is not known to read the same is taken to read otherwise.
 #pragma once
 
 #include <cstdint>

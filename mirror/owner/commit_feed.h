@@ -8,11 +8,11 @@
 // …]`, and each commit's its "source". A key is a list of its columns' values as they stand in the
 // mirror (a BLOB as {"hex": "…"}); null in place of the keys: any row may have changed, as there
 // were more than 1,000 or 256 KiB of them, the table has no key, its shape changed, or it was
-// copied anew. A row whose key changed is there under both. What was committed is visible before it
-// is told.
+// copied again. A row whose key changed is there under both. What was committed is visible before
+// it is told.
 //
 // Nobody waits for a listener: one that leaves more than 1 MiB unread gets `lost` as its last line,
-// and the connection ends. It connects again and reads anew what it is interested in.
+// and the connection ends. It connects again and reads again what it is interested in.
 #pragma once
 
 #include <sqlite3.h>

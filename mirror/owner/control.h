@@ -11,7 +11,7 @@
 //   status      pid, position, lsn and what the owner is at
 //   seed        adds "tables", spelt as in the configuration; "conninfo" is optional
 //   reseed      makes "tables" (names in the mirror) the same as PostgreSQL's: writes the rows that
-//               differ, or, where they are many or "whole" is true, copies the tables anew
+//               differ, or, where they are many or "whole" is true, copies the tables again
 //   remove      drops "tables" (names in the mirror) from the mirror
 // Of a mirror of several sources these three are about the one that "source" names.
 //   reload      reads the configuration again, as SIGHUP does

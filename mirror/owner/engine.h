@@ -35,7 +35,7 @@ struct RunOptions {
   // What PostgreSQL committed less than so long ago is left for later, as its clock and this host's
   // tell: a mistake can be caught before it is here.
   std::chrono::seconds delay{0};
-  // To PostgreSQL, for tables that have to be copied anew or are added; nullopt: stop there.
+  // To PostgreSQL, for tables that have to be copied again or are added; nullopt: stop there.
   std::optional<std::string> conninfo;
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
   ShapePolicy shapes = ShapePolicy::Follow;

@@ -100,7 +100,7 @@ void OwnerWork::add_tables(const SourceRequest& request) {
     for (const TableRequest& wanted : config.tables) {
       if (name_for(wanted) != table.name) continue;
       throw ConfigError(fmt::format("the mirror has table \"{}\" already", table.name),
-                        "\"deltamirror reseed\" copies it anew");
+                        "\"deltamirror reseed\" copies it again");
     }
   }
   copies_.ask(config.tables, connection(conninfo_of(request.asked)), request.client);

@@ -37,7 +37,7 @@ class OwnerWork {
   // The Applier has committed, or will never commit what it took up.
   void committed(const Checkpoint& at);
   void rolled_back() noexcept;
-  // An Applier has failed with `error`. True: a table is copied anew, or is about to be in place,
+  // An Applier has failed with `error`. True: a table is copied again, or is about to be in place,
   // and then it may succeed: go on with a new Applier, once copies() are no longer stalled().
   bool take_over(const daystream::Error& error);
   // What has ended it before is tried again.

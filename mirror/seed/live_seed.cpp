@@ -55,7 +55,7 @@ void LiveSeed::start_again(const std::string& why) {
         fmt::format("gave up to copy tables that change their shape all the time: {}", why),
         "try again when it is quieter");
   }
-  spdlog::info("copying the tables anew: {}", why);
+  spdlog::info("copying the tables again: {}", why);
   start();
 }
 

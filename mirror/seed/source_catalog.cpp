@@ -297,7 +297,7 @@ std::vector<std::uint32_t> oids_of(const std::string& list) {
 
 // The seed's half of one definition, the other is plugin/value_facts.cpp: types that initdb did not
 // make for good, and whatever these are made of. Each type is described once, and the tables' own
-// sets of them are put together here: with one query a table, or each type anew for each, a
+// sets of them are put together here: with one query a table, or each type again for each, a
 // database of thousands of tables is read for minutes.
 std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
                                                      const std::vector<std::uint32_t>& tables) {

@@ -11,7 +11,7 @@
 namespace deltamirror {
 
 enum class SnapshotForm {
-  Compact,  // rows written anew, in order, without free pages: smaller, and faster to read
+  Compact,  // rows written again, in order, without free pages: smaller, and faster to read
   Raw       // page by page: faster to make
 };
 

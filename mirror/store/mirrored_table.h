@@ -64,7 +64,7 @@ struct MirroredTable {
   // the columns' names of now. Those are left out of which that cannot be said exactly.
   std::map<std::uint32_t, std::string> partitions;
   TableMode mode = TableMode::Mirror;
-  int keep_days = 0;  // of a history; 0: for ever
+  int keep_days = 0;  // of a history; 0: forever
   // History mode: the position that the base table was copied at.
   daystream::Position base;
   daystream::Lsn base_lsn;

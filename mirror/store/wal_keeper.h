@@ -8,9 +8,9 @@
 
 namespace deltamirror {
 
-// SQLite checkpoints by itself every few MiB, but cannot begin the log anew while a reader stands
+// SQLite checkpoints by itself every few MiB, but cannot begin the log again while a reader stands
 // in it: then it grows. Asks for it now and then without ever waiting for anybody, and tells a
-// person when a reader keeps it large. Every few hours it counts anew for the query planner.
+// person when a reader keeps it large. Every few hours it counts again for the query planner.
 class WalKeeper {
  public:
   struct Limits {

@@ -68,7 +68,7 @@ bool KeyScan::is_at(const RowBatch& batch, std::size_t row) const {
   return true;
 }
 
-// A statement that has come to its end must not be stepped again: it would begin anew.
+// A statement that has come to its end must not be stepped again: it would begin again.
 bool KeyScan::step() {
   if (can_step_) can_step_ = at_->step();
   return can_step_;

@@ -32,7 +32,7 @@ void write_history(support::Session& session) {
 }
 
 // Everything of a transaction that is the same whenever it is received. Not so a table's shape,
-// which is told anew on each connection.
+// which is told again on each connection.
 std::vector<std::string> fingerprint(const StreamTransaction& transaction) {
   std::vector<std::string> out = {support::lsn_text(transaction.lsn) + " xid " + transaction.xid};
   for (const std::string& line : transaction.lines) {

@@ -20,7 +20,7 @@ class RecordedSession {
   explicit RecordedSession(bool with_bulk = false);
 
   support::Cluster& cluster() { return cluster_; }
-  // Makes slot "try" anew, at the beginning of the history.
+  // Makes slot "try" again, at the beginning of the history.
   void fresh_slot();
   std::uint64_t confirmed_flush();  // of slot "try"
 

@@ -137,7 +137,7 @@ void Workload::run(int client, std::uint64_t seed, int pause_us) {
   }
 }
 
-// What a crash left between PREPARE and COMMIT would hold its rows for ever.
+// What a crash left between PREPARE and COMMIT would hold its rows forever.
 void Workload::finish_prepared(Session& session, int client) {
   for (const support::Row& row : session.query(fmt::format(
            "SELECT gid FROM pg_prepared_xacts WHERE gid LIKE 'two\\_{}\\_%'", client))) {

@@ -34,7 +34,7 @@ class Workload {
   explicit Workload(const support::Cluster&);
   ~Workload();  // stops
 
-  // `clients` threads, each with a session that it makes anew when the server is away. They pause
+  // `clients` threads, each with a session that it makes again when the server is away. They pause
   // between transactions so that all of them together make about `per_second`; 0: no pause.
   void start(int clients, std::uint64_t seed, int per_second = 0);
   void stop();  // waits for the clients' last outcomes

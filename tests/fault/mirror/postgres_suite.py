@@ -11,7 +11,7 @@ when a statement has ended outside of any transaction. Then every new permanent 
 replica identity where it has none, and is added to the running mirror; what the file does to it
 afterwards comes through the stream. After each file, all tables that changed are compared with
 PostgreSQL row by row, at the end all of them: by this program alone, from COPY's text, by what
-mirror/TYPES.md says. A mirror that stops must have said why; it is made anew, and that is counted.
+mirror/TYPES.md says. A mirror that stops must have said why; it is made again, and that is counted.
 
 Whether the suite's statements succeed is not looked at: that is PostgreSQL's to test.
 Exit code 0: every table was equal, every time.

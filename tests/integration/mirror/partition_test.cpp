@@ -83,7 +83,7 @@ TEST_CASE("partitions: their rows are their root's, also those that move", "[mir
   CHECK(verified.ok());
 }
 
-TEST_CASE("partitions: one that comes with rows or is emptied has its root copied anew",
+TEST_CASE("partitions: one that comes with rows or is emptied has its root copied again",
           "[mirror][partition]") {
   Partitioned s;
   s.start(true);

@@ -33,7 +33,7 @@ TEST_CASE("shape: new columns, generated or not, and new values of an enum need 
   s.check("SELECT id || v || m FROM u ORDER BY id");
 }
 
-TEST_CASE("shape: a volatile default and another type bring the rows anew",
+TEST_CASE("shape: a volatile default and another type bring the rows again",
           "[mirror][shape][integration]") {
   Shaped s;
   s.cluster.execute(
@@ -162,7 +162,7 @@ void check_copied(const Pipeline& s, const std::string& columns) {
 
 }  // namespace
 
-TEST_CASE("shape: another type of the same bytes that reads otherwise is copied anew",
+TEST_CASE("shape: another type of the same bytes that reads otherwise is copied again",
           "[mirror][shape][integration]") {
   Pipeline s;
   s.cluster.execute(
@@ -187,7 +187,8 @@ TEST_CASE("shape: another type of the same bytes that reads otherwise is copied 
   check_copied(s, "'%s %s %s %s %s', id, c, d, o, v");
 }
 
-TEST_CASE("shape: a where over what reads otherwise chooses anew", "[mirror][shape][integration]") {
+TEST_CASE("shape: a where over what reads otherwise chooses again",
+          "[mirror][shape][integration]") {
   Pipeline s;
   s.cluster.execute(
       "CREATE TYPE mood AS ENUM ('calm', 'wild'); CREATE TABLE t(id int PRIMARY KEY, m mood, v "
@@ -285,7 +286,7 @@ TEST_CASE("shape: a view over a column that is gone stands in nobody's way",
   CHECK(s.value("PRAGMA integrity_check") == "ok");
 }
 
-TEST_CASE("shape: values that read otherwise without a row being touched are copied anew",
+TEST_CASE("shape: values that read otherwise without a row being touched are copied again",
           "[mirror][shape][integration]") {
   Pipeline s;
   s.cluster.execute(

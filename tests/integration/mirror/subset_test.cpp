@@ -113,7 +113,8 @@ TEST_CASE("subset: columns, other names and filters follow changes of shape",
   CHECK_THAT(stopped.err, Catch::Contains("seed it again with another where"));
 }
 
-TEST_CASE("history: begun anew, kept over a drop, removed whole", "[mirror][subset][integration]") {
+TEST_CASE("history: begun again, kept over a drop, removed whole",
+          "[mirror][subset][integration]") {
   Subset s;
   const Result seeded = s.seed({"--table", "t", "--columns", "id,n", "--mode", "history"});
   INFO(seeded.err);

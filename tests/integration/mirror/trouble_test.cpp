@@ -94,7 +94,7 @@ TEST_CASE("trouble: a table that goes is waited for, however it comes back",
   CHECK_FALSE(s.is_there("t"));
   CHECK(s.value("SELECT count(*) FROM o") == "1");
 
-  SECTION("made anew") {
+  SECTION("made again") {
     s.cluster.execute(again);
     s.cluster.execute("INSERT INTO t VALUES(5, 'five')");
   }
@@ -395,7 +395,7 @@ TEST_CASE("trouble: a gap heals with a connection", "[mirror][trouble][integrati
   s.end();
 }
 
-TEST_CASE("trouble: a stream that was begun anew is followed from a copy of all tables",
+TEST_CASE("trouble: a stream that was begun again is followed from a copy of all tables",
           "[mirror][trouble][integration]") {
   Troubled s(
       "CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);"

@@ -105,7 +105,7 @@ TEST_CASE("mirrors: by URL one with its tables only is as one beside the stream"
                Busy::rows(one, 2) + Busy::rows("other", 2);
         copied_anew = true;
         break;
-      case 3:  // made anew
+      case 3:  // made again
         if (is_renamed) break;
         sql += fmt::format("DROP TABLE {0}; CREATE TABLE {0} (id bigserial PRIMARY KEY, t text); ",
                            one);

@@ -137,7 +137,7 @@ TEST_CASE("log: as JSON, each line is an object that says when, how bad, who and
   CHECK(contains(last["message"], "; HINT: "));
 }
 
-TEST_CASE("stream: pauses grow until a stream gets somewhere, then begin anew", "[streamer]") {
+TEST_CASE("stream: pauses grow until a stream gets somewhere, then begin again", "[streamer]") {
   const Cluster cluster;
   cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
   const Stream stream(cluster);

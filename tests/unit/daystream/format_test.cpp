@@ -96,7 +96,7 @@ TEST_CASE("format: the worked index is what compressing writes", "[format][packe
         block("2017-10-09.tsv"));
 }
 
-TEST_CASE("format: files of the first version read the same for ever", "[format][golden]") {
+TEST_CASE("format: files of the first version read the same forever", "[format][golden]") {
   support::ScratchDir directory;
   for (const char* name : {"daystream.json", "2017-10-09.tsv", "2017-10-10.tsv", "durable"}) {
     std::filesystem::copy(kRoot / "tests/golden/daystream-1" / name, directory / name);

@@ -143,7 +143,7 @@ TEST_CASE("lsn: text and parse", "[lsn]") {
   }
 }
 
-TEST_CASE("prefix: counting up is writing anew", "[line]") {
+TEST_CASE("prefix: counting up is writing again", "[line]") {
   for (const std::uint64_t begin : {0ULL, 8ULL, 95ULL, 999'995ULL, 18446744073709551600ULL}) {
     LinePrefix counted({1507507200, begin});
     for (std::uint64_t s = begin; s < begin + 12; ++s) {

@@ -89,7 +89,7 @@ TEST_CASE("log: under REPLICA IDENTITY FULL and by an index, the old row names i
 TEST_CASE("log: what befalls the whole table befalls the row", "[log]") {
   const Coop coop("d", "_pkey\t1\t_ikey\t",
                   {"insert\tid\t1\tcode\ta", "truncate", "insert\tid\t1\tcode\tb",
-                   // Told anew: the same row is not news, another value is.
+                   // Told again: the same row is not news, another value is.
                    "rewrite|insert\tid\t1\tcode\tb", "rewrite|insert\tid\t1\tcode\tB", "drop"});
   CHECK(coop.log("1") == Told{"2 insert: code  → a, id  → 1", "3 truncate:",
                               "4 insert: code  → b, id  → 1", "6 rewrite: code  b → B", "7 drop:"});

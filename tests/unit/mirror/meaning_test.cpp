@@ -57,7 +57,7 @@ TEST_CASE("meaning: a domain reads as what is below it", "[mirror][meaning]") {
   const ValueFacts over_cidr = {{"_type_17000", "domain 650 named public.d"},
                                 {"_type_650", "base named cidr"}};
   CHECK_FALSE(same(of(17000, "public.d", over_cidr), plain("inet")));
-  // Of the same name, and made anew.
+  // Of the same name, and made again.
   const ValueFacts over_bool = {{"_type_18000", "domain 16 named public.d"},
                                 {"_type_16", "base named boolean"}};
   CHECK_FALSE(same(of(17000, "public.d", over_varchar), of(18000, "public.d", over_bool)));

@@ -70,7 +70,7 @@ TEST_CASE("requests: sources share a table only where its rows tell whose they a
   CHECK_THROWS(check_distinct({}, {of("a", "s"), of("b", "r")}));
   CHECK_THROWS_WITH(check_distinct({}, {of("a", "s"), of("a", "s")}),
                     Catch::Contains("two tables would be called \"t\""));
-  // Another source's table stays where one is copied anew.
+  // Another source's table stays where one is copied again.
   MirroredTable there = mirrored("t", "t");
   there.source = "a";
   there.source_column = "s";
@@ -79,7 +79,7 @@ TEST_CASE("requests: sources share a table only where its rows tell whose they a
 
 TEST_CASE("requests: no two tables of one name, and none twice", "[mirror][requests]") {
   const std::vector<MirroredTable> tables = {mirrored("a", "a"), mirrored("b", "b")};
-  CHECK_NOTHROW(check_distinct(tables, {request("c"), request("a")}));  // a is copied anew
+  CHECK_NOTHROW(check_distinct(tables, {request("c"), request("a")}));  // a is copied again
   CHECK_NOTHROW(check_distinct(tables, {request("c", "a"), request("a", "c")}));
   CHECK_THROWS_WITH(check_distinct(tables, {request("a", "again")}),
                     Catch::Contains("\"public\".\"a\" would be followed twice"));

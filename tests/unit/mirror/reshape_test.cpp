@@ -78,7 +78,7 @@ TEST_CASE("reshape: a column may take the name of one that goes away", "[mirror]
   CHECK(t.table.indexes.empty());
 }
 
-TEST_CASE("reshape: a new key makes the table anew, rows and indexes kept", "[mirror][reshape]") {
+TEST_CASE("reshape: a new key makes the table again, rows and indexes kept", "[mirror][reshape]") {
   MemoryTable t = filled();
   SchemaLine line = changed(t);
   line.shape.primary_key = {2, 1};
@@ -88,7 +88,7 @@ TEST_CASE("reshape: a new key makes the table anew, rows and indexes kept", "[mi
   CHECK(indexes_of(t) == 2);
 }
 
-TEST_CASE("reshape: a type that reads otherwise needs the rows anew", "[mirror][reshape]") {
+TEST_CASE("reshape: a type that reads otherwise needs the rows again", "[mirror][reshape]") {
   MemoryTable t = filled();
   SchemaLine line = changed(t);
   line.shape.columns[1].type = "integer";

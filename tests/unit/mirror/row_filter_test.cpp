@@ -241,7 +241,7 @@ TEST_CASE("plan: rows enter a filter, change in it and leave", "[mirror][plan][f
   CHECK(t.rows() == Rows{"7|12|a"});
 }
 
-TEST_CASE("plan: a row that enters a filter is whole, or copied anew", "[mirror][plan][filter]") {
+TEST_CASE("plan: a row that enters a filter is whole, or copied again", "[mirror][plan][filter]") {
   MemoryTable t = filtered("n >= 10 AND v <> 'x'");
   TablePlan plan(t.db, t.table);
   plan.insert("id\t1\tn\t10\tv\tlong");
