@@ -1,10 +1,6 @@
 #!/usr/bin/env python3
-"""build_times.py DIRECTORY: seconds of compiler and linker by target, from what Ninja logged there.
-
-Ninja logs from when to when each command ran; with no more commands at once than processors, and
-nothing else running, that is near the CPU's seconds. An output that was built twice counts once, by
-its last time.
-"""
+"""build_times.py DIRECTORY: CPU seconds of compiler and linker by target, as tests/support/timed has
+noted them there."""
 import collections
 import pathlib
 import re
@@ -18,18 +14,16 @@ def target(output):
 
 
 def main():
-    seconds = {}
-    for line in (pathlib.Path(sys.argv[1]) / '.ninja_log').read_text(encoding='utf-8').splitlines():
-        if line.startswith('#'):
-            continue
-        start, end, _, output, _ = line.split('\t')
-        seconds[output] = (int(end) - int(start)) / 1000
     by_target = collections.Counter()
-    for output, taken in seconds.items():
-        by_target[target(output)] += taken
+    for line in (pathlib.Path(sys.argv[1]) / 'cpu_seconds').read_text(encoding='utf-8').splitlines():
+        seconds, output = line.split(' ', 1)
+        if not output.startswith('meson-private'):
+            by_target[target(output)] += float(seconds)
     for name, taken in by_target.most_common():
         print(f'{taken:8.1f} s  {name}')
     print(f'{sum(by_target.values()):8.1f} s  all')
+    programs = sum(s for name, s in by_target.items() if not name.startswith('tests/'))
+    print(f'{programs:8.1f} s  of these the programs, that is not the tests')
 
 
 if __name__ == '__main__':
