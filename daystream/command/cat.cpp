@@ -124,7 +124,7 @@ int show(const CatOptions& options, const Stream& stream) {
 }
 
 void add_common(CLI::App& command, const std::shared_ptr<CatOptions>& options) {
-  command.add_option("SOURCE", options->source, "the daystream's directory, or its http(s):// URL")
+  command.add_option("STREAM", options->source, "the daystream's directory, or its http(s):// URL")
       ->required();
   command.add_option("--tables", options->selection.tables,
                      "only lines of these tables: flights,ops.crew,ops.*");

@@ -245,7 +245,7 @@ void add_consume(CLI::App& app, Chosen& chosen) {
       *app.add_subcommand("consume", "hand transactions to a program, remember what it has done");
   command.set_help_flag("-h,--help", "show this help and exit");
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  add_place(command, "SOURCE", options->source, "the daystream's directory");
+  add_place(command, "STREAM", options->source, "the daystream's directory");
   add_place(command, "COMMAND", options->command, "after \"--\": the program and its arguments");
   command
       .add_option("--checkpoint", options->checkpoint,
@@ -290,7 +290,7 @@ void add_consume(CLI::App& app, Chosen& chosen) {
       "  daystream consume /srv/prod --checkpoint at --batch --window 1000 --once -- \\\n"
       "      psql -d copy -f apply.sql");
   command.callback([options, &command, &chosen] {
-    for (const char* const place : {"SOURCE", "COMMAND"}) require_place(command, place);
+    for (const char* const place : {"STREAM", "COMMAND"}) require_place(command, place);
     chosen = [options](const Reach& reach) {
       return options->check ? check(*options, reach.streams)
                             : consume(*options, reach.streams.open(options->source));

@@ -122,7 +122,7 @@ void add_info(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("info", "tell what a daystream holds, and who writes it");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("SOURCE", options->source, "the daystream's directory, or its http(s):// URL")
+  command.add_option("STREAM", options->source, "the daystream's directory, or its http(s):// URL")
       ->required();
   command.add_flag("--json", options->json, "for programs");
   auto* tables =

@@ -22,14 +22,14 @@ namespace daystream::command {
 namespace {
 
 struct MergeOptions {
-  std::vector<std::string> sources;
+  std::vector<std::string> inputs;
   std::string into;
   bool follow = false;  // as without --once
   bool once = false;
 };
 
-// NAME=SOURCE, or SOURCE alone.
-NamedSource named(const std::string& text, const StreamKinds& streams) {
+// NAME=STREAM, or STREAM alone.
+NamedInput named(const std::string& text, const StreamKinds& streams) {
   const auto equals = text.find('=');
   const bool has_name = equals != std::string::npos && equals > 0 && text.find('/') > equals &&
                         !std::filesystem::exists(text);
@@ -37,15 +37,15 @@ NamedSource named(const std::string& text, const StreamKinds& streams) {
   return {text.substr(0, equals), streams.open(text.substr(equals + 1))};
 }
 
-bool are_of_one_database(const std::vector<NamedSource>& sources) {
+bool are_of_one_database(const std::vector<NamedInput>& inputs) {
   std::optional<std::pair<std::string, std::string>> first;
-  for (const auto& [name, stream] : sources) {
+  for (const auto& [name, stream] : inputs) {
     std::pair<std::string, std::string> found;
     if (const auto catalog = split_of(stream)) {
       found = {catalog->system_identifier, catalog->database};
     } else {
       const Manifest manifest = stream.manifest();
-      require_one_database(manifest, stream.address(), "merge the sources that it was made of");
+      manifest.require_one_database(stream.address(), "merge the inputs that it was made of");
       found = {manifest.system_identifier, manifest.database};
     }
     if (!first) first = found;
@@ -55,7 +55,7 @@ bool are_of_one_database(const std::vector<NamedSource>& sources) {
 }
 
 // What is written is not to be read as well.
-void check_output(const std::vector<NamedSource>& sources, const std::filesystem::path& into) {
+void check_output(const std::vector<NamedInput>& sources, const std::filesystem::path& into) {
   std::error_code none;
   for (const auto& [name, stream] : sources) {
     const auto own = stream.directory();
@@ -87,21 +87,21 @@ int run(AnyMerger& merger, bool once) {
 }
 
 int merge(const MergeOptions& options, const StreamKinds& streams) {
-  std::vector<NamedSource> sources;
-  for (const std::string& source : options.sources) sources.push_back(named(source, streams));
-  check_output(sources, options.into);
-  if (!are_of_one_database(sources)) {
-    for (const NamedSource& source : sources) {
-      if (!split_directory(source.stream)) continue;
+  std::vector<NamedInput> inputs;
+  for (const std::string& input : options.inputs) inputs.push_back(named(input, streams));
+  check_output(inputs, options.into);
+  if (!are_of_one_database(inputs)) {
+    for (const NamedInput& input : inputs) {
+      if (!split_directory(input.stream)) continue;
       throw ConfigError(
-          fmt::format("\"{}\" holds the parts of a split", source.stream.address()),
+          fmt::format("\"{}\" holds the parts of a split", input.stream.address()),
           "merge them by themselves first, and then what they give with the other databases");
     }
-    TimeMerger merger(sources, options.into);
+    TimeMerger merger(inputs, options.into);
     return run(merger, options.once);
   }
   std::vector<Stream> of_one;
-  for (const NamedSource& source : sources) of_one.push_back(source.stream);
+  for (const NamedInput& input : inputs) of_one.push_back(input.stream);
   Merger merger(std::move(of_one), options.into);
   return run(merger, options.once);
 }
@@ -113,7 +113,7 @@ void add_merge(CLI::App& app, Chosen& chosen) {
   CLI::App& command = *app.add_subcommand("merge", "make one daystream of several");
   command.set_help_flag("-h,--help", "show this help and exit");
   command
-      .add_option("SOURCE", options->sources,
+      .add_option("STREAM", options->inputs,
                   "daystreams, NAME=… to name one, or a directory of \"daystream split\": then all "
                   "its parts")
       ->required();
@@ -123,13 +123,13 @@ void add_merge(CLI::App& app, Chosen& chosen) {
                                   "go on as more comes, until told to stop (default)");
   command.add_flag("--once", options->once, "end after what is there now")->excludes(follow);
   command.footer(
-      "Sources of one database, the parts of a split or streams of several slots: transactions go\n"
+      "Inputs of one database, the parts of a split or streams of several slots: transactions go\n"
       "out in commit order, by LSN; what several have of one becomes one again. The output begins\n"
-      "where all sources have begun, and can be mirrored.\n\n"
-      "Sources of different databases: transactions go out in commit-time order, as far as the\n"
+      "where all inputs have begun, and can be mirrored.\n\n"
+      "Inputs of different databases: transactions go out in commit-time order, as far as the\n"
       "servers' clocks agree. Each line says where it is from, by the stream's name or the NAME\n"
       "given. It cannot be mirrored: what it holds is of several databases.\n\n"
-      "Either way one goes out when all sources are past it, so a source that stands still holds\n"
+      "Either way one goes out when all inputs are past it, so an input that stands still holds\n"
       "the others up. Started again it goes on where it was, every transaction exactly once.\n\n"
       "Examples:\n"
       "  daystream merge /srv/shards --into /srv/whole\n"

@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t kFlushEvery = 64 * 1024 * 1024;
 constexpr std::chrono::milliseconds kMarkEvery{1000};
 constexpr std::chrono::milliseconds kLookEvery{1000};  // for parts that are new
-constexpr std::size_t kJoinBytes = 64 * 1024 * 1024;   // of lines from more sources than are open
+constexpr std::size_t kJoinBytes = 64 * 1024 * 1024;   // of lines from more inputs than are open
 constexpr std::uint64_t kNoNumber = UINT64_MAX;
 
 // A line with and without its `_n`.
@@ -45,10 +45,10 @@ Numbered without_number(std::string_view body) {
 
 }  // namespace
 
-struct Merger::Source final : OpenSet::Member {
+struct Merger::Input final : OpenSet::Member {
   static constexpr std::size_t kDescriptors = 2;  // a day file, and inotify
 
-  Source(const Stream& read, const StartAfter& start, std::size_t found, OpenSet& open)
+  Input(const Stream& read, const StartAfter& start, std::size_t found, OpenSet& open)
       : stream(read), number(found), resume(start), open_(open) {
     open_.use(*this);
     reader_.emplace(stream, start);
@@ -75,7 +75,7 @@ struct Merger::Source final : OpenSet::Member {
     if (!reader_) reader_.emplace(stream, resume);
     return *reader_;
   }
-  // What stands after the last that was passed; nullptr: nothing yet. Valid until another source is
+  // What stands after the last that was passed; nullptr: nothing yet. Valid until another input is
   // used.
   Transaction* delivery() {
     Reader& from = reader();
@@ -146,19 +146,19 @@ struct Merger::Source final : OpenSet::Member {
   std::uint64_t lines_taken_from_delivery_ = 0;
 };
 
-bool Merger::ByOrder::operator()(const Source* one, const Source* other) const {
-  const auto key = [](const Source& s) { return std::tuple(s.order(), s.has_gap(), s.number); };
+bool Merger::ByOrder::operator()(const Input* one, const Input* other) const {
+  const auto key = [](const Input& s) { return std::tuple(s.order(), s.has_gap(), s.number); };
   return key(*one) < key(*other);
 }
 
-bool Merger::ByBefore::operator()(const Source* one, const Source* other) const {
+bool Merger::ByBefore::operator()(const Input* one, const Input* other) const {
   return std::tuple(one->before, one->number) < std::tuple(other->before, other->number);
 }
 
-Merger::Merger(std::vector<Stream> sources, const std::filesystem::path& output)
-    : directory_(output), open_(Source::kDescriptors) {
+Merger::Merger(std::vector<Stream> inputs, const std::filesystem::path& output)
+    : directory_(output), open_(Input::kDescriptors) {
   Manifest wanted;
-  for (const Stream& stream : sources) {
+  for (const Stream& stream : inputs) {
     std::string system;
     std::string database;
     if (const auto catalog = split_of(stream)) {
@@ -175,7 +175,7 @@ Merger::Merger(std::vector<Stream> sources, const std::filesystem::path& output)
     } else if (system != wanted.system_identifier || database != wanted.database) {
       throw WrongSource(
           fmt::format("\"{}\" is of database \"{}\" of system {}, \"{}\" of \"{}\" of {}",
-                      sources.front().address(), wanted.database, wanted.system_identifier,
+                      inputs.front().address(), wanted.database, wanted.system_identifier,
                       stream.address(), database, system),
           "only streams of one database have an order in common, that of its LSNs");
     }
@@ -185,8 +185,8 @@ Merger::Merger(std::vector<Stream> sources, const std::filesystem::path& output)
   wanted.holdings = {};
   output_ = std::make_unique<Part>(output, wanted, facts_);
   look_for_sources();
-  if (sources_.empty()) {
-    throw Error(fmt::format("there is no part yet in \"{}\"", sources.front().address()),
+  if (inputs_.empty()) {
+    throw Error(fmt::format("there is no part yet in \"{}\"", inputs.front().address()),
                 "start the split first");
   }
   catalog_has_changed();
@@ -203,19 +203,19 @@ Merger::~Merger() = default;
 // others come past that only afterwards: so after all have been read and none is new, none is
 // missing that has something to go out before them.
 bool Merger::look_for_sources() {
-  const std::size_t before = sources_.size();
+  const std::size_t before = inputs_.size();
   for (Root& root : roots_) {
     if (const auto split = split_directory(root.stream)) {
       look_into(root, *split);
     } else if (!std::exchange(root.is_added, true)) {
-      const std::size_t known = sources_.size();
-      add_source(root.stream);
-      if (sources_.size() > known) continue;
+      const std::size_t known = inputs_.size();
+      add_input(root.stream);
+      if (inputs_.size() > known) continue;
       throw Error(fmt::format("daystream \"{}\" has no line yet", root.stream.address()),
-                  "start again when it has: the output begins where all sources have begun");
+                  "start again when it has: the output begins where all inputs have begun");
     }
   }
-  return sources_.size() > before;
+  return inputs_.size() > before;
 }
 
 void Merger::look_into(Root& root, const std::filesystem::path& split) {
@@ -227,39 +227,39 @@ void Merger::look_into(Root& root, const std::filesystem::path& split) {
   root.looked_at = changed;
   for (const auto& entry : std::filesystem::directory_iterator(split)) {
     if (addresses_.contains(entry.path())) continue;
-    if (std::filesystem::exists(entry.path() / kManifestName)) add_source(entry.path());
+    if (std::filesystem::exists(entry.path() / kManifestName)) add_input(entry.path());
   }
 }
 
-void Merger::add_source(const Stream& stream) {
+void Merger::add_input(const Stream& stream) {
   if (addresses_.contains(stream.address())) return;
   if (!stream.extent()) return;  // nothing is durable yet: it has nothing that others are past
   StartAfter start;
   if (!output_->empty()) start.lsn = output_->last_lsn();
-  sources_.push_back(std::make_unique<Source>(stream, start, sources_.size(), open_));
+  inputs_.push_back(std::make_unique<Input>(stream, start, inputs_.size(), open_));
   addresses_.insert(stream.address());
-  waiting_.insert(sources_.back().get());
+  waiting_.insert(inputs_.back().get());
 }
 
-// Whether what comes next of a source that is waiting is known now, or it has come further.
-bool Merger::read_on(Source& source) {
-  const Lsn before = source.before;
-  waiting_.erase(&source);
-  while (Transaction* const next = source.delivery()) {
+// Whether what comes next of an input that is waiting is known now, or it has come further.
+bool Merger::read_on(Input& input) {
+  const Lsn before = input.before;
+  waiting_.erase(&input);
+  while (Transaction* const next = input.delivery()) {
     const bool says_nothing =
         next->kind() == Transaction::Kind::Mark && next->end().columns.empty();
     const bool is_there = next->kind() == Transaction::Kind::Transaction && !output_->empty() &&
                           !output_->needs(next->lsn());
     if (!says_nothing && !is_there) {
-      source.next = {next->kind(), next->lsn()};
-      ready_.insert(&source);
+      input.next = {next->kind(), next->lsn()};
+      ready_.insert(&input);
       return true;
     }
     if (says_nothing && next->end().timeline) facts_.timeline = next->end().timeline;
-    source.pass();
+    input.pass();
   }
-  waiting_.insert(&source);
-  return source.before > before;
+  waiting_.insert(&input);
+  return input.before > before;
 }
 
 // Of those that may have something before what goes out next, or, where nothing does, that are
@@ -267,26 +267,25 @@ bool Merger::read_on(Source& source) {
 bool Merger::read_those_behind() {
   if (waiting_.empty()) return false;
   const Lsn least = (*waiting_.begin())->before;
-  std::vector<Source*> behind;
-  for (Source* source : waiting_) {
-    if (ready_.empty() ? source->before > least : source->before >= (*ready_.begin())->order())
-      break;
-    behind.push_back(source);
+  std::vector<Input*> behind;
+  for (Input* input : waiting_) {
+    if (ready_.empty() ? input->before > least : input->before >= (*ready_.begin())->order()) break;
+    behind.push_back(input);
   }
   bool any = false;
-  for (Source* source : behind) any = read_on(*source) || any;
+  for (Input* input : behind) any = read_on(*input) || any;
   must_look_ = must_look_ || any;
   return any;
 }
 
-// The output begins where all of its sources have begun: before that some are missing.
+// The output begins where all of its inputs have begun: before that some are missing.
 void Merger::begin() {
   Lsn from;
   std::optional<std::uint64_t> next;
   std::optional<std::uint32_t> timeline;
   std::int64_t clock = 0;
-  for (const auto& source : sources_) {
-    Reader reader(source->stream, {});
+  for (const auto& input : inputs_) {
+    Reader reader(input->stream, {});
     Transaction* first = reader.next();
     if (first == nullptr || first->lsn() < from) continue;
     from = first->lsn();
@@ -299,14 +298,14 @@ void Merger::begin() {
   output_->flush();
 }
 
-// All tables of all sources. The parts of one split are the whole again when all of them are here.
+// All tables of all inputs. The parts of one split are the whole again when all of them are here.
 Holding Merger::holding() const {
   Holding merged;
   std::set<std::string> parts;
   std::set<std::string> counts;
   bool all_tables = false;
-  for (const auto& source : sources_) {
-    const Holding& held = source->held;
+  for (const auto& input : inputs_) {
+    const Holding& held = input->held;
     all_tables = all_tables || held.tables.empty();
     if (!merged.tables.empty() && !held.tables.empty()) merged.tables += ",";
     merged.tables += held.tables;
@@ -336,8 +335,8 @@ Holding Merger::holding() const {
   return merged;
 }
 
-// nullptr: a source may have something before that is not there yet.
-Merger::Source* Merger::next_source() {
+// nullptr: an input may have something before that is not there yet.
+Merger::Input* Merger::next_input() {
   for (;;) {
     while (read_those_behind()) continue;
     const bool all_past = !ready_.empty() && (waiting_.empty() || (*waiting_.begin())->before >=
@@ -352,7 +351,7 @@ Merger::Source* Merger::next_source() {
 void Merger::work(const std::function<bool()>& stop) {
   must_look_ = true;
   for (bool stopped = false; !stopped; stopped = stop()) {
-    Source* next = next_source();
+    Input* next = next_input();
     if (next == nullptr) break;
     emit(*next);
     if (unflushed_bytes_ >= kFlushEvery) {
@@ -367,26 +366,26 @@ void Merger::work(const std::function<bool()>& stop) {
 
 void Merger::mark() {
   if (output_->empty()) return;
-  // Nothing of any source is still to come up to here.
+  // Nothing of any input is still to come up to here.
   Lsn upto{UINT64_MAX};
-  for (const auto& source : sources_) upto = std::min(upto, source->before);
-  for (const auto& source : sources_) {
-    facts_.clock = std::max(facts_.clock, source->position.c);
-    // What one source proves up to an LSN holds for the database.
-    if (source->before == upto) facts_.proven_us = std::max(facts_.proven_us, source->proven_us);
+  for (const auto& input : inputs_) upto = std::min(upto, input->before);
+  for (const auto& input : inputs_) {
+    facts_.clock = std::max(facts_.clock, input->position.c);
+    // What one input proves up to an LSN holds for the database.
+    if (input->before == upto) facts_.proven_us = std::max(facts_.proven_us, input->proven_us);
   }
   output_->mark(upto);
   marked_ = std::chrono::steady_clock::now();
 }
 
-// What is out of a source is passed, and the source waits.
-void Merger::take(Source& source) {
-  ready_.erase(&source);
-  source.pass();
-  waiting_.insert(&source);
+// What is out of an input is passed, and the input waits.
+void Merger::take(Input& input) {
+  ready_.erase(&input);
+  input.pass();
+  waiting_.insert(&input);
 }
 
-void Merger::emit(Source& first) {
+void Merger::emit(Input& first) {
   facts_.clock = std::max(facts_.clock, first.head().position().c);
   if (first.next->kind == Transaction::Kind::Mark) {
     take_mark(first);
@@ -398,51 +397,51 @@ void Merger::emit(Source& first) {
     take(first);
     return;
   }
-  const std::vector<Source*> same = same_as(first);
+  const std::vector<Input*> same = same_as(first);
   emit_joined(same);
   facts_.next = first.head().end().next;
-  for (Source* source : same) take(*source);
+  for (Input* input : same) take(*input);
 }
 
 // Those that have a part of the transaction that is the next of `first`.
-std::vector<Merger::Source*> Merger::same_as(const Source& first) {
-  std::vector<Source*> same;
+std::vector<Merger::Input*> Merger::same_as(const Input& first) {
+  std::vector<Input*> same;
   std::uint32_t xid = 0;
-  for (Source* source : ready_) {
-    if (source->next->kind != Transaction::Kind::Transaction) continue;
-    if (source->next->lsn != first.next->lsn) break;
-    const Transaction& own = source->head();
+  for (Input* input : ready_) {
+    if (input->next->kind != Transaction::Kind::Transaction) continue;
+    if (input->next->lsn != first.next->lsn) break;
+    const Transaction& own = input->head();
     if (same.empty()) xid = own.end().xid;
     if (own.end().xid != xid) {
       throw NeedsPerson(
           fmt::format("\"{}\" and \"{}\" have different transactions at LSN {}: {} and {}",
-                      first.stream.address(), source->stream.address(), own.lsn().text(), xid,
+                      first.stream.address(), input->stream.address(), own.lsn().text(), xid,
                       own.end().xid),
           "they are not streams of one history of the database: merge them apart");
     }
-    same.push_back(source);
+    same.push_back(input);
     unflushed_bytes_ += own.size_bytes();
   }
   return same;
 }
 
-// A connection's first mark says what its source holds from there on; the output says it where that
+// A connection's first mark says what its input holds from there on; the output says it where that
 // changes what it holds itself.
-void Merger::take_mark(Source& source) {
-  const Change& said = source.head().end();
+void Merger::take_mark(Input& input) {
+  const Change& said = input.head().end();
   if (said.timeline) facts_.timeline = said.timeline;
-  const Holding held = std::exchange(source.held, {});
+  const Holding held = std::exchange(input.held, {});
   std::string_view key;
   std::string_view value;
   for (FieldCursor cursor(said.columns); cursor.next(key, value);) {
     if (key == "tables") {
-      source.held.tables = unescape(value);
+      input.held.tables = unescape(value);
     } else {
-      source.held.options.emplace_back(unescape(key), unescape(value));
+      input.held.options.emplace_back(unescape(key), unescape(value));
     }
   }
-  take(source);
-  if (!source.held.same_filter(held) || catalog_has_changed()) say_holding(source.before);
+  take(input);
+  if (!input.held.same_filter(held) || catalog_has_changed()) say_holding(input.before);
 }
 
 // The catalog of a split is replaced by another file. True: one has been since the last time.
@@ -463,31 +462,31 @@ void Merger::say_holding(Lsn lsn) {
 }
 
 // Lines by their `_n`; those that have none after its others. One that several parts have goes out
-// once, and one that a source has again goes out again.
-void Merger::emit_joined(const std::vector<Source*>& sources) {
-  if (!output_->needs(sources.front()->next->lsn)) return;
-  const std::size_t at_once = sources.size() < open_.most() ? 0 : kJoinBytes / sources.size();
-  std::set<std::tuple<std::uint64_t, std::size_t, Source*>> lines;  // the next one of each
-  const auto add_line_of = [&](Source* source) {
-    if (const Numbered* const line = source->line(at_once)) {
-      lines.emplace(line->number.value_or(kNoNumber), source->number, source);
+// once, and one that an input has again goes out again.
+void Merger::emit_joined(const std::vector<Input*>& inputs) {
+  if (!output_->needs(inputs.front()->next->lsn)) return;
+  const std::size_t at_once = inputs.size() < open_.most() ? 0 : kJoinBytes / inputs.size();
+  std::set<std::tuple<std::uint64_t, std::size_t, Input*>> lines;  // the next one of each
+  const auto add_line_of = [&](Input* input) {
+    if (const Numbered* const line = input->line(at_once)) {
+      lines.emplace(line->number.value_or(kNoNumber), input->number, input);
     }
   };
-  for (Source* source : sources) add_line_of(source);
+  for (Input* input : inputs) add_line_of(input);
   while (!lines.empty()) {
     const std::uint64_t number = std::get<0>(*lines.begin());
-    output_->append(std::get<Source*>(*lines.begin())->line(at_once)->text);
-    std::vector<Source*> have_it;
+    output_->append(std::get<Input*>(*lines.begin())->line(at_once)->text);
+    std::vector<Input*> have_it;
     do {
-      have_it.push_back(std::get<Source*>(*lines.begin()));
+      have_it.push_back(std::get<Input*>(*lines.begin()));
       lines.erase(lines.begin());
     } while (number != kNoNumber && !lines.empty() && std::get<0>(*lines.begin()) == number);
-    for (Source* source : have_it) {
-      source->drop_line();
-      add_line_of(source);
+    for (Input* input : have_it) {
+      input->drop_line();
+      add_line_of(input);
     }
   }
-  output_->append(sources.front()->head().end_line().body);
+  output_->append(inputs.front()->head().end_line().body);
 }
 
 void Merger::wait(int wake_fd) {

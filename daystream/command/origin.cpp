@@ -162,12 +162,4 @@ std::string chosen_source(const Stream& stream, const std::string& name, bool mu
   return raw;
 }
 
-void require_one_database(const Manifest& manifest, const std::string& stream,
-                          const std::string& advice) {
-  if (manifest.sources.empty()) return;
-  throw NeedsPerson(fmt::format("daystream \"{}\" is merged of several databases: {}", stream,
-                                source_names(manifest)),
-                    advice);
-}
-
 }  // namespace daystream::command

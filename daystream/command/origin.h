@@ -52,9 +52,4 @@ Places places_in(const Stream& stream);
 // Returns the raw name.
 std::string chosen_source(const Stream& stream, const std::string& name, bool must_choose);
 
-// Throws NeedsPerson where `manifest`, of `stream`, is of a stream of several databases; `advice`
-// is what to do.
-void require_one_database(const Manifest& manifest, const std::string& stream,
-                          const std::string& advice);
-
 }  // namespace daystream::command

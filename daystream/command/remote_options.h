@@ -9,7 +9,7 @@ namespace daystream::command {
 
 // `options` must outlive the parsing.
 inline void add_remote_options(CLI::App& app, remote::Options& options) {
-  const std::string group = "For an http(s):// SOURCE";
+  const std::string group = "For an http(s):// STREAM";
   app.add_option("--ca", options.ca, "file with the certificates that may vouch for it (PEM)")
       ->envname("DAYSTREAM_CA")
       ->group(group);

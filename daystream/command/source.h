@@ -1,4 +1,4 @@
-// The SOURCE argument of a command.
+// The STREAM argument of a command.
 #pragma once
 
 #include <filesystem>

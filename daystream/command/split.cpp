@@ -60,7 +60,7 @@ void add_split(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<SplitOptions>();
   CLI::App& command = *app.add_subcommand("split", "make several daystreams of one");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("SOURCE", options->source, "the daystream's directory")->required();
+  command.add_option("STREAM", options->source, "the daystream's directory")->required();
   command
       .add_option("DIR", options->directory,
                   "where the parts are to be: a directory each, made when needed")

@@ -32,20 +32,12 @@ std::string numbered(std::string_view body, std::uint64_t number) {
   return fmt::format("{}\t_n\t{}{}", body.substr(0, at), number, body.substr(at));
 }
 
-Holding holding_at(const Manifest& manifest, Position position) {
-  Holding found = manifest.holdings.front();
-  for (const Holding& holding : manifest.holdings) {
-    if (holding.since <= position) found = holding;
-  }
-  return found;
-}
-
 }  // namespace
 
 Splitter::Splitter(Stream source, std::filesystem::path directory, const SplitRule& rule)
     : source_(std::move(source)), directory_(std::move(directory)) {
   const Manifest manifest = source_.manifest();
-  require_one_database(manifest, source_.address(), "split the sources that it was made of");
+  manifest.require_one_database(source_.address(), "split the inputs that it was made of");
   std::error_code none;
   const auto own = source_.directory();
   if ((own && std::filesystem::equivalent(*own, directory_, none)) ||
@@ -90,7 +82,8 @@ Splitter::Splitter(Stream source, std::filesystem::path directory, const SplitRu
   StartAfter start;
   if (from) start.lsn = *from;
   reader_ = std::make_unique<Reader>(source_, start);
-  source_holding_ = holding_at(manifest, reader_->position());
+  const Holding* const holding = manifest.holding_at(reader_->position());
+  source_holding_ = holding != nullptr ? *holding : manifest.holdings.front();
   before_ = from.value_or(Lsn{});
   facts_.clock = std::max<std::int64_t>(0, reader_->position().c);
   if (begun_) tables_ = SplitTables::load(directory_, before_);

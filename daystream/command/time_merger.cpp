@@ -32,8 +32,8 @@ Lsn lsn_at(std::int64_t time_us) {
 
 }  // namespace
 
-struct TimeMerger::Source {
-  Source(std::string called, const Stream& stream, Place from)
+struct TimeMerger::Input {
+  Input(std::string called, const Stream& stream, Place from)
       : name(std::move(called)),
         raw_name(raw(name)),
         place(from),
@@ -55,45 +55,44 @@ struct TimeMerger::Source {
 };
 
 // By name, so that it does not matter in which order they were given.
-TimeMerger::TimeMerger(std::vector<NamedSource> sources, const std::filesystem::path& output) {
-  for (NamedSource& source : sources) {
-    if (source.name.empty()) source.name = source.stream.manifest().name;
+TimeMerger::TimeMerger(std::vector<NamedInput> inputs, const std::filesystem::path& output) {
+  for (NamedInput& input : inputs) {
+    if (input.name.empty()) input.name = input.stream.manifest().name;
   }
-  std::sort(sources.begin(), sources.end(),
-            [](const NamedSource& a, const NamedSource& b) { return a.name < b.name; });
+  std::sort(inputs.begin(), inputs.end(),
+            [](const NamedInput& a, const NamedInput& b) { return a.name < b.name; });
   Manifest wanted;
   wanted.slot = "merged";
-  for (const NamedSource& source : sources) {
-    const Manifest manifest = source.stream.manifest();
-    require_one_database(manifest, source.stream.address(),
-                         "merge the sources that it was made of");
-    if (!wanted.sources.empty() && wanted.sources.back().name == source.name) {
-      throw ConfigError(fmt::format("two sources are called \"{}\"", source.name),
+  for (const NamedInput& input : inputs) {
+    const Manifest manifest = input.stream.manifest();
+    manifest.require_one_database(input.stream.address(), "merge the inputs that it was made of");
+    if (!wanted.sources.empty() && wanted.sources.back().name == input.name) {
+      throw ConfigError(fmt::format("two inputs are called \"{}\"", input.name),
                         "give them names: east=/srv/east/prod west=/srv/west/prod");
     }
     wanted.sources.push_back(
-        {source.name, manifest.system_identifier, manifest.database, manifest.slot});
+        {input.name, manifest.system_identifier, manifest.database, manifest.slot});
   }
   output_ = std::make_unique<Part>(output, wanted, facts_);
   const Places places = output_->empty() ? Places{} : places_in(output);
-  for (std::size_t i = 0; i < sources.size(); ++i) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::string& name = wanted.sources[i].name;
     const auto at = places.find(name);
-    sources_.push_back(std::make_unique<Source>(name, sources[i].stream,
-                                                at == places.end() ? Place{} : at->second));
+    inputs_.push_back(
+        std::make_unique<Input>(name, inputs[i].stream, at == places.end() ? Place{} : at->second));
   }
   facts_.head = [this] {
     Places now;
-    for (const auto& source : sources_) now[source->name] = source->place;
+    for (const auto& input : inputs_) now[input->name] = input->place;
     return places_fields(now);
   };
   if (!output_->empty()) return;
   fill();
   facts_.clock = INT64_MAX;
-  for (const auto& source : sources_) {
-    const std::int64_t c = source->reader.position().c;
+  for (const auto& input : inputs_) {
+    const std::int64_t c = input->reader.position().c;
     if (c < 0) {
-      throw Error(fmt::format("daystream \"{}\" has no line yet", source->name),
+      throw Error(fmt::format("daystream \"{}\" has no line yet", input->name),
                   "start again when it has");
     }
     facts_.clock = std::min(facts_.clock, c);
@@ -104,33 +103,33 @@ TimeMerger::TimeMerger(std::vector<NamedSource> sources, const std::filesystem::
 
 TimeMerger::~TimeMerger() = default;
 
-// Every source shows what it has next, or up to when it has nothing.
+// Every input shows what it has next, or up to when it has nothing.
 void TimeMerger::fill() {
-  for (const auto& source : sources_) {
-    while (source->head == nullptr) {
-      Transaction* next = source->reader.next();
+  for (const auto& input : inputs_) {
+    while (input->head == nullptr) {
+      Transaction* next = input->reader.next();
       if (next == nullptr) break;
-      source->turn_us = std::max(source->turn_us, proven_time_us(*next));
+      input->turn_us = std::max(input->turn_us, proven_time_us(*next));
       if (next->kind() == Transaction::Kind::Mark) {
-        source->place = {next->position(), next->lsn(), source->turn_us};
+        input->place = {next->position(), next->lsn(), input->turn_us};
       } else {
-        source->head = next;
+        input->head = next;
       }
     }
   }
 }
 
-// Among equal turns the order is that of the sources' names.
-TimeMerger::Source* TimeMerger::next_source() const {
-  Source* first = nullptr;
-  for (const auto& source : sources_) {
-    if (first == nullptr || source->turn_us < first->turn_us) first = source.get();
+// Among equal turns the order is that of the inputs' names.
+TimeMerger::Input* TimeMerger::next_input() const {
+  Input* first = nullptr;
+  for (const auto& input : inputs_) {
+    if (first == nullptr || input->turn_us < first->turn_us) first = input.get();
   }
   return first->head == nullptr ? nullptr : first;
 }
 
 std::int64_t TimeMerger::reached_us() const {
-  return (*std::min_element(sources_.begin(), sources_.end(),
+  return (*std::min_element(inputs_.begin(), inputs_.end(),
                             [](const auto& a, const auto& b) { return a->turn_us < b->turn_us; }))
       ->turn_us;
 }
@@ -138,7 +137,7 @@ std::int64_t TimeMerger::reached_us() const {
 void TimeMerger::work(const std::function<bool()>& stop) {
   for (bool stopped = false; !stopped; stopped = stop()) {
     fill();
-    Source* next = next_source();
+    Input* next = next_input();
     if (next == nullptr) break;
     emit(*next);
     if (unflushed_bytes_ >= kTimeMergeFlushEvery) {
@@ -154,18 +153,18 @@ void TimeMerger::work(const std::function<bool()>& stop) {
 
 // What is still to come has a turn that is not less than the least, and so a larger LSN than this.
 void TimeMerger::mark() {
-  for (const auto& source : sources_) {
-    facts_.clock = std::max(facts_.clock, source->reader.position().c);
+  for (const auto& input : inputs_) {
+    facts_.clock = std::max(facts_.clock, input->reader.position().c);
   }
   output_->mark(lsn_at(reached_us() - 1));
   marked_ = std::chrono::steady_clock::now();
 }
 
-void TimeMerger::emit(Source& source) {
-  Transaction& head = *source.head;
+void TimeMerger::emit(Input& input) {
+  Transaction& head = *input.head;
   facts_.clock = std::max(facts_.clock, head.position().c);
-  Place place{head.position(), head.lsn(), source.turn_us};
-  const Fields origin = origin_fields(source.name, place);
+  Place place{head.position(), head.lsn(), input.turn_us};
+  const Fields origin = origin_fields(input.name, place);
   if (head.kind() == Transaction::Kind::Gap) {
     output_->new_gap(output_->last_lsn(), origin);
     place.lsn = {};
@@ -178,12 +177,12 @@ void TimeMerger::emit(Source& source) {
       lines_.clear();
     };
     for (Line line; head.next_line(line);) {
-      append_with_source(lines_, line.body, source.raw_name);
+      append_with_source(lines_, line.body, input.raw_name);
       lines_ += '\n';
       if (lines_.size() >= kLinesAtOnce) send();
     }
     const Change& end = head.end();
-    const Lsn lsn = std::max(lsn_at(source.turn_us), Lsn{output_->last_lsn().value + 1});
+    const Lsn lsn = std::max(lsn_at(input.turn_us), Lsn{output_->last_lsn().value + 1});
     fmt::format_to(std::back_inserter(lines_), "_xid\t{}\t_lsn\t{}", end.xid, lsn.text());
     std::string_view key;
     std::string_view value;
@@ -198,15 +197,15 @@ void TimeMerger::emit(Source& source) {
     lines_ += "\t_action\tcommit\n";
     send();
   }
-  source.place = place;  // not before: a new day's mark, written just now, is before it
-  source.head = nullptr;
+  input.place = place;  // not before: a new day's mark, written just now, is before it
+  input.head = nullptr;
 }
 
 void TimeMerger::wait(int wake_fd) {
-  Source* slowest = nullptr;
-  for (const auto& source : sources_) {
-    if (source->head == nullptr && (slowest == nullptr || source->turn_us < slowest->turn_us)) {
-      slowest = source.get();
+  Input* slowest = nullptr;
+  for (const auto& input : inputs_) {
+    if (input->head == nullptr && (slowest == nullptr || input->turn_us < slowest->turn_us)) {
+      slowest = input.get();
     }
   }
   if (slowest != nullptr) slowest->reader.wait(kTimeMergeLookEvery, wake_fd);

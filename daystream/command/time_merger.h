@@ -1,4 +1,4 @@
-// The work of `daystream merge` where the sources are of different databases: one output, in
+// The work of `daystream merge` where the inputs are of different databases: one output, in
 // commit-time order (FORMAT.md, "Merged of several databases").
 #pragma once
 
@@ -16,42 +16,42 @@
 
 namespace daystream::command {
 
-// A source, and what lines of the output call it. An empty name: as its manifest does.
-struct NamedSource {
+// An input, and what lines of the output call it. An empty name: as its manifest does.
+struct NamedInput {
   std::string name;
   Stream stream;
 };
 
-// A transaction's turn is its commit time, or the time up to which its source was known already
-// where that is later: so turns never go back within a source, and depend on nothing but what the
-// sources hold. One goes out when every source is known to have none before it; a source that has
+// A transaction's turn is its commit time, or the time up to which its input was known already
+// where that is later: so turns never go back within an input, and depend on nothing but what the
+// inputs hold. One goes out when every input is known to have none before it; an input that has
 // nothing to tell says so by its marks, whose `_c` is the time.
 //
-// Exactly once, whatever is killed when: each commit line of the output says where in its source it
-// stood, marks repeat it for all sources, and each is read on from there.
+// Exactly once, whatever is killed when: each commit line of the output says where in its input it
+// stood, marks repeat it for all inputs, and each is read on from there.
 class TimeMerger {
  public:
-  // Throws WrongSource where the output is of other sources, ConfigError where two have one name,
+  // Throws WrongSource where the output is of other inputs, ConfigError where two have one name,
   // NeedsPerson where one is itself merged of several databases.
-  TimeMerger(std::vector<NamedSource> sources, const std::filesystem::path& output);
+  TimeMerger(std::vector<NamedInput> inputs, const std::filesystem::path& output);
   ~TimeMerger();
 
   // Works through what can go out now, until `stop` says so. It is on disk afterwards.
   void work(const std::function<bool()>& stop);
-  // Sleeps until the source that everything waits for has more, or `wake_fd` is readable.
+  // Sleeps until the input that everything waits for has more, or `wake_fd` is readable.
   void wait(int wake_fd);
-  // Says how far all sources are, at the end.
+  // Says how far all inputs are, at the end.
   void mark();
 
  private:
-  struct Source;
+  struct Input;
 
   void fill();
-  Source* next_source() const;
+  Input* next_input() const;
   std::int64_t reached_us() const;
-  void emit(Source& source);
+  void emit(Input& input);
 
-  std::vector<std::unique_ptr<Source>> sources_;
+  std::vector<std::unique_ptr<Input>> inputs_;
   SourceFacts facts_;
   std::unique_ptr<Part> output_;
   std::string lines_;

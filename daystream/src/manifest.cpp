@@ -162,16 +162,25 @@ ordered_json to_json(const Manifest& manifest) {
 void save_manifest(Dir& dir, const Manifest& manifest) {
   const ordered_json value = to_json(manifest);
   const std::string text = value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  replace_file(dir, std::string(kManifestName), text);
+}
 
-  // Whatever happens, one of the two is there whole: the new name is written and synced before it
-  // takes the old one's place.
-  const std::string temporary = std::string(kManifestName) + ".new";
-  dir.remove(temporary);
-  const auto file = dir.create(temporary);
-  file->write_at(text, 0);
-  file->sync();
-  dir.rename(temporary, kManifestName);
-  dir.sync();
+const Holding* Manifest::holding_at(const Position& position) const noexcept {
+  const Holding* found = nullptr;
+  for (const Holding& holding : holdings) {
+    if (holding.since <= position) found = &holding;
+  }
+  return found;
+}
+
+void Manifest::require_one_database(const std::string& address, const std::string& advice) const {
+  if (sources.empty()) return;
+  std::string names;
+  for (const MergedSource& source : sources) {
+    names += (names.empty() ? "\"" : ", \"") + source.name + "\"";
+  }
+  throw NeedsPerson(
+      fmt::format("daystream \"{}\" is merged of several databases: {}", address, names), advice);
 }
 
 Manifest Manifest::load(const std::filesystem::path& directory) {

@@ -70,24 +70,9 @@ std::optional<daystream::Position> held_since(const daystream::Manifest& manifes
   return since;
 }
 
-const daystream::Holding* holding_at(const daystream::Manifest& manifest,
-                                     daystream::Position position) {
-  const daystream::Holding* found = nullptr;
-  for (const daystream::Holding& holding : manifest.holdings) {
-    if (holding.since <= position) found = &holding;
-  }
-  return found;
-}
-
-void require_one_database(const daystream::Manifest& manifest, const std::string& directory) {
-  if (manifest.sources.empty()) return;
-  std::string names;
-  for (const daystream::MergedSource& source : manifest.sources) {
-    names += (names.empty() ? "\"" : ", \"") + source.name + "\"";
-  }
-  throw daystream::NeedsPerson(
-      fmt::format("daystream \"{}\" is merged of several databases: {}", directory, names),
-      "a mirror is of one: follow the stream of that database itself");
+void require_one_database(const daystream::Manifest& manifest, const std::string& address) {
+  manifest.require_one_database(address,
+                                "a mirror is of one: follow the stream of that database itself");
 }
 
 }  // namespace deltamirror

@@ -30,12 +30,7 @@ std::optional<daystream::Position> held_since(const daystream::Manifest& manifes
                                               std::string_view line_name,
                                               Partitioning partitioning);
 
-// The holding in force after `position`; nullptr: none is known.
-const daystream::Holding* holding_at(const daystream::Manifest& manifest,
-                                     daystream::Position position);
-
-// Throws NeedsPerson where it is merged of several databases: what a mirror goes by (LSNs,
-// transaction ids, OIDs) is of one.
-void require_one_database(const daystream::Manifest& manifest, const std::string& directory);
+// Throws NeedsPerson where it is merged of several databases.
+void require_one_database(const daystream::Manifest& manifest, const std::string& address);
 
 }  // namespace deltamirror

@@ -25,14 +25,14 @@ enum class Batches {
   Single  // each its own until caught up, so that the file ends right before one that fails
 };
 
-// See SourceLoop::withdraw(): to begin anew is all that is to be done.
+// See SourceLoop::withdraw(): to begin again is all that is to be done.
 class Withdrawn : public daystream::Error {
  public:
   Withdrawn() : Error("the daystream does not reach to where the seed is consistent yet") {}
 };
 
 // Reads one source's daystream and applies it, from the mirror's checkpoint on, until what cannot
-// be gone on with by itself. One is made anew after each such failure.
+// be gone on with by itself. One is made again after each such failure.
 //
 // Lifetime: borrows the source; the thread is the source's.
 // Turns:    takes the turn where it uses the database, and gives it back at each commit; holds none
@@ -76,7 +76,7 @@ class SourceLoop {
 
  private:
   std::optional<daystream::Holding> current_holding(const daystream::Manifest& manifest) const {
-    const daystream::Holding* found = holding_at(manifest, checkpoint_.position);
+    const daystream::Holding* found = manifest.holding_at(checkpoint_.position);
     if (found == nullptr) return std::nullopt;
     return *found;
   }

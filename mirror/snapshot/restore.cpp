@@ -117,7 +117,7 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
   }
   Reader reader(place.daystream, {start.position, start.lsn});
   check_same_source(reader.manifest(), place.daystream.address(), start, options.snapshot);
-  const daystream::Holding* holding = holding_at(reader.manifest(), start.position);
+  const daystream::Holding* holding = reader.manifest().holding_at(start.position);
   Applier applier(
       db, holding == nullptr ? std::nullopt : std::optional(*holding),
       [&] { return signals.stop_requested(); }, place.at.source);

@@ -106,7 +106,7 @@ class Verification {
   // Brings the database itself to the snapshot.
   void compare_brought(Database& db) {
     Reader reader(options_.daystream, {at_.position, at_.lsn});
-    const daystream::Holding* holding = holding_at(reader.manifest(), at_.position);
+    const daystream::Holding* holding = reader.manifest().holding_at(at_.position);
     Applier applier(
         db, holding == nullptr ? std::nullopt : std::optional(*holding),
         [&] { return signals_.stop_requested(); }, options_.source);

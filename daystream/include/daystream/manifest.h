@@ -65,6 +65,12 @@ struct Manifest {
   std::optional<std::uint64_t> keep_days;
   std::optional<std::uint64_t> keep_bytes;
 
+  // The holding in force after `position`; nullptr: that was before the first.
+  const Holding* holding_at(const Position& position) const noexcept;
+  // Throws NeedsPerson, with `advice`, where the stream is merged of several databases: an LSN, a
+  // transaction id and an OID are of one.
+  void require_one_database(const std::string& address, const std::string& advice) const;
+
   // Throws IoError (no such file), Corruption (not our JSON), WrongSource (newer format).
   static Manifest load(const std::filesystem::path& directory);
   // Replaces the file whole: temporary file, fsync, rename, fsync of the directory.

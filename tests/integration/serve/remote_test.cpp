@@ -1,4 +1,4 @@
-// Everything that takes a SOURCE takes an URL: the same answers as from the directory.
+// Everything that takes a STREAM takes an URL: the same answers as from the directory.
 #include <catch2/catch.hpp>
 #include <csignal>
 

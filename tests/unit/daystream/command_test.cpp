@@ -182,7 +182,7 @@ TEST_CASE("command: what is wrong is said in one line, with its exit code", "[co
     CHECK(ran.code == code);
     CHECK(lines_of(ran.out).at(0) == "daystream: " + text);
   };
-  check("cat", 2, "SOURCE is required");
+  check("cat", 2, "STREAM is required");
   check("catt " + farm.dir, 2, "unknown command \"catt\": did you mean \"cat\"?");
   check("cat " + farm.dir + " --formt tsv", 2,
         "unrecognized option \"--formt\": did you mean \"--format\"?");

@@ -121,7 +121,7 @@ TEST_CASE("config file: serve, pull and consume begin with nothing else", "[conf
   INFO(consumed.err);
   CHECK(consumed.ok());
   CHECK(support::read_file(at + ".got").find("_action\tcommit") != std::string::npos);
-  CHECK(run("consume", {{"checkpoint", at}}).err.starts_with("daystream: SOURCE is required\n"));
+  CHECK(run("consume", {{"checkpoint", at}}).err.starts_with("daystream: STREAM is required\n"));
   CHECK(run("serve", {{"dir", {"x=/nowhere"}}, {"most-connections", 1}}).err.find("/nowhere") !=
         std::string::npos);
   CHECK(run("serve", nlohmann::json::object()).err.starts_with("daystream: DIR is required\n"));

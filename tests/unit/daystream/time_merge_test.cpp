@@ -275,13 +275,13 @@ TEST_CASE("time merge: the tools know the sources apart", "[merge]") {
   check({kProgram, "cat", into, "--source", "x"}, 2, "no source of daystream");
   check({kProgram, "cat", east.path(), "--source", "x"}, 2, "is of one database");
   check({kProgram, "split", into, (work.path() / "parts").string(), "--once"}, 3,
-        "is merged of several databases: o, w");
+        "is merged of several databases: \"o\", \"w\"");
   check({kProgram, "merge", into, east.path(), "--into", (work.path() / "m").string()}, 3,
         "is merged of several databases");
   check({kProgram, "merge", east.path(), west.path(), "--into", into, "--once"}, 3,
         "is merged of \"o\"");
   check({kProgram, "merge", "a=" + east.path(), "a=" + west.path(), "--into", into, "--once"}, 2,
-        "two sources are called \"a\"");
+        "two inputs are called \"a\"");
 }
 
 TEST_CASE("time merge: FORMAT.md's worked bytes are what it writes", "[merge][format][golden]") {
