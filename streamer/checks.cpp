@@ -60,22 +60,8 @@ void check_source(const Manifest& manifest, const Server& server, const std::str
     throw WrongSource(
         fmt::format("daystream \"{}\" was read from a pipe, not from a slot", directory), kHint);
   }
-  if (manifest.system_identifier != server.system_identifier) {
-    throw WrongSource(fmt::format("daystream \"{}\" is of another cluster: its system identifier "
-                                  "is {}, the server's is {}",
-                                  directory, manifest.system_identifier, server.system_identifier),
-                      kHint);
-  }
-  if (manifest.database != server.database) {
-    throw WrongSource(fmt::format("daystream \"{}\" is of database \"{}\", not \"{}\"", directory,
-                                  manifest.database, server.database),
-                      kHint);
-  }
-  if (manifest.slot != slot) {
-    throw WrongSource(fmt::format("daystream \"{}\" is of slot \"{}\", not \"{}\"", directory,
-                                  manifest.slot, slot),
-                      kHint);
-  }
+  require_same_source(fmt::format("daystream \"{}\"", directory), manifest.source(), "the server",
+                      {server.system_identifier, server.database, slot}, kHint);
 }
 
 Slot require_slot(ReplicationConnection& connection, const std::string& name) {

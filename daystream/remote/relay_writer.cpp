@@ -14,18 +14,14 @@ namespace daystream::remote {
 
 void check_same_source(const std::filesystem::path& directory, const Manifest& ours,
                        const Manifest& theirs) {
-  const auto check = [&](const char* what, const std::string& mine, const std::string& other) {
-    if (mine == other) return;
-    throw WrongSource(
-        fmt::format("daystream \"{}\" is a copy of {} \"{}\", the server has that of \"{}\"",
-                    directory.string(), what, mine, other),
-        "one directory per stream: pull into another one");
-  };
-  check("system identifier", ours.system_identifier, theirs.system_identifier);
-  check("database", ours.database, theirs.database);
-  check("slot", ours.slot, theirs.slot);
-  check("id", ours.id, theirs.id);
-  check("the stream created", ours.created, theirs.created);
+  constexpr const char* kHint = "one directory per stream: pull into another one";
+  const std::string name = fmt::format("daystream \"{}\"", directory.string());
+  require_same_source(name, ours.source(), "the server's", theirs.source(), kHint);
+  if (ours.id == theirs.id && ours.created == theirs.created) return;
+  throw WrongSource(
+      fmt::format("{} is a copy of another stream (created {}) than the server's ({})", name,
+                  ours.created, theirs.created),
+      kHint);
 }
 
 RelayWriter::RelayWriter(const std::filesystem::path& directory, const Manifest& source,
@@ -70,14 +66,8 @@ RelayWriter::RelayWriter(const std::filesystem::path& directory, const Manifest&
 }
 
 void RelayWriter::save_manifest(const std::string& text) {
-  const std::string temporary = std::string(kManifestName) + ".new";
   if (const auto file = dir_->open(kManifestName); file && read_whole(*file) == text) return;
-  dir_->remove(temporary);
-  const auto file = dir_->create(temporary);
-  file->write_at(text, 0);
-  file->sync();
-  dir_->rename(temporary, kManifestName);
-  dir_->sync();
+  replace_file(*dir_, std::string(kManifestName), text);
 }
 
 // ---- bytes into files --------------------------------------------------------------------------

@@ -135,7 +135,7 @@ class RealDir final : public Dir {
     } while (!fd && errno == EINTR);
     if (!fd && errno == ENOENT && (flags & O_CREAT) == 0) return nullptr;
     if (!fd) fail(action, path);
-    // A pipe of that name would be waited for, for ever, until somebody writes to it.
+    // A pipe of that name would be waited for, forever, until somebody writes to it.
     struct stat status {};
     if (fstat(fd.get(), &status) != 0) fail(action, path);
     if (!S_ISREG(status.st_mode)) {
@@ -164,6 +164,22 @@ bool make_directory(const std::filesystem::path& path) {
   }
   sync_directory(clean.parent_path());
   return true;
+}
+
+void replace_file(Dir& dir, const std::string& name, std::string_view text, Replacing how) {
+  const std::string fresh = name + ".new";
+  // What lies there may be a link to elsewhere, put there by who may write here.
+  dir.remove(fresh);
+  {
+    const auto file = dir.create(fresh);
+    file->write_at(text, 0);
+    if (how.synced) file->sync();
+  }
+  if (how.for_everybody && chmod(dir.path_of(fresh).c_str(), 0644) != 0) {
+    fail("open to everybody file", dir.path_of(fresh));
+  }
+  dir.rename(fresh, name);
+  if (how.synced) dir.sync();
 }
 
 std::string read_whole(const File& file) {

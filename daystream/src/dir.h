@@ -67,7 +67,15 @@ std::unique_ptr<Dir> real_dir(const std::filesystem::path& path);
 // Makes `path` and what is missing above it, each synced into its parent. True: it was not there.
 bool make_directory(const std::filesystem::path& path);
 
-// The whole of a small file; nullopt: there is none.
+struct Replacing {
+  bool synced = true;          // it is there after a power loss
+  bool for_everybody = false;  // to read, whatever the umask; the file is a real one
+};
+// Replaces `name`, or makes it. Whatever happens, one of the two is there whole: the new one is
+// written, and synced, before it takes the place of the old one.
+void replace_file(Dir& dir, const std::string& name, std::string_view text, Replacing how = {});
+
+// The whole of a small file.
 std::string read_whole(const File& file);
 
 }  // namespace daystream

@@ -165,6 +165,28 @@ void save_manifest(Dir& dir, const Manifest& manifest) {
   replace_file(dir, std::string(kManifestName), text);
 }
 
+void require_same_source(const std::string& one, const SourceIdentity& of_one,
+                         const std::string& other, const SourceIdentity& of_other,
+                         const std::string& hint) {
+  const auto differ = [](const std::string& a, const std::string& b) {
+    return !a.empty() && !b.empty() && a != b;
+  };
+  if (differ(of_one.system_identifier, of_other.system_identifier)) {
+    throw WrongSource(
+        fmt::format(
+            "{} is of another cluster (system identifier {}) than {} (system identifier {})", one,
+            of_one.system_identifier, other, of_other.system_identifier),
+        hint);
+  }
+  const auto check = [&](const char* what, const std::string& a, const std::string& b) {
+    if (!differ(a, b)) return;
+    throw WrongSource(fmt::format("{} is of {} \"{}\", not \"{}\" as {}", one, what, a, b, other),
+                      hint);
+  };
+  check("database", of_one.database, of_other.database);
+  check("slot", of_one.slot, of_other.slot);
+}
+
 const Holding* Manifest::holding_at(const Position& position) const noexcept {
   const Holding* found = nullptr;
   for (const Holding& holding : holdings) {

@@ -18,19 +18,15 @@ namespace {
 
 void check_same_source(const std::filesystem::path& directory, const Manifest& found,
                        const Manifest& wanted) {
-  const auto check = [&](const char* what, const std::string& theirs, const std::string& ours) {
-    if (theirs == ours) return;
-    const auto named = [&](const std::string& value) {
-      return value.empty() ? fmt::format("no known {} (it was read from a pipe)", what)
-                           : fmt::format("{} \"{}\"", what, value);
-    };
-    throw WrongSource(fmt::format("daystream \"{}\" holds the changes of {}, not of {}",
-                                  directory.string(), named(theirs), named(ours)),
-                      "one directory per source: give another directory with -D");
-  };
-  check("system identifier", found.system_identifier, wanted.system_identifier);
-  check("database", found.database, wanted.database);
-  check("slot", found.slot, wanted.slot);
+  constexpr const char* kHint = "one directory per source: give another directory with -D";
+  const std::string name = fmt::format("daystream \"{}\"", directory.string());
+  if (found.system_identifier.empty() != wanted.system_identifier.empty() &&
+      found.sources == wanted.sources) {
+    throw WrongSource(fmt::format("{} {} read from a pipe", name,
+                                  found.system_identifier.empty() ? "was" : "was not"),
+                      kHint);
+  }
+  require_same_source(name, found.source(), "what is to be written", wanted.source(), kHint);
   if (found.sources == wanted.sources) return;
   const auto names = [](const Manifest& manifest) {
     std::string text;

@@ -24,12 +24,9 @@ LiveSnapshot snapshot_of(SeedSession& session) {
 }
 
 void check_server(const SourceServer& server, const std::string& system_identifier) {
-  if (server.system_identifier == system_identifier) return;
-  throw daystream::WrongSource(
-      fmt::format("the server is another cluster (system identifier {}) than the mirror's (system "
-                  "identifier {})",
-                  server.system_identifier, system_identifier),
-      "connect to the server that the mirror was seeded from");
+  daystream::require_same_source("the server", {server.system_identifier, {}, {}},
+                                 "that of the mirror", {system_identifier, {}, {}},
+                                 "connect to the server that the mirror was seeded from");
 }
 
 namespace {

@@ -173,20 +173,10 @@ void SeedSession::check_source() {
     throw Error(fmt::format("daystream \"{}\" says nothing of what it holds", stream_.address()),
                 "it was made by an older deltastream: start that once, of this version");
   }
-  if (!manifest_.system_identifier.empty() &&
-      manifest_.system_identifier != server_.system_identifier) {
-    throw WrongSource(
-        fmt::format("daystream \"{}\" is of another cluster (system identifier {}) than the server "
-                    "(system identifier {})",
-                    stream_.address(), manifest_.system_identifier, server_.system_identifier),
-        "connect to the server that deltastream follows, or name its daystream");
-  }
-  if (!manifest_.database.empty() && manifest_.database != server_.database) {
-    throw WrongSource(fmt::format("daystream \"{}\" is of database \"{}\", the connection is to "
-                                  "\"{}\"",
-                                  stream_.address(), manifest_.database, server_.database),
-                      "name the database in the connection string");
-  }
+  require_same_source(fmt::format("daystream \"{}\"", stream_.address()), manifest_.source(),
+                      "the server", {server_.system_identifier, server_.database, {}},
+                      "connect to the server and database that deltastream follows, or name its "
+                      "daystream");
 }
 
 void SeedSession::pause(int milliseconds) {

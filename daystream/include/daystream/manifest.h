@@ -46,6 +46,19 @@ struct MergedSource {
   bool operator==(const MergedSource&) const = default;
 };
 
+// What a stream, a mirror or a server is of: a database, read by a slot.
+struct SourceIdentity {
+  std::string system_identifier;
+  std::string database;
+  std::string slot;
+};
+
+// Throws WrongSource, with `hint`, where the two differ: `daystream "x" is of database "a", not "b"
+// as the server`. What one of them does not know (it is empty) does not differ.
+void require_same_source(const std::string& one, const SourceIdentity& of_one,
+                         const std::string& other, const SourceIdentity& of_other,
+                         const std::string& hint);
+
 struct Manifest {
   int format = kFormatVersion;
   std::string name;               // what people call the stream; the directory's name by default
@@ -65,6 +78,7 @@ struct Manifest {
   std::optional<std::uint64_t> keep_days;
   std::optional<std::uint64_t> keep_bytes;
 
+  SourceIdentity source() const { return {system_identifier, database, slot}; }
   // The holding in force after `position`; nullptr: that was before the first.
   const Holding* holding_at(const Position& position) const noexcept;
   // Throws NeedsPerson, with `advice`, where the stream is merged of several databases: an LSN, a

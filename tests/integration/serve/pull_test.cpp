@@ -217,7 +217,7 @@ TEST_CASE("pull: another stream, and what is no longer kept, need a person", "[p
     ServerProcess cats({"test=" + other.directory.path().string()});
     const auto result = support::run(pull(cats.url(), copy, {"--once"}));
     CHECK(result.exit.code == 3);
-    CHECK(result.err.find("is a copy of database \"foxes\", the server has that of \"cats\"") !=
+    CHECK(result.err.find("is of database \"foxes\", not \"cats\" as the server's") !=
           std::string::npos);
   }
   SECTION("the same stream, written on by another host") {
