@@ -113,13 +113,7 @@ void Progress::take(const ServerAnswer& answer) {
     take_sample(*answer.sample);
   } else {
     sample_.reset();
-    status_.server_lsn.reset();
-    status_.lag_bytes.reset();
-    status_.lag_s.reset();
-    status_.retained_wal_bytes.reset();
-    status_.until_lost_bytes.reset();
-    status_.until_lost_s.reset();
-    status_.wal_status.clear();
+    status_.server = {};
     // While the stream waits, its reason was logged already, and most often this is the same one.
     ++answers_missing_;
     if (answers_missing_ >= kMissingBeforeWarning && !told_missing_ &&
@@ -135,17 +129,17 @@ void Progress::take(const ServerAnswer& answer) {
 }
 
 void Progress::take_sample(const ServerSample& sample) {
-  status_.until_lost_s.reset();
+  status_.server.until_lost_s.reset();
   if (sample_ && sample.until_lost_bytes && sample.wal_lsn > sample_->wal_lsn) {
     const double rate = static_cast<double>(sample.wal_lsn.value - sample_->wal_lsn.value) /
                         std::max(seconds(sample.at - sample_->at), 0.001);
-    status_.until_lost_s = static_cast<double>(*sample.until_lost_bytes) / rate;
+    status_.server.until_lost_s = static_cast<double>(*sample.until_lost_bytes) / rate;
   }
   sample_ = sample;
-  status_.server_lsn = sample.wal_lsn;
-  status_.retained_wal_bytes = sample.retained_bytes;
-  status_.until_lost_bytes = sample.until_lost_bytes;
-  status_.wal_status = sample.wal_status;
+  status_.server.server_lsn = sample.wal_lsn;
+  status_.server.retained_wal_bytes = sample.retained_bytes;
+  status_.server.until_lost_bytes = sample.until_lost_bytes;
+  status_.server.wal_status = sample.wal_status;
 }
 
 void Progress::look(const daystream::Writer& writer, Time now) {
@@ -170,8 +164,8 @@ void Progress::look_at_lag(Time now) {
   // The stream is behind since the moment when it last had all that the server had.
   const bool behind = status_.lsn < sample_->wal_lsn;
   if (!behind) caught_up_at_ = now;
-  status_.lag_bytes = behind ? sample_->wal_lsn.value - status_.lsn.value : 0;
-  status_.lag_s = behind ? seconds(now - caught_up_at_) : 0;
+  status_.server.lag_bytes = behind ? sample_->wal_lsn.value - status_.lsn.value : 0;
+  status_.server.lag_s = behind ? seconds(now - caught_up_at_) : 0;
 }
 
 void Progress::look_at_disk() {
@@ -192,14 +186,14 @@ void Progress::warn_in_time(Time now) {
                  directory_.string(), human_bytes(static_cast<double>(*status_.disk_free_bytes)),
                  human_seconds(*status_.disk_left_s));
   }
-  if (status_.until_lost_s && *status_.until_lost_s < kWarnBeforeSeconds &&
-      status_.wal_status != "reserved") {
+  if (status_.server.until_lost_s && *status_.server.until_lost_s < kWarnBeforeSeconds &&
+      status_.server.wal_status != "reserved") {
     last_warning_ = now;
     spdlog::warn(
         "slot \"{}\" is {} of WAL from being lost (max_slot_wal_keep_size): {} at the "
         "present rate",
-        status_.slot, human_bytes(static_cast<double>(*status_.until_lost_bytes)),
-        human_seconds(*status_.until_lost_s));
+        status_.slot, human_bytes(static_cast<double>(*status_.server.until_lost_bytes)),
+        human_seconds(*status_.server.until_lost_s));
   }
 }
 
@@ -207,16 +201,16 @@ void Progress::report() {
   std::string text =
       fmt::format("flushed {} position={} rate={:.0f} lines/s, {}/s", status_.lsn.text(),
                   status_.position.text(), status_.lines_per_s, human_bytes(status_.bytes_per_s));
-  if (status_.lag_bytes) {
-    text += fmt::format(" lag={}, {}", human_bytes(static_cast<double>(*status_.lag_bytes)),
-                        human_seconds(status_.lag_s.value_or(0)));
+  if (status_.server.lag_bytes) {
+    text += fmt::format(" lag={}, {}", human_bytes(static_cast<double>(*status_.server.lag_bytes)),
+                        human_seconds(status_.server.lag_s.value_or(0)));
   }
-  if (status_.retained_wal_bytes) {
-    text +=
-        fmt::format(" retained={}", human_bytes(static_cast<double>(*status_.retained_wal_bytes)));
+  if (status_.server.retained_wal_bytes) {
+    text += fmt::format(" retained={}",
+                        human_bytes(static_cast<double>(*status_.server.retained_wal_bytes)));
   }
-  if (status_.until_lost_s)
-    text += fmt::format(" until_lost={}", human_seconds(*status_.until_lost_s));
+  if (status_.server.until_lost_s)
+    text += fmt::format(" until_lost={}", human_seconds(*status_.server.until_lost_s));
   spdlog::info("{}", text);
   notify_.status(text);
 }

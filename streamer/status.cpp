@@ -18,6 +18,7 @@
 #include "program/metrics_text.h"
 #include "program/stream_health.h"
 #include "src/calendar.h"
+#include "src/dir.h"
 #include "src/lock.h"
 
 namespace deltastream {
@@ -44,31 +45,42 @@ std::optional<T> get(const Json& in, const char* key) {
   return found->get<T>();
 }
 
+// Seconds since 1970; 0: it never was.
+void put_time(Json& out, const char* key, std::int64_t seconds) {
+  out[key] = seconds != 0 ? Json(daystream::utc_text(seconds)) : Json(nullptr);
+}
+
+std::int64_t get_time(const Json& in, const char* key) {
+  const auto text = get<std::string>(in, key);
+  return text ? daystream::parse_utc_text(*text).value_or(0) : 0;
+}
+
 Json to_json(const Status& status) {
   Json out;
   out["state"] = status.state;
-  out["since_s"] = status.since_s;
+  put_time(out, "since", status.since_s);
   out["pid"] = status.pid;
-  out["updated_s"] = status.updated_s;
+  put_time(out, "updated_at", status.updated_s);
   out["slot"] = status.slot;
   out["position"] = status.position.text();
   out["lsn"] = status.lsn.text();
-  out["lines_per_s"] = status.lines_per_s;
-  out["bytes_per_s"] = status.bytes_per_s;
-  out["server_lsn"] = status.server_lsn ? Json(status.server_lsn->text()) : Json(nullptr);
-  put(out, "lag_bytes", status.lag_bytes);
-  put(out, "lag_s", status.lag_s);
-  put(out, "retained_wal_bytes", status.retained_wal_bytes);
-  put(out, "until_lost_bytes", status.until_lost_bytes);
-  put(out, "until_lost_s", status.until_lost_s);
-  out["wal_status"] = status.wal_status;
+  out["lines_per_second"] = status.lines_per_s;
+  out["bytes_per_second"] = status.bytes_per_s;
+  out["server_lsn"] =
+      status.server.server_lsn ? Json(status.server.server_lsn->text()) : Json(nullptr);
+  put(out, "lag_bytes", status.server.lag_bytes);
+  put(out, "lag_seconds", status.server.lag_s);
+  put(out, "retained_wal_bytes", status.server.retained_wal_bytes);
+  put(out, "until_lost_bytes", status.server.until_lost_bytes);
+  put(out, "until_lost_seconds", status.server.until_lost_s);
+  out["wal_status"] = status.server.wal_status;
   out["server_problem"] = status.server_problem;
   put(out, "disk_free_bytes", status.disk_free_bytes);
-  put(out, "disk_left_s", status.disk_left_s);
+  put(out, "disk_left_seconds", status.disk_left_s);
   out["waiting_for"] = status.waiting_for;
   out["last_error"] = status.last_error;
   out["last_hint"] = status.last_hint;
-  out["last_error_s"] = status.last_error_s;
+  put_time(out, "last_error_at", status.last_error_s);
   out["needs_person"] = status.needs_person;
   return out;
 }
@@ -100,20 +112,22 @@ void print_status(const Status& status, const std::string& state) {
   line("lsn", status.lsn.text());
   line("rate",
        fmt::format("{:.0f} lines/s, {}/s", status.lines_per_s, human_bytes(status.bytes_per_s)));
-  if (status.lag_bytes) {
-    line("lag", fmt::format("{}, {}", human_bytes(static_cast<double>(*status.lag_bytes)),
-                            human_seconds(status.lag_s.value_or(0))));
+  if (status.server.lag_bytes) {
+    line("lag", fmt::format("{}, {}", human_bytes(static_cast<double>(*status.server.lag_bytes)),
+                            human_seconds(status.server.lag_s.value_or(0))));
   }
-  if (status.retained_wal_bytes) {
+  if (status.server.retained_wal_bytes) {
     std::string limit;
-    if (status.until_lost_bytes) {
+    if (status.server.until_lost_bytes) {
       limit = fmt::format(", {} before the slot is lost",
-                          human_bytes(static_cast<double>(*status.until_lost_bytes)));
-      if (status.until_lost_s) limit += fmt::format(" ({})", human_seconds(*status.until_lost_s));
+                          human_bytes(static_cast<double>(*status.server.until_lost_bytes)));
+      if (status.server.until_lost_s)
+        limit += fmt::format(" ({})", human_seconds(*status.server.until_lost_s));
     }
     line("WAL kept",
-         fmt::format("{} ({}){}", human_bytes(static_cast<double>(*status.retained_wal_bytes)),
-                     status.wal_status, limit));
+         fmt::format("{} ({}){}",
+                     human_bytes(static_cast<double>(*status.server.retained_wal_bytes)),
+                     status.server.wal_status, limit));
   }
   if (!status.server_problem.empty()) {
     line("server", "does not tell how far it is: " + status.server_problem);
@@ -143,28 +157,29 @@ std::optional<Status> Status::parse(const std::string& text) {
     const Json in = Json::parse(text);
     Status out;
     out.state = in.at("state").get<std::string>();
-    out.since_s = in.value("since_s", std::int64_t{0});
+    out.since_s = get_time(in, "since");
     out.pid = in.at("pid").get<int>();
-    out.updated_s = in.at("updated_s").get<std::int64_t>();
+    out.updated_s = get_time(in, "updated_at");
     out.slot = in.at("slot").get<std::string>();
     out.position = Position::parse(in.at("position").get<std::string>()).value_or(Position{});
     out.lsn = Lsn::parse(in.at("lsn").get<std::string>()).value_or(Lsn{});
-    out.lines_per_s = in.at("lines_per_s").get<double>();
-    out.bytes_per_s = in.at("bytes_per_s").get<double>();
-    if (const auto lsn = get<std::string>(in, "server_lsn")) out.server_lsn = Lsn::parse(*lsn);
-    out.lag_bytes = get<std::uint64_t>(in, "lag_bytes");
-    out.lag_s = get<double>(in, "lag_s");
-    out.retained_wal_bytes = get<std::uint64_t>(in, "retained_wal_bytes");
-    out.until_lost_bytes = get<std::uint64_t>(in, "until_lost_bytes");
-    out.until_lost_s = get<double>(in, "until_lost_s");
-    out.wal_status = in.at("wal_status").get<std::string>();
+    out.lines_per_s = in.at("lines_per_second").get<double>();
+    out.bytes_per_s = in.at("bytes_per_second").get<double>();
+    if (const auto lsn = get<std::string>(in, "server_lsn"))
+      out.server.server_lsn = Lsn::parse(*lsn);
+    out.server.lag_bytes = get<std::uint64_t>(in, "lag_bytes");
+    out.server.lag_s = get<double>(in, "lag_seconds");
+    out.server.retained_wal_bytes = get<std::uint64_t>(in, "retained_wal_bytes");
+    out.server.until_lost_bytes = get<std::uint64_t>(in, "until_lost_bytes");
+    out.server.until_lost_s = get<double>(in, "until_lost_seconds");
+    out.server.wal_status = in.at("wal_status").get<std::string>();
     out.server_problem = in.value("server_problem", "");
     out.disk_free_bytes = get<std::uint64_t>(in, "disk_free_bytes");
-    out.disk_left_s = get<double>(in, "disk_left_s");
+    out.disk_left_s = get<double>(in, "disk_left_seconds");
     out.waiting_for = in.value("waiting_for", "");
     out.last_error = in.at("last_error").get<std::string>();
     out.last_hint = in.value("last_hint", "");
-    out.last_error_s = in.at("last_error_s").get<std::int64_t>();
+    out.last_error_s = get_time(in, "last_error_at");
     out.needs_person = in.value("needs_person", false);
     return out;
   } catch (const nlohmann::json::exception&) {
@@ -180,21 +195,15 @@ void Status::enter(const std::string& next) {
 
 bool save_status(const std::filesystem::path& directory, const Status& status) noexcept {
   try {
-    const std::filesystem::path file = directory / kStatusFile;
-    const std::filesystem::path temporary = directory / (std::string(kStatusFile) + ".tmp");
     const std::string text = status.json();
-    std::error_code error;
-    {
-      std::ofstream out(temporary, std::ios::trunc);
-      out << text;
-      out.close();
-      if (!out) {
-        std::filesystem::remove(temporary, error);
-        return overwrite(file, text);
-      }
+    const auto dir = daystream::real_dir(directory);
+    try {
+      replace_file(*dir, kStatusFile, text, {.synced = false});
+      return true;
+    } catch (const daystream::IoError&) {
+      dir->remove(std::string(kStatusFile) + ".new");
+      return overwrite(directory / kStatusFile, text);
     }
-    std::filesystem::rename(temporary, file, error);
-    return !error;
   } catch (const std::exception&) {
     return false;  // no memory, or text that is not UTF-8: not worth the stream
   }

@@ -13,6 +13,17 @@
 
 namespace deltastream {
 
+// What the server says of its log and our slot, when last asked.
+struct ServerFacts {
+  std::optional<daystream::Lsn> server_lsn;  // end of its WAL
+  std::optional<std::uint64_t> lag_bytes;
+  std::optional<double> lag_s;
+  std::optional<std::uint64_t> retained_wal_bytes;
+  std::optional<std::uint64_t> until_lost_bytes;
+  std::optional<double> until_lost_s;  // at the present rate
+  std::string wal_status;
+};
+
 struct Status {
   std::string state;         // streaming, waiting, stopped
   std::int64_t since_s = 0;  // since 1970: when it came to be so
@@ -23,14 +34,8 @@ struct Status {
   daystream::Lsn lsn;            // durable; and confirmed, unless waiting_for says otherwise
   double lines_per_s = 0;
   double bytes_per_s = 0;
-  std::optional<daystream::Lsn> server_lsn;  // end of its WAL when last asked
-  std::optional<std::uint64_t> lag_bytes;
-  std::optional<double> lag_s;
-  std::optional<std::uint64_t> retained_wal_bytes;
-  std::optional<std::uint64_t> until_lost_bytes;
-  std::optional<double> until_lost_s;  // at the present rate
-  std::string wal_status;
-  std::string server_problem;  // why the server does not tell the six above; empty: it does
+  ServerFacts server;
+  std::string server_problem;  // why `server` is not known; empty: it is
   std::optional<std::uint64_t> disk_free_bytes;
   std::optional<double> disk_left_s;  // at the present rate
   std::string waiting_for;  // --require-copies: what is not on enough disks; empty: nothing

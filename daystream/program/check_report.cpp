@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "daystream/error.h"
 
@@ -17,28 +18,40 @@ namespace {
 constexpr double kLittleRoomGb = 2;
 constexpr double kClockSeconds = 5;
 
-void print_hint(const std::string& hint) {
-  if (!hint.empty()) std::printf("        %-10s HINT: %s\n", "", hint.c_str());
-}
+constexpr const char* kResults[] = {"ok", "warning", "FAILED"};
 
 }  // namespace
 
+void CheckReport::print(Result result, const char* name, const std::string& detail,
+                        const std::string& hint) const {
+  if (format_ == Format::Json) {
+    using nlohmann::ordered_json;
+    const ordered_json line = {
+        {"check", name},
+        {"result", result == Result::Failed ? "failed" : kResults[static_cast<int>(result)]},
+        {"detail", detail},
+        {"hint", hint.empty() ? ordered_json(nullptr) : ordered_json(hint)}};
+    const std::string text = line.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+    std::printf("%s\n", text.c_str());
+    return;
+  }
+  std::printf("%-7s %-10s %s\n", kResults[static_cast<int>(result)], name, detail.c_str());
+  if (!hint.empty()) std::printf("        %-10s HINT: %s\n", "", hint.c_str());
+}
+
 bool CheckReport::check(const char* name, const std::function<std::string()>& body) {
   try {
-    const std::string detail = body();
-    std::printf("ok      %-10s %s\n", name, detail.c_str());
+    print(Result::Ok, name, body(), {});
     return true;
   } catch (const Error& e) {
-    std::printf("FAILED  %-10s %s\n", name, e.what());
-    print_hint(e.hint());
+    print(Result::Failed, name, e.what(), e.hint());
     if (exit_code_ == 0) exit_code_ = static_cast<int>(e.exit_code());
     return false;
   }
 }
 
 void CheckReport::warn(const char* name, const std::string& detail, const std::string& hint) {
-  std::printf("warning %-10s %s\n", name, detail.c_str());
-  print_hint(hint);
+  print(Result::Warning, name, detail, hint);
 }
 
 void CheckReport::check_directory(const std::filesystem::path& directory) {

@@ -11,6 +11,10 @@ namespace daystream::program {
 // Prints each check to standard output as it is made, and remembers the first failure.
 class CheckReport {
  public:
+  enum class Format { Text, Json };  // for a person; a JSON object a line
+
+  explicit CheckReport(Format format = Format::Text) noexcept : format_(format) {}
+
   // `body` returns what it has found, or throws Error. False: it failed.
   bool check(const char* name, const std::function<std::string()>& body);
   // What does not keep the work from beginning, but should be known.
@@ -26,6 +30,11 @@ class CheckReport {
   void check_clock(const char* who, std::int64_t its_clock_us);
 
  private:
+  enum class Result { Ok, Warning, Failed };
+  void print(Result result, const char* name, const std::string& detail,
+             const std::string& hint) const;
+
+  const Format format_;
   int exit_code_ = 0;
 };
 

@@ -17,9 +17,8 @@ namespace {
 using nlohmann::ordered_json;
 using Value = std::function<std::optional<double>(const StreamFacts&)>;
 
-std::int64_t told_number(const ordered_json& told, const char* key) {
-  const auto found = told.find(key);
-  return found != told.end() && found->is_number() ? found->get<std::int64_t>() : 0;
+std::int64_t told_time(const ordered_json& told, const char* key) {
+  return parse_utc_text(text_of(told, key)).value_or(0);
 }
 
 // A file that anybody may have written who may write there.
@@ -77,8 +76,8 @@ std::string StreamHealth::text() const {
 StreamHealth streamer_health(std::shared_ptr<const ordered_json> told, std::int64_t now) {
   StreamHealth health;
   health.has_streamer = true;
-  health.heard_s = told_number(*told, "updated_s");
-  health.since_s = told_number(*told, "since_s");
+  health.heard_s = told_time(*told, "updated_at");
+  health.since_s = told_time(*told, "since");
   judge(*told, now, health);
   // One that is stopped wrote its numbers while it ran.
   const bool runs = told_words(*told, "state") != "stopped";
@@ -117,13 +116,13 @@ void add_streamer_metrics(MetricsText& out, const std::vector<StreamFacts>& stre
   };
   constexpr Told kTold[] = {
       {"daystream_lag_bytes", "WAL that PostgreSQL has and the stream has not.", "lag_bytes"},
-      {"daystream_lag_seconds", "How long the stream has not had all of it.", "lag_s"},
+      {"daystream_lag_seconds", "How long the stream has not had all of it.", "lag_seconds"},
       {"daystream_retained_wal_bytes", "WAL that PostgreSQL keeps for the stream.",
        "retained_wal_bytes"},
       {"daystream_until_lost_bytes", "WAL until PostgreSQL gives the slot up.", "until_lost_bytes"},
-      {"daystream_until_lost_seconds", "The same at the present rate.", "until_lost_s"},
+      {"daystream_until_lost_seconds", "The same at the present rate.", "until_lost_seconds"},
       {"daystream_disk_free_bytes", "Room left where the stream is written.", "disk_free_bytes"},
-      {"daystream_disk_left_seconds", "The same at the present rate.", "disk_left_s"}};
+      {"daystream_disk_left_seconds", "The same at the present rate.", "disk_left_seconds"}};
   for (const Told& told : kTold) {
     per_stream(out, streams, told.name, told.help, told_just_now(told.key));
   }

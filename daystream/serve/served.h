@@ -10,7 +10,7 @@
 
 #include "serve/copies.h"
 #include "serve/follower.h"
-#include "serve/history.h"
+#include "serve/rate_samples.h"
 #include "serve/served_stream.h"
 #include "serve/snapshots.h"
 
@@ -26,7 +26,7 @@ struct Served {
   std::list<std::unique_ptr<Follower>> followers;
   std::list<std::unique_ptr<Follower>> downloads;  // of snapshots
   std::uint64_t sent_bytes = 0;                    // to followers that have gone
-  History history;
+  RateSamples history;
   std::uint64_t sampled_bytes = 0;  // grown_bytes() at its last step
 
   // To all followers, also those that have gone.
@@ -38,10 +38,10 @@ struct Served {
 
   // Adds to the history what went on since its last step.
   void take_step() {
-    History::Step step;
+    RateSamples::Step step;
     const std::uint64_t bytes = stream->grown_bytes();
-    step.bytes_per_s = static_cast<double>(bytes - std::exchange(sampled_bytes, bytes)) /
-                       static_cast<double>(History::kStep.count());
+    step.bytes_per_second = static_cast<double>(bytes - std::exchange(sampled_bytes, bytes)) /
+                            static_cast<double>(RateSamples::kStep.count());
     step.lag_ms = stream->take_lag_ms();
     step.followers = followers.size();
     history.add(step);

@@ -107,7 +107,7 @@ Server::Server(const ServerOptions& options)
   }
   for (const std::string& argument : options.snapshots) serve_snapshots(argument);
   for (const std::string& text : options.listen) listen(text);
-  sample_.start(History::kStep);
+  sample_.start(RateSamples::kStep);
   dead_.start(kLookForDead);
   places_.start(PlaceWatch::kBetweenLooks);
   take_samples(false);

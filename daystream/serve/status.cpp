@@ -40,6 +40,10 @@ ordered_json follower_json(Follower& follower) {
           {"state", follower.state()}};
 }
 
+double seconds_of(std::int64_t milliseconds) {
+  return static_cast<double>(milliseconds) / 1000;
+}
+
 // Of one that is silent no number is told but when it spoke: all others are old. The file may say
 // anything, in any type.
 ordered_json streamer_json(const StreamSample& sample, const StreamHealth& health) {
@@ -47,8 +51,7 @@ ordered_json streamer_json(const StreamSample& sample, const StreamHealth& healt
   ordered_json told = *sample.streamer;
   if (health.fresh) return told;
   for (auto& [key, value] : told.items()) {
-    const bool stays = key == "pid" || key == "updated_s" || key == "last_error_s";
-    if (value.is_number() && !stays) value = nullptr;
+    if (value.is_number() && key != "pid") value = nullptr;
   }
   if (told["state"] != "stopped") told["state"] = "silent";
   return told;
@@ -58,10 +61,10 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
   ordered_json value;
   value["name"] = served.stream->name();
   value["durable"] = nullptr;
-  value["age_s"] = nullptr;
+  value["age_seconds"] = nullptr;
   if (const auto& durable = served.stream->durable()) {
     value["durable"] = to_json(StreamInfo::Point{durable->position, durable->lsn});
-    value["age_s"] = std::max<std::int64_t>(0, now - durable->position.c);
+    value["age_seconds"] = std::max<std::int64_t>(0, now - durable->position.c);
   }
   value["trouble"] = nullptr;
   value["streamer"] = nullptr;
@@ -83,10 +86,10 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
                      {"host", copy.host},
                      {"position", copy.position.text()},
                      {"lsn", copy.lsn.text()},
-                     {"lag_ms", copy_lag_ms(copy, served.stream->durable(), now)},
+                     {"lag_seconds", seconds_of(copy_lag_ms(copy, served.stream->durable(), now))},
                      {"trouble", copy_trouble(copy, now)},
                      {"on_disk", copy.proven},
-                     {"told", utc_text(copy.told)}});
+                     {"told_at", utc_text(copy.told)}});
   }
   return value;
 }
@@ -114,18 +117,19 @@ std::string status_json(const ServerFacts& facts, ServedStreams& streams, const 
 
 std::string history_json(ServedStreams& streams, const Grant& grant) {
   ordered_json value;
-  value["step_s"] = History::kStep.count();
+  value["step_seconds"] = RateSamples::kStep.count();
   value["streams"] = ordered_json::object();
   for (auto& [name, served] : streams) {
     if (!grant.covers(name)) continue;
     ordered_json& stream = value["streams"][name];
-    for (const char* key : {"bytes_per_s", "lag_ms", "followers"}) {
+    for (const char* key : {"bytes_per_second", "lag_seconds", "followers"}) {
       stream[key] = ordered_json::array();
     }
     if (grant.is_limited()) continue;
-    for (const History::Step& step : served.history.steps()) {
-      stream["bytes_per_s"].push_back(step.bytes_per_s);
-      stream["lag_ms"].push_back(step.lag_ms ? ordered_json(*step.lag_ms) : ordered_json(nullptr));
+    for (const RateSamples::Step& step : served.history.steps()) {
+      stream["bytes_per_second"].push_back(step.bytes_per_second);
+      stream["lag_seconds"].push_back(step.lag_ms ? ordered_json(seconds_of(*step.lag_ms))
+                                                  : ordered_json(nullptr));
       stream["followers"].push_back(step.followers);
     }
   }

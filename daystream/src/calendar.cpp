@@ -53,4 +53,19 @@ std::string utc_text(std::int64_t seconds) {
                      rest % 60);
 }
 
+std::optional<std::int64_t> parse_utc_text(std::string_view text) noexcept {
+  if (text.size() != 20 || text[10] != 'T' || text[13] != ':' || text[16] != ':' ||
+      text[19] != 'Z') {
+    return std::nullopt;
+  }
+  const auto day = parse_day(text.substr(0, 10));
+  const auto hours = digits(text.substr(11, 2));
+  const auto minutes = digits(text.substr(14, 2));
+  const auto seconds = digits(text.substr(17, 2));
+  if (!day || !hours || !minutes || !seconds || *hours > 23 || *minutes > 59 || *seconds > 59) {
+    return std::nullopt;
+  }
+  return *day * kSecondsPerDay + *hours * 3600 + *minutes * 60 + *seconds;
+}
+
 }  // namespace daystream

@@ -16,5 +16,7 @@ std::int64_t day_number(std::int64_t seconds) noexcept;
 std::string day_text(std::int64_t day_number);                     // 2026-11-21
 std::optional<std::int64_t> parse_day(std::string_view) noexcept;  // nullopt: not a day
 std::string utc_text(std::int64_t seconds);                        // 2026-11-21T10:15:04Z
+// nullopt: not as utc_text() writes it
+std::optional<std::int64_t> parse_utc_text(std::string_view) noexcept;
 
 }  // namespace daystream

@@ -27,6 +27,7 @@ namespace deltamirror {
 using daystream::Error;
 using daystream::Manifest;
 using daystream::NeedsPerson;
+using daystream::program::CheckReport;
 using nlohmann::ordered_json;
 
 namespace {
@@ -37,6 +38,7 @@ struct DoctorOptions {
   daystream::Stream daystream;  // empty: where it was read last
   std::string config_file;
   bool deep = false;
+  bool json = false;
 };
 
 // A member that is text; "" where it is null or missing.
@@ -46,7 +48,9 @@ std::string text_in(const ordered_json& value, const char* key) {
 
 class Doctor {
  public:
-  explicit Doctor(const DoctorOptions& options) : options_(options) {}
+  explicit Doctor(const DoctorOptions& options)
+      : options_(options),
+        report_(options.json ? CheckReport::Format::Json : CheckReport::Format::Text) {}
 
   int run() {
     if (!look_at_file()) return report_.exit_code();
@@ -214,7 +218,7 @@ class Doctor {
   }
 
   const DoctorOptions& options_;
-  daystream::program::CheckReport report_;
+  CheckReport report_;
   ordered_json status_;
 };
 
@@ -230,6 +234,7 @@ void add_doctor(CLI::App& app, Chosen& chosen) {
   add_daystream_option(command, options->daystream);
   add_sources_config_option(command, options->config_file);
   command.add_flag("--deep", options->deep, "read all of the file, for damage");
+  command.add_flag("--json", options->json, "for machines: one JSON object a check");
   command.footer(
       "Examples:\n"
       "  deltamirror doctor flights.db\n"

@@ -41,12 +41,12 @@ std::string seeded_text(const ordered_json& table) {
 
 void write_table(std::string& out, const ordered_json& table, bool several) {
   const bool followed = table["kind"] != "static";
-  out +=
-      fmt::format("table {:<30} {} {}{}, {} rows {}, last change {}\n", shown(table["name"]),
-                  followed ? "from" : "static query", several ? shown(table["source"]) + " " : "",
-                  followed ? shown(table["source_table"]) : "",
-                  shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
-                  table.contains("rows") ? "now" : seeded_text(table), shown(table["last_change"]));
+  out += fmt::format(
+      "table {:<30} {} {}{}, {} rows {}, last change {}\n", shown(table["name"]),
+      followed ? "from" : "static query", several ? shown(table["source"]) + " " : "",
+      followed ? shown(table["source_table"]) : "",
+      shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
+      table.contains("rows") ? "now" : seeded_text(table), shown(table["last_change_at"]));
 }
 
 void write_tables(std::string& out, const ordered_json& facts, bool all) {

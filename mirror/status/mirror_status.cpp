@@ -32,6 +32,13 @@ using nlohmann::ordered_json;
 // Also an idle source is heard of every 10 s or so: of one that is not nobody knows what it has.
 constexpr double kSilentAfterSeconds = 25;
 
+// A time as the mirror has it, 2026-11-21 10:15:04.123456, for machines; null: there is none.
+ordered_json time_json(std::string time) {
+  if (time.size() <= 10) return nullptr;
+  time[10] = 'T';
+  return time + 'Z';
+}
+
 ordered_json table_json(const Database& db, const MirroredTable& table, bool rows, bool analyzed) {
   ordered_json out;
   out["name"] = shown_name(table);
@@ -45,13 +52,13 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   out["state"] = table.is_static() ? "static" : state_name(table.state);
   if (!table.reason.empty()) out["reason"] = table.reason;
   if (!table.hint.empty()) out["hint"] = table.hint;
-  if (!table.since.empty()) out["since"] = table.since;
-  out["seeded_at"] = table.seeded_at;
+  if (!table.since.empty()) out["since"] = time_json(table.since);
+  out["seeded_at"] = time_json(table.seeded_at);
   out["seeded_rows"] = table.seeded_rows;
   out["written_rows"] = table.written_rows;
   const auto change =
       table.is_static() ? std::nullopt : load_change(db, table.source, table.shape.oid);
-  out["last_change"] = change ? ordered_json(change->at) : ordered_json();
+  out["last_change_at"] = change ? time_json(change->at) : nullptr;
   if (analyzed) {
     // As of the last ANALYZE, which the owner runs after the seed and every few hours.
     Statement about =
@@ -101,9 +108,9 @@ void add_source(ordered_json& out, const Checkpoint& at, bool ask_stream) {
   out["lsn"] = at.lsn.text();
   out["consistent_at"] = at.consistent_at.text();
   out["state"] = at.lsn >= at.consistent_at ? "following" : "seeded";
-  out["commit_time"] = at.commit_time.empty() ? ordered_json() : ordered_json(at.commit_time);
-  out["applied_at"] = at.applied_at;
-  out["complete_to"] = at.complete_to.empty() ? ordered_json() : ordered_json(at.complete_to);
+  out["commit_time"] = time_json(at.commit_time);
+  out["applied_at"] = time_json(at.applied_at);
+  out["complete_to"] = time_json(at.complete_to);
   add_lag(out, at, ask_stream);
 }
 
@@ -114,7 +121,7 @@ std::string add_state(ordered_json& out, const Database& db, const Checkpoint& a
   if (error && error->after == AfterError::Stopped) out["state"] = "stopped";
   out["last_error"] = error ? ordered_json(error->message) : ordered_json();
   out["last_hint"] = error && !error->hint.empty() ? ordered_json(error->hint) : ordered_json();
-  out["last_error_at"] = error ? ordered_json(error->at) : ordered_json();
+  out["last_error_at"] = error ? time_json(error->at) : nullptr;
   if (!error || error->after == AfterError::None) return {};
   return fmt::format("source \"{}\" is {} since {}: {}{}{}", at.source,
                      out["state"].get<std::string>(), error->at, error->message,

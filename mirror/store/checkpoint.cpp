@@ -147,8 +147,8 @@ std::optional<std::int64_t> parse_utc_text(const std::string& text) {
   int year = 0;
   unsigned month = 0, day = 0;
   long hours = 0, minutes = 0, seconds = 0, us = 0;
-  if (std::sscanf(text.c_str(), "%4d-%2u-%2u %2ld:%2ld:%2ld.%6ld", &year, &month, &day, &hours,
-                  &minutes, &seconds, &us) != 7) {
+  if (std::sscanf(text.c_str(), "%4d-%2u-%2u%*1[ T]%2ld:%2ld:%2ld.%6ld", &year, &month, &day,
+                  &hours, &minutes, &seconds, &us) != 7) {
     return std::nullopt;
   }
   const sys_days date = std::chrono::year{year} / std::chrono::month{month} / std::chrono::day{day};

@@ -135,6 +135,13 @@ TEST_CASE("doctor: all is well, and what is not is said with what to do", "[mirr
   CHECK(stopped.exit == Exit{1, 0});
   CHECK_THAT(stopped.out, Catch::Contains("FAILED  streamer   deltastream is stopped") &&
                               Catch::Contains("FAILED  slot       nobody reads"));
+  const Result machine =
+      run({program("deltamirror"), "doctor", s.mirror(), "-d", s.cluster.conninfo(), "--json"});
+  CHECK(machine.exit == stopped.exit);
+  CHECK_THAT(machine.out,
+             Catch::Contains(R"({"check":"file","result":"ok","detail":")") &&
+                 Catch::Contains(
+                     R"({"check":"streamer","result":"failed","detail":"deltastream is stopped)"));
 }
 
 TEST_CASE("verify --sample: looks at some rows of a table, however small", "[mirror][check]") {

@@ -1,4 +1,4 @@
-// Tables seeded into, copied anew in and taken away from a mirror that runs.
+// Tables seeded into, copied again in and taken away from a mirror that runs.
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
@@ -76,7 +76,7 @@ struct Live : Pipeline {
 
 }  // namespace
 
-TEST_CASE("live: a table copied anew keeps indexes, triggers and views, and is followed on",
+TEST_CASE("live: a table copied again keeps indexes, triggers and views, and is followed on",
           "[mirror][live][integration]") {
   Live s;
   deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
@@ -226,7 +226,7 @@ TEST_CASE("live: a configuration makes the mirror that run does not find, and ru
   CHECK_THAT(refused.err, Catch::Contains("no daystream specified"));
 }
 
-TEST_CASE("live: what no line tells is copied anew with -d, and stops without",
+TEST_CASE("live: what no line tells is copied again with -d, and stops without",
           "[mirror][live][integration]") {
   Live s;
   REQUIRE(s.command("seed", {"--table", "u", "-d", s.cluster.conninfo()}).ok());
@@ -312,13 +312,13 @@ TEST_CASE("live: status tells when a table last changed, and the last error",
   Live s;
   const auto status = [&] { return json::parse(s.command("status", {"--json"}).out); };
   CHECK(status().at("last_error").is_null());
-  CHECK(status().at("tables")[0].at("last_change").is_null());
+  CHECK(status().at("tables")[0].at("last_change_at").is_null());
   s.start();
   s.cluster.execute("UPDATE t SET v = 'a' WHERE id = 3");
   s.catch_up();
   s.end();  // what was put off is written by then
   const json after = status();
-  CHECK(after.at("tables")[0].at("last_change") == after.at("commit_time"));
+  CHECK(after.at("tables")[0].at("last_change_at") == after.at("commit_time"));
   CHECK(after.at("lag_bytes") == 0);
   CHECK(after.at("last_error").is_null());
 

@@ -59,8 +59,8 @@ TEST_CASE("health: a deltastream that hangs, is killed and comes again", "[serve
   const nlohmann::json silent = first_stream(server);
   CHECK(silent["streamer"]["state"] == "silent");
   CHECK(silent["streamer"]["retained_wal_bytes"].is_null());
-  CHECK(silent["streamer"]["bytes_per_s"].is_null());
-  CHECK(silent["streamer"]["updated_s"].is_number());
+  CHECK(silent["streamer"]["bytes_per_second"].is_null());
+  CHECK(silent["streamer"]["updated_at"].is_string());
   CHECK(silent["trouble"].get<std::string>().find("silent for") != std::string::npos);
 
   p.stream().signal(SIGCONT);
@@ -79,7 +79,8 @@ TEST_CASE("health: a status file that says anything hides nobody's status", "[se
   daystream::Writer writer = stream.writer();
   writer.mark(daystream::Lsn{0x1000}, {1, 1, {}});
   writer.flush();
-  spill(stream.directory.path() / "status.json", R"({"state": 7, "updated_s": "x", "lag_s": []})");
+  spill(stream.directory.path() / "status.json",
+        R"({"state": 7, "updated_at": "x", "lag_seconds": []})");
   ServerProcess server({stream.directory.path()});
   CHECK(first_stream(server)["streamer"]["state"] == "silent");
   CHECK(says(server, "daystream_up{stream=\"test\"} 0"));

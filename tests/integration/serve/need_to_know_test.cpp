@@ -108,7 +108,7 @@ class World {
     for (const std::string& line : lines_of_text(run_ok(argv))) {
       const bool excepted = line.starts_with("Date: ") || line.find("\"time\": \"20") == 2 ||
                             line.find("\"since\": \"20") == 2 ||
-                            line.find("\"age_s\"") != std::string::npos ||
+                            line.find("\"age_seconds\"") != std::string::npos ||
                             line.find("\"created\"") != std::string::npos ||
                             line.starts_with("daystream_serve_start_timestamp_seconds ");
       if (!excepted) out += line + "\n";

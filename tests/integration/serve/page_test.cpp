@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "server_process.h"
+#include "src/calendar.h"
 #include "stream_fixture.h"
 #include "support/scratch_dir.h"
 
@@ -64,7 +65,8 @@ TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its sc
   CHECK(outcome_of(server.url("/test/copies?copy=edge8:/srv/a.db&kind=mirror&position=1507550402/1"
                               "&lag_ms=1234"),
                    "POST") == "200");
-  CHECK(body_of(server.url("/history")).find("\"test\":{\"bytes_per_s\":[") != std::string::npos);
+  CHECK(body_of(server.url("/history")).find("\"test\":{\"bytes_per_second\":[") !=
+        std::string::npos);
   if (!found.ok()) {
     WARN("chromium is not installed: the page was not loaded");
     return;
@@ -95,9 +97,9 @@ TEST_CASE("page: with nothing wrong it says that it is live", "[serve][page]") {
     return;
   }
   Shown shown;
-  spill(shown.directory.path() / "status.json",
-        "{\"state\": \"streaming\", \"updated_s\": " + std::to_string(std::time(nullptr) + 3600) +
-            "}");
+  spill(shown.directory.path() / "status.json", "{\"state\": \"streaming\", \"updated_at\": \"" +
+                                                    daystream::utc_text(std::time(nullptr) + 3600) +
+                                                    "\"}");
   ServerProcess server({shown.directory.path()});
   support::ScratchDir profile;
   const std::string document =

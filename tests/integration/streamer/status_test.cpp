@@ -81,8 +81,8 @@ TEST_CASE("status: says how much WAL is kept and how long until the slot is lost
     CAPTURE(key);
     CHECK(status[key].is_string());
   }
-  for (const char* key : {"lines_per_s", "bytes_per_s", "lag_bytes", "lag_s", "retained_wal_bytes",
-                          "until_lost_bytes", "disk_free_bytes"}) {
+  for (const char* key : {"lines_per_second", "bytes_per_second", "lag_bytes", "lag_seconds",
+                          "retained_wal_bytes", "until_lost_bytes", "disk_free_bytes"}) {
     CAPTURE(key);
     CHECK(status[key].is_number());
   }
@@ -103,7 +103,7 @@ TEST_CASE("status: keeps the last error", "[streamer]") {
   CHECK(support::eventually([&] { return status()["state"] == "waiting"; }));
   const std::string problem = status()["last_error"];
   CHECK(problem != "");
-  CHECK(status()["last_error_s"] > 0);
+  CHECK(status()["last_error_at"].is_string());
   cluster.start();
   CHECK(support::eventually([&] { return status()["state"] == "streaming"; }));
   CHECK(status()["last_error"] != "");
@@ -141,7 +141,7 @@ TEST_CASE("status: who waits goes on telling what the server keeps meanwhile", "
   CHECK(support::eventually([&] {
     const auto status = status_of(stream);
     return status["lag_bytes"].is_number() && status["lag_bytes"] > 32'000'000 &&
-           status["retained_wal_bytes"] > 32'000'000 && status["lag_s"] > 0;
+           status["retained_wal_bytes"] > 32'000'000 && status["lag_seconds"] > 0;
   }));
   CHECK(process.running());
 }
@@ -160,7 +160,7 @@ TEST_CASE("status: what the server does not tell any more is not told as if it w
   push_wal(cluster, "other");
   const auto unknown = [&] {
     const auto status = status_of(stream);
-    for (const char* key : {"server_lsn", "lag_bytes", "lag_s", "retained_wal_bytes"}) {
+    for (const char* key : {"server_lsn", "lag_bytes", "lag_seconds", "retained_wal_bytes"}) {
       if (!status[key].is_null()) return false;
     }
     return contains(status["server_problem"].get<std::string>(), "not currently accepting");

@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "calendar.h"
+
 using namespace daystream;
 using namespace daystream::serve;
 
@@ -13,8 +15,8 @@ constexpr std::int64_t kNow = 1'700'000'000;
 
 StreamSample told(const char* state, std::int64_t ago_s, const char* error = "") {
   StreamSample sample;
-  sample.streamer = std::make_shared<const nlohmann::ordered_json>(
-      nlohmann::ordered_json{{"state", state}, {"updated_s", kNow - ago_s}, {"last_error", error}});
+  sample.streamer = std::make_shared<const nlohmann::ordered_json>(nlohmann::ordered_json{
+      {"state", state}, {"updated_at", daystream::utc_text(kNow - ago_s)}, {"last_error", error}});
   return sample;
 }
 
@@ -47,7 +49,7 @@ TEST_CASE("health: a deltastream is well while it streams and says so", "[serve]
 TEST_CASE("health: what deltastream's file says may be anything", "[serve][health]") {
   StreamSample sample;
   sample.streamer = std::make_shared<const nlohmann::ordered_json>(
-      nlohmann::ordered_json{{"state", 7}, {"updated_s", "x"}, {"last_error", nullptr}});
+      nlohmann::ordered_json{{"state", 7}, {"updated_at", "x"}, {"last_error", nullptr}});
   CHECK_FALSE(stream_health(sample, kNow, kNow).is_well());
   const StreamHealth odd = stream_health(told("waiting", 1, "a\x1b[2Jb"), kNow, kNow);
   CHECK(odd.trouble.find('\x1b') == std::string::npos);

@@ -229,7 +229,7 @@ TEST_CASE("status: what is saved is read again", "[status]") {
   status.pid = 7;
   status.position = {1507507200, 17};
   status.lsn = Lsn{0x17B1480};
-  status.lag_bytes = 12;
+  status.server.lag_bytes = 12;
   status.last_error = "a \"quoted\" one";
   const auto again = Status::parse(status.json());
   REQUIRE(again);

@@ -8,13 +8,13 @@
 
 namespace daystream::serve {
 
-class History {
+class RateSamples {
  public:
   static constexpr std::chrono::seconds kStep{10};
   static constexpr std::size_t kSteps = 360;
 
   struct Step {
-    double bytes_per_s = 0;              // that became durable
+    double bytes_per_second = 0;         // that became durable
     std::optional<std::int64_t> lag_ms;  // of the last commit, from there to durable; none: no one
     std::size_t followers = 0;
   };
