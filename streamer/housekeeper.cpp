@@ -44,52 +44,34 @@ std::string text_of(const Housekeeping::Step& step) {
 Housekeeper::Housekeeper(const std::filesystem::path& directory,
                          const daystream::HousekeepingRules& rules)
     : directory_(directory), housekeeping_(directory, rules) {
-  thread_ = std::thread([this] { work(); });
-}
-
-Housekeeper::~Housekeeper() {
-  stop_ = true;
-  {
-    const std::lock_guard lock(mutex_);
-    wanted_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
+  thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }
 
 void Housekeeper::tell(daystream::Lsn confirmed, const daystream::Position& durable) {
   const std::int64_t day = durable.c / kSecondsPerDay;
-  const std::lock_guard lock(mutex_);
-  const bool first = !confirmed_;
-  confirmed_ = confirmed;
+  const bool first = !known_;
+  confirmed_ = confirmed.value;
+  known_ = true;
   if (day == day_ && !first) return;
   day_ = day;
-  wanted_ = true;
-  changed_.notify_all();
+  new_day_.put({});
 }
 
-void Housekeeper::work() {
+void Housekeeper::work(const std::stop_token& stop) {
   be_least_important();
-  while (!stop_) {
-    while (step()) {
+  while (!stop.stop_requested()) {
+    while (step(stop)) {
     }
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, kInterval, [this] { return wanted_; });
-    wanted_ = false;
+    new_day_.take(stop, kInterval);
   }
 }
 
 // One thing that is due. False: nothing is, or it could not be done.
-bool Housekeeper::step() {
-  if (stop_) return false;
-  std::optional<daystream::Lsn> confirmed;
-  {
-    const std::lock_guard lock(mutex_);
-    confirmed = confirmed_;
-  }
-  if (!confirmed) return false;
+bool Housekeeper::step(const std::stop_token& stop) {
+  if (stop.stop_requested() || !known_) return false;
   try {
-    const auto done = housekeeping_.step(confirmed, [this] { return stop_.load(); });
+    const auto done =
+        housekeeping_.step(daystream::Lsn{confirmed_}, [&stop] { return stop.stop_requested(); });
     if (!done) return false;
     spdlog::info("{}", text_of(*done));
     last_problem_.clear();

@@ -3,47 +3,44 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <thread>
+#include <variant>
 
 #include "daystream/housekeeping.h"
 #include "daystream/lsn.h"
 #include "daystream/position.h"
+#include "program/handover.h"
 
 namespace deltastream {
 
-// Threads: one thread calls everything.
+// Threads: one thread calls everything. The destructor gives up the step that runs, as if it had
+//          not begun.
 // Errors:  none reach the caller: what cannot be done is logged, and tried again later.
 class Housekeeper {
  public:
   Housekeeper(const std::filesystem::path& directory, const daystream::HousekeepingRules& rules);
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
-  ~Housekeeper();  // gives up the step that runs, as if it had not begun
 
   // How far the stream is: PostgreSQL has the confirmation of `confirmed`, and `durable` is on
   // disk. The call is cheap; a new day wakes the thread.
   void tell(daystream::Lsn confirmed, const daystream::Position& durable);
 
  private:
-  void work();
-  bool step();
+  void work(const std::stop_token& stop);
+  bool step(const std::stop_token& stop);
 
   const std::filesystem::path directory_;
   daystream::Housekeeping housekeeping_;  // the thread's
   std::string last_problem_;              // the thread's
-  std::atomic<bool> stop_{false};
-  std::int64_t day_ = -1;  // the caller's
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool wanted_ = true;
-  std::optional<daystream::Lsn> confirmed_;  // nothing is touched before it is known
-  std::thread thread_;                       // last: it uses the others
+  std::int64_t day_ = -1;                 // the caller's
+  std::atomic<std::uint64_t> confirmed_;  // an LSN
+  std::atomic<bool> known_{false};        // confirmed_ is: nothing is touched before
+  daystream::program::Mailbox<std::monostate> new_day_;
+  std::jthread thread_;  // last: it uses the others
 };
 
 }  // namespace deltastream

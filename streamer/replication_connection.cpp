@@ -1,9 +1,9 @@
 #include "replication_connection.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include "server_error.h"
+#include "src/waiting.h"
 
 namespace deltastream {
 
@@ -142,9 +142,9 @@ bool ReplicationConnection::finish(std::chrono::milliseconds patience) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return false;
-    pollfd poll_socket{socket(), static_cast<short>(POLLIN | (sent ? 0 : POLLOUT)), 0};
-    if (::poll(&poll_socket, 1, static_cast<int>(left.count())) > 0 &&
-        PQconsumeInput(connection_.get()) == 0) {
+    daystream::WaitSet news;
+    news.add(socket(), static_cast<short>(POLLIN | (sent ? 0 : POLLOUT)));
+    if (news.wait(left) && PQconsumeInput(connection_.get()) == 0) {
       return false;
     }
   }

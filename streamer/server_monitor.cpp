@@ -39,32 +39,15 @@ daystream::Lsn end_of_records(daystream::Lsn insert, std::uint64_t page_bytes,
 ServerMonitor::ServerMonitor(std::string conninfo, std::string slot,
                              std::chrono::milliseconds interval)
     : conninfo_(std::move(conninfo)), slot_(std::move(slot)), interval_(interval) {
-  thread_ = std::thread([this] { work(); });
-}
-
-ServerMonitor::~ServerMonitor() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  stopped_.notify_all();
-  thread_.join();
+  thread_ = std::jthread([this](const std::stop_token& stop) {
+    do {
+      newest_.put(ask());
+    } while (program::sleep(stop, interval_));
+  });
 }
 
 std::optional<ServerAnswer> ServerMonitor::take() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(newest_, std::nullopt);
-}
-
-void ServerMonitor::work() {
-  std::unique_lock lock(mutex_);
-  while (!stop_) {
-    lock.unlock();
-    ServerAnswer answer = ask();
-    lock.lock();
-    newest_ = std::move(answer);
-    stopped_.wait_for(lock, interval_, [this] { return stop_; });
-  }
+  return newest_.try_take();
 }
 
 ServerAnswer ServerMonitor::ask() const {

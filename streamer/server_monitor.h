@@ -5,14 +5,13 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "daystream/lsn.h"
+#include "program/handover.h"
 #include "watermarks.h"
 
 namespace deltastream {
@@ -45,24 +44,19 @@ class ServerMonitor {
   ServerMonitor(std::string conninfo, std::string slot, std::chrono::milliseconds interval);
   ServerMonitor(const ServerMonitor&) = delete;
   ServerMonitor& operator=(const ServerMonitor&) = delete;
-  ~ServerMonitor();
 
   // The newest not yet taken.
   std::optional<ServerAnswer> take();
 
  private:
-  void work();
   ServerAnswer ask() const;
   ServerSample sample() const;
 
   const std::string conninfo_;
   const std::string slot_;
   const std::chrono::milliseconds interval_;
-  std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool stop_ = false;
-  std::optional<ServerAnswer> newest_;
-  std::thread thread_;  // last: it uses the others
+  daystream::program::Mailbox<ServerAnswer> newest_;
+  std::jthread thread_;  // last: it uses the others
 };
 
 }  // namespace deltastream

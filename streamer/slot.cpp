@@ -1,7 +1,6 @@
 #include "slot.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "program/program.h"
 #include "server_error.h"
+#include "src/waiting.h"
 #include "synchronous_standby.h"
 
 namespace deltastream {
@@ -62,12 +62,10 @@ bool knows_failover(PGconn* connection) {
 bool wait_for_result(PGconn* connection, std::chrono::steady_clock::time_point until,
                      const program::Signals& signals) {
   while (PQisBusy(connection) != 0) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-    if (left.count() <= 0 || signals.stop_requested()) return false;
-    pollfd fds[] = {{PQsocket(connection), POLLIN, 0}, {signals.fd(), POLLIN, 0}};
-    ::poll(fds, 2, static_cast<int>(std::min<std::int64_t>(left.count(), 3'600'000)));
-    if (fds[0].revents != 0 && PQconsumeInput(connection) == 0) {
+    if (std::chrono::steady_clock::now() >= until || signals.stop_requested()) return false;
+    const int socket = PQsocket(connection);
+    daystream::WaitSet news{socket, signals.fd()};
+    if (news.wait_until(until) && news.ready(socket) && PQconsumeInput(connection) == 0) {
       program::throw_error(connection, nullptr, "lost the connection to PostgreSQL");
     }
   }

@@ -244,13 +244,7 @@ program::StreamHealth health_of(const Status& status) {
 void forget_measured(Status& status) {
   status.lines_per_s = 0;
   status.bytes_per_s = 0;
-  status.server_lsn.reset();
-  status.lag_bytes.reset();
-  status.lag_s.reset();
-  status.retained_wal_bytes.reset();
-  status.until_lost_bytes.reset();
-  status.until_lost_s.reset();
-  status.wal_status.clear();
+  status.server = {};
   status.disk_free_bytes.reset();
   status.disk_left_s.reset();
   status.server_problem = "deltastream does not run";

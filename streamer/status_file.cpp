@@ -21,45 +21,22 @@ std::optional<daystream::FileIdentity> look_at(const std::filesystem::path& dire
 
 StatusFile::StatusFile(std::filesystem::path directory, std::filesystem::path metrics)
     : directory_(std::move(directory)), metrics_(std::move(metrics)), ours_(look_at(directory_)) {
-  thread_ = std::thread([this] { work(); });
+  thread_ = std::jthread([this](const std::stop_token& stop) {
+    while (const auto status = newest_.take(stop)) write(*status);
+  });
 }
 
-StatusFile::~StatusFile() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
+void StatusFile::write(const Status& status) const {
+  // Never the one to make the directory: a refused start must leave nothing behind. And another
+  // one that has taken its place has a status of its own.
+  std::error_code error;
+  if (std::filesystem::exists(directory_ / "daystream.json", error) &&
+      look_at(directory_) == ours_) {
+    save_status(directory_, status);
   }
-  changed_.notify_one();
-  thread_.join();
-}
-
-void StatusFile::save(Status status) {
-  {
-    const std::lock_guard lock(mutex_);
-    newest_ = std::move(status);
-  }
-  changed_.notify_one();
-}
-
-void StatusFile::work() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    changed_.wait(lock, [this] { return stop_ || newest_; });
-    if (!newest_) return;
-    const Status status = *std::exchange(newest_, std::nullopt);
-    lock.unlock();
-    // Never the one to make the directory: a refused start must leave nothing behind. And another
-    // one that has taken its place has a status of its own.
-    std::error_code error;
-    if (std::filesystem::exists(directory_ / "daystream.json", error) &&
-        look_at(directory_) == ours_) {
-      save_status(directory_, status);
-    }
-    // A failure is seen by the file's age.
-    if (!metrics_.empty()) {
-      daystream::program::replace_metrics(metrics_, metrics_of(directory_, status));
-    }
-    lock.lock();
+  // A failure is seen by the file's age.
+  if (!metrics_.empty()) {
+    daystream::program::replace_metrics(metrics_, metrics_of(directory_, status));
   }
 }
 

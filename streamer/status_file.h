@@ -2,40 +2,36 @@
 // a disk that hangs over a rename must not keep who answers PostgreSQL.
 #pragma once
 
-#include <condition_variable>
 #include <filesystem>
-#include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
+#include "program/handover.h"
 #include "src/place.h"
 #include "status.h"
 
 namespace deltastream {
 
-// Threads: save() from any one.
+// Threads: save() from any one. The destructor returns once the last one is written.
 class StatusFile {
  public:
   // `metrics`: empty, there is none.
   StatusFile(std::filesystem::path directory, std::filesystem::path metrics);
   StatusFile(const StatusFile&) = delete;
   StatusFile& operator=(const StatusFile&) = delete;
-  ~StatusFile();  // once the last one is written
 
   // Returns at once. The newest counts: one that was not written yet is forgotten.
-  void save(Status status);
+  void save(Status status) { newest_.put(std::move(status)); }
 
  private:
-  void work();
+  void write(const Status& status) const;
 
   const std::filesystem::path directory_;
   const std::filesystem::path metrics_;
   const std::optional<daystream::FileIdentity> ours_;  // what that was at first
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stop_ = false;
-  std::optional<Status> newest_;
-  std::thread thread_;  // last: it uses the others
+  daystream::program::Mailbox<Status> newest_;
+  std::jthread thread_;  // last: it uses the others
 };
 
 }  // namespace deltastream

@@ -2,23 +2,19 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 
+#include "daystream/error.h"
 #include "daystream/line.h"
 #include "daystream/writer.h"
-#include "disk_wait.h"
-#include "flusher.h"
-#include "housekeeper.h"
 #include "program/program.h"
-#include "progress.h"
-#include "watermarks.h"
+#include "sink.h"
+#include "src/waiting.h"
 
 namespace deltastream {
 
@@ -28,15 +24,14 @@ using daystream::Writer;
 namespace {
 
 [[noreturn]] void no_commit_lines() {
-  throw CLI::ParseError(
-      "the input has no commit lines: run pg_recvlogical with -o include-transaction",
-      CLI::ExitCodes::InvalidError);
+  throw daystream::ConfigError("the input has no commit lines",
+                               "run pg_recvlogical with -o include-transaction");
 }
 
 // A chunk is read at once and the Writer handed its whole lines.
 constexpr std::size_t kChunkBytes = 1 << 20;
-// Progress wants a tick a second.
-constexpr int kTickMilliseconds = 1'000;
+// Whoever looks on is called at least so often.
+constexpr Milliseconds kTick{1'000};
 
 class StdinSource {
  public:
@@ -46,7 +41,7 @@ class StdinSource {
   void run() {
     while (!signals_.stop_requested()) {
       if (wait_for_input() && !read_chunk()) break;
-      begin_due_flush();
+      if (sink_) sink_->begin_due_flush();
     }
     if (!signals_.stop_requested()) check_.at_end();
     finish();
@@ -55,22 +50,18 @@ class StdinSource {
  private:
   // Sleeps until there is input (true), a flush has ended or a signal came.
   bool wait_for_input() {
-    int timeout = kTickMilliseconds;
-    if (const auto sync = next_sync()) {
-      const auto left = std::chrono::ceil<Milliseconds>(*sync - Clock::now());
-      timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, timeout));
+    auto until = Clock::now() + kTick;
+    if (const auto flush = sink_ ? sink_->next_flush() : std::nullopt) {
+      until = std::min(until, *flush);
     }
-    pollfd fds[] = {
-        {STDIN_FILENO, POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {flusher_.fd(), POLLIN, 0}};
-    if (::poll(fds, 3, timeout) < 0 && errno != EINTR) {
-      throw daystream::IoError("could not wait for standard input", errno);
+    daystream::WaitSet news{STDIN_FILENO, signals_.fd(), flusher_.fd()};
+    news.wait_until(until);
+    if (news.ready(signals_.fd())) signals_.clear();
+    if (sink_) {
+      sink_->look_on(writer_->flushed());
+      sink_->take_finished_flush();
     }
-    if (fds[1].revents != 0) signals_.clear();
-    if (progress_) progress_->tick(*writer_);
-    if (writer_) writer_->check_place();
-    if (housekeeper_) housekeeper_->tell(writer_->flushed(), writer_->flushed_position());
-    if (const auto flush = flusher_.take()) writer_->finish_flush(*flush);
-    return fds[0].revents != 0;
+    return news.ready(STDIN_FILENO);
   }
 
   // False: end of input.
@@ -123,28 +114,12 @@ class StdinSource {
     progress_.emplace(config_.directory, config_.slot, config_.status_interval,
                       config_.metrics_file);
     progress_->streaming(*writer_);
+    // Nobody is told of a commit: of the intervals only that of the syncs counts.
+    sink_.emplace(Sink::Parts{*writer_, flusher_, *progress_, nullptr,
+                              housekeeper_ ? &*housekeeper_ : nullptr},
+                  Intervals{config_.fsync_interval, Milliseconds{0}, std::nullopt, false});
     spdlog::info("reading standard input into \"{}\", position={}", config_.directory,
                  writer_->position().text());
-  }
-
-  WriterState state() const {
-    return {writer_->last_lsn(), writer_->flushed(), writer_->in_transaction(), writer_->dirty(),
-            writer_->appended_bytes()};
-  }
-
-  // nullopt: none is due.
-  std::optional<Clock::time_point> next_sync() const {
-    if (!writer_ || flusher_.busy()) return std::nullopt;
-    return watermarks_.sync_time(state());
-  }
-
-  void begin_due_flush() {
-    const auto now = Clock::now();
-    const auto due = next_sync();
-    if (!due || now < *due) return;
-    Writer::Flush flush = writer_->begin_flush();
-    watermarks_.on_sync_begin(now, state());
-    flusher_.start(std::move(flush));
   }
 
   void finish() {
@@ -155,7 +130,7 @@ class StdinSource {
     if (writer_->in_transaction()) {
       spdlog::warn("the input ends inside a transaction, which is given up");
     }
-    settle(*writer_, flusher_, signals_, [this] { progress_->alive(); });
+    sink_->finish(signals_, [this] { progress_->alive(); });
     spdlog::info("stopped at {}, position={}: all of it is on disk", writer_->flushed().text(),
                  writer_->position().text());
   }
@@ -173,9 +148,7 @@ class StdinSource {
   std::optional<Housekeeper> housekeeper_;
   std::optional<Progress> progress_;  // with writer_
   Flusher flusher_;                   // after writer_: ends first
-  // Nobody is told anything: only its syncs count.
-  Watermarks watermarks_{{config_.fsync_interval, Milliseconds{0}, std::nullopt, false},
-                         Clock::now()};
+  std::optional<Sink> sink_;          // with writer_
 };
 
 }  // namespace

@@ -17,8 +17,8 @@ namespace deltastream {
 // whole: looks at each line until the first commit.
 class CommitLineCheck {
  public:
-  // `lines` are whole. Throws CLI::ParseError (usage) when a second transaction begins before the
-  // first has its commit line.
+  // `lines` are whole. Throws ConfigError when a second transaction begins before the first has its
+  // commit line.
   void look_at(std::string_view lines);
   // At the end of the input. Throws the same if there were lines and none was a commit.
   void at_end() const;

@@ -1,16 +1,14 @@
 #include "stream_loop.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <variant>
 
 #include "daystream/proven_time.h"
-#include "disk_wait.h"
 #include "program/program.h"
+#include "src/waiting.h"
 
 namespace deltastream {
 
@@ -48,26 +46,22 @@ Milliseconds longest_silence(const Server& server) {
 
 StreamLoop::StreamLoop(const Parts& parts)
     : parts_(parts),
-      watermarks_(parts.settings.intervals, Clock::now()),
-      written_(parts.writer.last_lsn()) {}
-
-WriterState StreamLoop::writer_state() const {
-  const daystream::Writer& writer = parts_.writer;
-  return {writer.last_lsn(),       writer.flushed(), writer.in_transaction(), writer.dirty(),
-          writer.appended_bytes(), behind_,          parts_.copies.reached()};
-}
+      sink_(
+          {parts.writer, parts.flusher, parts.progress, &parts.copies, parts.settings.housekeeper},
+          parts.settings.intervals),
+      watermarks_(sink_.watermarks()) {}
 
 StreamLoop::End StreamLoop::run() {
   send_status(true);  // its answer is the server's position
   // The connection's first mark. Here and not before, as the server's keepalives do not wait: with
   // a disk slower than wal_sender_timeout no connection would get any further.
-  begin_flush();
+  sink_.begin_flush();
   for (;;) {
     receive_some();
-    take_finished_flush();
+    sink_.take_finished_flush();
     parts_.copies.refresh();
     write_due_mark();
-    begin_due_flush();
+    sink_.begin_due_flush();
     send_due_status();
     check_answers();
     if (parts_.signals.stop_requested()) return finish(End::Stopped);
@@ -94,16 +88,16 @@ void StreamLoop::handle(const XLogData& data) {
     parts_.writer.append(data.payload);
     if (!parts_.writer.in_transaction()) {
       kept_any_ = true;
-      behind_ = data.sent_us - parts_.writer.last_commit_time_us() > kBehindAfterUs;
+      sink_.set_behind(data.sent_us - parts_.writer.last_commit_time_us() > kBehindAfterUs);
     }
   }
-  watermarks_.on_data(Clock::now(), writer_state());
+  watermarks_.on_data(Clock::now(), sink_.state());
 }
 
 void StreamLoop::handle(const Keepalive& keepalive) {
   if (proving()) parts_.proof.take_keepalive(keepalive.lsn);
   parts_.clock.saw_server(keepalive.sent_us);
-  watermarks_.on_keepalive(Clock::now(), keepalive.lsn, keepalive.reply_requested, writer_state());
+  watermarks_.on_keepalive(Clock::now(), keepalive.lsn, keepalive.reply_requested, sink_.state());
 }
 
 void StreamLoop::receive_some() {
@@ -122,12 +116,8 @@ void StreamLoop::receive_rest() {
   }
 }
 
-void StreamLoop::take_finished_flush() {
-  if (const auto flush = parts_.flusher.take()) parts_.writer.finish_flush(*flush);
-}
-
 void StreamLoop::write_due_mark() {
-  const auto lsn = watermarks_.mark_due(Clock::now(), writer_state());
+  const auto lsn = watermarks_.mark_due(Clock::now(), sink_.state());
   if (!lsn) return;
   daystream::MarkFacts facts;
   facts.timeline = parts_.server.timeline;
@@ -138,20 +128,10 @@ void StreamLoop::write_due_mark() {
   watermarks_.on_mark(Clock::now(), *lsn);
 }
 
-void StreamLoop::begin_due_flush() {
-  if (!parts_.flusher.busy() && watermarks_.sync_due(Clock::now(), writer_state())) begin_flush();
-}
-
-void StreamLoop::begin_flush() {
-  daystream::Writer::Flush flush = parts_.writer.begin_flush();
-  written_ = parts_.writer.last_lsn();
-  watermarks_.on_sync_begin(Clock::now(), writer_state());
-  parts_.flusher.start(std::move(flush));
-}
-
 void StreamLoop::send_status(bool ask_reply) {
   const Lsn confirmed = confirmable();
-  StatusUpdate update{std::max(written_, parts_.writer.flushed()), confirmed, now_us(), ask_reply};
+  StatusUpdate update{std::max(sink_.written(), parts_.writer.flushed()), confirmed, now_us(),
+                      ask_reply};
   if (proving()) {
     // Not even that we have it: a server that believes us further on than it is says nothing.
     update.written = update.flushed = std::min(confirmed, parts_.proof.confirmed());
@@ -164,7 +144,7 @@ void StreamLoop::send_status(bool ask_reply) {
 void StreamLoop::send_due_status() {
   const Clock::time_point now = Clock::now();
   const bool ping = watermarks_.ping_due(now);
-  if (ping || watermarks_.status_due(now, writer_state())) send_status(ping);
+  if (ping || watermarks_.status_due(now, sink_.state())) send_status(ping);
   if (!all_sent_) all_sent_ = parts_.connection.flush();
 }
 
@@ -199,6 +179,7 @@ bool StreamLoop::take_reload() {
   parts_.settings = *settings;
   parts_.settings.intervals.synchronous_standby = standby;
   watermarks_.set_intervals(parts_.settings.intervals);
+  sink_.set_housekeeper(parts_.settings.housekeeper);
   return false;
 }
 
@@ -207,36 +188,24 @@ void StreamLoop::hear_monitor() {
   if (!answer) return;
   parts_.progress.take(*answer);
   if (!answer->sample) return;
-  if (answer->sample->wal_end) watermarks_.on_wal_end(*answer->sample->wal_end, writer_state());
+  if (answer->sample->wal_end) watermarks_.on_wal_end(*answer->sample->wal_end, sink_.state());
   parts_.settings.intervals.synchronous_standby = answer->sample->synchronous_standby;
   watermarks_.set_intervals(parts_.settings.intervals);
 }
 
 void StreamLoop::tell_progress() {
-  parts_.writer.check_place();
-  parts_.copies.tell(parts_.writer.flushed());
-  parts_.progress.waits_for(parts_.copies.waiting_for(parts_.writer.flushed()));
-  parts_.progress.tick(parts_.writer);
-  Housekeeper* const housekeeper = parts_.settings.housekeeper;
-  if (housekeeper != nullptr && watermarks_.confirmed().value != 0 && !proving()) {
-    housekeeper->tell(watermarks_.confirmed(), parts_.writer.flushed_position());
-  }
+  const Lsn confirmed = watermarks_.confirmed();
+  const bool known = confirmed.value != 0 && !proving();
+  sink_.look_on(known ? std::optional(confirmed) : std::nullopt);
 }
 
 void StreamLoop::sleep() {
   const Clock::time_point now = Clock::now();
   const Clock::time_point until =
-      std::min(watermarks_.next_deadline(now, writer_state()), now + kLongestSleep);
-  const auto left = until > now ? std::chrono::ceil<Milliseconds>(until - now) : Milliseconds{0};
-  pollfd fds[] = {
-      {parts_.connection.socket(), static_cast<short>(POLLIN | (all_sent_ ? 0 : POLLOUT)), 0},
-      {parts_.signals.fd(), POLLIN, 0},
-      {parts_.flusher.fd(), POLLIN, 0},
-      {parts_.copies.fd(), POLLIN, 0}};
-  if (::poll(fds, 4, static_cast<int>(left.count())) < 0 && errno != EINTR) {
-    throw daystream::IoError("could not wait for the connection", errno);
-  }
-  if (fds[1].revents != 0) parts_.signals.clear();
+      std::min(watermarks_.next_deadline(now, sink_.state()), now + kLongestSleep);
+  daystream::WaitSet news{parts_.signals.fd(), sink_.fd(), parts_.copies.fd()};
+  news.add(parts_.connection.socket(), static_cast<short>(POLLIN | (all_sent_ ? 0 : POLLOUT)));
+  if (news.wait_until(until) && news.ready(parts_.signals.fd())) parts_.signals.clear();
 }
 
 bool StreamLoop::reached_end() const {
@@ -247,11 +216,10 @@ bool StreamLoop::reached_end() const {
 StreamLoop::End StreamLoop::finish(End end) {
   // All that was received goes to disk and is confirmed; half a transaction comes again.
   if (end == End::Stopped) receive_rest();
-  settle(parts_.writer, parts_.flusher, parts_.signals, [this] {
+  sink_.finish(parts_.signals, [this] {
     hear_monitor();
     parts_.progress.alive();
   });
-  written_ = parts_.writer.last_lsn();
   send_status(false);
   if (!parts_.connection.finish(kFarewell)) {
     spdlog::debug("PostgreSQL did not end the stream in time");

@@ -10,15 +10,11 @@
 
 #include "clock_guard.h"
 #include "daystream/writer.h"
-#include "flusher.h"
 #include "history_proof.h"
-#include "housekeeper.h"
-#include "progress.h"
 #include "replication_stream.h"
-#include "required_copies.h"
 #include "server.h"
 #include "server_monitor.h"
-#include "watermarks.h"
+#include "sink.h"
 
 namespace daystream::program {
 class Signals;
@@ -67,8 +63,7 @@ class StreamLoop {
   bool kept_any() const noexcept { return kept_any_; }
 
  private:
-  WriterState writer_state() const;
-  daystream::Lsn confirmable() const { return writer_state().confirmable(); }
+  daystream::Lsn confirmable() const { return sink_.state().confirmable(); }
   bool proving() const noexcept { return parts_.proof.pending(); }
   // Hands what has come to the Writer, up to a limit, so that syncs are begun in between.
   void receive_some();
@@ -77,10 +72,7 @@ class StreamLoop {
   bool handle_next();
   void handle(const XLogData&);
   void handle(const Keepalive&);
-  void take_finished_flush();
   void write_due_mark();
-  void begin_due_flush();
-  void begin_flush();
   void send_due_status();
   void send_status(bool ask_reply);
   void check_answers();
@@ -92,10 +84,9 @@ class StreamLoop {
   End finish(End end);
 
   Parts parts_;
-  Watermarks watermarks_;
-  daystream::Lsn written_;  // handed to the kernel
+  Sink sink_;
+  Watermarks& watermarks_;  // sink_'s
   bool kept_any_ = false;
-  bool behind_ = false;   // see WriterState
   bool all_sent_ = true;  // no status packet waits for the socket
 };
 

@@ -1,7 +1,6 @@
 #include "streamer.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "program/program.h"
 #include "server_version.h"
 #include "slot_commands.h"
+#include "src/waiting.h"
 #include "timeline.h"
 #include "unused_patterns.h"
 
@@ -143,68 +143,23 @@ void Streamer::run() {
 }
 
 StreamLoop::End Streamer::stream() {
-  if (!writer_) {
-    const auto space = disk_space(config_.directory);
-    if (space && !has_room(*space)) {
-      throw IoError(fmt::format("could not write to daystream \"{}\"", config_.directory), ENOSPC);
-    }
-  }
+  if (!writer_) require_room();
   ReplicationConnection connection(config_.conninfo);
-  const Server server = identify(connection);
-  timeline_ = server.timeline;
-  clock_.set_server(server.clock_us);
-  if (const std::string faults = known_faults(server.version);
-      !faults.empty() && server.version != version_told_) {
-    spdlog::warn("{}", faults);
-  }
-  version_told_ = server.version;
-
-  check_settings(connection);
-  warn_of_unused_patterns(connection);
+  const Server server = meet(connection);
   const std::optional<Manifest> manifest = find_manifest(config_.directory);
   if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
   const bool has_lines = manifest && daystream::Stream(config_.directory).extent();
   if (config_.create_slot && !slot_created_) create_slot_first(connection, has_lines);
-  const std::optional<Slot> usable = usable_slot(connection, server, has_lines);
-  if (!usable) return StreamLoop::End::Reconnect;
-  const Slot& slot = *usable;
-  set_failover(connection, slot, config_.failover);
-  if (slot.wal_status == "unreserved") {
-    spdlog::warn(
-        "replication slot \"{}\" is about to be lost: its WAL goes with the next "
-        "checkpoint",
-        slot.name);
-  }
+  const std::optional<Slot> slot = usable_slot(connection, server, has_lines);
+  if (!slot) return StreamLoop::End::Reconnect;
+  set_failover(connection, *slot, config_.failover);
 
   // A directory that is there is locked and recovered now: a second deltastream is refused by the
   // first one's lock before it waits for the first one's slot. A new one is made only when the
   // server has accepted everything.
-  if (manifest && !writer_) open_writer(server, slot.confirmed_flush);
-  Lsn begin = slot.confirmed_flush;
-  if (writer_ && !writer_->empty()) {
-    std::optional<TimelineId> timeline;
-    if (server.timeline > 1) {
-      timeline = last_timeline(config_.directory, writer_->position().day());
-    }
-    check_history(connection, server, config_.directory, writer_->last_lsn(), timeline);
-    if (!writer_->after_gap()) {
-      begin = writer_->last_lsn();
-      check_not_ahead(slot, config_.directory, begin);
-    }
-  }
-  // With another filter than before other transactions come, and there is nothing to compare.
-  HistoryProof proof;
-  if (writer_ && !writer_->after_gap() &&
-      writer_->manifest().holdings.back().same_filter(config_.holding())) {
-    proof = HistoryProof(config_.directory, slot.confirmed_flush, begin);
-  }
-  // As long as someone has the slot, most often our own last session, it may be confirmed further,
-  // and then what is to prove our history does not come.
-  if (proof.pending() && slot.active_pid) {
-    throw ConnectionLost(
-        fmt::format("replication slot \"{}\" is in use by process {}", slot.name, *slot.active_pid),
-        "Another client streams from this slot.");
-  }
+  if (manifest && !writer_) open_writer(server, slot->confirmed_flush);
+  const Lsn begin = begin_of(connection, server, *slot);
+  HistoryProof proof = proof_of(*slot, begin);
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;
   facts.next = next_transaction_id(connection.get());
@@ -213,33 +168,89 @@ StreamLoop::End Streamer::stream() {
   add_claim(options, config_, manifest ? manifest->id : new_id_);
   connection.start(config_.slot, proof.pending() ? proof.begin() : begin, options);
 
-  if (!writer_) open_writer(server, slot.confirmed_flush);
+  if (!writer_) open_writer(server, slot->confirmed_flush);
+  write_beginning(begin, facts);
+  copies_.emplace(config_.directory, config_.require_copies);
+  copies_->told_before(slot->confirmed_flush);
+  watch_server();
+  return follow(connection, server, proof);
+}
+
+void Streamer::require_room() const {
+  const auto space = disk_space(config_.directory);
+  if (space && !has_room(*space)) {
+    throw IoError(fmt::format("could not write to daystream \"{}\"", config_.directory), ENOSPC);
+  }
+}
+
+// Asks the server who it is, and warns of what is not as it should be there.
+Server Streamer::meet(ReplicationConnection& connection) {
+  Server server = identify(connection);
+  timeline_ = server.timeline;
+  clock_.set_server(server.clock_us);
+  if (const std::string faults = known_faults(server.version);
+      !faults.empty() && server.version != version_told_) {
+    spdlog::warn("{}", faults);
+  }
+  version_told_ = server.version;
+  check_settings(connection);
+  warn_of_unused_patterns(connection);
+  return server;
+}
+
+// The LSN to stream from. Throws where the server's history is not that of our lines.
+Lsn Streamer::begin_of(ReplicationConnection& connection, const Server& server, const Slot& slot) {
+  if (!writer_ || writer_->empty()) return slot.confirmed_flush;
+  std::optional<TimelineId> timeline;
+  if (server.timeline > 1) {
+    timeline = last_timeline(config_.directory, writer_->position().day());
+  }
+  check_history(connection, server, config_.directory, writer_->last_lsn(), timeline);
+  if (writer_->after_gap()) return slot.confirmed_flush;
+  check_not_ahead(slot, config_.directory, writer_->last_lsn());
+  return writer_->last_lsn();
+}
+
+// With another filter than before other transactions come, and there is nothing to compare.
+HistoryProof Streamer::proof_of(const Slot& slot, Lsn begin) const {
+  if (!writer_ || writer_->after_gap() ||
+      !writer_->manifest().holdings.back().same_filter(config_.holding())) {
+    return {};
+  }
+  HistoryProof proof(config_.directory, slot.confirmed_flush, begin);
+  // As long as someone has the slot, most often our own last session, it may be confirmed further,
+  // and then what is to prove our history does not come.
+  if (proof.pending() && slot.active_pid) {
+    throw ConnectionLost(
+        fmt::format("replication slot \"{}\" is in use by process {}", slot.name, *slot.active_pid),
+        "Another client streams from this slot.");
+  }
+  return proof;
+}
+
+void Streamer::write_beginning(Lsn begin, const daystream::MarkFacts& facts) {
   writer_->mark(begin, facts);
   daystream::Holding holding = config_.holding();
   holding.since = writer_->position();
   writer_->declare_holding(holding);
   spdlog::info("streaming from slot \"{}\" at {} into \"{}\", position={}", config_.slot,
                begin.text(), config_.directory, writer_->position().text());
-
   progress_->streaming(*writer_);
+}
 
-  copies_.emplace(config_.directory, config_.require_copies);
-  copies_->told_before(slot.confirmed_flush);
-  watch_server();
+StreamLoop::End Streamer::follow(ReplicationConnection& connection, const Server& server,
+                                 HistoryProof& proof) {
   StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, server, &*monitor_, *progress_,
                    *copies_, proof, settings(server.synchronous_standby),
                    [this] { return reload(); }});
   const Clock::time_point since = Clock::now();
-  const auto got_somewhere = [&] {
-    return loop.kept_any() || Clock::now() >= since + kLongestPause;
-  };
   StreamLoop::End end{};
   try {
     end = loop.run();
   } catch (...) {
     // Only a stream that got somewhere shows that the trouble was over: a server that accepts us
     // and breaks off at once is not to be asked ten times a second.
-    if (got_somewhere()) pauses_.reset();
+    if (loop.kept_any() || Clock::now() >= since + kLongestPause) pauses_.reset();
     throw;
   }
   const std::string waiting = copies_->waiting_for(writer_->flushed());
@@ -315,6 +326,11 @@ std::optional<Slot> Streamer::usable_slot(ReplicationConnection& connection, con
     }
     const Slot found = slot ? *slot : require_slot(connection, config_.slot);
     check_slot(found, server);
+    if (found.wal_status == "unreserved") {
+      spdlog::warn(
+          "replication slot \"{}\" is about to be lost: its WAL goes with the next checkpoint",
+          found.name);
+    }
     return found;
   } catch (const SlotLost& e) {
     if (!config_.replace_lost_slot || !directory_has_lines) throw;
@@ -411,9 +427,8 @@ void Streamer::pause(std::chrono::milliseconds length) {
     if (left.count() <= 0) return;
     alive();
     if (writer_) writer_->check_place();
-    pollfd wake{signals_.fd(), POLLIN, 0};
-    const auto nap = std::min<std::int64_t>(left.count(), 1'000);  // the watchdog wants a pat
-    if (::poll(&wake, 1, static_cast<int>(nap)) > 0) signals_.clear();
+    const auto nap = std::min(left, Milliseconds{1'000});  // the watchdog wants a pat
+    if (daystream::WaitSet{signals_.fd()}.wait(nap)) signals_.clear();
   }
 }
 

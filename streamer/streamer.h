@@ -38,11 +38,19 @@ class Streamer {
  private:
   // One connection, from its checks to its end.
   StreamLoop::End stream();
+  void require_room() const;
+  Server meet(ReplicationConnection& connection);
+  daystream::Lsn begin_of(ReplicationConnection& connection, const Server& server,
+                          const Slot& slot);
+  HistoryProof proof_of(const Slot& slot, daystream::Lsn begin) const;
+  void write_beginning(daystream::Lsn begin, const daystream::MarkFacts& facts);
+  StreamLoop::End follow(ReplicationConnection& connection, const Server& server,
+                         HistoryProof& proof);
   void warn_of_unused_patterns(ReplicationConnection& connection);
   void open_writer(const Server& server, std::optional<daystream::Lsn> confirmed_flush);
   void create_slot_first(ReplicationConnection& connection, bool directory_has_lines);
   // The slot to go on with. One that is lost is replaced where that is asked for: nullopt, and all
-  // is to be looked at anew; else throws SlotLost.
+  // is to be looked at again; else throws SlotLost.
   std::optional<Slot> usable_slot(ReplicationConnection& connection, const Server& server,
                                   bool directory_has_lines);
   void fail(const daystream::Error& error);

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 
 #include "daystream/error.h"
 #include "program/program.h"
+#include "src/waiting.h"
 
 namespace daystream::command {
 
@@ -71,6 +71,7 @@ Child::Child(const std::vector<std::string>& argv, Output output, int inherited)
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
 
   std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   const int error = posix_spawnp(&pid_, arguments[0], &actions, &attributes, arguments.data(),
@@ -94,21 +95,16 @@ Child::~Child() {
   input_.reset();
   output_.reset();
   signal(SIGTERM);
-  pollfd ended{end_.get(), POLLIN, 0};
   const auto give_up = std::chrono::steady_clock::now() + kGrace;
-  while (end_ && !has_ended()) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(give_up - std::chrono::steady_clock::now());
-    if (left.count() <= 0) break;
-    poll(&ended, 1, static_cast<int>(left.count()));
+  while (end_ && !has_ended() && std::chrono::steady_clock::now() < give_up) {
+    WaitSet{end_.get()}.wait_until(give_up);
   }
   if (!has_ended()) signal(SIGKILL);
   wait();
 }
 
 bool Child::has_ended() const {
-  pollfd ended{end_.get(), POLLIN, 0};
-  return poll(&ended, 1, 0) == 1 && (ended.revents & POLLIN) != 0;
+  return WaitSet{end_.get()}.wait(std::chrono::milliseconds{0});
 }
 
 void Child::signal(int number) const noexcept {

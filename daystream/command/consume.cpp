@@ -181,8 +181,8 @@ std::string found_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return access(name.c_str(), X_OK) == 0 ? name : "";
   const char* const path = getenv("PATH");
   std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string file = folder + "/" + name;
+  for (std::string file; std::getline(folders, file, ':');) {
+    file.append("/").append(name);
     if (access(file.c_str(), X_OK) == 0) return file;
   }
   return {};
@@ -204,7 +204,7 @@ int check(const ConsumeOptions& options, const StreamKinds& streams) {
     });
   }
   report.check("command", [&] {
-    const std::string program = found_program(options.command.front());
+    std::string program = found_program(options.command.front());
     if (!program.empty()) return program;
     throw ConfigError(fmt::format("cannot find program \"{}\"", options.command.front()),
                       "give its whole path, and let this user execute it");

@@ -1,7 +1,6 @@
 #include "consumer.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <cerrno>
 
 #include "daystream/error.h"
+#include "src/waiting.h"
 #include "text.h"
 
 namespace daystream::command {
@@ -40,8 +40,8 @@ void Consumer::hear() {
 }
 
 void Consumer::wait_for_word(int wake_fd) {
-  pollfd fds[] = {{child_.output(), POLLIN, 0}, {wake_fd, POLLIN, 0}};
-  ::poll(fds, 2, 1000);  // whatever it says, the caller looks again, also at its checkpoint
+  // Whatever it says, the caller looks again, also at its checkpoint.
+  WaitSet{child_.output(), wake_fd}.wait(std::chrono::milliseconds{1000});
 }
 
 // Sleeps until `in` is readable, `out` is writable (-1: neither), the command has ended, or we are
@@ -58,17 +58,16 @@ bool Consumer::wait_on(int in, int out) {
   }
   // Children of its own may hold its output open after that.
   if (step_ == 2 && child_.has_ended()) return false;
-  int timeout_ms = notify_.has_watchdog() ? 1000 : -1;
+  auto most = notify_.has_watchdog() ? std::chrono::milliseconds{1000} : WaitSet::kForEver;
   if (next_step_ && step_ < 2) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next_step_ - now).count();
-    timeout_ms = static_cast<int>(timeout_ms < 0 ? left : std::min<std::int64_t>(left, timeout_ms));
+    most = std::min(most, std::chrono::ceil<std::chrono::milliseconds>(*next_step_ - now));
   }
   // Where its output is heard, that ends with it; a signal stays readable once it has come.
-  pollfd fds[] = {{in, POLLIN, 0},
-                  {out, POLLOUT, 0},
-                  {in >= 0 && step_ < 2 ? -1 : child_.end(), POLLIN, 0},
-                  {stopping ? -1 : signals_.fd(), POLLIN, 0}};
-  ::poll(fds, 4, std::max(timeout_ms, -1));
+  WaitSet news{in};
+  news.add(out, POLLOUT);
+  if (in < 0 || step_ >= 2) news.add(child_.end());
+  if (!stopping) news.add(signals_.fd());
+  news.wait(most);
   return true;
 }
 

@@ -66,7 +66,7 @@ std::optional<Acknowledged> ConsumerCheckpoint::load(const std::string& system_i
   }
   if (!position || !lsn) {
     throw NeedsPerson(fmt::format("file \"{}\" is not a checkpoint", path_.string()),
-                      "name another file, or remove it to begin anew");
+                      "name another file, or remove it to begin again");
   }
   if (system != system_identifier) {
     throw WrongSource(fmt::format("checkpoint \"{}\" is of system \"{}\", the daystream of \"{}\"",
@@ -79,17 +79,9 @@ std::optional<Acknowledged> ConsumerCheckpoint::load(const std::string& system_i
 void ConsumerCheckpoint::save(const Acknowledged& done,
                               const std::string& system_identifier) const {
   look_now();
-  const auto dir = real_dir(folder_of(path_));
-  const std::string name = path_.filename().string();
-  const std::string temporary = name + ".new";
-  dir->remove(temporary);
-  const auto file = dir->create(temporary);
-  file->write_at(fmt::format("_c\t{}\t_s\t{}\t_lsn\t{}\t_system\t{}\n", done.position.c,
-                             done.position.s, done.lsn.text(), system_identifier),
-                 0);
-  file->sync();
-  dir->rename(temporary, name);
-  dir->sync();
+  replace_file(*real_dir(folder_of(path_)), path_.filename().string(),
+               fmt::format("_c\t{}\t_s\t{}\t_lsn\t{}\t_system\t{}\n", done.position.c,
+                           done.position.s, done.lsn.text(), system_identifier));
   place_.emplace("checkpoint", path_, identity_of(path_).value_or(FileIdentity{}), kHint);
 }
 

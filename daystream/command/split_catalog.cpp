@@ -42,20 +42,6 @@ std::string text_of(const SplitTable& table) {
   return told.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
-// The new file stays open.
-std::unique_ptr<File> replace_whole(const std::filesystem::path& directory, const char* name,
-                                    const std::string& text) {
-  const auto dir = real_dir(directory);
-  const std::string temporary = std::string(name) + ".new";
-  dir->remove(temporary);
-  auto file = dir->create(temporary);
-  file->write_at(text, 0);
-  file->sync();
-  dir->rename(temporary, name);
-  dir->sync();
-  return file;
-}
-
 template <typename Number>
 void put(ordered_json& object, const char* key, const std::optional<Number>& value) {
   if (value) object[key] = *value;
@@ -123,8 +109,8 @@ void SplitCatalog::save(const std::filesystem::path& directory) const {
   value["begin"] = {{"lsn", begin.lsn.text()}};
   put(value["begin"], "next", begin.next);
   put(value["begin"], "timeline", begin.timeline);
-  replace_whole(directory, kSplitName,
-                value.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  replace_file(*real_dir(directory), std::string(kSplitName),
+               value.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
 }
 
 SplitTables::SplitTables(const std::filesystem::path& directory, std::vector<SplitTable> tables)
@@ -132,7 +118,9 @@ SplitTables::SplitTables(const std::filesystem::path& directory, std::vector<Spl
   std::string text;
   for (const SplitTable& table : tables_) text += text_of(table);
   size_ = text.size();
-  file_ = replace_whole(directory, kSplitTablesName, text);
+  const auto dir = real_dir(directory);
+  replace_file(*dir, std::string(kSplitTablesName), text);
+  file_ = dir->open_writable(std::string(kSplitTablesName));
 }
 
 SplitTables SplitTables::begin(const std::filesystem::path& directory) {

@@ -3,10 +3,9 @@
 // file carries the time at which it was written, by which an alert sees that nobody writes it.
 #pragma once
 
-#include <condition_variable>
+#include <chrono>
 #include <filesystem>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <thread>
 
@@ -31,16 +30,12 @@ class MetricsFile {
   ~MetricsFile();
 
  private:
-  void work();
   void write() noexcept;
 
   const std::filesystem::path file_;
   const std::function<std::string()> text_;
   bool failed_ = false;
-  std::mutex mutex_;
-  std::condition_variable stopped_;
-  bool stop_ = false;
-  std::thread thread_;  // last: it uses the others
+  std::jthread thread_;  // last: it uses the others
 };
 
 }  // namespace daystream::program

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "remote/pauses.h"
 #include "remote/refusal.h"
 #include "src/place.h"
+#include "src/waiting.h"
 
 namespace daystream::remote {
 
@@ -149,8 +149,7 @@ bool fetch_newest_snapshot(const Options& options, const Url& url,
     } catch (const Error& e) {
       if (!e.retryable()) throw;
       if (!std::exchange(told, true)) spdlog::warn("{}; trying again", e.what());
-      pollfd polled{wake_fd, POLLIN, 0};
-      poll(&polled, 1, static_cast<int>(pauses.next().count()));
+      WaitSet{wake_fd}.wait(pauses.next());
     }
   }
   return false;

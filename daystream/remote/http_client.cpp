@@ -252,10 +252,6 @@ Options options_from_environment() {
           .token_in_the_clear = environment("DAYSTREAM_TOKEN_IN_THE_CLEAR") == "1"};
 }
 
-bool Url::is_one(std::string_view text) {
-  return text.starts_with("http://") || text.starts_with("https://");
-}
-
 bool Url::is_local(std::string_view text) {
   const auto scheme = text.find("://");
   std::string host(scheme == std::string_view::npos ? text : text.substr(scheme + 3));
@@ -283,6 +279,7 @@ Url Url::parse(const std::string& text) {
   Url url;
   url.base = text;
   while (url.base.ends_with('/')) url.base.pop_back();
+  if (!text.starts_with("http://") && !text.starts_with("https://")) throw bad("it is no URL");
   const auto host = url.base.find("://") + 3;
   const auto slash = url.base.find('/', host);
   if (slash == std::string::npos) throw bad("it names no stream");

@@ -33,10 +33,10 @@ struct Url {
   std::string name;  // of the stream
 
   bool is_secure() const { return base.starts_with("https://"); }
-  static bool is_one(std::string_view text);
   // It is on this machine: an address of the loopback interface, or `localhost`.
   static bool is_local(std::string_view text);
-  // Throws ConfigError: no name, a user in it (a password is no argument), a query.
+  // Throws ConfigError: neither http:// nor https://, no name, a user in it (a password is no
+  // argument), a query.
   static Url parse(const std::string& text);
 };
 

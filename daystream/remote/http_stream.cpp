@@ -23,6 +23,8 @@ class HttpStream final : public Stream::Impl {
   HttpStream(const Options& options, const std::string& url)
       : Impl(url), options_(options), url_(Url::parse(url)) {}
 
+  std::optional<std::string> server() const override { return url_.base; }
+
   Manifest manifest() const override { return RemoteSource(options_, url_).manifest(); }
 
   std::optional<Extent> extent() const override {

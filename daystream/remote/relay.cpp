@@ -1,7 +1,6 @@
 #include "remote/relay.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "remote/beats.h"
 #include "remote/relay_writer.h"
 #include "remote/url_encode.h"
+#include "src/waiting.h"
 
 namespace daystream::remote {
 
@@ -141,8 +141,7 @@ void Relay::wait(milliseconds pause, int wake_fd) {
     if (place_) place_->look();
     const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
     if (left.count() <= 0) return;
-    pollfd polled{wake_fd, POLLIN, 0};
-    if (poll(&polled, 1, static_cast<int>(std::min(left, kFlushAfter).count())) > 0) return;
+    if (WaitSet{wake_fd}.wait(std::min(left, kFlushAfter))) return;
   }
 }
 

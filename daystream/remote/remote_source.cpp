@@ -1,7 +1,6 @@
 #include "remote/remote_source.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "number.h"
 #include "remote/refusal.h"
 #include "remote/url_encode.h"
+#include "src/waiting.h"
 
 namespace daystream::remote {
 
@@ -24,11 +24,8 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kForever = std::chrono::hours(1);
 
-// A signal ends it early: the caller may want to look at its flags.
-void pause_until(steady_clock::time_point end, int wake_fd) {
-  const auto left = std::chrono::ceil<milliseconds>(end - steady_clock::now());
-  pollfd polled{wake_fd, POLLIN, 0};
-  if (left.count() > 0) poll(&polled, wake_fd < 0 ? 0 : 1, static_cast<int>(left.count()));
+bool is_readable(int fd) {
+  return WaitSet{fd}.wait(milliseconds(0));
 }
 
 }  // namespace
@@ -170,7 +167,7 @@ bool RemoteSource::receive(milliseconds timeout, int wake_fd) {
     if (!download_) {
       const auto now = steady_clock::now();
       if (now < try_again_at_) {
-        pause_until(std::min(try_again_at_, now + timeout), wake_fd);
+        WaitSet{wake_fd}.wait_until(std::min(try_again_at_, now + timeout));
         if (steady_clock::now() < try_again_at_) return false;
       }
       connect_again();
@@ -195,8 +192,7 @@ std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::ui
     // The server may read on for long without finding any of our tables. Who follows comes again,
     // and has other things to do meanwhile; anybody else takes "nothing" for the end.
     if (is_filtered() && wake_fd_ >= 0 && download_ && !have_more()) return told_;
-    pollfd polled{wake_fd_, POLLIN, 0};
-    if (wake_fd_ >= 0 && poll(&polled, 1, 0) > 0) return told_;
+    if (is_readable(wake_fd_)) return told_;
     if (!download_ && !have_more() && !at_tail_ && steady_clock::now() >= give_up) {
       throw ConnectionLost(
           fmt::format("{}: the server has been away for {} s", url_.base, kPatience.count()),
@@ -217,7 +213,8 @@ bool RemoteSource::wait(milliseconds timeout, int wake_fd) {
   const auto deadline = steady_clock::now() + timeout;
   wake_fd_ = wake_fd;
   if (!begun_) {
-    pause_until(std::min(deadline, try_again_at_), wake_fd);
+    // A signal ends it early: the caller may want to look at its flags.
+    WaitSet{wake_fd}.wait_until(std::min(deadline, try_again_at_));
     return steady_clock::now() >= try_again_at_;
   }
   for (;;) {
@@ -226,8 +223,7 @@ bool RemoteSource::wait(milliseconds timeout, int wake_fd) {
     if (left.count() <= 0) return false;
     const bool connected = download_ != nullptr;
     if (receive(std::min(left, milliseconds(60000)), wake_fd)) return have_more();
-    pollfd polled{wake_fd, POLLIN, 0};
-    if (wake_fd >= 0 && poll(&polled, 1, 0) > 0) return false;
+    if (is_readable(wake_fd)) return false;
     if (connected && download_) return false;  // a signal, or the time is over
   }
 }

@@ -1,17 +1,10 @@
 #include "serve/copies.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "calendar.h"
-#include "daystream/error.h"
-#include "daystream/unique_fd.h"
+#include "dir.h"
 
 namespace daystream::serve {
 
@@ -39,7 +32,7 @@ std::string Copies::record() const {
     copies.push_back({{"copy", copy.name},
                       {"position", copy.position.text()},
                       {"lsn", copy.lsn.text()},
-                      {"told", utc_text(copy.told)}});
+                      {"told_at", utc_text(copy.told)}});
   }
   using nlohmann::ordered_json;
   return ordered_json{{"copies", std::move(copies)}}.dump(2, ' ', false,
@@ -48,16 +41,7 @@ std::string Copies::record() const {
 }
 
 void write_copies(const std::filesystem::path& directory, const std::string& text) {
-  const std::filesystem::path path = directory / "copies.json";
-  const std::filesystem::path fresh = directory / "copies.json.new";
-  // What lies there may be a link to elsewhere, put there by who may write here.
-  unlink(fresh.c_str());
-  const UniqueFd file(
-      open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640));
-  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      std::rename(fresh.c_str(), path.c_str()) != 0) {
-    throw IoError(fmt::format("could not write file \"{}\"", path.string()), errno);
-  }
+  replace_file(*real_dir(directory), "copies.json", text, {.synced = false});
 }
 
 void Copies::forget_old(std::int64_t now) {

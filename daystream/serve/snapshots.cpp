@@ -50,19 +50,10 @@ Snapshots::Snapshots(std::filesystem::path directory) : directory_(std::move(dir
     throw ConfigError(fmt::format("\"{}\" is no directory of snapshots", directory_.string()),
                       "name the directory that \"deltamirror snapshot\" was given");
   }
-  thread_ = std::thread([this] { work(); });
+  thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
   // The ids of the files that are there now will be known by the time that somebody asks.
   std::size_t preparing = 0;
   list(preparing);
-}
-
-Snapshots::~Snapshots() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wanted_.notify_one();
-  thread_.join();
 }
 
 std::string Snapshots::key_of(const Entry& entry) {
@@ -127,20 +118,17 @@ UniqueFd Snapshots::open(const std::string& id) {
   return UniqueFd();
 }
 
-void Snapshots::work() {
+void Snapshots::work(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   for (;;) {
-    wanted_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-    if (stopping_) return;
+    wanted_.wait(lock, stop, [this] { return !queue_.empty(); });
+    if (stop.stop_requested()) return;
     const Entry entry = queue_.front();
     queue_.erase(queue_.begin());
     lock.unlock();
     std::string id;
     try {
-      id = program::sha256_of_file(entry.path, [this] {
-        const std::lock_guard guard(mutex_);
-        return stopping_;
-      });
+      id = program::sha256_of_file(entry.path, [&stop] { return stop.stop_requested(); });
     } catch (const std::exception& e) {
       spdlog::warn("{}", e.what());
     }

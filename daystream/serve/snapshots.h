@@ -34,7 +34,6 @@ class Snapshots {
   explicit Snapshots(std::filesystem::path directory);
   Snapshots(const Snapshots&) = delete;
   Snapshots& operator=(const Snapshots&) = delete;
-  ~Snapshots();
 
   // The newest first. `preparing`: how many are not there yet, as their SHA-256 is not known.
   std::vector<Snapshot> list(std::size_t& preparing);
@@ -50,15 +49,14 @@ class Snapshots {
   std::vector<Entry> scan() const;
   std::string known_id(const Entry& entry);
   static std::string key_of(const Entry& entry);
-  void work();
+  void work(const std::stop_token& stop);
 
   std::filesystem::path directory_;
   std::mutex mutex_;
-  std::condition_variable wanted_;
+  std::condition_variable_any wanted_;
   std::map<std::string, std::string> ids_;  // by key_of()
   std::vector<Entry> queue_;
-  bool stopping_ = false;
-  std::thread thread_;
+  std::jthread thread_;  // last: it uses the others
 };
 
 }  // namespace daystream::serve

@@ -1,30 +1,17 @@
 #include "serve/workers.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <utility>
-
-#include "daystream/error.h"
 
 namespace daystream::serve {
 
-Workers::Workers(event_base* loop)
-    : wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      done_(loop, wake_.get(), true, [this] { finish_all(); }) {
-  if (!wake_) throw IoError("could not create an event descriptor", errno);
+Workers::Workers(event_base* loop) : done_(loop, wake_.fd(), true, [this] { finish_all(); }) {
   done_.start();
   for (std::size_t i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
 }
 
+// All at once: one after the other, the rest would begin what is to be forgotten.
 Workers::~Workers() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wanted_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  stop_.request_stop();
 }
 
 bool Workers::run(const std::string& asker, Work work) {
@@ -49,11 +36,12 @@ std::map<std::string, Workers::Asker>::iterator Workers::next_asker() {
 }
 
 void Workers::work() {
+  const std::stop_token stop = stop_.get_token();
   std::unique_lock lock(mutex_);
   for (;;) {
     auto asker = askers_.end();
-    wanted_.wait(lock, [&] { return stopping_ || (asker = next_asker()) != askers_.end(); });
-    if (stopping_) return;
+    wanted_.wait(lock, stop, [&] { return (asker = next_asker()) != askers_.end(); });
+    if (stop.stop_requested()) return;
     const std::string name = last_ = asker->first;
     const Work work = std::move(asker->second.waiting.front());
     asker->second.waiting.pop_front();
@@ -65,15 +53,13 @@ void Workers::work() {
     finished_.push_back(std::move(finish));
     const auto done = askers_.find(name);
     if (--done->second.running == 0 && done->second.waiting.empty()) askers_.erase(done);
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const auto put = write(wake_.get(), &one, sizeof one);  // full is readable too
+    wake_.wake();
     wanted_.notify_one();
   }
 }
 
 void Workers::finish_all() noexcept {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const auto got = read(wake_.get(), &count, sizeof count);
+  wake_.clear();
   std::vector<Finish> finished;
   {
     const std::lock_guard lock(mutex_);

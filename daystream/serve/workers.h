@@ -8,12 +8,13 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "daystream/unique_fd.h"
 #include "serve/libevent.h"
+#include "src/waiting.h"
 
 namespace daystream::serve {
 
@@ -48,15 +49,15 @@ class Workers {
   void finish_all() noexcept;
 
   std::mutex mutex_;
-  std::condition_variable wanted_;
+  std::condition_variable_any wanted_;
   std::map<std::string, Asker> askers_;
   std::string last_;  // who had the last turn
   std::size_t waiting_ = 0;
   std::vector<Finish> finished_;
-  bool stopping_ = false;
-  UniqueFd wake_;
+  std::stop_source stop_;
+  WakeFd wake_;
   Event done_;
-  std::vector<std::thread> threads_;
+  std::vector<std::jthread> threads_;
 };
 
 }  // namespace daystream::serve

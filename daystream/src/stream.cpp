@@ -41,6 +41,10 @@ std::optional<std::filesystem::path> Stream::directory() const {
   assert(impl_);
   return impl_->directory();
 }
+std::optional<std::string> Stream::server() const {
+  assert(impl_);
+  return impl_->server();
+}
 Manifest Stream::manifest() const {
   assert(impl_);
   return impl_->manifest();

@@ -21,6 +21,7 @@ class Stream::Impl {
   const std::string& address() const noexcept { return address_; }
   virtual std::string absolute_address() const { return address_; }
   virtual std::optional<std::filesystem::path> directory() const { return std::nullopt; }
+  virtual std::optional<std::string> server() const { return std::nullopt; }
   virtual Manifest manifest() const = 0;
   virtual std::optional<Extent> extent() const = 0;
   virtual std::optional<Seam> find_seam(std::uint64_t xmin) const = 0;

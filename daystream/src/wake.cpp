@@ -1,7 +1,6 @@
 #include "wake.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 
 #include "day_file.h"
 #include "daystream/error.h"
+#include "waiting.h"
 
 namespace daystream {
 
@@ -84,23 +84,15 @@ bool DurableWatch::wait(std::chrono::milliseconds timeout, int wake_fd) {
   if (!watching_) return begin() || look_by_the_clock(timeout, wake_fd);
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   for (;;) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    pollfd polled[2] = {{inotify_.get(), POLLIN, 0}, {wake_fd, POLLIN, 0}};
-    const int ready = poll(polled, wake_fd < 0 ? 1 : 2,
-                           static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1 << 30)));
-    if (ready < 0 && errno != EINTR) throw IoError("could not wait for changes", errno);
-    if (ready > 0 && polled[0].revents != 0 && drain()) return true;
-    if (ready > 0 && polled[1].revents != 0) return false;
-    if (ready < 0) return false;  // a signal: the caller may want to look at its flags
-    if (std::chrono::steady_clock::now() >= deadline) return false;
+    WaitSet news{inotify_.get(), wake_fd};
+    if (!news.wait_until(deadline)) return false;
+    if (news.ready(inotify_.get()) && drain()) return true;
+    if (news.ready(wake_fd)) return false;
   }
 }
 
 bool DurableWatch::look_by_the_clock(std::chrono::milliseconds timeout, int wake_fd) const {
-  pollfd polled{wake_fd, POLLIN, 0};
-  const auto nap = std::clamp(timeout, std::chrono::milliseconds{0}, kBetweenLooks);
-  return poll(&polled, wake_fd < 0 ? 0 : 1, static_cast<int>(nap.count())) == 0;
+  return !WaitSet{wake_fd}.wait(std::min(timeout, kBetweenLooks));
 }
 
 }  // namespace daystream

@@ -9,6 +9,7 @@
 #include "command/commands.h"
 #include "command/table_arguments.h"
 #include "command/table_commands.h"
+#include "config/source_places.h"
 #include "program/check_report.h"
 #include "seed/check_seed.h"
 #include "snapshot/from_snapshot.h"
@@ -52,7 +53,7 @@ int run(const SeedArguments& options, daystream::program::Signals& signals) {
   const MirrorConfig& config = options.choice.config;
   if (options.check) return check(options, signals);
   if (!options.from.empty()) {
-    fetch_mirror(mirror, options.from, signals);
+    fetch_mirror(mirror, open_stream(options.from), signals);
     return 0;
   }
   if (std::filesystem::exists(mirror) && config.sources.empty()) {

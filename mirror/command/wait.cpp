@@ -1,7 +1,6 @@
 // deltamirror wait: until a mirror has come to a place in PostgreSQL's log, or to a time: to read
 // what one has written. A table that is being copied is not there yet, so it is waited for as well.
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 #include "command/commands.h"
 #include "program/when.h"
 #include "seed/requests.h"
+#include "src/waiting.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/mirrored_table.h"
@@ -141,9 +141,7 @@ bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<mil
       if (left.count() <= 0) return false;
       pause = std::min(pause, left);
     }
-    pollfd fds[] = {{.fd = watcher.get(), .events = POLLIN, .revents = 0},
-                    {.fd = signals.fd(), .events = POLLIN, .revents = 0}};
-    poll(fds, 2, static_cast<int>(pause.count()));
+    daystream::WaitSet{watcher.get(), signals.fd()}.wait(pause);
     if (signals.stop_requested()) return false;
   }
 }
@@ -189,7 +187,7 @@ void add_wait(CLI::App& app, Chosen& chosen) {
         }
         options->timeout = milliseconds(std::llround(seconds * 1000));
       },
-      "seconds (default: for ever)");
+      "seconds (default: forever)");
   command.footer(
       "Examples:\n"
       "  deltamirror wait flights.db --lsn 0/17B1480 --timeout 5 && sqlite3 -readonly flights.db\n"

@@ -1,7 +1,6 @@
 #include "owner/control.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "src/waiting.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 
@@ -144,17 +144,13 @@ namespace {
 // Until there is an answer to read, or its end.
 void wait_for_answer(const daystream::UniqueFd& owner, const std::string& mirror,
                      const daystream::program::Signals& signals) {
-  pollfd fds[] = {{.fd = owner.get(), .events = POLLIN, .revents = 0},
-                  {.fd = signals.fd(), .events = POLLIN, .revents = 0}};
-  while (fds[0].revents == 0) {
+  daystream::WaitSet news{owner.get(), signals.fd()};
+  do {
     if (signals.stop_requested()) {
       throw Error(fmt::format("stopped waiting for the owner of mirror \"{}\"", mirror),
                   "it goes on with what it was asked for; \"deltamirror status\" shows how far");
     }
-    if (poll(fds, std::size(fds), -1) < 0 && errno != EINTR) {
-      throw IoError(fmt::format("could not wait for the owner of mirror \"{}\"", mirror), errno);
-    }
-  }
+  } while (!news.wait(daystream::WaitSet::kForEver) || !news.ready(owner.get()));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "owner/engine.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "program/notify.h"
 #include "program/repeats.h"
 #include "remote/pauses.h"
+#include "src/waiting.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 
@@ -147,17 +147,14 @@ class Engine {
   }
 
   void sleep() {
-    pollfd fds[] = {
-        {.fd = stopping_ ? -1 : control_.wake_fd, .events = POLLIN, .revents = 0},
-        {.fd = shared_.news.get(), .events = POLLIN, .revents = 0},
-        {.fd = shared_.server ? shared_.server->fd() : -1, .events = POLLIN, .revents = 0},
-        {.fd = shared_.feed ? shared_.feed->fd() : -1, .events = POLLIN, .revents = 0}};
-    const auto longest = notify_.has_watchdog() ? std::chrono::milliseconds(250)
-                                                : daystream::PlaceWatch::kBetweenLooks;
-    poll(fds, std::size(fds), static_cast<int>(longest.count()));
-    if (fds[0].revents != 0) control_.signals.clear();
-    if (fds[1].revents != 0) drain(shared_.news);
-    feed_waits_ = fds[3].revents != 0;
+    const int feed = shared_.feed ? shared_.feed->fd() : -1;
+    daystream::WaitSet news{shared_.news.fd(), shared_.server ? shared_.server->fd() : -1, feed};
+    if (!stopping_) news.add(control_.wake_fd);
+    news.wait(notify_.has_watchdog() ? std::chrono::milliseconds(250)
+                                     : daystream::PlaceWatch::kBetweenLooks);
+    if (news.ready(control_.wake_fd)) control_.signals.clear();
+    if (news.ready(shared_.news.fd())) shared_.news.clear();
+    feed_waits_ = news.ready(feed);
   }
 
   // False: none goes on.
@@ -411,8 +408,7 @@ bool pause(std::chrono::milliseconds length, const RunControl& control) {
   while (!control.stop_requested()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - steady_clock::now());
     if (left.count() <= 0) return true;
-    pollfd wake{.fd = control.wake_fd, .events = POLLIN, .revents = 0};
-    if (poll(&wake, 1, static_cast<int>(left.count())) > 0) control.signals.clear();
+    if (daystream::WaitSet{control.wake_fd}.wait(left)) control.signals.clear();
   }
   return false;
 }

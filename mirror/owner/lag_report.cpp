@@ -34,23 +34,12 @@ std::optional<std::int64_t> lag_since(const std::string& commit_time, std::int64
 }
 
 LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirror) {
-  using daystream::remote::Url;
-  if (!Url::is_one(daystream.address())) return;
+  const auto server = daystream.server();
+  if (!server) return;
   const std::string name = daystream::remote::own_host() + ":" +
                            std::filesystem::absolute(mirror).lexically_normal().string();
-  url_ = fmt::format("{}/copies?kind=mirror&copy={}", Url::parse(daystream.address()).base,
-                     daystream::remote::url_encode(name));
-  thread_ = std::thread([this] { run(); });
-}
-
-LagReport::~LagReport() {
-  if (!thread_.joinable()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_one();
-  thread_.join();
+  url_ = fmt::format("{}/copies?kind=mirror&copy={}", *server, daystream::remote::url_encode(name));
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
 void LagReport::tell(const Checkpoint& at) {
@@ -66,21 +55,21 @@ void LagReport::tell(const Checkpoint& at) {
   if (!std::exchange(is_new_, true)) changed_.notify_one();
 }
 
-void LagReport::run() {
+void LagReport::run(const std::stop_token& stop) {
   daystream::remote::Notices notices(daystream::remote::options_from_environment());
   auto told_at = steady_clock::now() - kAgain;
   std::unique_lock lock(mutex_);
-  while (!stopping_) {
+  while (!stop.stop_requested()) {
     const auto now = steady_clock::now();
     const bool was_new = is_new_;
     const auto due = told_at + (was_new ? kBetween : kAgain);
     if (notices.busy()) {
-      changed_.wait_for(lock, kTurn, [this] { return stopping_; });
+      changed_.wait_for(lock, stop, kTurn, [] { return false; });
       notices.turn();
     } else if (!state_) {
-      changed_.wait(lock);
+      changed_.wait(lock, stop, [this] { return state_.has_value(); });
     } else if (now < due) {
-      changed_.wait_until(lock, due, [&] { return stopping_ || is_new_ != was_new; });
+      changed_.wait_until(lock, stop, due, [&] { return is_new_ != was_new; });
     } else {
       const State state = *state_;
       is_new_ = false;

@@ -13,7 +13,7 @@
 
 namespace deltamirror {
 
-// Does nothing where the mirror reads a directory. What it tells decides nothing: a report that
+// Does nothing where the stream has no server. What it tells decides nothing: a report that
 // does not arrive is forgotten, the next one comes within 10 s.
 //
 // Threads: tell() from one thread. The requests are made on a thread of its own, so that a server
@@ -23,7 +23,6 @@ class LagReport {
   LagReport(const daystream::Stream& daystream, const std::string& mirror);
   LagReport(const LagReport&) = delete;
   LagReport& operator=(const LagReport&) = delete;
-  ~LagReport();
 
   // What was just committed here.
   void tell(const Checkpoint& at);
@@ -34,17 +33,16 @@ class LagReport {
     daystream::Lsn lsn;
     std::int64_t lag_ms = 0;
   };
-  void run();
+  void run(const std::stop_token& stop);
 
   std::string url_;  // without what changes; empty: nobody is told
   std::string last_commit_time_;
   std::int64_t lag_ms_ = 0;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable_any changed_;
   std::optional<State> state_;
   bool is_new_ = false;  // it was not told yet
-  bool stopping_ = false;
-  std::thread thread_;
+  std::jthread thread_;  // last: it uses the others
 };
 
 // Milliseconds from `commit_time`, as a checkpoint has it, to `now_us`, microseconds since 1970;

@@ -1,9 +1,7 @@
 #include "owner/source_run.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,19 +19,7 @@
 
 namespace deltamirror {
 
-using daystream::UniqueFd;
 using std::chrono::steady_clock;
-
-UniqueFd make_eventfd() {
-  UniqueFd fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!fd) throw daystream::IoError("could not make an eventfd", errno);
-  return fd;
-}
-
-void drain(const UniqueFd& fd) noexcept {
-  eventfd_t count = 0;
-  eventfd_read(fd.get(), &count);
-}
 
 Shared::Shared(const RunOptions& options, const RunControl& with, Database& mirror)
     : control(with), db(mirror), keeper(mirror) {
@@ -52,7 +38,7 @@ SourceRun::SourceRun(Shared& shared, RunOptions options)
       is_remote_(!options_.daystream.directory()),
       work_(shared.db, options_, shared.control, shared.server.get(), shared.feed.get()),
       lag_(options_.daystream, options_.mirror),
-      wake_(any_of({nudge_.get(), work_.copies().fd()})) {}
+      wake_(any_of({nudge_.fd(), work_.copies().fd()})) {}
 
 SourceRun::~SourceRun() {
   if (thread_.joinable()) thread_.join();
@@ -67,15 +53,15 @@ void SourceRun::start() {
   begun_ = ended_ = false;
   heard_ = true;
   work_.forget_failure();
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::jthread([this] { run(); });
 }
 
 void SourceRun::wake() noexcept {
-  eventfd_write(nudge_.get(), 1);
+  nudge_.wake();
 }
 
 void SourceRun::stop() noexcept {
-  stopping_ = true;
+  stopping_.request_stop();
   wake();
 }
 
@@ -101,12 +87,12 @@ bool SourceRun::is_alive() noexcept {
 bool SourceRun::stop_requested() noexcept {
   heard_ = true;
   shared_.turn.heard();
-  return stopping_ || shared_.control.stop_requested();
+  return stopping_.stop_requested() || shared_.control.stop_requested();
 }
 
 void SourceRun::set_begun() noexcept {
   if (begun_.exchange(true)) return;
-  eventfd_write(shared_.news.get(), 1);
+  shared_.news.wake();
 }
 
 void SourceRun::run() noexcept {
@@ -117,7 +103,7 @@ void SourceRun::run() noexcept {
     error_ = std::current_exception();
   }
   ended_ = true;
-  eventfd_write(shared_.news.get(), 1);
+  shared_.news.wake();
 }
 
 // False: asked to stop meanwhile.
@@ -125,10 +111,8 @@ bool SourceRun::pause(std::chrono::milliseconds length) {
   const auto end = steady_clock::now() + length;
   for (auto now = steady_clock::now(); now < end; now = steady_clock::now()) {
     if (stop_requested()) return false;
-    const auto left = std::min<steady_clock::duration>(end - now, kShortSleep);
-    pollfd wake{.fd = nudge_.get(), .events = POLLIN, .revents = 0};
-    const auto nap = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-    if (poll(&wake, 1, static_cast<int>(nap)) > 0) woken();
+    const auto nap_end = std::min<steady_clock::time_point>(end, now + kShortSleep);
+    if (daystream::WaitSet{nudge_.fd()}.wait_until(nap_end)) woken();
   }
   return !stop_requested();
 }
@@ -168,10 +152,10 @@ void SourceRun::follow() {
   Batches batches = Batches::Large;
   std::vector<std::string> seen;  // by which TableNotAsked has told of
   bool quiet = false;             // where it begins was said just before
-  // Nobody follows a source for ever who is to end with the stream, or once tables are in place.
+  // Nobody follows a source forever who is to end with the stream, or once tables are in place.
   const bool stays = !options_.once && options_.seed_now.empty();
   const auto in_turn = [this](const auto& act) {
-    const HavingTurn turn(shared_.turn, nudge_.get());
+    const HavingTurn turn(shared_.turn, nudge_.fd());
     return act();
   };
   const auto remember = [&](const daystream::Error& e, AfterError after) {

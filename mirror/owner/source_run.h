@@ -1,10 +1,11 @@
 // One source of a mirror that is followed: its thread, which reads the daystream, applies, commits,
-// and begins anew after what trying again can mend.
+// and begins again after what trying again can mend.
 #pragma once
 
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -14,12 +15,10 @@
 #include "owner/lag_report.h"
 #include "owner/owner_work.h"
 #include "owner/write_turn.h"
+#include "src/waiting.h"
 #include "store/wal_keeper.h"
 
 namespace deltamirror {
-
-daystream::UniqueFd make_eventfd();
-void drain(const daystream::UniqueFd& fd) noexcept;
 
 // What the sources of a mirror share. `db` and what works on it are used only by who has the turn.
 struct Shared {
@@ -33,7 +32,7 @@ struct Shared {
   std::unique_ptr<CommitFeed> feed;       // nullptr: nobody listens
   std::atomic<bool> several = false;      // log lines say which source they are about
   bool has_watchdog = false;
-  daystream::UniqueFd news = make_eventfd();  // readable: a source has begun, or has ended
+  daystream::WakeFd news;  // readable: a source has begun, or has ended
 };
 
 // What comes from outside and may be over by itself: a server that is away, a lock that somebody
@@ -73,8 +72,8 @@ class SourceRun {
   // Also says that the thread lives: it is to be asked about once a second.
   bool stop_requested() noexcept;
   int wake_fd() const noexcept { return wake_.get(); }  // readable: there may be something to do
-  void woken() noexcept { drain(nudge_); }
-  int nudge_fd() const noexcept { return nudge_.get(); }  // see WriteTurn
+  void woken() noexcept { nudge_.clear(); }
+  int nudge_fd() const noexcept { return nudge_.fd(); }  // see WriteTurn
   bool is_remote() const noexcept { return is_remote_; }
   void set_begun() noexcept;
 
@@ -89,13 +88,13 @@ class SourceRun {
   Shared& shared_;
   const RunOptions options_;
   const bool is_remote_;
-  const daystream::UniqueFd nudge_ = make_eventfd();
+  const daystream::WakeFd nudge_;
   OwnerWork work_;
   LagReport lag_;
   const daystream::UniqueFd wake_;
-  std::thread thread_;
+  std::jthread thread_;
   std::exception_ptr error_;
-  std::atomic<bool> stopping_ = false;
+  std::stop_source stopping_;
   std::atomic<bool> begun_ = false;
   std::atomic<bool> ended_ = true;
   std::atomic<bool> heard_ = false;

@@ -15,39 +15,35 @@ constexpr std::size_t kQueued = 8;
 }  // namespace
 
 CopyPump::CopyPump(PGconn* connection, std::vector<CopyColumn> columns)
-    : connection_(connection), copy_(std::move(columns)), thread_([this] { receive(); }) {}
+    : connection_(connection),
+      copy_(std::move(columns)),
+      full_(kQueued),
+      thread_([this](const std::stop_token& stop) { receive(stop); }) {}
 
 CopyPump::~CopyPump() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  changed_.notify_all();
-  if (!finished_) {
-    // The server may be slow to send: it is asked to end the COPY, so that we need not wait.
-    PGcancel* cancel = PQgetCancel(connection_);
-    char problem[256];
-    if (cancel != nullptr) PQcancel(cancel, problem, sizeof problem);
-    PQfreeCancel(cancel);
-  }
-  thread_.join();
+  thread_.request_stop();
+  if (finished_) return;
+  // The server may be slow to send: it is asked to end the COPY, so that we need not wait.
+  PGcancel* cancel = PQgetCancel(connection_);
+  char problem[256];
+  if (cancel != nullptr) PQcancel(cancel, problem, sizeof problem);
+  PQfreeCancel(cancel);
 }
 
-void CopyPump::receive() {
+RowBatch CopyPump::empty_batch() {
+  const std::lock_guard lock(mutex_);
+  if (spare_.empty()) return RowBatch(copy_.columns());
+  RowBatch batch = std::move(spare_.back());
+  spare_.pop_back();
+  return batch;
+}
+
+void CopyPump::receive(const std::stop_token& stop) {
   try {
-    RowBatch batch(copy_.columns());
+    RowBatch batch = empty_batch();
     const auto hand_over = [&] {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return stop_ || full_.size() < kQueued; });
-      if (stop_) return false;
-      full_.push_back(std::move(batch));
-      if (spare_.empty()) {
-        batch = RowBatch(copy_.columns());
-      } else {
-        batch = std::move(spare_.back());
-        spare_.pop_back();
-      }
-      changed_.notify_all();
+      if (!full_.push(stop, std::move(batch))) return false;
+      batch = empty_batch();
       return true;
     };
     for (;;) {
@@ -68,39 +64,28 @@ void CopyPump::receive() {
         daystream::program::throw_error(connection_, result.get(), "could not copy the table");
       }
     }
+    full_.close();
   } catch (...) {
-    // Given on to the thread that asked for rows.
-    const std::lock_guard lock(mutex_);
-    error_ = std::current_exception();
+    full_.close(std::current_exception());  // for the thread that asked for rows
   }
-  const std::lock_guard lock(mutex_);
-  done_ = true;
-  changed_.notify_all();
 }
 
 bool CopyPump::ready(std::chrono::milliseconds timeout) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, timeout, [&] { return done_ || !full_.empty(); });
+  return full_.ready(timeout);
 }
 
 const RowBatch* CopyPump::next() {
-  std::unique_lock lock(mutex_);
   // A batch that held a huge row gives its memory back.
-  if (current_.columns() != 0 && current_.size_bytes() <= 2 * kBatchBytes) {
-    current_.clear();
-    spare_.push_back(std::move(current_));
+  if (current_ && current_->size_bytes() <= 2 * kBatchBytes) {
+    current_->clear();
+    const std::lock_guard lock(mutex_);
+    spare_.push_back(std::move(*current_));
   }
-  current_ = RowBatch();
-  changed_.wait(lock, [&] { return done_ || !full_.empty(); });
-  if (!full_.empty()) {
-    current_ = std::move(full_.front());
-    full_.pop_front();
-    changed_.notify_all();
-    return &current_;
-  }
-  finished_ = true;
-  if (error_) std::rethrow_exception(error_);
-  return nullptr;
+  current_.reset();
+  finished_ = true;  // also where that throws
+  current_ = full_.pop();
+  finished_ = !current_;
+  return current_ ? &*current_ : nullptr;
 }
 
 }  // namespace deltamirror

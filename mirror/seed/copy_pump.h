@@ -5,13 +5,12 @@
 #include <libpq-fe.h>
 
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
+#include "program/handover.h"
 #include "values/binary_copy.h"
 
 namespace deltamirror {
@@ -33,20 +32,17 @@ class CopyPump {
   bool ready(std::chrono::milliseconds timeout);
 
  private:
-  void receive();
+  void receive(const std::stop_token& stop);
+  RowBatch empty_batch();
 
   PGconn* connection_;
   BinaryCopy copy_;  // of the thread
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<RowBatch> full_;
-  std::vector<RowBatch> spare_;
-  bool done_ = false;
-  bool stop_ = false;
-  std::exception_ptr error_;
-  RowBatch current_;
+  daystream::program::BoundedQueue<RowBatch> full_;
+  std::mutex mutex_;             // of spare_
+  std::vector<RowBatch> spare_;  // read, to be filled again
+  std::optional<RowBatch> current_;
   bool finished_ = false;  // next() has said so
-  std::thread thread_;     // last: starts when all else is there
+  std::jthread thread_;    // last: starts when all else is there
 };
 
 }  // namespace deltamirror

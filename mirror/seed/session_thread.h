@@ -1,21 +1,19 @@
 // Work with PostgreSQL on a thread of its own, while the owner of a mirror goes on following.
 #pragma once
 
-#include <sys/eventfd.h>
-
-#include <cerrno>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
 #include <exception>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <thread>
 #include <utility>
+#include <variant>
 
-#include "daystream/unique_fd.h"
+#include "program/handover.h"
 #include "seed/seed_session.h"
+#include "src/waiting.h"
 
 namespace deltamirror {
 
@@ -27,59 +25,40 @@ template <typename Item>
 class SessionThread {
  public:
   using Work = std::function<void(SessionThread&)>;
-  explicit SessionThread(Work work)
-      : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), work_(std::move(work)) {
-    if (!fd_) throw daystream::IoError("could not wait for rows", errno);
-    thread_ = std::thread([this] { run(); });
-  }
+  explicit SessionThread(Work work) : work_(std::move(work)), thread_([this] { run(); }) {}
   SessionThread(const SessionThread&) = delete;
   SessionThread& operator=(const SessionThread&) = delete;
   // Cancels what the server does for us.
   ~SessionThread() {
-    {
-      std::unique_lock lock(mutex_);
-      stop_ = true;
-      changed_.notify_all();
-      // Again and again: a cancel between two statements is lost.
-      while (!done_) {
-        if (session_ != nullptr) session_->cancel();
-        changed_.wait_for(lock, std::chrono::milliseconds(100));
-      }
-    }
-    thread_.join();
+    stop_.request_stop();
+    // Again and again: a cancel between two statements is lost.
+    do {
+      const std::lock_guard lock(mutex_);
+      if (session_ != nullptr) session_->cancel();
+    } while (!ended_.take(std::chrono::milliseconds(100)));
   }
 
   // Readable once try_next() may have something.
-  int fd() const noexcept { return fd_.get(); }
+  int fd() const noexcept { return wake_.fd(); }
   // nullopt: nothing yet, or all was taken. Throws what went wrong.
   std::optional<Item> try_next() {
-    const std::lock_guard lock(mutex_);
-    if (items_.empty()) {
-      eventfd_t count = 0;
-      eventfd_read(fd_.get(), &count);
-      if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
-      return std::nullopt;
-    }
-    Item item = std::move(items_.front());
-    items_.pop_front();
-    changed_.notify_all();
+    wake_.clear();
+    std::optional<Item> item = items_.try_pop();
+    if (item) wake_.wake();  // there may be more
     return item;
   }
 
   // Waits while many are not taken. Throws once the object is about to go.
   void hand_over(Item item) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return stop_ || items_.size() < kQueued; });
-    check_stop();
-    items_.push_back(std::move(item));
-    eventfd_write(fd_.get(), 1);
+    if (!items_.push(stop_.get_token(), std::move(item))) stopped();
+    wake_.wake();
   }
   // The session is cancelled with the thread, from here until the end of this.
   class WithSession {
    public:
     WithSession(SessionThread& thread, SeedSession& session) : thread_(thread) {
       const std::lock_guard lock(thread_.mutex_);
-      thread_.check_stop();
+      if (thread_.stop_.stop_requested()) stopped();
       thread_.session_ = &session;
     }
     WithSession(const WithSession&) = delete;
@@ -96,34 +75,28 @@ class SessionThread {
  private:
   static constexpr std::size_t kQueued = 8;
 
-  void check_stop() const {
-    if (stop_) throw daystream::Error("stopped before all was copied or compared");
+  [[noreturn]] static void stopped() {
+    throw daystream::Error("stopped before all was copied or compared");
   }
   void run() noexcept {
-    std::exception_ptr error;
     try {
       work_(*this);
+      items_.close();
     } catch (...) {
-      // Given on to the thread that asks for items.
-      error = std::current_exception();
+      items_.close(std::current_exception());  // for the thread that asks for items
     }
-    const std::lock_guard lock(mutex_);
-    error_ = error;
-    done_ = true;
-    changed_.notify_all();
-    eventfd_write(fd_.get(), 1);
+    wake_.wake();
+    ended_.put({});
   }
 
-  daystream::UniqueFd fd_;
+  daystream::WakeFd wake_;
   const Work work_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Item> items_;
+  std::stop_source stop_;
+  daystream::program::BoundedQueue<Item> items_{kQueued};
+  std::mutex mutex_;                // of session_
   SeedSession* session_ = nullptr;  // while it lives on the thread
-  std::exception_ptr error_;
-  bool stop_ = false;
-  bool done_ = false;
-  std::thread thread_;  // last: starts when all else is there
+  daystream::program::Mailbox<std::monostate> ended_;
+  std::jthread thread_;  // last: starts when all else is there
 };
 
 }  // namespace deltamirror

@@ -41,15 +41,17 @@ void check_fetched(const std::string& mirror, const std::function<bool()>& stop)
 
 }  // namespace
 
-bool fetch_mirror(const std::string& mirror, const std::string& daystream,
+bool fetch_mirror(const std::string& mirror, const daystream::Stream& daystream,
                   daystream::program::Signals& signals) {
   namespace remote = daystream::remote;
-  if (!remote::Url::is_one(daystream)) {
-    throw daystream::ConfigError(fmt::format("cannot fetch a snapshot from \"{}\"", daystream),
-                                 "--from takes the URL of a stream: https://HOST:PORT/NAME");
+  const auto server = daystream.server();
+  if (!server) {
+    throw daystream::ConfigError(
+        fmt::format("cannot fetch a snapshot from \"{}\"", daystream.address()),
+        "--from takes the URL of a stream: https://HOST:PORT/NAME");
   }
   check_absent(mirror);
-  const remote::Url url = remote::Url::parse(daystream);
+  const remote::Url url = remote::Url::parse(*server);
   remote::Fetched fetched;
   const auto stop = [&signals] {
     signals.clear();

@@ -4,15 +4,16 @@
 #include <filesystem>
 #include <string>
 
+#include "daystream/stream.h"
 #include "program/program.h"
 
 namespace deltamirror {
 
-// Fetches the newest snapshot that the server of `daystream`, an URL, has (remote/fetch.h). What
-// follows is in the daystream, after the snapshot's own checkpoint. False: told to stop; then there
-// is no mirror. Throws Error where MIRROR is there or what came is no mirror, ConfigError where
-// `daystream` is no URL.
-bool fetch_mirror(const std::string& mirror, const std::string& daystream,
+// Fetches the newest snapshot that the server of `daystream` has (remote/fetch.h). What follows is
+// in the daystream, after the snapshot's own checkpoint. False: asked to stop; then there is no
+// mirror. Throws Error where MIRROR is there or what came is no mirror, ConfigError where
+// `daystream` has no server.
+bool fetch_mirror(const std::string& mirror, const daystream::Stream& daystream,
                   daystream::program::Signals& signals);
 
 }  // namespace deltamirror

@@ -1,7 +1,6 @@
 #include "up/up.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "seed/seed.h"
 #include "seed/seed_session.h"
 #include "snapshot/from_snapshot.h"
+#include "src/waiting.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
@@ -264,8 +264,7 @@ class Up {
                          [this](const OwnStream& stream) { return is_there(stream); });
     };
     while (!stopped() && !all()) {
-      pollfd ready{.fd = wake_.get(), .events = POLLIN, .revents = 0};
-      poll(&ready, 1, 50);
+      daystream::WaitSet{wake_.get()}.wait(std::chrono::milliseconds(50));
     }
   }
 
@@ -330,9 +329,9 @@ class Up {
 // Without PostgreSQL: a copy of a server's snapshot, then what came since.
 int up_from(const UpOptions& options, daystream::program::Signals& signals) {
   RunOptions run = options.run;
-  const bool there = fs::exists(run.mirror);
-  if (!there && !fetch_mirror(run.mirror, options.from, signals)) return 0;
   run.daystream = open_stream(options.from);
+  const bool there = fs::exists(run.mirror);
+  if (!there && !fetch_mirror(run.mirror, run.daystream, signals)) return 0;
   run_mirror(run, control_of(signals));
   return 0;
 }

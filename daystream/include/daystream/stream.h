@@ -91,6 +91,10 @@ class Stream {
   // Where the files are; nullopt: not on this machine.
   std::optional<std::filesystem::path> directory() const;
 
+  // The address of a server that also hears how far copies of it are, and may have snapshots of
+  // mirrors (serve/PROTOCOL.md); nullopt: this kind of stream has none.
+  std::optional<std::string> server() const;
+
   Manifest manifest() const;
   std::optional<Extent> extent() const;  // nullopt: no line yet
   // Found by binary search; nullopt: no line is old enough.

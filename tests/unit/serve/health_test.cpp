@@ -35,7 +35,7 @@ TEST_CASE("health: a deltastream is well while it streams and says so", "[serve]
   StreamSample lost;
   lost.streamer = std::make_shared<const nlohmann::ordered_json>(
       nlohmann::ordered_json{{"state", "stopped"},
-                             {"updated_s", kNow},
+                             {"updated_at", daystream::utc_text(kNow)},
                              {"last_error", "the slot is lost"},
                              {"last_hint", "deltastream --recreate-slot"},
                              {"needs_person", true}});

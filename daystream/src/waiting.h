@@ -1,0 +1,56 @@
+// How threads of ours sleep: in poll(), until a descriptor is readable or a time is over.
+#pragma once
+
+#include <poll.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <initializer_list>
+
+#include "daystream/unique_fd.h"
+
+namespace daystream {
+
+// Readable from wake() until clear(): wakes a thread that sleeps in poll().
+//
+// Threads: any; wake() also from a signal handler.
+class WakeFd {
+ public:
+  WakeFd();  // throws IoError
+
+  int fd() const noexcept { return fd_.get(); }
+  void wake() const noexcept;
+  void clear() const noexcept;
+
+ private:
+  UniqueFd fd_;
+};
+
+// What one sleep waits for. Made for each sleep: it is a few words on the stack.
+class WaitSet {
+ public:
+  static constexpr std::size_t kMost = 8;
+
+  WaitSet() = default;
+  explicit WaitSet(std::initializer_list<int> readable) {
+    for (const int fd : readable) add(fd);
+  }
+
+  // `fd` -1: nothing is added.
+  WaitSet& add(int fd, short events = POLLIN);
+  // Sleeps at most so long; a negative time is none, and kForEver has no end. False: the time is
+  // over, or a signal came, for which the caller may want to look at its flags. Throws IoError.
+  bool wait(std::chrono::milliseconds most);
+  bool wait_until(std::chrono::steady_clock::time_point end);
+  // After wait() was true: whether `fd` is ready, or has an error or an end to tell of.
+  bool ready(int fd) const noexcept;
+
+  static constexpr std::chrono::milliseconds kForEver = std::chrono::milliseconds::max();
+
+ private:
+  std::array<pollfd, kMost> polled_{};
+  std::size_t count_ = 0;
+};
+
+}  // namespace daystream
