@@ -46,7 +46,7 @@ std::string keeps_text(const Manifest& manifest) {
 
 // A size, and what it takes on disk where that is less.
 std::string stored_text(std::uint64_t size_bytes, std::uint64_t stored_bytes) {
-  const std::string size = fmt::format("{:>8}", bytes_text(static_cast<double>(size_bytes)));
+  std::string size = fmt::format("{:>8}", bytes_text(static_cast<double>(size_bytes)));
   if (stored_bytes >= size_bytes) return size;
   return size + fmt::format(", {} on disk", bytes_text(static_cast<double>(stored_bytes)));
 }

@@ -1,9 +1,10 @@
 #include "patient_reader.h"
 
-#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+
+#include "src/waiting.h"
 
 namespace daystream::command {
 
@@ -45,9 +46,7 @@ void PatientReader::wait_for(const TornEnd& end) {
 
 bool PatientReader::wait(std::chrono::milliseconds timeout, int wake_fd) {
   if (reader_) return reader_->wait(timeout, wake_fd);
-  pollfd wake{.fd = wake_fd, .events = POLLIN, .revents = 0};
-  const auto nap = std::min(timeout, pauses_.next());
-  return poll(&wake, 1, static_cast<int>(nap.count())) == 0;
+  return !WaitSet{wake_fd}.wait(std::min(timeout, pauses_.next()));
 }
 
 }  // namespace daystream::command

@@ -1,7 +1,6 @@
 #include "seed/seed_session.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "apply/holding.h"
 #include "seed/chosen_columns.h"
 #include "seed/requests.h"
+#include "src/waiting.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -180,8 +180,7 @@ void SeedSession::check_source() {
 }
 
 void SeedSession::pause(int milliseconds) {
-  pollfd wake{.fd = signals_.fd(), .events = POLLIN, .revents = 0};
-  poll(&wake, 1, milliseconds);
+  daystream::WaitSet{signals_.fd()}.wait(std::chrono::milliseconds(milliseconds));
   if (signals_.stop_requested() || cancelled_) {
     throw Error("stopped before the seed was complete", "the same command does it again");
   }
@@ -340,8 +339,8 @@ void SeedSession::begin_copy(const std::string& sql) {
   const std::string action = "could not copy rows from PostgreSQL";
   if (PQsendQuery(pg, sql.c_str()) == 0) daystream::program::throw_error(pg, nullptr, action);
   while (PQisBusy(pg) != 0) {
-    pollfd socket{.fd = PQsocket(pg), .events = POLLIN, .revents = 0};
-    if (poll(&socket, 1, 100) > 0 && PQconsumeInput(pg) == 0) {
+    if (daystream::WaitSet{PQsocket(pg)}.wait(std::chrono::milliseconds(100)) &&
+        PQconsumeInput(pg) == 0) {
       daystream::program::throw_error(pg, nullptr, action);
     }
     if (!signals_.stop_requested()) continue;
