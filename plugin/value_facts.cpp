@@ -15,7 +15,7 @@ namespace deltaflood {
 namespace {
 
 // initdb gives the OIDs before it to what is PostgreSQL's own for good; what comes after it, the
-// types of information_schema among it, may be dropped and made anew. Mirrors know the number.
+// types of information_schema among it, may be dropped and made again. Mirrors know the number.
 constexpr Oid kFirstChangeable = 12000;
 
 void add(ValueFacts* facts, Oid type);

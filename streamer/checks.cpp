@@ -70,7 +70,7 @@ Slot require_slot(ReplicationConnection& connection, const std::string& name) {
     throw NeedsPerson(fmt::format("replication slot \"{}\" does not exist", name),
                       "For a new daystream add --create-slot. If the slot was dropped, run "
                       "deltastream --recreate-slot: it writes a gap, behind which every mirror "
-                      "copies its tables anew.");
+                      "copies its tables again.");
   }
   return *slot;
 }
@@ -120,7 +120,7 @@ void check_not_ahead(const Slot& slot, const std::string& directory, Lsn last_ls
             slot.name, directory, slot.confirmed_flush.text(), last_lsn.text()),
         "The slot was re-created or advanced, or the directory is an old copy; what lies between "
         "is gone from the slot. Bring the right directory back, or run deltastream "
-        "--recreate-slot: it writes a gap, behind which every mirror copies its tables anew.");
+        "--recreate-slot: it writes a gap, behind which every mirror copies its tables again.");
   }
 }
 

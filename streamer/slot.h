@@ -40,7 +40,7 @@ class SlotLost : public daystream::NeedsPerson {
   explicit SlotLost(const std::string& message)
       : NeedsPerson(message,
                     "Run deltastream --recreate-slot, or with --on-lost-slot replace: it writes a "
-                    "gap, behind which every mirror copies its tables anew. A larger "
+                    "gap, behind which every mirror copies its tables again. A larger "
                     "max_slot_wal_keep_size keeps more.") {}
 };
 
@@ -50,7 +50,7 @@ std::optional<Slot> find_slot(ReplicationConnection& connection, const std::stri
 // Makes the slot that `config` names and waits for the transactions that are older than it, at most
 // for create_timeout (then NeedsPerson names the one it waited for, and there is no slot). Returns
 // its consistent point. Throws NeedsPerson if the server's commits wait for us as synchronous
-// standby: one of those transactions may be such a commit, and would wait for us for ever.
+// standby: one of those transactions may be such a commit, and would wait for us forever.
 daystream::Lsn create_slot(ReplicationConnection& connection, const Config& config,
                            const daystream::program::Signals& signals);
 

@@ -87,7 +87,7 @@ void replace_slot(ReplicationConnection& connection, const Config& config, const
   writer.mark(begin, facts);
   writer.flush();
   spdlog::warn(
-      "wrote a gap from {} to {}: mirrors of \"{}\" copy their tables anew, those without a "
+      "wrote a gap from {} to {}: mirrors of \"{}\" copy their tables again, those without a "
       "connection to PostgreSQL wait for somebody to do it",
       old_end.text(), begin.text(), config.directory);
 }

@@ -71,7 +71,7 @@ std::optional<Durable> whole_end_of(Dir& dir, const std::string& name) {
 HttpError no_such_line(const std::string& name, Position line) {
   return {
       409, "wrong-source", fmt::format("daystream \"{}\" has no line {}", name, line.text()),
-      "it is another stream, or the stream host lost what it had: start anew from a fresh copy"};
+      "it is another stream, or the stream host lost what it had: start again from a fresh copy"};
 }
 
 }  // namespace
@@ -187,7 +187,7 @@ std::shared_ptr<File> ServedStream::open_day(std::int64_t day) const {
   if (!file) {
     throw PositionGone(
         fmt::format("day {} of daystream \"{}\" is no longer kept", day_text(day), name_),
-        "start anew from a fresh copy of the tables");
+        "start again from a fresh copy of the tables");
   }
   known = file;
   std::erase_if(files_, [](const auto& entry) { return entry.second.expired(); });
@@ -235,7 +235,7 @@ Beginning ServedStream::begin_at_line(Position line, std::optional<std::uint32_t
   const std::int64_t day = day_number(line.c);
   if (day < view.days().front()) {
     throw gone_from(name_, line,
-                    "going on from there would skip changes: start anew in an empty directory");
+                    "going on from there would skip changes: start again in an empty directory");
   }
   if (!std::binary_search(view.days().begin(), view.days().end(), day)) {
     throw no_such_line(name_, line);
@@ -243,7 +243,7 @@ Beginning ServedStream::begin_at_line(Position line, std::optional<std::uint32_t
   Beginning begin;
   begin.cursor = {day, 0, nullptr, {}};
   const auto open = view.open_if_kept(day);
-  if (!open) throw gone_from(name_, line, "start anew from a fresh copy of the tables");
+  if (!open) throw gone_from(name_, line, "start again from a fresh copy of the tables");
   const Seeker seeker(*open->file, open->limit);
   begin.cursor.offset = seeker.after(line);
   // The line itself has to be there, and, where it says a CRC, with the CRC of the asker.
@@ -276,7 +276,7 @@ Block ServedStream::next(Cursor& cursor) {
 }
 
 // Frames are independent, so those on disk and those made here may follow each other. Whoever
-// begins inside one is sent the rest of it as text that is compressed anew.
+// begins inside one is sent the rest of it as text that is compressed again.
 Piece ServedStream::next_packed(Cursor& cursor) {
   if (!cursor.frame) {
     const std::uint64_t limit = limit_at(cursor);

@@ -10,7 +10,7 @@ namespace daystream {
 namespace {
 constexpr const char* kRestore =
     "restore the file from a copy of the daystream (a relay's, a backup's), then run \"daystream "
-    "verify\"; without a copy begin a new daystream and seed its mirrors anew";
+    "verify\"; without a copy begin a new daystream and seed its mirrors again";
 
 constexpr const char* kNotKnownDurable = ", where nothing says that it was on disk";
 constexpr const char* kMendTorn =

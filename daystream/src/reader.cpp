@@ -91,7 +91,7 @@ void Reader::Impl::open_day(std::int64_t day, const ScanState& from) {
     throw PositionGone(
         fmt::format("day file \"{}\" is no longer kept",
                     (std::filesystem::path(source_->name()) / day_file_name(day)).string()),
-        "start anew from a fresh copy of the tables");
+        "start again from a fresh copy of the tables");
   }
   scanner_.reset();
   in_doubt_ = false;
@@ -199,7 +199,7 @@ bool Reader::Impl::cross_day() {
       fmt::format("what follows position {} is no longer in daystream \"{}\", which begins with "
                   "day file \"{}\"",
                   state.last.text(), source_->name(), day_file_name(*next)),
-      "going on from there would skip changes: start anew from a fresh copy of the tables");
+      "going on from there would skip changes: start again from a fresh copy of the tables");
 }
 
 Transaction* Reader::Impl::deliver() {

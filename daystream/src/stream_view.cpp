@@ -17,7 +17,7 @@ DayFile read_day(Dir& dir, std::int64_t day) {
   if (!file) {
     throw PositionGone(
         fmt::format("day file \"{}\" is no longer kept", dir.path_of(day_file_name(day))),
-        "start anew from a fresh copy of the tables");
+        "start again from a fresh copy of the tables");
   }
   return file;
 }
@@ -150,7 +150,7 @@ void StreamView::gone(const StartAfter& start) const {
       fmt::format("what follows position {} is no longer in daystream \"{}\", which begins at {}",
                   wanted, dir_.path().string(),
                   line ? with_lsn(line->position.text(), line->lsn) : seeker.position_at(0).text()),
-      "going on from there would skip changes: start anew from a fresh copy of the tables");
+      "going on from there would skip changes: start again from a fresh copy of the tables");
 }
 
 // The place after the commit or mark that stands at exactly `position` and has `lsn`.

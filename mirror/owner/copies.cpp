@@ -270,7 +270,7 @@ bool Copies::step_running(Applier& applier) {
     start(applier.committed());
     return true;
   }
-  if (copy.fd() != fd) watch(copy.fd());  // it has begun anew
+  if (copy.fd() != fd) watch(copy.fd());  // it has begun again
   tell_progress();
   if (!copy.ready() || !may_install(applier)) return more;
   install(applier);

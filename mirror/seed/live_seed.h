@@ -27,7 +27,7 @@ namespace deltamirror {
 //    committed before the mirror is at `consistent_at`.
 //
 // Killed at any time, it leaves shadows at most: Shadow::drop_left_over(). A table that changes its
-// shape meanwhile is loaded anew.
+// shape meanwhile is loaded again.
 class LiveSeed : public LiveCopy {
  public:
   LiveSeed(Database& db, LiveSeedRequest request, const Checkpoint& mirror,

@@ -32,7 +32,7 @@ void complete_mirror(Database& db, const std::vector<SeedPart>& parts, const Mir
 // replay of their source begins at the first one's seam.
 //
 // Nothing is synced before the whole is: a process's death loses nothing, a machine's may lose
-// anything, so after another boot the seed begins anew.
+// anything, so after another boot the seed begins again.
 //
 // Ownership: the caller owns the mirror.
 class SeedFile {
@@ -41,7 +41,7 @@ class SeedFile {
 
   Database& db() noexcept { return db_; }
   // Once the session has its snapshot: goes on with what is there of the source where it is of this
-  // session's request, server and daystream, and that still holds all since; else begins it anew.
+  // session's request, server and daystream, and that still holds all since; else begins it again.
   // Then part.session->tables()[i].mirrored of those that are whole says how they are.
   void begin(SeedPart& part);
   // Takes what only a seed needs out of the file, and gives the file away.

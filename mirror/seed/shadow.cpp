@@ -162,7 +162,7 @@ void Shadow::add_index(const std::string& sql) {
   indexes_.push_back(std::move(index));
 }
 
-// SQLite cannot rename an index, and to build it anew here would hold everybody up: its entry in
+// SQLite cannot rename an index, and to build it again here would hold everybody up: its entry in
 // the schema is changed, as ALTER TABLE itself does. The DROP and the RENAME beside it make other
 // connections read the schema again.
 void Shadow::put_in_place() {
@@ -182,7 +182,7 @@ void Shadow::put_in_place() {
         rename.run();
       }
     }
-    db_.exec("PRAGMA writable_schema = RESET");  // and read the schema anew
+    db_.exec("PRAGMA writable_schema = RESET");  // and read the schema again
   }
   for (const std::string& sql : triggers_) {
     try {

@@ -152,7 +152,7 @@ class CutProxy::Impl {
           timeout_ms = sooner(timeout_ms, link);
         }
       }
-      // Ends that want nothing are not watched at all: POLLHUP would be reported for ever.
+      // Ends that want nothing are not watched at all: POLLHUP would be reported forever.
       for (pollfd& entry : watched) {
         if (entry.events == 0) entry.fd = -1;
       }

@@ -1,4 +1,4 @@
-// deltamirror is killed at random while it copies a table anew under load, with readers.
+// deltamirror is killed at random while it copies a table again under load, with readers.
 #include <catch2/catch.hpp>
 #include <csignal>
 
@@ -25,7 +25,7 @@ bool eventually_follows(support::Process& owner) {
 
 }  // namespace
 
-TEST_CASE("deltamirror: killed at random while it copies tables anew, it shows no other state",
+TEST_CASE("deltamirror: killed at random while it copies tables again, it shows no other state",
           "[fault][deltamirror][kill][live]") {
   Random random("kill live seed");
   support::Cluster cluster;

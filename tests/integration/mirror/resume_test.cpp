@@ -93,7 +93,7 @@ TEST_CASE("mirror: a killed seed goes on with the tables that are whole", "[mirr
   h.check_equal();
 }
 
-TEST_CASE("mirror: a seed begins anew where what was left is of another request or cannot be read",
+TEST_CASE("mirror: a seed begins again where what was left is of another request or cannot be read",
           "[mirror][integration]") {
   Halted h;
   h.halt(SIGKILL);
@@ -109,7 +109,7 @@ TEST_CASE("mirror: a seed begins anew where what was left is of another request 
   h.check_equal();
 }
 
-TEST_CASE("mirror: a seed begins anew where what was left is damaged, wherever it is",
+TEST_CASE("mirror: a seed begins again where what was left is damaged, wherever it is",
           "[mirror][integration]") {
   Halted h;
   h.halt(SIGKILL);

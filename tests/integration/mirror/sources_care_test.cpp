@@ -90,7 +90,7 @@ TEST_CASE("sources: verify tells whose rows differ, and mends them",
   s.end_run();
 }
 
-TEST_CASE("sources: tables come, go and are copied anew as the configuration and commands say",
+TEST_CASE("sources: tables come, go and are copied again as the configuration and commands say",
           "[mirror][sources][integration]") {
   Cared s;
   s.start_run();

@@ -54,8 +54,8 @@ TEST_CASE("catch-up: takes what the snapshot did not see, to where the mirror is
   CHECK(copied.taken == std::vector<std::string>{"a\tfox2\tb\t0", "a\tfox3\tb\t0"});
 }
 
-// What is missing in the gap no line tells: a copy over it would lack it for ever.
-TEST_CASE("catch-up: a gap after the snapshot makes the copy begin anew", "[mirror][catch-up]") {
+// What is missing in the gap no line tells: a copy over it would lack it forever.
+TEST_CASE("catch-up: a gap after the snapshot makes the copy begin again", "[mirror][catch-up]") {
   Copied copied;
   copied.append(2);
   copied.writer.gap(lsn_of(3), {});
@@ -63,7 +63,7 @@ TEST_CASE("catch-up: a gap after the snapshot makes the copy begin anew", "[mirr
   CHECK_THROWS_AS(copied.catch_up(), ShapeChanged);
 }
 
-TEST_CASE("catch-up: another shape, another table, or none makes the copy begin anew",
+TEST_CASE("catch-up: another shape, another table, or none makes the copy begin again",
           "[mirror][catch-up]") {
   const char* const line = GENERATE(
       "_table\tfox\t_xid\t2\t_oid\t7\t_action\tdrop",

@@ -39,8 +39,8 @@ Event draw(std::mt19937_64& random) {
 }
 
 std::string text_of(const Event& event) {
-  static const char* const kKinds[] = {"create",    "drop",       "rename",   "exchange",
-                                       "make anew", "begin copy", "end copy", "restart"};
+  static const char* const kKinds[] = {"create",     "drop",       "rename",   "exchange",
+                                       "make again", "begin copy", "end copy", "restart"};
   return std::string(kKinds[static_cast<int>(event.kind)]) + " " + kNames[event.one] + " " +
          kNames[event.other];
 }
@@ -155,7 +155,7 @@ class World {
                              "1 integer not null";
     lines_->take_schema(daystream::parse_change(text));
   }
-  // A copy that runs begins anew where the shape of one of its tables changes (seed/live_seed.h).
+  // A copy that runs begins again where the shape of one of its tables changes (seed/live_seed.h).
   void touched(std::uint32_t oid) {
     if (!copy_) return;
     for (auto& [name, found] : copy_->found) {
