@@ -202,8 +202,7 @@ bool owner_hangs(const std::string& mirror) {
   }
   const std::string line = line_of({{"version", kVersion}, {"request", "status"}});
   if (send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return false;
-  pollfd answer{.fd = fd.get(), .events = POLLIN, .revents = 0};
-  return poll(&answer, 1, kPatienceMs) == 0;
+  return !daystream::WaitSet{fd.get()}.wait(std::chrono::milliseconds(kPatienceMs));
 }
 
 }  // namespace deltamirror

@@ -173,8 +173,9 @@ void SeedSession::check_source() {
     throw Error(fmt::format("daystream \"{}\" says nothing of what it holds", stream_.address()),
                 "it was made by an older deltastream: start that once, of this version");
   }
-  require_same_source(fmt::format("daystream \"{}\"", stream_.address()), manifest_.source(),
-                      "the server", {server_.system_identifier, server_.database, {}},
+  const std::string& name = stream_ ? stream_.address() : manifest_.name;
+  require_same_source(fmt::format("daystream \"{}\"", name), manifest_.source(), "the server",
+                      {server_.system_identifier, server_.database, {}},
                       "connect to the server and database that deltastream follows, or name its "
                       "daystream");
 }

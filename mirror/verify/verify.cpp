@@ -36,7 +36,8 @@ class Copy {
     remove();
     Database to(path_, Database::Mode::Create);
     // Nobody needs it after a crash.
-    to.exec("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE");
+    to.exec(
+        "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE");
     sqlite3_backup* backup = sqlite3_backup_init(to.raw(), "main", from.raw(), "main");
     // In one step: a copy in several begins again whenever the mirror changes.
     if (backup != nullptr) sqlite3_backup_step(backup, -1);

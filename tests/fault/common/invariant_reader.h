@@ -22,7 +22,7 @@ class InvariantReader {
   ~InvariantReader();  // stops
 
   void stop();
-  // In between nothing of the mirror is open here, and it may go back: all is looked at anew.
+  // In between nothing of the mirror is open here, and it may go back: all is looked at again.
   void pause();
   void resume();
   std::uint64_t snapshot_count() const noexcept { return snapshots_.load(); }

@@ -113,7 +113,7 @@ TEST_CASE("config file: serve, pull and consume begin with nothing else", "[conf
     return support::run({DAYSTREAM_PROGRAM, command, "--config", file});
   };
   const std::string at = (dir / "at").string();
-  const support::Result consumed = run("consume", {{"source", stream.directory.path().string()},
+  const support::Result consumed = run("consume", {{"stream", stream.directory.path().string()},
                                                    {"checkpoint", at},
                                                    {"batch", true},
                                                    {"once", true},
