@@ -1,18 +1,16 @@
 #include "owner/source_reader.h"
 
-#include <poll.h>
-
 #include <algorithm>
 
 #include "apply/needs_reseed.h"
+#include "src/waiting.h"
 
 namespace deltamirror {
 
 using daystream::Transaction;
 
 void wait_for(int fd, std::chrono::milliseconds longest) {
-  pollfd wake{.fd = fd, .events = POLLIN, .revents = 0};
-  poll(&wake, 1, static_cast<int>(longest.count()));
+  daystream::WaitSet{fd}.wait(longest);
 }
 
 void SourceReader::open(const Checkpoint& at) {
