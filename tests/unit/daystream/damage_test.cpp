@@ -370,7 +370,7 @@ TEST_CASE("writer: damage below what the slot has let go of is an error without 
 }
 
 // Until its first sync a stream has nothing to lose, wherever its slot stood when it was begun.
-TEST_CASE("writer: what a power loss took before anything was on disk is begun anew",
+TEST_CASE("writer: what a power loss took before anything was on disk is begun again",
           "[recovery]") {
   WrittenStream stream;
   const Lsn begun{0x1000};
