@@ -152,7 +152,8 @@ SplitTables SplitTables::load(const std::filesystem::path& directory, Lsn to) {
   // A split that an earlier version made has the tables in split.json.
   const auto file = dir->open(kSplitName);
   try {
-    for (const json& told : json::parse(read_whole(*file)).at("schemas")) add(told);
+    const json catalog = json::parse(read_whole(*file));
+    for (const json& told : catalog.at("schemas")) add(told);
   } catch (const json::exception&) {
     throw Corruption(dir->path_of(kSplitTablesName), 0, "the file is not there");
   }
