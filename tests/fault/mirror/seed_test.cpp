@@ -1,6 +1,7 @@
 // A seed that is killed, or whose disk fails, leaves nothing that looks like a mirror.
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 
 #include "common/seed.h"
@@ -33,12 +34,31 @@ TEST_CASE("deltamirror: a seed killed at random leaves a whole mirror or none",
           "[fault][deltamirror][seed]") {
   RecordedMirror recorded(100, run_seed());
   Random random("kill seed");
+  // However fast the machine is, a seed takes as long as the disk does, and is killed before that.
+  constexpr std::chrono::milliseconds kSync{40};
+  const auto start = [&](const support::TempDir& dir, const FaultPreload& faults) {
+    return support::Process(recorded.seed(dir / "mirror.db"), {.env = faults.env()});
+  };
+  const auto plan = [](const support::TempDir& dir, std::chrono::milliseconds delay) {
+    return FaultPreload::Plan{.calls = {"fsync", "fdatasync"},
+                              .path_prefix = dir.path().string() + "/",
+                              .sync_delay = delay};
+  };
+  std::uint64_t syncs = 0;
+  {
+    const support::TempDir dir;
+    const FaultPreload faults(plan(dir, {}));
+    CHECK(start(dir, faults).wait() == support::Exit{0, 0});
+    syncs = faults.matched();
+    REQUIRE(syncs > 0);
+  }
   int killed = 0;
   for (int i = 0, count = rounds(6, 300); i < count; ++i) {
     CAPTURE(i);
     const support::TempDir dir;
-    support::Process seed(recorded.seed(dir / "mirror.db"));
-    if (!seed.wait(std::chrono::milliseconds(random.below(150)))) {
+    const FaultPreload faults(plan(dir, kSync));
+    support::Process seed = start(dir, faults);
+    if (!seed.wait(std::chrono::milliseconds(random.below(syncs * kSync.count())))) {
       seed.signal(SIGKILL);
       seed.wait();
       ++killed;
