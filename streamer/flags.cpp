@@ -126,8 +126,7 @@ void describe_flags(CLI::App& app, Flags& flags) {
          "--on-lost-slot",
          [&config](const std::string& what) { config.replace_lost_slot = what == "replace"; },
          "stop: end with exit code 3, for a person; replace: write a gap and go on with a new "
-         "slot, "
-         "as after a fail-over that lost it (default: stop)")
+         "slot, as after a fail-over that lost it (default: stop)")
       ->check(CLI::IsMember({"stop", "replace"}))
       ->group("Slot");
   app.add_flag("--no-failover", flags.no_failover,

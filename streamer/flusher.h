@@ -2,8 +2,7 @@
 // answering the server go on whatever the disk does.
 //
 // Threads: one thread calls everything; the Flush runs on the Flusher's. The destructor waits for
-// the
-//          one that runs.
+//          the one that runs.
 #pragma once
 
 #include <chrono>

@@ -26,7 +26,7 @@ std::optional<Clock::time_point> Sink::next_flush() const {
 }
 
 void Sink::begin_due_flush() {
-  if (const auto due = next_flush(); due && Clock::now() >= *due) begin_flush();
+  if (!parts_.flusher.busy() && watermarks_.sync_due(Clock::now(), state())) begin_flush();
 }
 
 void Sink::begin_flush() {

@@ -63,9 +63,8 @@ inline constexpr const char* kSplitTablesName = "split.tables";
 
 // The tables that the stream has described, oldest first.
 //
-// Crash:  a line is on disk before add() returns. One that a crash cut short had not been followed
-// by
-//         anything that depends on it, and is described again.
+// Crash:  lines are on disk before save() returns. One that a crash cut short had not been followed
+//         by anything that depends on it, and is described again.
 class SplitTables {
  public:
   // Begins with nothing: what an earlier attempt left there goes.

@@ -29,11 +29,6 @@ std::size_t distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
-std::string or_rather(const std::string& word, const std::vector<std::string>& words) {
-  const std::string like = most_like(word, words);
-  return like.empty() ? std::string() : fmt::format(": did you mean \"{}\"?", like);
-}
-
 std::vector<std::string> commands_of(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
@@ -77,7 +72,7 @@ std::string unexpected(const CLI::App& app, const CLI::App& command,
     return fmt::format("option \"{}\" is one of \"{}\": write it behind that", name,
                        name_below(app, command));
   }
-  return fmt::format("unrecognized option \"{}\"{}", name, or_rather(name, options_of(command)));
+  return fmt::format("unrecognized option \"{}\"{}", name, did_you_mean(name, options_of(command)));
 }
 
 // CLI11's words for values, as it writes them.
@@ -113,7 +108,7 @@ std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::P
     const auto word = std::find_if(left.begin(), left.end(),
                                    [](const auto& each) { return !each.starts_with('-'); });
     if (word == left.end()) return unexpected(app, command, left);
-    const std::string like = or_rather(*word, commands);
+    const std::string like = did_you_mean(*word, commands);
     return fmt::format(
         "unknown command \"{}\"{}", *word,
         like.empty() ? fmt::format(": there are {}", fmt::join(commands, ", ")) : like);
@@ -137,6 +132,11 @@ void parse(CLI::App& app, const std::vector<std::string>& arguments) {
     const CLI::App& command = chosen_command(app);
     throw UsageError(words_for(app, command, e), name_below(app, command));
   }
+}
+
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& words) {
+  const std::string like = most_like(word, words);
+  return like.empty() ? std::string() : fmt::format(": did you mean \"{}\"?", like);
 }
 
 std::string most_like(const std::string& word, const std::vector<std::string>& words) {

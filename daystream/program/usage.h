@@ -22,6 +22,9 @@ class UsageError : public CLI::ParseError {
 // CLI::ParseError with exit code 0 that carries their text.
 void parse(CLI::App& app, const std::vector<std::string>& arguments);
 
+// ": did you mean …?" where one of `words` may have been meant; else nothing.
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& words);
+
 // The one of `words` that `word` may have been meant as; empty: none is like it.
 std::string most_like(const std::string& word, const std::vector<std::string>& words);
 

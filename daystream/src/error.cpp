@@ -15,8 +15,7 @@ constexpr const char* kRestore =
 constexpr const char* kNotKnownDurable = ", where nothing says that it was on disk";
 constexpr const char* kMendTorn =
     "start its deltastream, which cuts what a loss of power has torn; where none writes it any "
-    "more, "
-    "\"daystream repair\" does; a copy without \"durable\" is to be copied again";
+    "more, \"daystream repair\" does; a copy without \"durable\" is to be copied again";
 
 const char* hint_of(int error_number) {
   switch (error_number) {

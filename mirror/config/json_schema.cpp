@@ -12,6 +12,7 @@
 
 namespace deltamirror {
 
+using daystream::program::did_you_mean;
 using daystream::program::most_like;
 
 using nlohmann::json;
@@ -74,7 +75,7 @@ class Check {
       if (std::find(rule.begin(), rule.end(), value) != rule.end()) return;
       const auto allowed = rule.get<std::vector<std::string>>();
       std::string message = "must be one of " + words(allowed);
-      if (value.is_string()) message += suggestion(value.get<std::string>(), allowed);
+      if (value.is_string()) message += did_you_mean(value.get<std::string>(), allowed);
       tell(at, message);
     } else if (keyword == "properties" || keyword == "additionalProperties") {
       // Both by the first, as one asks for the other.
@@ -132,7 +133,7 @@ class Check {
         for (const auto& [key, rule] : properties.items()) {
           if (!key.starts_with('$')) known.push_back(key);
         }
-        tell(below, fmt::format("is not known ({}){}", words(known), suggestion(name, known)),
+        tell(below, fmt::format("is not known ({}){}", words(known), did_you_mean(name, known)),
              true);
       }
     }
@@ -156,11 +157,6 @@ class Check {
                return has_misspelt(root_, value, name.get<std::string>());
              });
            });
-  }
-
-  static std::string suggestion(const std::string& word, const std::vector<std::string>& known) {
-    const std::string like = most_like(word, known);
-    return like.empty() ? "" : fmt::format(": did you mean \"{}\"?", like);
   }
 
   const json& root_;

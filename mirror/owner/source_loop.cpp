@@ -9,6 +9,7 @@
 
 #include "apply/same_source.h"
 #include "program/counted.h"
+#include "src/waiting.h"
 #include "store/last_events.h"
 
 namespace deltamirror {
@@ -143,7 +144,7 @@ void SourceLoop::sleep() {
   const auto longest =
       source_.shared().has_watchdog || source_.work().copies().busy() ? kShortSleep : kLongSleep;
   if (source_.work().copies().stalled()) {
-    wait_for(source_.wake_fd(), longest);
+    daystream::WaitSet{source_.wake_fd()}.wait(longest);
   } else {
     stream_.wait(longest, source_.wake_fd());
   }

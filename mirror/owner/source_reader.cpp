@@ -9,10 +9,6 @@ namespace deltamirror {
 
 using daystream::Transaction;
 
-void wait_for(int fd, std::chrono::milliseconds longest) {
-  daystream::WaitSet{fd}.wait(longest);
-}
-
 void SourceReader::open(const Checkpoint& at) {
   kept_ = Kept::Nothing;
   try {
@@ -58,7 +54,7 @@ void SourceReader::wait(std::chrono::milliseconds longest, int fd) {
   const std::int64_t left_us = std::max<std::int64_t>(0, due(*last_) - now_us());
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(std::chrono::microseconds(left_us));
-  wait_for(fd, std::min(longest, left));
+  daystream::WaitSet{fd}.wait(std::min(longest, left));
 }
 
 }  // namespace deltamirror

@@ -13,9 +13,6 @@
 
 namespace deltamirror {
 
-// Readable, or the time is over.
-void wait_for(int fd, std::chrono::milliseconds longest);
-
 // A transaction that must wait is kept, and is the next one again.
 //
 // Lifetime: borrows the options.

@@ -25,9 +25,8 @@ std::vector<std::string> names_of(const Shape& shape) {
 }  // namespace
 
 std::string no_column(const std::string& name, const std::vector<std::string>& columns) {
-  const std::string like = daystream::program::most_like(name, columns);
   return fmt::format("there is no column \"{}\" ({}){}", name, fmt::join(columns, ", "),
-                     like.empty() ? "" : fmt::format(": did you mean \"{}\"?", like));
+                     daystream::program::did_you_mean(name, columns));
 }
 
 std::vector<MirrorColumn> chosen_columns(const TableRequest& request, const Shape& shape,

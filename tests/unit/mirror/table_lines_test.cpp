@@ -7,6 +7,7 @@
 #include "owner/retries.h"
 #include "seed/requests.h"
 #include "store/checkpoint.h"
+#include "support/followed_table.h"
 
 using namespace deltamirror;
 
@@ -24,18 +25,7 @@ struct Followed {
     save_checkpoint(db, Checkpoint{});
     TableRequest request;
     request.table = "t";
-    MirroredTable table = absent_table(request);
-    table.state = TableState::Following;
-    table.hidden = false;
-    table.shape.oid = 1;
-    table.shape.line_name = "t";
-    table.shape.identity = 'd';
-    table.shape.primary_key = {1};
-    table.shape.columns = {{1, "id", "integer", true}};
-    table.columns = {{.attnum = 1,
-                      .name = "id",
-                      .type = TypeNames().resolve("integer").value(),
-                      .type_override = {}}};
+    MirroredTable table = support::followed_table(request, 1, "t");
     table.snapshot = Snapshot::parse("3:3:");
     save_table(db, table);
     db.exec(create_table_sql(table, table.name));

@@ -13,6 +13,7 @@
 #include "owner/retries.h"
 #include "seed/requests.h"
 #include "store/checkpoint.h"
+#include "support/followed_table.h"
 
 using namespace deltamirror;
 using simulation::History;
@@ -225,19 +226,9 @@ class World {
   void install(const std::string& name, std::uint32_t oid, std::uint64_t xid) {
     const auto wished = std::find_if(std::begin(kNames), std::begin(kNames) + kWished,
                                      [&](const char* each) { return name == each; });
-    MirroredTable table = absent_table(wish(static_cast<std::size_t>(wished - std::begin(kNames))));
-    table.state = TableState::Following;
-    table.hidden = false;
+    MirroredTable table = support::followed_table(
+        wish(static_cast<std::size_t>(wished - std::begin(kNames))), oid, name);
     table.since = utc_text(now_us());
-    table.shape.oid = oid;
-    table.shape.line_name = name;
-    table.shape.identity = 'd';
-    table.shape.primary_key = {1};
-    table.shape.columns = {{1, "id", "integer", true}};
-    table.columns = {{.attnum = 1,
-                      .name = "id",
-                      .type = TypeNames().resolve("integer").value(),
-                      .type_override = {}}};
     const std::string next = std::to_string(xid + 1);
     table.snapshot = Snapshot::parse(next + ":" + next + ":");
     tables_->install(table, [&] {
