@@ -43,6 +43,9 @@ constexpr Advice kConnection[] = {
     {"pg_hba.conf rejects",
      "A line of the server's pg_hba.conf with \"reject\" is the first that "
      "fits: put one that lets us in before it."},
+    {"startup parameter: replication",
+     "This is a pooler, which passes no replication on: name the server itself with host=… and "
+     "port=…"},
     {"replication role to start walsender", "ALTER ROLE … REPLICATION; as a superuser."},
     {"permission denied to start WAL sender", "ALTER ROLE … REPLICATION; as a superuser."},
     {"is not permitted to log in", "ALTER ROLE … LOGIN; as a superuser."},

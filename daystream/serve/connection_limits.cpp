@@ -43,6 +43,11 @@ Peer peer_of(int fd) {
 
 }  // namespace
 
+std::string ConnectionLimits::address_of(int fd) {
+  const Peer peer = peer_of(fd);
+  return peer.address.empty() ? "a peer that is gone" : peer.address;
+}
+
 ConnectionLimits::ConnectionLimits(event_base* loop, Limits limits)
     : loop_(loop), limits_(limits), timer_(loop, -1, true, [this] { look_around(); }) {
   timer_.start(std::chrono::seconds(1));

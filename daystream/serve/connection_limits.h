@@ -34,6 +34,9 @@ struct Limits {
 // Threads: the loop's one.
 class ConnectionLimits {
  public:
+  // The address of the peer that is connected to `fd`, for the log.
+  static std::string address_of(int fd);
+
   static constexpr std::chrono::milliseconds kBetweenSearches{100};
 
   ConnectionLimits(event_base* loop, Limits limits);

@@ -84,7 +84,9 @@ Server::Server(const ServerOptions& options)
   if (options_.tls.wanted()) {
     // Whoever has no token to show needs a certificate.
     options_.tls.need_client = !options_.tls.client_ca.empty() && !access_;
-    tls_.emplace(options_.tls);
+    tls_.emplace(options_.tls, [this](int fd, const std::string& why) {
+      tell_stranger(ConnectionLimits::address_of(fd), "no TLS: " + why);
+    });
     https_.reset(evhttp_new(loop_.get()));
     set_up(https_.get(), true);
   }

@@ -31,15 +31,53 @@ namespace {
                                  "docs/network.md has the lines of openssl");
 }
 
-}  // namespace
-
-Tls::Tls(TlsFiles files) : files_(std::move(files)), context_(load(files_)) {}
-
-void Tls::reload() {
-  context_ = load(files_);
+// OpenSSL's reason for the end of a handshake, in words that name what to look at.
+std::string why_it_failed(const SSL* connection, unsigned long error) {
+  switch (ERR_GET_REASON(error)) {
+    case SSL_R_HTTP_REQUEST:
+      return "it spoke http:// to a port that speaks https://";
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+      return "it does not speak TLS 1.2 or later";
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      return "it showed no certificate, and --client-ca wants one";
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+      return fmt::format("its certificate is not good here: {}",
+                         X509_verify_cert_error_string(SSL_get_verify_result(connection)));
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+      return "it does not believe the certificate of this server";
+    default:
+      const char* const reason = ERR_reason_error_string(error);
+      return reason == nullptr ? "no reason is known" : reason;
+  }
 }
 
-Tls::Context Tls::load(const TlsFiles& files) {
+}  // namespace
+
+Tls::Tls(TlsFiles files, Failed failed)
+    : files_(std::move(files)), failed_(std::move(failed)), context_(load()) {}
+
+void Tls::reload() {
+  context_ = load();
+}
+
+// libevent ends a connection whose handshake fails before HTTP hears of it: only OpenSSL can say
+// so.
+void Tls::look_on(const SSL* connection, int where, int result) {
+  if (where != SSL_CB_ACCEPT_EXIT || result > 0) return;
+  const unsigned long error = ERR_peek_error();
+  if (error == 0) return;  // it waits for the peer
+  const auto* self = static_cast<Tls*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(connection)));
+  self->failed_(SSL_get_fd(connection), why_it_failed(connection, error));
+}
+
+Tls::Context Tls::load() {
+  const TlsFiles& files = files_;
   struct stat status {};
   if (stat(files.key.c_str(), &status) == 0 && (status.st_mode & 007) != 0) {
     throw ConfigError(fmt::format("private key \"{}\" may be read by everybody", files.key),
@@ -47,6 +85,8 @@ Tls::Context Tls::load(const TlsFiles& files) {
   }
   Context context(SSL_CTX_new(TLS_server_method()));
   if (!context) fail("set up TLS with", files.cert);
+  SSL_CTX_set_app_data(context.get(), this);
+  SSL_CTX_set_info_callback(context.get(), look_on);
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   if (SSL_CTX_use_certificate_chain_file(context.get(), files.cert.c_str()) != 1) {

@@ -1,12 +1,14 @@
 // TLS for the server's connections: 1.2 or later, by OpenSSL.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 struct bufferevent;
 struct event_base;
 struct ssl_ctx_st;
+struct ssl_st;
 extern "C" void SSL_CTX_free(ssl_ctx_st*);
 
 namespace daystream::serve {
@@ -20,10 +22,16 @@ struct TlsFiles {
   bool wanted() const noexcept { return !cert.empty(); }
 };
 
+// Threads: one.
 class Tls {
  public:
+  // A handshake came to nothing: the peer's descriptor, and why in plain words.
+  using Failed = std::function<void(int fd, const std::string& why)>;
+
   // Throws ConfigError: a file cannot be read, or key and certificate do not belong together.
-  explicit Tls(TlsFiles files);
+  Tls(TlsFiles files, Failed failed);
+  Tls(const Tls&) = delete;  // its contexts point to it
+  Tls& operator=(const Tls&) = delete;
 
   // Reads the files again, for connections to come. Throws as the constructor; the old stay then.
   void reload();
@@ -39,9 +47,11 @@ class Tls {
     void operator()(ssl_ctx_st* context) const noexcept { SSL_CTX_free(context); }
   };
   using Context = std::unique_ptr<ssl_ctx_st, Deleter>;
-  static Context load(const TlsFiles& files);
+  Context load();
+  static void look_on(const ssl_st* connection, int where, int result);
 
   TlsFiles files_;
+  Failed failed_;
   Context context_;
 };
 

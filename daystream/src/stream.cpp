@@ -19,8 +19,11 @@ std::string scheme_of(const std::string& address) {
 }
 
 [[noreturn]] void refuse(const std::string& address, const std::string& known) {
+  const bool is_http = address.starts_with("http://") || address.starts_with("https://");
   throw ConfigError(fmt::format("cannot read \"{}\": this program reads {} only", address, known),
-                    "pull it into a directory: daystream pull URL DIR");
+                    is_http ? "pull it into a directory: daystream pull URL DIR"
+                            : "give a directory, or the http:// or https:// address of a "
+                              "\"daystream serve\"");
 }
 
 }  // namespace

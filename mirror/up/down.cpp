@@ -52,9 +52,9 @@ class Down {
   explicit Down(const DownOptions& options) : options_(options), mirror_(options.mirror) {}
 
   int run() {
-    if (!options_.yes && isatty(STDIN_FILENO) != 1) usage("nobody can be asked here: give --yes");
     find_streams();
     check_mirror();
+    check_that_it_may();
     std::optional<MirrorLock> owner(mirror_);
     const std::vector<daystream::UniqueFd> writers = lock_streams();
     check_servers();
@@ -99,6 +99,17 @@ class Down {
     if (fs::exists(mirror_)) static_cast<void>(load_tables(open_for_reading(mirror_)));
   }
 
+  void check_that_it_may() const {
+    if (options_.yes || isatty(STDIN_FILENO) == 1) return;
+    bool anything = is_there(mirror_);
+    for (const OwnStream& stream : streams_) anything |= is_there(stream.directory);
+    if (anything) usage("nobody can be asked here: give --yes");
+    throw daystream::ConfigError(
+        fmt::format("there is no mirror \"{}\", and no daystream of its own", mirror_),
+        "look at the path; with -d and --yes its replication slot is removed where only that is "
+        "left");
+  }
+
   std::vector<daystream::UniqueFd> lock_streams() const {
     std::vector<daystream::UniqueFd> locks;
     for (const OwnStream& stream : streams_) {
@@ -111,7 +122,7 @@ class Down {
   void check_servers() const {
     if (options_.keep_slot) return;
     for (const OwnStream& stream : streams_) {
-      const auto pg = daystream::program::connect(stream.conninfo, "deltamirror");
+      const auto pg = server_of(stream);
       if (slot_in(stream.directory).empty()) continue;
       const auto manifest = daystream::Manifest::load(stream.directory);
       const SourceServer server = identify_server(pg.get());
@@ -120,6 +131,16 @@ class Down {
           fmt::format("daystream \"{}\" is of another cluster than the server",
                       stream.directory.string()),
           "give the -d that \"up\" was started with; --keep-slot leaves the slot alone");
+    }
+  }
+
+  static daystream::program::PgConn server_of(const OwnStream& stream) {
+    try {
+      return daystream::program::connect(stream.conninfo, "deltamirror");
+    } catch (const Error& e) {
+      if (!stream.conninfo.empty()) throw;
+      throw Error(e.what(),
+                  "give the -d that \"up\" was started with; --keep-slot leaves the slot alone");
     }
   }
 

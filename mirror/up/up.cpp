@@ -300,20 +300,28 @@ class Up {
       } catch (const std::exception& e) {
         spdlog::warn(
             "replication slot \"{}\" was left behind, and keeps log at the server: {}; HINT: "
-            "\"deltamirror down {}\" removes it",
-            stream.slot, e.what(), mirror_);
+            "\"deltamirror down {}{}\" removes it",
+            stream.slot, e.what(), mirror_, as_it_was_given());
       }
     }
     made_.clear();
     if (code && !signals_.stop_requested()) child_ended(*code);
   }
 
+  // What "down" has to be given, too. A connection string may hold a password: it stays unsaid.
+  std::string as_it_was_given() const {
+    std::string arguments;
+    if (is_of_several()) arguments += fmt::format(" --config {}", options_.run.config_file);
+    if (!options_.run.conninfo.value_or("").empty()) arguments += " -d …";
+    return arguments;
+  }
+
   void say_what_stays() const {
     for (const OwnStream& stream : streams_) {
       spdlog::info(
           "replication slot \"{}\" stays, and PostgreSQL keeps its log for it: \"up\" again goes "
-          "on, \"deltamirror down {}\" removes mirror, stream and slot",
-          stream.slot, mirror_);
+          "on, \"deltamirror down {}{}\" removes mirror, stream and slot",
+          stream.slot, mirror_, as_it_was_given());
     }
   }
 

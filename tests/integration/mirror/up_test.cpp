@@ -191,6 +191,9 @@ TEST_CASE("down: removes mirror, stream and slot, and misses nothing that is gon
   const Result again = run(place.down());
   CHECK(again.ok());
   CHECK_THAT(again.out, Catch::Contains("there is no mirror"));
+  const Result asked = run(place.down({}));
+  CHECK(asked.exit == Exit{2, 0});
+  CHECK_THAT(asked.err, Catch::Contains("there is no mirror"));
 }
 
 TEST_CASE("up: starts a stream for each source that a configuration names",

@@ -207,6 +207,14 @@ TEST_CASE("tls: clients by certificate, mapped to streams", "[serve][security]")
     CHECK(cat(server.https_url(), as("edge8")).ok());
     CHECK_FALSE(cat(server.https_url(), as("stranger")).ok());
     CHECK_FALSE(cat(server.https_url(), {"--ca", served.path("ours.pem")}).ok());
+    CHECK_FALSE(run({"curl", "-sS", "http" + server.https_url().substr(5)}).ok());
+    CHECK(eventually([&] {
+      return server.process().err().find("127.0.0.1: no TLS: it spoke http://") !=
+             std::string::npos;
+    }));
+    CHECK_THAT(server.process().err(),
+               Catch::Contains("127.0.0.1: no TLS: its certificate is not good here: ") &&
+                   Catch::Contains("127.0.0.1: no TLS: it showed no certificate"));
   }
   SECTION("those that are named") {
     spill(served.path("tokens"), "cert:edge7 seven streams=test\ncert:edge8 eight streams=other\n");

@@ -30,6 +30,8 @@ TEST_CASE("conninfo: what to do is said, to the line of pg_hba.conf", "[postgres
                         "\"prod\", no encryption")
             .find(": local \"prod\" \"m\" scram-sha-256") != std::string::npos);
   CHECK(connection_hint("could not translate host name").find("DNS") != std::string::npos);
+  CHECK(connection_hint("FATAL: unsupported startup parameter: replication").find("pooler") !=
+        std::string::npos);
   CHECK_FALSE(connection_hint("anything else").empty());
   CHECK(program::refusal_hint("42501", "permission denied for table fox", "m") ==
         "GRANT SELECT ON fox TO \"m\"; as its owner.");
