@@ -118,10 +118,15 @@ void check_not_ahead(const Slot& slot, const std::string& directory, Lsn last_ls
             "replication slot \"{}\" is ahead of daystream \"{}\": the slot is confirmed up "
             "to {}, the daystream ends at {}",
             slot.name, directory, slot.confirmed_flush.text(), last_lsn.text()),
-        "The slot was re-created or advanced, or the directory is an old copy; what lies between "
-        "is gone from the slot. Bring the right directory back, or run deltastream "
+        "The slot was re-created or advanced, the directory is an old copy, or day files were "
+        "deleted; what lies between is gone from the slot. Bring the right directory back, or run "
+        "deltastream "
         "--recreate-slot: it writes a gap, behind which every mirror copies its tables again.");
   }
+}
+
+void check_not_begun(const Slot& slot, const std::string& directory, const Manifest& manifest) {
+  if (manifest.begun) check_not_ahead(slot, directory, *manifest.begun);
 }
 
 void check_history(ReplicationConnection& connection, const Server& server,
@@ -140,9 +145,13 @@ namespace {
 
 // The slot before the daystream: while a stream runs both move, the daystream first.
 std::string compare_positions(ReplicationConnection& connection, const Server& server,
-                              const Slot& slot, const std::string& directory) {
+                              const Slot& slot, const Manifest& manifest,
+                              const std::string& directory) {
   const auto extent = daystream::Stream(directory).extent();
-  if (!extent) return "no line yet: the stream will begin at " + slot.confirmed_flush.text();
+  if (!extent) {
+    check_not_begun(slot, directory, manifest);
+    return "no line yet: the stream will begin at " + slot.confirmed_flush.text();
+  }
   std::optional<TimelineId> timeline;
   if (server.timeline > 1) timeline = last_timeline(directory, extent->last.day());
   const Server now = identify(connection);  // its WAL may have grown since
@@ -236,8 +245,9 @@ int run_checks(const Config& config) {
     return look_at_slot(*slot);
   });
   if (manifest && same_source && slot && slot_fits) {
-    report.check("position",
-                 [&] { return compare_positions(*connection, server, *slot, config.directory); });
+    report.check("position", [&] {
+      return compare_positions(*connection, server, *slot, *manifest, config.directory);
+    });
   }
   return report.exit_code();
 }

@@ -28,6 +28,10 @@ void check_history(ReplicationConnection& connection, const Server& server,
                    std::optional<TimelineId> timeline);
 // The slot has all that comes after the daystream's end.
 void check_not_ahead(const Slot& slot, const std::string& directory, daystream::Lsn last_lsn);
+// The same where the daystream has no line: then it ends where the slot stood when it was made. A
+// slot that stands elsewhere was confirmed for lines that somebody took away.
+void check_not_begun(const Slot& slot, const std::string& directory,
+                     const daystream::Manifest& manifest);
 
 // --check: what a start with the same options needs, in all its parts: runs all, prints each with
 // what to do, to standard output, and changes nothing. Exit code 0, or that of the first that

@@ -19,6 +19,11 @@ bool needs_new_slot(const std::optional<Slot>& slot, Lsn last_lsn) {
   return !slot || slot->lost() || slot->confirmed_flush > last_lsn;
 }
 
+// Without a line it ends where it was to begin.
+Lsn end_of(const Writer& writer) {
+  return writer.empty() ? writer.manifest().begun.value_or(Lsn{}) : writer.last_lsn();
+}
+
 }  // namespace
 
 void run_create_slot(const Config& config, const daystream::program::Signals& signals) {
@@ -54,7 +59,7 @@ void run_recreate_slot(const Config& config, const daystream::program::Signals& 
 
   // Recovery gets no `confirmed_flush`: that slot is given up, and must not reach into our lines.
   Writer writer(config.directory, *manifest, std::nullopt, {});
-  if (writer.empty() || !needs_new_slot(slot, writer.last_lsn())) {
+  if (!needs_new_slot(slot, end_of(writer))) {
     throw daystream::Error(
         fmt::format("replication slot \"{}\" is in order: nothing to re-create", config.slot),
         "To begin a new stream all the same, use --drop-slot first.");
@@ -71,10 +76,10 @@ void replace_slot(ReplicationConnection& connection, const Config& config, const
                   const daystream::program::Signals& signals) {
   // A server that is behind us is another history, not a lost slot: no gap can bridge that.
   std::optional<TimelineId> timeline;
-  if (server.timeline > 1) {
+  if (server.timeline > 1 && !writer.empty()) {
     timeline = last_timeline(config.directory, writer.position().day());
   }
-  const Lsn old_end = writer.last_lsn();
+  const Lsn old_end = end_of(writer);
   check_history(connection, server, config.directory, old_end, timeline);
   if (!writer.after_gap()) writer.gap(old_end);
   writer.flush();

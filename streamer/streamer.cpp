@@ -148,9 +148,8 @@ StreamLoop::End Streamer::stream() {
   const Server server = meet(connection);
   const std::optional<Manifest> manifest = find_manifest(config_.directory);
   if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
-  const bool has_lines = manifest && daystream::Stream(config_.directory).extent();
-  if (config_.create_slot && !slot_created_) create_slot_first(connection, has_lines);
-  const std::optional<Slot> slot = usable_slot(connection, server, has_lines);
+  if (config_.create_slot && !slot_created_) create_slot_first(connection, manifest.has_value());
+  const std::optional<Slot> slot = usable_slot(connection, server, manifest.has_value());
   if (!slot) return StreamLoop::End::Reconnect;
   set_failover(connection, *slot, config_.failover);
 
@@ -200,7 +199,11 @@ Server Streamer::meet(ReplicationConnection& connection) {
 
 // The LSN to stream from. Throws where the server's history is not that of our lines.
 Lsn Streamer::begin_of(ReplicationConnection& connection, const Server& server, const Slot& slot) {
-  if (!writer_ || writer_->empty()) return slot.confirmed_flush;
+  if (!writer_) return slot.confirmed_flush;
+  if (writer_->empty()) {
+    check_not_begun(slot, config_.directory, writer_->manifest());
+    return slot.confirmed_flush;
+  }
   std::optional<TimelineId> timeline;
   if (server.timeline > 1) {
     timeline = last_timeline(config_.directory, writer_->position().day());
@@ -304,10 +307,10 @@ void Streamer::keep_house() {
   if (rules.any()) housekeeper_.emplace(config_.directory, rules);
 }
 
-void Streamer::create_slot_first(ReplicationConnection& connection, bool directory_has_lines) {
+void Streamer::create_slot_first(ReplicationConnection& connection, bool directory_is_there) {
   const bool exists = find_slot(connection, config_.slot).has_value();
   if (exists && !config_.if_not_exists) throw slot_exists(config_.slot);
-  if (!exists && !directory_has_lines) {
+  if (!exists && !directory_is_there) {
     deltastream::create_slot(connection, config_, signals_);
     slot_made_ = true;
   }
@@ -316,12 +319,12 @@ void Streamer::create_slot_first(ReplicationConnection& connection, bool directo
 
 // A new slot begins now: what happened since the daystream's end would be skipped without a word.
 std::optional<Slot> Streamer::usable_slot(ReplicationConnection& connection, const Server& server,
-                                          bool directory_has_lines) {
+                                          bool directory_is_there) {
   const std::optional<Slot> slot = find_slot(connection, config_.slot);
   try {
-    if (!slot && directory_has_lines) {
+    if (!slot && directory_is_there) {
       throw SlotLost(fmt::format(
-          "replication slot \"{}\" does not exist, but daystream \"{}\" has lines of it",
+          "replication slot \"{}\" does not exist, but daystream \"{}\" was written from it",
           config_.slot, config_.directory));
     }
     const Slot found = slot ? *slot : require_slot(connection, config_.slot);
@@ -333,7 +336,7 @@ std::optional<Slot> Streamer::usable_slot(ReplicationConnection& connection, con
     }
     return found;
   } catch (const SlotLost& e) {
-    if (!config_.replace_lost_slot || !directory_has_lines) throw;
+    if (!config_.replace_lost_slot || !directory_is_there) throw;
     spdlog::warn("{}: going on with a new one, behind a gap", e.what());
   }
   if (!writer_) open_writer(server, std::nullopt);  // that slot must not reach into our lines

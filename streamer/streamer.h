@@ -48,11 +48,11 @@ class Streamer {
                          HistoryProof& proof);
   void warn_of_unused_patterns(ReplicationConnection& connection);
   void open_writer(const Server& server, std::optional<daystream::Lsn> confirmed_flush);
-  void create_slot_first(ReplicationConnection& connection, bool directory_has_lines);
+  void create_slot_first(ReplicationConnection& connection, bool directory_is_there);
   // The slot to go on with. One that is lost is replaced where that is asked for: nullopt, and all
   // is to be looked at again; else throws SlotLost.
   std::optional<Slot> usable_slot(ReplicationConnection& connection, const Server& server,
-                                  bool directory_has_lines);
+                                  bool directory_is_there);
   void fail(const daystream::Error& error);
   // A slot that was made for a daystream that never began would keep WAL for nobody.
   void abandon_slot();

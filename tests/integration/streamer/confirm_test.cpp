@@ -100,6 +100,32 @@ TEST_CASE("stream: a commit is on disk and confirmed, in order and once", "[stre
   CHECK(contains(process.err(), "all of it is on disk and confirmed"));
 }
 
+TEST_CASE("stream: who is stopped confirms what was received", "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a serial PRIMARY KEY)");
+  const Stream stream(cluster);
+  stream.create_slot();
+  // A commit waits for the next fdatasync, unless the server asked first: then, or where it was
+  // stopped before the commit came, it is done once more.
+  const auto stopped_with_unconfirmed = [&] {
+    Process process = stream.start({"-F", "600"});
+    REQUIRE(streaming(process));
+    const std::size_t before = stream.commit_lsns().size();
+    cluster.execute("INSERT INTO fox VALUES (DEFAULT)");
+    const std::uint64_t inserted = lsn_value(cluster.scalar("SELECT pg_current_wal_insert_lsn()"));
+    REQUIRE(support::eventually([&] {
+      return lsn_value(cluster.scalar("SELECT coalesce(max(sent_lsn), '0/0') FROM "
+                                      "pg_stat_replication")) >= inserted;
+    }));
+    const bool unconfirmed = lsn_value(stream.confirmed()) < inserted;
+    process.signal(SIGTERM);
+    CHECK(process.wait() == Exit{0, 0});
+    return unconfirmed && stream.commit_lsns().size() > before;
+  };
+  REQUIRE(support::eventually(stopped_with_unconfirmed));
+  CHECK(lsn_value(stream.confirmed()) >= lsn_value(stream.commit_lsns().back()));
+}
+
 TEST_CASE("stream: the first line is a mark where the slot stands, each connection begins with one",
           "[streamer]") {
   const Cluster cluster;

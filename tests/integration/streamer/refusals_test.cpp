@@ -288,6 +288,49 @@ TEST_CASE("refusal: a slot that is ahead of the daystream", "[streamer]") {
   CHECK(stream.lines("fox").empty());
 }
 
+TEST_CASE("refusal: a daystream whose days are gone does not begin anew where the slot is",
+          "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  cluster.execute("INSERT INTO fox VALUES (1)");
+  REQUIRE(stream.run_to_end().ok());
+  cluster.execute("INSERT INTO fox VALUES (2)");
+  support::wait_until_free(cluster, "stream");
+  for (const auto& entry : std::filesystem::directory_iterator(stream.directory())) {
+    if (entry.path().filename() != "daystream.json") std::filesystem::remove_all(entry);
+  }
+
+  SECTION("with its slot") {
+    const std::string confirmed = stream.confirmed();
+    for (const char* option : {"--no-loop", "--adopt-slot"}) {
+      check_refused(stream.run({option}), 3, "replication slot \"stream\" is ahead of daystream");
+    }
+    const Result checked = stream.run({"--check"});
+    CHECK(checked.exit == Exit{3, 0});
+    CHECK(contains(checked.out, "replication slot \"stream\" is ahead of daystream"));
+    CHECK(stream.confirmed() == confirmed);
+  }
+  SECTION("and without") {
+    support::drop_slot(cluster, "stream");
+    check_refused(stream.run({"--create-slot", "--if-not-exists"}), 3,
+                  "does not exist, but daystream");
+    CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
+  }
+  CHECK(stream.text().empty());
+
+  // What is lost is told to whoever reads on.
+  const Result again = stream.run({"--recreate-slot"});
+  CAPTURE(again.err);
+  REQUIRE(again.ok());
+  cluster.execute("INSERT INTO fox VALUES (3)");
+  CHECK(stream.run_to_end().ok());
+  CHECK(stream.lines("\t_action\tgap").size() == 1);
+  CHECK(stream.commit_lsns().size() == 1);
+  check_sound(stream);
+}
+
 TEST_CASE("refusal: --create-slot does not hide that the old slot was dropped", "[streamer]") {
   const Cluster cluster;
   const Stream stream(cluster);
