@@ -288,7 +288,7 @@ TEST_CASE("refusal: a slot that is ahead of the daystream", "[streamer]") {
   CHECK(stream.lines("fox").empty());
 }
 
-TEST_CASE("refusal: a daystream whose days are gone does not begin anew where the slot is",
+TEST_CASE("refusal: a daystream whose days are gone does not begin again where the slot is",
           "[streamer]") {
   const Cluster cluster;
   cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
