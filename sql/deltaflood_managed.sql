@@ -305,7 +305,8 @@ BEGIN
     SELECT DISTINCT ON (t.root, a.attname) t.root, a.attname,
            pg_catalog.array_to_string(a.attmissingval, '') AS value
     FROM tree t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid
-    WHERE a.atthasmissing AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_catalog.pg_class c ON c.oid = t.oid
+    WHERE a.atthasmissing AND a.attnum > 0 AND NOT a.attisdropped AND c.relpersistence = 'p'
     ORDER BY t.root, a.attname, pg_catalog.cardinality(t.path), t.path),
   attributes AS MATERIALIZED (
     SELECT a.attrelid, a.attnum, a.atttypid, a.attname, a.atttypmod, a.attnotnull, a.attgenerated,
@@ -522,6 +523,25 @@ LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$ SELECT deltaflood.write_changes(true, true, NULL) $$;
 
+-- Writes the shapes of these tables (NULL: of all that are followed) once more, changed or not, for
+-- a reader that has to know what they are from some place of the stream on. Returns how many. It
+-- waits for transactions with DDL, and DDL waits for its transaction: else a row could say after
+-- another what was true before that. `lock_timeout` bounds it.
+CREATE OR REPLACE FUNCTION deltaflood.repeat_shapes(relids oid[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  written bigint;
+BEGIN
+  LOCK TABLE deltaflood.ddl IN SHARE ROW EXCLUSIVE MODE;
+  INSERT INTO deltaflood.ddl (relid, kind, shape, hash)
+  SELECT s.relid, 'shape', s.shape, s.hash FROM deltaflood.shapes() s
+  WHERE relids IS NULL OR s.relid = ANY (relids) ORDER BY s.relid;
+  GET DIAGNOSTICS written = ROW_COUNT;
+  RETURN written;
+END $$;
+
 -- Deletes rows older than `age` that say nothing that is still needed: neither the newest of a
 -- table that is there, nor the last error. Returns how many. Readers of the stream ignore deletes.
 CREATE OR REPLACE FUNCTION deltaflood.trim(age interval DEFAULT '1 day') RETURNS bigint
@@ -649,8 +669,8 @@ BEGIN
 EXCEPTION WHEN insufficient_privilege THEN
   RAISE NOTICE 'role "%" may not create event triggers here: %', CURRENT_USER, SQLERRM
     USING DETAIL = 'Without them DDL is not noted by itself. A table whose columns change is '
-                   'copied again when its next row comes; a change that pgoutput does not show (a renamed '
-                   'label of an enum, a dropped table, a rewrite) is not seen until '
+                   'copied again when its next row comes; a change that pgoutput does not show '
+                   '(a renamed label of an enum, a dropped table, a rewrite) is not seen until '
                    'deltaflood.changed() is called.',
           HINT = 'Call SELECT deltaflood.changed() in the transaction of each migration, after '
                  'its DDL.';
@@ -670,7 +690,7 @@ BEGIN
 END $$;
 
 -- Makes `publication` one whose tables are followed: adds deltaflood.ddl to it and writes the
--- shapes of its tables. Called again, it does what is missing. Returns how many tables are followed.
+-- shapes of its tables. Called again, it does what is missing. Returns how many tables it has.
 CREATE OR REPLACE FUNCTION deltaflood.install(publication name) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -712,6 +732,21 @@ BEGIN
   RETURN (SELECT pg_catalog.count(*) FROM deltaflood.shapes(publication));
 END $$;
 
+-- What the role of a `deltastream --source pgoutput` needs here. The attribute REPLICATION, or the
+-- membership that the service has for it, is another's to grant.
+CREATE OR REPLACE FUNCTION deltaflood.grant_source(role name) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA deltaflood TO %I', role);
+  EXECUTE pg_catalog.format('GRANT SELECT ON TABLE deltaflood.ddl TO %I', role);
+  EXECUTE pg_catalog.format(
+    'GRANT EXECUTE ON FUNCTION deltaflood.heads(name, oid[]), deltaflood.bodies(oid[]), '
+    'deltaflood.made_of(oid), deltaflood.describe_type(oid), deltaflood.shapes(name), '
+    'deltaflood.changed(), deltaflood.repeat_shapes(oid[]), deltaflood.trim(interval) TO %I', role);
+END $$;
+
 -- Takes everything of this file away, the event triggers first; the extension's objects in the same
 -- schema stay, and the schema with them.
 CREATE OR REPLACE FUNCTION deltaflood.uninstall() RETURNS void
@@ -721,10 +756,12 @@ AS $$
 BEGIN
   PERFORM deltaflood.drop_triggers();
   DROP TABLE deltaflood.ddl;  -- and its places in publications
-  DROP FUNCTION deltaflood.install(name), deltaflood.create_triggers(), deltaflood.drop_triggers(),
+  DROP FUNCTION deltaflood.install(name), deltaflood.grant_source(name),
+    deltaflood.repeat_shapes(oid[]), deltaflood.create_triggers(), deltaflood.drop_triggers(),
     deltaflood.on_ddl(), deltaflood.on_rewrite(), deltaflood.write_error(text, text),
-    deltaflood.changed(), deltaflood.trim(interval), deltaflood.write_changes(boolean, boolean, oid[]),
-    deltaflood.shapes(name), deltaflood.bodies(oid[]), deltaflood.describe_type(oid),
+    deltaflood.changed(), deltaflood.trim(interval),
+    deltaflood.write_changes(boolean, boolean, oid[]), deltaflood.shapes(name),
+    deltaflood.bodies(oid[]), deltaflood.describe_type(oid),
     deltaflood.made_of(oid), deltaflood.heads(name, oid[]), deltaflood.touched();
   DROP FUNCTION deltaflood.uninstall();
   BEGIN
@@ -736,21 +773,7 @@ END $$;
 
 -- Rights: none for PUBLIC. What nobody may call by name still runs at DDL.
 REVOKE ALL ON TABLE deltaflood.ddl FROM PUBLIC;
-DO $$
-DECLARE
-  f regprocedure;
-BEGIN
-  FOREACH f IN ARRAY ARRAY[
-    'deltaflood.heads(name, oid[])', 'deltaflood.touched()', 'deltaflood.bodies(oid[])',
-    'deltaflood.made_of(oid)', 'deltaflood.describe_type(oid)', 'deltaflood.shapes(name)',
-    'deltaflood.write_changes(boolean, boolean, oid[])',
-    'deltaflood.changed()', 'deltaflood.trim(interval)', 'deltaflood.on_ddl()',
-    'deltaflood.on_rewrite()', 'deltaflood.write_error(text, text)', 'deltaflood.create_triggers()',
-    'deltaflood.drop_triggers()', 'deltaflood.install(name)',
-    'deltaflood.uninstall()']::regprocedure[] LOOP
-    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
-  END LOOP;
-END $$;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA deltaflood FROM PUBLIC;
 
 SET LOCAL client_min_messages = notice;
 DO $$ BEGIN PERFORM deltaflood.create_triggers(); END $$;

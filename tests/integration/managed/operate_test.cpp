@@ -152,6 +152,34 @@ TEST_CASE("managed: changed() alone, where event triggers may not be made", "[ma
   db.execute("DROP OWNED BY manager; DROP ROLE manager");
 }
 
+TEST_CASE("managed: the role of a stream needs no more than grant_source() gives", "[managed]") {
+  Database db;
+  db.execute(
+      "DROP ROLE IF EXISTS streamer; CREATE ROLE streamer LOGIN; SELECT "
+      "deltaflood.grant_source('streamer'); CREATE TYPE color AS ENUM ('red'); CREATE TABLE t (id "
+      "int PRIMARY KEY, c color); CREATE TABLE u (id int PRIMARY KEY)");
+  db.written();
+  support::Session streamer = db.session("streamer");
+  CHECK(streamer.scalar("SELECT count(*) FROM deltaflood.shapes('flood')") == "2");
+  CHECK(streamer.scalar("SELECT deltaflood.changed()") == "0");
+  CHECK(streamer.scalar("SELECT deltaflood.repeat_shapes(NULL)") == "2");
+  CHECK(streamer.scalar("SELECT deltaflood.repeat_shapes(ARRAY['u'::regclass])") == "1");
+  CHECK(db.written() == Lines{"shape t", "shape u", "shape u"});
+  CHECK(streamer.scalar("SELECT deltaflood.trim('-1 s')") == "3");
+  CHECK_THROWS(streamer.execute("INSERT INTO deltaflood.ddl (kind) VALUES ('error')"));
+  CHECK_THROWS(streamer.execute("SELECT deltaflood.install('flood')"));
+
+  // Behind the DDL of a transaction that is not over.
+  support::Session other = db.session();
+  other.execute("BEGIN; ALTER TABLE t ADD a int");
+  CHECK(message_of(streamer, "SET lock_timeout = '100ms'; SELECT deltaflood.repeat_shapes(NULL)")
+            .find("lock timeout") != std::string::npos);
+  other.execute("COMMIT");
+  CHECK(streamer.scalar("SELECT deltaflood.repeat_shapes(NULL)") == "2");
+  CHECK(db.untrue() == Lines{});
+  db.execute("DROP OWNED BY streamer; DROP ROLE streamer");
+}
+
 TEST_CASE("managed: a restored database", "[managed]") {
   Database db;
   db.execute(
