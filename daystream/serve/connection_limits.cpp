@@ -9,11 +9,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 namespace daystream::serve {
 
 namespace {
 
 constexpr std::chrono::seconds kBetweenWords{60};
+// One connection in so many is kept for those who do not stay.
+constexpr std::size_t kForOthers = 8;
 constexpr const char* kLocal = "local";  // a Unix socket's peers have no address
 
 struct Peer {
@@ -94,8 +98,11 @@ void ConnectionLimits::admit(bufferevent* connection) {
   ++address.count;
   const auto silent = silent_.insert(silent_.end(), fd);
   const auto silent_there = address.silent.insert(address.silent.end(), fd);
-  connections_[fd] = {peer.address, peer.name, std::chrono::steady_clock::now(),
-                      false,        silent,    silent_there};
+  connections_[fd] = {.address = peer.address,
+                      .peer = peer.name,
+                      .since = std::chrono::steady_clock::now(),
+                      .silent = silent,
+                      .silent_there = silent_there};
 }
 
 // False: there are too many, and all of them have asked.
@@ -107,11 +114,7 @@ bool ConnectionLimits::make_room(const std::string& address) {
   };
   const auto full = [&] { return connections_.size() >= limits_.connections; };
   if (!full() && !full_there()) return true;
-  const auto now = std::chrono::steady_clock::now();
-  if (now - searched_ >= kBetweenSearches) {
-    searched_ = now;
-    forget_closed();
-  }
+  search_closed();
   if (full_there()) {
     const std::list<int>& silent = by_address_[address].silent;
     if (!silent.empty()) shut(connections_.find(silent.front()));
@@ -126,6 +129,27 @@ void ConnectionLimits::asked(evhttp_request* request) {
   admit(connection);
   const auto found = connections_.find(bufferevent_getfd(connection));
   if (found != connections_.end()) no_longer_silent(found);
+}
+
+bool ConnectionLimits::may_stay(evhttp_request* request) {
+  const auto found = connections_.find(
+      bufferevent_getfd(evhttp_connection_get_bufferevent(evhttp_request_get_connection(request))));
+  if (found == connections_.end()) return false;
+  Connection& connection = found->second;
+  const auto fits = [](std::size_t staying, std::size_t most) {
+    return staying < most - std::min(most - 1, (most + kForOthers - 1) / kForOthers);
+  };
+  const auto may = [&] {
+    return fits(staying_, limits_.connections) &&
+           (connection.address == kLocal ||
+            fits(by_address_[connection.address].staying, limits_.connections_per_address));
+  };
+  if (!may()) search_closed();
+  if (!may()) return false;
+  connection.stays = true;
+  ++staying_;
+  ++by_address_[connection.address].staying;
+  return true;
 }
 
 void ConnectionLimits::look_around() {
@@ -146,6 +170,13 @@ void ConnectionLimits::shut(Place connection) {
   forget(connection);
 }
 
+void ConnectionLimits::search_closed() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - searched_ < kBetweenSearches) return;
+  searched_ = now;
+  forget_closed();
+}
+
 void ConnectionLimits::forget_closed() {
   for (auto at = connections_.begin(); at != connections_.end();) {
     const auto entry = at++;
@@ -163,6 +194,10 @@ void ConnectionLimits::no_longer_silent(Place connection) {
 void ConnectionLimits::forget(Place connection) {
   no_longer_silent(connection);
   const auto address = by_address_.find(connection->second.address);
+  if (connection->second.stays) {
+    --staying_;
+    --address->second.staying;
+  }
   if (--address->second.count == 0) by_address_.erase(address);
   connections_.erase(connection);
 }

@@ -45,6 +45,9 @@ class ConnectionLimits {
   void expect(bufferevent* connection);
   // Its request is complete.
   void asked(evhttp_request* request);
+  // Its answer takes as long as the peer likes, as a follower's. False: too many do already, and
+  // the rest is for those who ask and go, so that a server that is full of followers still answers.
+  bool may_stay(evhttp_request* request);
 
   std::size_t refused() const noexcept { return refused_; }
 
@@ -54,11 +57,13 @@ class ConnectionLimits {
     std::string peer;  // address and port: a descriptor's number is used again
     std::chrono::steady_clock::time_point since;
     bool asked = false;
+    bool stays = false;
     std::list<int>::iterator silent = {};  // in silent_ and in its address's list, unless `asked`
     std::list<int>::iterator silent_there = {};
   };
   struct Address {
     std::size_t count = 0;
+    std::size_t staying = 0;
     std::list<int> silent;  // the longest first
   };
   using Place = std::map<int, Connection>::iterator;
@@ -69,12 +74,14 @@ class ConnectionLimits {
   void no_longer_silent(Place connection);
   void forget(Place connection);
   void forget_closed();
+  void search_closed();
 
   event_base* loop_;
   Limits limits_;
   std::map<int, Connection> connections_;  // by descriptor
   std::map<std::string, Address> by_address_;
   std::list<int> silent_;  // that have not asked, the longest first
+  std::size_t staying_ = 0;
   std::size_t refused_ = 0;
   std::chrono::steady_clock::time_point searched_;  // for those that have gone
   std::chrono::steady_clock::time_point told_;      // of refusals

@@ -60,6 +60,12 @@ void Server::answer(evhttp_request* raw) {
   }
 }
 
+void Server::require_room_to_stay(const Request& request) {
+  if (limits_.may_stay(request.raw())) return;
+  throw HttpError(503, "busy", "the server has as many followers as it can have",
+                  "ask again later; --most-connections and --most-per-address say how many");
+}
+
 void Server::answer_with(const Request& request, const std::function<void()>& reply) {
   try {
     reply();

@@ -67,6 +67,8 @@ class Server {
   void answer(evhttp_request* raw);
   // Answers the request, or with the refusal that `reply` throws.
   void answer_with(const Request& request, const std::function<void()>& reply);
+  // Before the first header of an answer that takes as long as the peer likes.
+  void require_room_to_stay(const Request& request);
   // What an answer needs is found out by `work` on a thread, which touches nothing of ours but what
   // says that it may be. What that returns then answers, on the loop. Either may throw a refusal.
   using Reply = std::function<void(const Request&)>;

@@ -92,6 +92,7 @@ void Server::reply_snapshot(const Request& request, Served& served, const Grant&
     request.set_header("Content-Range", fmt::format("bytes */{}", size));
     throw HttpError(416, "bad-range", fmt::format("the snapshot has {} bytes", size));
   }
+  require_room_to_stay(request);
   request.set_header("Content-Type", "application/vnd.sqlite3");
   request.set_header("Cache-Control", "no-store");
   request.set_header("Connection", "close");

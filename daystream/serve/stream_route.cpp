@@ -106,6 +106,7 @@ void Server::reply_stream(const Request& request, Served& served, const Grant& g
 
 void Server::follow(const Request& request, Served& served, const Grant& grant,
                     const TableFilter& filter, Opening opening) {
+  require_room_to_stay(request);
   ServedStream& stream = *served.stream;
   stream.refresh();
   stream.share(opening.begin);
