@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "daystream/error.h"
+#include "program/json.h"
+#include "src/dir.h"
 
 namespace deltastream {
 
@@ -22,6 +22,16 @@ namespace {
 constexpr const char* kFile = "copies.json";
 // A relay reports four times a second; one that is away for so long is worth a line in the log.
 constexpr std::chrono::seconds kPatience{10};
+
+// Empty: it cannot be read. Whoever may write to the directory may have put a pipe there.
+std::string text_of(daystream::Dir& dir) {
+  try {
+    const auto file = dir.open(kFile);
+    return file ? daystream::read_whole(*file) : std::string();
+  } catch (const daystream::Error&) {
+    return {};
+  }
+}
 
 }  // namespace
 
@@ -50,10 +60,9 @@ void RequiredCopies::refresh() {
 }
 
 void RequiredCopies::load() {
-  std::ifstream file(directory_ / kFile);
-  const auto value = nlohmann::json::parse(file, nullptr, false);
+  const auto value = daystream::program::parse_json(text_of(*daystream::real_dir(directory_)));
   std::vector<Lsn> lsns;
-  // A file that cannot be read (a power loss may leave an empty one) says nothing; a new one comes.
+  // One that is not understood (a power loss may leave an empty one) says nothing; a new one comes.
   if (value.is_object() && value.contains("copies") && value["copies"].is_array()) {
     for (const auto& copy : value["copies"]) {
       if (!copy.is_object() || !copy.contains("lsn") || !copy["lsn"].is_string()) continue;

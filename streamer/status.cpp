@@ -1,20 +1,17 @@
 #include "status.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string_view>
 
 #include "daystream/durable.h"
 #include "daystream/error.h"
-#include "daystream/unique_fd.h"
+#include "program/json.h"
 #include "program/metrics_text.h"
 #include "program/stream_health.h"
 #include "src/calendar.h"
@@ -86,12 +83,12 @@ Json to_json(const Status& status) {
 }
 
 // The blocks that are there need no room. A reader that comes in between sees no status, once.
-bool overwrite(const std::filesystem::path& file, const std::string& text) {
-  const daystream::UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd) return false;
-  const auto size = static_cast<ssize_t>(text.size());
-  return ::pwrite(fd.get(), text.data(), text.size(), 0) == size &&
-         ::ftruncate(fd.get(), size) == 0;
+bool overwrite(daystream::Dir& dir, const std::string& text) {
+  const auto file = dir.open_writable(kStatusFile);
+  if (!file) return false;
+  file->write_at(text, 0);
+  file->truncate(text.size());
+  return true;
 }
 
 // Whether `pid` is a deltastream's: one that waits for room on the disk has let go of the lock.
@@ -154,7 +151,7 @@ std::string Status::json() const {
 
 std::optional<Status> Status::parse(const std::string& text) {
   try {
-    const Json in = Json::parse(text);
+    const Json in = program::parse_json<Json>(text);
     Status out;
     out.state = in.at("state").get<std::string>();
     out.since_s = get_time(in, "since");
@@ -202,7 +199,7 @@ bool save_status(const std::filesystem::path& directory, const Status& status) n
       return true;
     } catch (const daystream::IoError&) {
       dir->remove(std::string(kStatusFile) + ".new");
-      return overwrite(directory / kStatusFile, text);
+      return overwrite(*dir, text);
     }
   } catch (const std::exception&) {
     return false;  // no memory, or text that is not UTF-8: not worth the stream
@@ -210,11 +207,8 @@ bool save_status(const std::filesystem::path& directory, const Status& status) n
 }
 
 std::optional<Status> load_status(const std::filesystem::path& directory) {
-  std::ifstream in(directory / kStatusFile);
-  if (!in) return std::nullopt;
-  std::stringstream text;
-  text << in.rdbuf();
-  return Status::parse(text.str());
+  const auto file = daystream::real_dir(directory)->open(kStatusFile);
+  return file ? Status::parse(daystream::read_whole(*file)) : std::nullopt;
 }
 
 void save_last_error(const std::filesystem::path& directory, const std::string& problem,

@@ -1,4 +1,7 @@
 // What `deltastream status` tells: what is so now, and what is not known.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -124,6 +127,21 @@ TEST_CASE("status: keeps the last error", "[streamer]") {
   cluster.execute("SELECT pg_create_logical_replication_slot('stream', 'test_decoding')");
   CHECK(stream.run().exit == Exit{3, 0});
   CHECK(says("uses plugin"));
+}
+
+TEST_CASE("status: a pipe in its place is refused, not waited for", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  const std::string file = (stream.directory() / "status.json").string();
+  REQUIRE(unlink(file.c_str()) == 0);
+  REQUIRE(mkfifo(file.c_str(), 0600) == 0);
+  const Result refused = run_status(stream);
+  CHECK(refused.exit == Exit{1, 0});
+  CHECK(contains(refused.err, "it is no regular file"));
+  CHECK(stream.run({"--create-slot"}).exit == Exit{1, 0});  // has an error to remember there
+  CHECK(stream.run_to_end().ok());
+  CHECK(contains(run_status(stream).out, "stopped"));
 }
 
 TEST_CASE("status: who waits goes on telling what the server keeps meanwhile", "[streamer]") {

@@ -1,6 +1,8 @@
 // What --require-copies makes of the file that `daystream serve --record-copies` writes.
 #include "required_copies.h"
 
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <fstream>
@@ -59,6 +61,11 @@ TEST_CASE("copies: a file that cannot be understood says nothing", "[copies]") {
     copies.refresh();
     CHECK(copies.reached() == Lsn{0x500});
   }
+  const std::string pipe = (file.directory / "pipe").string();
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  std::rename(pipe.c_str(), (file.directory / "copies.json").c_str());
+  copies.refresh();
+  CHECK(copies.reached() == Lsn{0x500});
   file.tell({"0/600"});
   copies.refresh();
   CHECK(copies.reached() == Lsn{0x600});
