@@ -518,15 +518,23 @@ END $$;
 -- For migrations where no event trigger may be made, and for whom it may concern: compares
 -- everything, and returns how many rows it has written. To let a role call it:
 --   GRANT USAGE ON SCHEMA deltaflood TO …; GRANT EXECUTE ON FUNCTION deltaflood.changed() TO …;
+-- In a transaction that has written nothing yet it waits for transactions with DDL, and DDL waits
+-- for it: else a row could say after another what was true before that. In a migration's own it
+-- does not, as two of them would wait for each other.
 CREATE OR REPLACE FUNCTION deltaflood.changed() RETURNS bigint
-LANGUAGE sql SECURITY DEFINER
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT deltaflood.write_changes(true, true, NULL) $$;
+AS $$
+BEGIN
+  IF pg_catalog.pg_current_xact_id_if_assigned() IS NULL THEN
+    LOCK TABLE deltaflood.ddl IN SHARE ROW EXCLUSIVE MODE;
+  END IF;
+  RETURN deltaflood.write_changes(true, true, NULL);
+END $$;
 
 -- Writes the shapes of these tables (NULL: of all that are followed) once more, changed or not, for
 -- a reader that has to know what they are from some place of the stream on. Returns how many. It
--- waits for transactions with DDL, and DDL waits for its transaction: else a row could say after
--- another what was true before that. `lock_timeout` bounds it.
+-- waits as changed() does; `lock_timeout` bounds that.
 CREATE OR REPLACE FUNCTION deltaflood.repeat_shapes(relids oid[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp

@@ -172,9 +172,17 @@ TEST_CASE("managed: the role of a stream needs no more than grant_source() gives
   // Behind the DDL of a transaction that is not over.
   support::Session other = db.session();
   other.execute("BEGIN; ALTER TABLE t ADD a int");
-  CHECK(message_of(streamer, "SET lock_timeout = '100ms'; SELECT deltaflood.repeat_shapes(NULL)")
-            .find("lock timeout") != std::string::npos);
+  streamer.execute("SET lock_timeout = '100ms'");
+  CHECK(message_of(streamer, "SELECT deltaflood.repeat_shapes(NULL)").find("lock timeout") !=
+        std::string::npos);
+  CHECK(message_of(streamer, "SELECT deltaflood.changed()").find("lock timeout") !=
+        std::string::npos);
+  // A migration's own call waits for nobody.
+  db.execute(
+      "BEGIN; ALTER TABLE u ADD a int; SET LOCAL lock_timeout = '20s'; SELECT "
+      "deltaflood.changed(); COMMIT");
   other.execute("COMMIT");
+  streamer.execute("RESET lock_timeout");
   CHECK(streamer.scalar("SELECT deltaflood.repeat_shapes(NULL)") == "2");
   CHECK(db.untrue() == Lines{});
   db.execute("DROP OWNED BY streamer; DROP ROLE streamer");
