@@ -7,6 +7,7 @@
 #include "apply/day_states.h"
 #include "apply/history_writer.h"
 #include "apply/row_reader.h"
+#include "apply/untold.h"
 #include "history/history_tables.h"
 #include "store/checkpoint.h"
 
@@ -24,9 +25,8 @@ class ChangeLog : public HistoryWriter {
 
   void apply(const Change& change, const LineMoment& moment) override {
     if (change.action == Action::Oversize) {
-      throw daystream::NeedsPerson(
-          fmt::format("a row of table {} is too large for the stream", history_.source_table),
-          "leave the column out with \"columns\", then seed it again");
+      throw_untold(change, history_.source_table,
+                   "leave the column out with \"columns\", then seed it again");
     }
     const bool is_row = change.action == Action::Insert || change.action == Action::Update ||
                         change.action == Action::Delete || change.action == Action::Replace;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "apply/untold.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -63,9 +64,8 @@ void TablePlan::apply(const Change& change) {
     case Action::Rewrite:
       return truncate();
     case Action::Oversize:
-      throw daystream::NeedsPerson(
-          fmt::format("a row of table {} is too large for the stream", table_.source_table),
-          "leave the column out of the mirror with --query, then seed it again");
+      throw_untold(change, table_.source_table,
+                   "leave the column out of the mirror with --query, then seed it again");
     default:
       throw ProtocolError(fmt::format("a line of table {} has the verb {}, which is no row's",
                                       table_.source_table, daystream::action_name(change.action)));
