@@ -7,6 +7,7 @@
 
 #include "daystream/reader.h"
 #include "program/check_report.h"
+#include "publication.h"
 #include "server_version.h"
 #include "unused_patterns.h"
 
@@ -25,7 +26,7 @@ std::optional<Manifest> find_manifest(const std::string& directory) {
   return Manifest::load(directory);
 }
 
-void check_settings(ReplicationConnection& connection) {
+void check_settings(ReplicationConnection& connection, const Config& config) {
   const std::string wal_level = connection.query_value("SHOW wal_level").value_or("");
   if (wal_level != "logical") {
     throw NeedsPerson(fmt::format("wal_level is \"{}\", not \"logical\"", wal_level),
@@ -40,16 +41,16 @@ void check_settings(ReplicationConnection& connection) {
               fmt::format("SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries' "
                           "AND NOT EXISTS (SELECT FROM regexp_split_to_table(setting, ',') name "
                           "WHERE btrim(name, E' \\t\\n\"') = '{0}')",
-                          kPlugin))
+                          config.plugin()))
           .value_or("");
   if (!allowed.empty()) {
     throw NeedsPerson(
         fmt::format("the server does not allow output plugin \"{}\": output_plugin_libraries is "
                     "\"{}\"",
-                    kPlugin, allowed),
+                    config.plugin(), allowed),
         fmt::format("As a superuser: ALTER SYSTEM SET output_plugin_libraries = {}, {}; "
                     "SELECT pg_reload_conf();",
-                    allowed, kPlugin));
+                    allowed, config.plugin()));
   }
 }
 
@@ -89,16 +90,16 @@ std::string why_lost(const Slot& slot) {
 
 }  // namespace
 
-void check_slot(const Slot& slot, const Server& server) {
+void check_slot(const Slot& slot, const Server& server, const Config& config) {
   if (slot.plugin.empty()) {
     throw NeedsPerson(
         fmt::format("replication slot \"{}\" is a physical slot, not a logical one", slot.name),
         "Choose another name with -S.");
   }
-  if (slot.plugin != kPlugin) {
+  if (slot.plugin != config.plugin()) {
     throw NeedsPerson(fmt::format("replication slot \"{}\" uses plugin \"{}\", not \"{}\"",
-                                  slot.name, slot.plugin, kPlugin),
-                      "Choose another name with -S.");
+                                  slot.name, slot.plugin, config.plugin()),
+                      "Choose another name with -S, or the other --source.");
   }
   if (slot.database != server.database) {
     throw WrongSource(fmt::format("replication slot \"{}\" is of database \"{}\", not \"{}\"",
@@ -162,8 +163,9 @@ std::string compare_positions(ReplicationConnection& connection, const Server& s
 }
 
 // Settings that only some roles see are not known to be right.
-std::string look_at_settings(ReplicationConnection& connection, CheckReport& report) {
-  check_settings(connection);
+std::string look_at_settings(ReplicationConnection& connection, const Config& config,
+                             CheckReport& report) {
+  check_settings(connection, config);
   const auto visible =
       connection.query_value("SELECT 1 FROM pg_settings WHERE name = 'output_plugin_libraries'");
   if (visible) return "wal_level is logical, output_plugin_libraries has the plugin";
@@ -195,6 +197,18 @@ std::string look_at_new_slot(ReplicationConnection& connection, const Config& co
                      old ? "; that waits for the transaction of " + *old : "");
 }
 
+std::string look_at_publication(ReplicationConnection& connection, const Config& config,
+                                CheckReport& report) {
+  check_publication(connection.get(), config.publication);
+  for (const std::string& table : tables_without_identity(connection.get(), config.publication)) {
+    report.warn("publication", fmt::format("table {} has no replica identity", table),
+                fmt::format("ALTER TABLE {0} ADD PRIMARY KEY …, or ALTER TABLE {0} REPLICA "
+                            "IDENTITY FULL",
+                            table));
+  }
+  return fmt::format("\"{}\" has all changes of its tables, and their shapes", config.publication);
+}
+
 std::string look_at_slot(const Slot& slot) {
   return slot.active_pid
              ? fmt::format("in use by process {} ({})", *slot.active_pid, slot.active_for)
@@ -222,7 +236,10 @@ int run_checks(const Config& config) {
   if (const std::string faults = known_faults(server.version); !faults.empty()) {
     report.warn("version", faults, "install the newest minor release");
   }
-  report.check("settings", [&] { return look_at_settings(*connection, report); });
+  report.check("settings", [&] { return look_at_settings(*connection, config, report); });
+  if (!config.publication.empty()) {
+    report.check("publication", [&] { return look_at_publication(*connection, config, report); });
+  }
   for (const std::string& pattern : unused_patterns(*connection, config)) {
     report.warn("filters", fmt::format("nothing in the database is named by {}", pattern),
                 "names are as in SQL: small letters unless quoted, of schema public unless "
@@ -240,7 +257,7 @@ int run_checks(const Config& config) {
     const bool may_make = config.create_slot && !manifest;
     if (!slot && may_make) return look_at_new_slot(*connection, config);
     slot = require_slot(*connection, config.slot);
-    check_slot(*slot, server);
+    check_slot(*slot, server, config);
     if (config.create_slot && !config.if_not_exists) throw slot_exists(config.slot);
     return look_at_slot(*slot);
   });

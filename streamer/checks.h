@@ -17,10 +17,11 @@ namespace deltastream {
 std::optional<daystream::Manifest> find_manifest(const std::string& directory);
 
 // Each throws NeedsPerson, WrongSource or ConnectionLost; none writes anything.
-void check_settings(ReplicationConnection& connection);  // wal_level, output_plugin_libraries
+// wal_level, output_plugin_libraries
+void check_settings(ReplicationConnection& connection, const Config& config);
 void check_source(const daystream::Manifest& manifest, const Server& server,
                   const std::string& slot, const std::string& directory);
-void check_slot(const Slot& slot, const Server& server);
+void check_slot(const Slot& slot, const Server& server, const Config& config);
 Slot require_slot(ReplicationConnection& connection, const std::string& name);
 // Once the daystream's end is known: it is of the server's own history, and not ahead of it.
 void check_history(ReplicationConnection& connection, const Server& server,

@@ -104,6 +104,19 @@ Command command_of(const CLI::App& app, const Flags& flags) {
   return Command::Follow;
 }
 
+void require_source(const Config& config, const std::string& source) {
+  const bool pgoutput = source == "pgoutput";
+  if (pgoutput != !config.publication.empty()) {
+    usage("--source pgoutput and --publication go together");
+  }
+  if (!pgoutput) return;
+  if (config.command == Command::Stdin) usage("--stdin reads lines of our plugin only");
+  if (!config.tables.empty() || !config.filters.empty()) {
+    usage("--source pgoutput takes no filters: the publication says which tables there are");
+  }
+  if (config.adopt_slot) usage("--source pgoutput: whose a slot is only our plugin knows");
+}
+
 void require(const Config& config) {
   const bool needs_slot = config.command != Command::Stdin && config.command != Command::Status;
   const bool needs_directory =
@@ -150,6 +163,7 @@ Config checked(const CLI::App& app, Flags& flags) {
       milliseconds("--create-timeout", flags.create_timeout));
   config.housekeeping = housekeeping_of(flags);
   require(config);
+  require_source(config, flags.source);
   return config;
 }
 
@@ -198,7 +212,8 @@ Config reload_config(const Config& running) {
 
 bool same_stream(const Config& one, const Config& other) {
   return one.conninfo == other.conninfo && one.tables == other.tables &&
-         one.filters == other.filters && one.require_copies == other.require_copies;
+         one.filters == other.filters && one.publication == other.publication &&
+         one.require_copies == other.require_copies;
 }
 
 Config parse_config(int argc, const char* const* argv) {

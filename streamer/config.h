@@ -27,9 +27,10 @@ enum class Command {
 struct Config {
   Command command = Command::Follow;
 
-  std::string conninfo;   // libpq's, may hold a password: never logged
-  std::string slot;       // -S
-  std::string directory;  // -D
+  std::string conninfo;     // libpq's, may hold a password: never logged
+  std::string slot;         // -S
+  std::string publication;  // of pgoutput, with --source pgoutput; empty: our own plugin
+  std::string directory;    // -D
   bool create_slot = false;
   bool if_not_exists = false;
   bool adopt_slot = false;         // take one that another daystream has read from
@@ -56,6 +57,8 @@ struct Config {
   std::string config_file;             // empty: none
   std::vector<std::string> arguments;  // as given, to read the file again
 
+  // The plugin that the slot is of.
+  const char* plugin() const noexcept { return publication.empty() ? "deltaflood" : "pgoutput"; }
   // The filter as the manifest and the marks tell it; `since` is left at the beginning.
   daystream::Holding holding() const;
 };

@@ -49,6 +49,15 @@ void describe_flags(CLI::App& app, Flags& flags) {
   app.add_option("-S,--slot", config.slot, "logical replication slot")->group("What to follow");
   app.add_option("-D,--directory", config.directory, "directory of the daystream")
       ->group("What to follow");
+  app.add_option("--source", flags.source,
+                 "deltaflood: a slot of our plugin; pgoutput: of PostgreSQL's own, on servers that "
+                 "take no other (default: deltaflood)")
+      ->check(CLI::IsMember({"deltaflood", "pgoutput"}))
+      ->group("What to follow");
+  app.add_option("--publication", config.publication,
+                 "with --source pgoutput: the publication whose tables to stream")
+      ->type_name("NAME")
+      ->group("What to follow");
   app.add_option("--tables", flags.tables,
                  "tables to stream, as 'orders,billing.*,\"Odd\"' (default: all): names as in SQL, "
                  "small letters unless quoted, of schema public unless another is named; * is any "

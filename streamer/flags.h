@@ -21,6 +21,7 @@ std::string filter_names();  // of kFilters, for messages
 // Raw flag values, and the Config they become.
 struct Flags {
   Config config;
+  std::string source;
   std::string tables;
   std::vector<std::string> options;
   std::string end_lsn;

@@ -11,6 +11,9 @@ namespace {
 // PostgreSQL counts from 2000-01-01.
 constexpr std::int64_t kEpochDifferenceUs = 946'684'800LL * 1'000'000;
 
+constexpr std::size_t kDataHeader = 1 + 8 + 8 + 8;
+constexpr std::size_t kKeepalive = 1 + 8 + 8 + 1;
+
 std::uint64_t read_u64(std::string_view bytes, std::size_t at) noexcept {
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < 8; ++i) {
@@ -41,8 +44,6 @@ char* put_u64(char* out, std::uint64_t value) noexcept {
 }  // namespace
 
 Frame parse_frame(std::string_view message) {
-  constexpr std::size_t kDataHeader = 1 + 8 + 8 + 8;
-  constexpr std::size_t kKeepalive = 1 + 8 + 8 + 1;
   if (message.size() >= kDataHeader && message[0] == 'w') {
     return XLogData{{read_u64(message, 1)}, read_time(message, 17), message.substr(kDataHeader)};
   }
@@ -53,6 +54,25 @@ Frame parse_frame(std::string_view message) {
   throw daystream::ProtocolError(
       fmt::format("message of type {:#04x} and {} bytes in the replication stream",
                   static_cast<unsigned char>(message[0]), message.size()));
+}
+
+std::string encode_data(ServerTime sent_us, std::string_view payload) {
+  std::string out;
+  out.reserve(kDataHeader + payload.size());
+  out.assign(kDataHeader, '\0');
+  out[0] = 'w';
+  put_u64(out.data() + 17, static_cast<std::uint64_t>(sent_us - kEpochDifferenceUs));
+  out += payload;
+  return out;
+}
+
+std::string encode_keepalive(const Keepalive& keepalive) {
+  std::string out(kKeepalive, '\0');
+  out[0] = 'k';
+  put_u64(out.data() + 1, keepalive.lsn.value);
+  put_u64(out.data() + 9, static_cast<std::uint64_t>(keepalive.sent_us - kEpochDifferenceUs));
+  out[17] = keepalive.reply_requested ? '\1' : '\0';
+  return out;
 }
 
 std::array<char, kStatusUpdateSize> encode(const StatusUpdate& update) noexcept {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -30,6 +31,10 @@ using Frame = std::variant<XLogData, Keepalive>;
 
 // Throws ProtocolError on anything else.
 Frame parse_frame(std::string_view message);
+
+// Such messages, of who stands between the server and us.
+std::string encode_data(ServerTime sent_us, std::string_view payload);
+std::string encode_keepalive(const Keepalive& keepalive);
 
 // How far we are, as the server wants it (docs/glossary.md#positions-and-watermarks).
 struct StatusUpdate {

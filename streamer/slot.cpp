@@ -103,15 +103,16 @@ std::optional<Slot> find_slot(ReplicationConnection& connection, const std::stri
 }
 
 Lsn create_slot(ReplicationConnection& connection, const Config& config,
-                const program::Signals& signals) {
+                const program::Signals& signals,
+                const std::function<void(const std::string&)>& look) {
   const std::string& name = config.slot;
   refuse_if_required_synchronous_standby(connection);
   PGconn* pg = connection.get();
   const std::string action = fmt::format("could not create replication slot \"{}\"", name);
-  const std::string sql =
-      fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL {} (SNAPSHOT 'nothing'{})",
-                  program::quote_identifier(name), program::quote_identifier(kPlugin),
-                  config.failover && knows_failover(pg) ? ", FAILOVER" : "");
+  const std::string sql = fmt::format(
+      "CREATE_REPLICATION_SLOT {} LOGICAL {} (SNAPSHOT '{}'{})", program::quote_identifier(name),
+      program::quote_identifier(config.plugin()), look ? "export" : "nothing",
+      config.failover && knows_failover(pg) ? ", FAILOVER" : "");
   if (PQsendQuery(pg, sql.c_str()) == 0) program::throw_error(pg, nullptr, action);
 
   const auto now = [] { return std::chrono::steady_clock::now(); };
@@ -133,6 +134,7 @@ Lsn create_slot(ReplicationConnection& connection, const Config& config,
     }
   }
   Lsn consistent_point;
+  std::string snapshot;
   while (const PgResult result{PQgetResult(pg)}) {
     if (PQresultStatus(result.get()) != PGRES_TUPLES_OK) {
       try {
@@ -142,7 +144,9 @@ Lsn create_slot(ReplicationConnection& connection, const Config& config,
       }
     }
     consistent_point = Lsn::parse(text_at(result, 1)).value_or(Lsn{});
+    snapshot = text_at(result, 2);
   }
+  if (look) look(snapshot);
   spdlog::info("created replication slot \"{}\" at {}", name, consistent_point.text());
   return consistent_point;
 }
@@ -155,17 +159,18 @@ void set_failover(ReplicationConnection& connection, const Slot& slot, bool want
                wanted ? "will keep" : "do not keep", slot.name, wanted ? "too" : "any longer");
 }
 
-void drop_slot(ReplicationConnection& connection, const std::string& name, bool wait) {
+void drop_slot(ReplicationConnection& connection, const Config& config, bool wait) {
+  const std::string& name = config.slot;
   const std::optional<Slot> slot = find_slot(connection, name);
   if (!slot) {
     throw daystream::Error(fmt::format("replication slot \"{}\" does not exist", name),
                            "SELECT slot_name FROM pg_replication_slots lists them");
   }
-  if (slot->plugin != kPlugin) {
+  if (slot->plugin != config.plugin()) {
     throw NeedsPerson(
         fmt::format("replication slot \"{}\" is not ours to drop: it uses plugin "
                     "\"{}\", not \"{}\"",
-                    name, slot->plugin, kPlugin),
+                    name, slot->plugin, config.plugin()),
         "name another with -S, or drop it by SQL: SELECT pg_drop_replication_slot(…);");
   }
   if (slot->active_pid && !wait) {

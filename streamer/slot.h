@@ -1,6 +1,7 @@
 // The replication slot: what the server says of it, making and dropping it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -14,8 +15,6 @@ class Signals;
 }
 
 namespace deltastream {
-
-inline constexpr const char* kPlugin = "deltaflood";
 
 struct Slot {
   std::string name;
@@ -51,8 +50,12 @@ std::optional<Slot> find_slot(ReplicationConnection& connection, const std::stri
 // for create_timeout (then NeedsPerson names the one it waited for, and there is no slot). Returns
 // its consistent point. Throws NeedsPerson if the server's commits wait for us as synchronous
 // standby: one of those transactions may be such a commit, and would wait for us forever.
+//
+// `look`: called with the name of a snapshot of just that point, which other sessions may take on
+// until it returns.
 daystream::Lsn create_slot(ReplicationConnection& connection, const Config& config,
-                           const daystream::program::Signals& signals);
+                           const daystream::program::Signals& signals,
+                           const std::function<void(const std::string& snapshot)>& look = {});
 
 // Lets standbys keep the slot, or no longer, where the server knows that (PostgreSQL 17 and later)
 // and has it otherwise. After the promotion of such a standby the stream goes on without a gap. A
@@ -61,6 +64,6 @@ void set_failover(ReplicationConnection& connection, const Slot& slot, bool want
 
 // Drops it. Throws NeedsPerson if the slot is of another plugin, ConnectionLost if it is in use
 // (with `wait`: waits until it is not, for a session of ours that is just ending).
-void drop_slot(ReplicationConnection& connection, const std::string& name, bool wait = false);
+void drop_slot(ReplicationConnection& connection, const Config& config, bool wait = false);
 
 }  // namespace deltastream

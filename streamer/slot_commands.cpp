@@ -5,6 +5,7 @@
 
 #include "checks.h"
 #include "daystream/writer.h"
+#include "pgoutput_source.h"
 #include "server.h"
 #include "slot.h"
 
@@ -29,7 +30,7 @@ Lsn end_of(const Writer& writer) {
 void run_create_slot(const Config& config, const daystream::program::Signals& signals) {
   ReplicationConnection connection(config.conninfo);
   identify(connection);
-  check_settings(connection);
+  check_settings(connection, config);
   if (find_slot(connection, config.slot)) {
     if (config.if_not_exists) return;
     throw daystream::Error(fmt::format("replication slot \"{}\" already exists", config.slot),
@@ -40,13 +41,13 @@ void run_create_slot(const Config& config, const daystream::program::Signals& si
 
 void run_drop_slot(const Config& config) {
   ReplicationConnection connection(config.conninfo);
-  drop_slot(connection, config.slot);
+  drop_slot(connection, config);
 }
 
 void run_recreate_slot(const Config& config, const daystream::program::Signals& signals) {
   ReplicationConnection connection(config.conninfo);
   const Server server = identify(connection);
-  check_settings(connection);
+  check_settings(connection, config);
   const auto manifest = find_manifest(config.directory);
   if (!manifest) {
     throw daystream::ConfigError(
@@ -55,7 +56,7 @@ void run_recreate_slot(const Config& config, const daystream::program::Signals& 
   }
   check_source(*manifest, server, config.slot, config.directory);
   const std::optional<Slot> slot = find_slot(connection, config.slot);
-  if (slot && !slot->lost()) check_slot(*slot, server);
+  if (slot && !slot->lost()) check_slot(*slot, server, config);
 
   // Recovery gets no `confirmed_flush`: that slot is given up, and must not reach into our lines.
   Writer writer(config.directory, *manifest, std::nullopt, {});
@@ -84,7 +85,8 @@ void replace_slot(ReplicationConnection& connection, const Config& config, const
   if (!writer.after_gap()) writer.gap(old_end);
   writer.flush();
 
-  if (slot) drop_slot(connection, config.slot);
+  if (slot) drop_slot(connection, config);
+  forget_shapes(config.directory);
   const Lsn begin = create_slot(connection, config, signals);
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;

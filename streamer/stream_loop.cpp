@@ -19,6 +19,7 @@ namespace {
 
 // Between two looks at everything else.
 constexpr std::size_t kBytesAtOnce = 1 << 20;
+constexpr Milliseconds kLongestReceive{200};  // of messages that make no lines
 // The longest sleep: Progress is promised a tick a second.
 constexpr Milliseconds kLongestSleep{1'000};
 // How long the server may take to end the stream once we have.
@@ -102,13 +103,16 @@ void StreamLoop::handle(const Keepalive& keepalive) {
 
 void StreamLoop::receive_some() {
   const std::uint64_t limit = parts_.writer.appended_bytes() + kBytesAtOnce;
+  const Clock::time_point until = Clock::now() + kLongestReceive;
   bool read = false;
-  while (parts_.writer.appended_bytes() < limit) {
+  more_ = false;
+  while (parts_.writer.appended_bytes() < limit && Clock::now() < until) {
     if (handle_next()) continue;
     if (read) return;
     parts_.connection.read();
     read = true;
   }
+  more_ = true;
 }
 
 void StreamLoop::receive_rest() {
@@ -202,7 +206,7 @@ void StreamLoop::tell_progress() {
 void StreamLoop::sleep() {
   const Clock::time_point now = Clock::now();
   const Clock::time_point until =
-      std::min(watermarks_.next_deadline(now, sink_.state()), now + kLongestSleep);
+      more_ ? now : std::min(watermarks_.next_deadline(now, sink_.state()), now + kLongestSleep);
   daystream::WaitSet news{parts_.signals.fd(), sink_.fd(), parts_.copies.fd()};
   news.add(parts_.connection.socket(), static_cast<short>(POLLIN | (all_sent_ ? 0 : POLLOUT)));
   if (news.wait_until(until) && news.ready(parts_.signals.fd())) parts_.signals.clear();

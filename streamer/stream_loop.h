@@ -87,6 +87,7 @@ class StreamLoop {
   Sink sink_;
   Watermarks& watermarks_;  // sink_'s
   bool kept_any_ = false;
+  bool more_ = false;     // has been received, beyond what was looked at
   bool all_sent_ = true;  // no status packet waits for the socket
 };
 

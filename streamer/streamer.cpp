@@ -58,19 +58,22 @@ void add_claim(std::vector<std::pair<std::string, std::string>>& options, const 
   if (config.adopt_slot) options.emplace_back("adopt-slot", "on");
 }
 
-Manifest manifest_for(const Config& config, const Server& server, const std::string& id) {
+Manifest manifest_for(const Config& config, const daystream::Holding& holding, const Server& server,
+                      const std::string& id) {
   Manifest manifest;
   manifest.id = id;
   manifest.system_identifier = server.system_identifier;
   manifest.database = server.database;
   manifest.slot = config.slot;
-  manifest.holdings = {config.holding()};
+  manifest.holdings = {holding};
   return manifest;
 }
 
 // Every option that changes lines is given, so that a line never depends on a default of the
 // plugin's; then the filters.
-std::vector<std::pair<std::string, std::string>> plugin_options(const Config& config) {
+std::vector<std::pair<std::string, std::string>> plugin_options(const Config& config,
+                                                                const std::string& id) {
+  if (!config.publication.empty()) return pgoutput_options(config.publication);
   std::vector<std::pair<std::string, std::string>> options = {{"include-transaction", "on"},
                                                               {"include-schema", "on"},
                                                               {"include-truncate", "on"},
@@ -78,14 +81,27 @@ std::vector<std::pair<std::string, std::string>> plugin_options(const Config& co
                                                               {"batch-bytes", kBatchBytes}};
   if (!config.tables.empty()) options.emplace_back("tables", config.tables);
   options.insert(options.end(), config.filters.begin(), config.filters.end());
+  add_claim(options, config, id);
   return options;
 }
 
 // The filter as a connection's first mark tells it. `tables` is always there: empty means all.
-std::vector<std::pair<std::string, std::string>> holds_of(const Config& config) {
-  std::vector<std::pair<std::string, std::string>> holds = {{"tables", config.tables}};
-  holds.insert(holds.end(), config.filters.begin(), config.filters.end());
+std::vector<std::pair<std::string, std::string>> holds_of(const daystream::Holding& holding) {
+  std::vector<std::pair<std::string, std::string>> holds = {{"tables", holding.tables}};
+  holds.insert(holds.end(), holding.options.begin(), holding.options.end());
   return holds;
+}
+
+// Of the tables that a publication has now, those that the stream says it holds.
+PublishedTables held_still(const PublishedTables& now, const std::string& held) {
+  if (held.empty()) return now;
+  if (now.empty()) return {held};
+  PublishedTables both;
+  for (const std::string& table : now) {
+    if (daystream::table_list_matches(held, table)) both.push_back(table);
+  }
+  if (both.empty()) both.emplace_back("deltaflood.ddl");
+  return both;
 }
 
 }  // namespace
@@ -148,6 +164,7 @@ StreamLoop::End Streamer::stream() {
   const Server server = meet(connection);
   const std::optional<Manifest> manifest = find_manifest(config_.directory);
   if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
+  meet_publication(connection, manifest);
   if (config_.create_slot && !slot_created_) create_slot_first(connection, manifest.has_value());
   const std::optional<Slot> slot = usable_slot(connection, server, manifest.has_value());
   if (!slot) return StreamLoop::End::Reconnect;
@@ -162,17 +179,61 @@ StreamLoop::End Streamer::stream() {
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;
   facts.next = next_transaction_id(connection.get());
-  facts.holds = holds_of(config_);
-  auto options = plugin_options(config_);
-  add_claim(options, config_, manifest ? manifest->id : new_id_);
-  connection.start(config_.slot, proof.pending() ? proof.begin() : begin, options);
+  facts.holds = holds_of(holding_);
+  const Lsn from = proof.pending() ? proof.begin() : begin;
+  connection.start(config_.slot, from, plugin_options(config_, manifest ? manifest->id : new_id_));
 
   if (!writer_) open_writer(server, slot->confirmed_flush);
   write_beginning(begin, facts);
   copies_.emplace(config_.directory, config_.require_copies);
   copies_->told_before(slot->confirmed_flush);
   watch_server();
-  return follow(connection, server, proof);
+  if (config_.publication.empty()) return follow(connection, server, proof);
+  PgoutputSource source(
+      config_, connection,
+      {from, slot->confirmed_flush, *facts.next, told_, std::exchange(first_shapes_, {})});
+  try {
+    return follow(source.stream(), server, proof);
+  } catch (const ConnectionLost&) {
+    changed_ = source.changed();
+    throw;
+  }
+}
+
+std::function<void(const std::string&)> Streamer::look_at_shapes() {
+  if (config_.publication.empty()) return {};
+  return [this](const std::string& snapshot) {
+    first_shapes_ = read_shapes(config_.conninfo, snapshot, config_.publication);
+  };
+}
+
+// A table that has come into the publication is held only once no transaction runs any more that
+// may have written to it before: that comes with the next connection (PublicationWatch).
+void Streamer::meet_publication(ReplicationConnection& connection,
+                                const std::optional<Manifest>& manifest) {
+  holding_ = config_.holding();
+  if (config_.publication.empty()) return;
+  PGconn* const pg = connection.get();
+  check_publication(pg, config_.publication);
+  for (const std::string& table : tables_without_identity(pg, config_.publication)) {
+    if (!without_identity_.insert(table).second) continue;
+    const std::string what = fmt::format(
+        "table {} of publication \"{}\" has no replica identity: PostgreSQL refuses "
+        "every UPDATE and DELETE of it",
+        table, config_.publication);
+    const std::string hint = fmt::format(
+        "ALTER TABLE {0} ADD PRIMARY KEY …, or ALTER TABLE {0} REPLICA IDENTITY FULL", table);
+    // One that came later is no reason to stop a stream that is there.
+    if (!manifest) throw NeedsPerson(what, hint);
+    spdlog::warn("{}; HINT: {}", what, hint);
+  }
+  fix_settings(connection);
+  told_ = published_tables(pg, config_.publication);
+  holding_.options = {{"publication", config_.publication}};
+  if (manifest && manifest->holdings.back().options == holding_.options && told_ != changed_) {
+    told_ = held_still(told_, manifest->holdings.back().tables);
+  }
+  holding_.tables = table_list(told_);
 }
 
 void Streamer::require_room() const {
@@ -192,7 +253,7 @@ Server Streamer::meet(ReplicationConnection& connection) {
     spdlog::warn("{}", faults);
   }
   version_told_ = server.version;
-  check_settings(connection);
+  check_settings(connection, config_);
   warn_of_unused_patterns(connection);
   return server;
 }
@@ -217,7 +278,7 @@ Lsn Streamer::begin_of(ReplicationConnection& connection, const Server& server, 
 // With another filter than before other transactions come, and there is nothing to compare.
 HistoryProof Streamer::proof_of(const Slot& slot, Lsn begin) const {
   if (!writer_ || writer_->after_gap() ||
-      !writer_->manifest().holdings.back().same_filter(config_.holding())) {
+      !writer_->manifest().holdings.back().same_filter(holding_)) {
     return {};
   }
   HistoryProof proof(config_.directory, slot.confirmed_flush, begin);
@@ -233,7 +294,7 @@ HistoryProof Streamer::proof_of(const Slot& slot, Lsn begin) const {
 
 void Streamer::write_beginning(Lsn begin, const daystream::MarkFacts& facts) {
   writer_->mark(begin, facts);
-  daystream::Holding holding = config_.holding();
+  daystream::Holding holding = holding_;
   holding.since = writer_->position();
   writer_->declare_holding(holding);
   spdlog::info("streaming from slot \"{}\" at {} into \"{}\", position={}", config_.slot,
@@ -241,7 +302,7 @@ void Streamer::write_beginning(Lsn begin, const daystream::MarkFacts& facts) {
   progress_->streaming(*writer_);
 }
 
-StreamLoop::End Streamer::follow(ReplicationConnection& connection, const Server& server,
+StreamLoop::End Streamer::follow(ReplicationStream& connection, const Server& server,
                                  HistoryProof& proof) {
   StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, server, &*monitor_, *progress_,
                    *copies_, proof, settings(server.synchronous_standby),
@@ -283,9 +344,9 @@ void Streamer::open_writer(const Server& server, std::optional<Lsn> confirmed_fl
     return facts;
   };
   options.clock = [this](std::int64_t last_c) { return clock_.now(last_c); };
-  writer_ =
-      std::make_unique<daystream::Writer>(config_.directory, manifest_for(config_, server, new_id_),
-                                          confirmed_flush, std::move(options));
+  writer_ = std::make_unique<daystream::Writer>(config_.directory,
+                                                manifest_for(config_, holding_, server, new_id_),
+                                                confirmed_flush, std::move(options));
   if (!progress_) {  // not before the directory is ours
     progress_.emplace(config_.directory, config_.slot, config_.status_interval,
                       config_.metrics_file);
@@ -311,7 +372,7 @@ void Streamer::create_slot_first(ReplicationConnection& connection, bool directo
   const bool exists = find_slot(connection, config_.slot).has_value();
   if (exists && !config_.if_not_exists) throw slot_exists(config_.slot);
   if (!exists && !directory_is_there) {
-    deltastream::create_slot(connection, config_, signals_);
+    deltastream::create_slot(connection, config_, signals_, look_at_shapes());
     slot_made_ = true;
   }
   slot_created_ = true;
@@ -328,7 +389,7 @@ std::optional<Slot> Streamer::usable_slot(ReplicationConnection& connection, con
           config_.slot, config_.directory));
     }
     const Slot found = slot ? *slot : require_slot(connection, config_.slot);
-    check_slot(found, server);
+    check_slot(found, server, config_);
     if (found.wal_status == "unreserved") {
       spdlog::warn(
           "replication slot \"{}\" is about to be lost: its WAL goes with the next checkpoint",
@@ -360,7 +421,7 @@ void Streamer::abandon_slot() {
   if (!slot_made_ || writer_) return;
   try {
     ReplicationConnection connection(config_.conninfo);
-    drop_slot(connection, config_.slot, true);
+    drop_slot(connection, config_, true);
   } catch (const daystream::Error& e) {
     spdlog::warn("replication slot \"{}\" was left behind: {}; HINT: drop it with --drop-slot",
                  config_.slot, e.what());

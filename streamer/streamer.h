@@ -12,6 +12,7 @@
 #include "daystream/writer.h"
 #include "flusher.h"
 #include "housekeeper.h"
+#include "pgoutput_source.h"
 #include "progress.h"
 #include "remote/pauses.h"
 #include "required_copies.h"
@@ -44,8 +45,12 @@ class Streamer {
                           const Slot& slot);
   HistoryProof proof_of(const Slot& slot, daystream::Lsn begin) const;
   void write_beginning(daystream::Lsn begin, const daystream::MarkFacts& facts);
-  StreamLoop::End follow(ReplicationConnection& connection, const Server& server,
-                         HistoryProof& proof);
+  StreamLoop::End follow(ReplicationStream& connection, const Server& server, HistoryProof& proof);
+  // pgoutput: what a new slot's snapshot is looked at for. Empty: nothing.
+  std::function<void(const std::string&)> look_at_shapes();
+  // pgoutput: what the stream is to say it holds, and what the server needs to be told first.
+  void meet_publication(ReplicationConnection& connection,
+                        const std::optional<daystream::Manifest>& manifest);
   void warn_of_unused_patterns(ReplicationConnection& connection);
   void open_writer(const Server& server, std::optional<daystream::Lsn> confirmed_flush);
   void create_slot_first(ReplicationConnection& connection, bool directory_is_there);
@@ -89,6 +94,12 @@ class Streamer {
   std::set<std::string> patterns_told_;                    // filters that were said to name nothing
   bool slot_made_ = false;                                 // by us, in this run
   bool slot_created_ = false;                              // --create-slot is done with
+  daystream::Holding holding_;                             // of the present connection
+  // pgoutput
+  PublishedTables told_;                          // as the stream says
+  std::optional<PublishedTables> changed_;        // what it may say from the next connection on
+  std::vector<pgoutput::ShapeRow> first_shapes_;  // as the slot that we made began
+  std::set<std::string> without_identity_;        // of which it was warned
 };
 
 }  // namespace deltastream

@@ -322,11 +322,13 @@ void Decoder::settle_pending() {
 
 void Decoder::settle(Table& table, Pending& pending) {
   const bool was_told = table.shape && table.shape->is_told();
-  if (pending.rewritten && was_told)
+  const bool changes = pending.shape || pending.gone;
+  const bool goes = changes && !(pending.shape && pending.shape->is_told());
+  if (pending.rewritten && was_told && !goes) {
     doubt(table, "it was rewritten, and pgoutput tells no rows of that");
-  if (!pending.shape && !pending.gone) return;
-  const bool stays = pending.shape && pending.shape->is_told();
-  if (was_told && (pending.gone || !stays)) {
+  }
+  if (!changes) return;
+  if (was_told && goes) {
     std::string fields = fmt::format("\t_oid\t{}", table.oid);
     if (table.shape->root != 0) fields += fmt::format("\t_root\t{}", table.shape->root);
     write_table_line(table, fields + "\t_action\tdrop");

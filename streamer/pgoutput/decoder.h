@@ -47,6 +47,8 @@ class Decoder {
   Decoder(Spool& spool, ShapeKeeper& keeper, std::string publication,
           const std::vector<ShapeRow>& known, std::uint64_t next);
 
+  bool knows_any() const noexcept { return !tables_.empty(); }
+
   // One message. Not while busy().
   void take(std::string_view message);
 

@@ -5,6 +5,7 @@
 #include "daystream/error.h"
 #include "daystream/line.h"
 #include "pgoutput/decoder.h"
+#include "pgoutput/shape_log.h"
 #include "support/temp_dir.h"
 
 using namespace deltastream::pgoutput;
@@ -490,6 +491,39 @@ TEST_CASE("pgoutput: what a process before left in the spool is cleared", "[pgou
   support::write_file(temp.path() / ".spool" / "1", "half a message");
   Spool spool(temp.path() / ".spool");
   CHECK(std::filesystem::is_empty(temp.path() / ".spool"));
+}
+
+TEST_CASE("pgoutput: what tables were is known again where a connection begins", "[pgoutput]") {
+  const support::TempDir temp;
+  const auto known = [&](std::uint64_t begin) {
+    std::string out;
+    for (const ShapeRow& row : ShapeLog(temp.path()).open(Lsn{begin}, Lsn{0})) {
+      out += std::to_string(row.relation) + "=" + row.shape + " ";
+    }
+    return out;
+  };
+  CHECK(known(1000).empty());
+  {
+    ShapeLog log(temp.path());
+    CHECK(log.open(Lsn{0x100}, Lsn{0}).empty());
+    log.keep(Lsn{0x100}, {{5, "shape", "a\tb\n"}, {6, "shape", "c"}});
+    log.keep(Lsn{0x200}, {{5, "rewrite", ""}, {5, "shape", "d"}, {6, "gone", ""}});
+    log.keep(Lsn{0x300}, {{0, "error", ""}, {6, "shape", "e"}});
+    log.keep(Lsn{0x400}, {{5, "shape", "f"}});
+  }
+  CHECK(known(0x400) == "5=f 6=e ");
+  const std::string whole = support::read_file(temp.path() / ".shapes");
+  CHECK(known(0x3ff) == "6=e ");  // what comes later comes again
+  CHECK(known(0x400) == "6=e ");
+  CHECK(known(0x2ff) == "5=d ");
+  CHECK(known(0x1ff) == "6=c 5=a\tb\n ");
+  // A loss of power may tear its end.
+  support::write_file(temp.path() / ".shapes", whole.substr(0, whole.size() - 3));
+  CHECK(known(0x400) == "6=e ");
+  std::string flipped = whole;
+  flipped[flipped.find("shape") + 7] ^= 1;
+  support::write_file(temp.path() / ".shapes", flipped);
+  CHECK(known(0x400).empty());
 }
 
 TEST_CASE("pgoutput: bytes that are no message are an error, and no more", "[pgoutput]") {
