@@ -7,7 +7,7 @@
 
 #include "daystream/reader.h"
 #include "program/check_report.h"
-#include "publication.h"
+#include "publication_checks.h"
 #include "server_version.h"
 #include "unused_patterns.h"
 
@@ -197,18 +197,6 @@ std::string look_at_new_slot(ReplicationConnection& connection, const Config& co
                      old ? "; that waits for the transaction of " + *old : "");
 }
 
-std::string look_at_publication(ReplicationConnection& connection, const Config& config,
-                                CheckReport& report) {
-  check_publication(connection.get(), config.publication);
-  for (const std::string& table : tables_without_identity(connection.get(), config.publication)) {
-    report.warn("publication", fmt::format("table {} has no replica identity", table),
-                fmt::format("ALTER TABLE {0} ADD PRIMARY KEY …, or ALTER TABLE {0} REPLICA "
-                            "IDENTITY FULL",
-                            table));
-  }
-  return fmt::format("\"{}\" has all changes of its tables, and their shapes", config.publication);
-}
-
 std::string look_at_slot(const Slot& slot) {
   return slot.active_pid
              ? fmt::format("in use by process {} ({})", *slot.active_pid, slot.active_for)
@@ -237,9 +225,7 @@ int run_checks(const Config& config) {
     report.warn("version", faults, "install the newest minor release");
   }
   report.check("settings", [&] { return look_at_settings(*connection, config, report); });
-  if (!config.publication.empty()) {
-    report.check("publication", [&] { return look_at_publication(*connection, config, report); });
-  }
+  if (!config.publication.empty()) check_publishing(config.conninfo, config.publication, report);
   for (const std::string& pattern : unused_patterns(*connection, config)) {
     report.warn("filters", fmt::format("nothing in the database is named by {}", pattern),
                 "names are as in SQL: small letters unless quoted, of schema public unless "

@@ -94,15 +94,43 @@ void check_whole_tables(PGconn* connection, const std::string& publication) {
                   program::quote_identifier(publication), table));
 }
 
+// What a stream calls there, by its own role.
+void check_rights(PGconn* connection) {
+  const auto missing = program::query_value(
+      connection,
+      "SELECT string_agg(f, ', ') FROM unnest(ARRAY['deltaflood.shapes(name)', "
+      "'deltaflood.changed()', 'deltaflood.repeat_shapes(oid[])', 'deltaflood.trim(interval)']) f "
+      "WHERE CASE WHEN has_schema_privilege('deltaflood', 'USAGE') THEN to_regprocedure(f) IS NULL "
+      "OR NOT has_function_privilege(to_regprocedure(f), 'EXECUTE') ELSE true END");
+  if (!missing) return;
+  throw NeedsPerson(
+      fmt::format("this role may not call {}", *missing),
+      program::query_value(
+          connection,
+          "SELECT format('As role %I: SELECT deltaflood.grant_source(%L); where a function is "
+          "missing, run deltaflood_managed.sql of this version again first.', "
+          "pg_get_userbyid(nspowner), current_user) FROM pg_namespace WHERE nspname = 'deltaflood'")
+          .value_or(""));
+}
+
 }  // namespace
+
+// Not by its name, which asks for the right to use the schema.
+bool has_shapes(PGconn* connection) {
+  return program::query_value(connection,
+                              "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = "
+                              "c.relnamespace WHERE n.nspname = 'deltaflood' AND c.relname = 'ddl'")
+      .has_value();
+}
 
 void check_publication(PGconn* connection, const std::string& publication) {
   check_actions(connection, publication);
-  if (!program::query_value(connection, "SELECT to_regclass('deltaflood.ddl')")) {
+  if (!has_shapes(connection)) {
     throw NeedsPerson(
         "the database has no table deltaflood.ddl, by which shapes of tables are told",
         "psql -f deltaflood_managed.sql; then SELECT deltaflood.install('…');");
   }
+  check_rights(connection);
   const PgResult published =
       ask(connection,
           "SELECT 1 FROM pg_publication_tables WHERE pubname = $1 AND schemaname = 'deltaflood' "

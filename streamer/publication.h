@@ -17,7 +17,11 @@ namespace deltastream {
 // shapes is not among them. Empty: all tables, also those to come.
 using PublishedTables = std::vector<std::string>;
 
-// Throws NeedsPerson where it is not there, leaves changes out, or does not have deltaflood.ddl.
+// Whether deltaflood_managed.sql was run in the database.
+bool has_shapes(PGconn* connection);
+
+// Throws NeedsPerson where it is not there, leaves changes out, or does not have deltaflood.ddl,
+// and where our role may not ask for shapes.
 void check_publication(PGconn* connection, const std::string& publication);
 
 // Tables with rows that PostgreSQL lets nobody update or delete, because they are published and
