@@ -31,7 +31,8 @@ bool has_row(daystream::Transaction& transaction) {
 
 }  // namespace
 
-HistoryProof::HistoryProof(const std::filesystem::path& directory, Lsn confirmed, Lsn end)
+HistoryProof::HistoryProof(const std::filesystem::path& directory, daystream::Position since,
+                           Lsn confirmed, Lsn end)
     : pending_(confirmed < end), confirmed_(confirmed), begin_(end), end_(end) {
   if (!pending_) return;
   begin_ = confirmed;
@@ -39,16 +40,20 @@ HistoryProof::HistoryProof(const std::filesystem::path& directory, Lsn confirmed
     daystream::Reader reader(directory, {daystream::Position::begin(), confirmed});
     Lsn before = confirmed;
     while (daystream::Transaction* transaction = reader.next()) {
-      if (transaction->kind() == daystream::Transaction::Kind::Gap) {
+      const Lsn after = std::max(before, transaction->lsn());
+      if (transaction->kind() == daystream::Transaction::Kind::Gap ||
+          transaction->position() <= since) {
         expected_.reset();
+        begin_ = after;
       } else if (transaction->kind() == daystream::Transaction::Kind::Transaction &&
                  transaction->lsn() > confirmed && has_row(*transaction)) {
         const daystream::Change& commit = transaction->end();
         expected_ = Commit{commit.lsn, commit.xid, commit.time_us};
         begin_ = before;
       }
-      before = std::max(before, transaction->lsn());
+      before = after;
     }
+    pending_ = begin_ < end;
   } catch (const daystream::PositionGone&) {
     // The slot is so far behind that the days after it are deleted here: nothing can be compared.
     pending_ = false;

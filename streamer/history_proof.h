@@ -10,7 +10,8 @@
 // before our end. Until then nothing is confirmed.
 //
 // Transactions without rows prove nothing: a schema line may come on one connection and not on the
-// next. The class does no input or output but reading the daystream once.
+// next. Nor does what was streamed under another table filter: with today's, other rows come of the
+// same transactions. The class does no input or output but reading the daystream once.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include <string_view>
 
 #include "daystream/lsn.h"
+#include "daystream/position.h"
 
 namespace deltastream {
 
@@ -26,9 +28,9 @@ class HistoryProof {
  public:
   HistoryProof() = default;  // nothing to prove
   // `confirmed` is the slot's, `end` the LSN that the daystream has come to, all of it durable.
-  // Both sides must have the same table filter.
-  HistoryProof(const std::filesystem::path& directory, daystream::Lsn confirmed,
-               daystream::Lsn end);
+  // The daystream has had the table filter that the slot is asked with now since `since`.
+  HistoryProof(const std::filesystem::path& directory, daystream::Position since,
+               daystream::Lsn confirmed, daystream::Lsn end);
 
   bool pending() const noexcept { return pending_; }
   // Where the stream is to begin, so that what proves it comes.

@@ -277,11 +277,10 @@ Lsn Streamer::begin_of(ReplicationConnection& connection, const Server& server, 
 
 // With another filter than before other transactions come, and there is nothing to compare.
 HistoryProof Streamer::proof_of(const Slot& slot, Lsn begin) const {
-  if (!writer_ || writer_->after_gap() ||
-      !writer_->manifest().holdings.back().same_filter(holding_)) {
-    return {};
-  }
-  HistoryProof proof(config_.directory, slot.confirmed_flush, begin);
+  if (!writer_ || writer_->after_gap()) return {};
+  const daystream::Holding& held = writer_->manifest().holdings.back();
+  if (!held.same_filter(holding_)) return {};
+  HistoryProof proof(config_.directory, held.since, slot.confirmed_flush, begin);
   // As long as someone has the slot, most often our own last session, it may be confirmed further,
   // and then what is to prove our history does not come.
   if (proof.pending() && slot.active_pid) {

@@ -52,8 +52,12 @@ class Stream {
     writer.flush();
   }
   std::filesystem::path directory() const { return dir_ / "d"; }
-  HistoryProof proof(std::uint64_t confirmed) const {
-    return {directory(), Lsn{confirmed}, Lsn{500}};
+  // `since`: the last line of another filter; -1: there was none.
+  HistoryProof proof(std::uint64_t confirmed, int since = -1) const {
+    const daystream::Position filter =
+        since < 0 ? daystream::Position::begin()
+                  : daystream::Position{1507507200, static_cast<std::uint64_t>(since)};
+    return {directory(), filter, Lsn{confirmed}, Lsn{500}};
   }
 
  private:
@@ -146,4 +150,31 @@ TEST_CASE("history proof: what it compared with is deleted here, so nothing is p
   const HistoryProof proof = stream.proof(50);
   CHECK_FALSE(proof.pending());
   CHECK(proof.begin() == Lsn{500});
+}
+
+TEST_CASE("history proof: what another filter streamed need not come again", "[streamer]") {
+  const Stream stream;
+  SECTION("the last transaction with rows is of the filter of now") {
+    HistoryProof proof = stream.proof(100, 3);  // 7 is of the other one
+    CHECK(proof.begin() == Lsn{200});
+    CHECK_THROWS_AS(proof.take_keepalive(Lsn{300}), NeedsPerson);
+  }
+  SECTION("it is of the other one") {
+    HistoryProof proof = stream.proof(100, 6);
+    CHECK(proof.begin() == Lsn{300});
+    CHECK(proof.confirmed() == Lsn{100});
+    REQUIRE(proof.pending());
+    SECTION("what came before the filter changed is not asked for, and new rows are kept") {
+      CHECK(proof.take(rows(10, 600)));
+      CHECK_FALSE(proof.pending());
+    }
+    SECTION("another history still shows") {
+      CHECK_THROWS_AS(proof.take(rows(9, 400)), NeedsPerson);
+    }
+  }
+  SECTION("all of it is") {
+    const HistoryProof proof = stream.proof(100, 9);
+    CHECK_FALSE(proof.pending());
+    CHECK(proof.begin() == Lsn{500});
+  }
 }
