@@ -19,6 +19,10 @@ class Presenter {
   virtual void end(std::string& out, const Transaction& of) = 0;
   // Whether whole transactions may be passed on as they stand in the file instead.
   virtual bool is_verbatim() const noexcept { return false; }
+  // Whether it must know the shapes of tables. Then it learns the `schema` lines that were not
+  // chosen, in their order between those that were.
+  virtual bool needs_shapes() const noexcept { return false; }
+  virtual void learn(const Line&) {}
   // Called once, after everything else. Throws Error where something could not be shown as asked.
   virtual void finish() {}
 };

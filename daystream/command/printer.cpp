@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "search.h"
+
 namespace daystream::command {
 
 namespace {
@@ -11,6 +13,11 @@ namespace {
 bool is_replace(const Line& line) {
   return line.body.find("\t_action\treplace") != std::string_view::npos &&
          parse_change(line.body).action == Action::Replace;
+}
+
+bool is_shape(const Line& line) {
+  return find_shape(line.body) != std::string_view::npos &&
+         parse_change(line.body).action == Action::Schema;
 }
 
 }  // namespace
@@ -25,7 +32,11 @@ Printer::Printer(Selection selection, std::unique_ptr<Presenter> presenter,
 }
 
 bool Printer::show(Transaction& transaction) {
-  if (!selection_.takes_transaction(transaction)) return false;
+  const bool teaches = presenter_->needs_shapes() && !selection_.takes_all();
+  if (!selection_.takes_transaction(transaction)) {
+    if (teaches) teach(transaction);
+    return false;
+  }
   bool shown = selection_.takes_all();
   if (shown && presenter_->is_verbatim() && !after_ && !transaction.text().empty()) {
     output_.write(transaction.text());
@@ -33,13 +44,15 @@ bool Printer::show(Transaction& transaction) {
   }
   Line line;
   const bool by_row = selection_.looks_at_rows();
-  while (selection_.next_candidate(transaction, line)) {
+  while (selection_.next_candidate(transaction, line, teaches)) {
     if (after_ && line.position <= *after_) continue;
     if (by_row && is_replace(line)) {
       shown = show_pair(transaction, line) || shown;
     } else if (selection_.takes_all() || selection_.takes_line(line)) {
       put(transaction, line);
       shown = true;
+    } else if (teaches && is_shape(line)) {
+      presenter_->learn(line);
     }
   }
   if (shown && !(after_ && transaction.position() <= *after_)) {
@@ -54,10 +67,19 @@ bool Printer::wants(Transaction& transaction) {
   if (selection_.takes_all()) return transaction.kind() == Transaction::Kind::Transaction;
   Line line;
   bool wanted = false;
-  while (!wanted && selection_.next_candidate(transaction, line)) {
+  while (!wanted && selection_.next_candidate(transaction, line, false)) {
     wanted = selection_.takes_line(line);
   }
   return wanted;
+}
+
+// The shapes of tables in a transaction of which nothing else is wanted.
+void Printer::teach(Transaction& transaction) {
+  if (!selection_.takes_source(transaction)) return;
+  Line line;
+  while (transaction.next_line_where(find_shape, line)) {
+    if (is_shape(line)) presenter_->learn(line);
+  }
 }
 
 void Printer::finish() {

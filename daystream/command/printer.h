@@ -28,6 +28,7 @@ class Printer {
 
  private:
   bool show_pair(Transaction& transaction, const Line& replace);
+  void teach(Transaction& transaction);
   void put(const Transaction& of, const Line& line);
 
   Selection selection_;

@@ -161,6 +161,11 @@ std::size_t pair_at(std::string_view lines, std::size_t found) noexcept {
   return line.find("\t_action\treplace\t") == std::string_view::npos ? found : begin;
 }
 
+std::size_t find_shape(std::string_view lines) noexcept {
+  static const Needle kShape("n\tschema");  // the end of `_action`, and the verb
+  return kShape.find_in(lines);
+}
+
 bool contains(std::string_view text, std::string_view needle) noexcept {
   return memmem(text.data(), text.size(), needle.data(), needle.size()) != nullptr;
 }

@@ -38,6 +38,9 @@ class Needle {
 // before it, the place where that begins: the two are one change.
 std::size_t pair_at(std::string_view lines, std::size_t found) noexcept;
 
+// Where the first `schema` line is, or what looks like one; npos: there is none.
+std::size_t find_shape(std::string_view lines) noexcept;
+
 // Whether `needle`, which is not empty, is anywhere in `text`: for one search.
 bool contains(std::string_view text, std::string_view needle) noexcept;
 

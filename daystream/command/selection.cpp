@@ -72,16 +72,24 @@ bool Selection::takes_transaction(const Transaction& transaction) const {
   // Marks and gaps are lines of the stream, not of what was asked for.
   if (transaction.kind() != Transaction::Kind::Transaction) return false;
   if (xid_ && transaction.end().xid != *xid_) return false;
-  if (!source_.empty() && source_of(transaction.end()) != source_) return false;
+  if (!takes_source(transaction)) return false;
   // What is nowhere in it need not be looked for line by line. (A large one is.)
   const std::string_view text = transaction.text();
   return text.empty() || !needle_ || needle_->find_in(text) != std::string_view::npos;
 }
 
-bool Selection::next_candidate(Transaction& transaction, Line& line) const {
+bool Selection::takes_source(const Transaction& transaction) const {
+  return source_.empty() || source_of(transaction.end()) == source_;
+}
+
+bool Selection::next_candidate(Transaction& transaction, Line& line, bool with_shapes) const {
   if (!needle_) return transaction.next_line(line);
   return transaction.next_line_where(
-      [this](std::string_view lines) { return pair_at(lines, needle_->find_in(lines)); }, line);
+      [&](std::string_view lines) {
+        const std::size_t found = pair_at(lines, needle_->find_in(lines));
+        return with_shapes ? std::min(found, find_shape(lines.substr(0, found))) : found;
+      },
+      line);
 }
 
 bool Selection::takes_table(std::string_view table) {

@@ -35,9 +35,11 @@ class Selection {
   bool takes_transaction(const Transaction& transaction) const;
   // Whether the line is wanted by itself. Marks, gaps and commit lines are not asked for.
   bool takes_line(const Line& line);
+  // Whether it is of the source asked for, in a stream merged of several.
+  bool takes_source(const Transaction& transaction) const;
   // The next line that may be wanted, or the `replace` that it belongs to: others need not be asked
-  // for. False: there is none.
-  bool next_candidate(Transaction& transaction, Line& line) const;
+  // for. `with_shapes`: or that may be a `schema` line. False: there is none.
+  bool next_candidate(Transaction& transaction, Line& line, bool with_shapes) const;
 
  private:
   bool takes_table(std::string_view table);

@@ -145,6 +145,10 @@ void SqlPresenter::line(std::string& out, const Transaction& of, const Line& lin
   }
 }
 
+void SqlPresenter::learn(const Line& line) {
+  book_.learn(parse_change(line.body));
+}
+
 void SqlPresenter::end(std::string& out, const Transaction& of) {
   truncate(out);
   if (of.kind() == Transaction::Kind::Gap) {

@@ -28,6 +28,8 @@ class SqlPresenter final : public Presenter {
   void start(std::string& out) override;
   void line(std::string& out, const Transaction& of, const Line& line) override;
   void end(std::string& out, const Transaction& of) override;
+  bool needs_shapes() const noexcept override { return true; }
+  void learn(const Line& line) override;
   // Throws NeedsPerson where a change was left out as a comment.
   void finish() override;
 

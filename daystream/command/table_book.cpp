@@ -72,8 +72,6 @@ void TableBook::look_back(const Stream& stream, Position position, std::string_v
   const auto bounds = stream.extent();
   if (!bounds) return;
   const std::string begin = fmt::format("_table\t{}\t", table);
-  const Needle needle("n\tschema");  // the end of `_action`, and the verb
-  const Transaction::Find find = [&](std::string_view lines) { return needle.find_in(lines); };
   const std::int64_t first = day_number(bounds->first.c);
   for (std::int64_t day = day_number(std::min(position.c, bounds->last.c)); day >= first; --day) {
     StartAfter start;
@@ -85,7 +83,7 @@ void TableBook::look_back(const Stream& stream, Position position, std::string_v
       if (at > position || day_number(at.c) > day) break;
       if (!source.empty() && source_of(transaction->end()) != source) continue;
       Line line;
-      while (transaction->next_line_where(find, line)) {
+      while (transaction->next_line_where(find_shape, line)) {
         if (!line.body.starts_with(begin)) continue;
         const Change change = parse_change(line.body);
         if (change.action != Action::Schema) continue;

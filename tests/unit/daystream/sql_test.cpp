@@ -60,6 +60,45 @@ TEST_CASE("sql: without a key, one row with all the old values", "[sql]") {
         "WHERE \"id\" = '1' AND \"name\" IS NULL AND \"j\"::text = '{}' LIMIT 1);\n");
 }
 
+TEST_CASE("sql: a filter does not hide what a table looks like", "[sql]") {
+  const auto in = [](int xid, const std::string& rest) {
+    return fmt::format("_table\thens\t_xid\t{}\t{}\n", xid, rest);
+  };
+  const auto shape = [](const std::string& key) {
+    return "_oid\t7\t_identity\td\t_pkey\t" + key +
+           "\t_ikey\t\t_action\tschema\tid\t1 integer not null\tname\t2 text\tn\t3 integer";
+  };
+  WrittenStream stream;
+  Writer writer = stream.writer();
+  writer.mark(Lsn{0x1000}, {1, 1, {}});
+  // In the transaction itself, as the first change after each start has it.
+  writer.append(in(1, shape("1")) + in(1, "_action\tinsert\tid\t8\tname\ta\tn\t1") +
+                in(1, "_action\tupdate\tid\t50\tname\tb\tn\t2") + commit(1));
+  // In one of which nothing else is wanted, and the key is another from there on.
+  writer.append(in(2, shape("3")) + in(2, "_action\tinsert\tid\t9\tname\tc\tn\t3") + commit(2));
+  writer.append(in(3, "_action\tupdate\tid\t50\tname\td\tn\t2") + commit(3));
+  writer.flush();
+  const auto cat = [&](const std::vector<std::string>& filter) {
+    std::vector<std::string> command{kDaystream, "cat", stream.directory.path().string(),
+                                     "--format=sql"};
+    command.insert(command.end(), filter.begin(), filter.end());
+    return support::run(command);
+  };
+  for (const std::vector<std::string>& filter :
+       {std::vector<std::string>{"--where", "id=50"}, {"--actions", "update"}}) {
+    const support::Result result = cat(filter);
+    CAPTURE(result.out, result.err);
+    CHECK(result.exit.code == 0);
+    CHECK(result.out.find(
+              "UPDATE public.hens SET \"name\" = 'b', \"n\" = '2' WHERE \"id\" = '50';") !=
+          std::string::npos);
+    CHECK(result.out.find(
+              "UPDATE public.hens SET \"id\" = '50', \"name\" = 'd' WHERE \"n\" = '2';") !=
+          std::string::npos);
+    CHECK(result.out.find("-- table") == std::string::npos);
+  }
+}
+
 TEST_CASE("sql: what cannot be told is said, in the script and by the exit code", "[sql]") {
   const Told keyless(hens("_identity\tnone\t_action\tupdate\tid\t1\tname\tx") +
                          hens("_identity\tnone\t_action\tdelete"),
