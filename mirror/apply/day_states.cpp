@@ -36,12 +36,7 @@ class DayStates : public HistoryWriter {
       columns_ += ", " + quote_name(column.name);
       marks += ",?";
     }
-    std::string equal;
-    for (const int k : key_) {
-      const std::string name = quote_name(history.columns[k].name);
-      key_list_ += (key_list_.empty() ? "" : ", ") + name;
-      equal += (equal.empty() ? "" : " AND ") + name + " = ?";
-    }
+    const std::string equal = key_equal(history);
     write_ =
         db.prepare(fmt::format("INSERT OR REPLACE INTO {}(_day, _c, _s, _lsn, _time, _action{}) "
                                "VALUES(?,?,?,?,?,?{})",
@@ -190,20 +185,15 @@ class DayStates : public HistoryWriter {
 
   // Each row that was there has its end on this day.
   void end_all(std::string_view action, const LineMoment& moment) {
-    std::string same;
-    for (const int k : key_) {
-      const std::string name = quote_name(history_.columns[k].name);
-      same += fmt::format("{}d.{} = b.{}", same.empty() ? "" : " AND ", name, name);
-    }
     db_.exec(fmt::format(
         "INSERT OR REPLACE INTO {0}(_day, _c, _s, _lsn, _time, _action, {1}) "
         "SELECT {2}, {3}, {4}, {5}, {6}, {7}, {1} FROM ("
         "SELECT {1}, _action AS a, max(_day) FROM {0} GROUP BY {1} UNION ALL "
         "SELECT {1}, 'seed', NULL FROM {8} b WHERE NOT EXISTS (SELECT 1 FROM {0} d WHERE {9})) "
         "WHERE a NOT IN ('delete', 'truncate', 'drop')",
-        days_, key_list_, quote_text(day_), moment.position.c, moment.position.s,
+        days_, key_list(history_), quote_text(day_), moment.position.c, moment.position.s,
         quote_text(moment.lsn.text()), quote_text(utc_text(moment.time_us)), quote_text(action),
-        quote_name(history_.name), same));
+        quote_name(history_.name), key_equal(history_, "d", "b")));
   }
 
   void open_day(std::int64_t c) {
@@ -219,7 +209,6 @@ class DayStates : public HistoryWriter {
   const std::string base_day_;
   const std::vector<int> key_;
   std::string columns_;  // each with a comma before it
-  std::string key_list_;
   RowReader reader_;
   Row old_;
   Row new_;

@@ -62,7 +62,7 @@ void drop_unused(Database& db, const MirroredTable& before, const MirroredTable&
       if (std::find(index.begin(), index.end(), column.name) == index.end()) continue;
       MirroredTable only = before;
       only.indexes = {index};
-      db.exec("DROP INDEX IF EXISTS " + quote_name(index_name(only, index)));
+      db.exec("DROP INDEX IF EXISTS " + quote_name(index_name(only.name, index)));
     }
     try {
       alter_table(db, fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(now.name),

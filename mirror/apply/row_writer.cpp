@@ -46,14 +46,7 @@ RowWriter::RowWriter(Database& db, const MirroredTable& table, bool strict)
 
 // Keyless rows may have twins; one change is about one of them, whichever.
 std::string RowWriter::where() const {
-  std::string out;
-  if (!key_.empty()) {
-    for (const int k : key_) {
-      if (!out.empty()) out += " AND ";
-      out += quote_name(table_.columns[k].name) + " = ?";
-    }
-    return out;
-  }
+  if (!key_.empty()) return key_equal(table_);
   // One comparison of rows: a chain of a thousand ANDs is too deep for SQLite.
   return fmt::format("{0} = (SELECT {0} FROM {1} WHERE ({2}) IS ({3}) LIMIT 1)", rowid_name(table_),
                      quote_name(table_.name), column_list(table_),

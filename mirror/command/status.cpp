@@ -8,6 +8,7 @@
 #include <set>
 
 #include "command/commands.h"
+#include "model/joined.h"
 #include "owner/control.h"
 #include "program/counted.h"
 #include "status/mirror_status.h"
@@ -57,10 +58,9 @@ void write_tables(std::string& out, const ordered_json& facts, bool all) {
     ++states[table["state"].get<std::string>()];
     if (named || is_in_trouble(table)) write_table(out, table, facts.contains("sources"));
   }
-  std::string counts;
-  for (const auto& [state, count] : states) {
-    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count, state);
-  }
+  const std::string counts = joined(states, ", ", [](const auto& state) {
+    return fmt::format("{} {}", state.second, state.first);
+  });
   out += fmt::format("{}{}{}{}\n", daystream::program::counted(tables.size(), "table"),
                      counts.empty() ? "" : ": ", counts, named ? "" : " (--all names them)");
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "model/joined.h"
 #include "model/names.h"
 #include "program/postgres.h"
 
@@ -319,21 +320,14 @@ std::string FilterNode::text() const {
   switch (kind) {
     case Kind::And:
     case Kind::Or:
-      for (const FilterNode& part : parts) {
-        if (!out.empty()) out += kind == Kind::And ? " AND " : " OR ";
-        out += part.text();
-      }
-      return "(" + out + ")";
+      return "(" + joined(parts, kind == Kind::And ? " AND " : " OR ", &FilterNode::text) + ")";
     case Kind::Not:
       return "(NOT " + parts.at(0).text() + ")";
     case Kind::Compare:
       return fmt::format("{} {} {}", name(0), comparison_text(comparison),
                          literals.empty() ? name(1) : literal_text(literals[0]));
     case Kind::In:
-      for (const FilterLiteral& literal : literals) {
-        out += (out.empty() ? "" : ", ") + literal_text(literal);
-      }
-      return fmt::format("{} IN ({})", name(0), out);
+      return fmt::format("{} IN ({})", name(0), joined(literals, ", ", literal_text));
     case Kind::Like:
       return fmt::format("{} LIKE {}", name(0), literal_text(literals.at(0)));
     case Kind::IsNull:

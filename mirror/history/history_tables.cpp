@@ -54,15 +54,6 @@ std::vector<std::pair<std::string, std::string>> days_of(const Database& db,
   return out;
 }
 
-std::string key_equal(const MirroredTable& history, const char* a, const char* b) {
-  std::string out;
-  for (const int k : history.key()) {
-    const std::string name = quote_name(history.columns[k].name);
-    out += fmt::format("{}{}.{} = {}.{}", out.empty() ? "" : " AND ", a, name, b, name);
-  }
-  return out;
-}
-
 // What a row of the beginning has in the columns that each row of a history has.
 std::string base_facts(const MirroredTable& history) {
   const std::string place = fmt::format(
@@ -145,22 +136,9 @@ bool make_day(Database& db, const MirroredTable& history, const std::string& day
   std::string digits = day;
   std::erase(digits, '-');
   name = shown_name(history) + "_" + digits;
-  std::string columns;
-  for (const std::string& own : own_columns(history)) {
-    columns += (columns.empty() ? "" : ", ") + own;
-  }
-  for (const MirrorColumn& column : history.columns) columns += ", " + quote_name(column.name);
-  db.exec(fmt::format("CREATE TABLE {}({})", quote_name(name), columns));
-  for (const auto& index : history.indexes) {
-    std::string list;
-    std::string called = name;
-    for (const std::string& column : index) {
-      list += (list.empty() ? "" : ", ") + quote_name(column);
-      called += "_" + column;
-    }
-    db.exec(fmt::format("CREATE INDEX {} ON {}({})", quote_name(called + "_idx"), quote_name(name),
-                        list));
-  }
+  db.exec(fmt::format("CREATE TABLE {}({}, {})", quote_name(name),
+                      fmt::join(own_columns(history), ", "), column_list(history)));
+  for (const std::string& sql : create_index_sql(name, history.indexes)) db.exec(sql);
   Statement insert = db.prepare("INSERT INTO _deltamirror_history VALUES(?,?,?)");
   insert.bind(1, history.name);
   insert.bind(2, day);
@@ -191,14 +169,8 @@ void make_view(Database& db, const MirroredTable& history) {
   }
   std::vector<std::string> selects;
   for (std::size_t i = 0; i < tables.size(); ++i) {
-    std::string list;
-    if (i == 0) {
-      list = base_facts(history);
-    } else {
-      for (const std::string& name : own_columns(history)) {
-        list += (list.empty() ? "" : ", ") + name;
-      }
-    }
+    std::string list =
+        i == 0 ? base_facts(history) : fmt::format("{}", fmt::join(own_columns(history), ", "));
     for (const std::string& column : all) {
       list += has[i].contains(folded(column)) ? ", " + quote_name(column)
                                               : ", NULL AS " + quote_name(column);
@@ -227,15 +199,10 @@ void begin_history(Database& db, const MirroredTable& history) {
   make_list(db);
   if (!is_log(history)) {
     const std::string days = quote_name(days_name(history));
-    std::string key;
-    std::string columns;
-    for (const std::string& own : own_columns(history)) columns += own + ", ";
-    for (const MirrorColumn& column : history.columns) columns += quote_name(column.name) + ", ";
-    for (const int k : history.key()) {
-      key += (key.empty() ? "" : ", ") + quote_name(history.columns[k].name);
-    }
-    db.exec(fmt::format("CREATE TABLE IF NOT EXISTS {}({}PRIMARY KEY({}, _day)) WITHOUT ROWID",
-                        days, columns, key));
+    const std::string key = key_list(history);
+    db.exec(
+        fmt::format("CREATE TABLE IF NOT EXISTS {}({}, {}, PRIMARY KEY({}, _day)) WITHOUT ROWID",
+                    days, fmt::join(own_columns(history), ", "), column_list(history), key));
     add_columns(db, history, days_name(history));
     // Begun again: what is there at the end of that day, the beginning tells; what is not there any
     // more has gone.

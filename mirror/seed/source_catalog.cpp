@@ -302,15 +302,12 @@ std::vector<std::uint32_t> oids_of(const std::string& list) {
 std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
                                                      const std::vector<std::uint32_t>& tables) {
   std::map<std::uint32_t, ValueFacts> facts;
-  std::string list;
-  for (const std::uint32_t table : tables)
-    list += fmt::format("{}{}", list.empty() ? "" : ",", table);
-  if (list.empty()) return facts;
+  if (tables.empty()) return facts;
   const PgResult columns = exec_params(connection, R"(
     SELECT DISTINCT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
     WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
       AND a.atttypid >= 12000)",
-                                       {"{" + list + "}"});
+                                       {fmt::format("{{{}}}", fmt::join(tables, ","))});
   if (PQntuples(columns.get()) == 0) return facts;
   std::set<std::uint32_t> types;
   for (int row = 0; row < PQntuples(columns.get()); ++row) types.insert(oid_of(columns, row, 1));

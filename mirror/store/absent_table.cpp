@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "model/joined.h"
 #include "store/checkpoint.h"
 #include "store/shared_table.h"
 
@@ -13,7 +14,7 @@ namespace deltamirror {
 // ALTER TABLE writes the names of now into what we wrote, in our spelling.
 std::string index_there(const Database& db, const MirroredTable& table,
                         const std::vector<std::string>& columns) {
-  const std::string name = index_name(table, columns);
+  const std::string name = index_name(table.name, columns);
   MirroredTable only = table;
   only.indexes = {columns};
   const std::string sql = create_index_sql(only).front();
@@ -57,11 +58,9 @@ void remember(MirroredTable& table, const Absence& absence) {
 // SQLite compiles the triggers of a table with each statement that would fire them.
 bool triggers_compile(const Database& db, const MirroredTable& table) {
   const std::string name = quote_name(table.name);
-  std::string unchanged;
-  for (const MirrorColumn& column : table.columns) {
-    unchanged +=
-        fmt::format("{0}{1} = {1}", unchanged.empty() ? "" : ", ", quote_name(column.name));
-  }
+  const std::string unchanged = joined(table.columns, ", ", [](const MirrorColumn& column) {
+    return fmt::format("{0} = {0}", quote_name(column.name));
+  });
   try {
     static_cast<void>(db.prepare("INSERT INTO " + name + " DEFAULT VALUES"));
     static_cast<void>(db.prepare(fmt::format("UPDATE {} SET {}", name, unchanged)));

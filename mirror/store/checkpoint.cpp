@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "daystream/error.h"
+#include "model/joined.h"
 
 namespace deltamirror {
 
@@ -52,11 +53,7 @@ Checkpoint load_checkpoint(const Database& db, const std::string& source) {
 }
 
 std::string names_of(const std::vector<Checkpoint>& checkpoints) {
-  std::string out;
-  for (const Checkpoint& checkpoint : checkpoints) {
-    out += fmt::format("{}\"{}\"", out.empty() ? "" : ", ", checkpoint.source);
-  }
-  return out;
+  return joined(checkpoints, ", ", [](const Checkpoint& at) { return '"' + at.source + '"'; });
 }
 
 void save_checkpoint(Database& db, const Checkpoint& checkpoint) {

@@ -7,6 +7,7 @@
 
 #include "daystream/error.h"
 #include "filter/row_filter.h"
+#include "model/joined.h"
 #include "store/number_columns.h"
 
 namespace deltamirror {
@@ -362,12 +363,7 @@ std::string create_table_sql(const MirroredTable& table, const std::string& as) 
     }
   }
   if (!key.empty() && !rowid_key) {
-    sql += ", PRIMARY KEY(";
-    for (std::size_t i = 0; i < key.size(); ++i) {
-      if (i != 0) sql += ", ";
-      sql += quote_name(table.columns[key[i]].name);
-    }
-    sql += ")) WITHOUT ROWID";
+    sql += ", PRIMARY KEY(" + key_list(table) + ")) WITHOUT ROWID";
   } else {
     sql += ")";
   }
@@ -376,11 +372,42 @@ std::string create_table_sql(const MirroredTable& table, const std::string& as) 
 
 // With its columns' names: a shared table may have more.
 std::string column_list(const MirroredTable& table) {
-  std::string out;
-  for (const MirrorColumn& column : table.columns) {
-    out += (out.empty() ? "" : ", ") + quote_name(column.name);
-  }
-  return out;
+  return joined(table.columns, ", ",
+                [](const MirrorColumn& column) { return quote_name(column.name); });
+}
+
+namespace {
+
+// `text_of`: of a column of the key, by its quoted name.
+template <typename TextOf>
+std::string of_key(const MirroredTable& table, std::string_view between, const TextOf& text_of) {
+  return joined(table.key(), between,
+                [&](int k) { return text_of(quote_name(table.columns[k].name)); });
+}
+
+}  // namespace
+
+std::string key_list(const MirroredTable& table) {
+  return of_key(table, ", ", [](const std::string& name) { return name; });
+}
+
+std::string key_equal(const MirroredTable& table) {
+  return of_key(table, " AND ", [](const std::string& name) { return name + " = ?"; });
+}
+
+std::string key_equal(const MirroredTable& table, std::string_view a, std::string_view b) {
+  return of_key(table, " AND ", [&](const std::string& name) {
+    return fmt::format("{0}.{1} = {2}.{1}", a, name, b);
+  });
+}
+
+std::string create_keys_sql(const MirroredTable& table, const std::string& as) {
+  const std::string columns = joined(table.key(), ", ", [&](int k) {
+    const MirrorColumn& column = table.columns[k];
+    return fmt::format("{} {} NOT NULL", quote_name(column.name), column.type.declared());
+  });
+  return fmt::format("CREATE TEMP TABLE {}({}, PRIMARY KEY({})) WITHOUT ROWID", as, columns,
+                     key_list(table));
 }
 
 std::string insert_sql(const MirroredTable& table) {
@@ -388,22 +415,20 @@ std::string insert_sql(const MirroredTable& table) {
                      question_marks(table.columns.size()));
 }
 
-std::string index_name(const MirroredTable& table, const std::vector<std::string>& columns) {
-  std::string name = table.name;
-  for (const std::string& column : columns) name += "_" + column;
-  return name + "_idx";
+std::string index_name(const std::string& table, const std::vector<std::string>& columns) {
+  return fmt::format("{}_{}_idx", table, fmt::join(columns, "_"));
 }
 
 std::vector<std::string> create_index_sql(const MirroredTable& table) {
+  return create_index_sql(table.name, table.indexes);
+}
+
+std::vector<std::string> create_index_sql(const std::string& table,
+                                          const std::vector<std::vector<std::string>>& indexes) {
   std::vector<std::string> out;
-  for (const std::vector<std::string>& columns : table.indexes) {
-    std::string list;
-    for (const std::string& column : columns) {
-      if (!list.empty()) list += ", ";
-      list += quote_name(column);
-    }
+  for (const std::vector<std::string>& columns : indexes) {
     out.push_back(fmt::format("CREATE INDEX {} ON {}({})", quote_name(index_name(table, columns)),
-                              quote_name(table.name), list));
+                              quote_name(table), joined(columns, ", ", quote_name)));
   }
   return out;
 }

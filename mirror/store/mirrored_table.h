@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daystream/lsn.h"
@@ -112,13 +113,20 @@ std::vector<MirroredTable> load_tables_of(const Database& db, const std::string&
 void save_types(Database& db, const std::string& source, const TypeNames& types);
 TypeNames load_types(const Database& db, const std::string& source);
 
-// CREATE TABLE for `table` under the name `as`, INSERT of a whole row, and CREATE INDEX for what
-// was asked for.
+// CREATE TABLE for `table` under the name `as`, and INSERT of a whole row.
 std::string create_table_sql(const MirroredTable& table, const std::string& as);
 std::string insert_sql(const MirroredTable& table);
 // Its columns, quoted: a table that several sources share may have more.
 std::string column_list(const MirroredTable& table);
+// Those of its key; the comparison of each with a parameter, and of each in `a` with that in `b`.
+std::string key_list(const MirroredTable& table);
+std::string key_equal(const MirroredTable& table);
+std::string key_equal(const MirroredTable& table, std::string_view a, std::string_view b);
+// CREATE TEMP TABLE for keys of `table` alone.
+std::string create_keys_sql(const MirroredTable& table, const std::string& as);
 std::vector<std::string> create_index_sql(const MirroredTable& table);
-std::string index_name(const MirroredTable& table, const std::vector<std::string>& columns);
+std::vector<std::string> create_index_sql(const std::string& table,
+                                          const std::vector<std::vector<std::string>>& indexes);
+std::string index_name(const std::string& table, const std::vector<std::string>& columns);
 
 }  // namespace deltamirror

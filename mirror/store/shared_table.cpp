@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daystream/error.h"
+#include "model/joined.h"
 #include "model/names.h"
 #include "store/number_columns.h"
 
@@ -26,8 +27,7 @@ std::string described(const MirroredTable& table, int column) {
 }
 
 std::string key_text(const MirroredTable& table) {
-  std::string out;
-  for (const int k : table.key()) out += (out.empty() ? "" : ", ") + described(table, k);
+  const std::string out = joined(table.key(), ", ", [&](int k) { return described(table, k); });
   return out.empty() ? "none" : out;
 }
 
@@ -91,7 +91,7 @@ void create_missing_indexes(Database& db, const MirroredTable& table) {
   for (std::size_t i = 0; i < sqls.size(); ++i) {
     Statement select =
         db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE");
-    select.bind(1, index_name(table, table.indexes[i]));
+    select.bind(1, index_name(table.name, table.indexes[i]));
     if (!select.step()) db.exec(sqls[i]);
   }
 }

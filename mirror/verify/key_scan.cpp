@@ -35,23 +35,14 @@ bool stores(const Statement& row, int column, const Value& value) {
 }
 
 KeyScan::KeyScan(Database& db, const MirroredTable& table) : key_(table.key()) {
-  std::string columns;
-  for (const MirrorColumn& column : table.columns) {
-    if (!columns.empty()) columns += ", ";
-    columns += quote_name(column.name);
-  }
-  std::string key;
-  std::string marks;
-  for (const int k : key_) {
-    if (!key.empty()) key += ", ", marks += ", ";
-    key += quote_name(table.columns[k].name);
-    marks += "?";
-  }
-  const std::string select = fmt::format("SELECT {} FROM {}", columns, quote_name(table.name));
+  const std::string key = key_list(table);
+  const std::string select =
+      fmt::format("SELECT {} FROM {}", column_list(table), quote_name(table.name));
   const std::string own = where_own(table);
   all_ = db.prepare(fmt::format("{}{} ORDER BY {}", select, own, key));
   from_ = db.prepare(fmt::format("{}{} ({}) >= ({}) ORDER BY {}", select,
-                                 own.empty() ? " WHERE" : own + " AND", key, marks, key));
+                                 own.empty() ? " WHERE" : own + " AND", key,
+                                 question_marks(key_.size()), key));
 }
 
 void KeyScan::reset() {

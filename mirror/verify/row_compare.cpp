@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "filter/row_filter.h"
+#include "model/joined.h"
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
 #include "store/shared_table.h"
@@ -61,15 +62,6 @@ std::vector<int> RowCompare::all_columns() const {
   return out;
 }
 
-std::string RowCompare::column_list(const std::vector<int>& columns) const {
-  std::string out;
-  for (const int column : columns) {
-    if (!out.empty()) out += ", ";
-    out += quote_name(table_.columns[column].name);
-  }
-  return out;
-}
-
 void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
                             const std::vector<int>& columns, RowChoice rows,
                             const std::function<void(const RowBatch&)>& take) {
@@ -106,7 +98,7 @@ void RowCompare::compare_keyed(SeedSession& session, const SeedTable& source) {
   const std::string name = quote_name(table_.name);
   KeyScan scan(db_, table_);
   Statement mend = db_.prepare(fmt::format("INSERT OR REPLACE INTO {}({}) VALUES({})", name,
-                                           column_list(columns), question_marks(columns.size())));
+                                           column_list(table_), question_marks(columns.size())));
   Progress progress("verifying " + table_.name, source.relation.estimated_rows);
   each_batch(session, source, columns, {}, [&](const RowBatch& batch) {
     for (std::size_t row = 0; row < batch.rows(); ++row) {
@@ -156,13 +148,10 @@ bool RowCompare::compare_row(KeyScan& scan, const RowBatch& batch, std::size_t r
   const bool overlaid = overlaid_ != nullptr && overlay_->covers(table_.shape.oid, batch, row);
   KeyScan& in = overlaid ? *overlay_scan_ : scan;
   const auto key_words = [&] {
-    std::string named;
-    for (const int k : key_) {
-      if (!named.empty()) named += ", ";
-      named +=
-          table_.columns[k].name + "=" + value_text(batch.value(row, static_cast<std::size_t>(k)));
-    }
-    return named;
+    return joined(key_, ", ", [&](int k) {
+      return table_.columns[k].name + "=" +
+             value_text(batch.value(row, static_cast<std::size_t>(k)));
+    });
   };
   const auto key = [&] {
     std::vector<Value> values;
@@ -191,14 +180,7 @@ bool RowCompare::compare_row(KeyScan& scan, const RowBatch& batch, std::size_t r
 
 // Only now are PostgreSQL's keys gathered: which of ours are not among them?
 void RowCompare::find_surplus(SeedSession& session, const SeedTable& source) {
-  const std::string keys = column_list(key_);
-  std::string declared;
-  for (const int k : key_) {
-    declared += fmt::format("{}{} {} NOT NULL", declared.empty() ? "" : ", ",
-                            quote_name(table_.columns[k].name), table_.columns[k].type.declared());
-  }
-  db_.exec(fmt::format("CREATE TEMP TABLE {}({}, PRIMARY KEY({})) WITHOUT ROWID", kTemporary,
-                       declared, keys));
+  db_.exec(create_keys_sql(table_, kTemporary));
   {
     Statement insert = db_.prepare(
         fmt::format("INSERT INTO temp.{} VALUES({})", kTemporary, question_marks(key_.size())));
@@ -218,21 +200,17 @@ void RowCompare::find_surplus(SeedSession& session, const SeedTable& source) {
 // Rows of `from` whose keys have not been gathered.
 void RowCompare::tell_surplus(const std::string& from) {
   const std::string name = quote_name(from);
-  std::string shown;
-  std::string joined;
-  for (const int k : key_) {
-    const std::string column = quote_name(table_.columns[k].name);
-    if (!shown.empty()) shown += " || ', ' || ", joined += " AND ";
-    shown += fmt::format("{} || '=' || quote({})", quote_text(table_.columns[k].name), column);
-    joined += fmt::format("v.{0} = {1}.{0}", column, name);
-  }
+  const std::string shown = joined(key_, " || ', ' || ", [&](int k) {
+    const std::string& column = table_.columns[k].name;
+    return fmt::format("{} || '=' || quote({})", quote_text(column), quote_name(column));
+  });
   const std::string own = where_own(table_);
   const std::string surplus =
       fmt::format("FROM {}{} NOT EXISTS (SELECT 1 FROM temp.{} v WHERE {})", name,
-                  own.empty() ? " WHERE" : own + " AND", kTemporary, joined);
+                  own.empty() ? " WHERE" : own + " AND", kTemporary, key_equal(table_, "v", name));
   {
     Statement select =
-        db_.prepare(fmt::format("SELECT {}, {} {}", shown, column_list(key_), surplus));
+        db_.prepare(fmt::format("SELECT {}, {} {}", shown, key_list(table_), surplus));
     while (select.step()) {
       std::vector<Value> key;
       for (std::size_t i = 0; i < key_.size(); ++i) {
@@ -249,14 +227,13 @@ void RowCompare::tell_surplus(const std::string& from) {
 void RowCompare::compare_keyless(SeedSession& session, const SeedTable& source) {
   const std::vector<int> columns = all_columns();
   const std::string name = quote_name(table_.name);
-  const std::string list = column_list(columns);
-  std::string declared;
-  std::string shown;
-  for (const MirrorColumn& column : table_.columns) {
-    if (!declared.empty()) declared += ", ";
-    declared += quote_name(column.name) + " " + std::string(column.type.declared());
-    shown += fmt::format("substr(quote({}), 1, 80), ", quote_name(column.name));
-  }
+  const std::string list = column_list(table_);
+  const std::string declared = joined(table_.columns, ", ", [](const MirrorColumn& column) {
+    return fmt::format("{} {}", quote_name(column.name), column.type.declared());
+  });
+  const std::string shown = joined(table_.columns, ", ", [](const MirrorColumn& column) {
+    return fmt::format("substr(quote({}), 1, 80)", quote_name(column.name));
+  });
   db_.exec(fmt::format("CREATE TEMP TABLE {}({})", kTemporary, declared));
   {
     Statement insert = db_.prepare(
@@ -271,7 +248,7 @@ void RowCompare::compare_keyless(SeedSession& session, const SeedTable& source) 
     };
     const auto tell_difference = [&](const std::string& from, const std::string& but,
                                      const char* what) {
-      Statement select = db_.prepare(fmt::format("SELECT {}{} FROM ({} EXCEPT {})", shown, kCount,
+      Statement select = db_.prepare(fmt::format("SELECT {}, {} FROM ({} EXCEPT {})", shown, kCount,
                                                  counted(from), counted(but)));
       while (select.step()) {
         // Joined here: an expression over all columns would be too deep for SQLite.

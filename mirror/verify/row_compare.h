@@ -60,7 +60,6 @@ class RowCompare {
   void compare_keyless(SeedSession& session, const SeedTable& source);
   void differs(const std::string& what, std::vector<Value> key = {},
                const RowBatch* batch = nullptr, std::size_t row = 0);
-  std::string column_list(const std::vector<int>& columns) const;
   std::vector<int> all_columns() const;
 
   Database& db_;

@@ -1,4 +1,5 @@
 #include "verify/side_rows.h"
+#include "model/joined.h"
 
 #include <fmt/format.h>
 
@@ -28,19 +29,8 @@ SideRows::SideRows(Database& db, const MirroredTable& table)
   std::string create = create_table_sql(rows_, rows_.name);
   create.insert(create.find(' '), " TEMP");
   db.exec(create);
-  std::string declared;
-  std::string names;
-  std::string equal;
-  for (const int k : table_.key()) {
-    const MirrorColumn& column = table_.columns[k];
-    const std::string name = quote_name(column.name);
-    declared +=
-        fmt::format("{}{} {} NOT NULL", declared.empty() ? "" : ", ", name, column.type.declared());
-    names += (names.empty() ? "" : ", ") + name;
-    equal += fmt::format("{}{} = ?", equal.empty() ? "" : " AND ", name);
-  }
-  db.exec(fmt::format("CREATE TEMP TABLE {}({}, PRIMARY KEY({})) WITHOUT ROWID", keys_name_,
-                      declared, names));
+  db.exec(create_keys_sql(table_, keys_name_));
+  const std::string equal = key_equal(table_);
   plan_ = std::make_unique<TablePlan>(db, rows_, TablePlan::Strictness::Lenient);
   add_key_ = db.prepare(
       fmt::format("INSERT INTO {} VALUES({})", keys_name_, question_marks(table_.key().size())));
@@ -86,31 +76,18 @@ bool SideRows::add_row_of_mirror(const std::vector<Value>& key) {
 // Both statements go through our keys, never through the mirror's whole table.
 std::uint64_t SideRows::write_to_mirror() {
   const std::string name = quote_name(table_.name);
-  std::string keys;
-  std::string same_key;
-  for (const int k : table_.key()) {
-    const std::string column = quote_name(table_.columns[k].name);
-    keys += (keys.empty() ? "" : ", ") + column;
-    same_key += fmt::format("{0}r.{1} = k.{1}", same_key.empty() ? "" : " AND ", column);
-  }
   // By its key, so that the key's index finds it; then as one comparison of rows, as a chain of a
   // thousand ANDs is too deep for SQLite.
-  std::string same_row;
-  for (const int k : table_.key()) {
-    same_row += fmt::format("m.{0} = r.{0} AND ", quote_name(table_.columns[k].name));
-  }
-  std::string mine;
-  std::string theirs;
-  for (const MirrorColumn& column : table_.columns) {
-    const char* const comma = mine.empty() ? "" : ", ";
-    mine += fmt::format("{}m.{}", comma, quote_name(column.name));
-    theirs += fmt::format("{}r.{}", comma, quote_name(column.name));
-  }
-  same_row += fmt::format("({}) IS ({})", mine, theirs);
+  const auto row_of = [&](const std::string& in) {
+    return joined(table_.columns, ", ",
+                  [&](const MirrorColumn& column) { return in + quote_name(column.name); });
+  };
+  const std::string same_row =
+      fmt::format("{} AND ({}) IS ({})", key_equal(table_, "m", "r"), row_of("m."), row_of("r."));
   db_.exec(
       fmt::format("DELETE FROM main.{0} WHERE ({1}) IN (SELECT {1} FROM temp.{2} k WHERE "
                   "NOT EXISTS (SELECT 1 FROM temp.{3} r WHERE {4}))",
-                  name, keys, keys_name_, rows_.name, same_key));
+                  name, key_list(table_), keys_name_, rows_.name, key_equal(table_, "r", "k")));
   auto written = static_cast<std::uint64_t>(db_.changes());
   db_.exec(fmt::format(
       "INSERT OR REPLACE INTO main.{0}({3}) SELECT {3} FROM temp.{1} r WHERE NOT EXISTS "
