@@ -123,8 +123,8 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   if (!connection) throw std::bad_alloc();
   if (PQstatus(connection.get()) != CONNECTION_OK) {
     const std::string words = libpq_words(PQerrorMessage(connection.get()));
-    throw ConnectionLost(fmt::format("could not connect to PostgreSQL: {}", words),
-                         connection_hint(words));
+    throw NotConnected(fmt::format("could not connect to PostgreSQL: {}", words),
+                       connection_hint(words));
   }
   // A notice is for psql's users; errors come through results.
   PQsetNoticeProcessor(

@@ -36,9 +36,15 @@ class SqlError : public Error {
   std::string sqlstate_;
 };
 
+// No connection could be made: whatever it was for has not begun.
+class NotConnected : public ConnectionLost {
+ public:
+  using ConnectionLost::ConnectionLost;
+};
+
 // Connects as `conninfo` (or a URI) says, with `extra` key=value pairs (replication, options,
-// client_encoding…) overriding it. `application_name` is the fallback. Throws ConnectionLost where
-// the server could not be reached, SqlError where it refused.
+// client_encoding…) overriding it. `application_name` is the fallback. Throws NotConnected where
+// the server could not be reached or refused.
 PgConn connect(const std::string& conninfo, const std::string& application_name,
                const std::vector<std::pair<std::string, std::string>>& extra = {});
 

@@ -186,9 +186,11 @@ class Doctor {
         {slot});
     const auto cell = [&](int column) { return std::string(PQgetvalue(result.get(), 0, column)); };
     if (PQntuples(result.get()) == 0 || cell(0) == "lost") {
-      throw NeedsPerson(fmt::format("replication slot \"{}\" is {}", slot,
-                                    PQntuples(result.get()) == 0 ? "gone" : "lost"),
-                        "deltastream --recreate-slot, then seed the mirrors again");
+      throw NeedsPerson(
+          fmt::format("replication slot \"{}\" is {}", slot,
+                      PQntuples(result.get()) == 0 ? "gone" : "lost"),
+          "deltastream --recreate-slot; mirrors that run with a connection then copy what "
+          "differs, others have to be seeded again");
     }
     if (cell(1) != "t" && cell(1) != "true") {
       throw Error(fmt::format("nobody reads replication slot \"{}\", for which the server keeps {} "

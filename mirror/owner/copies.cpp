@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "model/joined.h"
 #include "program/counted.h"
+#include "program/postgres.h"
 #include "seed/live_seed.h"
 #include "seed/requests.h"
 #include "store/last_events.h"
@@ -23,20 +25,20 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::chrono::seconds kBetweenAttempts{5};
 constexpr std::chrono::seconds kBetweenReports{1};
 // For a server to send what it has.
 constexpr std::chrono::seconds kServerPatience{10};
 
 std::string names_of(const std::vector<TableRequest>& tables) {
-  std::string out;
-  for (const TableRequest& table : tables) out += (out.empty() ? "" : ", ") + name_for(table);
-  return out;
+  return joined(tables, ", ", name_for);
 }
 
-bool is_absent(const Applier& applier, const std::string& name) {
-  return std::any_of(applier.tables().absent().begin(), applier.tables().absent().end(),
-                     [&](const MirroredTable& table) { return table.name == name; });
+// nullptr: it is followed, or was removed.
+const MirroredTable* find_absent(const Applier& applier, const std::string& name) {
+  const std::vector<MirroredTable>& absent = applier.tables().absent();
+  const auto found = std::find_if(absent.begin(), absent.end(),
+                                  [&](const MirroredTable& table) { return table.name == name; });
+  return found == absent.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -175,19 +177,13 @@ void Copies::plan(Applier& applier) {
   if (options_.once || options_.until) stalled_ = true;
 }
 
-// They are tried at once where a line of the stream has said, since the copy began, that the table
-// may be there.
-void Copies::note_failure(const CopyJob& job, const std::vector<TableRequest>& tables) {
+void Copies::note_failure(const std::vector<TableRequest>& tables) {
   const std::vector<MirroredTable> stored = load_tables_of(db_, options_.source);
   for (const TableRequest& request : tables) {
     const std::string name = name_for(request);
     const auto table = std::find_if(stored.begin(), stored.end(),
                                     [&](const MirroredTable& t) { return t.wished_name == name; });
-    if (table == stored.end()) continue;
-    const auto before = job.since.find(name);
-    const bool is_news = table->state == TableState::Copying && before != job.since.end() &&
-                         before->second != table->since;
-    is_news ? retries_.forget(name) : retries_.failed(*table);
+    if (table != stored.end()) retries_.failed(*table);
   }
 }
 
@@ -205,8 +201,9 @@ void Copies::start(std::deque<CopyJob>::iterator next, const Applier& applier) {
   running_ = Running{.job = std::move(*next), .copy = {}};
   waiting_.erase(next);
   if (running_->job.is_own()) leave_out_removed(running_->job.request.config.tables);
-  for (const MirroredTable& table : applier.tables().absent()) {
-    running_->job.since[table.name] = table.since;
+  for (const TableRequest& table : running_->job.request.config.tables) {
+    const MirroredTable* const absent = find_absent(applier, name_for(table));
+    if (absent != nullptr) retries_.begin(*absent);
   }
   start(applier.committed());
 }
@@ -333,7 +330,7 @@ void Copies::tell_progress() {
 // Those that were said before are not said again.
 void Copies::say_problems() const {
   for (const TableProblem& problem : running_->copy->problems()) {
-    if (retries_.has(problem.name)) continue;
+    if (retries_.has_failed(problem.name)) continue;
     spdlog::warn("table {} is {}: {}{}{}", problem.name, state_name(problem.absence.state),
                  problem.absence.reason, problem.absence.hint.empty() ? "" : "; ",
                  problem.absence.hint);
@@ -344,13 +341,13 @@ void Copies::finish(const Applier& applier) {
   std::vector<TableRequest> placed;
   std::vector<TableRequest> failed;
   for (const TableRequest& table : running_->job.request.config.tables) {
-    const bool absent = is_absent(applier, name_for(table));
+    const bool absent = find_absent(applier, name_for(table)) != nullptr;
     (absent ? failed : placed).push_back(table);
     if (!absent) retries_.forget(name_for(table));
   }
   say_problems();
   const Running done = *std::exchange(running_, std::nullopt);
-  note_failure(done.job, failed);
+  note_failure(failed);
   if (!placed.empty()) {
     spdlog::info("{}: {} in place, {} of them written", names_of(placed),
                  daystream::program::counted(done.copy->rows(), "row"), done.copy->written());
@@ -360,6 +357,7 @@ void Copies::finish(const Applier& applier) {
   }
   said_.clear();
   place_pauses_.reset();
+  server_pauses_.reset();
   stalled_ = false;
   ended_ = true;
 }
@@ -387,13 +385,17 @@ void Copies::fail(const Error& error) {
   if (const auto text = said_.met(error.what())) {
     spdlog::warn("could not copy {}: {}; trying again", names, *text);
   }
-  if (job.required) {
-    job.not_before = steady_clock::now() + kBetweenAttempts;
-    waiting_.push_front(std::move(job));
-  } else {
-    stalled_ = false;
-    note_failure(job, job.request.config.tables);
+  // That there is no server says nothing of the tables: they are not to wait for longer than that.
+  if (job.required || dynamic_cast<const daystream::program::NotConnected*>(&error) != nullptr) {
+    return try_later(std::move(job), server_pauses_);
   }
+  stalled_ = false;
+  note_failure(job.request.config.tables);
+}
+
+void Copies::try_later(CopyJob job, daystream::remote::Pauses& pauses) {
+  job.not_before = steady_clock::now() + pauses.next();
+  stalled_ ? waiting_.push_front(std::move(job)) : waiting_.push_back(std::move(job));
 }
 
 // Others of the fleet are at it. What people ask for meanwhile goes before.
@@ -403,8 +405,7 @@ void Copies::wait_for_place(const Error& error, CopyJob job) {
     spdlog::info("waiting to copy {}: {}; {}", names, *text, error.hint());
   }
   remember_error(db_, options_.source, error, stalled_ ? AfterError::Waiting : AfterError::None);
-  job.not_before = steady_clock::now() + place_pauses_.next();
-  stalled_ ? waiting_.push_front(std::move(job)) : waiting_.push_back(std::move(job));
+  try_later(std::move(job), place_pauses_);
 }
 
 std::vector<std::string> Copies::tables() const {

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -29,8 +28,7 @@ struct CopyJob {
   std::vector<std::uint64_t> clients;  // to answer
   bool required = false;               // the mirror cannot go on without
   std::chrono::steady_clock::time_point not_before{};
-  bool only_rows = false;                    // that differ: the tables themselves may stay
-  std::map<std::string, std::string> since;  // MirroredTable::since of absent ones, by name
+  bool only_rows = false;  // that differ: the tables themselves may stay
 
   // The owner has begun it by itself: nobody waits for an answer.
   bool is_own() const noexcept { return request.unfit == Unfit::PassOver; }
@@ -99,9 +97,10 @@ class Copies {
   CopyJob own_job(std::vector<TableRequest> tables) const;
   bool is_due(const MirroredTable& table) const;
   void plan(Applier& applier);
-  void note_failure(const CopyJob& job, const std::vector<TableRequest>& tables);
+  void note_failure(const std::vector<TableRequest>& tables);
   void stall(const daystream::Error& error, CopyJob job);
   std::deque<CopyJob>::iterator next_due();
+  void try_later(CopyJob job, daystream::remote::Pauses& pauses);
   void wait_for_place(const daystream::Error& error, CopyJob job);
   void leave_out_removed(std::vector<TableRequest>& tables) const;
   bool can_mend(const CopyJob& job) const;
@@ -129,6 +128,7 @@ class Copies {
   daystream::program::Repeats said_;
   // Between looks whether there is a place for a copy: hundreds may look.
   daystream::remote::Pauses place_pauses_{std::chrono::seconds(1), std::chrono::seconds(5)};
+  daystream::remote::Pauses server_pauses_;  // between looks whether the server is there
   bool stalled_ = false;
   bool failed_ = false;
   bool ended_ = false;

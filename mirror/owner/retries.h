@@ -5,14 +5,15 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "store/mirrored_table.h"
 
 namespace deltamirror {
 
-// After pauses that grow from 1 s to 5 min, each table by itself; at once when its state has
-// changed meanwhile, which MirroredTable::since tells.
+// After pauses that grow from 1 s to 5 min, each table by itself; at once, and then after short
+// pauses again, when its state has changed meanwhile, which MirroredTable::since tells.
 class Retries {
  public:
   bool is_due(const MirroredTable& table) const {
@@ -20,12 +21,24 @@ class Retries {
     return found == tries_.end() || found->second.since != table.since ||
            Clock::now() >= found->second.next;
   }
-  bool has(const std::string& name) const { return tries_.contains(name); }
+  // As it is now.
+  bool has_failed(const std::string& name) const {
+    const auto found = tries_.find(name);
+    return found != tries_.end() && found->second.pause.count() != 0;
+  }
   bool empty() const noexcept { return tries_.empty(); }
 
-  void failed(const MirroredTable& table) {
+  void begin(const MirroredTable& table) {
     Try& again = tries_[table.name];
-    again.since = table.since;
+    if (again.since != table.since) again = {.since = table.since};
+  }
+  // The try has ended without it.
+  void failed(const MirroredTable& table) {
+    const auto [place, is_first] = tries_.try_emplace(table.name);
+    Try& again = place->second;
+    const bool changed = std::exchange(again.since, table.since) != table.since;
+    // A line has told of it since begin(): it may be there now.
+    if (changed && !is_first && table.state == TableState::Copying) return;
     again.pause = std::clamp(again.pause * 2, kShortestPause, kLongestPause);
     again.next = Clock::now() + again.pause;
   }
@@ -42,9 +55,9 @@ class Retries {
   static constexpr std::chrono::seconds kShortestPause{1};
   static constexpr std::chrono::seconds kLongestPause{300};
   struct Try {
+    std::string since = {};  // MirroredTable::since when it was tried
     Clock::time_point next{};
     std::chrono::seconds pause{0};
-    std::string since;  // MirroredTable::since when it was tried
   };
   std::map<std::string, Try> tries_;  // by the table's name in SQLite
 };

@@ -10,7 +10,7 @@ using Rows = std::vector<std::string>;
 
 namespace {
 
-constexpr std::int64_t kDay = 86'400;
+constexpr std::int64_t kDaySeconds = 86'400;
 
 struct History : MemoryTable {
   explicit History(TableMode mode, int keep_days = 0)
@@ -20,7 +20,7 @@ struct History : MemoryTable {
     table.mode = mode;
     table.keep_days = keep_days;
     table.seeded_at = "1970-01-11 00:00:00";
-    table.base = {10 * kDay, 3};
+    table.base = {10 * kDaySeconds, 3};
     table.base_lsn = daystream::Lsn{1};
     begin_history(db, table);
     writer = make_history_writer(db, table);
@@ -30,7 +30,7 @@ struct History : MemoryTable {
     const std::string body =
         "_table\tt\t_xid\t5\t_action\t" + verb + (columns.empty() ? "" : "\t") + columns;
     writer->apply(daystream::parse_change(body),
-                  {{day * kDay, s}, daystream::Lsn{s}, day * kDay * 1'000'000});
+                  {{day * kDaySeconds, s}, daystream::Lsn{s}, day * kDaySeconds * 1'000'000});
   }
   Rows select(const std::string& sql) const {
     Statement select = db.prepare(sql);
@@ -104,7 +104,7 @@ TEST_CASE("history: more days than SQLite takes in one SELECT", "[mirror][histor
   t.db.exec("BEGIN");
   for (int day = 11; day < 11 + 620; ++day) {
     std::string name;
-    make_day(t.db, t.table, day_of(day * kDay), name);
+    make_day(t.db, t.table, day_of(day * kDaySeconds), name);
     t.db.exec("INSERT INTO " + quote_name(name) + "(_c, id) VALUES(1, 5)");
   }
   make_view(t.db, t.table);

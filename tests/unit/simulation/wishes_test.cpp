@@ -189,6 +189,7 @@ class World {
     copy.xid = xid_;
     for (const MirroredTable& table : tables_->absent()) {
       if (!retries_.is_due(table)) continue;
+      retries_.begin(table);
       copy.since[table.name] = table.since;
       const auto there = server_.find(table.wished.table);
       if (there != server_.end()) copy.found[table.name] = there->second;
@@ -218,8 +219,7 @@ class World {
         retries_.forget(name);
         continue;
       }
-      const bool news = table->state == TableState::Copying && table->since != since;
-      news ? retries_.forget(name) : retries_.failed(*table);
+      retries_.failed(*table);
     }
   }
 
