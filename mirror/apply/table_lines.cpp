@@ -174,7 +174,7 @@ void TableLines::take_schema(const Change& change) {
   if (old_line_name != line.shape.line_name) {
     names_.take_rename(*followed, old_line_name);
     if (take_holding(*followed)) return;
-    names_.give_way(*followed, old_line_name);
+    names_.give_way(*followed);
   }
   save_table(db_, table);
   tables_.make_plan(*followed);

@@ -21,21 +21,31 @@ void TableNames::take_rename(TrackedTable& followed, const std::string& before) 
   followed.table.source_table = name_now(followed.table).display();
 }
 
-void TableNames::give_way(TrackedTable& followed, const std::string& before) {
+void TableNames::give_way(TrackedTable& followed) {
   MirroredTable& table = followed.table;
-  // What several sources have under one name keeps it.
+  // What several sources have under one name keeps it, and so does what was asked for by another.
   if (table.is_shared()) return;
-  const QualifiedName from = parse_table_name(daystream::unescape(before));
-  const std::string& called = followed.final_name.empty() ? table.name : followed.final_name;
-  if (called != table.prefix + default_mirror_name(from)) return;
+  if (table.wished_name != table.prefix + default_mirror_name(table.wished)) return;
   followed.final_name = table.prefix + default_mirror_name(name_now(table));
   const std::string meanwhile = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
   if (table.name == meanwhile) return;
+  followed.drop_plan();
   alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
                                quote_name(meanwhile)));
   forget_table(db_, tables_.source(), table.name);
   table.name = meanwhile;
+  save_table(db_, table);
 }
+
+namespace {
+
+// Rows in a table of several sources are copied: its name stays.
+bool may_exchange(const MirroredTable& one, const MirroredTable& other) {
+  return one.mode == TableMode::Mirror && other.mode == TableMode::Mirror && !one.is_shared() &&
+         same_but_name(one, other);
+}
+
+}  // namespace
 
 // It was made again, exchanged, or has come back.
 void TableNames::take_namesake(const Change& change) {
@@ -106,7 +116,13 @@ bool TableNames::settle_one_wish() {
     TrackedTable* const tracked = tables_.wished_as(now);
     if (absent == tables_.absent().end() && tracked == nullptr) continue;
     MirroredTable& other = tracked != nullptr ? tracked->table : *absent;
-    if (exchange_wishes(table, other)) return true;
+    if (may_exchange(table, other)) {
+      // Either may have stayed here under the name that is the other's from now on.
+      give_way(*followed);
+      if (tracked != nullptr) give_way(*tracked);
+      exchange_wishes(table, other);
+      return true;
+    }
     const std::string why = fmt::format("tables {} and {} have exchanged names",
                                         table.wished.display(), other.wished.display());
     const Absence absence{
@@ -122,9 +138,7 @@ bool TableNames::settle_one_wish() {
   return false;
 }
 
-bool TableNames::exchange_wishes(MirroredTable& one, MirroredTable& other) {
-  if (one.mode != TableMode::Mirror || other.mode != TableMode::Mirror) return false;
-  if (!same_but_name(one, other)) return false;
+void TableNames::exchange_wishes(MirroredTable& one, MirroredTable& other) {
   std::swap(one.wish, other.wish);
   std::swap(one.wished, other.wished);
   std::swap(one.wished_name, other.wished_name);
@@ -140,7 +154,6 @@ bool TableNames::exchange_wishes(MirroredTable& one, MirroredTable& other) {
                  .reason = "PostgreSQL has no such table now: it was renamed",
                  .hint = {}});
   }
-  return true;
 }
 
 // What is wished under a name has it, also while it is not there.

@@ -18,7 +18,7 @@ class TableNames {
   // A line calls a table otherwise than before: `before` is raw, its shape has the name of now.
   void take_rename(TrackedTable& table, const std::string& before);
   // The same table's name in SQLite goes, so that others may have it until the end.
-  void give_way(TrackedTable& table, const std::string& before);
+  void give_way(TrackedTable& table);
   // A table that we do not follow has that name: where it is wished, it is the table that is wished
   // from here on. What rows it has, no line tells.
   void take_namesake(const daystream::Change& change);
@@ -31,7 +31,7 @@ class TableNames {
  private:
   void take_freed_names();
   bool settle_one_wish();
-  bool exchange_wishes(MirroredTable& one, MirroredTable& other);
+  void exchange_wishes(MirroredTable& one, MirroredTable& other);
   bool may_be_called(const MirroredTable& table, const std::string& name) const;
   void settle_name(TrackedTable& table);
 

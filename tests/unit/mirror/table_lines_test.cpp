@@ -20,18 +20,33 @@ struct Followed {
   std::optional<TableStates> tables;
   std::optional<TableLines> lines;
 
-  Followed() {
+  // `more` tables, with OIDs from 101 on.
+  explicit Followed(const std::vector<std::string>& more = {}) {
     create_catalog(db);
     save_checkpoint(db, Checkpoint{});
-    TableRequest request;
-    request.table = "t";
-    MirroredTable table = support::followed_table(request, 1, "t");
-    table.snapshot = Snapshot::parse("3:3:");
-    save_table(db, table);
-    db.exec(create_table_sql(table, table.name));
+    add("t", 1);
+    for (std::size_t i = 0; i < more.size(); ++i) {
+      add(more[i], 101 + static_cast<std::uint32_t>(i));
+    }
     commit.emplace(db, "");
     tables.emplace(db, *commit);
     lines.emplace(db, *commit, *tables, std::nullopt);
+  }
+  void add(const std::string& name, std::uint32_t oid) {
+    TableRequest request;
+    request.table = name;
+    MirroredTable table = support::followed_table(request, oid, name);
+    table.snapshot = Snapshot::parse("3:3:");
+    save_table(db, table);
+    db.exec(create_table_sql(table, table.name));
+  }
+  // `NAME of PostgreSQL's name, wished as NAME` of all, as they are stored.
+  std::vector<std::string> stored() const {
+    std::vector<std::string> out;
+    for (const MirroredTable& table : load_tables(db)) {
+      out.push_back(table.name + " of " + table.source_table + ", wished as " + table.wished.table);
+    }
+    return out;
   }
   void drop(int xid, int oid) {
     tables->begin_transaction(static_cast<std::uint64_t>(xid));
@@ -88,4 +103,21 @@ TEST_CASE("table lines: a namesake takes the place of the table that is followed
   REQUIRE(mirror.tables->absent().size() == 1);
   CHECK(mirror.tables->absent().front().state == TableState::Copying);
   CHECK_FALSE(has_table(mirror.db, "t"));
+}
+
+// SQLite has no place for both names at first: the one that stays as it was must not be in the way
+// of the other's wish later.
+TEST_CASE("table lines: names that differ by case alone come round, and no wish is lost",
+          "[mirror][lines]") {
+  Followed mirror({"u"});
+  mirror.schema(10, 1, "\"U\"");
+  CHECK(mirror.stored() ==
+        std::vector<std::string>{"t of public.U, wished as t", "u of public.u, wished as u"});
+  mirror.schema(11, 101, "t");
+  CHECK(mirror.stored() ==
+        std::vector<std::string>{"U of public.U, wished as u", "t of public.t, wished as t"});
+  mirror.schema(12, 1, "u");
+  CHECK(mirror.stored() ==
+        std::vector<std::string>{"t of public.t, wished as t", "u of public.u, wished as u"});
+  CHECK(mirror.tables->followed().size() == 2);
 }
