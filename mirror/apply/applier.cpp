@@ -213,9 +213,7 @@ bool Applier::try_rows(TrackedTable& followed, const Change& change) {
     change_rows(followed, change);
     return true;
   } catch (const SqliteError& e) {
-    // What is wrong with the file or the disk is not the table's.
-    const int code = e.code() & 0xff;
-    if (code != SQLITE_ERROR && code != SQLITE_CONSTRAINT && code != SQLITE_TOOBIG) throw;
+    if (!e.is_of_statement()) throw;
     return give_up(e.what(), NeedsReseed::kCopyIt);
   } catch (const NeedsPerson& e) {
     return give_up(e.what(), e.hint());

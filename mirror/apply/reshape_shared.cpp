@@ -85,7 +85,7 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
   now.columns = plan.columns;
   now.shape = line.shape;
   // With nobody else the table itself may change.
-  if (others.empty() && (plan.retyped || now.key() != table.key())) {
+  if (others.empty() && (plan.retyped || key_list(now) != key_list(table))) {
     return reshape(db, table, line, types);
   }
   for (const MirroredTable& other : others) check_shareable(other, now);

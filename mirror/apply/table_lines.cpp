@@ -163,13 +163,18 @@ void TableLines::take_schema(const Change& change) {
   if (line.shape.columns != table.shape.columns) table.partitions.clear();
   followed->drop_plan();
   const std::string old_line_name = table.shape.line_name;
+  // Half of it may be done: what is left of the table is taken out with it.
+  const auto give_up = [&](const std::string& why, const std::string& hint) {
+    tables_.leave(*followed, {.state = TableState::Copying, .reason = why, .hint = hint});
+  };
   try {
     reshape_table(*followed, line);
     if (table.mode == TableMode::Mirror) check_identity(table);
   } catch (const NeedsPerson& e) {
-    // Half of it may be done: what is left of the table is taken out with it.
-    return tables_.leave(*followed,
-                         {.state = TableState::Copying, .reason = e.what(), .hint = e.hint()});
+    return give_up(e.what(), e.hint());
+  } catch (const SqliteError& e) {
+    if (!e.is_of_statement()) throw;
+    return give_up(e.what(), NeedsReseed::kCopyIt);
   }
   if (old_line_name != line.shape.line_name) {
     names_.take_rename(*followed, old_line_name);

@@ -83,7 +83,7 @@ bool LiveSeed::step(const Checkpoint& at) {
   const auto deadline = steady_clock::now() + kStep;
   if (stage_ == Stage::Waiting || stage_ == Stage::Copying) {
     if (!copy_step(deadline)) return false;
-    if (stage_ == Stage::Copying) return true;
+    if (stage_ != Stage::CatchingUp) return true;  // or it has begun again
   }
   WriteTransaction transaction(db_);
   try {
@@ -138,8 +138,13 @@ void LiveSeed::take_snapshot(LiveSnapshot facts) {
     }
   }
   for (const SeedTable& table : facts_.tables) {
-    for (const MirroredTable& other : sharing(load_tables(db_), table.mirrored)) {
-      check_shareable(other, table.mirrored);
+    try {
+      for (const MirroredTable& other : sharing(load_tables(db_), table.mirrored)) {
+        check_shareable(other, table.mirrored);
+      }
+    } catch (const daystream::NeedsPerson& e) {
+      if (request_.unfit == Unfit::Refuse) throw;
+      return leave_out(CopyFailed(e, table.mirrored.name));
     }
   }
   load_.emplace(db_, facts_.tables);

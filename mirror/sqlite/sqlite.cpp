@@ -79,6 +79,11 @@ bool SqliteError::retryable() const noexcept {
          code_ == SQLITE_IOERR_SHMSIZE;
 }
 
+bool SqliteError::is_of_statement() const noexcept {
+  const int code = code_ & 0xff;
+  return code == SQLITE_ERROR || code == SQLITE_CONSTRAINT || code == SQLITE_TOOBIG;
+}
+
 Statement::Statement(sqlite3* db, std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
   const int code = sqlite3_prepare_v3(db, sql.data(), static_cast<int>(sql.size()),

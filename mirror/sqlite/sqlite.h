@@ -22,6 +22,8 @@ class SqliteError : public daystream::Error {
   int code() const noexcept { return code_; }  // extended result code
   // Another process has the file locked, or its disk is full: that passes.
   bool retryable() const noexcept override;
+  // What is wrong is a statement, or what is in its tables; not the file or the disk.
+  bool is_of_statement() const noexcept;
 
  private:
   int code_;

@@ -174,6 +174,62 @@ TEST_CASE("sources: what one does to a table it shares touches its own rows only
         "waiting");
 }
 
+namespace {
+
+// What PostgreSQL has in one source comes to be what the mirror has of it, and of the others, also
+// where the rows of one are copied meanwhile.
+void check_soon_union(const Shards& s, const std::string& table) {
+  const Texts expected = s.union_of("SELECT '$' || id FROM " + table);
+  INFO(s.runner->err());
+  CHECK(eventually([&] {
+    const std::string there =
+        s.value("SELECT count(*) FROM sqlite_schema WHERE name = '" + table + "'");
+    return there == "1" && s.rows("SELECT shard || id FROM " + table + " ORDER BY 1") == expected;
+  }));
+}
+
+}  // namespace
+
+// The tables of the mirror keep their names, so it is the rows that move.
+TEST_CASE("sources: tables that exchange their names in one source",
+          "[mirror][sources][integration]") {
+  Shards s(
+      "CREATE TABLE x(id int PRIMARY KEY); CREATE TABLE y(id int PRIMARY KEY);"
+      "INSERT INTO x VALUES(1); INSERT INTO y VALUES(2)");
+  s.write_config({{{"table", "x"}}, {{"table", "y"}}});
+  s.seed();
+  s.start_run();
+  s.cluster.execute(
+      "BEGIN; ALTER TABLE x RENAME TO z; ALTER TABLE y RENAME TO x; ALTER TABLE z RENAME TO y;"
+      "INSERT INTO x VALUES(3); COMMIT",
+      "a");
+  check_soon_union(s, "x");
+  check_soon_union(s, "y");
+  s.end_run();
+}
+
+TEST_CASE("sources: a table that does not fit the others' keeps no other from being copied",
+          "[mirror][sources][integration]") {
+  Shards s(
+      "CREATE TABLE x(id int PRIMARY KEY); CREATE TABLE y(id int PRIMARY KEY);"
+      "INSERT INTO x VALUES(1); INSERT INTO y VALUES(2)");
+  s.write_config({{{"table", "x"}}, {{"table", "y"}}});
+  s.seed();
+  s.start_run();
+  s.cluster.execute(
+      "BEGIN; ALTER TABLE x ALTER id TYPE text; DROP TABLE y; CREATE TABLE y(id int PRIMARY KEY);"
+      "INSERT INTO y VALUES(3); COMMIT",
+      "a");
+  check_soon_union(s, "y");
+  CHECK(eventually([&] {
+    return s.value("SELECT state FROM _deltamirror_tables WHERE source = 'a' AND name = 'x'") ==
+           "parked";
+  }));
+  s.cluster.execute("ALTER TABLE x ALTER id TYPE int USING id::int", "a");
+  check_soon_union(s, "x");
+  s.end_run();
+}
+
 TEST_CASE("sources: one that needs a person stands still, the others go on",
           "[mirror][sources][integration]") {
   Shards s(kSchema);

@@ -81,6 +81,18 @@ TEST_CASE("shared table: its key is the source and the tables' own", "[mirror][s
         "1");
 }
 
+TEST_CASE("shared table: with nobody else a column of the key is renamed", "[mirror][sources]") {
+  Shared s;
+  s.us.hidden = true;  // it waits, and has no rows there
+  save_table(s.db, s.us);
+  s.db.exec("DELETE FROM t WHERE src = 'us'");
+  SchemaLine line = changed(s.eu);
+  line.shape.columns[0].name = "key";
+  s.change(s.eu, line);
+  CHECK(s.names() == Rows{"src", "key", "a", "b"});
+  CHECK(s.db.value("SELECT group_concat(key || a) FROM t") == "1fox,2hen");
+}
+
 TEST_CASE("shared table: lines of one source change its rows only", "[mirror][sources]") {
   Shared s;
   TablePlan plan(s.db, s.eu);
