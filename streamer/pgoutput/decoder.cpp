@@ -57,6 +57,15 @@ std::vector<std::string> possible_names(const Relation& relation) {
   return out;
 }
 
+// nullopt: it is of a later version of the SQL, say, and the table is unknown.
+std::optional<Shape> try_shape(const ShapeRow& row, const std::string& publication) {
+  try {
+    return parse_shape(row.relation, row.shape, publication);
+  } catch (const ProtocolError&) {
+    return std::nullopt;
+  }
+}
+
 std::string time_text(Microseconds us) {
   const bool negative = us < 0;
   const auto magnitude =
@@ -73,8 +82,8 @@ Decoder::Decoder(Spool& spool, ShapeKeeper& keeper, std::string publication,
   for (const ShapeRow& row : known) {
     if (row.kind != "shape") continue;
     Table& table = table_of(row.relation);
-    table.shape = parse_shape(row.relation, row.shape, publication_);
-    table.fields = schema_fields(*table.shape, nullptr);
+    table.shape = try_shape(row, publication_);
+    if (table.shape) table.fields = schema_fields(*table.shape, nullptr);
   }
 }
 
@@ -295,7 +304,8 @@ void Decoder::note(const ShapeRow& row) {
     pending.gone = true;
     pending.shape.reset();
   } else if (row.kind == "shape") {
-    pending.shape = parse_shape(row.relation, row.shape, publication_);
+    pending.shape = try_shape(row, publication_);
+    pending.unread = !pending.shape;
     Table& table = table_of(row.relation);
     if (!table.held) return;
     settle_pending();
@@ -323,6 +333,13 @@ void Decoder::settle_pending() {
 void Decoder::settle(Table& table, Pending& pending) {
   const bool was_told = table.shape && table.shape->is_told();
   const bool changes = pending.shape || pending.gone;
+  if (pending.unread && !changes) {
+    doubt(table, "its shape could not be read");
+    table.shape.reset();
+    table.verdict = Verdict::Open;
+    unknown_.insert(table.oid);
+    return;
+  }
   const bool goes = changes && !(pending.shape && pending.shape->is_told());
   if (pending.rewritten && was_told && !goes) {
     doubt(table, "it was rewritten, and pgoutput tells no rows of that");

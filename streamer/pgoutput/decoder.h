@@ -99,6 +99,7 @@ class Decoder {
   struct Pending {
     bool rewritten = false;
     bool gone = false;
+    bool unread = false;
     std::optional<Shape> shape;
   };
 

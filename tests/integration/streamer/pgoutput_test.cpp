@@ -368,6 +368,24 @@ TEST_CASE("pgoutput: a mirror that is seeded and follows under load is equal",
   s.check_equal();
 }
 
+TEST_CASE("pgoutput: many seeds under load are each exact", "[streamer][pgoutput]") {
+  Managed s(
+      "CREATE TABLE fox (a int PRIMARY KEY, b text); CREATE TABLE hen (a int PRIMARY KEY, b "
+      "text)");
+  Writers writers(s.cluster, 4);
+  for (int seed = 0; seed < 8; ++seed) {
+    const int before = writers.transactions();
+    REQUIRE(support::eventually([&] { return writers.transactions() > before + 10; }));
+    s.seed({"fox", "hen"});
+    const Result verified = s.mirror("verify", {});
+    INFO(seed << verified.out << verified.err);
+    CHECK(verified.ok());
+    for (const char* end : {"", "-wal", "-shm", ".lock", ".sock"}) {
+      std::filesystem::remove(s.path() + end);
+    }
+  }
+}
+
 TEST_CASE("pgoutput: what triggers do not tell is copied, and never wrong",
           "[streamer][pgoutput]") {
   Managed s(

@@ -354,6 +354,16 @@ TEST_CASE("pgoutput: a rewrite and a fault of the triggers are said", "[pgoutput
   CHECK(session.decoder.take_unknown().count(0) == 1);
 }
 
+TEST_CASE("pgoutput: a shape that cannot be read makes the table unknown", "[pgoutput]") {
+  Session session({{16390, "shape", shape_of(16390, "zzz")}, {5, "shape", "{"}}, 700);
+  const auto lines = session.lines({begin(700), zzz(), kWhole.ddl_table(),
+                                    kWhole.ddl(700, "16390", "shape", R"({"v": 2, "oid": 16390})"),
+                                    kWhole.insert(16390, {"1", "2"}), commit(0x100)});
+  CHECK(lines == Lines{"_table zzz _xid 700 _untold its shape could not be read _action oversize",
+                       commit_line(700, "0/100", 701)});
+  CHECK(session.decoder.take_unknown() == std::set<std::uint32_t>{16390});
+}
+
 TEST_CASE("pgoutput: types are told in depth, in the order of the columns", "[pgoutput]") {
   const std::string shape = R"({"oid": "5", "schema": "s", "name": "t", "table": "s.t",
     "identity": "d", "ikey": [1], "pkey": [1], "ancestors": ["8", "9"],
