@@ -150,6 +150,12 @@ std::string parser_words(const json::parse_error& error) {
   return colon == std::string::npos ? text : text.substr(colon + 2);
 }
 
+// The parser says which number no double holds, and not where.
+std::string quoted_in(std::string_view words) {
+  const std::size_t begin = std::min(words.find('\''), words.size() - 1) + 1;
+  return std::string(words.substr(begin, words.rfind('\'') - begin));
+}
+
 }  // namespace
 
 std::string_view config_schema() {
@@ -170,6 +176,11 @@ ReadConfig read_config(const std::string& written) {
   } catch (const json::parse_error& e) {
     const std::size_t at = e.byte == 0 ? 0 : e.byte - 1;
     return {{}, JsonPlaces("null"), {{"", place_of(text, at), "not JSON: " + parser_words(e)}}};
+  } catch (const json::out_of_range& e) {
+    const std::string number = quoted_in(e.what());
+    return {{},
+            JsonPlaces("null"),
+            {{"", place_of(text, text.find(number)), fmt::format("{} is too large", number)}}};
   }
   ReadConfig out{{}, JsonPlaces(text), {}};
   std::vector<SchemaProblem> problems = schema_problems(schema, root);

@@ -118,6 +118,13 @@ SchemaLine parse_schema(const daystream::Change& change) {
   }
   std::sort(shape.columns.begin(), shape.columns.end(),
             [](const SourceColumn& a, const SourceColumn& b) { return a.attnum < b.attnum; });
+  const auto twice = std::adjacent_find(
+      shape.columns.begin(), shape.columns.end(),
+      [](const SourceColumn& a, const SourceColumn& b) { return a.attnum == b.attnum; });
+  if (twice != shape.columns.end()) {
+    throw daystream::ProtocolError(
+        fmt::format("a schema line has two columns of number {}", twice->attnum));
+  }
   return line;
 }
 

@@ -267,6 +267,41 @@ void forget_table(Database& db, const std::string& source, const std::string& na
   remove.run();
 }
 
+namespace {
+
+// Of what load_tables() selects.
+MirroredTable table_of(Statement& select, const Database& db) {
+  MirroredTable table;
+  table.source = select.text(0);
+  table.name = select.text(1);
+  table.source_table = select.text(2);
+  table.query = select.text(3);
+  table.columns = columns_of(json::parse(select.text(4)));
+  table.all_columns = select.integer(5) != 0;
+  const json shape = json::parse(select.text(6));
+  table.shape = shape_of(shape);
+  table.partitioning = static_cast<Partitioning>(shape.at("partitioning").get<int>());
+  table.facts = shape.at("facts").get<ValueFacts>();
+  table.indexes = json::parse(select.text(7)).get<std::vector<std::vector<std::string>>>();
+  table.snapshot = Snapshot::parse(select.text(8));
+  table.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
+  table.timeline = static_cast<std::uint32_t>(select.integer(10));
+  table.seeded_at = select.text(11);
+  table.seeded_rows = select.integer(12);
+  take_options(table, json::parse(select.text(13)), db);
+  table.wish = select.text(14);
+  table.wished = wished_table(table);
+  table.state = state_named(select.text(15));
+  table.reason = select.text(16);
+  table.hint = select.text(17);
+  table.since = select.text(18);
+  table.hidden = select.integer(19) != 0;
+  table.set_aside = json::parse(select.text(20)).get<std::vector<std::string>>();
+  return table;
+}
+
+}  // namespace
+
 std::vector<MirroredTable> load_tables(const Database& db) {
   if (!db.value("SELECT 1 FROM sqlite_schema WHERE name = '_deltamirror_format'")) {
     throw daystream::NeedsPerson(fmt::format("\"{}\" is not a mirror", db.path()),
@@ -284,32 +319,14 @@ std::vector<MirroredTable> load_tables(const Database& db) {
       "consistent_at, timeline, seeded_at, seeded_rows, options, wish, state, reason, hint, since, "
       "hidden, set_aside FROM _deltamirror_tables ORDER BY name, source");
   while (select.step()) {
-    MirroredTable& table = tables.emplace_back();
-    table.source = select.text(0);
-    table.name = select.text(1);
-    table.source_table = select.text(2);
-    table.query = select.text(3);
-    table.columns = columns_of(json::parse(select.text(4)));
-    table.all_columns = select.integer(5) != 0;
-    const json shape = json::parse(select.text(6));
-    table.shape = shape_of(shape);
-    table.partitioning = static_cast<Partitioning>(shape.at("partitioning").get<int>());
-    table.facts = shape.at("facts").get<ValueFacts>();
-    table.indexes = json::parse(select.text(7)).get<std::vector<std::vector<std::string>>>();
-    table.snapshot = Snapshot::parse(select.text(8));
-    table.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
-    table.timeline = static_cast<std::uint32_t>(select.integer(10));
-    table.seeded_at = select.text(11);
-    table.seeded_rows = select.integer(12);
-    take_options(table, json::parse(select.text(13)), db);
-    table.wish = select.text(14);
-    table.wished = wished_table(table);
-    table.state = state_named(select.text(15));
-    table.reason = select.text(16);
-    table.hint = select.text(17);
-    table.since = select.text(18);
-    table.hidden = select.integer(19) != 0;
-    table.set_aside = json::parse(select.text(20)).get<std::vector<std::string>>();
+    try {
+      tables.push_back(table_of(select, db));
+    } catch (const json::exception& e) {
+      throw daystream::NeedsPerson(
+          fmt::format("mirror \"{}\" does not say what table \"{}\" is: {}", db.path(),
+                      select.text(1), e.what()),
+          "another program has written to it: seed it again, or restore a snapshot");
+    }
   }
   return tables;
 }
