@@ -155,20 +155,24 @@ bool Copies::is_due(const MirroredTable& table) const {
   return table.state != TableState::Leaving && retries_.is_due(table);
 }
 
+void Copies::park_uncopied(Applier& applier) const {
+  if (options_.conninfo) return;
+  for (const MirroredTable& table : applier.tables().absent()) {
+    if (table.state != TableState::Copying || !is_due(table)) continue;
+    applier.tables().set_absence(
+        table.name, {.state = TableState::Parked,
+                     .reason = table.reason.empty() ? "it has to be copied" : table.reason,
+                     .hint = NeedsReseed::kCopyIt});
+  }
+}
+
 // What is wished for and not here is copied as soon as it can be: all tables that are due in one
 // snapshot.
 void Copies::plan(Applier& applier) {
+  park_uncopied(applier);
   std::vector<TableRequest> wanted;
   for (const MirroredTable& table : applier.tables().absent()) {
-    if (!is_due(table)) continue;
-    if (options_.conninfo) {
-      wanted.push_back(wish_of(table));
-    } else if (table.state == TableState::Copying) {
-      applier.tables().set_absence(
-          table.name, {.state = TableState::Parked,
-                       .reason = table.reason.empty() ? "it has to be copied" : table.reason,
-                       .hint = NeedsReseed::kCopyIt});
-    }
+    if (options_.conninfo && is_due(table)) wanted.push_back(wish_of(table));
   }
   retries_.forget_all_but(applier.tables().absent());
   if (wanted.empty()) return;

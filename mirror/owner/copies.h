@@ -70,6 +70,9 @@ class Copies {
     return stalled_ && !(running_ && running_->stage != Running::Stage::Copying);
   }
   bool any() const noexcept { return running_ || !waiting_.empty(); }
+  // What has to be copied is parked where there is no connection to copy it through. Between
+  // commits.
+  void park_uncopied(Applier& applier) const;
   // Or step() is about to begin one.
   bool any_soon(const Applier& applier) const;
   bool busy() const noexcept { return any() || !retries_.empty(); }

@@ -205,6 +205,8 @@ void SourceLoop::run(bool again) {
   }
   commit();
   take_turn();
+  source_.work().copies().park_uncopied(*applier_);
+  commit();
   applier_->settle();
   if (applier_->committed().lsn < applier_->committed().consistent_at) {
     spdlog::info("{}the mirror is as its seed saw PostgreSQL: the daystream ends before {}",
