@@ -1,0 +1,201 @@
+// Tables that are gone for a while, or cannot be followed as they are, and come back by themselves
+// once they can.
+#include "troubled.h"
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+
+using namespace support;
+
+TEST_CASE("trouble: a table that goes is waited for, however it comes back",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text); INSERT INTO t VALUES(1, 'one');"
+      "CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(true);
+  const std::string again = "CREATE TABLE t(id int PRIMARY KEY, v text)";
+  s.cluster.execute("DROP TABLE t");
+  s.cluster.execute("INSERT INTO o VALUES(1)");
+  s.catch_up();
+  CHECK(s.state("t") == "waiting");
+  CHECK_FALSE(s.is_there("t"));
+  CHECK(s.value("SELECT count(*) FROM o") == "1");
+
+  SECTION("made again") {
+    s.cluster.execute(again);
+    s.cluster.execute("INSERT INTO t VALUES(5, 'five')");
+  }
+  SECTION("under another name first") {
+    s.cluster.execute("CREATE TABLE n(id int PRIMARY KEY, v text); INSERT INTO n VALUES(9, 'n')");
+    s.cluster.execute("ALTER TABLE n RENAME TO t");
+  }
+  SECTION("while the mirror is down") {
+    s.end();
+    s.cluster.execute(again);
+    s.cluster.execute("INSERT INTO t VALUES(6, 'six')");
+    s.start(true);
+  }
+  SECTION("and goes and comes once more") {
+    s.cluster.execute(again);
+    s.cluster.execute("DROP TABLE t");
+    s.cluster.execute(again + "; INSERT INTO t VALUES(7, 'seven')");
+  }
+  s.check_equal("t", "id || coalesce(v, '-')");
+  s.cluster.execute("INSERT INTO t VALUES(100, 'followed')");
+  s.check_equal("t", "id || coalesce(v, '-')");
+  CHECK(s.state("t") == "following");
+  s.end();
+}
+
+TEST_CASE("trouble: unlogged and back", "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  s.seed_tables({"t"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t SET UNLOGGED");
+  s.cluster.execute("INSERT INTO t VALUES(2)");
+  s.cluster.execute("ALTER TABLE t SET LOGGED");
+  s.cluster.execute("INSERT INTO t VALUES(3)");
+  s.check_equal("t", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: out of the stream's filter by a rename, and back",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)", {"--tables", "t,o"});
+  s.seed_tables({"t"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t RENAME TO away");
+  s.cluster.execute("INSERT INTO away VALUES(2)");
+  CHECK(eventually([&] { return s.state("t") == "waiting"; }));
+  CHECK_FALSE(s.is_there("t"));
+  s.cluster.execute("ALTER TABLE away RENAME TO t");
+  s.check_equal("t", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: a key that goes parks its table until it is back",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v int); INSERT INTO t VALUES(1, 1);"
+      "CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t REPLICA IDENTITY NOTHING");
+  s.cluster.execute("UPDATE t SET v = 2");
+  s.cluster.execute("INSERT INTO o VALUES(1)");
+  s.check_equal("o", "id");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_FALSE(s.is_there("t"));
+  CHECK_THAT(s.value("SELECT reason || hint FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("public.t") && Catch::Contains("primary key"));
+  s.cluster.execute("ALTER TABLE t ADD PRIMARY KEY(id); ALTER TABLE t REPLICA IDENTITY DEFAULT");
+  s.check_equal("t", "id || ' ' || v");
+  s.end();
+}
+
+TEST_CASE("trouble: a table whose rows SQLite cannot tell apart is parked, however it came to that",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(rowid int, oid text); ALTER TABLE t REPLICA IDENTITY FULL;"
+      "INSERT INTO t VALUES(1, 'a'), (1, 'a'); CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE t ADD _rowid_ int");
+  s.cluster.execute("UPDATE t SET oid = 'b'; INSERT INTO o VALUES(1)");
+  s.check_equal("o", "id");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_FALSE(s.is_there("t"));
+  CHECK_THAT(s.value("SELECT reason || hint FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("all three names of SQLite's rowid") && Catch::Contains("\"rename\""));
+  s.cluster.execute("ALTER TABLE t RENAME _rowid_ TO n");
+  s.check_equal("t", "oid");
+  s.end();
+}
+
+TEST_CASE("trouble: a table that somebody has dropped here is copied again",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text); INSERT INTO t VALUES(1, 'a');"
+      "CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite).exec("DROP TABLE t");
+  s.start(false);
+  s.cluster.execute("INSERT INTO o VALUES(1)");
+  s.check_equal("o", "id");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_THAT(s.value("SELECT reason FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("no such table: t"));
+  s.end();
+  s.start(true);
+  s.check_equal("t", "id || v");
+  s.end();
+}
+
+TEST_CASE("trouble: a chosen column that was dropped is there again once the table has it",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text, w int, x int); INSERT INTO t VALUES(1, 'a', 2, "
+      "3)");
+  support::write_file(s.dir / "c.json", R"({"tables": [{"table": "t", "columns": ["id", "v", "w"],
+    "rename": {"w": "number"}, "types": {"number": "text"}, "indexes": ["v"]}]})");
+  const Result seeded = s.seed({"--config", s.dir / "c.json"});
+  INFO(seeded.err);
+  REQUIRE(seeded.ok());
+  s.start(false);
+  s.cluster.execute("ALTER TABLE t DROP v, DROP w, DROP x");
+  s.cluster.execute(
+      "ALTER TABLE t ADD x int DEFAULT 3, ADD w int DEFAULT 4, ADD v text DEFAULT 'b'");
+  s.cluster.execute("INSERT INTO t VALUES(2, 5, 6, 'c')");
+  s.catch_up();
+  CHECK(s.rows("SELECT id || v || number || typeof(number) FROM t ORDER BY id") ==
+        Texts{"1b4text", "2c6text"});
+  CHECK(s.value("SELECT group_concat(name) FROM pragma_table_info('t')") == "id,number,v");
+  s.end();
+  // Said before anything is copied.
+  support::write_file(s.dir / "c.json", R"({"tables": [{"table": "t", "indexes": ["gone"]}]})");
+  const Result other =
+      support::run({program("deltamirror"), "seed", s.dir / "other.db", "-d", s.cluster.conninfo(),
+                    "--daystream", s.stream(), "--config", s.dir / "c.json"});
+  CHECK(other.exit == Exit{2, 0});
+  CHECK_THAT(other.err,
+             Catch::Contains(R"("indexes" of table "t" names a column "gone" that it has not)"));
+}
+
+TEST_CASE("trouble: a partitioned table comes back once its partitions can be followed",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE high PARTITION OF t FOR VALUES FROM (10) TO (20);"
+      "INSERT INTO t VALUES(1), (11)",
+      {"--partition-root"});
+  s.seed_tables({"t"});
+  s.start(true);
+  s.cluster.execute("ALTER TABLE high SET UNLOGGED");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  // Who looks for it by the clock does so after 1, 2, 4 … s.
+  const auto tries = [&] {
+    std::size_t count = 0;
+    const std::string err = s.runner->err();
+    for (std::size_t at = 0; (at = err.find("copying t from", at)) != std::string::npos; ++at)
+      ++count;
+    return count;
+  };
+  CHECK(eventually([&] { return tries() >= 5; }));
+  SECTION("as it is logged again") {
+    s.cluster.execute("ALTER TABLE high SET LOGGED");
+  }
+  SECTION("as it is detached") {
+    s.cluster.execute("ALTER TABLE t DETACH PARTITION high");
+  }
+  SECTION("as it is dropped") {
+    s.cluster.execute("DROP TABLE high");
+  }
+  s.cluster.execute("INSERT INTO t VALUES(2)");
+  const std::size_t before = tries();
+  s.check_equal("t", "id");
+  CHECK(tries() <= before + 1);
+  s.end();
+}

@@ -1,0 +1,86 @@
+// What makes a mirror copy all of its tables again.
+#include "troubled.h"
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+
+using namespace support;
+
+TEST_CASE("trouble: a gap heals with a connection", "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)");
+  s.seed_tables({"t"});
+  s.start(true);
+  s.catch_up();
+  s.lose_slot();
+  s.cluster.execute("DELETE FROM t WHERE id < 10; INSERT INTO t VALUES(200)");
+  run_ok({program("deltastream"), "-d", s.cluster.conninfo(), "-S", "mirror", "-D", s.stream(),
+          "--recreate-slot"});
+  s.streamer.emplace(
+      Texts{program("deltastream"), "-d", s.cluster.conninfo(), "-S", "mirror", "-D", s.stream()});
+  s.cluster.execute("INSERT INTO t VALUES(300)");
+  s.check_equal("t", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: a stream that was begun again is followed from a copy of all tables",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);"
+      "CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(true);
+  s.catch_up();
+  s.end();
+  s.lose_slot();
+  std::filesystem::remove_all(s.stream());
+  s.cluster.execute("DELETE FROM t WHERE id < 10; INSERT INTO o VALUES(1)");
+  s.streamer.emplace(Texts{program("deltastream"), "-d", s.cluster.conninfo(), "-S", "mirror", "-D",
+                           s.stream(), "--create-slot"});
+  REQUIRE(eventually([&] { return std::filesystem::exists(s.dir / "stream/durable"); }));
+  s.cluster.execute("INSERT INTO t VALUES(200)");
+
+  s.start(false);
+  CHECK(s.runner->wait() == Exit{3, 0});
+  CHECK_THAT(s.runner->err(), Catch::Contains("give \"run\" a -d CONNINFO"));
+  CHECK(s.value("SELECT count(*) FROM t") == "100");
+
+  s.start(true);
+  s.check_equal("t", "id");
+  s.check_equal("o", "id");
+  s.cluster.execute("INSERT INTO t VALUES(300)");
+  s.check_equal("t", "id");
+  s.end();
+  s.start(true);  // from where it is now
+  s.cluster.execute("INSERT INTO o VALUES(2)");
+  s.check_equal("o", "id");
+  CHECK_THAT(s.runner->err(), !Catch::Contains("copying"));
+  s.end();
+}
+
+TEST_CASE("trouble: who runs to an LSN with a connection ends with all tables or says why not",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t(id int PRIMARY KEY, m mood);"
+      "INSERT INTO t VALUES(1, 'a'); CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.cluster.execute("ALTER TYPE mood RENAME VALUE 'a' TO 'b'");
+  const std::string until = s.cluster.scalar("SELECT pg_current_wal_flush_lsn()");
+  // The copy sees these, so that the mirror has to go further than it was asked to.
+  s.cluster.execute("INSERT INTO t VALUES(2, 'b'); INSERT INTO o VALUES(1)");
+  s.cluster.execute("INSERT INTO o VALUES(2)");
+  const auto run_with = [&](const std::string& conninfo, const Texts& end) {
+    Texts argv = {
+        program("deltamirror"), "run", s.mirror(), "--daystream", s.stream(), "-d", conninfo};
+    argv.insert(argv.end(), end.begin(), end.end());
+    return run(argv);
+  };
+  const Result failed = run_with("host=" + (s.dir / "nobody").string(), {"--once"});
+  CHECK(failed.exit == Exit{1, 0});
+  CHECK_THAT(failed.err, Catch::Contains("could not connect"));
+  const Result done = run_with(s.cluster.conninfo(), {"--until-lsn", until});
+  INFO(done.err);
+  CHECK(done.ok());
+  CHECK(s.rows("SELECT id || m FROM t") == Texts{"1b", "2b"});
+  CHECK(s.rows("SELECT id FROM o").size() >= 1);
+}

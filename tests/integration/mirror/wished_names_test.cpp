@@ -1,0 +1,165 @@
+// The names that tables are wished to have here, when tables are renamed and others come.
+#include "troubled.h"
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+
+using namespace support;
+
+namespace {
+
+// Tables a and b, the one called "z" here, so that their wishes cannot be exchanged.
+void seed_a_as_z(Troubled& s) {
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "a", "as": "z"}, {"table": "b"}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+}
+
+}  // namespace
+
+TEST_CASE("trouble: a name that SQLite does not allow or has is not taken over",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE a(id int PRIMARY KEY)");
+  s.seed_tables({"t", "a"});
+  s.start(true);
+  for (const char* name : {"\"A\"", "sqlite_x", "_deltamirror_checkpoint"}) {
+    s.cluster.execute(std::string("ALTER TABLE t RENAME TO ") + name);
+    s.cluster.execute(std::string("INSERT INTO ") + name + " SELECT count(*) FROM " + name);
+    s.catch_up();
+    CHECK(s.rows("SELECT id FROM t ORDER BY 1") ==
+          s.source_rows(std::string("SELECT id FROM ") + name + " ORDER BY 1"));
+    s.cluster.execute(std::string("ALTER TABLE ") + name + " RENAME TO t");
+  }
+  s.check_equal("t", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: an unchanged configuration changes nothing, also of a renamed table",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "t"}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.cluster.execute("ALTER TABLE t RENAME TO t2");
+  s.catch_up();
+  s.runner->signal(SIGHUP);
+  s.cluster.execute("INSERT INTO t2 VALUES(2)");
+  s.check_equal("t2", "id");
+  s.end();
+  s.start(true, {"--config", config});
+  s.cluster.execute("INSERT INTO t2 VALUES(3)");
+  s.check_equal("t2", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: a configuration may name a table that comes later",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE n(id int PRIMARY KEY)");
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "t"}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.catch_up();
+  std::ofstream(config) << R"({"tables": [{"table": "t"}, {"table": "n"}, {"table": "later"}]})";
+  s.runner->signal(SIGHUP);
+  s.cluster.execute("INSERT INTO n VALUES(1)");
+  s.check_equal("n", "id");
+  CHECK(eventually([&] { return s.state("later") == "waiting"; }));
+  s.cluster.execute("CREATE TABLE later(id int PRIMARY KEY); INSERT INTO later VALUES(1)");
+  s.check_equal("later", "id");
+  s.end();
+}
+
+TEST_CASE("trouble: an index of the configuration goes with it, whatever it was called after",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text, w text); CREATE TABLE o(id int PRIMARY KEY)");
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "t", "indexes": [["v"], ["w"]]}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.cluster.execute("ALTER TABLE t RENAME v TO x; INSERT INTO t VALUES(1, 'a', 'b')");
+  s.catch_up();
+  const auto indexes = [&] {
+    return s.value("SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL");
+  };
+  CHECK(indexes() == "2");
+  SECTION("when the configuration lets it go") {
+    std::ofstream(config) << R"({"tables": [{"table": "t", "indexes": [["w"]]}]})";
+    s.runner->signal(SIGHUP);
+    CHECK(eventually([&] { return indexes() == "1"; }));
+  }
+  SECTION("when the table goes and comes") {
+    s.cluster.execute("DROP TABLE t; CREATE TABLE t(id int PRIMARY KEY, v text, w text)");
+    s.check_equal("t", "id");
+    CHECK(indexes() == "2");
+  }
+  s.end();
+}
+
+TEST_CASE("trouble: a table takes the name of another that is wished otherwise",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(1);"
+      "CREATE TABLE b(id int PRIMARY KEY); INSERT INTO b VALUES(2)");
+  seed_a_as_z(s);
+  s.start(true);
+  SECTION("which is called otherwise since then") {
+    s.cluster.execute("ALTER TABLE b RENAME TO m; ALTER TABLE a RENAME TO b");
+  }
+  SECTION("which was called otherwise before") {
+    s.cluster.execute("ALTER TABLE b RENAME TO m");
+    s.cluster.execute("ALTER TABLE a RENAME TO b");
+  }
+  SECTION("which is not there any more") {
+    s.cluster.execute("DROP TABLE b");
+    CHECK(eventually([&] { return s.state("b") == "waiting"; }));
+    s.cluster.execute("ALTER TABLE a RENAME TO b");
+  }
+  s.check_equal("b", "id");
+  CHECK(eventually([&] { return s.state("z") == "waiting"; }));
+  s.cluster.execute("CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(3)");
+  CHECK(eventually([&] { return s.is_there("z"); }));
+  CHECK(s.rows("SELECT id FROM z") == Texts{"3"});
+  s.end();
+}
+
+TEST_CASE("trouble: a rename does not take the name here of a table that is waited for",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY)");
+  seed_a_as_z(s);
+  s.start(true);
+  s.cluster.execute("DROP TABLE a");
+  CHECK(eventually([&] { return s.state("z") == "waiting"; }));
+  s.cluster.execute("ALTER TABLE b RENAME TO z; INSERT INTO z VALUES(1)");
+  s.catch_up();
+  CHECK(s.rows("SELECT id FROM b") == Texts{"1"});
+  s.cluster.execute("CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(2)");
+  CHECK(eventually([&] { return s.is_there("z"); }));
+  CHECK(s.rows("SELECT id FROM z") == Texts{"2"});
+  s.end();
+}
+
+TEST_CASE("trouble: a table that is wished for has its name, also where a rename has it",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(2);"
+      "CREATE TABLE b(id int PRIMARY KEY)");
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "b"}]})";
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.cluster.execute("ALTER TABLE b RENAME TO z; INSERT INTO z VALUES(1)");
+  s.check_equal("z", "id");
+  std::ofstream(config) << R"({"tables": [{"table": "b"}, {"table": "a", "as": "z"}]})";
+  s.runner->signal(SIGHUP);
+  CHECK(eventually([&] { return s.is_there("z") && s.is_there("b"); }));
+  CHECK(s.rows("SELECT id FROM z") == Texts{"2"});
+  CHECK(s.rows("SELECT id FROM b") == Texts{"1"});
+  s.cluster.execute("INSERT INTO z VALUES(3)");
+  s.catch_up();
+  CHECK(s.rows("SELECT id FROM b") == Texts{"1", "3"});
+  s.end();
+}
