@@ -9,6 +9,7 @@
 #include "program/check_report.h"
 #include "publication_checks.h"
 #include "server_version.h"
+#include "src/day_file.h"
 #include "unused_patterns.h"
 
 namespace deltastream {
@@ -21,6 +22,7 @@ using daystream::program::CheckReport;
 
 std::optional<Manifest> find_manifest(const std::string& directory) {
   if (!std::filesystem::exists(std::filesystem::path(directory) / "daystream.json")) {
+    daystream::require_own_directory(directory);
     return std::nullopt;
   }
   return Manifest::load(directory);

@@ -13,7 +13,7 @@
 
 namespace deltastream {
 
-// The manifest of `directory`; nullopt: no daystream there yet.
+// The manifest of `directory`; nullopt: no daystream there yet. Throws where none can begin there.
 std::optional<daystream::Manifest> find_manifest(const std::string& directory);
 
 // Each throws NeedsPerson, WrongSource or ConnectionLost; none writes anything.

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "day_file.h"
 #include "log_flags.h"
 #include "places.h"
 #include "program/check_report.h"
@@ -27,7 +28,12 @@ int check(const remote::RelayOptions& options, const StreamKinds& streams) {
     source = streams.open(options.url.base).manifest();
     return fmt::format("{} has database \"{}\"", options.url.base, source->database);
   });
-  if (reached && std::filesystem::exists(options.directory / "daystream.json")) {
+  if (!std::filesystem::exists(options.directory / "daystream.json")) {
+    report.check("copy", [&] {
+      require_own_directory(options.directory);
+      return fmt::format("\"{}\" will be made", options.directory.string());
+    });
+  } else if (reached) {
     report.check("copy", [&] {
       remote::check_same_source(options.directory, Manifest::load(options.directory), *source);
       return fmt::format("\"{}\" is a copy of it", options.directory.string());

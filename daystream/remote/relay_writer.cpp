@@ -26,13 +26,12 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& o
 
 RelayWriter::RelayWriter(const std::filesystem::path& directory, const Manifest& source,
                          const std::string& text) {
+  require_own_directory(directory);
   make_directory(directory);
   lock_ = lock_directory(directory);
   dir_ = real_dir(directory);
   if (dir_->open(kManifestName)) {
     check_same_source(directory, load_manifest(*dir_), source);
-  } else if (!list_days(*dir_).empty()) {
-    throw Corruption(dir_->path_of(kManifestName), 0, "the file is missing, there are day files");
   }
   save_manifest(text);
 

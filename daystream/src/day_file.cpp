@@ -1,6 +1,10 @@
 #include "day_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 
 #include "calendar.h"
 #include "daystream/error.h"
@@ -11,6 +15,16 @@ namespace daystream {
 namespace {
 constexpr std::string_view kSuffix = ".tsv";
 constexpr std::string_view kPackedSuffix = ".tsv.zst";
+constexpr std::string_view kFresh = ".new";  // while a file is written that replaces another
+
+// What an earlier start may have left, and what every new file system has.
+bool is_of_a_daystream(std::string_view name) {
+  constexpr std::string_view kOurs[] = {kManifestName, kDurableName, kLockName,   "status.json",
+                                        "copies.json", ".spool",     "lost+found"};
+  if (name.ends_with(kFresh)) name.remove_suffix(kFresh.size());
+  return name == "." || name == ".." || day_of_file_name(name).has_value() ||
+         std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs);
+}
 }  // namespace
 
 std::string day_file_name(std::int64_t day) {
@@ -62,6 +76,27 @@ std::vector<std::int64_t> list_days(Dir& dir) {
   std::sort(days.begin(), days.end());
   days.erase(std::unique(days.begin(), days.end()), days.end());
   return days;
+}
+
+void require_own_directory(const std::filesystem::path& directory) {
+  if (!std::filesystem::exists(directory)) return;
+  if (!std::filesystem::is_directory(directory)) {
+    throw NeedsPerson(fmt::format("\"{}\" is no directory", directory.string()),
+                      "name another place for the daystream, or move it away");
+  }
+  const auto dir = real_dir(directory);
+  if (dir->open(kManifestName)) return;
+  if (!list_days(*dir).empty()) {
+    throw Corruption(dir->path_of(kManifestName), 0, "the file is missing, there are day files",
+                     "restore it from a copy: it says which database the changes are of");
+  }
+  for (const std::string& name : dir->list()) {
+    if (is_of_a_daystream(name)) continue;
+    throw NeedsPerson(
+        fmt::format("directory \"{}\" is no daystream, and not empty: it holds \"{}\"",
+                    directory.string(), name),
+        "name an empty directory, or one that is not there yet: a daystream has one of its own");
+  }
 }
 
 }  // namespace daystream

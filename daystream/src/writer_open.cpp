@@ -48,6 +48,7 @@ Writer::Impl::Impl(const std::filesystem::path& directory, const Manifest& wante
     : options_(std::move(options)), prefix_(Position::begin()) {
   if (!options_.clock)
     options_.clock = [](std::int64_t) { return std::int64_t{std::time(nullptr)}; };
+  require_own_directory(directory);
   make_directory(directory);
   lock_ = lock_directory(directory);
   if (!options_.dir) place_.emplace(watch_directory(directory));
@@ -66,10 +67,6 @@ void Writer::Impl::open_manifest(const std::filesystem::path& directory, const M
     manifest_ = load_manifest(*dir_);
     check_same_source(directory, manifest_, wanted);
     return;
-  }
-  if (!list_days(*dir_).empty()) {
-    throw Corruption(dir_->path_of(kManifestName), 0, "the file is missing, there are day files",
-                     "restore it from a copy: it says which database the changes are of");
   }
   manifest_ = wanted;
   manifest_.begun = confirmed_flush;

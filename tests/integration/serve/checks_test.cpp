@@ -88,6 +88,17 @@ TEST_CASE("pull --check: the server, and the place for the copy", "[pull][check]
   support::write_file(f.in("file"), "");
   CHECK_THAT(f.check({"pull", server.url(), f.in("file"), "--check"}),
              StartsWith("3\n") && Contains("is no directory"));
+  // Somebody else's, which the pull refuses with the same words.
+  std::filesystem::create_directory(f.in("foreign"));
+  support::write_file(f.in("foreign/PG_VERSION"), "17\n");
+  for (const char* how : {"--check", "--once"}) {
+    CHECK_THAT(f.check({"pull", server.url(), f.in("foreign"), how}),
+               StartsWith("3\n") &&
+                   Contains("is no daystream, and not empty: it holds "
+                            "\"PG_VERSION\"") &&
+                   Contains("HINT: "));
+  }
+  CHECK_FALSE(std::filesystem::exists(f.in("foreign/lock")));
 }
 
 TEST_CASE("consume --check: stream, checkpoint and command", "[consume][check]") {

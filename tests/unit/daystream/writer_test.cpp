@@ -1,7 +1,10 @@
 // What the Writer refuses, and how it holds to the clock, the day and the source.
 #include "daystream/writer.h"
 
+#include <fmt/format.h>
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 
 #include "daystream/durable.h"
 #include "daystream/error.h"
@@ -136,6 +139,25 @@ TEST_CASE("writer: day files without a manifest are not taken over", "[writer]")
   }
   std::filesystem::remove(stream.directory / "daystream.json");
   CHECK_THROWS_AS(stream.writer(), Corruption);
+}
+
+TEST_CASE("writer: a directory with files of somebody else is not taken", "[writer]") {
+  WrittenStream stream;
+  const std::filesystem::path place = stream.directory.path();
+  std::ofstream(place / "precious.txt") << "mine";
+  CHECK(refusal<NeedsPerson>([&] { stream.writer(); }) ==
+        fmt::format("directory \"{}\" is no daystream, and not empty: it holds \"precious.txt\"",
+                    place.string()));
+  CHECK_FALSE(std::filesystem::exists(place / "lock"));
+  std::filesystem::remove(place / "precious.txt");
+  // What a refused start may leave, and the root of a file system.
+  std::ofstream(place / "status.json") << "{}";
+  std::filesystem::create_directory(place / "lost+found");
+  { Writer writer = stream.writer(); }
+  std::ofstream(place / "notes.txt") << "beside a stream that is there";
+  CHECK_NOTHROW(stream.writer());
+  CHECK(refusal<NeedsPerson>([&] { Writer(place / "notes.txt", source(), {}, {}); }) ==
+        fmt::format("\"{}\" is no directory", (place / "notes.txt").string()));
 }
 
 TEST_CASE("writer: a changed filter is declared once, after the line before it", "[writer]") {
