@@ -7,6 +7,7 @@
 
 #include "daystream/reader.h"
 #include "program/check_report.h"
+#include "program/metrics_file.h"
 #include "publication_checks.h"
 #include "server_version.h"
 #include "src/day_file.h"
@@ -19,6 +20,7 @@ using daystream::Manifest;
 using daystream::NeedsPerson;
 using daystream::WrongSource;
 using daystream::program::CheckReport;
+namespace program = daystream::program;
 
 std::optional<Manifest> find_manifest(const std::string& directory) {
   if (!std::filesystem::exists(std::filesystem::path(directory) / "daystream.json")) {
@@ -214,6 +216,12 @@ int run_checks(const Config& config) {
   std::optional<Manifest> manifest;
   report.check_directory(config.directory);
   report.check_room(config.directory);
+  if (!config.metrics_file.empty()) {
+    report.check("metrics", [&] {
+      program::check_metrics_file(config.metrics_file);
+      return fmt::format("\"{}\" can be written", config.metrics_file);
+    });
+  }
   if (!report.check("connection", [&] {
         connection.emplace(config.conninfo);
         server = identify(*connection);

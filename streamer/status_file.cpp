@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "daystream/error.h"
-#include "program/metrics_file.h"
 
 namespace deltastream {
 
@@ -26,7 +25,7 @@ StatusFile::StatusFile(std::filesystem::path directory, std::filesystem::path me
   });
 }
 
-void StatusFile::write(const Status& status) const {
+void StatusFile::write(const Status& status) {
   // Never the one to make the directory: a refused start must leave nothing behind. And another
   // one that has taken its place has a status of its own.
   std::error_code error;
@@ -34,10 +33,7 @@ void StatusFile::write(const Status& status) const {
       look_at(directory_) == ours_) {
     save_status(directory_, status);
   }
-  // A failure is seen by the file's age.
-  if (!metrics_.empty()) {
-    daystream::program::replace_metrics(metrics_, metrics_of(directory_, status));
-  }
+  metrics_.replace([&] { return metrics_of(directory_, status); });
 }
 
 }  // namespace deltastream

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "program/handover.h"
+#include "program/metrics_file.h"
 #include "src/place.h"
 #include "status.h"
 
@@ -25,10 +26,10 @@ class StatusFile {
   void save(Status status) { newest_.put(std::move(status)); }
 
  private:
-  void write(const Status& status) const;
+  void write(const Status& status);
 
   const std::filesystem::path directory_;
-  const std::filesystem::path metrics_;
+  daystream::program::MetricsTarget metrics_;
   const std::optional<daystream::FileIdentity> ours_;  // what that was at first
   daystream::program::Mailbox<Status> newest_;
   std::jthread thread_;  // last: it uses the others

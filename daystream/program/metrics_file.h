@@ -11,12 +11,34 @@
 
 namespace daystream::program {
 
-// Replaces `file` by `text`, readable for everybody whatever the umask: it is the collector's, and
-// has no data. False: it could not, which is no reason to stop.
-bool replace_metrics(const std::filesystem::path& file, const std::string& text) noexcept;
+// Whether `file` is one that the collector will read, in a folder where files can be made. Throws
+// ConfigError with what is wrong. Writes nothing.
+void check_metrics_file(const std::filesystem::path& file);
 
-// Does so at once, every kInterval, and a last time when it is destroyed, on a thread of its own.
-// The first failure is logged, and the first success after one.
+// The file. Not being able to write it is no reason to stop: it is logged, once a minute while it
+// goes on, and so is the first success after it.
+class MetricsTarget {
+ public:
+  static constexpr std::chrono::minutes kBetweenWarnings{1};
+
+  // `file` empty: does nothing. Warns of a name that no collector reads.
+  explicit MetricsTarget(std::filesystem::path file);
+
+  explicit operator bool() const noexcept { return !file_.empty(); }
+  // Replaces it by what `text` returns, readable for everybody whatever the umask: it is the
+  // collector's, and has no data.
+  void replace(const std::function<std::string()>& text) noexcept;
+
+ private:
+  void failed(const std::string& why, const std::string& hint);
+
+  const std::filesystem::path file_;
+  std::chrono::steady_clock::time_point told_{};
+  bool failed_ = false;
+};
+
+// Replaces one at once, every kInterval, and a last time when it is destroyed, on a thread of its
+// own.
 //
 // Threads: `text` is called on that thread, the last time on the destroyer's.
 class MetricsFile {
@@ -30,11 +52,8 @@ class MetricsFile {
   ~MetricsFile();
 
  private:
-  void write() noexcept;
-
-  const std::filesystem::path file_;
+  MetricsTarget target_;
   const std::function<std::string()> text_;
-  bool failed_ = false;
   std::jthread thread_;  // last: it uses the others
 };
 

@@ -91,6 +91,27 @@ TEST_CASE("check: says what is right, and what is not with what to do", "[stream
   CHECK(contains(stream.run({"--check"}).out, "in use by process"));
 }
 
+TEST_CASE("metrics file: one that cannot be written is said, and why", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  const std::string nowhere = (stream.directory().parent_path() / "none" / "m.prom").string();
+  const Result checked = stream.run({"--check", "--create-slot", "--metrics-file", nowhere});
+  CHECK(checked.exit == Exit{2, 0});
+  CHECK(contains(checked.out, "FAILED  metrics    metrics file \"" + nowhere + "\": there is no "));
+  CHECK(contains(checked.out, "HINT: name a file in a folder"));
+  const std::string odd = (stream.directory().parent_path() / "metrics").string();
+  CHECK(contains(stream.run({"--check", "--create-slot", "--metrics-file", odd}).out,
+                 "its name does not end in .prom"));
+
+  const Result started = stream.run_to_end({"--create-slot", "--metrics-file", nowhere});
+  CHECK(started.ok());
+  CHECK(contains(started.err, "could not replace metrics file \"" + nowhere + "\": could not "));
+  CHECK(contains(started.err, "No such file or directory; HINT: "));
+  const Result named = stream.run_to_end({"--metrics-file", odd});
+  CHECK(contains(named.err, "its name does not end in .prom; HINT: "));
+  CHECK(std::filesystem::exists(odd));
+}
+
 TEST_CASE("configuration: a file says what flags say, SIGHUP reads it again", "[streamer]") {
   const Cluster cluster;
   cluster.execute("CREATE TABLE fox (a int PRIMARY KEY); CREATE TABLE hen (a int PRIMARY KEY)");
