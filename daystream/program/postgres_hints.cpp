@@ -10,10 +10,12 @@ namespace daystream::program {
 
 namespace {
 
-// The line that pg_hba.conf lacks; empty: the words are of something else.
+// The line that pg_hba.conf lacks, of a kind that fits how we came; empty: the words are of
+// something else.
 std::string missing_hba_line(const std::string& words) {
   static const std::regex kEntry(
-      "no pg_hba.conf entry for host \"([^\"]*)\", user \"([^\"]*)\", database \"([^\"]*)\"");
+      "no pg_hba.conf entry for host \"([^\"]*)\", user \"([^\"]*)\", database \"([^\"]*)\""
+      "(, SSL encryption)?");
   std::smatch found;
   if (!std::regex_search(words, found, kEntry)) return {};
   const std::string host = found[1];
@@ -23,8 +25,10 @@ std::string missing_hba_line(const std::string& words) {
   return fmt::format(
       "Add this line to the server's pg_hba.conf, then SELECT pg_reload_conf(): {} {} {}{} "
       "scram-sha-256",
-      local ? "local" : "hostssl", quote_identifier(found[3].str()),
-      quote_identifier(found[2].str()), address);
+      local              ? "local"
+      : found[4].matched ? "hostssl"
+                         : "host",
+      quote_identifier(found[3].str()), quote_identifier(found[2].str()), address);
 }
 
 struct Advice {

@@ -25,6 +25,9 @@ TEST_CASE("conninfo: what to do is said, to the line of pg_hba.conf", "[postgres
   using program::connection_hint;
   CHECK(connection_hint("FATAL: no pg_hba.conf entry for host \"10.0.0.7\", user \"m\", database "
                         "\"prod\", no encryption")
+            .find(": host \"prod\" \"m\" 10.0.0.7/32 scram-sha-256") != std::string::npos);
+  CHECK(connection_hint("FATAL: no pg_hba.conf entry for host \"10.0.0.7\", user \"m\", database "
+                        "\"prod\", SSL encryption")
             .find(": hostssl \"prod\" \"m\" 10.0.0.7/32 scram-sha-256") != std::string::npos);
   CHECK(connection_hint("FATAL: no pg_hba.conf entry for host \"[local]\", user \"m\", database "
                         "\"prod\", no encryption")
