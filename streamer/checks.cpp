@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 
 #include "daystream/reader.h"
+#include "disk_space.h"
 #include "program/check_report.h"
 #include "program/metrics_file.h"
 #include "publication_checks.h"
@@ -215,7 +217,16 @@ int run_checks(const Config& config) {
   Server server;
   std::optional<Manifest> manifest;
   report.check_directory(config.directory);
-  report.check_room(config.directory);
+  // A start would wait for room.
+  const auto space = disk_space(config.directory);
+  if (space && !has_room(*space)) {
+    report.check("room", [&]() -> std::string {
+      throw daystream::IoError(fmt::format("could not write to daystream \"{}\"", config.directory),
+                               ENOSPC);
+    });
+  } else {
+    report.check_room(config.directory);
+  }
   if (!config.metrics_file.empty()) {
     report.check("metrics", [&] {
       program::check_metrics_file(config.metrics_file);

@@ -4,11 +4,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <string_view>
 
 #include "flags.h"
+#include "grammar/table_list.h"
 #include "program/config_file.h"
 #include "program/usage.h"
 
@@ -21,6 +24,60 @@ using Arguments = std::vector<std::string>;
 
 [[noreturn]] void usage(const std::string& message) {
   throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
+}
+
+void check_switch(const std::string& name, std::string value) {
+  std::transform(value.begin(), value.end(), value.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  constexpr std::string_view kSwitches[] = {"on", "off", "true", "false", "yes", "no", "1", "0"};
+  // As PostgreSQL, which takes the beginning of a word: but "o" is the beginning of two.
+  const bool known = value != "o" && !value.empty() &&
+                     std::any_of(std::begin(kSwitches), std::end(kSwitches),
+                                 [&](std::string_view word) { return word.starts_with(value); });
+  if (!known) usage(fmt::format("invalid value \"{}\" of filter {}: on or off", value, name));
+}
+
+void check_actions(std::string_view list) {
+  constexpr std::string_view kActions[] = {"insert", "update", "delete", "truncate"};
+  for (std::string_view rest = list;;) {
+    const std::size_t comma = rest.find(',');
+    std::string_view name = rest.substr(0, comma);
+    while (name.starts_with(' ')) name.remove_prefix(1);
+    while (name.ends_with(' ')) name.remove_suffix(1);
+    if (std::find(std::begin(kActions), std::end(kActions), name) == std::end(kActions)) {
+      usage(fmt::format("invalid action \"{}\" of filter actions: insert, update, delete, truncate",
+                        name));
+    }
+    if (comma == std::string_view::npos) return;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+// What the plugin would refuse, once a slot is there.
+void check_filter(const std::string& name, const std::string& value) {
+  if (name == "only-local") return check_switch(name, value);
+  if (name == "actions") return check_actions(value);
+  const auto what = name == "exclude-columns"    ? grammar::ListOf::Columns
+                    : name == "include-messages" ? grammar::ListOf::Texts
+                                                 : grammar::ListOf::Tables;
+  std::string storage(value.size(), '\0');
+  std::vector<grammar::Pattern> patterns(grammar::pattern_capacity(value));
+  const char* const problem =
+      grammar::parse_list(value, what, storage.data(), patterns.data()).problem;
+  if (problem != nullptr) {
+    usage(fmt::format("invalid list \"{}\" of filter {}: {}", value, name, problem));
+  }
+}
+
+void check_slot_name(const std::string& name) {
+  constexpr std::size_t kLongest = 63;
+  const bool fits = name.size() <= kLongest && std::all_of(name.begin(), name.end(), [](char c) {
+                      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+                    });
+  if (!fits) {
+    usage(fmt::format("invalid slot name \"{}\": small letters, digits and _, at most {} of them",
+                      name, kLongest));
+  }
 }
 
 // `text` is FILTER=VALUE, or FILTER alone for a switch, as pg_recvlogical takes it.
@@ -122,6 +179,7 @@ void require(const Config& config) {
   const bool needs_directory =
       config.command != Command::CreateSlot && config.command != Command::DropSlot;
   if (needs_slot && config.slot.empty()) usage("no slot specified");
+  if (needs_slot) check_slot_name(config.slot);
   if (needs_directory && config.directory.empty()) usage("no directory specified");
   if (config.if_not_exists && !config.create_slot) usage("--if-not-exists needs --create-slot");
   if (config.adopt_slot && config.command != Command::Follow && config.command != Command::Check) {
@@ -149,6 +207,8 @@ Config checked(const CLI::App& app, Flags& flags) {
   if (config.command == Command::Status) config.directory = flags.status_directory;
   config.tables = flags.tables;
   for (const std::string& option : flags.options) add_filter(config, option);
+  if (!config.tables.empty()) check_filter("tables", config.tables);
+  for (const auto& [name, value] : config.filters) check_filter(name, value);
   if (flags.partition_root) config.filters.emplace_back("partition-root", "on");
   std::sort(config.filters.begin(), config.filters.end());  // order must not look like a change
   if (!flags.end_lsn.empty()) {
@@ -202,10 +262,17 @@ Config reload_config(const Config& running) {
       throw ConfigError(e.what(), "mend the file, and send SIGHUP again");
     }
   }();
-  if (config.command != running.command || config.directory != running.directory ||
-      config.slot != running.slot) {
-    throw ConfigError("slot, directory and command cannot change while it runs",
-                      "Restart deltastream.");
+  const auto refuse = [](const std::string& what) {
+    throw ConfigError(fmt::format("{} cannot change while it runs", what),
+                      "Restart deltastream, or set it back in the file.");
+  };
+  if (config.command != running.command) refuse("what it is to do (--check, --drop-slot, …)");
+  if (config.slot != running.slot) {
+    refuse(fmt::format("the slot, from \"{}\" to \"{}\",", running.slot, config.slot));
+  }
+  if (config.directory != running.directory) {
+    refuse(
+        fmt::format("the directory, from \"{}\" to \"{}\",", running.directory, config.directory));
   }
   return config;
 }

@@ -60,9 +60,9 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
     return;
   }
   const std::filesystem::path ballast = stream.directory() / "ballast";
-  support::write_file(ballast, std::string(2 << 20, 'x'));
   Process process = stream.start();
   REQUIRE(streaming(process));
+  support::write_file(ballast, std::string(2 << 20, 'x'));
   cluster.execute("INSERT INTO fox VALUES (0, 'before')");
   REQUIRE(stream.caught_up());
   for (int i = 1; i <= 30; ++i) {
@@ -82,6 +82,11 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
     return status.exit == support::Exit{1, 0} && contains(status.out, "waiting (process") &&
            contains(status.out, "No space left on device");
   }));
+
+  // The check says it as well, and that it is no small matter.
+  const support::Result checked = stream.run({"--check"});
+  CHECK(checked.exit.code == 1);
+  CHECK(contains(checked.out, "FAILED  room       could not write to daystream"));
 
   std::filesystem::remove(ballast);
   disk.resize("64m");

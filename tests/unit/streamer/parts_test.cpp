@@ -206,6 +206,31 @@ TEST_CASE("config: flags, and the order of filters does not matter", "[config]")
   CHECK(parse_config(std::vector<std::string>{"status", "d", "--json"}).json);
 }
 
+TEST_CASE("config: what the server would refuse is refused before", "[config]") {
+  const auto problem = [](std::vector<std::string> more) -> std::string {
+    more.insert(more.end(), {"-D", "d"});
+    try {
+      parse_config(more);
+    } catch (const std::exception& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto filter = [&](const std::string& text) { return problem({"-S", "s", "-o", text}); };
+  CHECK(problem({"-S", "Prod-X"}) ==
+        "invalid slot name \"Prod-X\": small letters, digits and _, at most 63 of them");
+  CHECK(problem({"-S", std::string(64, 'a')}).starts_with("invalid slot name"));
+  CHECK(problem({"-S", "prod_2"}).empty());
+  CHECK(filter("actions=inserts") ==
+        "invalid action \"inserts\" of filter actions: insert, update, delete, truncate");
+  CHECK(filter("actions=insert, update").empty());
+  CHECK(filter("only-local=maybe") == "invalid value \"maybe\" of filter only-local: on or off");
+  CHECK(filter("only-local=TRUE").empty());
+  CHECK(filter("exclude-tables=a,,b").starts_with("invalid list \"a,,b\" of filter "));
+  CHECK(filter("exclude-columns=fox.a,*.*.secret").empty());
+  CHECK(filter("include-messages=my app*").empty());
+}
+
 TEST_CASE("config: a service's file does for what is done once with its slot", "[config]") {
   const support::ScratchDir folder;
   const std::string file = folder / "service.json";
