@@ -392,7 +392,6 @@ void own_and_run(const RunOptions& options, const RunControl& control) {
   const MirrorLock owner(options.mirror);
   Database db = open_owned(options.mirror);
   db.give_up_when([&control] { return control.stop_requested(); });
-  static_cast<void>(load_tables(db));  // says so where the file is no mirror
   daystream::PlaceWatch place(
       "mirror", options.mirror, owner.file().value_or(daystream::FileIdentity{}),
       "end the process that owns a mirror before it is moved, removed or replaced, and take its "

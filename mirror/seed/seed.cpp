@@ -156,7 +156,8 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
   check_distinct({}, options.config.all_tables());
   std::vector<SeedPart> parts = open_parts(options, signals);
   check_shapes(parts);
-  MirrorLock owner(options.mirror);
+  std::optional<MirrorLock> owner;
+  if (options.owner == nullptr) owner.emplace(options.mirror);
   Watch watch;
   std::optional<SeedFile> file;
   try {
@@ -187,13 +188,13 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
     } else {
       remove_loading_files(options.mirror);  // nothing of a failed seed stays
     }
-    owner.remove_file();
+    if (owner) owner->remove_file();
     throw;
   } catch (...) {
     // Out of memory, say: nothing of it stays either.
     file.reset();
     remove_loading_files(options.mirror);
-    owner.remove_file();
+    if (owner) owner->remove_file();
     throw;
   }
   tell_whole(options.mirror, parts, watch);

@@ -10,12 +10,15 @@
 
 namespace deltamirror {
 
+class MirrorLock;
+
 struct SeedOptions {
   std::string mirror;
   std::string conninfo;
   daystream::Stream daystream;  // empty: the configuration names those of its sources
   MirrorConfig config;
-  bool resumes = true;  // what is whole of a seed that fails is left for the next one
+  bool resumes = true;                // what is whole of a seed that fails is left for the next one
+  const MirrorLock* owner = nullptr;  // of the caller, which has it; nullptr: it is taken here
 };
 
 // Those of the configuration, or the one without a name that the options tell of.

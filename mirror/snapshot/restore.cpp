@@ -45,7 +45,6 @@ constexpr std::chrono::seconds kBetweenNews{5};
 std::vector<Checkpoint> checkpoints_of(const std::string& snapshot, const RestoreOptions& options,
                                        const Goal& goal) {
   const Database db = open_for_reading(snapshot);
-  static_cast<void>(load_tables(db));  // says so where the file is no mirror
   if (!options.source.empty()) return {load_checkpoint(db, options.source)};
   std::vector<Checkpoint> all = load_checkpoints(db);
   if (all.size() > 1 && !goal.is_for_all()) {

@@ -179,7 +179,6 @@ std::string take_snapshot(const SnapshotOptions& options,
   const std::string out = file_for(options);
   check_absent(out);
   Database db = open_for_reading(options.mirror);
-  static_cast<void>(load_tables(db));  // says so where the file is no mirror
   check_room(db, out);
   PartialFile partial(out);
   if (options.form == SnapshotForm::Raw) {

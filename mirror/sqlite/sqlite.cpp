@@ -43,9 +43,9 @@ std::string hint_of(int code) {
     case SQLITE_CANTOPEN:
       return "look whether it and its folder are there, and may be written to by this user";
     case SQLITE_CORRUPT:
+      return "it is damaged: \"deltamirror restore\" a snapshot, or remove it and seed again";
     case SQLITE_NOTADB:
-      return "it is damaged, or no mirror: \"deltamirror restore\" a snapshot, or remove it and "
-             "seed again";
+      return "name a mirror; where it was one, \"deltamirror restore\" a snapshot";
     case SQLITE_IOERR:
       return "look at its disk: dmesg, smartctl";
     default:

@@ -146,7 +146,6 @@ bool is_in_trouble(const ordered_json& table) {
 
 ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   const Database db = open_for_reading(mirror);
-  static_cast<void>(load_tables(db));  // says so where the file is no mirror
   const std::vector<Checkpoint> all = load_checkpoints(db);
   ordered_json out;
   out["mirror"] = mirror;

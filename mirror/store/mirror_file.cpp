@@ -12,6 +12,7 @@
 
 #include "daystream/unique_fd.h"
 #include "src/place.h"
+#include "store/mirrored_table.h"
 
 namespace deltamirror {
 
@@ -124,10 +125,7 @@ void publish(Database loaded, const std::string& mirror) {
 }
 
 Database open_owned(const std::string& mirror) {
-  if (!exists(mirror)) {
-    throw Error(fmt::format("mirror \"{}\" does not exist", mirror),
-                "make it with \"deltamirror seed\"");
-  }
+  static_cast<void>(open_for_reading(mirror));  // what is somebody else's is not written to
   Database db(mirror, Database::Mode::ReadWrite);
   int persist = 1;
   if (sqlite3_file_control(db.raw(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist) != SQLITE_OK) {
@@ -149,7 +147,9 @@ Database open_for_reading(const std::string& mirror) {
     throw Error(fmt::format("mirror \"{}\" does not exist", mirror),
                 "make it with \"deltamirror seed\"");
   }
-  return Database(mirror, Database::Mode::ReadOnly);
+  Database db(mirror, Database::Mode::ReadOnly);
+  check_is_mirror(db);
+  return db;
 }
 
 }  // namespace deltamirror

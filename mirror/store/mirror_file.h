@@ -30,11 +30,14 @@ void publish(Database loaded, const std::string& mirror);
 void give_name(const std::string& whole, const std::string& name);
 void remove_loading_files(const std::string& mirror) noexcept;
 
+// Both throw Error with advice where there is no such mirror, and NeedsPerson where the file is
+// none, or one of another format: that is left as it is.
+//
 // As the owner opens it: WAL that stays when it is closed, so that a reader without any right to
 // write can open the file at any time.
 Database open_owned(const std::string& mirror);
 
-// As readers do. Throws Error with advice where there is no such mirror.
+// As readers do.
 Database open_for_reading(const std::string& mirror);
 
 }  // namespace deltamirror

@@ -47,10 +47,18 @@ bool has_other_names(const std::string& mirror) {
   return stat(mirror.c_str(), &facts) == 0 && facts.st_nlink > 1;
 }
 
+// Whoever takes the lock writes next, also beside the file.
+std::string lock_path_of_mirror(const std::string& mirror) {
+  struct stat facts {};
+  if (stat(mirror.c_str(), &facts) == 0) static_cast<void>(open_for_reading(mirror));
+  return beside(mirror, ".lock");
+}
+
 }  // namespace
 
 MirrorLock::MirrorLock(const std::string& mirror)
-    : path_(beside(mirror, ".lock")), fd_(daystream::lock_file(path_, {"mirror", mirror, kHint})) {
+    : path_(lock_path_of_mirror(mirror)),
+      fd_(daystream::lock_file(path_, {"mirror", mirror, kHint})) {
   mirror_ = open_itself(mirror, O_RDWR);
   if (!mirror_) return;
   lock_itself(mirror, mirror_.get());

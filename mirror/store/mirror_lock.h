@@ -19,6 +19,7 @@ namespace deltamirror {
 class MirrorLock {
  public:
   // Throws Error naming the holder's process, and what it calls the mirror, where there is one.
+  // Where the file is no mirror, NeedsPerson: nothing of it, or beside it, is changed.
   explicit MirrorLock(const std::string& mirror);
   // Takes the lock file away with the lock: for a seed that came to nothing.
   void remove_file() noexcept;

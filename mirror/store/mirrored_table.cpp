@@ -302,10 +302,10 @@ MirroredTable table_of(Statement& select, const Database& db) {
 
 }  // namespace
 
-std::vector<MirroredTable> load_tables(const Database& db) {
+void check_is_mirror(const Database& db) {
   if (!db.value("SELECT 1 FROM sqlite_schema WHERE name = '_deltamirror_format'")) {
     throw daystream::NeedsPerson(fmt::format("\"{}\" is not a mirror", db.path()),
-                                 "make one with \"deltamirror seed\"");
+                                 "name a mirror; \"deltamirror seed\" makes one, in a new file");
   }
   const std::string version = db.value("SELECT version FROM _deltamirror_format").value_or("none");
   if (version != std::to_string(kMirrorFormat)) {
@@ -313,6 +313,10 @@ std::vector<MirroredTable> load_tables(const Database& db) {
                                              db.path(), version, kMirrorFormat),
                                  "use the program that made it, or seed it again");
   }
+}
+
+std::vector<MirroredTable> load_tables(const Database& db) {
+  check_is_mirror(db);
   std::vector<MirroredTable> tables;
   Statement select = db.prepare(
       "SELECT source, name, source_table, query, columns, all_columns, shape, indexes, snapshot, "

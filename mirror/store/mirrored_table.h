@@ -105,6 +105,8 @@ void create_catalog(Database& db);
 
 void save_table(Database& db, const MirroredTable& table);
 void forget_table(Database& db, const std::string& source, const std::string& name);
+// Throws NeedsPerson where the file is no mirror, or one of another format.
+void check_is_mirror(const Database& db);
 // By name, and then by source. Throws NeedsPerson where the file is no mirror, or one of another
 // format.
 std::vector<MirroredTable> load_tables(const Database& db);

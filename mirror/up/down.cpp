@@ -96,7 +96,7 @@ class Down {
 
   // Another file of that name is nobody's to remove.
   void check_mirror() const {
-    if (fs::exists(mirror_)) static_cast<void>(load_tables(open_for_reading(mirror_)));
+    if (fs::exists(mirror_)) static_cast<void>(open_for_reading(mirror_));
   }
 
   void check_that_it_may() const {

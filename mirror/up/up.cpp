@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "config/source_places.h"
@@ -19,6 +20,7 @@
 #include "seed/seed.h"
 #include "seed/seed_session.h"
 #include "snapshot/from_snapshot.h"
+#include "src/lock.h"
 #include "src/waiting.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
@@ -85,13 +87,20 @@ class Up {
       : options_(options), signals_(signals), mirror_(options.run.mirror) {}
 
   int run() {
-    const bool is_new = !fs::exists(mirror_);
     plan();
-    if (is_new) check_new();
-    const std::vector<TableRequest> missing = is_new ? std::vector<TableRequest>{} : join_tables();
-    note_what_is_there();
-    start();
+    if (!fs::exists(mirror_)) check_folder();
+    // Before anything is looked at that another one may be making, and until all is made.
+    owner_.emplace(mirror_);
+    std::vector<TableRequest> missing;
     try {
+      const bool is_new = !fs::exists(mirror_);
+      if (is_new) {
+        check_new();
+      } else {
+        missing = join_tables();
+      }
+      note_what_is_there();
+      start();
       wait_for_streams();
       if (is_new && !stopped()) seed_first();
     } catch (...) {
@@ -99,6 +108,7 @@ class Up {
       throw;
     }
     if (!fs::exists(mirror_)) undo();
+    owner_.reset();
     if (!missing.empty() && !stopped()) add(missing);
     if (!stopped()) follow({});
     if (fs::exists(mirror_)) say_what_stays();
@@ -140,15 +150,18 @@ class Up {
     streams_.push_back({directory, options_.slot.empty() ? made : options_.slot, conninfo, tables});
   }
 
-  // All that can be wrong with what is asked for, before anything is made anywhere: a slot that
-  // nobody reads fills the primary's disk.
-  void check_new() {
-    check_absent(mirror_);
+  void check_folder() const {
     const fs::path folder = fs::absolute(mirror_).parent_path();
     if (access(folder.c_str(), W_OK | X_OK) != 0) {
       throw daystream::IoError(fmt::format("could not write to folder \"{}\"", folder.string()),
                                errno);
     }
+  }
+
+  // All that can be wrong with what is asked for, before anything is made anywhere: a slot that
+  // nobody reads fills the primary's disk.
+  void check_new() {
+    check_absent(mirror_);
     check_distinct({}, options_.choice.config.all_tables());
     for (const OwnStream& stream : streams_) check_tables(stream, stream.tables);
   }
@@ -168,7 +181,6 @@ class Up {
 
   // The stream goes on with what the mirror has, and takes up what it has not. Gives the latter.
   std::vector<TableRequest> join_tables() {
-    const MirrorLock owner(mirror_);  // before a second deltastream says that there is one
     if (is_of_several() || !options_.run.config_file.empty()) return {};  // the engine compares
     const std::vector<MirroredTable> tables = load_tables(open_for_reading(mirror_));
     std::vector<TableRequest>& asked = streams_.front().tables;
@@ -273,7 +285,7 @@ class Up {
         is_of_several() ? daystream::Stream() : daystream::Stream(streams_.front().directory);
     // A stream that goes with a seed that fails leaves nothing to go on with.
     seed({mirror_, options_.run.conninfo.value_or(""), stream, options_.choice.config,
-          made_.empty()},
+          made_.empty(), &*owner_},
          signals_);
   }
 
@@ -292,6 +304,8 @@ class Up {
     children_.clear();  // each ends first
     for (const OwnStream& stream : made_) {
       try {
+        std::optional<UniqueFd> writer;  // somebody else's by now, as another mirror's: it stays
+        if (fs::exists(stream.directory)) writer = daystream::lock_directory(stream.directory);
         if (drop_slot(stream.conninfo, stream.slot)) {
           spdlog::info("dropped replication slot \"{}\": there is no mirror to follow it",
                        stream.slot);
@@ -305,6 +319,7 @@ class Up {
       }
     }
     made_.clear();
+    if (!fs::exists(mirror_)) owner_->remove_file();
     if (code && !signals_.stop_requested()) child_ended(*code);
   }
 
@@ -330,6 +345,7 @@ class Up {
   const std::string mirror_;
   std::vector<OwnStream> streams_;
   std::vector<OwnStream> made_;  // by this run
+  std::optional<MirrorLock> owner_;
   std::vector<std::unique_ptr<Child>> children_;
   UniqueFd wake_;
 };

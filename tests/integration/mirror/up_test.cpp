@@ -32,7 +32,7 @@ struct Up : Pipeline {
     return source_rows("SELECT slot_name FROM pg_replication_slots ORDER BY 1");
   }
   bool nothing_is_left(const std::string& file) const {
-    for (const char* suffix : {"", "-wal", "-shm", ".daystream", ".seeding"}) {
+    for (const char* suffix : {"", "-wal", "-shm", ".daystream", ".seeding", ".lock"}) {
       if (fs::exists(file + suffix)) return false;
     }
     return slots().empty();
@@ -121,6 +121,28 @@ TEST_CASE("up: a seed that fails or is stopped leaves no slot", "[mirror][integr
     stopped.wait();
     CHECK_THAT(stopped.err(), Catch::Contains("dropped replication slot"));
   }
+  CHECK(place.nothing_is_left(place.mirror()));
+}
+
+TEST_CASE("up: of two that begin the same mirror the second touches nothing",
+          "[mirror][integration][up]") {
+  Up place;
+  Process first(place.up(place.mirror(), {"--query", "SELECT pg_sleep(600)::text AS x", "--as",
+                                          "slow", "--table", "a"}));
+  REQUIRE(eventually([&] { return fs::exists(place.mirror() + ".lock"); }));
+  const bool early = GENERATE(true, false);
+  if (!early) REQUIRE(eventually([&] { return place.slots().size() == 1; }));
+  const Result second = run(place.up(place.mirror(), {"--table", "a"}));
+  INFO(second.err);
+  CHECK(second.exit == Exit{1, 0});
+  CHECK_THAT(second.err, Catch::Contains("is in use by deltamirror (pid"));
+  CHECK_THAT(second.err, !Catch::Contains("dropped") && !Catch::Contains("created"));
+  REQUIRE(eventually([&] { return place.slots().size() == 1; }));
+  CHECK(eventually([&] { return fs::exists(place.mirror() + ".seeding"); }));
+  CHECK(fs::exists(place.mirror() + ".daystream"));
+  CHECK(first.running());
+  first.signal(SIGINT);
+  first.wait();
   CHECK(place.nothing_is_left(place.mirror()));
 }
 
@@ -223,4 +245,46 @@ TEST_CASE("up: starts a stream for each source that a configuration names",
   CHECK(down.ok());
   CHECK(place.nothing_is_left(place.mirror()));
   CHECK_FALSE(fs::exists(place.dir / "eu"));
+}
+
+TEST_CASE("mirror: a file that is none is left as it is, whatever is asked",
+          "[mirror][integration][up]") {
+  Up place;
+  std::ofstream(place.dir / "c.json") << R"({"tables": [{"table": "a"}]})";
+  deltamirror::Database(place.mirror(), deltamirror::Database::Mode::Create)
+      .exec("CREATE TABLE mine(id INTEGER PRIMARY KEY); INSERT INTO mine VALUES(1)");
+  const auto bytes = [&] {
+    std::ifstream in(place.mirror(), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string before = bytes();
+  const std::string conninfo = place.cluster.conninfo();
+  const std::string stream = (place.dir / "stream").string();
+  const std::string config = (place.dir / "c.json").string();
+  const std::vector<Texts> commands = {
+      {"run", "--daystream", stream},
+      {"run", "--config", config, "--daystream", stream},
+      {"up", "-d", conninfo, "--table", "a"},
+      {"down", "-d", conninfo, "--yes"},
+      {"seed", "-d", conninfo, "--table", "a"},
+      {"reseed", "-d", conninfo, "--table", "a"},
+      {"remove", "--table", "a"},
+      {"verify", "-d", conninfo, "--repair"},
+      {"status"},
+      {"wait", "--lsn", "0/1"},
+      {"doctor"},
+  };
+  for (const Texts& command : commands) {
+    Texts argv = {program("deltamirror"), command.front(), place.mirror()};
+    argv.insert(argv.end(), command.begin() + 1, command.end());
+    const Result result = run(argv);
+    CAPTURE(command.front(), result.err, result.out);
+    CHECK(result.exit == Exit{3, 0});
+    CHECK_THAT(result.err + result.out, Catch::Contains("is not a mirror"));
+    CHECK(bytes() == before);
+    for (const char* beside : {".lock", "-wal", "-shm", "-journal", ".daystream"}) {
+      CHECK_FALSE(fs::exists(place.mirror() + beside));
+    }
+  }
+  CHECK(place.slots().empty());
 }

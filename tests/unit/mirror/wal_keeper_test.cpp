@@ -12,7 +12,11 @@ TEST_CASE("log: a long reader keeps it large, which is told, and it shrinks afte
           "[mirror][wal]") {
   const support::TempDir dir;
   const std::string path = (dir / "mirror.db").string();
-  Database(path, Database::Mode::Create).exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  {
+    Database made(path, Database::Mode::Create);
+    create_catalog(made);
+    made.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+  }
   Database db = open_owned(path);
   WalKeeper keeper(db, {.large_bytes = 1 << 20,
                         .between_looks = std::chrono::milliseconds(0),
