@@ -1,5 +1,6 @@
 #include "up/child.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,11 +16,35 @@
 
 namespace deltamirror {
 
+namespace {
+
+// Both ends are closed by exec(): what reads it comes to its end once the program has begun.
+struct BegunPipe {
+  daystream::UniqueFd reads;
+  daystream::UniqueFd writes;
+
+  BegunPipe() {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0) throw daystream::IoError("could not make a pipe", errno);
+    reads = daystream::UniqueFd(fds[0]);
+    writes = daystream::UniqueFd(fds[1]);
+  }
+  void wait() {
+    writes.reset();
+    char nothing = 0;
+    while (read(reads.get(), &nothing, 1) < 0 && errno == EINTR) {
+    }
+  }
+};
+
+}  // namespace
+
 Child::Child(const std::vector<std::string>& argv) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   const pid_t parent = getpid();
+  BegunPipe begun;
   pid_ = fork();
   if (pid_ < 0) throw daystream::IoError(fmt::format("could not start \"{}\"", argv[0]), errno);
   if (pid_ == 0) {
@@ -36,6 +61,8 @@ Child::Child(const std::vector<std::string>& argv) {
     waitpid(pid_, nullptr, 0);
     throw daystream::IoError(fmt::format("could not watch \"{}\"", argv[0]), reason);
   }
+  // Before that it has our locks, and our handlers, with which a signal to end would be lost.
+  begun.wait();
 }
 
 Child::~Child() {
