@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -57,6 +58,11 @@ std::string table_list(const std::vector<TableRequest>& tables) {
     throw daystream::NeedsPerson(message, hint);
   }
   if (code == static_cast<int>(daystream::ExitCode::Usage)) throw ConfigError(message, hint);
+  if (code > 128) {
+    throw Error(fmt::format("deltastream was ended by signal {}", code - 128),
+                code - 128 == SIGKILL ? "somebody killed it, or memory was short: dmesg tells"
+                                      : "its last lines above, or a core dump, may tell why");
+  }
   if (code == 127) throw Error("could not start deltastream", "install it beside deltamirror");
   throw Error(message, hint);
 }
