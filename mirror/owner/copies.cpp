@@ -352,6 +352,7 @@ void Copies::finish(const Applier& applier) {
   say_problems();
   const Running done = *std::exchange(running_, std::nullopt);
   note_failure(failed);
+  if (failed.empty()) forget_error(db_, options_.source);
   if (!placed.empty()) {
     spdlog::info("{}: {} in place, {} of them written", names_of(placed),
                  daystream::program::counted(done.copy->rows(), "row"), done.copy->written());

@@ -124,7 +124,8 @@ std::string add_state(ordered_json& out, const Database& db, const Checkpoint& a
   out["last_error_at"] = error ? time_json(error->at) : nullptr;
   if (!error || error->after == AfterError::None) return {};
   return fmt::format("source \"{}\" is {} since {}: {}{}{}", at.source,
-                     out["state"].get<std::string>(), error->at, error->message,
+                     out["state"].get<std::string>(), out["last_error_at"].get<std::string>(),
+                     error->message,
                      error->hint.empty() ? "" : "; ", error->hint);
 }
 

@@ -28,10 +28,13 @@ void remember_error(Database& db, const std::string& source, const daystream::Er
                     AfterError after) noexcept {
   try {
     if (db.in_transaction()) return;
+    // What goes on for long keeps its beginning, however often it is met.
+    const auto before = load_error(db, source);
+    const bool goes_on = before && after != AfterError::None && before->after == after;
     WriteTransaction transaction(db);
     Statement insert = db.prepare("INSERT OR REPLACE INTO _deltamirror_errors VALUES(?,?,?,?,?)");
     insert.bind(1, source);
-    insert.bind(2, utc_text(now_us()));
+    insert.bind(2, goes_on ? before->at : utc_text(now_us()));
     insert.bind(3, std::string_view(error.what()));
     insert.bind(4, error.hint());
     insert.bind(5, static_cast<std::int64_t>(after));
