@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -97,6 +98,11 @@ void append_flags(Arguments& flags, const std::string& path, const CLI::Option& 
 }
 
 json json_of_file(const std::string& file) {
+  std::error_code error;
+  if (std::filesystem::is_directory(file, error)) {
+    throw ConfigError(fmt::format("configuration file \"{}\" is a directory", file),
+                      "name the file itself");
+  }
   std::ifstream in(file);
   if (!in)
     throw ConfigError(fmt::format("could not open configuration file \"{}\"", file),

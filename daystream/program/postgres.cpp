@@ -36,7 +36,13 @@ std::string one_line(const char* text) {
 // port, a database or an option, and names that. What may be such a part is left out, as these
 // words go into logs, files and pages that many read.
 std::string libpq_words(const char* message) {
-  std::string text = one_line(message);
+  std::string text;
+  for (const char* c = message == nullptr ? "" : message; *c != '\0'; ++c) {
+    const bool ends = *c == '\n' && c[1] != '\0' && !text.empty() && text.back() != ':';
+    if (ends) text += ';';
+    text += *c;
+  }
+  text = one_line(text.c_str());
   const auto first = text.find('"');
   const auto last = text.rfind('"');
   if (first == last) return text;

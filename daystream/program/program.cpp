@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <system_error>
 
@@ -157,6 +158,11 @@ int run(const std::string& program, const std::function<int()>& body) noexcept {
   } catch (const Error& e) {
     report(program, e.what(), e.hint());
     return static_cast<int>(e.exit_code());
+  } catch (const std::filesystem::filesystem_error& e) {
+    const IoError told(fmt::format("could not look at \"{}\"", e.path1().string()),
+                       e.code().value());
+    report(program, told.what(), told.hint());
+    return static_cast<int>(told.exit_code());
   } catch (const std::system_error& e) {
     if (e.code().value() == EPIPE) return 0;  // the same, from fmt::print
     report(program, e.what(), {});

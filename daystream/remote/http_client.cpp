@@ -76,6 +76,7 @@ struct Transfer {
   List headers;
   Response response;
   std::string url;
+  std::string ca;
   std::size_t most_waiting = SIZE_MAX;    // of a good response: then it is paused
   std::size_t most_answer = kMostAnswer;  // of one that is read whole: then it is broken off
   std::size_t most_refusal = Download::kMostRefusal;
@@ -83,7 +84,7 @@ struct Transfer {
   bool cut = false;  // it was broken off
   char error[CURL_ERROR_SIZE] = "";
 
-  Transfer(const Options& options, std::string target) : url(std::move(target)) {
+  Transfer(const Options& options, std::string target) : url(std::move(target)), ca(options.ca) {
     static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
     easy.reset(curl_easy_init());
     if (ready != CURLE_OK || !easy)
@@ -149,6 +150,12 @@ struct Transfer {
            (said.find("wrong version") != said.npos || said.find("packet length") != said.npos ||
             said.find("record layer") != said.npos);
   }
+  // The certificate is good, but of somebody else: in curl's words, as it has no code for it.
+  bool names_another_host() const {
+    const std::string_view said = error;
+    return said.find("no alternative certificate") != said.npos ||
+           said.find("does not match target host") != said.npos;
+  }
   std::string failure(CURLcode code) const {
     std::string words = error[0] != '\0' ? error : curl_easy_strerror(code);
     if (speaks_no_tls(code)) {
@@ -156,6 +163,10 @@ struct Transfer {
     } else if (code == CURLE_GOT_NOTHING || code == CURLE_WEIRD_SERVER_REPLY ||
                (code == CURLE_RECV_ERROR && response.headers.empty())) {
       words = "the server ended the connection without an answer";
+    } else if (code == CURLE_PARTIAL_FILE) {
+      words = "the server ended the connection in the middle of its answer";
+    } else if (code == CURLE_SSL_CACERT_BADFILE) {
+      words = fmt::format("could not read the certificates of \"{}\"", ca);
     } else if (words.find("error:") != std::string::npos &&
                words.rfind("::") != std::string::npos) {
       words.erase(0, words.rfind("::") + 2);  // of error:0A00010B:SSL routines::unknown ca
@@ -184,9 +195,14 @@ struct Transfer {
   }
   [[noreturn]] void fail(CURLcode code) const {
     switch (code) {
-      case CURLE_PEER_FAILED_VERIFICATION:
-      case CURLE_SSL_CERTPROBLEM:
       case CURLE_SSL_CACERT_BADFILE:
+        throw ConfigError(failure(code), "name a file with --ca that is there, in PEM");
+      case CURLE_PEER_FAILED_VERIFICATION:
+        throw NeedsPerson(failure(code),
+                          names_another_host()
+                              ? "write the host in the URL as the server's certificate names it"
+                              : "see --ca for who may vouch for the server");
+      case CURLE_SSL_CERTPROBLEM:
       case CURLE_SSL_CIPHER:
         throw NeedsPerson(failure(code), "see --ca for who may vouch for the server");
       default:

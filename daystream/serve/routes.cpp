@@ -159,7 +159,8 @@ Grant Server::admit(const Request& request) const {
   if (!grant) {
     request.set_header("WWW-Authenticate", "Bearer");
     throw HttpError(401, "unauthorized", "no token, or one that is not known here",
-                    "see \"daystream token\"");
+                    "name the file of your token with --token-file or DAYSTREAM_TOKEN_FILE; who "
+                    "runs the server makes one with \"daystream token\"");
   }
   return std::move(*grant);
 }

@@ -148,14 +148,17 @@ void Server::drop_dead() noexcept {
 void Server::look_at_places() noexcept {
   notify_.alive();
   bool any = false;
+  const bool none_is_left = std::all_of(streams_.begin(), streams_.end(), [](const auto& each) {
+    return !each.second.stream->lost().empty();
+  });
   for (auto& [name, served] : streams_) {
     const std::string lost = served.stream->lost();
     if (lost != served.lost) {
       if (lost.empty()) {
         spdlog::info("daystream \"{}\" is there again", name);
       } else {
-        spdlog::error("{}: it is served to nobody until it is there again; HINT: {}", lost,
-                      kLostHint);
+        spdlog::error("{}: it is served to nobody{}; HINT: {}", lost,
+                      none_is_left ? "" : " until it is there again", kLostHint);
       }
       served.lost = lost;
     }

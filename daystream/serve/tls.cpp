@@ -11,12 +11,21 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <string_view>
 
 #include "daystream/error.h"
 
 namespace daystream::serve {
 
 namespace {
+
+bool holds(const std::string& file, std::string_view words) {
+  std::ifstream in(file, std::ios::binary);
+  std::string text(64 * 1024, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  return std::string_view(text).find(words) != std::string_view::npos;
+}
 
 [[noreturn]] void fail(const char* action, const std::string& file) {
   const char* const reason = ERR_reason_error_string(ERR_peek_error());
@@ -28,7 +37,7 @@ namespace {
   throw ConfigError(fmt::format("could not {} \"{}\": {}", action, file, why),
                     is_missing ? "name a file that this user may read"
                                : "it must be in PEM, and a key must be the certificate's: "
-                                 "docs/network.md has the lines of openssl");
+                                 "docs/install.md has the lines of openssl");
 }
 
 // OpenSSL's reason for the end of a handshake, in words that name what to look at.
@@ -78,6 +87,11 @@ void Tls::look_on(const SSL* connection, int where, int result) {
 
 Tls::Context Tls::load() {
   const TlsFiles& files = files_;
+  if (holds(files.key, "BEGIN CERTIFICATE") && !holds(files.key, "PRIVATE KEY")) {
+    throw ConfigError(
+        fmt::format("file \"{}\" has a certificate, and no private key", files.key),
+        "--tls-cert takes the certificate and --tls-key its key: the two are swapped");
+  }
   struct stat status {};
   if (stat(files.key.c_str(), &status) == 0 && (status.st_mode & 007) != 0) {
     throw ConfigError(fmt::format("private key \"{}\" may be read by everybody", files.key),

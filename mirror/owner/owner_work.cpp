@@ -90,11 +90,16 @@ std::optional<std::string> conninfo_of(const json& asked) {
   return asked["conninfo"].get<std::string>();
 }
 
+const json& tables_asked(const SourceRequest& request) {
+  const auto found = request.asked.find("tables");
+  if (found != request.asked.end() && found->is_array()) return *found;
+  throw ConfigError("the request names no tables", "give it \"tables\", a list");
+}
+
 }  // namespace
 
 void OwnerWork::add_tables(const SourceRequest& request) {
-  MirrorConfig config =
-      parse_config(json{{"tables", request.asked.at("tables")}}.dump(), "request");
+  MirrorConfig config = parse_config(json{{"tables", tables_asked(request)}}.dump(), "request");
   for (TableRequest& wanted : config.tables) wanted.source = options_.source;
   for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
     for (const TableRequest& wanted : config.tables) {
@@ -109,7 +114,7 @@ void OwnerWork::add_tables(const SourceRequest& request) {
 void OwnerWork::reseed_tables(const SourceRequest& request) {
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
   std::vector<TableRequest> wanted;
-  for (const json& name : request.asked.at("tables")) {
+  for (const json& name : tables_asked(request)) {
     wanted.push_back(wish_of(find_table(tables, name.get<std::string>())));
   }
   if (wanted.empty()) throw ConfigError("no table specified", "name one with --table");
@@ -121,7 +126,7 @@ void OwnerWork::reseed_tables(const SourceRequest& request) {
 void OwnerWork::remove_tables(const SourceRequest& request, Applier& applier) {
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
   std::vector<std::string> names;
-  for (const json& name : request.asked.at("tables")) {
+  for (const json& name : tables_asked(request)) {
     names.push_back(find_table(tables, name.get<std::string>()).name);
   }
   for (const std::string& name : names) {

@@ -59,6 +59,16 @@ TEST_CASE("serve --check: address, streams and certificates", "[serve][check]") 
              StartsWith("2\nFAILED") && Contains("without TLS") && Contains("HINT: "));
 }
 
+TEST_CASE("serve --check: certificate and key that are swapped are said to be", "[serve][check]") {
+  const Fixture f;
+  support::write_file(f.in("cert"), "-----BEGIN CERTIFICATE-----\n");
+  support::write_file(f.in("key"), "-----BEGIN PRIVATE KEY-----\n");
+  CHECK_THAT(f.check({"serve", f.stream_directory(), "--listen", "127.0.0.1:0", "--tls-cert",
+                      f.in("key"), "--tls-key", f.in("cert"), "--check"}),
+             StartsWith("2\nFAILED") && Contains("has a certificate, and no private key") &&
+                 Contains("the two are swapped") && !Contains("chmod"));
+}
+
 TEST_CASE("pull --check: the server, and the place for the copy", "[pull][check]") {
   const Fixture f;
   const ServerProcess server({f.stream_directory()});

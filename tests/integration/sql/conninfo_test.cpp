@@ -35,6 +35,10 @@ TEST_CASE("conninfo: what to do is said, to the line of pg_hba.conf", "[postgres
   CHECK(connection_hint("could not translate host name").find("DNS") != std::string::npos);
   CHECK(connection_hint("FATAL: unsupported startup parameter: replication").find("pooler") !=
         std::string::npos);
+  // libpq's lines stay apart.
+  const std::string refused = words_of("host=127.0.0.1 port=1 dbname=x");
+  CAPTURE(refused);
+  CHECK(refused.find("Connection refused; Is the server running") != std::string::npos);
   CHECK_FALSE(connection_hint("anything else").empty());
   CHECK(program::refusal_hint("42501", "permission denied for table fox", "m") ==
         "GRANT SELECT ON fox TO \"m\"; as its owner.");

@@ -99,6 +99,10 @@ TEST_CASE("config file: what is wrong is said with file and key", "[config]") {
   std::filesystem::remove(p.file);
   CHECK_THROWS_WITH(with_config_file(p.app, {"serve", "--config", p.file}),
                     "could not open configuration file \"" + p.file + "\"");
+  std::filesystem::create_directory(p.file);
+  CHECK_THROWS_WITH(with_config_file(p.app, {"serve", "--config", p.file}),
+                    "configuration file \"" + p.file + "\" is a directory");
+  std::filesystem::remove(p.file);
 }
 
 TEST_CASE("config file: serve, pull and consume begin with nothing else", "[config]") {
