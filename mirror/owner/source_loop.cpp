@@ -207,6 +207,7 @@ void SourceLoop::run(bool again) {
   take_turn();
   source_.work().copies().park_uncopied(*applier_);
   commit();
+  take_turn();  // which commit() has given on
   applier_->settle();
   if (applier_->committed().lsn < applier_->committed().consistent_at) {
     spdlog::info("{}the mirror is as its seed saw PostgreSQL: the daystream ends before {}",
