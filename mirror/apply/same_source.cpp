@@ -16,4 +16,13 @@ void check_same_source(const daystream::Manifest& manifest, const std::string& d
                                  "name the daystream that the mirror was seeded with");
 }
 
+void check_reaches(const daystream::Stream& daystream, const Checkpoint& checkpoint) {
+  const auto extent = daystream.extent();
+  if (!extent || extent->last_lsn >= checkpoint.lsn) return;
+  throw StreamBehind(
+      fmt::format("daystream \"{}\" ends at {}, and the mirror is at {} already",
+                  daystream.address(), extent->last_lsn.text(), checkpoint.lsn.text()),
+      "a copy that is behind comes by itself; else name the daystream that is written now");
+}
+
 }  // namespace deltamirror

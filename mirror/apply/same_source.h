@@ -3,7 +3,9 @@
 
 #include <string>
 
+#include "daystream/error.h"
 #include "daystream/manifest.h"
+#include "daystream/stream.h"
 #include "store/checkpoint.h"
 
 namespace deltamirror {
@@ -12,5 +14,16 @@ namespace deltamirror {
 // than `mirror`, which is at `checkpoint`. What a manifest does not tell is not compared.
 void check_same_source(const daystream::Manifest& manifest, const std::string& daystream,
                        const Checkpoint& checkpoint, const std::string& mirror);
+
+// The stream ends before the mirror: it is a copy that is behind and comes by itself, or one that
+// nothing will ever be written to again. Nobody can tell which, and it has nothing for the mirror.
+class StreamBehind : public daystream::Error {
+ public:
+  using Error::Error;
+  bool retryable() const noexcept override { return true; }
+};
+
+// Throws StreamBehind where `daystream` has not come to `checkpoint`.
+void check_reaches(const daystream::Stream& daystream, const Checkpoint& checkpoint);
 
 }  // namespace deltamirror

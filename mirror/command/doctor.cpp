@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "apply/same_source.h"
 #include "command/commands.h"
 #include "config/config.h"
 #include "config/source_places.h"
@@ -66,9 +67,9 @@ class Doctor {
  private:
   bool look_at_file() {
     return report_.check("file", [&] {
-      status_ = mirror_status(
-          options_.mirror,
-          {.rows = false, .stream = false, .owner_hangs = owner_hangs(options_.mirror)});
+      owner_hangs_ = owner_hangs(options_.mirror);
+      status_ = mirror_status(options_.mirror,
+                              {.rows = false, .stream = false, .owner_hangs = owner_hangs_});
       if (options_.deep) check_deeply();
       return fmt::format("\"{}\" is a mirror{}", options_.mirror,
                          options_.deep ? ", and whole" : "; --deep reads all of it");
@@ -85,6 +86,11 @@ class Doctor {
 
   void look_at_owner() {
     report_.check("owner", [&] {
+      if (owner_hangs_) {
+        throw Error(fmt::format("process {} owns the mirror and does not answer: it hangs",
+                                status_["pid"].dump()),
+                    "look at its log and its disk, and start it again");
+      }
       if (status_["running"] == true) return fmt::format("process {}", status_["pid"].dump());
       throw Error("no process owns the mirror", fmt::format("start \"deltamirror run {}\"; if it "
                                                             "ended, its log says why",
@@ -139,6 +145,7 @@ class Doctor {
     const bool there = report_.check("stream", [&] {
       manifest = place.daystream.manifest();
       const daystream::Reader reader(place.daystream, {place.at.position, place.at.lsn});
+      check_reaches(place.daystream, place.at);
       return fmt::format("\"{}\" of slot \"{}\" has what follows {}", manifest->name,
                          manifest->slot, place.at.position.text());
     });
@@ -222,6 +229,7 @@ class Doctor {
   const DoctorOptions& options_;
   CheckReport report_;
   ordered_json status_;
+  bool owner_hangs_ = false;
 };
 
 }  // namespace

@@ -38,6 +38,7 @@ void SourceLoop::begin() {
       db_, current_holding(manifest), [this] { return source_.stop_requested(); }, source_.name());
   applier_->tables().set_on_trouble(source_.work().on_trouble());
   check_source(manifest);
+  check_reaches(options_.daystream, checkpoint_);
   applier_->lines().set_shape_policy(options_.shapes);
   applier_->lines().set_asked(stream_.asked());
   save_directory(db_, checkpoint_, options_.daystream.absolute_address());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apply/asked_tables.h"
+#include "apply/same_source.h"
 #include "owner/source_loop.h"
 #include "program/notify.h"
 #include "program/repeats.h"
@@ -20,6 +21,12 @@
 namespace deltamirror {
 
 using std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::chrono::milliseconds kBehindPause{1000};
+
+}  // namespace
 
 Shared::Shared(const RunOptions& options, const RunControl& with, Database& mirror)
     : control(with), db(mirror), keeper(mirror) {
@@ -201,7 +208,9 @@ void SourceRun::follow() {
         }
         daystream::program::Notify().status(fmt::format("{}waiting: {}", label(), e.what()));
         remember(e, AfterError::Waiting);
-        if (!pause(pauses.next())) return;
+        // A copy that is behind comes in its own time: it is not spared by longer pauses.
+        const bool behind = dynamic_cast<const StreamBehind*>(&e) != nullptr;
+        if (!pause(behind ? kBehindPause : pauses.next())) return;
         continue;
       }
       remember(e, AfterError::Stopped);

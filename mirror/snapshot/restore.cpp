@@ -116,6 +116,7 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
   }
   Reader reader(place.daystream, {start.position, start.lsn});
   check_same_source(reader.manifest(), place.daystream.address(), start, options.snapshot);
+  check_reaches(place.daystream, start);
   const daystream::Holding* holding = reader.manifest().holding_at(start.position);
   Applier applier(
       db, holding == nullptr ? std::nullopt : std::optional(*holding),

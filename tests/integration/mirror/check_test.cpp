@@ -1,7 +1,10 @@
 // What is looked at before the first start: seed --check, config check, and what columns become.
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
 
 #include "pipeline.h"
 
@@ -129,6 +132,11 @@ TEST_CASE("doctor: all is well, and what is not is said with what to do", "[mirr
   CHECK(list.ok());
   CHECK_THAT(list.out, Catch::Contains("slot  mirror  database postgres") &&
                            Catch::Contains("read by process") && Catch::Contains("of daystream "));
+  s.runner->signal(SIGSTOP);
+  const Result hung = doctor();
+  s.runner->signal(SIGCONT);
+  CHECK(hung.exit == Exit{1, 0});
+  CHECK_THAT(hung.out, Catch::Contains("FAILED  owner") && Catch::Contains("it hangs"));
   s.streamer->signal(SIGTERM);
   s.streamer->wait();
   const Result stopped = doctor();
@@ -142,6 +150,71 @@ TEST_CASE("doctor: all is well, and what is not is said with what to do", "[mirr
              Catch::Contains(R"({"check":"file","result":"ok","detail":")") &&
                  Catch::Contains(
                      R"({"check":"streamer","result":"failed","detail":"deltastream is stopped)"));
+}
+
+TEST_CASE("run: a stream that ends before the mirror is said, and waited for", "[mirror][check]") {
+  namespace fs = std::filesystem;
+  Pipeline s;
+  s.cluster.execute(kTables);
+  s.start_stream();
+  REQUIRE(s.seed({"--table", "fox"}).ok());
+  s.cluster.execute("INSERT INTO fox(id) VALUES (1)");
+  REQUIRE(s.run_once().ok());
+  const fs::path behind = s.dir / "behind";
+  fs::copy(s.stream(), behind);
+  s.cluster.execute("INSERT INTO fox(id) VALUES (2)");
+  REQUIRE(s.run_once().ok());
+  const auto mirror = [&](const std::string& verb, std::vector<std::string> more) {
+    more.insert(more.begin(), {program("deltamirror"), verb, s.mirror()});
+    return more;
+  };
+  const Result once = run(mirror("run", {"--once", "--daystream", behind}));
+  CHECK(once.exit == Exit{1, 0});
+  CHECK_THAT(once.err, Catch::Contains("ends at") && Catch::Contains("HINT: "));
+  const Result restored = run({program("deltamirror"), "restore", s.dir / "was.db", "--snapshot",
+                               s.mirror(), "--daystream", behind, "--to", "latest"});
+  CHECK(restored.exit == Exit{1, 0});
+  CHECK_THAT(restored.err, Catch::Contains("ends at"));
+  CHECK_THAT(run(mirror("doctor", {"--daystream", behind})).out,
+             Catch::Contains("FAILED  stream ") && Catch::Contains("ends at"));
+
+  Process waits(mirror("run", {"--daystream", behind}));
+  const auto status = [&] { return run(mirror("status", {"--json"})); };
+  const auto state = [&] { return nlohmann::json::parse(status().out); };
+  REQUIRE(eventually([&] { return state()["state"] == "waiting"; }));
+  const std::string since = state()["last_error_at"];
+  CHECK_THAT(state()["trouble"].dump(), Catch::Contains("is waiting since " + since));
+  CHECK(status().exit == Exit{1, 0});
+  std::this_thread::sleep_for(std::chrono::seconds(3));  // it looks again each second
+  CHECK(state()["last_error_at"] == since);
+  // It is a relay that was behind.
+  for (const bool durable : {false, true}) {
+    for (const auto& entry : fs::directory_iterator(s.stream())) {
+      if ((entry.path().filename() == "durable") != durable || entry.is_directory()) continue;
+      fs::copy_file(entry.path(), behind / entry.path().filename(),
+                    fs::copy_options::overwrite_existing);
+    }
+  }
+  CHECK(eventually([&] { return status().ok(); }));
+  CHECK(state()["last_error"].is_null());
+}
+
+TEST_CASE("status: the error of a copy goes with the copy that is made", "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  s.start_stream();
+  REQUIRE(s.seed({"--table", "fox"}).ok());
+  s.start_run();
+  s.catch_up();
+  const auto last_error = [&] {
+    const Result status = run({program("deltamirror"), "status", s.mirror(), "--json"});
+    return nlohmann::json::parse(status.out)["last_error"];
+  };
+  s.cluster.execute("CREATE TABLE hen (id int PRIMARY KEY)");
+  CHECK_FALSE(s.seed({"--table", "hen", "-d", conninfo_of(s, "reader")}).ok());
+  CHECK(eventually([&] { return last_error().is_string(); }));
+  REQUIRE(s.seed({"--table", "hen"}).ok());
+  CHECK(eventually([&] { return last_error().is_null(); }));
 }
 
 TEST_CASE("verify --sample: looks at some rows of a table, however small", "[mirror][check]") {
