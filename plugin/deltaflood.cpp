@@ -169,7 +169,7 @@ void write_message(Plugin* plugin, const char* prefix, std::string_view content)
   }
   append(out, "_action");
   append(out, options.separator);
-  const bool fits = size + strlen(prefix) * kEscapeGrowth < kMaxMessageBytes;
+  const bool fits = size + strlen(prefix) * grammar::kEscapeGrowth < kMaxMessageBytes;
   append(out, fits ? "message" : "oversize");
   append_key(out, options, "prefix");
   append_bytes(out, plugin->encoding, prefix);
@@ -201,7 +201,7 @@ static void on_startup(LogicalDecodingContext* ctx, OutputPluginOptions* output_
   plugin->writer = {&plugin->options, &plugin->encoding, &plugin->output, &plugin->head};
   plugin->relations = open_relations(&plugin->options, &plugin->encoding, ctx->context);
   plugin->schemas = open_schemas(ctx->context);
-  // A reader that is told of shapes is told of rewrites: without their rows it would have to copy
+  // A reader that gets shapes gets rewrites: without their rows it would have to copy
   // the table again.
   output_options->receive_rewrites = plugin->options.include_schema;
   plugin->settings = fix_settings();

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "line.h"
+#include "grammar/escape.h"
 #include "value_facts.h"
 
 namespace deltaflood {
@@ -64,7 +64,7 @@ bool told(const RowWriter& writer, const RelationName& name,
          !excludes_column(*writer.options, name.schema, name.table, NameStr(attribute->attname));
 }
 
-// The stored generated columns: lines tell their values, but nobody may set them.
+// The stored generated columns: lines have their values, but nobody may set them.
 List* generated_columns(const RowWriter& writer, TupleDesc shape, const RelationName& name) {
   List* columns = NIL;
   for (int i = 0; i < shape->natts; ++i) {

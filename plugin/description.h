@@ -1,4 +1,4 @@
-// A table as `schema` lines tell it: name, shape, key, what it is a partition of.
+// A table as `schema` lines describe it: name, shape, key, what it is a partition of.
 #pragma once
 
 #include "relation.h"
@@ -7,9 +7,10 @@
 
 namespace deltaflood {
 
-// A relation as a schema line tells it, without the transaction.
+// A relation as a schema line describes it, without the transaction.
 struct Description {
-  char* table;  // the name as `_table` has it; nullptr: there is no such table, or it is not told
+  char* table;  // the name as `_table` has it; nullptr: there is no such table, or there are no
+                // lines for it
   char* shape;  // all that follows the transaction id
   Oid root;     // the topmost table it is a partition of
 };
@@ -22,7 +23,7 @@ bool is_same(const Description& a, const Description& b);
 Description describe(const RowWriter& writer, Relation relation);
 
 // What the current snapshot has of `relid`; kNothing where filters or its kind leave it out.
-// `is_partition` is told of those too.
+// `is_partition` is set for those too.
 Description describe_now(const RowWriter& writer, Oid relid, bool* is_partition);
 
 }  // namespace deltaflood

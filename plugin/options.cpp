@@ -1,6 +1,6 @@
 #include "options.h"
 
-#include "line.h"
+#include "grammar/escape.h"
 
 extern "C" {
 #include "nodes/parsenodes.h"
@@ -128,9 +128,9 @@ void refuse_repeated(List* elements, const DefElem* element) {
 // so.
 std::string_view escaped_null(const Options& options) {
   if (!options.escape) return options.null_text;
-  const std::size_t size = escaped_size(options.null_text);
-  char* const out = static_cast<char*>(palloc(size + kEscapeSlack));
-  return {out, escape_into(out, options.null_text)};
+  const std::size_t size = grammar::escaped_size(options.null_text);
+  char* const out = static_cast<char*>(palloc(size + grammar::kEscapeSlack));
+  return {out, grammar::escape_into(out, options.null_text)};
 }
 
 void parse_option(const DefElem* element, Options* options) {
@@ -221,7 +221,8 @@ void parse_options(List* elements, Options* options) {
     refuse_repeated(elements, element);
     parse_option(element, options);
   }
-  options->null_text = options->null_text.data() == nullptr ? kNull : escaped_null(*options);
+  options->null_text =
+      options->null_text.data() == nullptr ? grammar::kNull : escaped_null(*options);
 }
 
 bool follows_name(const Options& options, std::string_view schema,

@@ -90,7 +90,7 @@ bool follows(const Options& options, Relation relation);
 // whose other partitions they let through.
 bool is_left_out_of_root(const Options& options, Relation relation);
 
-// Whether this kind of relation is told of at all: a permanent table, or with partition-root the
+// Whether this kind of relation has lines at all: a permanent table, or with partition-root the
 // table at the top of partitions. Materialized views are logged like tables, but their rows are
 // nobody's changes.
 bool is_told(const Options& options, const FormData_pg_class* relation) noexcept;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "description.h"
-#include "line.h"
+#include "grammar/escape.h"
 #include "value_facts.h"
 
 namespace deltaflood {
@@ -22,7 +22,7 @@ struct SentSchema {
 struct Touched {
   Oid relid;  // the key
   Description before;
-  bool existed;        // before the transaction, told or not
+  bool existed;        // before the transaction, with a line or not
   bool is_type;        // values of other relations are made of its rows
   bool users_touched;  // these others, too
   bool dirty;          // invalidated since it was last compared
@@ -252,7 +252,7 @@ void compare_dirty(Schemas* schemas, const RowWriter& writer) {
 }
 
 // nullptr: it is no relation of the user's. `describe_before`: what it is now is what it was before
-// the transaction; else that is not known, and it is told.
+// the transaction; else that is not known, and a line says it.
 Touched* touch_as(Schemas* schemas, const RowWriter& writer, Oid relid, bool describe_before) {
   if (relid < FirstNormalObjectId) return nullptr;
   if (schemas->touched == nullptr) {
@@ -309,7 +309,7 @@ void touch_schema(Schemas* schemas, const RowWriter& writer, uint32 hash) {
   table_close(catalog, AccessShareLock);
 }
 
-// A type's new name. Of tables that this connection has not told of, the first change tells it.
+// A type's new name. Of tables without a line on this connection yet, the first change says it.
 void touch_renamed(Schemas* schemas, const RowWriter& writer, const uint32* hashes, int count) {
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, schemas->sent);
@@ -323,8 +323,8 @@ void touch_renamed(Schemas* schemas, const RowWriter& writer, const uint32* hash
 }
 
 // Values of whichever tables read otherwise when a label is renamed or a composite type has other
-// attributes: these tables are found in the catalog, told on this connection or not. A transaction
-// without such DDL pays a look-up for each relation that it invalidates.
+// attributes: these tables are found in the catalog, with a line on this connection or not. A
+// transaction without such DDL pays a look-up for each relation that it invalidates.
 void touch_all(Schemas* schemas, const RowWriter& writer, const ReorderBufferTXN* txn) {
   Hashes renamed;
   for (uint32 i = 0; i < txn->ninvalidations; ++i) {
@@ -382,7 +382,7 @@ static void touched_invalidated(Datum, Oid relid) {
   if (touched->is_type) touched_types_invalidated();
 }
 
-// Of a schema or a label: which relations it concerns is not told with it.
+// Of a schema or a label: which relations it concerns does not come with it.
 static void touched_catalog_invalidated(Datum, int, uint32) {
   if (current != nullptr && current->touched != nullptr) touched_types_invalidated();
 }
@@ -426,7 +426,7 @@ void touch_new_labels(Schemas* schemas, const RowWriter& writer) {
   if (labels.count == 0) return;
   ListCell* cell = nullptr;
   foreach (cell, add_users_of_labels(NIL, labels.items, labels.count)) {
-    // Its root tells for it; a line of its own would say that it has become a partition.
+    // Its root speaks for it; a line of its own would say that it has become a partition.
     if (writer.options->partition_root && get_rel_relispartition(lfirst_oid(cell))) continue;
     Touched* const touched = touch_as(schemas, writer, lfirst_oid(cell), false);
     if (touched != nullptr) mark_dirty(schemas, touched);

@@ -1,4 +1,4 @@
-// schema and drop lines: what the rows of a table look like, told when it is first met on a
+// schema and drop lines: what the rows of a table look like, written when it is first met on a
 // connection and in the transaction that changes it.
 //
 // How a transaction's DDL is seen: the server hands the transaction's cache invalidations over with
@@ -19,11 +19,11 @@ Schemas* open_schemas(MemoryContext parent);
 // In the begin callback, before any change: the catalogues are still those from before.
 void begin_schemas(Schemas* schemas, const RowWriter& writer, ReorderBufferTXN* txn);
 
-// Before a change of a table whose lines `described` names: tells what the transaction's DDL has
+// Before a change of a table whose lines `described` names: writes what the transaction's DDL has
 // changed up to here, and `described` unless it is what was last sent.
 void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described);
 
-// In the commit callback: tells what is left to tell.
+// In the commit callback: writes what is left.
 void commit_schemas(Schemas* schemas, const RowWriter& writer);
 
 }  // namespace deltaflood

@@ -18,10 +18,10 @@ void append_escaped(StringInfo out, bool escape, std::string_view text) {
     append(out, text);
     return;
   }
-  const std::size_t room =
-      text.size() < kMeasureAbove ? kEscapeGrowth * text.size() : escaped_size(text);
-  reserve(out, room + kEscapeSlack);
-  advance(out, escape_into(out->data + out->len, text));
+  const std::size_t room = text.size() < kMeasureAbove ? grammar::kEscapeGrowth * text.size()
+                                                       : grammar::escaped_size(text);
+  reserve(out, room + grammar::kEscapeSlack);
+  advance(out, grammar::escape_into(out->data + out->len, text));
 }
 
 constexpr std::size_t kHexEscape = 4;
@@ -65,7 +65,7 @@ std::size_t convert(StringInfo out, Encoding* encoding, std::string_view text) {
     if (out != nullptr) {
       append_escaped(out, encoding->escape, converted);
     } else {
-      total += encoding->escape ? escaped_size(converted) : converted.size();
+      total += encoding->escape ? grammar::escaped_size(converted) : converted.size();
     }
     // The conversion stops at a character that has no UTF-8 form, or that the end of the piece
     // cuts. At the start of a piece only the first is possible.
@@ -133,7 +133,7 @@ void append_text(StringInfo out, Encoding* encoding, std::string_view text) {
 
 std::size_t text_size(Encoding* encoding, std::string_view text) {
   if (encoding->convert && !is_ascii(text)) return convert(nullptr, encoding, text);
-  return encoding->escape ? escaped_size(text) : text.size();
+  return encoding->escape ? grammar::escaped_size(text) : text.size();
 }
 
 void append_bytes(StringInfo out, const Encoding& encoding, std::string_view bytes) {
@@ -149,7 +149,7 @@ void append_bytes(StringInfo out, const Encoding& encoding, std::string_view byt
 
 std::size_t bytes_size(const Encoding& encoding, std::string_view bytes) {
   if (!encoding.escape) return bytes.size();
-  std::size_t size = escaped_size(bytes);
+  std::size_t size = grammar::escaped_size(bytes);
   for (const char c : bytes) {
     if (c == '\0') size += kHexEscape - 1;
   }

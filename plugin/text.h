@@ -5,7 +5,7 @@
 
 #include "server.h"
 
-#include "line.h"
+#include "grammar/escape.h"
 
 namespace deltaflood {
 

@@ -7,8 +7,8 @@
 #include <filesystem>
 
 #include "daystream/reader.h"
-#include "disk_space.h"
 #include "program/check_report.h"
+#include "program/disk_space.h"
 #include "program/metrics_file.h"
 #include "publication_checks.h"
 #include "server_version.h"
@@ -62,13 +62,10 @@ void check_settings(ReplicationConnection& connection, const Config& config) {
 
 void check_source(const Manifest& manifest, const Server& server, const std::string& slot,
                   const std::string& directory) {
-  constexpr const char* kHint = "One directory holds one source: use another directory.";
-  if (manifest.system_identifier.empty()) {
-    throw WrongSource(
-        fmt::format("daystream \"{}\" was read from a pipe, not from a slot", directory), kHint);
-  }
   require_same_source(fmt::format("daystream \"{}\"", directory), manifest.source(), "the server",
-                      {server.system_identifier, server.database, slot}, kHint);
+                      {server.system_identifier, server.database, slot},
+                      "One directory holds one source: use another directory.",
+                      daystream::Pipe::IsAnother);
 }
 
 Slot require_slot(ReplicationConnection& connection, const std::string& name) {
@@ -212,14 +209,14 @@ std::string look_at_slot(const Slot& slot) {
 }  // namespace
 
 int run_checks(const Config& config) {
-  CheckReport report;
+  CheckReport report(config.json);
   std::optional<ReplicationConnection> connection;
   Server server;
   std::optional<Manifest> manifest;
   report.check_directory(config.directory);
   // A start would wait for room.
-  const auto space = disk_space(config.directory);
-  if (space && !has_room(*space)) {
+  const auto space = daystream::program::disk_space(config.directory);
+  if (space && !daystream::program::has_room(*space)) {
     report.check("room", [&]() -> std::string {
       throw daystream::IoError(fmt::format("could not write to daystream \"{}\"", config.directory),
                                ENOSPC);

@@ -48,8 +48,8 @@ ClockGuard::Seconds ClockGuard::now(Seconds last_c) const {
   if (wall_us <= server_us + kTooFarAhead * 1'000'000) return wall;
   throw daystream::NeedsPerson(
       fmt::format("this machine's clock says {}, the server's {}: more than an hour ahead",
-                  daystream::utc_text(wall_us / 1'000'000),
-                  daystream::utc_text(server_us / 1'000'000)),
+                  daystream::utc_text(daystream::at_second(wall_us / 1'000'000)),
+                  daystream::utc_text(daystream::at_second(server_us / 1'000'000))),
       "Set the clock right: with a wrong one every later position would be wrong too.");
 }
 

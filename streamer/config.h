@@ -29,7 +29,8 @@ struct Config {
 
   std::string conninfo;     // libpq's, may hold a password: never logged
   std::string slot;         // -S
-  std::string publication;  // of pgoutput, with --source pgoutput; empty: our own plugin
+  bool pgoutput = false;    // --source pgoutput: PostgreSQL's own plugin
+  std::string publication;  // of it; empty: our own plugin
   std::string directory;    // -D
   bool create_slot = false;
   bool if_not_exists = false;
@@ -50,7 +51,7 @@ struct Config {
 
   daystream::HousekeepingRules housekeeping;  // --compress, --keep-days, --keep-bytes
 
-  bool json = false;                   // status
+  bool json = false;                   // status, --check
   std::string metrics_file;            // for Prometheus; empty: none
   std::string log_level = "info";      // error, warn, info, debug
   std::string log_format = "text";     // text, json
@@ -58,8 +59,8 @@ struct Config {
   std::vector<std::string> arguments;  // as given, to read the file again
 
   // The plugin that the slot is of.
-  const char* plugin() const noexcept { return publication.empty() ? "deltaflood" : "pgoutput"; }
-  // The filter as the manifest and the marks tell it; `since` is left at the beginning.
+  const char* plugin() const noexcept { return pgoutput ? "pgoutput" : "deltaflood"; }
+  // The filter as the manifest and the marks have it; `since` is left at the beginning.
   daystream::Holding holding() const;
 };
 

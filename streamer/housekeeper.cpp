@@ -9,6 +9,7 @@
 #include <chrono>
 
 #include "daystream/error.h"
+#include "program/hint.h"
 #include "status.h"
 
 namespace deltastream {
@@ -81,8 +82,8 @@ bool Housekeeper::step(const std::stop_token& stop) {
     const std::string hint = ours != nullptr ? ours->hint() : "";
     // The same again is no news.
     if (last_problem_ != e.what()) {
-      spdlog::warn("could not tidy up daystream \"{}\", which goes on all the same: {}{}{}",
-                   directory_.string(), e.what(), hint.empty() ? "" : "; HINT: ", hint);
+      spdlog::warn("could not tidy up daystream \"{}\", which goes on all the same: {}",
+                   directory_.string(), daystream::program::with_hint(e.what(), hint));
     }
     last_problem_ = e.what();
     return false;

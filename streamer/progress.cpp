@@ -1,4 +1,5 @@
 #include "progress.h"
+#include "program/disk_space.h"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -7,8 +8,6 @@
 #include <algorithm>
 #include <ctime>
 #include <utility>
-
-#include "disk_space.h"
 
 namespace deltastream {
 
@@ -107,7 +106,7 @@ bool Progress::is_time_to_look(Time now) const {
 // Old numbers of a server that no longer answers would be taken for present ones.
 void Progress::take(const ServerAnswer& answer) {
   if (answer.sample) {
-    if (told_missing_) spdlog::info("the server tells again how far it is");
+    if (told_missing_) spdlog::info("the server says again how far it is");
     told_missing_ = false;
     answers_missing_ = 0;
     take_sample(*answer.sample);
@@ -169,7 +168,7 @@ void Progress::look_at_lag(Time now) {
 }
 
 void Progress::look_at_disk() {
-  const auto space = disk_space(directory_);
+  const auto space = daystream::program::disk_space(directory_);
   if (!space) return;
   status_.disk_free_bytes = space->free_bytes;
   status_.disk_left_s.reset();

@@ -33,7 +33,7 @@ namespace {
 
 program::PgConn connect_walsender(const std::string& conninfo) {
   try {
-    // Options are UTF-8, as manifest and marks tell them; the server makes of them the encoding
+    // Options are UTF-8, as manifest and marks name them; the server makes of them the encoding
     // that names have in its catalog.
     return program::connect(conninfo, "deltastream",
                             {{"replication", "database"}, {"client_encoding", "UTF8"}});

@@ -1,4 +1,4 @@
-// What the server streams once START_REPLICATION is done, message by message, and what we tell it.
+// What the server streams once START_REPLICATION is done, message by message, and what we answer.
 // An interface, so that a test can be the server.
 //
 // Threads: one.

@@ -46,7 +46,7 @@ class Sink {
   void begin_due_flush();
   void begin_flush();  // none may run
 
-  // To be called at least once a second. `confirmed`: whoever sends the lines needs nothing before
+  // To be called at least once a second. `confirmed`: the sender of the lines needs nothing before
   // that any more; nullopt: that is not known.
   void look_on(std::optional<daystream::Lsn> confirmed);
 

@@ -63,7 +63,7 @@ daystream::Lsn create_slot(ReplicationConnection& connection, const Config& conf
 void set_failover(ReplicationConnection& connection, const Slot& slot, bool wanted);
 
 // Drops it. Throws NeedsPerson if the slot is of another plugin, ConnectionLost if it is in use
-// (with `wait`: waits until it is not, for a session of ours that is just ending).
+// (with `wait`: waits until it is not, for our own session that is just ending).
 void drop_slot(ReplicationConnection& connection, const Config& config, bool wait = false);
 
 }  // namespace deltastream

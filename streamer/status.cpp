@@ -16,6 +16,7 @@
 #include "program/stream_health.h"
 #include "src/calendar.h"
 #include "src/dir.h"
+#include "src/json_text.h"
 #include "src/lock.h"
 
 namespace deltastream {
@@ -44,12 +45,14 @@ std::optional<T> get(const Json& in, const char* key) {
 
 // Seconds since 1970; 0: it never was.
 void put_time(Json& out, const char* key, std::int64_t seconds) {
-  out[key] = seconds != 0 ? Json(daystream::utc_text(seconds)) : Json(nullptr);
+  out[key] =
+      seconds != 0 ? Json(daystream::utc_text(daystream::at_second(seconds))) : Json(nullptr);
 }
 
 std::int64_t get_time(const Json& in, const char* key) {
   const auto text = get<std::string>(in, key);
-  return text ? daystream::parse_utc_text(*text).value_or(0) : 0;
+  const auto time = text ? daystream::parse_utc_text(*text) : std::nullopt;
+  return time ? time->time_since_epoch().count() : 0;
 }
 
 Json to_json(const Status& status) {
@@ -135,11 +138,13 @@ void print_status(const Status& status, const std::string& state) {
              "{} free{}", human_bytes(static_cast<double>(*status.disk_free_bytes)),
              status.disk_left_s ? fmt::format(" ({})", human_seconds(*status.disk_left_s)) : ""));
   }
-  if (status.updated_s != 0) line("updated", daystream::utc_text(status.updated_s));
+  if (status.updated_s != 0)
+    line("updated", daystream::utc_text(daystream::at_second(status.updated_s)));
   if (!status.waiting_for.empty()) line("waiting for", status.waiting_for);
   if (!status.last_error.empty()) {
     line("last error",
-         fmt::format("{}: {}", daystream::utc_text(status.last_error_s), status.last_error));
+         fmt::format("{}: {}", daystream::utc_text(daystream::at_second(status.last_error_s)),
+                     status.last_error));
   }
 }
 
@@ -257,7 +262,7 @@ Status status_now(const std::filesystem::path& directory) {
   int pid = holder.value_or(status.state == "stopped" ? 0 : status.pid);
   if (pid == 0 && status.state == "waiting" && is_deltastream(status.pid)) pid = status.pid;
   status.pid = pid;
-  if (pid == 0 && status.state != "stopped") {  // killed, after it last told of itself
+  if (pid == 0 && status.state != "stopped") {  // killed, after it last wrote its status
     status.state = "stopped";
     status.since_s = status.updated_s;
   }
@@ -291,7 +296,7 @@ int run_status(const std::string& directory, bool json) {
     Json out = to_json(status);
     out["healthy"] = health.is_well();
     out["trouble"] = health.is_well() ? Json::array() : Json::array({health.text()});
-    std::fputs((out.dump(2) + "\n").c_str(), stdout);
+    std::fputs(daystream::json_page(out).c_str(), stdout);
   } else {
     if (!health.is_well()) std::printf("TROUBLE: %s\n", health.text().c_str());
     print_status(status, status.pid != 0 ? fmt::format("{} (process {})", status.state, status.pid)

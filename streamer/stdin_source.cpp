@@ -30,7 +30,7 @@ namespace {
 
 // A chunk is read at once and the Writer handed its whole lines.
 constexpr std::size_t kChunkBytes = 1 << 20;
-// Whoever looks on is called at least so often.
+// The observer is called at least so often.
 constexpr Milliseconds kTick{1'000};
 
 class StdinSource {
@@ -114,7 +114,7 @@ class StdinSource {
     progress_.emplace(config_.directory, config_.slot, config_.status_interval,
                       config_.metrics_file);
     progress_->streaming(*writer_);
-    // Nobody is told of a commit: of the intervals only that of the syncs counts.
+    // Nobody waits for a confirmation: of the intervals only that of the syncs counts.
     sink_.emplace(Sink::Parts{*writer_, flusher_, *progress_, nullptr,
                               housekeeper_ ? &*housekeeper_ : nullptr},
                   Intervals{config_.fsync_interval, Milliseconds{0}, std::nullopt, false});

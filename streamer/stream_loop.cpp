@@ -8,6 +8,7 @@
 
 #include "daystream/proven_time.h"
 #include "program/program.h"
+#include "src/calendar.h"
 #include "src/waiting.h"
 
 namespace deltastream {
@@ -27,12 +28,6 @@ constexpr Milliseconds kFarewell{2'000};
 
 constexpr std::int64_t kBehindAfterUs =
     std::chrono::duration_cast<std::chrono::microseconds>(kBehindAfter).count();
-
-std::int64_t now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 // Silence after which the server or the way to it must be gone, since it answers our pings. A
 // server without a time limit of its own gets a long one.
@@ -79,7 +74,7 @@ bool StreamLoop::handle_next() {
   if (!message) return false;
   const bool proved = !proving();
   std::visit([this](const auto& frame) { handle(frame); }, parse_frame(*message));
-  if (!proved && !proving()) send_status(false);  // now it may be told all
+  if (!proved && !proving()) send_status(false);  // now all may be confirmed to it
   return true;
 }
 
@@ -134,8 +129,8 @@ void StreamLoop::write_due_mark() {
 
 void StreamLoop::send_status(bool ask_reply) {
   const Lsn confirmed = confirmable();
-  StatusUpdate update{std::max(sink_.written(), parts_.writer.flushed()), confirmed, now_us(),
-                      ask_reply};
+  StatusUpdate update{std::max(sink_.written(), parts_.writer.flushed()), confirmed,
+                      daystream::now_us(), ask_reply};
   if (proving()) {
     // Not even that we have it: a server that believes us further on than it is says nothing.
     update.written = update.flushed = std::min(confirmed, parts_.proof.confirmed());

@@ -9,9 +9,10 @@
 
 #include "checks.h"
 #include "daystream/reader.h"
-#include "disk_space.h"
 #include "disk_wait.h"
 #include "one_line.h"
+#include "program/disk_space.h"
+#include "program/hint.h"
 #include "program/program.h"
 #include "server_version.h"
 #include "slot_commands.h"
@@ -85,13 +86,6 @@ std::vector<std::pair<std::string, std::string>> plugin_options(const Config& co
   return options;
 }
 
-// The filter as a connection's first mark tells it. `tables` is always there: empty means all.
-std::vector<std::pair<std::string, std::string>> holds_of(const daystream::Holding& holding) {
-  std::vector<std::pair<std::string, std::string>> holds = {{"tables", holding.tables}};
-  holds.insert(holds.end(), holding.options.begin(), holding.options.end());
-  return holds;
-}
-
 // Of the tables that a publication has now, those that the stream says it holds.
 PublishedTables held_still(const PublishedTables& now, const std::string& held) {
   if (held.empty()) return now;
@@ -121,7 +115,7 @@ void Streamer::run() {
       continue;
     } catch (const IoError& e) {
       // Leaving and opening again is the only way on: recovery writes again what the disk may not
-      // have. Anything but a full disk is for whoever starts us to decide.
+      // have. Anything but a full disk is for the supervisor to decide.
       if (!is_full(e) || !config_.loop) {
         fail(e);
         throw;
@@ -145,7 +139,7 @@ void Streamer::run() {
       ++repeats;
       spdlog::debug("{} (again, {} times)", problem, repeats);
     } else {
-      spdlog::warn("{}{}{}", problem, hint.empty() ? "" : "; HINT: ", hint);
+      spdlog::warn("{}", program::with_hint(problem, hint));
       last_problem = problem;
       repeats = 0;
     }
@@ -179,7 +173,7 @@ StreamLoop::End Streamer::stream() {
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;
   facts.next = next_transaction_id(connection.get());
-  facts.holds = holds_of(holding_);
+  facts.holds = holding_.fields();
   const Lsn from = proof.pending() ? proof.begin() : begin;
   connection.start(config_.slot, from, plugin_options(config_, manifest ? manifest->id : new_id_));
 
@@ -237,8 +231,8 @@ void Streamer::meet_publication(ReplicationConnection& connection,
 }
 
 void Streamer::require_room() const {
-  const auto space = disk_space(config_.directory);
-  if (space && !has_room(*space)) {
+  const auto space = daystream::program::disk_space(config_.directory);
+  if (space && !daystream::program::has_room(*space)) {
     throw IoError(fmt::format("could not write to daystream \"{}\"", config_.directory), ENOSPC);
   }
 }

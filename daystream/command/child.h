@@ -12,7 +12,7 @@
 namespace daystream::command {
 
 // It gets its pipes, our standard output or error, and nothing else that we have open, but
-// `inherited`; of our environment all but what is a secret of ours (DAYSTREAM_TOKEN).
+// `inherited`; our environment without our secret (DAYSTREAM_TOKEN).
 //
 // Ownership: a child that was not waited for is asked to end (SIGTERM) by the destructor, which
 // waits until it has, and after kGrace makes it end.

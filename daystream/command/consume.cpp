@@ -25,6 +25,7 @@
 #include "places.h"
 #include "printer.h"
 #include "program/check_report.h"
+#include "program/common_flags.h"
 #include "program/config_file.h"
 #include "program/program.h"
 #include "program/when.h"
@@ -189,7 +190,7 @@ std::string found_program(const std::string& name) {
 }
 
 int check(const ConsumeOptions& options, const StreamKinds& streams) {
-  program::CheckReport report;
+  program::CheckReport report(options.json);
   report.check_directory(std::filesystem::absolute(options.checkpoint).parent_path());
   std::string system;
   const bool there = report.check("daystream", [&] {
@@ -269,7 +270,8 @@ void add_consume(CLI::App& app, Chosen& chosen) {
                      "first line there is)");
   command.add_option("--tables", options->tables,
                      "only lines of these tables: flights,ops.crew,ops.*");
-  command.add_flag("--json", options->json, "lines as JSON objects, as of \"cat --json\"");
+  program::add_json_flag(command, options->json,
+                         "lines as JSON objects, as of \"cat --json\"; of --check one a check");
   auto* follow = command.add_flag("-f,--follow", options->follow,
                                   "go on as more comes, until told to stop (default)");
   command.add_flag("--once", options->once, "end after what is there now")->excludes(follow);

@@ -68,11 +68,10 @@ std::optional<Acknowledged> ConsumerCheckpoint::load(const std::string& system_i
     throw NeedsPerson(fmt::format("file \"{}\" is not a checkpoint", path_.string()),
                       "name another file, or remove it to begin again");
   }
-  if (system != system_identifier) {
-    throw WrongSource(fmt::format("checkpoint \"{}\" is of system \"{}\", the daystream of \"{}\"",
-                                  path_.string(), system, system_identifier),
-                      "name the daystream it belongs to, or another checkpoint file");
-  }
+  require_same_source(fmt::format("checkpoint \"{}\"", path_.string()), {system, {}, {}},
+                      "the daystream", {system_identifier, {}, {}},
+                      "name the daystream it belongs to, or another checkpoint file",
+                      daystream::Pipe::IsAnother);
   return Acknowledged{*position, *lsn};
 }
 

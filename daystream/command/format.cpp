@@ -7,7 +7,7 @@
 #include <iterator>
 
 #include "daystream/line.h"
-#include "utf8.h"
+#include "grammar/escape.h"
 
 namespace daystream::command {
 
@@ -18,7 +18,7 @@ void json_string(std::string& out, std::string_view text) {
   while (!text.empty()) {
     const char c = text.front();
     const auto byte = static_cast<unsigned char>(c);
-    const std::size_t length = utf8_length(text);
+    const std::size_t length = grammar::utf8_length(text);
     if (length == 0) {
       fmt::format_to(std::back_inserter(out), "\\udc{:02x}", byte);
     } else if (c == '"' || c == '\\') {

@@ -9,6 +9,8 @@
 #include "calendar.h"
 #include "commands.h"
 #include "day_file.h"
+#include "json_text.h"
+#include "program/common_flags.h"
 #include "program/harmless.h"
 #include "range.h"
 #include "stream_json.h"
@@ -23,12 +25,11 @@ using program::harmless;  // all of it may be the words of a server
 
 std::string json_text(const StreamInfo& info) {
   using nlohmann::ordered_json;
-  return harmless(to_json(info).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n",
-                  program::Keep::Lines);
+  return harmless(json_page(to_json(info)), program::Keep::Lines);
 }
 
 std::string point_text(const StreamInfo::Point& point) {
-  return fmt::format("{}  {}  LSN {}", point.position.text(), utc_text(point.position.c),
+  return fmt::format("{}  {}  LSN {}", point.position.text(), utc_text(at_second(point.position.c)),
                      point.lsn.text());
 }
 
@@ -124,7 +125,7 @@ void add_info(CLI::App& app, Chosen& chosen) {
   command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("STREAM", options->source, "the daystream's directory, or its http(s):// URL")
       ->required();
-  command.add_flag("--json", options->json, "for programs");
+  program::add_json_flag(command, options->json);
   auto* tables =
       command.add_flag("--tables", options->tables, "instead: count changes per table and action");
   command

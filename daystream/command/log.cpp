@@ -129,7 +129,7 @@ class History {
   void flush() { entries_.flush(); }
 
  private:
-  // Where the first of `lines` is that may tell of one of the rows: most do not, and are not taken
+  // Where the first of `lines` is that may be of one of the rows: most do not, and are not taken
   // apart.
   std::size_t candidate_in(std::string_view lines) const {
     std::size_t first = std::string_view::npos;
@@ -265,7 +265,7 @@ class History {
     for (auto& [name, value] : row->key) {
       if (const auto at = after.find(name); at != after.end()) value = at->second;
     }
-    // A table that is rewritten tells all its rows again.
+    // A table that is rewritten writes all its rows again.
     const bool again = change.action == Action::Insert && row->values.has_value();
     row->values = std::move(after);
     row->whole = row->whole || change.action == Action::Insert;
@@ -314,7 +314,7 @@ int log(const LogOptions& options, const Stream& stream) {
   history.flush();
   history.learn_key();  // where the range has no line of the table
   if (!history.knows_key()) {
-    throw ConfigError(fmt::format("no schema line tells the key of table \"{}\"", options.table),
+    throw ConfigError(fmt::format("no schema line has the key of table \"{}\"", options.table),
                       "name the key's columns: --key id=4711");
   }
   if (!history.found()) fmt::print(stderr, "no change of that row\n");

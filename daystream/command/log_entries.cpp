@@ -22,7 +22,7 @@ Columns of_those(const Columns& from, const Columns& names) {
 
 std::string time_of(const Transaction& transaction) {
   const std::int64_t time_us = transaction.end().time_us;
-  return utc_text(time_us == 0 ? transaction.position().c : time_us / 1'000'000);
+  return utc_text(at_second(time_us == 0 ? transaction.position().c : time_us / 1'000'000));
 }
 
 }  // namespace

@@ -10,13 +10,39 @@
 #include "program/config_file.h"
 #include "program/program.h"
 #include "program/usage.h"
+#include "remote/http_client.h"
 #include "remote/stream_kinds.h"
-#include "remote_options.h"
 #include "serve/protocol.h"
 
 namespace daystream::command {
 
 namespace {
+
+// Who we are to other hosts: every command takes these flags, before or after its name. `options`
+// must outlive the parsing.
+void add_remote_options(CLI::App& app, remote::Options& options) {
+  const std::string group = "For an http(s):// STREAM";
+  app.add_option("--ca", options.ca, "file with the certificates that may vouch for it (PEM)")
+      ->envname("DAYSTREAM_CA")
+      ->group(group);
+  auto* cert = app.add_option("--cert", options.cert, "file with our own certificate (PEM)")
+                   ->envname("DAYSTREAM_CERT")
+                   ->group(group);
+  auto* key = app.add_option("--key", options.key, "file with its private key (PEM)")
+                  ->envname("DAYSTREAM_KEY")
+                  ->group(group);
+  cert->needs(key);
+  key->needs(cert);
+  app.add_option("--token-file", options.token_file,
+                 "file with our token (or the token itself in DAYSTREAM_TOKEN)")
+      ->envname("DAYSTREAM_TOKEN_FILE")
+      ->group(group);
+  app.add_flag("--token-in-the-clear", options.token_in_the_clear,
+               "send the token without TLS to another machine too, where anybody on the way can "
+               "read it")
+      ->envname("DAYSTREAM_TOKEN_IN_THE_CLEAR")
+      ->group(group);
+}
 
 int parse_and_run(int count, char** arguments) {
   CLI::App app("Shows, checks and mends daystreams: the changes of a PostgreSQL database as files.",
@@ -31,7 +57,7 @@ int parse_and_run(int count, char** arguments) {
       "  daystream tail /srv/prod --follow\n"
       "  daystream info /srv/prod\n"
       "  daystream verify /srv/prod\n\n"
-      "\"daystream COMMAND --help\" tells the options of a command.");
+      "\"daystream COMMAND --help\" shows the options of a command.");
   Chosen chosen;
   add_cat(app, chosen);
   add_tail(app, chosen);

@@ -38,20 +38,10 @@ NamedInput named(const std::string& text, const StreamKinds& streams) {
 }
 
 bool are_of_one_database(const std::vector<NamedInput>& inputs) {
-  std::optional<std::pair<std::string, std::string>> first;
-  for (const auto& [name, stream] : inputs) {
-    std::pair<std::string, std::string> found;
-    if (const auto catalog = split_of(stream)) {
-      found = {catalog->system_identifier, catalog->database};
-    } else {
-      const Manifest manifest = stream.manifest();
-      manifest.require_one_database(stream.address(), "merge the inputs that it was made of");
-      found = {manifest.system_identifier, manifest.database};
-    }
-    if (!first) first = found;
-    if (found != *first) return false;
-  }
-  return true;
+  const SourceIdentity first = source_of(inputs.front().stream);
+  return std::all_of(inputs.begin(), inputs.end(), [&first](const NamedInput& input) {
+    return source_of(input.stream) == first;
+  });
 }
 
 // What is written is not to be read as well.

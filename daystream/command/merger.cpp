@@ -159,26 +159,15 @@ Merger::Merger(std::vector<Stream> inputs, const std::filesystem::path& output)
     : directory_(output), open_(Input::kDescriptors) {
   Manifest wanted;
   for (const Stream& stream : inputs) {
-    std::string system;
-    std::string database;
-    if (const auto catalog = split_of(stream)) {
-      system = catalog->system_identifier;
-      database = catalog->database;
-    } else {
-      const Manifest manifest = stream.manifest();
-      system = manifest.system_identifier;
-      database = manifest.database;
-    }
+    const SourceIdentity source = source_of(stream);
     if (roots_.empty()) {
-      wanted.system_identifier = system;
-      wanted.database = database;
-    } else if (system != wanted.system_identifier || database != wanted.database) {
-      throw WrongSource(
-          fmt::format("\"{}\" is of database \"{}\" of system {}, \"{}\" of \"{}\" of {}",
-                      inputs.front().address(), wanted.database, wanted.system_identifier,
-                      stream.address(), database, system),
-          "only streams of one database have an order in common, that of its LSNs");
+      wanted.system_identifier = source.system_identifier;
+      wanted.database = source.database;
     }
+    require_same_source(fmt::format("daystream \"{}\"", stream.address()), source,
+                        fmt::format("daystream \"{}\"", inputs.front().address()), wanted.source(),
+                        "only streams of one database have an order in common, that of its LSNs",
+                        daystream::Pipe::IsAnother);
     roots_.push_back({stream});
   }
   wanted.slot = "merged";
@@ -430,16 +419,8 @@ std::vector<Merger::Input*> Merger::same_as(const Input& first) {
 void Merger::take_mark(Input& input) {
   const Change& said = input.head().end();
   if (said.timeline) facts_.timeline = said.timeline;
-  const Holding held = std::exchange(input.held, {});
-  std::string_view key;
-  std::string_view value;
-  for (FieldCursor cursor(said.columns); cursor.next(key, value);) {
-    if (key == "tables") {
-      input.held.tables = unescape(value);
-    } else {
-      input.held.options.emplace_back(unescape(key), unescape(value));
-    }
-  }
+  const Holding held =
+      std::exchange(input.held, Holding::of_mark(said.columns).value_or(input.held));
   take(input);
   if (!input.held.same_filter(held) || catalog_has_changed()) say_holding(input.before);
 }

@@ -48,7 +48,7 @@ void append_with_source(std::string& out, std::string_view body, std::string_vie
 Places places_in(const Stream& stream);
 
 // Checks `--source`: the name of one of the sources of `stream`; "" for a stream of one
-// database, and, unless `must_choose`, for all. Throws ConfigError that tells the names there are.
+// database, and, unless `must_choose`, for all. Throws ConfigError that lists the names there are.
 // Returns the raw name.
 std::string chosen_source(const Stream& stream, const std::string& name, bool must_choose);
 

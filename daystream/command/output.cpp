@@ -1,12 +1,11 @@
 #include "output.h"
 
-#include <unistd.h>
-
 #include <cerrno>
 
 #include "daystream/error.h"
 #include "program/harmless.h"
 #include "program/terminal.h"
+#include "write_all.h"
 
 namespace daystream::command {
 
@@ -24,14 +23,7 @@ void Output::flush() {
 }
 
 void Output::send(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t put = ::write(fd_, text.data(), text.size());
-    if (put >= 0) {
-      text.remove_prefix(static_cast<std::size_t>(put));
-    } else if (errno != EINTR) {
-      throw IoError("could not write to standard output", errno);
-    }
-  }
+  if (!write_all(fd_, text)) throw IoError("could not write to standard output", errno);
 }
 
 }  // namespace daystream::command

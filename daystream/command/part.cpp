@@ -22,7 +22,7 @@ std::optional<Lsn> last_gap(const std::filesystem::path& directory) {
 
 // The clock that the Writer goes by is the source's: it was not now that this was made.
 Manifest made_now(Manifest manifest) {
-  if (manifest.created.empty()) manifest.created = utc_text(std::time(nullptr));
+  if (manifest.created.empty()) manifest.created = utc_text(at_second(std::time(nullptr)));
   return manifest;
 }
 
@@ -49,8 +49,7 @@ Part::Part(const std::filesystem::path& directory, const Manifest& manifest,
 
 void Part::begin(Lsn lsn, const Holding& holding) {
   MarkFacts said = mark_facts(facts_);
-  said.holds.emplace_back("tables", holding.tables);
-  for (const auto& option : holding.options) said.holds.push_back(option);
+  said.holds = holding.fields();
   writer_.declare_holding(holding);
   writer_.mark(lsn, said);
   gap_.reset();

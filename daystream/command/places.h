@@ -24,10 +24,11 @@ void add_place(CLI::App& command, const std::string& name, Target& target,
 }
 
 // Once parsed: throws CLI::RequiredError where neither is given.
-inline void add_check_flag(CLI::App& command, bool& check) {
-  command.add_flag("--check", check,
-                   "look at all that a start with the same options needs, say what is missing, and "
-                   "end");
+inline CLI::Option* add_check_flag(CLI::App& command, bool& check) {
+  return command.add_flag(
+      "--check", check,
+      "look at all that a start with the same options needs, say what is missing, and "
+      "end");
 }
 
 inline void require_place(const CLI::App& command, const std::string& name) {

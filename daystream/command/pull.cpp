@@ -9,6 +9,7 @@
 #include "log_flags.h"
 #include "places.h"
 #include "program/check_report.h"
+#include "program/common_flags.h"
 #include "program/config_file.h"
 #include "program/program.h"
 #include "remote/relay.h"
@@ -19,8 +20,8 @@ namespace daystream::command {
 namespace {
 
 // Who lets us in, and where what comes will be.
-int check(const remote::RelayOptions& options, const StreamKinds& streams) {
-  program::CheckReport report;
+int check(const remote::RelayOptions& options, const StreamKinds& streams, bool json) {
+  program::CheckReport report(json);
   report.check_directory(options.directory);
   report.check_room(options.directory);
   std::optional<Manifest> source;
@@ -51,6 +52,7 @@ void add_pull(CLI::App& app, Chosen& chosen) {
     program::LogOptions log;
     std::string config;
     bool check = false;
+    bool json = false;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("pull", "keep a copy of a daystream of another host");
@@ -61,7 +63,8 @@ void add_pull(CLI::App& app, Chosen& chosen) {
   command.add_flag("--once", options->relay.once, "end when all that is there has been pulled");
   command.add_option("--copy", options->relay.copy,
                      "what the server calls this copy (default: HOST:DIR)");
-  add_check_flag(command, options->check);
+  auto* const check_flag = add_check_flag(command, options->check);
+  program::add_json_flag(command, options->json, program::kJsonChecks)->needs(check_flag);
   program::add_config_option(command, options->config);
   add_log_flags(command, options->log);
   command.footer(
@@ -82,7 +85,7 @@ void add_pull(CLI::App& app, Chosen& chosen) {
             remote::own_host() + ":" +
             std::filesystem::absolute(options->relay.directory).lexically_normal().string();
       }
-      if (options->check) return check(options->relay, reach.streams);
+      if (options->check) return check(options->relay, reach.streams, options->json);
       program::Signals signals;
       remote::Relay relay(options->relay);
       relay.run(signals.fd(), [&signals] {

@@ -37,7 +37,7 @@ void cut(const Stream& source) {
 int repair(const Stream& source) {
   cut(source);
   // Opening reads no more than what may not have reached the disk.
-  verify_directory(source);
+  verify_directory(source, false);
   return 0;
 }
 
@@ -52,7 +52,7 @@ void add_repair(CLI::App& app, Chosen& chosen) {
   command.footer(
       "Does what deltastream does when it starts; it is not needed before that. Then it checks\n"
       "every byte, as verify does. Bytes that were confirmed are never touched: damage there is\n"
-      "told, with exit code 3. Refuses while a writer has the directory.\n\n"
+      "reported, with exit code 3. Refuses while a writer has the directory.\n\n"
       "Examples:\n"
       "  daystream repair /srv/prod");
   command.callback([source, &chosen] {

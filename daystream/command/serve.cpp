@@ -12,6 +12,7 @@
 #include "log_flags.h"
 #include "places.h"
 #include "program/check_report.h"
+#include "program/common_flags.h"
 #include "program/config_file.h"
 #include "program/counted.h"
 #include "program/program.h"
@@ -21,8 +22,8 @@ namespace daystream::command {
 namespace {
 
 // All of a start: streams, certificates, tokens, addresses; and an end.
-int check(const serve::ServerOptions& options) {
-  program::CheckReport report;
+int check(const serve::ServerOptions& options, bool json) {
+  program::CheckReport report(json);
   report.check("server", [&] {
     const serve::Server server(options);
     return fmt::format("can serve {} at {}", program::counted(options.streams.size(), "stream"),
@@ -42,6 +43,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
     program::LogOptions log;
     std::string config;
     bool check = false;
+    bool json = false;
     std::uint32_t stall_s = 60;
     std::uint32_t request_s = 10;
   };
@@ -92,7 +94,8 @@ void add_serve(CLI::App& app, Chosen& chosen) {
   command.add_flag("--record-copies", options->server.record_copies,
                    "write into each DIR what relays have on disk, for deltastream "
                    "--require-copies");
-  add_check_flag(command, options->check);
+  auto* const check_flag = add_check_flag(command, options->check);
+  program::add_json_flag(command, options->json, program::kJsonChecks)->needs(check_flag);
   program::add_config_option(command, options->config);
   add_log_flags(command, options->log);
   command.footer(
@@ -112,7 +115,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       program::start_log("daystream serve", options->log);
       options->server.stall = std::chrono::seconds(options->stall_s);
       options->server.limits.request_time = std::chrono::seconds(options->request_s);
-      if (options->check) return check(options->server);
+      if (options->check) return check(options->server, options->json);
       program::Signals signals;
       serve::Server server(options->server);
       for (const std::string& address : server.addresses()) spdlog::info("serving at {}", address);

@@ -8,6 +8,7 @@
 #include "crc32c.h"
 #include "daystream/error.h"
 #include "dir.h"
+#include "json_text.h"
 
 namespace daystream::command {
 
@@ -39,7 +40,7 @@ SplitTable table_from(const json& told) {
 std::string text_of(const SplitTable& table) {
   const ordered_json told{
       {"lsn", table.lsn.text()}, {"oid", table.oid}, {"table", table.table}, {"key", table.key}};
-  return told.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json_line(told);
 }
 
 template <typename Number>
@@ -68,6 +69,13 @@ std::optional<std::filesystem::path> split_directory(const Stream& stream) {
 std::optional<SplitCatalog> split_of(const Stream& stream) {
   const auto directory = split_directory(stream);
   return directory ? SplitCatalog::load(*directory) : std::nullopt;
+}
+
+SourceIdentity source_of(const Stream& stream) {
+  if (const auto catalog = split_of(stream)) return catalog->source();
+  const Manifest manifest = stream.manifest();
+  manifest.require_one_database(stream.address(), "merge the inputs that it was made of");
+  return {manifest.system_identifier, manifest.database, {}};
 }
 
 std::optional<SplitCatalog> SplitCatalog::load(const std::filesystem::path& directory) {
@@ -109,8 +117,7 @@ void SplitCatalog::save(const std::filesystem::path& directory) const {
   value["begin"] = {{"lsn", begin.lsn.text()}};
   put(value["begin"], "next", begin.next);
   put(value["begin"], "timeline", begin.timeline);
-  replace_file(*real_dir(directory), std::string(kSplitName),
-               value.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  replace_file(*real_dir(directory), std::string(kSplitName), json_page(value));
 }
 
 SplitTables::SplitTables(const std::filesystem::path& directory, std::vector<SplitTable> tables)

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daystream/lsn.h"
+#include "daystream/manifest.h"
 #include "daystream/stream.h"
 #include "dir.h"
 
@@ -35,7 +36,7 @@ struct SplitBegin {
 
 // A `schema` line, as far as routing needs it.
 struct SplitTable {
-  Lsn lsn;  // of the commit of the transaction that told it
+  Lsn lsn;  // of the commit of the transaction that said it
   std::uint32_t oid = 0;
   std::string table;             // raw `_table`
   std::vector<std::string> key;  // raw names
@@ -53,6 +54,8 @@ class SplitCatalog {
   SplitRule rule;
   std::string system_identifier;  // of the source
   std::string database;
+  SourceIdentity source() const { return {system_identifier, database, {}}; }
+
   SplitBegin begin;
   std::string source_tables;  // the table list of the source, as it said last; empty: all
   bool has_tables = false;    // as an earlier version had them; save() leaves them out
@@ -91,6 +94,9 @@ class SplitTables {
 // remembered there.
 std::optional<std::filesystem::path> split_directory(const Stream& stream);
 std::optional<SplitCatalog> split_of(const Stream& stream);
+// The database that `stream`, the parts of a split or a daystream, is of. Throws NeedsPerson where
+// it is merged of several.
+SourceIdentity source_of(const Stream& stream);
 
 std::string split_by_name(SplitBy by);
 

@@ -60,15 +60,9 @@ Splitter::Splitter(Stream source, std::filesystem::path directory, const SplitRu
                                            : fmt::format(", tables \"{}\"", catalog_.rule.tables)),
           "give the same options as before, or another directory");
     }
-    if (catalog_.system_identifier != manifest.system_identifier ||
-        catalog_.database != manifest.database) {
-      throw WrongSource(
-          fmt::format("\"{}\" was split from database \"{}\" of system {}, not \"{}\" "
-                      "of {}",
-                      directory_.string(), catalog_.database, catalog_.system_identifier,
-                      manifest.database, manifest.system_identifier),
-          "one directory per source: give another one");
-    }
+    require_same_source(fmt::format("split \"{}\"", directory_.string()), catalog_.source(),
+                        fmt::format("daystream \"{}\"", source_.address()), manifest.source(),
+                        "one directory per source: give another one", daystream::Pipe::IsAnother);
   } else {
     catalog_.rule = rule;
     catalog_.system_identifier = manifest.system_identifier;
@@ -239,17 +233,9 @@ void Splitter::take_mark(const Transaction& mark) {
     before_ = mark.lsn();
     begin_catalog();
   }
-  if (said.columns.empty()) return;
-  source_holding_ = {};
-  std::string_view key;
-  std::string_view value;
-  for (FieldCursor cursor(said.columns); cursor.next(key, value);) {
-    if (key == "tables") {
-      source_holding_.tables = unescape(value);
-    } else {
-      source_holding_.options.emplace_back(unescape(key), unescape(value));
-    }
-  }
+  auto holding = Holding::of_mark(said.columns);
+  if (!holding) return;
+  source_holding_ = std::move(*holding);
   if (catalog_.source_tables != source_holding_.tables) {
     catalog_.source_tables = source_holding_.tables;
     catalog_.save(directory_);

@@ -25,7 +25,7 @@ namespace daystream::command {
 //    anywhere: so one that is missing or empty lacks nothing that another part is ahead of.
 // 4. A transaction for more parts than may be open at once is gone through several times, each time
 //    for some of them; which have it already, their last LSN says. All are made the first time.
-// 5. What routing depends on is on disk in the catalog before the transaction that told it is.
+// 5. What routing depends on is on disk in the catalog before the transaction that said it is.
 class Splitter {
  public:
   // Throws ConfigError where `directory` was split by another rule, WrongSource where it is of

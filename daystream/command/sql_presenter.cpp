@@ -94,8 +94,9 @@ void SqlPresenter::statement(std::string& out, const Transaction& of) {
   if (open_) return;
   open_ = true;
   const Change& end = of.end();
-  out += fmt::format("BEGIN;  -- {} xid {} lsn {} {}\n", of.position().text(), end.xid,
-                     end.lsn.text(), end.time_us == 0 ? "" : utc_text(end.time_us / 1'000'000));
+  out +=
+      fmt::format("BEGIN;  -- {} xid {} lsn {} {}\n", of.position().text(), end.xid, end.lsn.text(),
+                  end.time_us == 0 ? "" : utc_text(at_second(end.time_us / 1'000'000)));
 }
 
 void SqlPresenter::line(std::string& out, const Transaction& of, const Line& line) {
@@ -164,7 +165,7 @@ void SqlPresenter::end(std::string& out, const Transaction& of) {
 void SqlPresenter::finish() {
   if (left_out_ == 0) return;
   throw NeedsPerson(
-      fmt::format("{} change{} could not be told as SQL: see the comments \"left out\" "
+      fmt::format("{} change{} could not be written as SQL: see the comments \"left out\" "
                   "and \"gap\"",
                   left_out_, left_out_ == 1 ? "" : "s"),
       "give the tables a primary key, or REPLICA IDENTITY FULL");
@@ -249,9 +250,9 @@ void SqlPresenter::update(std::string& out, const Change& change, Position at) {
     }
   }
   if (old.empty()) {
-    leave_out(out, change, at,
-              change.identity == "none" ? "the table has no key"
-                                        : "no schema line tells the table's key");
+    leave_out(
+        out, change, at,
+        change.identity == "none" ? "the table has no key" : "no schema line has the table's key");
     return;
   }
   std::string changes;

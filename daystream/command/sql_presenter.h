@@ -1,9 +1,9 @@
-// daystream cat --format=sql: SQL statements that do again what the lines tell.
+// daystream cat --format=sql: SQL statements that do again what the lines say.
 //
 // One transaction of the source is one BEGIN … COMMIT. A row is found by its replica identity; one
 // of a table without a key, under REPLICA IDENTITY FULL, by all its columns, one row where several
 // are equal. Names and types are PostgreSQL's own, values are literals without a type, which take
-// the column's. Changes of a table's shape are told as comments: the tables that the script is for
+// the column's. Changes of a table's shape are comments: the tables that the script is for
 // have a shape of their own.
 #pragma once
 

@@ -45,7 +45,7 @@ void TableBook::learn(const Change& change) {
   KnownTable table;
   table.oid = change.oid;
   if (!change.identity.empty()) table.identity = change.identity.front();
-  // Under FULL the whole row is told; the primary key, where there is one, tells it shorter.
+  // Under FULL the whole row is there; the primary key, where there is one, says it shorter.
   const std::string_view numbers = table.identity == 'i' ? change.identity_key : change.primary_key;
   if (table.identity != 'n') table.key = names_of(numbers, change.columns);
   std::string_view name;

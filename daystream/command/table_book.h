@@ -1,4 +1,4 @@
-// What the `schema` lines of a stream have told of its tables: needed wherever a line alone does
+// What the `schema` lines of a stream have said of its tables: needed wherever a line alone does
 // not say which of its columns are the key.
 #pragma once
 

@@ -11,6 +11,7 @@
 
 #include "daystream/line.h"
 #include "daystream/reader.h"
+#include "json_text.h"
 #include "text.h"
 
 namespace daystream::command {
@@ -47,7 +48,7 @@ struct Tables {
     while (transaction.next_line(line)) {
       const Change change = parse_change(line.body);
       // A message has no table; a `replace` is half of the change that its `update` is; a schema
-      // line tells of a change only sometimes.
+      // line means a change only sometimes.
       if (change.table.empty() || change.action == Action::Replace ||
           change.action == Action::Schema) {
         continue;
@@ -102,7 +103,7 @@ void print_json(const Tables& tables) {
     }
     value["tables"].push_back(row);
   }
-  std::puts(value.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+  std::fputs(json_page(value).c_str(), stdout);
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ constexpr std::size_t kWidestTable = 40;
 
 std::string time_text(const Transaction& of) {
   const std::int64_t us = of.end().time_us;
-  if (us <= 0) return utc_text(of.position().c);
-  std::string text = utc_text(us / 1'000'000);
+  if (us <= 0) return utc_text(at_second(of.position().c));
+  std::string text = utc_text(at_second(us / 1'000'000));
   text.pop_back();  // Z
   return text + fmt::format(".{:06}Z", us % 1'000'000);
 }
@@ -110,13 +110,13 @@ void TextPresenter::line(std::string& out, const Transaction& of, const Line& li
 void TextPresenter::end(std::string& out, const Transaction& of) {
   if (of.kind() == Transaction::Kind::Mark) {
     put(out, Colour::Quiet,
-        fmt::format("{}  mark  LSN {}  {}", utc_text(of.position().c), of.lsn().text(),
+        fmt::format("{}  mark  LSN {}  {}", utc_text(at_second(of.position().c)), of.lsn().text(),
                     of.position().text()));
     out += '\n';
   } else if (of.kind() == Transaction::Kind::Gap) {
     put(out, Colour::Removed,
-        fmt::format("{}  gap: changes after LSN {} are missing  {}", utc_text(of.position().c),
-                    of.lsn().text(), of.position().text()));
+        fmt::format("{}  gap: changes after LSN {} are missing  {}",
+                    utc_text(at_second(of.position().c)), of.lsn().text(), of.position().text()));
     out += '\n';
   } else if (!open_) {
     heading(out, of);  // nothing but its commit

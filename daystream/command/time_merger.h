@@ -25,7 +25,7 @@ struct NamedInput {
 // A transaction's turn is its commit time, or the time up to which its input was known already
 // where that is later: so turns never go back within an input, and depend on nothing but what the
 // inputs hold. One goes out when every input is known to have none before it; an input that has
-// nothing to tell says so by its marks, whose `_c` is the time.
+// nothing to say shows it by its marks, whose `_c` is the time.
 //
 // Exactly once, whatever is killed when: each commit line of the output says where in its input it
 // stood, marks repeat it for all inputs, and each is read on from there.

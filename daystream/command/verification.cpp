@@ -9,9 +9,11 @@
 #include "day_file.h"
 #include "daystream/error.h"
 #include "durable_file.h"
+#include "json_text.h"
 #include "manifest_file.h"
 #include "scanner.h"
 #include "source.h"
+#include "stream_json.h"
 #include "stream_view.h"
 #include "text.h"
 
@@ -103,23 +105,21 @@ Checked check(const StreamView& view) {
   return counts;
 }
 
-void verify_view(const std::string& name, const StreamView& view) {
-  const auto begin = std::chrono::steady_clock::now();
+void print_checked_text(const std::string& name, const StreamView& view, const Checked& counts,
+                        double took_s) {
   if (view.empty()) {
     fmt::print("daystream \"{}\": no line yet\n", name);
     return;
   }
-  const Checked counts = check(view);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  const auto bytes = static_cast<double>(counts.bytes);
   fmt::print("daystream \"{}\": {}, {}, {}, {}, {}, {}, {}: no damage ({:.2f} s, {}/s)\n", name,
              count_text(counts.days, "day"), count_text(counts.lines, "line"),
              count_text(counts.transactions, "transaction"), count_text(counts.marks, "mark"),
-             count_text(counts.aborts, "abort"), count_text(counts.gaps, "gap"),
-             bytes_text(static_cast<double>(counts.bytes)), took.count(),
-             bytes_text(static_cast<double>(counts.bytes) / took.count()));
+             count_text(counts.aborts, "abort"), count_text(counts.gaps, "gap"), bytes_text(bytes),
+             took_s, bytes_text(bytes / took_s));
   const Durable& durable = view.durable();
   fmt::print("durable through {} (LSN {}, {})\n", durable.position.text(), durable.lsn.text(),
-             utc_text(durable.position.c));
+             utc_text(at_second(durable.position.c)));
   if (!view.is_settled()) {
     fmt::print(
         "there is no readable file \"{}\": everything through the last whole commit counts\n",
@@ -127,12 +127,38 @@ void verify_view(const std::string& name, const StreamView& view) {
   }
 }
 
+// The keys are those of `info --json`, where it has the same.
+void print_checked_json(const std::string& name, const StreamView& view, const Checked& counts,
+                        double took_s) {
+  std::optional<StreamInfo::Point> durable;
+  if (!view.empty()) durable = StreamInfo::Point{view.durable().position, view.durable().lsn};
+  const nlohmann::ordered_json value = {{"stream", name},
+                                        {"days", counts.days},
+                                        {"size_bytes", counts.bytes},
+                                        {"lines", counts.lines},
+                                        {"transactions", counts.transactions},
+                                        {"marks", counts.marks},
+                                        {"aborts", counts.aborts},
+                                        {"gaps", counts.gaps},
+                                        {"durable", to_json(durable)},
+                                        {"durable_file", view.is_settled()},
+                                        {"took_seconds", took_s}};
+  fmt::print("{}", json_page(value));
+}
+
+void verify_view(const std::string& name, const StreamView& view, bool json) {
+  const auto begin = std::chrono::steady_clock::now();
+  const Checked counts = view.empty() ? Checked{} : check(view);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  (json ? print_checked_json : print_checked_text)(name, view, counts, took.count());
+}
+
 }  // namespace
 
-void verify_directory(const Stream& source) {
+void verify_directory(const Stream& source, bool json) {
   const auto dir = real_dir(local_directory(source));
   load_manifest(*dir);
-  with_view(*dir, [&](const StreamView& view) { verify_view(source.address(), view); });
+  with_view(*dir, [&](const StreamView& view) { verify_view(source.address(), view, json); });
 }
 
 }  // namespace daystream::command

@@ -6,7 +6,7 @@
 
 namespace daystream::command {
 
-// Prints what is there. Throws Corruption at the first damage.
-void verify_directory(const Stream& source);
+// Prints what is there, as JSON where a script asks. Throws Corruption at the first damage.
+void verify_directory(const Stream& source, bool json);
 
 }  // namespace daystream::command

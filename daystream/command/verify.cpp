@@ -3,24 +3,31 @@
 #include <string>
 
 #include "commands.h"
+#include "program/common_flags.h"
 #include "verification.h"
 
 namespace daystream::command {
 
 void add_verify(CLI::App& app, Chosen& chosen) {
-  auto source = std::make_shared<std::string>();
+  struct Options {
+    std::string source;
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("verify", "check every byte of a daystream");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("DIR", *source, "the daystream's directory")->required();
+  command.add_option("DIR", options->source, "the daystream's directory")->required();
+  program::add_json_flag(command, options->json);
   command.footer(
       "Checks positions and CRCs of all that is durable, also while a writer is at work. Damage "
       "is\n"
-      "told with file and byte, and exit code 3.\n\n"
+      "reported with file and byte, and exit code 3.\n\n"
       "Examples:\n"
-      "  daystream verify /srv/prod");
-  command.callback([source, &chosen] {
-    chosen = [source](const Reach& reach) {
-      verify_directory(reach.streams.open(*source));
+      "  daystream verify /srv/prod\n"
+      "  daystream verify /srv/prod --json | jq .transactions");
+  command.callback([options, &chosen] {
+    chosen = [options](const Reach& reach) {
+      verify_directory(reach.streams.open(options->source), options->json);
       return 0;
     };
   });

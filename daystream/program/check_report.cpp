@@ -9,7 +9,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "calendar.h"
 #include "daystream/error.h"
+#include "json_text.h"
+#include "program/disk_space.h"
 
 namespace daystream::program {
 
@@ -24,15 +27,14 @@ constexpr const char* kResults[] = {"ok", "warning", "FAILED"};
 
 void CheckReport::print(Result result, const char* name, const std::string& detail,
                         const std::string& hint) const {
-  if (format_ == Format::Json) {
+  if (json_) {
     using nlohmann::ordered_json;
     const ordered_json line = {
         {"check", name},
         {"result", result == Result::Failed ? "failed" : kResults[static_cast<int>(result)]},
         {"detail", detail},
         {"hint", hint.empty() ? ordered_json(nullptr) : ordered_json(hint)}};
-    const std::string text = line.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-    std::printf("%s\n", text.c_str());
+    std::fputs(json_line(line).c_str(), stdout);
     return;
   }
   std::printf("%-7s %-10s %s\n", kResults[static_cast<int>(result)], name, detail.c_str());
@@ -73,10 +75,9 @@ void CheckReport::check_directory(const std::filesystem::path& directory) {
 }
 
 void CheckReport::check_room(const std::filesystem::path& directory) {
-  std::error_code error;
-  const auto space = std::filesystem::space(nearest_existing(directory), error);
-  if (error) return;
-  const double free_gb = static_cast<double>(space.available) / 1e9;
+  const auto space = disk_space(directory);
+  if (!space) return;
+  const double free_gb = static_cast<double>(space->free_bytes) / 1e9;
   const std::string detail =
       fmt::format("{:.1f} GB are free for \"{}\"", free_gb, directory.string());
   if (free_gb < kLittleRoomGb) return warn("room", detail, "a larger disk lasts longer");
@@ -84,14 +85,12 @@ void CheckReport::check_room(const std::filesystem::path& directory) {
 }
 
 void CheckReport::check_clock(const char* who, std::int64_t its_clock_us) {
-  const auto ours = std::chrono::duration_cast<std::chrono::microseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
-  const double ahead_s = static_cast<double>(its_clock_us - ours.count()) / 1e6;
+  const double ahead_s = static_cast<double>(its_clock_us - now_us()) / 1e6;
   if (std::abs(ahead_s) > kClockSeconds) {
     return warn("clock",
                 fmt::format("that of {} is {:.0f} s {} ours", who, std::abs(ahead_s),
                             ahead_s > 0 ? "ahead of" : "behind"),
-                "lags are told by both clocks: let NTP set them");
+                "lags are measured with both clocks: let NTP set them");
   }
   check("clock", [&] { return fmt::format("as that of {}", who); });
 }

@@ -11,9 +11,10 @@ namespace daystream::program {
 // Prints each check to standard output as it is made, and remembers the first failure.
 class CheckReport {
  public:
-  enum class Format { Text, Json };  // for a person; a JSON object a line
+  // `json`: for scripts, a JSON object a line: {"check", "result", "detail", "hint"}.
+  explicit CheckReport(bool json = false) noexcept : json_(json) {}
 
-  explicit CheckReport(Format format = Format::Text) noexcept : format_(format) {}
+  bool is_json() const noexcept { return json_; }
 
   // `body` returns what it has found, or throws Error. False: it failed.
   bool check(const char* name, const std::function<std::string()>& body);
@@ -34,9 +35,12 @@ class CheckReport {
   void print(Result result, const char* name, const std::string& detail,
              const std::string& hint) const;
 
-  const Format format_;
+  const bool json_;
   int exit_code_ = 0;
 };
+
+// What --json does of those that print a report.
+inline constexpr const char* kJsonChecks = "print one JSON object a check, for scripts";
 
 // The first of `path` and its parents that is there.
 std::filesystem::path nearest_existing(std::filesystem::path path);

@@ -77,6 +77,10 @@ ordered_json describe(const CLI::App& app) {
 
 }  // namespace
 
+CLI::Option* add_json_flag(CLI::App& command, bool& json, const std::string& what) {
+  return command.add_flag("--json", json, what);
+}
+
 std::string cli_description(const CLI::App& app) {
   return describe(app).dump(1);
 }

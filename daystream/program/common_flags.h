@@ -6,10 +6,14 @@
 
 namespace daystream::program {
 
-// Adds --version, which tells release, commit and `formats` ("daystream format 1, …"), and
+// Adds --version, which prints release, commit and `formats` ("daystream format 1, …"), and
 // --describe, which no help shows: it prints cli_description() of `app`. Before the subcommands, so
 // that `app` has its name; whatever is added later is described too.
 void add_common_flags(CLI::App& app, const std::string& formats);
+
+// Adds --json: what a command prints, for scripts.
+CLI::Option* add_json_flag(CLI::App& command, bool& json,
+                           const std::string& what = "print JSON, for scripts");
 
 // What --metrics-file does, of those that have it.
 inline constexpr const char* kMetricsFileHelp =

@@ -7,7 +7,7 @@
 
 namespace daystream::program {
 
-// How deep what we read may be. Nothing of ours is deeper than ten, and what is done with a value
+// How deep what we read may be. Nothing we write is deeper than ten, and what is done with a value
 // afterwards, as writing it, takes stack for each level.
 inline constexpr std::size_t kMostJsonDepth = 64;
 

@@ -183,4 +183,11 @@ std::string quote_literal(std::string_view text) {
   return quoted(text, '\'');
 }
 
+void commit_nothing(PGconn* connection) {
+  for (const char* sql :
+       {"BEGIN", "SET LOCAL synchronous_commit = local", "SELECT pg_current_xact_id()", "COMMIT"}) {
+    exec(connection, sql);
+  }
+}
+
 }  // namespace daystream::program

@@ -62,4 +62,8 @@ std::optional<std::string> query_value(PGconn*, const std::string& sql,
 std::string quote_identifier(std::string_view);
 std::string quote_literal(std::string_view);  // standard_conforming_strings on
 
+// Commits a transaction of our own. On an idle server nothing else moves the end of its log, which
+// can stand past a page's header that nothing flushes, and so nothing moves the stream.
+void commit_nothing(PGconn* connection);
+
 }  // namespace daystream::program

@@ -19,6 +19,7 @@
 #include <system_error>
 
 #include "program/harmless.h"
+#include "program/hint.h"
 #include "program/usage.h"
 
 namespace daystream::program {
@@ -90,7 +91,8 @@ const mode_t given_umask = [] {
   umask(given);
   return given;
 }();
-// What we write is all of someone's tables, or tells of them: the group may read, others not.
+// What we write is all of someone's tables, or says something of them: the group may read, others
+// not.
 constexpr mode_t kOthersMayNot = 0027;
 
 // Set by start_log(): a program that reads the log as JSON finds there, too, how this one ended.
@@ -98,7 +100,7 @@ std::atomic<bool> json_log{false};
 
 void report(const std::string& program, const std::string& text, const std::string& hint) noexcept {
   if (json_log.load()) {
-    spdlog::error("{}{}{}", text, hint.empty() ? "" : "; HINT: ", hint);  // throws nothing
+    spdlog::error("{}", with_hint(text, hint));
     return;
   }
   std::fprintf(stderr, "%s: %s\n", program.c_str(), harmless(text, Keep::Lines).c_str());

@@ -7,6 +7,7 @@
 
 #include "calendar.h"
 #include "program/harmless.h"
+#include "program/hint.h"
 #include "program/json.h"
 #include "program/metrics_text.h"
 
@@ -18,7 +19,8 @@ using nlohmann::ordered_json;
 using Value = std::function<std::optional<double>(const StreamFacts&)>;
 
 std::int64_t told_time(const ordered_json& told, const char* key) {
-  return parse_utc_text(text_of(told, key)).value_or(0);
+  const auto time = parse_utc_text(text_of(told, key));
+  return time ? time->time_since_epoch().count() : 0;
 }
 
 // A file that anybody may have written who may write there.
@@ -55,7 +57,7 @@ void per_stream(MetricsText& out, const std::vector<StreamFacts>& streams, const
   }
 }
 
-// A number that a deltastream told just now.
+// A number that a deltastream reported just now.
 Value told_just_now(const char* key) {
   return [key](const StreamFacts& stream) -> std::optional<double> {
     if (!stream.health.fresh) return std::nullopt;
@@ -69,8 +71,9 @@ Value told_just_now(const char* key) {
 
 std::string StreamHealth::text() const {
   if (is_well()) return {};
-  return fmt::format("{}{}{}{}{}", trouble, since_s == 0 ? "" : " (since ",
-                     since_s == 0 ? "" : utc_text(since_s) + ")", hint.empty() ? "" : "; ", hint);
+  const std::string since =
+      since_s == 0 ? "" : fmt::format(" (since {})", utc_text(at_second(since_s)));
+  return with_hint(trouble + since, hint);
 }
 
 StreamHealth streamer_health(std::shared_ptr<const ordered_json> told, std::int64_t now) {
@@ -104,7 +107,7 @@ void add_streamer_metrics(MetricsText& out, const std::vector<StreamFacts>& stre
              "1 while the stream is written; \"deltastream status\" and /status say what is wrong.",
              [](const StreamFacts& stream) { return stream.health.is_well() ? 1.0 : 0.0; });
   per_stream(out, streams, "daystream_streamer_heard_timestamp_seconds",
-             "When the deltastream last told of itself.",
+             "When the deltastream last wrote its status.",
              [](const StreamFacts& stream) -> std::optional<double> {
                if (!stream.health.has_streamer) return std::nullopt;
                return static_cast<double>(stream.health.heard_s);

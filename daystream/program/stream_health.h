@@ -1,4 +1,4 @@
-// Whether a stream is written, by what its deltastream tells of itself in status.json: the one
+// Whether a stream is written, by what its deltastream reports of itself in status.json: the one
 // judgement that `deltastream status`, its metrics, `daystream serve` and its page share.
 #pragma once
 
@@ -25,7 +25,7 @@ struct StreamHealth {
   std::string hint;          // what to do about it; empty: nothing, or nobody knows
   std::int64_t heard_s = 0;  // when it was last known to be well, since 1970; 0: never
   std::int64_t since_s = 0;  // since when it is as it is; 0: not known
-  // What a deltastream here told of itself less than kStreamerSilentS ago; nullptr: nothing.
+  // What a deltastream here reported less than kStreamerSilentS ago; nullptr: nothing.
   std::shared_ptr<const nlohmann::ordered_json> fresh;
   bool has_streamer = false;  // a deltastream writes, or wrote, here
   bool needs_person = false;  // it will not go on by itself
@@ -44,7 +44,7 @@ struct StreamFacts {
   Lsn lsn;                          // of that
   StreamHealth health;
 };
-// The families that tell of streams, the same ones wherever they are told.
+// The families about streams, the same ones wherever they are written.
 void add_durable_metrics(MetricsText& out, const std::vector<StreamFacts>& streams);
 void add_streamer_metrics(MetricsText& out, const std::vector<StreamFacts>& streams);
 

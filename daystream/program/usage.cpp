@@ -121,6 +121,10 @@ std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::P
 
 }  // namespace
 
+void usage(const std::string& message) {
+  throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
+}
+
 void parse(CLI::App& app, const std::vector<std::string>& arguments) {
   std::vector<std::string> all(arguments.rbegin(), arguments.rend());  // as CLI11 takes a vector
   try {

@@ -18,6 +18,9 @@ class UsageError : public CLI::ParseError {
   std::string command_;
 };
 
+// Throws a CLI::ParseError: what an option was given, or options together, cannot be understood.
+[[noreturn]] void usage(const std::string& message);
+
 // `arguments`: without the program's name. Throws UsageError; --help and --version are a
 // CLI::ParseError with exit code 0 that carries their text.
 void parse(CLI::App& app, const std::vector<std::string>& arguments);

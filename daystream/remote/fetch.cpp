@@ -18,6 +18,7 @@
 #include "remote/refusal.h"
 #include "src/place.h"
 #include "src/waiting.h"
+#include "write_all.h"
 
 namespace daystream::remote {
 
@@ -59,17 +60,6 @@ Newest newest_of(const Options& options, const Url& url) {
   throw IoError(fmt::format("could not {} file \"{}\"", action, path.string()), errno);
 }
 
-void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t put = write(fd, bytes.data(), bytes.size());
-    if (put > 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(put));
-    } else if (errno != EINTR) {
-      fail("write", path);
-    }
-  }
-}
-
 // Two at once would write into each other's bytes: it is locked until it is closed.
 UniqueFd open_part(const std::filesystem::path& part) {
   UniqueFd fd(open(part.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640));
@@ -101,7 +91,7 @@ bool receive(const Options& options, const std::string& url, const Newest& newes
       if (size + bytes.size() > newest.size_bytes) {
         throw ProtocolError(fmt::format("{}: more bytes than the snapshot has", url));
       }
-      write_all(fd.get(), bytes, part);
+      if (!write_all(fd.get(), bytes)) fail("write", part);
       size += bytes.size();
       bytes.clear();
     }

@@ -62,7 +62,7 @@ std::string read_token(const Options& options) {
   return trimmed(token);
 }
 
-// A host that is gone without a word is noticed also where bytes of ours are under way.
+// A host that is gone without a word is noticed also while our bytes are under way.
 int prepare_socket(void*, curl_socket_t fd, curlsocktype) {
   const int most_ms = 30000;
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof most_ms);

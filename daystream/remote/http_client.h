@@ -18,7 +18,7 @@ struct Options {
   std::string cert;  // PEM: our certificate; with `key`
   std::string key;
   std::string token_file;  // a bearer token; empty: $DAYSTREAM_TOKEN, or none
-  // Also to another machine without TLS, where whoever is on the way reads it. Else that is refused
+  // Also to another machine without TLS, where others on the way can read it. Else that is refused
   // before anything is sent.
   bool token_in_the_clear = false;
 };

@@ -8,6 +8,7 @@
 #include "crc32c.h"
 #include "daystream/error.h"
 #include "manifest_file.h"
+#include "program/hint.h"
 #include "program/repeats.h"
 #include "remote/beats.h"
 #include "remote/relay_writer.h"
@@ -45,7 +46,7 @@ void Relay::run(int wake_fd, const std::function<bool()>& stop) {
     } catch (const Error& e) {
       if (!e.retryable()) throw;
       if (const auto text = repeats.met(e.what()))
-        spdlog::warn("{}; trying again; HINT: {}", *text, e.hint());
+        spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
       notify_.status(fmt::format("waiting: {}", e.what()));
       wait(pauses_.next(), wake_fd);
     }

@@ -28,7 +28,7 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& o
 // Every byte is checked by the scanner, as it stands in the file, before `durable` says it is
 // there: positions are contiguous, the CRC chain holds, each line is in its day's file.
 //
-// Ownership:  owns the directory's lock until destroyed: one writer, whoever it is.
+// Ownership:  owns the directory's lock until destroyed: one writer of any kind.
 // Errors:     IoError; NeedsPerson where what came is damaged. After either the object is of no
 // use:
 //             open again, and recovery cuts what was not durable.

@@ -63,7 +63,7 @@ void RemoteSource::connect_again() {
   connect(query);
 }
 
-// Which lines are left out must not change in between: whoever reads has checked it at the start.
+// Which lines are left out must not change in between: the reader has checked it at the start.
 void RemoteSource::check_filter() {
   if (filter_known_) return;
   filter_known_ = true;
@@ -153,7 +153,7 @@ bool RemoteSource::take() {
   return true;
 }
 
-// Whether more is spooled than limit() has told of.
+// Whether more is spooled than limit() has returned.
 bool RemoteSource::have_more() const {
   if (spool_.empty()) return false;
   if (!told_) return spool_.bytes_from(spool_.days().front(), 0) > 0;
@@ -183,7 +183,7 @@ bool RemoteSource::receive(milliseconds timeout, int wake_fd) {
 
 std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::uint64_t offset) {
   spool_.release(day, offset);
-  // Whoever asks has read all that was told: now it is either more, or the end of what is durable.
+  // Who asks has read all that was returned: now it is either more, or the end of what is durable.
   if (!have_more() && download_) receive(milliseconds(0), -1);
   const auto give_up = steady_clock::now() + kPatience;
   while (!have_more() && !at_tail_) {

@@ -11,6 +11,7 @@
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
+#include "write_all.h"
 
 namespace daystream::remote {
 
@@ -85,16 +86,8 @@ void Spool::begin_day(std::int64_t day, bool inside) {
 }
 
 void Spool::append(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t put =
-        pwrite(storage_->fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(size_));
-    if (put >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(put));
-      size_ += static_cast<std::uint64_t>(put);
-    } else if (errno != EINTR) {
-      storage_->fail("write");
-    }
-  }
+  if (!write_all_at(storage_->fd.get(), bytes, size_)) storage_->fail("write");
+  size_ += bytes.size();
 }
 
 void Spool::end_line() {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::chrono::seconds kBetweenWords{60};
 
-// libevent hands an error of accept() what it hands the HTTP server, which is nothing of ours.
+// libevent hands an error of accept() what it hands the HTTP server, and that is no connection.
 Acceptors* only_one = nullptr;
 
 }  // namespace

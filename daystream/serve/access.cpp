@@ -18,6 +18,7 @@
 #include "daystream/manifest.h"
 #include "daystream/unique_fd.h"
 #include "program/sha256.h"
+#include "write_all.h"
 
 namespace daystream::serve {
 
@@ -225,8 +226,7 @@ void Access::append_line(const std::filesystem::path& file, const std::string& l
   parse_all(before, file);
   const bool ended = before.empty() || before.back() == '\n';
   const std::string text = (ended ? "" : "\n") + line + "\n";
-  if (write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      fsync(fd.get()) != 0) {
+  if (!write_all(fd.get(), text) || fsync(fd.get()) != 0) {
     throw IoError(fmt::format("could not write token file \"{}\"", file.string()), errno);
   }
 }

@@ -21,7 +21,7 @@ struct Limits {
   std::chrono::seconds request_time{10};  // for the handshake and the whole request
 };
 
-// libevent's HTTP server tells of a connection when its request is complete: too late for one that
+// libevent's HTTP server announces a connection when its request is complete: too late for one that
 // sends a byte now and then. So each new connection is looked at here, from its first moment; one
 // that is too many, or has not asked in time, is shut down, and libevent then lets go of it. Each
 // connection carries one request, so that "has asked" is final.

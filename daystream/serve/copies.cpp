@@ -5,6 +5,7 @@
 
 #include "calendar.h"
 #include "dir.h"
+#include "json_text.h"
 
 namespace daystream::serve {
 
@@ -32,12 +33,9 @@ std::string Copies::record() const {
     copies.push_back({{"copy", copy.name},
                       {"position", copy.position.text()},
                       {"lsn", copy.lsn.text()},
-                      {"told_at", utc_text(copy.told)}});
+                      {"told_at", utc_text(at_second(copy.told))}});
   }
-  using nlohmann::ordered_json;
-  return ordered_json{{"copies", std::move(copies)}}.dump(2, ' ', false,
-                                                          ordered_json::error_handler_t::replace) +
-         "\n";
+  return json_page(nlohmann::ordered_json{{"copies", std::move(copies)}});
 }
 
 void write_copies(const std::filesystem::path& directory, const std::string& text) {

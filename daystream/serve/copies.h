@@ -15,14 +15,14 @@ namespace daystream::serve {
 
 struct Copy {
   std::string name;   // what it calls itself
-  std::string grant;  // who told: nobody tells of another's copies
+  std::string grant;  // who reported it: nobody reports another's copies
   std::string kind;   // "pull": on disk; "mirror": applied
   std::string host;
   Position position;
   Lsn lsn;
   std::int64_t lag_ms = 0;  // as it sees it itself
   std::int64_t told = 0;    // seconds since 1970
-  bool proven = false;      // it named a line of ours with its CRC: it has all before it on disk
+  bool proven = false;      // it named one of our lines with its CRC: it has all before it on disk
 };
 
 // The copies of one stream, by grant and name. A copy that has reported nothing for a day is

@@ -8,7 +8,7 @@
 
 namespace daystream::serve {
 
-// `granted`: a table list; who may read no other tables is told of no others. Empty: all.
+// `granted`: a table list; who may read no other tables is shown no others. Empty: all.
 StreamInfo info_for(const ServedStream& stream, const std::string& granted);
 Manifest manifest_for(const ServedStream& stream, const std::string& granted);
 

@@ -1,4 +1,4 @@
-// Whether a stream and its copies are alive, by what the server sees and is told: the one judgement
+// Whether a stream and its copies are alive, by what the server sees and hears: the one judgement
 // that /healthz/streams, /status, /metrics and the page share.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace daystream::serve {
 
 // A relay, which has no status of its own, gets a mark about every 10 s even of an idle server.
 constexpr std::int64_t kStreamSilentS = 45;
-// A mirror or relay tells of itself at least every 4 s.
+// A mirror or relay reports at least every 4 s.
 constexpr std::int64_t kCopySilentS = 12;
 
 using program::StreamHealth;

@@ -26,8 +26,8 @@ constexpr std::string_view kTableKey = "_table\t";
 
 }  // namespace
 
-// The chain begins with a value that says nothing: that of the files would tell of lines that are
-// left out, which whoever knows all but a few digits of one could then find by trying.
+// The chain begins with a value that says nothing: that of the files would reveal lines that are
+// left out, and who knows all but a few digits of one could then find it by trying.
 LineFilter::LineFilter(TableFilter tables, Position after, std::optional<std::uint32_t> chain,
                        bool in_group)
     : tables_(std::move(tables)),

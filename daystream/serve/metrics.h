@@ -1,4 +1,4 @@
-// What the server tells Prometheus, at /metrics.
+// What the server reports to Prometheus, at /metrics.
 #pragma once
 
 #include <string>

@@ -11,6 +11,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "json_text.h"
 #include "number.h"
 
 namespace daystream::serve {
@@ -200,8 +201,7 @@ void Request::reply(const HttpError& error) const {
   body["message"] = error.what();
   if (!error.hint().empty()) body["hint"] = error.hint();
   using nlohmann::ordered_json;
-  reply(error.status(), "application/json",
-        body.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  reply(error.status(), "application/json", json_line(body));
 }
 
 }  // namespace daystream::serve

@@ -13,6 +13,7 @@
 
 #include "daystream/error.h"
 #include "daystream/stream.h"
+#include "json_text.h"
 #include "manifest_json.h"
 #include "serve/describe.h"
 #include "serve/health.h"
@@ -34,7 +35,7 @@ constexpr const char* kMetrics = "text/plain; version=0.0.4";
 using nlohmann::ordered_json;
 
 std::string text_of(const ordered_json& value) {
-  return value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json_page(value);
 }
 
 // The answer to a question about one thing.
@@ -82,7 +83,7 @@ void Server::answer_with(const Request& request, const std::function<void()>& re
   }
 }
 
-// Once a minute each: whoever tries tokens, or has an old one, is not to fill the log.
+// Once a minute each: one who tries tokens, or has an old one, is not to fill the log.
 void Server::tell_stranger(const std::string& peer, const std::string& why) {
   if (const auto text = strangers_.met(fmt::format("refused {}: {}", peer, why))) {
     spdlog::warn("{}", *text);
@@ -140,7 +141,7 @@ void Server::keep_out_strangers(const Request& request) const {
   const std::string host_header = request.header("Host");
   const std::string origin = request.header("Origin");
   const std::string_view host = host_of(host_header);
-  // What a page of ours asks has the origin that it was loaded from.
+  // What our own page asks has the origin that it was loaded from.
   const auto from = origin.find("://");
   const bool own_page =
       origin.empty() ||
@@ -311,7 +312,7 @@ void Server::take_copy(const Request& request, Served& served, const Grant& gran
     return request.reply(200, kJson, "{}\n");
   }
   if (grant.is_limited()) {
-    throw HttpError(403, "forbidden", "whoever may read some tables only has no whole copy");
+    throw HttpError(403, "forbidden", "who may read some tables only gets no whole copy");
   }
   // The very line, with its CRC: so all before it is the same there. The LSN is by our own files.
   const ServedStream& stream = *served.stream;

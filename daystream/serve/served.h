@@ -21,7 +21,7 @@ struct Served {
   std::string lost;  // what has become of its directory; empty: it is there
   Copies copies;
   bool recording = false;                // of copies.json, on a thread
-  bool record_again = false;             // more was told meanwhile
+  bool record_again = false;             // more was reported meanwhile
   std::unique_ptr<Snapshots> snapshots;  // nullptr: none are served
   std::list<std::unique_ptr<Follower>> followers;
   std::list<std::unique_ptr<Follower>> downloads;  // of snapshots

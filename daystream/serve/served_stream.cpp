@@ -29,13 +29,13 @@ using std::chrono::microseconds;
 // times a second at most.
 constexpr microseconds kGather{20000};
 
-std::int64_t now_us() {
+std::int64_t steady_us() {
   return std::chrono::duration_cast<microseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
-// Without the path that the library names: a peer is told of no file.
+// Without the path that the library names: a peer learns of no file.
 HttpError gone_from(const std::string& name, Position position, const std::string& hint) {
   return {410, "position-gone",
           fmt::format("what follows position {} is no longer in daystream \"{}\"", position.text(),
@@ -108,9 +108,7 @@ void ServedStream::load_durable() {
   if (!durable) durable = durable_ ? durable_ : whole_;
   if (durable && durable->position == Position::begin()) durable.reset();
   if (durable && (!durable_ || durable->position != durable_->position)) {
-    durable_at_us_ = std::chrono::duration_cast<microseconds>(
-                         std::chrono::system_clock::now().time_since_epoch())
-                         .count();
+    durable_at_us_ = now_us();
     const bool same_day = durable_ && durable->position.day() == durable_->position.day();
     const std::uint64_t before = same_day ? durable_->size_bytes : 0;
     if (durable_) grown_bytes_ += durable->size_bytes - std::min(before, durable->size_bytes);
@@ -157,7 +155,7 @@ void ServedStream::put(StreamSample sample) {
 void ServedStream::watched() {
   try {
     if (!watch_.wait(std::chrono::milliseconds(0), -1) || gather_.pending()) return;
-    const std::int64_t waited = now_us() - announced_us_;
+    const std::int64_t waited = steady_us() - announced_us_;
     if (waited >= kGather.count()) {
       announce();
     } else {
@@ -170,7 +168,7 @@ void ServedStream::watched() {
 
 void ServedStream::announce() {
   try {
-    announced_us_ = now_us();
+    announced_us_ = steady_us();
     load_durable();
     if (on_more_) on_more_();
   } catch (const std::exception& e) {
@@ -253,7 +251,7 @@ Beginning ServedStream::begin_at_line(Position line, std::optional<std::uint32_t
   if (!prefix || prefix->position != line) throw no_such_line(name_, line);
   const std::string_view rest = std::string_view(found->text).substr(prefix->size);
   if (rest.starts_with(kCrcKey)) begin.chain = parse_crc(rest.substr(kCrcKey.size(), 8));
-  // What its CRC is here is not told: who knows it has the line (PROTOCOL.md, "Copies").
+  // What its CRC is here is not said: who knows it has the line (PROTOCOL.md, "Copies").
   if (crc && begin.chain != crc) {
     throw HttpError(409, "wrong-source",
                     fmt::format("line {} of daystream \"{}\" has {} CRC, not CRC {}", line.text(),

@@ -56,7 +56,7 @@ struct StreamSample {
     bool packed = false;
   };
   std::vector<DaySize> days;  // oldest first
-  // What a deltastream that writes here tells of itself (streamer/status.h); null: none does.
+  // What a deltastream that writes here reports of itself (streamer/status.h); null: none does.
   std::shared_ptr<const nlohmann::ordered_json> streamer;
   Position durable = Position::begin();
   std::int64_t commit_us = 0;  // of the last end line there, a commit, since 1970; 0: it is none
@@ -83,7 +83,8 @@ class ServedStream {
   // is there as it was.
   std::string lost() const { return place_.problem(); }
 
-  // Looks again at what is durable: a new follower is to get all of it, whenever the loop was told.
+  // Looks again at what is durable: a new follower is to get all of it, whenever the loop heard of
+  // it.
   void refresh() { load_durable(); }
   // The end of what may be sent; nullopt: no line yet.
   const std::optional<Durable>& durable() const noexcept { return durable_; }

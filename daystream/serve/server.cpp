@@ -82,7 +82,7 @@ Server::Server(const ServerOptions& options)
   facts_.since = std::time(nullptr);
   if (!options_.tokens.empty()) access_.emplace(options_.tokens);
   if (options_.tls.wanted()) {
-    // Whoever has no token to show needs a certificate.
+    // Who has no token to show needs a certificate.
     options_.tls.need_client = !options_.tls.client_ca.empty() && !access_;
     tls_.emplace(options_.tls, [this](int fd, const std::string& why) {
       tell_stranger(ConnectionLimits::address_of(fd), "no TLS: " + why);
@@ -225,7 +225,7 @@ void Server::set_up(evhttp* http, bool secure) {
   }
 }
 
-// Whoever can reach a loopback address or a Unix socket is on this machine. To others nothing is
+// Who can reach a loopback address or a Unix socket is on this machine. To others nothing is
 // said in the clear, and nothing without knowing who they are.
 void Server::listen(const std::string& text) {
   ListenAddress address = ListenAddress::parse(text);
@@ -239,7 +239,7 @@ void Server::listen(const std::string& text) {
   if (address.is_unix() && options_.tls.need_client) {
     throw ConfigError(
         fmt::format("cannot listen on \"{}\" with --client-ca and no --tokens", address.text()),
-        "whoever reaches a Unix socket shows no certificate: give --tokens");
+        "who comes by a Unix socket shows no certificate: give --tokens");
   }
   const UniqueFd fd = listen_on(address);
   evhttp* http = tls_ && !address.is_unix() ? https_.get() : http_.get();

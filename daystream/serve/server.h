@@ -69,7 +69,7 @@ class Server {
   void answer_with(const Request& request, const std::function<void()>& reply);
   // Before the first header of an answer that takes as long as the peer likes.
   void require_room_to_stay(const Request& request);
-  // What an answer needs is found out by `work` on a thread, which touches nothing of ours but what
+  // What an answer needs is found out by `work` on a thread, which touches no member but what
   // says that it may be. What that returns then answers, on the loop. Either may throw a refusal.
   using Reply = std::function<void(const Request&)>;
   void answer_later(const Request& request, const Grant& grant, std::function<Reply()> work);

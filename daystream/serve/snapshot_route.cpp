@@ -71,7 +71,7 @@ void Server::reply_snapshots(const Request& request, Served& served) {
   for (const Snapshot& snapshot : served.snapshots->list(preparing)) {
     body["snapshots"].push_back({{"id", snapshot.id},
                                  {"size_bytes", snapshot.size_bytes},
-                                 {"time", utc_text(snapshot.time)}});
+                                 {"time", utc_text(at_second(snapshot.time))}});
   }
   body["preparing"] = preparing;
   request.reply(200, "application/json", body.dump(2) + "\n");
@@ -83,7 +83,7 @@ void Server::reply_snapshot(const Request& request, Served& served, const Grant&
   struct stat status {};
   if (!fd || fstat(fd.get(), &status) != 0) {
     throw HttpError(404, "no-such-snapshot", "there is no snapshot of this id",
-                    "GET …/snapshots tells which there are");
+                    "GET …/snapshots lists those there are");
   }
   const auto size = static_cast<std::uint64_t>(status.st_size);
   const auto from = begin_of_range(request.header("Range"));

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "calendar.h"
+#include "json_text.h"
 #include "serve/describe.h"
 #include "serve/health.h"
 #include "stream_json.h"
@@ -33,7 +34,7 @@ ordered_json follower_json(Follower& follower) {
           {"client", facts.client},
           {"grant", facts.grant},
           {"tables", facts.tables},
-          {"since", utc_text(facts.since)},
+          {"since", utc_text(at_second(facts.since))},
           {"position", follower.position().text()},
           {"backlog_bytes", follower.backlog_bytes()},
           {"sent_bytes", follower.sent_bytes()},
@@ -44,7 +45,7 @@ double seconds_of(std::int64_t milliseconds) {
   return static_cast<double>(milliseconds) / 1000;
 }
 
-// Of one that is silent no number is told but when it spoke: all others are old. The file may say
+// Of one that is silent no number is shown but when it spoke: all others are old. The file may say
 // anything, in any type.
 ordered_json streamer_json(const StreamSample& sample, const StreamHealth& health) {
   if (!sample.streamer) return nullptr;
@@ -89,7 +90,7 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
                      {"lag_seconds", seconds_of(copy_lag_ms(copy, served.stream->durable(), now))},
                      {"trouble", copy_trouble(copy, now)},
                      {"on_disk", copy.proven},
-                     {"told_at", utc_text(copy.told)}});
+                     {"told_at", utc_text(at_second(copy.told))}});
   }
   return value;
 }
@@ -100,8 +101,8 @@ std::string status_json(const ServerFacts& facts, ServedStreams& streams, const 
   const std::int64_t now = std::time(nullptr);
   ordered_json value;
   value["version"] = DELTAFLOOD_VERSION;
-  value["time"] = utc_text(now);
-  value["since"] = utc_text(facts.since);
+  value["time"] = utc_text(at_second(now));
+  value["since"] = utc_text(at_second(facts.since));
   if (!grant.is_limited()) {
     value["requests"] = facts.requests;
     value["refused"] = facts.refused;
@@ -112,7 +113,7 @@ std::string status_json(const ServerFacts& facts, ServedStreams& streams, const 
     if (!grant.covers(name)) continue;
     value["streams"].push_back(stream_json(served, now, grant.is_limited()));
   }
-  return value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json_page(value);
 }
 
 std::string history_json(ServedStreams& streams, const Grant& grant) {

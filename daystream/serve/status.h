@@ -1,4 +1,4 @@
-// What the server tells of itself: /status and /history, for the page and for people's tools.
+// What the server reports of itself: /status and /history, for the page and for people's tools.
 #pragma once
 
 #include <cstdint>

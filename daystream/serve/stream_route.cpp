@@ -64,7 +64,7 @@ Wanted wanted_of(const Request& request, const Grant& grant, bool filtered) {
   }
   // Whether it is right depends on lines that may not be seen.
   if (wanted.crc && grant.is_limited()) {
-    throw HttpError(403, "forbidden", "whoever may read some tables only has no CRC of the files",
+    throw HttpError(403, "forbidden", "who may read some tables only gets no CRC of the files",
                     "parameter \"chain\" is the CRC of what was sent");
   }
   return wanted;

@@ -14,10 +14,10 @@ std::vector<std::string> split_table_list(const std::string& list);
 
 // The names of both lists that the other one holds, as a list; empty: there are none. An empty list
 // stands for all tables. It may be narrower than both together ("a*" and "*b" have no name in
-// common), so it is what is told, not what is enforced.
+// common), so it is what is shown, not what is enforced.
 std::string narrowed(const std::string& one, const std::string& other);
 
-// The same for the tables that a stream holds, as manifest and marks tell them: where there are
+// The same for the tables that a stream holds, as manifest and marks name them: where there are
 // none, a list that matches nothing.
 std::string narrowed_holding(const std::string& held, const std::string& granted);
 
@@ -39,7 +39,7 @@ class TableFilter {
   // The asker may know of it, whether it asked for its rows or not.
   bool may_name(std::string_view table) { return look_up(table).granted; }
   const std::string& granted() const noexcept { return granted_; }
-  // The list that a client is told. Empty: all, or, unless takes_all(), none.
+  // The list that a client is shown. Empty: all, or, unless takes_all(), none.
   const std::string& text() const noexcept { return text_; }
 
  private:

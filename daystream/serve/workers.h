@@ -18,8 +18,8 @@
 
 namespace daystream::serve {
 
-// Whoever asks for much waits for himself: askers take turns, and one of them never occupies more
-// than kMostOfOne threads.
+// A peer that asks for much waits for itself: askers take turns, and one of them never occupies
+// more than kMostOfOne threads.
 //
 // Threads: all calls from the loop's. The destructor waits for what runs, and forgets what waits.
 class Workers {

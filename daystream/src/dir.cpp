@@ -12,6 +12,7 @@
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
+#include "write_all.h"
 
 namespace daystream {
 
@@ -46,15 +47,7 @@ class RealFile final : public File {
   }
 
   void write_at(std::string_view bytes, std::uint64_t offset) override {
-    while (!bytes.empty()) {
-      const ssize_t put = pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (put >= 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(put));
-        offset += static_cast<std::uint64_t>(put);
-      } else if (errno != EINTR) {
-        fail("write file", path());
-      }
-    }
+    if (!write_all_at(fd_.get(), bytes, offset)) fail("write file", path());
   }
 
   void truncate(std::uint64_t size) override {

@@ -12,6 +12,7 @@
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
 #include "durable_file.h"
+#include "lock.h"
 #include "packing.h"
 #include "stream_view.h"
 
@@ -24,12 +25,7 @@ namespace {
 std::optional<UniqueFd> lock_housekeeping(const std::filesystem::path& directory) {
   UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) throw IoError(fmt::format("could not open directory \"{}\"", directory.string()), errno);
-  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return std::nullopt;
-    if (errno != EINTR) {
-      throw IoError(fmt::format("could not lock directory \"{}\"", directory.string()), errno);
-    }
-  }
+  if (!try_lock(fd.get(), directory)) return std::nullopt;
   return fd;
 }
 

@@ -5,8 +5,8 @@
 #include <array>
 
 #include "daystream/error.h"
+#include "grammar/escape.h"
 #include "number.h"
-#include "utf8.h"
 
 namespace daystream {
 
@@ -15,8 +15,6 @@ namespace {
 constexpr std::array<std::string_view, 14> kActionNames = {
     "insert",  "update",   "delete",  "replace", "truncate", "schema", "drop",
     "rewrite", "oversize", "message", "commit",  "mark",     "abort",  "gap"};
-
-constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 int hex_value(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
@@ -65,41 +63,9 @@ std::int64_t time_us(std::string_view key, std::string_view value) {
 }  // namespace
 
 void escape_to(std::string& out, std::string_view text) {
-  while (!text.empty()) {
-    // Copies whole runs that need no escape at once.
-    std::size_t plain = 0;
-    std::size_t length = 0;
-    while (plain < text.size()) {
-      const char c = text[plain];
-      if (c == '\t' || c == '\n' || c == '\r' || c == '\\') break;
-      length = utf8_length(text.substr(plain));
-      if (length == 0) break;
-      plain += length;
-    }
-    out.append(text.substr(0, plain));
-    text.remove_prefix(plain);
-    if (text.empty()) return;
-    const auto byte = static_cast<unsigned char>(text.front());
-    switch (text.front()) {
-      case '\t':
-        out += "\\t";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      default:
-        out += "\\x";
-        out += kHexDigits[byte >> 4];
-        out += kHexDigits[byte & 15];
-    }
-    text.remove_prefix(1);
-  }
+  const std::size_t before = out.size();
+  out.resize(before + grammar::escaped_size(text) + grammar::kEscapeSlack);
+  out.resize(before + grammar::escape_into(out.data() + before, text));
 }
 
 void unescape_to(std::string& out, std::string_view raw) {

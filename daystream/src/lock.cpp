@@ -18,6 +18,7 @@
 #include "daystream/error.h"
 #include "daystream/line.h"
 #include "place.h"
+#include "write_all.h"
 
 namespace daystream {
 
@@ -30,7 +31,7 @@ std::string own_line(const std::filesystem::path& called) {
   escape_to(line, host);
   line += "\t_program\t";
   escape_to(line, program_invocation_short_name);
-  line += "\t_since\t" + utc_text(std::time(nullptr)) + "\t_path\t";
+  line += "\t_since\t" + utc_text(at_second(std::time(nullptr))) + "\t_path\t";
   std::error_code ignored;
   const std::filesystem::path whole = std::filesystem::absolute(called, ignored);
   escape_to(line, (ignored ? called : whole).native());
@@ -61,7 +62,14 @@ LockHolder written_holder(int fd) {
   return holder;
 }
 
-// False: somebody else has it.
+}  // namespace
+
+std::string LockHolder::text() const {
+  if (pid == 0) return "another process";
+  return fmt::format("{} (pid {} on {}{}, since {})", program, pid, host,
+                     called.empty() ? "" : fmt::format(", as \"{}\"", called), since);
+}
+
 bool try_lock(int fd, const std::filesystem::path& file) {
   while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
@@ -69,14 +77,6 @@ bool try_lock(int fd, const std::filesystem::path& file) {
     throw IoError(fmt::format("could not lock file \"{}\"", file.string()), errno);
   }
   return true;
-}
-
-}  // namespace
-
-std::string LockHolder::text() const {
-  if (pid == 0) return "another process";
-  return fmt::format("{} (pid {} on {}{}, since {})", program, pid, host,
-                     called.empty() ? "" : fmt::format(", as \"{}\"", called), since);
 }
 
 UniqueFd lock_file(const std::filesystem::path& file, const LockRequest& request) {
@@ -92,10 +92,9 @@ UniqueFd lock_file(const std::filesystem::path& file, const LockRequest& request
     // Its holder may have removed the file between our open and our lock.
   } while (identity_of(file) != identity_of(fd.get()));
   const std::string line = own_line(request.called);
-  if (ftruncate(fd.get(), 0) != 0 ||
-      pwrite(fd.get(), line.data(), line.size(), 0) != static_cast<ssize_t>(line.size())) {
-    // The lock holds all the same, and a full disk must not keep us from recovering: whoever is
-    // refused is told of "another process".
+  if (ftruncate(fd.get(), 0) != 0 || !write_all_at(fd.get(), line, 0)) {
+    // The lock holds all the same, and a full disk must not keep us from recovering: a process that
+    // is refused reads "another process".
   }
   return fd;
 }

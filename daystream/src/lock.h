@@ -23,10 +23,12 @@ struct LockHolder {
 // What is locked, for whom it is refused.
 struct LockRequest {
   std::string what;              // daystream, mirror, checkpoint
-  std::filesystem::path called;  // by whoever asks
+  std::filesystem::path called;  // by the one who asks
   std::string hint;              // what to do where somebody has it
 };
 
+// Takes the lock of an open file or directory, called `file`; false: somebody else has it.
+bool try_lock(int fd, const std::filesystem::path& file);
 // Takes the lock of `file`, which is made, until the last duplicate of the descriptor is closed
 // (the kernel does so when a process dies), and writes into it who has it. The file stays, as
 // others may be waiting on it. Throws Error naming the holder, as `daystream "x" is in use by …`.

@@ -9,7 +9,9 @@
 
 #include "day_file.h"
 #include "daystream/error.h"
+#include "daystream/line.h"
 #include "dir.h"
+#include "json_text.h"
 #include "manifest_file.h"
 #include "manifest_json.h"
 
@@ -43,6 +45,27 @@ Holding holding_from_json(const json& value) {
 }
 
 }  // namespace
+
+std::optional<Holding> Holding::of_mark(std::string_view fields) {
+  std::optional<Holding> holding;
+  std::string_view key;
+  std::string_view value;
+  for (FieldCursor cursor(fields); cursor.next(key, value);) {
+    if (!holding) holding.emplace();
+    if (key == "tables") {
+      holding->tables = unescape(value);
+    } else {
+      holding->options.emplace_back(unescape(key), unescape(value));
+    }
+  }
+  return holding;
+}
+
+std::vector<std::pair<std::string, std::string>> Holding::fields() const {
+  std::vector<std::pair<std::string, std::string>> fields = {{"tables", tables}};
+  fields.insert(fields.end(), options.begin(), options.end());
+  return fields;
+}
 
 bool Holding::same_filter(const Holding& other) const {
   auto ours = options;
@@ -161,13 +184,19 @@ ordered_json to_json(const Manifest& manifest) {
 
 void save_manifest(Dir& dir, const Manifest& manifest) {
   const ordered_json value = to_json(manifest);
-  const std::string text = value.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  const std::string text = json_page(value);
   replace_file(dir, std::string(kManifestName), text);
 }
 
 void require_same_source(const std::string& one, const SourceIdentity& of_one,
                          const std::string& other, const SourceIdentity& of_other,
-                         const std::string& hint) {
+                         const std::string& hint, Pipe pipe) {
+  const bool from_pipe = of_one.system_identifier.empty();
+  if (pipe == Pipe::IsAnother && from_pipe != of_other.system_identifier.empty()) {
+    throw WrongSource(
+        fmt::format("{} {} read from a pipe, unlike {}", one, from_pipe ? "was" : "was not", other),
+        hint);
+  }
   const auto differ = [](const std::string& a, const std::string& b) {
     return !a.empty() && !b.empty() && a != b;
   };

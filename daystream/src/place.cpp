@@ -13,10 +13,10 @@ namespace daystream {
 
 namespace {
 
-// Far behind the last byte that any file of ours can have: SQLite's reach to 2^48.
+// Far behind the last byte that any of our files can have: SQLite's reach to 2^48.
 constexpr off_t kLockAt = off_t{1} << 62;
 
-// The range tells who has it, as the kernel names no process for a lock of this kind: it is as long
+// The range says who has it, as the kernel names no process for a lock of this kind: it is as long
 // as the process id. All ranges have their first byte in common, so that two of them never agree.
 struct flock range_of(int pid) {
   struct flock range {};

@@ -77,7 +77,7 @@ bool Reader::Impl::begin() {
       lsn_ = place->lsn;
       return true;
     } catch (const PositionGone&) {
-      // Whoever wants all that is kept lost a race against the oldest day's end.
+      // A reader of all that is kept lost a race against the oldest day's end.
       constexpr int kTries = 10;
       const bool from_first = start_.position == Position::begin() && !start_.lsn;
       if (!from_first || tries == kTries) throw;

@@ -72,7 +72,7 @@ ordered_json to_json(const std::optional<Point>& point) {
   if (!point) return nullptr;
   return {{"c", point->position.c},
           {"s", point->position.s},
-          {"time", utc_text(point->position.c)},
+          {"time", utc_text(at_second(point->position.c))},
           {"lsn", point->lsn.text()}};
 }
 

@@ -1,4 +1,4 @@
-// How threads of ours sleep: in poll(), until a descriptor is readable or a time is over.
+// How our threads sleep: in poll(), until a descriptor is readable or a time is over.
 #pragma once
 
 #include <poll.h>
@@ -43,7 +43,7 @@ class WaitSet {
   // over, or a signal came, for which the caller may want to look at its flags. Throws IoError.
   bool wait(std::chrono::milliseconds most);
   bool wait_until(std::chrono::steady_clock::time_point end);
-  // After wait() was true: whether `fd` is ready, or has an error or an end to tell of.
+  // After wait() was true: whether `fd` is ready, or has an error or an end.
   bool ready(int fd) const noexcept;
 
   static constexpr std::chrono::milliseconds kForEver = std::chrono::milliseconds::max();

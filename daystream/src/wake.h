@@ -21,7 +21,7 @@ class DurableWatch {
 
   // How often it looks where nothing can wake it.
   static constexpr std::chrono::milliseconds kBetweenLooks{1000};
-  // Readable when wait() would not sleep: for a loop of the caller's own. -1: nothing tells, and
+  // Readable when wait() would not sleep: for a loop of the caller's own. -1: nothing says so, and
   // the caller looks every kBetweenLooks.
   int fd() const noexcept { return inotify_.get(); }
 

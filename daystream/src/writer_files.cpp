@@ -35,7 +35,7 @@ Position Writer::Impl::ready_position() {
   Position at = next_position();
   while (is_new_day(at)) {
     MarkFacts facts = options_.day_mark ? options_.day_mark() : MarkFacts{};
-    // What was true of the last commit still is: no transaction of ours came since.
+    // What was true of the last commit still is: none of our transactions came since.
     if (!facts.next) facts.next = known_next_;
     open_day_file(at);
     add_single(at, mark_body(last_lsn_, facts, true));

@@ -50,7 +50,7 @@ class Writer::Impl {
   Lsn last_lsn_;
   std::int64_t last_commit_time_us_ = 0;
   bool after_gap_ = false;
-  std::optional<std::uint64_t> known_next_;  // of the last commit or mark that told it
+  std::optional<std::uint64_t> known_next_;  // in the last commit or mark that had it
   Position flushed_position_ = Position::begin();
   Lsn flushed_lsn_;
   std::uint64_t appended_bytes_ = 0;

@@ -20,14 +20,11 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& f
                        const Manifest& wanted) {
   constexpr const char* kHint = "one directory per source: give another directory with -D";
   const std::string name = fmt::format("daystream \"{}\"", directory.string());
-  if (found.system_identifier.empty() != wanted.system_identifier.empty() &&
-      found.sources == wanted.sources) {
-    throw WrongSource(fmt::format("{} {} read from a pipe", name,
-                                  found.system_identifier.empty() ? "was" : "was not"),
-                      kHint);
+  if (found.sources == wanted.sources) {
+    require_same_source(name, found.source(), "what is to be written", wanted.source(), kHint,
+                        Pipe::IsAnother);
+    return;
   }
-  require_same_source(name, found.source(), "what is to be written", wanted.source(), kHint);
-  if (found.sources == wanted.sources) return;
   const auto names = [](const Manifest& manifest) {
     std::string text;
     for (const MergedSource& source : manifest.sources) {
@@ -36,8 +33,7 @@ void check_same_source(const std::filesystem::path& directory, const Manifest& f
     }
     return text.empty() ? std::string("one database") : text;
   };
-  throw WrongSource(fmt::format("daystream \"{}\" is merged of {}, not of {}", directory.string(),
-                                names(found), names(wanted)),
+  throw WrongSource(fmt::format("{} is merged of {}, not of {}", name, names(found), names(wanted)),
                     "name the same sources, or write to another directory");
 }
 
@@ -70,7 +66,7 @@ void Writer::Impl::open_manifest(const std::filesystem::path& directory, const M
   }
   manifest_ = wanted;
   manifest_.begun = confirmed_flush;
-  if (manifest_.created.empty()) manifest_.created = utc_text(options_.clock(last_.c));
+  if (manifest_.created.empty()) manifest_.created = utc_text(at_second(options_.clock(last_.c)));
   if (manifest_.name.empty()) {
     const auto absolute = std::filesystem::absolute(directory).lexically_normal();
     manifest_.name = (absolute.filename().empty() ? absolute.parent_path() : absolute).filename();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daystream/proven_time.h"
+#include "src/calendar.h"
 #include "store/last_events.h"
 
 namespace deltamirror {
@@ -66,7 +67,7 @@ void Applier::learn(const TypeNames& types, daystream::Lsn consistent_at, std::u
 }
 
 void Applier::save_changes() {
-  changes_saved_us_ = now_us();
+  changes_saved_us_ = daystream::now_us();
   for (const auto& followed : tables_.followed()) {
     if (!std::exchange(followed->changed, false)) continue;
     save_change(db_, tables_.source(), followed->table.shape.oid,
@@ -85,16 +86,16 @@ void Applier::settle() {
 
 void Applier::commit() {
   if (!pending()) return;
-  if (now_us() - changes_saved_us_ >= kBetweenSavesUs) save_changes();
+  if (daystream::now_us() - changes_saved_us_ >= kBetweenSavesUs) save_changes();
   commit_.commit();
 }
 
 bool Applier::apply(Transaction& transaction) {
-  // The stream gives nothing twice; should it, the commit's LSN tells.
+  // The stream gives nothing twice; should it, the commit's LSN shows it.
   if (transaction.kind() == Transaction::Kind::Transaction && transaction.lsn() <= reached().lsn) {
     return true;
   }
-  // Where the stream goes on after a gap, what follows it tells. Until then the checkpoint stays
+  // What follows a gap says where the stream goes on. Until then the checkpoint stays
   // before it, so that it is met again after a restart.
   if (transaction.kind() == Transaction::Kind::Gap) {
     in_gap_ = true;

@@ -30,7 +30,7 @@ namespace deltamirror {
 //           and another Applier must be made.
 class Applier {
  public:
-  // `holding`: what the stream holds from the checkpoint on, as its manifest tells. `source`: which
+  // `holding`: what the stream holds from the checkpoint on, as its manifest says. `source`: which
   // of the mirror's (store/mirrored_table.h); only its tables and checkpoint are touched.
   Applier(Database& db, std::optional<daystream::Holding> holding,
           std::function<bool()> stop_requested, const std::string& source = {});

@@ -34,7 +34,7 @@ void AskedTables::add(std::string_view name) {
     QualifiedName parsed = parse_table_name(name);
     names_.emplace(std::move(parsed.schema), std::move(parsed.table));
   } catch (const daystream::ConfigError&) {
-    // No line has it; whoever asked to copy such a table is told so there.
+    // No line has it; who asked to copy such a table reads it there.
   }
 }
 

@@ -2,7 +2,7 @@
 // database costs little on the way.
 //
 // A server goes by the names that lines have (daystream/serve/PROTOCOL.md, "Some tables only"), and
-// tells the shapes of all tables: so a followed table that takes another name is seen to do so.
+// has the shapes of all tables: so a followed table that takes another name is seen to do so.
 // The rows that come then were not asked for: TableNotAsked, and the reading begins again from the
 // mirror's last commit, with that name too. What is applied is the same as without any of this.
 #pragma once
@@ -25,7 +25,7 @@ class AskedTables {
   void add(std::string_view name);
 
   // As a table list (daystream/manifest.h). Empty: everything, as there are no names, too many, or
-  // one that a list does not tell exactly.
+  // one that a list does not name exactly.
   std::string list() const;
 
  private:

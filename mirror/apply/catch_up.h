@@ -18,8 +18,8 @@
 
 namespace deltamirror {
 
-// A table that is loaded has changed its shape since its snapshot, or has a row that no line tells
-// whole: it must be loaded again.
+// A table that is loaded has changed its shape since its snapshot, or has a row that no line can
+// name whole: it must be loaded again.
 class ShapeChanged : public daystream::Error {
  public:
   using Error::Error;

@@ -38,7 +38,7 @@ class ChangeLog : public HistoryWriter {
     if (moment.time_us == 0) {
       insert_.bind_null(4);
     } else {
-      insert_.bind(4, utc_text(moment.time_us));
+      insert_.bind(4, timestamp_of(moment.time_us));
     }
     insert_.bind(5, daystream::action_name(change.action));
     bind_unchanged(change.action == Action::Update);

@@ -176,7 +176,7 @@ class DayStates : public HistoryWriter {
     write_.bind(2, moment.position.c);
     write_.bind(3, static_cast<std::int64_t>(moment.position.s));
     write_.bind(4, moment.lsn.text());
-    write_.bind(5, utc_text(moment.time_us));
+    write_.bind(5, timestamp_of(moment.time_us));
     write_.bind(6, action);
     int index = kOwnColumns + 1;
     for (const Cell& cell : row) cell.value.bind_to(write_, index++);
@@ -192,7 +192,7 @@ class DayStates : public HistoryWriter {
         "SELECT {1}, 'seed', NULL FROM {8} b WHERE NOT EXISTS (SELECT 1 FROM {0} d WHERE {9})) "
         "WHERE a NOT IN ('delete', 'truncate', 'drop')",
         days_, key_list(history_), quote_text(day_), moment.position.c, moment.position.s,
-        quote_text(moment.lsn.text()), quote_text(utc_text(moment.time_us)), quote_text(action),
+        quote_text(moment.lsn.text()), quote_text(timestamp_of(moment.time_us)), quote_text(action),
         quote_name(history_.name), key_equal(history_, "d", "b")));
   }
 

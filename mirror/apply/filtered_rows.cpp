@@ -31,7 +31,7 @@ void FilteredRows::insert(const Row& row) {
   if (table_.where->evaluate(values_).is_true()) writer_.insert(row, "insert");
 }
 
-// Where the old row tells whether the mirror has it.
+// Where the old row says whether the mirror has it.
 void FilteredRows::check_old(const Row& old, bool exists) const {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const Cell& cell = old[columns_[i]];
@@ -49,7 +49,7 @@ void FilteredRows::erase(const Row& old) {
 }
 
 // The row enters the filter: what its line leaves out (TOAST values that did not change) only the
-// old row tells, or PostgreSQL.
+// old row says, or PostgreSQL.
 void FilteredRows::complete(Row& row, const Row* old) const {
   for (std::size_t i = 0; i < row.size(); ++i) {
     Cell& cell = row[i];

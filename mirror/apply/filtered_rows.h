@@ -21,9 +21,9 @@ class FilteredRows {
 
   void insert(const Row& row);
   void erase(const Row& old);
-  // `old`: as far as the stream tells it; nullptr: it does not. False: all is done. True: the row
+  // `old`: as far as the stream has it; nullptr: it does not. False: all is done. True: the row
   // is in the mirror and stays, what is left is its update. Throws NeedsReseed where it enters and
-  // the stream does not tell it whole, whose missing columns `row` otherwise gets from `old`.
+  // the stream does not have it whole, whose missing columns `row` otherwise gets from `old`.
   bool update(Row& row, const Row* old);
 
  private:

@@ -35,15 +35,15 @@ void MirrorCommit::take_complete_to(std::int64_t time_us) {
 }
 
 std::string MirrorCommit::commit_time() const {
-  return commit_time_us_ != 0 ? utc_text(commit_time_us_) : reached_.commit_time;
+  return commit_time_us_ != 0 ? timestamp_of(commit_time_us_) : reached_.commit_time;
 }
 
 void MirrorCommit::commit() {
   reached_.commit_time = commit_time();
   if (complete_to_us_ != 0) {
-    reached_.complete_to = std::max(reached_.complete_to, utc_text(complete_to_us_));
+    reached_.complete_to = std::max(reached_.complete_to, timestamp_of(complete_to_us_));
   }
-  reached_.applied_at = utc_text(now_us());
+  reached_.applied_at = timestamp_now();
   writer_.save(reached_);
   open_->commit();
   open_.reset();

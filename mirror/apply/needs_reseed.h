@@ -12,7 +12,7 @@ namespace deltamirror {
 // A table cannot be followed from here on: copying it is what may help.
 class NeedsReseed : public daystream::NeedsPerson {
  public:
-  // `line_name`: as lines call the table now, raw. `oid`: 0 where only the name tells.
+  // `line_name`: as lines call the table now, raw. `oid`: 0 where only the name is known.
   NeedsReseed(const std::string& message, std::uint32_t oid, std::string line_name,
               const std::string& hint = kCopyIt)
       : NeedsPerson(message, hint), oid_(oid), line_name_(std::move(line_name)) {}

@@ -114,7 +114,7 @@ Reshaped reshape_history(MirroredTable& table, const SchemaLine& line, const Typ
   table.shape = line.shape;
   result.needs_rewrite = false;  // what was written before stays as it was
   if (table.mode == TableMode::LatestPerDay && key_names(table) != key) {
-    throw NeedsPerson(fmt::format("table {} has another key now, by which its days cannot be told",
+    throw NeedsPerson(fmt::format("table {} has another key now, by which its days cannot be known",
                                   line.shape.line_name),
                       "\"deltamirror remove\" it, and seed it again");
   }

@@ -30,7 +30,7 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
 Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& line,
                         const TypeNames& types, const std::vector<MirroredTable>& others);
 
-// The same for a history, whose tables stay as they are: `table` is told what lines have from here
+// The same for a history, whose tables stay as they are: `table` learns what lines have from here
 // on.
 Reshaped reshape_history(MirroredTable& table, const SchemaLine& line, const TypeNames& types);
 

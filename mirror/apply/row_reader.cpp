@@ -44,7 +44,7 @@ int RowReader::source_index(std::string_view raw_name, std::size_t& guess) const
     }
   }
   throw daystream::ProtocolError(
-      fmt::format("a line of table {} has column \"{}\", which no schema line told",
+      fmt::format("a line of table {} has column \"{}\", which is in no schema line",
                   table_.shape.line_name, raw_name));
 }
 

@@ -26,7 +26,7 @@ class RowReader {
   explicit RowReader(const MirroredTable& table);
 
   // `columns`: the raw fields after the verb; `row` has a cell for each column of the mirror, and
-  // borrows them. Throws ProtocolError on a column that no schema told.
+  // borrows them. Throws ProtocolError on a column that is in no schema line.
   void read(std::string_view columns, Row& row);
 
  private:

@@ -1,4 +1,4 @@
-// Whether a daystream is the one that a mirror follows.
+// Whether a daystream is the one that a mirror follows, and its sources are different ones.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 namespace deltamirror {
 
 // Throws WrongSource where `manifest`, read from `daystream`, is of another cluster or database
-// than `mirror`, which is at `checkpoint`. What a manifest does not tell is not compared.
+// than `mirror`, which is at `checkpoint`. What a manifest does not say is not compared.
 void check_same_source(const daystream::Manifest& manifest, const std::string& daystream,
                        const Checkpoint& checkpoint, const std::string& mirror);
 
@@ -25,5 +25,9 @@ class StreamBehind : public daystream::Error {
 
 // Throws StreamBehind where `daystream` has not come to `checkpoint`.
 void check_reaches(const daystream::Stream& daystream, const Checkpoint& checkpoint);
+
+// Throws WrongSource where two sources of a mirror are one database: its changes would come twice.
+void require_other_database(const std::string& one, const daystream::SourceIdentity& of_one,
+                            const std::string& other, const daystream::SourceIdentity& of_other);
 
 }  // namespace deltamirror

@@ -56,21 +56,9 @@ void TableLines::check_asked() const {
 
 // A connection's first mark says what the stream holds from here on.
 void TableLines::take_mark(const Transaction& mark) {
-  daystream::Holding holding;
-  bool says = false;
-  std::string_view key;
-  std::string_view value;
-  for (daystream::FieldCursor fields{mark.end().columns}; fields.next(key, value);) {
-    says = true;
-    if (key == "tables") {
-      holding.tables = daystream::unescape(value);
-    } else {
-      holding.options.emplace_back(daystream::unescape(key), daystream::unescape(value));
-    }
-  }
-  if (!says) return;
-  const bool same =
-      holding_ && holding_->tables == holding.tables && holding_->options == holding.options;
+  auto holding = daystream::Holding::of_mark(mark.end().columns);
+  if (!holding) return;
+  const bool same = holding_ && holding_->same_filter(*holding);
   holding_ = std::move(holding);
   check_held(mark.position());
   if (same) return;
@@ -106,7 +94,7 @@ bool TableLines::take_holding(TrackedTable& followed, daystream::Position positi
 }
 
 // A partition with rows came to or left a table that we follow as one, or all of its rows did:
-// which of ours they are no line tells.
+// no line says which of our rows they are.
 void TableLines::take_partition(const Change& change) {
   TrackedTable* root = tables_.followed().by_oid(change.root);
   if (root == nullptr) {
@@ -234,7 +222,7 @@ void TableLines::take_drop(const Change& change, const LineMoment& moment) {
                 TableStates::Leave::Dropped);
 }
 
-// What reads otherwise, and was not rewritten in the same transaction, only a copy can tell.
+// What reads otherwise, and was not rewritten in the same transaction, only a copy can show.
 void TableLines::finish(daystream::Lsn lsn) {
   names_.settle_wishes();
   std::vector<TrackedTable*> stale;
@@ -245,7 +233,7 @@ void TableLines::finish(daystream::Lsn lsn) {
     tables_.leave(*followed,
                   {.state = TableState::Copying,
                    .reason = fmt::format(
-                       "values of table {} read otherwise since {}, and no line tells its rows: {}",
+                       "values of table {} read otherwise since {}, and no line has its rows: {}",
                        followed->table.source_table, lsn.text(), followed->meaning),
                    .hint = NeedsReseed::kCopyIt});
   }

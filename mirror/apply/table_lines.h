@@ -20,7 +20,7 @@ namespace deltamirror {
 // Lifetime: borrows the database, the commit and the tables.
 class TableLines {
  public:
-  // `holding`: what the stream holds from the checkpoint on, as its manifest tells.
+  // `holding`: what the stream holds from the checkpoint on, as its manifest says.
   TableLines(Database& db, MirrorCommit& commit, TableStates& tables,
              std::optional<daystream::Holding> holding);
 

@@ -20,7 +20,7 @@ class TableNames {
   // The same table's name in SQLite goes, so that others may have it until the end.
   void give_way(TrackedTable& table);
   // A table that we do not follow has that name: where it is wished, it is the table that is wished
-  // from here on. What rows it has, no line tells.
+  // from here on. No line says which rows it has.
   void take_namesake(const daystream::Change& change);
 
   // At the end of a transaction, in this order: what is wished of which table, and how each that is

@@ -23,7 +23,7 @@ class TablePlan {
   TablePlan& operator=(const TablePlan&) = delete;
 
   // One line of the table's rows: insert, update, delete, replace; truncate and rewrite, after
-  // which there are none. Throws NeedsPerson where it does not tell the row, ProtocolError on a
+  // which there are none. Throws NeedsPerson where it does not identify the row, ProtocolError on a
   // verb that is no row's; with a `where` NeedsReseed (apply/filtered_rows.h).
   void apply(const daystream::Change& change);
 

@@ -10,6 +10,7 @@
 #include "owner/engine.h"
 #include "program/metrics_file.h"
 #include "program/program.h"
+#include "program/usage.h"
 
 namespace deltamirror {
 
@@ -30,8 +31,7 @@ void add_restore(CLI::App& app, Chosen& chosen);
 void add_verify(CLI::App& app, Chosen& chosen);
 void add_config(CLI::App& app, Chosen& chosen);
 
-// What is wrong with a command line: exit code 2.
-[[noreturn]] void usage(const std::string& message);
+using daystream::program::usage;
 
 // Options that several of them have. The targets must outlive the parsing.
 // Throws CLI::ParseError where SQLite would not take it for a file's.

@@ -9,6 +9,7 @@
 #include "command/commands.h"
 #include "config/config.h"
 #include "program/check_report.h"
+#include "program/common_flags.h"
 #include "program/counted.h"
 #include "seed/check_seed.h"
 #include "seed/database_check.h"
@@ -17,20 +18,22 @@
 namespace deltamirror {
 
 using daystream::ConfigError;
+using daystream::program::CheckReport;
+using daystream::program::counted;
 
 namespace {
 
 // As the database has it: what each column becomes, and whether SQLite takes what is to be run.
 int check_further(const MirrorConfig& config, const std::string& conninfo,
-                  const daystream::program::Signals& signals) {
-  daystream::program::CheckReport report;
+                  const daystream::program::Signals& signals, CheckReport& report) {
   check_seed({.mirror = {}, .conninfo = conninfo, .daystream = {}, .config = config}, signals,
              report);
   return report.exit_code();
 }
 
-int check(const std::string& file, const std::optional<std::string>& conninfo,
+int check(const std::string& file, const std::optional<std::string>& conninfo, bool json,
           const daystream::program::Signals& signals) {
+  CheckReport report(json);
   ReadConfig read = read_config(read_text_file(file));
   if (read.problems.empty()) {
     try {
@@ -45,25 +48,34 @@ int check(const std::string& file, const std::optional<std::string>& conninfo,
     read.problems = check_with_database(read, *conninfo);
   }
   for (const ConfigProblem& problem : read.problems) {
-    fmt::print("{}\n", problem.text(file));
+    if (json) {
+      report.check("configuration",
+                   [&]() -> std::string { throw ConfigError(problem.text(file), {}); });
+    } else {
+      fmt::print("{}\n", problem.text(file));
+    }
   }
   const std::size_t count = read.problems.size();
   if (count != 0) {
-    throw ConfigError(fmt::format("configuration \"{}\" has {}", file,
-                                  daystream::program::counted(count, "problem")),
+    throw ConfigError(fmt::format("configuration \"{}\" has {}", file, counted(count, "problem")),
                       "each line above says where, and what may stand there");
   }
   if (conninfo) {
-    const int code = check_further(read.config, *conninfo, signals);
+    const int code = check_further(read.config, *conninfo, signals, report);
     if (code != 0) return code;
   }
   const std::size_t sources = read.config.sources.size();
-  fmt::print("{}: {}{}{}\n", file,
-             daystream::program::counted(read.config.all_tables().size(), "table"),
-             sources == 0 ? "" : fmt::format(" of {} source{}", sources, sources == 1 ? "" : "s"),
-             !conninfo     ? ""
-             : sources > 1 ? ", as the databases have them"
-                           : ", as the database has them");
+  const std::string found =
+      fmt::format("{}: {}{}{}", file, counted(read.config.all_tables().size(), "table"),
+                  sources == 0 ? "" : " of " + counted(sources, "source"),
+                  !conninfo     ? ""
+                  : sources > 1 ? ", as the databases have them"
+                                : ", as the database has them");
+  if (json) {
+    report.check("configuration", [&] { return found; });
+  } else {
+    fmt::print("{}\n", found);
+  }
   return 0;
 }
 
@@ -81,6 +93,7 @@ void add_check(CLI::App& config, Chosen& chosen) {
   struct Options {
     std::string file;
     std::optional<std::string> conninfo;
+    bool json = false;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command =
@@ -89,9 +102,10 @@ void add_check(CLI::App& config, Chosen& chosen) {
   add_connection_option(command, options->conninfo)
       ->description(
           "see whether that database has them too and may be read, and what each column becomes");
+  daystream::program::add_json_flag(command, options->json, daystream::program::kJsonChecks);
   command.callback([options, &chosen] {
     chosen = [options](daystream::program::Signals& signals) {
-      return check(options->file, options->conninfo, signals);
+      return check(options->file, options->conninfo, options->json, signals);
     };
   });
 }

@@ -16,6 +16,7 @@
 #include "daystream/reader.h"
 #include "owner/control.h"
 #include "program/check_report.h"
+#include "program/common_flags.h"
 #include "program/json.h"
 #include "program/postgres.h"
 #include "program/stream_health.h"
@@ -49,9 +50,7 @@ std::string text_in(const ordered_json& value, const char* key) {
 
 class Doctor {
  public:
-  explicit Doctor(const DoctorOptions& options)
-      : options_(options),
-        report_(options.json ? CheckReport::Format::Json : CheckReport::Format::Text) {}
+  explicit Doctor(const DoctorOptions& options) : options_(options), report_(options.json) {}
 
   int run() {
     if (!look_at_file()) return report_.exit_code();
@@ -172,14 +171,11 @@ class Doctor {
     const bool reached = report_.check("server", [&] {
       connection = daystream::program::connect(*place.conninfo, "deltamirror");
       const SourceServer server = identify_server(connection.get());
-      if (server.system_identifier == place.at.system_identifier) {
-        return fmt::format("database \"{}\" of cluster {}", server.database,
-                           server.system_identifier);
-      }
-      throw daystream::WrongSource(
-          fmt::format("the connection is to cluster {}, the mirror is of {}",
-                      server.system_identifier, place.at.system_identifier),
-          "connect to the server that deltastream follows");
+      daystream::require_same_source("the server", {server.system_identifier, {}, {}}, "the mirror",
+                                     {place.at.system_identifier, {}, {}},
+                                     "connect to the server that deltastream follows");
+      return fmt::format("database \"{}\" of cluster {}", server.database,
+                         server.system_identifier);
     });
     if (!reached) return;
     report_.check("slot", [&] { return words_of_slot(connection.get(), manifest.slot); });
@@ -244,7 +240,7 @@ void add_doctor(CLI::App& app, Chosen& chosen) {
   add_daystream_option(command, options->daystream);
   add_sources_config_option(command, options->config_file);
   command.add_flag("--deep", options->deep, "read all of the file, for damage");
-  command.add_flag("--json", options->json, "for machines: one JSON object a check");
+  daystream::program::add_json_flag(command, options->json, daystream::program::kJsonChecks);
   command.footer(
       "Examples:\n"
       "  deltamirror doctor flights.db\n"

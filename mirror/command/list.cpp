@@ -1,4 +1,4 @@
-// deltamirror list: what there is of ours on a server.
+// deltamirror list: what Deltaflood has on a server.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -7,7 +7,9 @@
 #include <string>
 
 #include "command/commands.h"
+#include "program/common_flags.h"
 #include "program/postgres.h"
+#include "src/json_text.h"
 
 namespace deltamirror {
 
@@ -87,14 +89,14 @@ void print(const ordered_json& all) {
   }
   for (const ordered_json& role : all["roles"]) {
     const std::string tables = shown(role, "may_read");
-    fmt::print("role  {}  {}{}{} sessions of ours now\n", shown(role, "name"),
+    fmt::print("role  {}  {}{}{} of our sessions now\n", shown(role, "name"),
                shown(role, "may_replicate") == "true" ? "may replicate, " : "",
                tables.empty() ? "" : fmt::format("may read {}, ", tables), shown(role, "sessions"));
   }
   for (const ordered_json& extension : all["extensions"]) {
     fmt::print("extension  deltaflood {}\n", shown(extension, "version"));
   }
-  if (all["slots"].empty()) fmt::print("no slot of ours: nothing is kept for it\n");
+  if (all["slots"].empty()) fmt::print("no slot of deltaflood: nothing is kept for it\n");
 }
 
 int list(const std::string& conninfo, bool json) {
@@ -106,7 +108,7 @@ int list(const std::string& conninfo, bool json) {
       rows_of(connection.get(),
               "SELECT extversion AS version FROM pg_extension WHERE extname = 'deltaflood'");
   if (json) {
-    fmt::print("{}\n", all.dump(2));
+    fmt::print("{}", daystream::json_page(all));
   } else {
     print(all);
   }
@@ -122,9 +124,9 @@ void add_list(CLI::App& app, Chosen& chosen) {
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
-      "list", "show what there is of ours on a server: slots, what they keep, who reads, roles");
+      "list", "show what deltaflood has on a server: slots, what they keep, who reads, roles");
   add_connection_option(command, options->conninfo)->required();
-  command.add_flag("--json", options->json, "for machines");
+  daystream::program::add_json_flag(command, options->json);
   command.footer(
       "Whose a slot is, only a superuser sees, or who may run pg_read_file(). Roles are those of "
       "this\ndatabase that may replicate, or were granted a table.\n\n"

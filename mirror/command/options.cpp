@@ -12,10 +12,6 @@ namespace deltamirror {
 
 namespace program = daystream::program;
 
-void usage(const std::string& message) {
-  throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
-}
-
 void check_file_name(const std::string& name) {
   if (const std::string problem = problem_of_name(name); !problem.empty()) usage(problem);
 }
@@ -45,7 +41,7 @@ void add_tables_config_option(CLI::App& command, std::string& file) {
 }
 
 void add_sources_config_option(CLI::App& command, std::string& file) {
-  command.add_option("--config", file, "configuration that tells how sources are reached");
+  command.add_option("--config", file, "configuration that says how sources are reached");
 }
 
 void add_source_option(CLI::App& command, std::string& source, const std::string& what) {

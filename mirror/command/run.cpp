@@ -58,7 +58,7 @@ void add_run(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  deltamirror run flights.db --daystream /var/lib/daystream/prod\n"
       "  deltamirror run flights.db -d service=prod --config flights.json\n"
-      "      copies what no line of the stream tells, and takes up what the configuration adds;\n"
+      "      copies what no line of the stream has, and takes up what the configuration adds;\n"
       "      a mirror that is not there yet is seeded first\n"
       "  deltamirror run copy.db --daystream https://stream1:8447/prod --once");
   command.callback([options, &chosen] {

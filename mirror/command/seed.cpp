@@ -11,6 +11,7 @@
 #include "command/table_commands.h"
 #include "config/source_places.h"
 #include "program/check_report.h"
+#include "program/common_flags.h"
 #include "seed/check_seed.h"
 #include "snapshot/from_snapshot.h"
 #include "store/mirror_file.h"
@@ -24,10 +25,11 @@ struct SeedArguments {
   std::string from;
   TableChoice choice;
   bool check = false;
+  bool json = false;
 };
 
 int check(const SeedArguments& options, const daystream::program::Signals& signals) {
-  daystream::program::CheckReport report;
+  daystream::program::CheckReport report(options.json);
   const std::string& mirror = options.command.mirror;
   const std::filesystem::path folder = std::filesystem::absolute(mirror).parent_path();
   report.check_directory(folder);
@@ -78,9 +80,12 @@ void add_seed(CLI::App& app, Chosen& chosen) {
   add_from_option(command, options->from);
   add_source_option(command, options->command.source,
                     "of several sources the one that has the tables to add");
-  command.add_flag("--check", options->check,
-                   "look at all that this needs, say what is missing and what each column becomes, "
-                   "and copy nothing");
+  auto* const check_flag = command.add_flag(
+      "--check", options->check,
+      "look at all that this needs, say what is missing and what each column becomes, "
+      "and copy nothing");
+  daystream::program::add_json_flag(command, options->json, daystream::program::kJsonChecks)
+      ->needs(check_flag);
   command.footer(
       "Examples:\n"
       "  deltamirror seed flights.db -d service=prod --daystream /var/lib/daystream/prod \\\n"

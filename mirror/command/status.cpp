@@ -10,7 +10,9 @@
 #include "command/commands.h"
 #include "model/joined.h"
 #include "owner/control.h"
+#include "program/common_flags.h"
 #include "program/counted.h"
+#include "src/json_text.h"
 #include "status/mirror_status.h"
 
 namespace deltamirror {
@@ -65,7 +67,7 @@ void write_tables(std::string& out, const ordered_json& facts, bool all) {
                      counts.empty() ? "" : ": ", counts, named ? "" : " (--all names them)");
 }
 
-// What is not told as one line of key and value.
+// What is not one line of key and value.
 const std::set<std::string> kToldApart = {"tables", "sources", "healthy", "trouble",
                                           "needs_person"};
 
@@ -95,7 +97,7 @@ void add_status(CLI::App& app, Chosen& chosen) {
   CLI::App& command = *app.add_subcommand(
       "status", "show what a mirror is, how far it has come, and what is wrong");
   add_mirror_option(command, options->mirror);
-  command.add_flag("--json", options->json, "for machines");
+  daystream::program::add_json_flag(command, options->json);
   command.add_flag("--rows", options->rows, "count the rows of each table");
   command.add_flag("--all", options->all, "name each table, also where there are many");
   command.footer(
@@ -109,7 +111,7 @@ void add_status(CLI::App& app, Chosen& chosen) {
       const ordered_json facts = mirror_status(
           options->mirror,
           {.rows = options->rows, .stream = true, .owner_hangs = owner_hangs(options->mirror)});
-      fmt::print("{}", options->json ? facts.dump(2) + "\n" : text_of(facts, options->all));
+      fmt::print("{}", options->json ? daystream::json_page(facts) : text_of(facts, options->all));
       return static_cast<int>(exit_code_of(facts));
     };
   });

@@ -18,7 +18,7 @@ struct TableCommand {
   daystream::Stream daystream;          // empty: where the mirror was last read from
   bool whole = false;                   // reseed: copies the tables, not only the rows that differ
   std::string source = {};              // whose tables, of a mirror of named ones; empty: not said
-  std::string config_file = {};         // tells how those are reached
+  std::string config_file = {};         // says how those are reached
 };
 
 // All end once the tables are in place, readers included. They throw as seeds do.

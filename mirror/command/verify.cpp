@@ -8,6 +8,7 @@
 #include "command/commands.h"
 #include "command/table_commands.h"
 #include "config/source_places.h"
+#include "program/common_flags.h"
 #include "program/counted.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
@@ -20,31 +21,38 @@ struct VerifyArguments {
   std::string mirror;
   AskedPlaces places;
   bool repair = false;
+  bool json = false;
   std::optional<SampleSize> sample;
 };
 
 int run(const VerifyArguments& options, daystream::program::Signals& signals) {
   // A mirror that runs is mended by its owner.
   const bool owned = options.repair && MirrorLock::holder(options.mirror) != 0;
-  std::uint64_t differences = 0;
+  VerifyReport report(options.mirror, options.json);
   const std::vector<SourcePlace> places =
       source_places(open_for_reading(options.mirror), options.places);
   for (const SourcePlace& place : places) {
     const std::string& source = place.at.source;
-    if (places.size() > 1) fmt::print("source {}\n", source);
+    report.source(place.at, places.size() > 1);
     const VerifyOptions own{options.mirror,  place.conninfo.value_or(""),
                             place.daystream, options.repair && !owned,
                             source,          options.sample.value_or(SampleSize{})};
-    const VerifyResult result = options.sample ? verify_sample(own, signals) : verify(own, signals);
-    differences += result.differences;
-    if (!owned || result.tables.empty()) continue;
+    std::vector<std::string> different;
+    if (options.sample) {
+      verify_sample(own, signals, report);
+    } else {
+      different = verify(own, signals, report);
+    }
+    if (!owned || different.empty()) continue;
     reseed_tables({.mirror = options.mirror,
                    .conninfo = place.conninfo,
                    .daystream = options.places.daystream,
                    .source = source,
                    .config_file = options.places.config_file},
-                  result.tables, signals);
+                  different, signals);
   }
+  report.finish();
+  const std::uint64_t differences = report.differences();
   if (differences == 0 || options.repair) return 0;
   throw daystream::NeedsPerson(fmt::format("{} of mirror \"{}\" {} from PostgreSQL",
                                            daystream::program::counted(differences, "row"),
@@ -73,6 +81,7 @@ void add_verify(CLI::App& app, Chosen& chosen) {
         if (!options->sample) usage(fmt::format("invalid --sample \"{}\"", text));
       },
       "compare only about so many rows of each table: 1%, 1000");
+  daystream::program::add_json_flag(command, options->json);
   command.footer(
       "Examples:\n"
       "  deltamirror verify flights.db -d service=prod --daystream /var/lib/daystream/prod\n"

@@ -17,6 +17,7 @@
 #include "command/commands.h"
 #include "program/when.h"
 #include "seed/requests.h"
+#include "src/calendar.h"
 #include "src/waiting.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
@@ -100,7 +101,7 @@ void check_tables(const Database& db, const WaitGoal& goal) {
 // What was waited for is not what readers find of such a table.
 void warn_of(const std::vector<AbsentTable>& absent) {
   for (const AbsentTable& table : absent) {
-    spdlog::warn("table {} is {}{}{}; \"deltamirror status\" tells more", table.name, table.state,
+    spdlog::warn("table {} is {}{}{}; \"deltamirror status\" says more", table.name, table.state,
                  table.reason.empty() ? "" : ": ", table.reason);
   }
 }
@@ -117,14 +118,14 @@ bool is_there(const Database& db, const WaitGoal& goal) {
   if (!goal.tables.empty() && !absent.empty()) {
     const AbsentTable& first = absent.front();
     throw daystream::Error(fmt::format("table {} is {}: {}", first.name, first.state, first.reason),
-                           "\"deltamirror status\" tells what to do");
+                           "\"deltamirror status\" says what to do");
   }
   warn_of(absent);
   return true;
 }
 
 // False: `timeout` passed first, or a stop was requested. Sleeps until the mirror commits, as
-// inotify on its files tells, and looks once a second besides.
+// inotify on its files wakes it, and it looks once a second besides.
 bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<milliseconds> timeout,
               const daystream::program::Signals& signals) {
   const Database db = open_for_reading(mirror);
@@ -167,9 +168,9 @@ void add_wait(CLI::App& app, Chosen& chosen) {
   command.add_option_function<std::string>(
       "--time",
       [options](const std::string& text) {
-        const auto time = daystream::program::parse_time_us(text, now_us());
+        const auto time = daystream::program::parse_time_us(text, daystream::now_us());
         if (!time) usage(fmt::format("invalid --time \"{}\"", text));
-        options->goal.time = utc_text(*time);
+        options->goal.time = timestamp_of(*time);
       },
       "all committed before it is here: now, \"2026-11-21 10:15:04.5\" (UTC, or with an offset), "
       "\"2 min ago\", @SECONDS");
@@ -193,9 +194,8 @@ void add_wait(CLI::App& app, Chosen& chosen) {
       "  deltamirror wait flights.db --lsn 0/17B1480 --timeout 5 && sqlite3 -readonly flights.db\n"
       "      read what one has just written to PostgreSQL\n"
       "  deltamirror wait flights.db --time now\n\n"
-      "A table that is being copied is waited for; of one that cannot be followed a line on "
-      "standard\n"
-      "error tells, unless --table names it.\n\n"
+      "A table that is being copied is waited for. One that cannot be followed is reported on\n"
+      "standard error, unless --table names it.\n\n"
       "Exit code 1: not there in time, or a table of --table cannot be followed.");
   command.callback([options, &chosen] {
     if (!options->goal.lsn && options->goal.time.empty()) usage("give --lsn or --time");

@@ -219,7 +219,7 @@ MirrorConfig parse_config(const std::string& text, const std::string& file) {
   const std::size_t others = read.problems.size() - 1;
   throw ConfigError(
       read.problems.front().text(file),
-      others == 0 ? "" : fmt::format("\"deltamirror config check\" tells {} more", others));
+      others == 0 ? "" : fmt::format("\"deltamirror config check\" shows {} more", others));
 }
 
 std::string read_text_file(const std::string& file) {

@@ -1,4 +1,4 @@
-// Where in a JSON text its values stand, which nlohmann-json does not tell.
+// Where in a JSON text its values stand, which nlohmann-json does not say.
 #pragma once
 
 #include <map>

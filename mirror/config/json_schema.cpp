@@ -139,7 +139,7 @@ class Check {
     }
   }
 
-  // Then that is told, once.
+  // Then that is reported, once.
   static bool has_misspelt(const json& schema, const json& value, const std::string& name) {
     const json known = schema.value("properties", json::object());
     for (const auto& [key, member] : value.items()) {

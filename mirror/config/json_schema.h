@@ -16,7 +16,7 @@ struct SchemaProblem {
 
 // All that is wrong with `value`. Keywords: type, enum, properties, additionalProperties, required,
 // items, minItems, uniqueItems, minLength, minimum, allOf, anyOf, not and $ref; a rule of allOf,
-// anyOf or not that has a `description` is told in its words. Throws std::logic_error where the
+// anyOf or not that has a `description` is reported in its words. Throws std::logic_error where the
 // schema says more than that.
 std::vector<SchemaProblem> schema_problems(const nlohmann::json& schema,
                                            const nlohmann::json& value);

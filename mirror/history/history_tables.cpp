@@ -7,6 +7,7 @@
 #include <set>
 
 #include "model/names.h"
+#include "src/calendar.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -82,20 +83,11 @@ std::string days_name(const MirroredTable& history) {
 }
 
 std::string day_of(std::int64_t c) {
-  const std::time_t seconds = c;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
-  return text;
+  return daystream::day_text(daystream::day_number(c));
 }
 
 std::string day_before(const std::string& day, int days) {
-  std::tm parts{};
-  parts.tm_year = std::stoi(day.substr(0, 4)) - 1900;
-  parts.tm_mon = std::stoi(day.substr(5, 2)) - 1;
-  parts.tm_mday = std::stoi(day.substr(8, 2)) - days;
-  return day_of(timegm(&parts));
+  return daystream::day_text(daystream::parse_day(day).value_or(0) - days);
 }
 
 void check_history(const MirroredTable& history) {
@@ -204,7 +196,7 @@ void begin_history(Database& db, const MirroredTable& history) {
         fmt::format("CREATE TABLE IF NOT EXISTS {}({}, {}, PRIMARY KEY({}, _day)) WITHOUT ROWID",
                     days, fmt::join(own_columns(history), ", "), column_list(history), key));
     add_columns(db, history, days_name(history));
-    // Begun again: what is there at the end of that day, the beginning tells; what is not there any
+    // Begun again: what is there at the end of that day, the beginning has; what is not there any
     // more has gone.
     const std::string day = quote_text(day_of(history.base.c));
     const std::string base = quote_name(history.name);

@@ -29,7 +29,7 @@ std::string day_of(std::int64_t c);
 std::string day_before(const std::string& day, int days);
 
 // Throws ConfigError where a column has a name that each row of a history has anyway, or where a
-// row cannot be told by its key as this kind of history needs it.
+// row cannot be known by its key as this kind of history needs it.
 void check_history(const MirroredTable& history);
 
 // What a new history needs, or one whose beginning was copied again; its `base` is set. In the

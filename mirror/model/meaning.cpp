@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "daystream/error.h"
+#include "src/number.h"
 
 namespace deltamirror {
 
@@ -15,7 +15,7 @@ constexpr int kDeepest = 64;  // of types within types; deeper is not known to r
 
 // A type at one time: by OID where it may be another one of the same name, else by its name.
 struct Type {
-  std::uint32_t oid = 0;  // 0: one of PostgreSQL's own, or not told
+  std::uint32_t oid = 0;  // 0: one of PostgreSQL's own, or not said
   std::string name;
   const ValueFacts& facts;
 };
@@ -78,7 +78,7 @@ std::string compare(const Type& before, const Type& after, int depth) {
   const auto was = type_fact(from.facts, from.oid);
   const auto is = type_fact(to.facts, to.oid);
   if (depth == kDeepest) return other();
-  // PostgreSQL's own are told by a name alone; "base" where they are part of something else.
+  // PostgreSQL's own are a name alone; "base" where they are part of something else.
   const auto by_name = [](const std::optional<TypeFact>& fact) {
     return !fact || fact->kind == "base" || fact->kind == "array";
   };
@@ -90,7 +90,7 @@ std::string compare(const Type& before, const Type& after, int depth) {
     return compare(made_of(from, was->base), made_of(to, is->base), depth + 1);
   }
   if (from.oid != to.oid) return other();
-  if (!was || !is) return {};  // nothing is told of it that could have changed
+  if (!was || !is) return {};  // nothing is said of it that could have changed
   if (was->kind != is->kind || was->delimiter != is->delimiter) return other();
   if (is->kind == "enum") return other_labels(from.facts, to.facts, from.oid);
   if (is->kind == "composite") {
@@ -114,12 +114,10 @@ std::string compare(const Type& before, const Type& after, int depth) {
 }
 
 std::uint32_t oid_of(std::string_view text) {
-  std::uint32_t oid = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), oid);
-  if (error != std::errc() || end != text.data() + text.size()) {
+  const auto oid = daystream::parse_number<std::uint32_t>(text);
+  if (!oid)
     throw daystream::ProtocolError(fmt::format("a schema line has \"{}\" for an OID", text));
-  }
-  return oid;
+  return *oid;
 }
 
 std::string_view word(std::string_view& rest) {

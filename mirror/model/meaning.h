@@ -1,8 +1,8 @@
 // Whether stored values of a column read as they did, once its type is another or is made of other
 // things.
 //
-// PostgreSQL rewrites a table's rows, and tells them again, only where their bytes change. Where it
-// does not the same bytes may still read otherwise: a cidr as an inet, an enum's value under its
+// PostgreSQL rewrites a table's rows, and writes them again, only where their bytes change. Where
+// it does not the same bytes may still read otherwise: a cidr as an inet, an enum's value under its
 // new label, a composite's without an attribute, a value of a type that was made again under the
 // old name. What is not known to read the same is taken to read otherwise.
 #pragma once
@@ -30,7 +30,7 @@ std::string other_meaning(const Shape& from, const ValueFacts& from_facts, const
 // `timestamp(3) with time zone` → `timestamp with time zone`.
 std::string without_modifier(std::string_view name);
 
-// A type as `_type_OID` tells it.
+// A type as `_type_OID` says it.
 struct TypeFact {
   std::string kind;                                       // enum, domain, array, range…
   std::uint32_t base = 0;                                 // what it is made of, if of one

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "daystream/error.h"
+#include "src/number.h"
 
 namespace deltamirror {
 
@@ -14,13 +14,10 @@ Snapshot Snapshot::parse(std::string_view text) {
   std::string_view rest = text;
   const auto number = [&](std::string_view until) {
     const std::string_view digits = rest.substr(0, rest.find_first_of(until));
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) {
-      throw daystream::ProtocolError(fmt::format("\"{}\" is not a snapshot", text));
-    }
+    const auto value = daystream::parse_number<std::uint64_t>(digits);
+    if (!value) throw daystream::ProtocolError(fmt::format("\"{}\" is not a snapshot", text));
     rest.remove_prefix(digits.size());
-    return value;
+    return *value;
   };
   const auto colon = [&] {
     if (!rest.starts_with(':')) {

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "daystream/error.h"
+#include "src/number.h"
 
 namespace deltamirror {
 
@@ -15,13 +15,12 @@ constexpr std::string_view kLabel = "_label_";
 constexpr std::string_view kType = "_type_";
 
 int attribute_number(std::string_view text) {
-  int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) {
+  const auto number = daystream::parse_number<int>(text);
+  if (!number) {
     throw daystream::ProtocolError(
         fmt::format("a schema line has \"{}\" for an attribute number", text));
   }
-  return number;
+  return *number;
 }
 
 }  // namespace
@@ -43,13 +42,12 @@ std::vector<std::pair<int, std::uint32_t>> parse_column_types(std::string_view l
     list.remove_prefix(std::min(item.size() + 1, list.size()));
     const std::size_t colon = std::min(item.find(':'), item.size());
     const std::string_view digits = item.substr(std::min(colon + 1, item.size()));
-    std::uint32_t oid = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), oid);
-    if (error != std::errc() || end != digits.data() + digits.size()) {
+    const auto oid = daystream::parse_number<std::uint32_t>(digits);
+    if (!oid) {
       throw daystream::ProtocolError(
           fmt::format("a schema line has \"{}\" for the type of a column", item));
     }
-    types.emplace_back(attribute_number(item.substr(0, colon)), oid);
+    types.emplace_back(attribute_number(item.substr(0, colon)), *oid);
   }
   return types;
 }

@@ -1,4 +1,4 @@
-// The shape of a PostgreSQL table: what `schema` lines tell and what a seed reads in the catalog.
+// The shape of a PostgreSQL table: what `schema` lines say and what a seed reads in the catalog.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct SourceColumn {
   std::string name;
   std::string type;  // as format_type spells it
   bool not_null = false;
-  std::uint32_t type_oid = 0;  // 0: a type of PostgreSQL's own, which its name tells
+  std::uint32_t type_oid = 0;  // 0: a type of PostgreSQL's own, which its name says
 
   bool operator==(const SourceColumn&) const = default;
 };
@@ -73,7 +73,7 @@ std::vector<int> parse_attribute_numbers(std::string_view list);
 // `2:16390,5:16400` → attribute numbers and OIDs of types. Throws ProtocolError.
 std::vector<std::pair<int, std::uint32_t>> parse_column_types(std::string_view list);
 
-// False: initdb made the type for good, and its name tells all of it.
+// False: initdb made the type for good, and its name says all of it.
 constexpr bool is_changeable_type(std::uint32_t oid) noexcept {
   return oid >= 12000;
 }

@@ -2,15 +2,12 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "owner/unix_socket.h"
 #include "store/mirrored_table.h"
 
 namespace deltamirror {
@@ -58,20 +55,13 @@ std::string text_of(const json& value) {
 }  // namespace
 
 CommitFeed::CommitFeed(Database& db, const std::string& path)
-    : db_(db), path_(path), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (!epoll_) throw daystream::IoError("could not wait for listeners", errno);
-  listener_ = listen_at(path_);
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), &event) != 0) {
-    throw daystream::IoError("could not wait for listeners", errno);
-  }
+    : db_(db), sockets_(path, kMostListeners) {
   load_keys();
   sqlite3_preupdate_hook(db_.raw(), on_change, this);
 }
 
 CommitFeed::~CommitFeed() {
   sqlite3_preupdate_hook(db_.raw(), nullptr, nullptr);
-  unlink(path_.c_str());
 }
 
 // Called by SQLite, which knows no exceptions.
@@ -170,7 +160,9 @@ void CommitFeed::send_to(Listener& listener, const std::string& line) {
       listener.unsent.resize(listener.unsent.find('\n') + 1);
       listener.unsent += "{\"lost\":true}\n";
       listener.lost = true;
-      spdlog::warn("a listener at \"{}\" does not keep up: it is told so and let go", path_);
+      spdlog::warn(
+          "a listener at \"{}\" does not keep up: it is let go, with a last line that says so",
+          sockets_.path());
     } else {
       listener.unsent += line;
     }
@@ -194,30 +186,20 @@ void CommitFeed::flush(Listener& listener) {
     listener.fd.reset();
     return;
   }
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = listener.id}};
-  if (!listener.unsent.empty()) event.events |= EPOLLOUT;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener.fd.get(), &event);
+  sockets_.watch(listener.id, listener.fd, !listener.unsent.empty());
 }
 
 void CommitFeed::serve(const std::vector<Checkpoint>& at) {
-  epoll_event event{};
-  while (epoll_wait(epoll_.get(), &event, 1, 0) == 1) {
-    if (event.data.u64 == 0) {
-      daystream::UniqueFd fd(
-          accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-      if (!fd || listeners_.size() >= kMostListeners) continue;
-      const std::uint64_t id = ++last_id_;
-      epoll_event wanted{.events = EPOLLIN, .data = {.u64 = id}};
-      if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &wanted) != 0) continue;
-      listeners_.push_back({id, std::move(fd), {}, false});
+  while (auto event = sockets_.next(listeners_.size())) {
+    if (event->opened) {
+      listeners_.push_back({event->id, std::move(event->opened), {}, false});
       send_to(listeners_.back(), fmt::format("{{\"version\":1,{}}}\n", begins_at(at)));
     }
     for (Listener& listener : listeners_) {
-      if (listener.id != event.data.u64) continue;
+      if (listener.id != event->id) continue;
       char ignored[1024];
-      const bool readable = (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
       // Nothing is expected from a listener but its end.
-      if (readable && recv(listener.fd.get(), ignored, sizeof ignored, 0) == 0) {
+      if (event->readable && recv(listener.fd.get(), ignored, sizeof ignored, 0) == 0) {
         listener.fd.reset();
       } else {
         flush(listener);

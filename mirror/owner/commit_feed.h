@@ -9,7 +9,7 @@
 // mirror (a BLOB as {"hex": "…"}); null in place of the keys: any row may have changed, as there
 // were more than 1,000 or 256 KiB of them, the table has no key, its shape changed, or it was
 // copied again. A row whose key changed is there under both. What was committed is visible before
-// it is told.
+// it is announced.
 //
 // Nobody waits for a listener: one that leaves more than 1 MiB unread gets `lost` as its last line,
 // and the connection ends. It connects again and reads again what it is interested in.
@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "daystream/unique_fd.h"
+#include "owner/unix_socket.h"
 #include "sqlite/sqlite.h"
 #include "store/checkpoint.h"
 
@@ -40,8 +41,8 @@ class CommitFeed {
   ~CommitFeed();  // the socket's name goes with it
 
   void set_several(bool several) noexcept { several_ = several; }
-  int fd() const noexcept { return epoll_.get(); }  // readable: serve() has something to do
-  void serve(const std::vector<Checkpoint>& at);    // one a source
+  int fd() const noexcept { return sockets_.fd(); }  // readable: serve() has something to do
+  void serve(const std::vector<Checkpoint>& at);     // one a source
 
   // Any row of it may have changed.
   void whole_table(const std::string& name);
@@ -69,12 +70,9 @@ class CommitFeed {
   void flush(Listener& listener);
 
   Database& db_;
-  std::string path_;
-  daystream::UniqueFd epoll_;
-  daystream::UniqueFd listener_;
+  SocketServer sockets_;
   std::list<Listener> listeners_;
   bool several_ = false;  // sources
-  std::uint64_t last_id_ = 0;
   std::map<std::string, Changes> changed_;
   // Columns of each table's key, as of this version of the file's schema: the hook cannot ask.
   std::map<std::string, std::vector<int>, std::less<>> keys_;

@@ -1,7 +1,6 @@
 #include "owner/control.h"
 
 #include <fmt/format.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "src/json_text.h"
 #include "src/waiting.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
@@ -24,7 +24,7 @@ namespace {
 constexpr int kVersion = 1;
 constexpr std::size_t kMostClients = 64;
 
-// An owner's failure, as it was told.
+// An owner's failure, as it answered.
 class Told : public Error {
  public:
   Told(const std::string& message, const std::string& hint, int code)
@@ -37,11 +37,6 @@ class Told : public Error {
   int code_;
 };
 
-// Names in messages may hold any bytes: what is not UTF-8 is replaced.
-std::string line_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
 }  // namespace
 
 std::string control_path(const std::string& mirror) {
@@ -49,48 +44,17 @@ std::string control_path(const std::string& mirror) {
 }
 
 ControlServer::ControlServer(const std::string& mirror)
-    : path_(control_path(mirror)), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (!epoll_) throw IoError("could not wait for requests", errno);
-  listener_ = listen_at(path_);
-  socket_ = daystream::identity_of(path_);
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener_.get(), &event) != 0) {
-    throw IoError("could not wait for requests", errno);
-  }
-}
-
-ControlServer::~ControlServer() {
-  try {
-    if (socket_ && daystream::identity_of(path_) == socket_) unlink(path_.c_str());
-  } catch (const IoError&) {
-    // A folder that may not be entered any more: nothing can be removed from it.
-  }
-}
-
-void ControlServer::accept_all() {
-  for (;;) {
-    daystream::UniqueFd fd(
-        accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
-    if (clients_.size() >= kMostClients) continue;  // closed at once
-    const std::uint64_t id = ++last_id_;
-    epoll_event event{.events = EPOLLIN, .data = {.u64 = id}};
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0) continue;
-    clients_.push_back({id, std::move(fd), {}});
-  }
-}
+    : sockets_(control_path(mirror), kMostClients) {}
 
 std::optional<ControlRequest> ControlServer::next() {
   const std::lock_guard lock(mutex_);
-  for (;;) {
-    epoll_event event{};
-    if (epoll_wait(epoll_.get(), &event, 1, 0) != 1) return std::nullopt;
-    if (event.data.u64 == 0) {
-      accept_all();
+  while (auto event = sockets_.next(clients_.size())) {
+    if (event->opened) {
+      clients_.push_back({event->id, std::move(event->opened), {}});
       continue;
     }
     for (Client& client : clients_) {
-      if (client.id != event.data.u64) continue;
+      if (client.id != event->id) continue;
       const LineBuffer::Read read = client.in.fill(client.fd.get());
       ControlRequest request{.client = client.id, .line = {}};
       const bool whole = client.in.next(request.line);
@@ -99,6 +63,7 @@ std::optional<ControlRequest> ControlServer::next() {
       break;
     }
   }
+  return std::nullopt;
 }
 
 void ControlServer::close(std::uint64_t id) {
@@ -115,9 +80,9 @@ void ControlServer::send_to(std::uint64_t id, const json& answer) {
     if (client.id != id) continue;
     json whole = answer;
     whole["version"] = kVersion;
-    const std::string line = line_of(whole);
+    const std::string line = daystream::json_line(whole);
     const ssize_t sent = send(client.fd.get(), line.data(), line.size(), MSG_NOSIGNAL);
-    // The socket's own buffer holds many answers: whoever has filled it does not read.
+    // The socket's own buffer holds many answers: a client that has filled it does not read.
     if (sent != static_cast<ssize_t>(line.size())) close(id);
     return;
   }
@@ -169,7 +134,7 @@ std::optional<json> ask_owner(const std::string& mirror, const json& request,
   }
   json whole = request;
   whole["version"] = kVersion;
-  const std::string line = line_of(whole);
+  const std::string line = daystream::json_line(whole);
   if (send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(line.size())) {
     throw IoError(fmt::format("could not ask the owner of mirror \"{}\"", mirror), errno);
   }
@@ -200,7 +165,7 @@ bool owner_hangs(const std::string& mirror) {
   } catch (const IoError&) {
     return false;
   }
-  const std::string line = line_of({{"version", kVersion}, {"request", "status"}});
+  const std::string line = daystream::json_line(json{{"version", kVersion}, {"request", "status"}});
   if (send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return false;
   return !daystream::WaitSet{fd.get()}.wait(std::chrono::milliseconds(kPatienceMs));
 }

@@ -16,7 +16,7 @@
 // Of a mirror of several sources these three are about the one that "source" names.
 //   reload      reads the configuration again, as SIGHUP does
 //   checkpoint  moves the write-ahead log into the file as far as readers let it
-// Whoever may connect may change the mirror: the socket is open to the owner's user only.
+// Who may connect may change the mirror: the socket is open to the owner's user only.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,6 @@
 #include "daystream/unique_fd.h"
 #include "owner/unix_socket.h"
 #include "program/program.h"
-#include "src/place.h"
 
 namespace deltamirror {
 
@@ -47,9 +46,8 @@ class ControlServer {
   explicit ControlServer(const std::string& mirror);
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
-  ~ControlServer();  // the socket's name goes with it, unless it is another's by now
 
-  int fd() const noexcept { return epoll_.get(); }  // readable: next() has something to do
+  int fd() const noexcept { return sockets_.fd(); }  // readable: next() has something to do
   std::optional<ControlRequest> next();
 
   // All do nothing where the client has gone.
@@ -63,17 +61,12 @@ class ControlServer {
     daystream::UniqueFd fd;
     LineBuffer in;
   };
-  void accept_all();
   void send_to(std::uint64_t client, const nlohmann::json& answer);
   void close(std::uint64_t client);
 
   std::mutex mutex_;
-  std::string path_;
-  std::optional<daystream::FileIdentity> socket_;  // ours, that has that name
-  daystream::UniqueFd epoll_;
-  daystream::UniqueFd listener_;
+  SocketServer sockets_;
   std::list<Client> clients_;
-  std::uint64_t last_id_ = 0;
 };
 
 // Asks the owner of `mirror` and waits for the last answer; `running` is called for those before.

@@ -11,15 +11,18 @@
 
 #include "model/joined.h"
 #include "program/counted.h"
+#include "program/hint.h"
 #include "program/postgres.h"
 #include "seed/live_seed.h"
 #include "seed/requests.h"
+#include "src/calendar.h"
 #include "store/last_events.h"
 #include "verify/live_mend.h"
 
 namespace deltamirror {
 
 using daystream::Error;
+using daystream::now_us;
 using nlohmann::json;
 using std::chrono::steady_clock;
 
@@ -109,7 +112,7 @@ bool Copies::ask_for_all(const Error& error) {
   job.only_rows = true;
   job.request.from_its_seam = true;
   stall(error, std::move(job));
-  // No line of the stream may tell what has become of the others.
+  // No line of the stream may say what has become of the others.
   retries_ = {};
   return true;
 }
@@ -223,7 +226,7 @@ void Copies::leave_out_removed(std::vector<TableRequest>& tables) const {
 }
 
 // Each of its tables is there, defined as is asked for, with a key to find rows by. Where no line
-// tells of other tables, it must be the one that is wished by name, too.
+// is about other tables, it must be the one that is wished by name, too.
 bool Copies::can_mend(const CopyJob& job) const {
   const bool stands = job.request.from_its_seam;
   if (!job.only_rows || (stalled_ && !stands)) return false;
@@ -335,9 +338,8 @@ void Copies::tell_progress() {
 void Copies::say_problems() const {
   for (const TableProblem& problem : running_->copy->problems()) {
     if (retries_.has_failed(problem.name)) continue;
-    spdlog::warn("table {} is {}: {}{}{}", problem.name, state_name(problem.absence.state),
-                 problem.absence.reason, problem.absence.hint.empty() ? "" : "; ",
-                 problem.absence.hint);
+    spdlog::warn("table {} is {}: {}", problem.name, state_name(problem.absence.state),
+                 daystream::program::with_hint(problem.absence.reason, problem.absence.hint));
   }
 }
 

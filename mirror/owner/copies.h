@@ -41,7 +41,7 @@ struct CopyJob {
 //          ends the following: a copy that it cannot go on without.
 class Copies {
  public:
-  // `server` to answer by, `feed` to tell of changes by; nullptr: there is none.
+  // `server` to answer by, `feed` to announce changes by; nullptr: there is none.
   Copies(Database& db, const RunOptions& options, const RunControl& control, ControlServer* server,
          CommitFeed* feed);
   ~Copies() = default;  // those who asked hear it from the closed connection
@@ -49,7 +49,7 @@ class Copies {
   // Throws ConfigError where two tables would have one name. `client`: 0: none.
   CopyJob& ask(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
   // All tables of the source, as the stream does not lead from where the mirror is to where it is
-  // now: `error` tells why. Readers see all of them as they were until all are as they are now.
+  // now: `error` says why. Readers see all of them as they were until all are as they are now.
   // False: there is no connection.
   bool ask_for_all(const daystream::Error& error);
   // The one that runs may bring the table that `error` is about: the mirror waits for it. False:

@@ -16,6 +16,7 @@
 #include "config/source_places.h"
 #include "owner/source_changes.h"
 #include "owner/source_run.h"
+#include "program/hint.h"
 #include "program/json.h"
 #include "program/notify.h"
 #include "program/repeats.h"
@@ -184,8 +185,8 @@ class Engine {
     try {
       std::rethrow_exception(error);
     } catch (const Error& e) {
-      spdlog::error("source \"{}\" stands still at its last commit: {}{}{}", name, e.what(),
-                    e.hint().empty() ? "" : "; ", e.hint());
+      spdlog::error("source \"{}\" stands still at its last commit: {}", name,
+                    daystream::program::with_hint(e.what(), e.hint()));
     } catch (const std::exception& e) {
       // A bug, or no memory: nothing can be said of the others either.
       spdlog::error("source \"{}\": {}", name, e.what());
@@ -395,7 +396,7 @@ void own_and_run(const RunOptions& options, const RunControl& control) {
   daystream::PlaceWatch place(
       "mirror", options.mirror, owner.file().value_or(daystream::FileIdentity{}),
       "end the process that owns a mirror before it is moved, removed or replaced, and take its "
-      "-wal and -shm along; \"deltamirror verify\" tells whether what is there now is whole, and "
+      "-wal and -shm along; \"deltamirror verify\" shows whether what is there now is whole, and "
       "\"deltamirror seed\" makes a new one");
   Engine(options, control, db, std::move(place)).run();
 }

@@ -17,7 +17,7 @@ struct SourceRequest {
   nlohmann::json asked;
 };
 
-// Threads: any. Whoever puts something in sees to it that the source's thread looks.
+// Threads: any. Who puts something in sees to it that the source's thread looks.
 class Inbox {
  public:
   void put(SourceRequest request) {

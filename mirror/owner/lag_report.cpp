@@ -11,6 +11,7 @@
 #include "daystream/error.h"
 #include "remote/http_client.h"
 #include "remote/url_encode.h"
+#include "src/calendar.h"
 
 namespace deltamirror {
 
@@ -19,7 +20,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Something new is told at most so often, something old now and then: as a sign of life.
+// Something new is reported at most so often, something old now and then: as a sign of life.
 constexpr milliseconds kBetween{1000};
 constexpr milliseconds kAgain{4'000};
 // A request is looked after so often.
@@ -28,9 +29,9 @@ constexpr milliseconds kTurn{20};
 }  // namespace
 
 std::optional<std::int64_t> lag_since(const std::string& commit_time, std::int64_t now_us) {
-  const auto committed_us = parse_utc_text(commit_time);
-  if (!committed_us) return std::nullopt;
-  return std::max<std::int64_t>(0, now_us - *committed_us) / 1000;
+  const auto committed = daystream::parse_timestamp_text(commit_time);
+  if (!committed) return std::nullopt;
+  return std::max<std::int64_t>(0, now_us - committed->time_since_epoch().count()) / 1000;
 }
 
 LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirror) {
@@ -47,7 +48,7 @@ void LagReport::tell(const Checkpoint& at) {
   // A mark brings no transaction: what the last one took is still the news.
   if (at.commit_time != last_commit_time_) {
     last_commit_time_ = at.commit_time;
-    lag_ms_ = lag_since(at.commit_time, now_us()).value_or(0);
+    lag_ms_ = lag_since(at.commit_time, daystream::now_us()).value_or(0);
   }
   const std::lock_guard lock(mutex_);
   state_ = State{at.position, at.lsn, lag_ms_};

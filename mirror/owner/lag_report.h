@@ -13,7 +13,7 @@
 
 namespace deltamirror {
 
-// Does nothing where the stream has no server. What it tells decides nothing: a report that
+// Does nothing where the stream has no server. What it reports decides nothing: a report that
 // does not arrive is forgotten, the next one comes within 10 s.
 //
 // Threads: tell() from one thread. The requests are made on a thread of its own, so that a server
@@ -35,13 +35,13 @@ class LagReport {
   };
   void run(const std::stop_token& stop);
 
-  std::string url_;  // without what changes; empty: nobody is told
+  std::string url_;  // without what changes; empty: there is nobody to report to
   std::string last_commit_time_;
   std::int64_t lag_ms_ = 0;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::optional<State> state_;
-  bool is_new_ = false;  // it was not told yet
+  bool is_new_ = false;  // it was not reported yet
   std::jthread thread_;  // last: it uses the others
 };
 

@@ -17,11 +17,11 @@ namespace deltamirror {
 //
 // Threads: the source's, with the turn, but inbox(); status() any, with the turn.
 //
-// Errors: a request that fails is told to who asked, and in the log, and the mirror goes on. What
+// Errors: a request that fails is answered and logged so, and the mirror goes on. What
 //         step() throws ends it: work that it cannot go on without.
 class OwnerWork {
  public:
-  // `server` to answer by, `feed` to tell of changes by; nullptr: there is none.
+  // `server` to answer by, `feed` to announce changes by; nullptr: there is none.
   OwnerWork(Database& db, const RunOptions& options, const RunControl& control,
             ControlServer* server, CommitFeed* feed);
 

@@ -13,7 +13,7 @@
 namespace deltamirror {
 
 // After pauses that grow from 1 s to 5 min, each table by itself; at once, and then after short
-// pauses again, when its state has changed meanwhile, which MirroredTable::since tells.
+// pauses again, when its state has changed meanwhile, as MirroredTable::since says.
 class Retries {
  public:
   bool is_due(const MirroredTable& table) const {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "apply/holding.h"
+#include "apply/same_source.h"
 #include "config/source_places.h"
 #include "daystream/stream.h"
 #include "history/history_tables.h"
@@ -32,18 +33,14 @@ Checkpoint end_of(const SourceConfig& source) {
   at.lsn = extent->last_lsn;
   at.system_identifier = manifest.system_identifier;
   at.database = manifest.database;
-  at.applied_at = utc_text(now_us());
+  at.applied_at = timestamp_now();
   at.consistent_at = at.lsn;
   return at;
 }
 
 void check_other_database(const std::vector<Checkpoint>& all, const Checkpoint& begin) {
   for (const Checkpoint& at : all) {
-    if (at.system_identifier != begin.system_identifier || at.database != begin.database) continue;
-    throw daystream::WrongSource(
-        fmt::format("sources \"{}\" and \"{}\" are the same database: \"{}\" of cluster {}",
-                    at.source, begin.source, at.database, at.system_identifier),
-        "name each database once, with all of its tables");
+    require_other_database(at.source, at.identity(), begin.source, begin.identity());
   }
 }
 

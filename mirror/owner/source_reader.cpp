@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apply/needs_reseed.h"
+#include "src/calendar.h"
 #include "src/waiting.h"
 
 namespace deltamirror {
@@ -43,7 +44,7 @@ std::int64_t SourceReader::due(const Transaction& transaction) const {
 }
 
 bool SourceReader::is_early(const Transaction& transaction) const {
-  return options_.delay.count() > 0 && due(transaction) > now_us();
+  return options_.delay.count() > 0 && due(transaction) > daystream::now_us();
 }
 
 void SourceReader::wait(std::chrono::milliseconds longest, int fd) {
@@ -51,7 +52,7 @@ void SourceReader::wait(std::chrono::milliseconds longest, int fd) {
     reader_->wait(longest, fd);
     return;
   }
-  const std::int64_t left_us = std::max<std::int64_t>(0, due(*last_) - now_us());
+  const std::int64_t left_us = std::max<std::int64_t>(0, due(*last_) - daystream::now_us());
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(std::chrono::microseconds(left_us));
   daystream::WaitSet{fd}.wait(std::min(longest, left));

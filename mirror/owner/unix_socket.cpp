@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -64,7 +65,7 @@ UniqueFd listen_at(const std::string& path) {
     }
     if (lives) throw IoError(fmt::format("could not listen on \"{}\"", path), EADDRINUSE);
   }
-  // Whoever sees the name can connect: it gets it when all is done.
+  // Who sees the name can connect: so it gets its name when all is done.
   const std::string unready = path + ".new";
   const Address address(unready);
   unlink(unready.c_str());
@@ -85,6 +86,51 @@ UniqueFd connect_to(const std::string& path) {
     throw IoError(fmt::format("could not connect to \"{}\"", path), errno);
   }
   return fd;
+}
+
+SocketServer::SocketServer(std::string path, std::size_t most)
+    : path_(std::move(path)), most_(most), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_) throw IoError(fmt::format("could not wait at socket \"{}\"", path_), errno);
+  listener_ = listen_at(path_);
+  identity_ = daystream::identity_of(path_);
+  if (!add(listener_.get(), 0)) {
+    throw IoError(fmt::format("could not wait at socket \"{}\"", path_), errno);
+  }
+}
+
+SocketServer::~SocketServer() {
+  try {
+    if (identity_ && daystream::identity_of(path_) == identity_) unlink(path_.c_str());
+  } catch (const IoError&) {
+    // A folder that may not be entered any more: nothing can be removed from it.
+  }
+}
+
+bool SocketServer::add(int fd, std::uint64_t id) noexcept {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = id}};
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+std::optional<SocketServer::Event> SocketServer::next(std::size_t open) {
+  for (;;) {
+    epoll_event event{};
+    if (epoll_wait(epoll_.get(), &event, 1, 0) != 1) return std::nullopt;
+    if (event.data.u64 != 0) {
+      const bool readable = (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0;
+      return Event{.id = event.data.u64, .opened = {}, .readable = readable};
+    }
+    UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    // No descriptor is left, say: it stays in the queue, and what else there is to do goes on.
+    if (!fd) return std::nullopt;
+    if (open >= most_ || !add(fd.get(), last_id_ + 1)) continue;
+    return Event{.id = ++last_id_, .opened = std::move(fd), .readable = false};
+  }
+}
+
+void SocketServer::watch(std::uint64_t id, const UniqueFd& connection, bool to_write) noexcept {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = id}};
+  if (to_write) event.events |= EPOLLOUT;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.get(), &event);
 }
 
 LineBuffer::Read LineBuffer::fill(int fd) {

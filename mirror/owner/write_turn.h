@@ -8,7 +8,7 @@
 
 namespace deltamirror {
 
-// Whoever has the turn may hold a SQLite transaction open. It goes round in the order in which it
+// Who has the turn may hold a SQLite transaction open. It goes round in the order in which it
 // was asked for. (A second connection that writes would be no way out: SQLite has one writer, and
 // before 3.51.3 two that checkpoint can corrupt a log.)
 //

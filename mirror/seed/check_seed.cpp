@@ -15,6 +15,7 @@
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "seed/seed_file.h"
+#include "src/json_text.h"
 #include "store/mirror_file.h"
 #include "store/number_columns.h"
 
@@ -54,8 +55,15 @@ std::optional<Manifest> look_at_daystream(const std::string& place, CheckReport&
 }
 
 // A line for each column: as it is in PostgreSQL, and as it is in the mirror.
-void print_columns(const MirroredTable& table) {
-  const auto line = [](const std::string& name, const std::string& was, std::string_view is) {
+void print_columns(const MirroredTable& table, bool json) {
+  const auto line = [&](const std::string& name, const std::string& was, std::string_view is) {
+    if (json) {
+      const nlohmann::ordered_json column = {{"check", "column"},          {"result", "ok"},
+                                             {"table", shown_name(table)}, {"column", name},
+                                             {"postgres_type", was},       {"sqlite_type", is}};
+      std::fputs(daystream::json_line(column).c_str(), stdout);
+      return;
+    }
     std::printf("        %-10s %-24s %-28s %s\n", "", name.c_str(), was.c_str(),
                 std::string(is).c_str());
   };
@@ -74,7 +82,7 @@ void tell_tables(SeedSession& session, CheckReport& report) {
       return fmt::format("\"{}\", {}", shown_name(table.mirrored),
                          counted(table.mirrored.columns.size(), "column"));
     });
-    print_columns(table.mirrored);
+    print_columns(table.mirrored, report.is_json());
   }
   for (const TableProblem& problem : session.problems()) {
     report.check("table", [&]() -> std::string {

@@ -89,7 +89,7 @@ std::shared_ptr<const RowFilter> chosen_rows(const TableRequest& request, const 
     if (found == columns.end()) {
       throw RequestProblem(
           "/where", fmt::format("where: column \"{}\" is not mirrored", name),
-          "add it to \"columns\": whether a row fits is told by what the mirror has of it");
+          "add it to \"columns\": whether a row fits is decided by what the mirror has of it");
     }
     if (found->type_override.empty()) continue;
     throw RequestProblem("/where", fmt::format("where: column \"{}\" has another type here", name),

@@ -14,6 +14,26 @@ constexpr std::size_t kQueued = 8;
 
 }  // namespace
 
+void receive_rows(PGconn* connection, BinaryCopy& copy, RowBatch& batch,
+                  const std::function<bool()>& hand_over) {
+  for (;;) {
+    char* row = nullptr;
+    const int size = PQgetCopyData(connection, &row, 0);
+    if (size == -1) break;
+    if (size < 0) daystream::program::throw_error(connection, nullptr, "could not receive rows");
+    const std::unique_ptr<char, decltype(&PQfreemem)> owner(row, &PQfreemem);
+    copy.take({row, static_cast<std::size_t>(size)}, batch);
+    if (batch.size_bytes() >= kBatchBytes && !hand_over()) return;
+  }
+  if (batch.rows() != 0 && !hand_over()) return;
+  // What ends a COPY is its result: an error of the server comes here.
+  for (daystream::program::PgResult result; result.reset(PQgetResult(connection)), result;) {
+    if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) {
+      daystream::program::throw_error(connection, result.get(), "could not copy the table");
+    }
+  }
+}
+
 CopyPump::CopyPump(PGconn* connection, std::vector<CopyColumn> columns)
     : connection_(connection),
       copy_(std::move(columns)),
@@ -41,29 +61,11 @@ RowBatch CopyPump::empty_batch() {
 void CopyPump::receive(const std::stop_token& stop) {
   try {
     RowBatch batch = empty_batch();
-    const auto hand_over = [&] {
+    receive_rows(connection_, copy_, batch, [&] {
       if (!full_.push(stop, std::move(batch))) return false;
       batch = empty_batch();
       return true;
-    };
-    for (;;) {
-      char* row = nullptr;
-      const int size = PQgetCopyData(connection_, &row, 0);
-      if (size == -1) break;
-      if (size < 0) {
-        daystream::program::throw_error(connection_, nullptr, "could not receive rows");
-      }
-      const std::unique_ptr<char, decltype(&PQfreemem)> owner(row, &PQfreemem);
-      copy_.take({row, static_cast<std::size_t>(size)}, batch);
-      if (batch.size_bytes() >= kBatchBytes && !hand_over()) return;
-    }
-    if (batch.rows() != 0 && !hand_over()) return;
-    // What ends a COPY is its result: an error of the server comes here.
-    for (daystream::program::PgResult result; result.reset(PQgetResult(connection_)), result;) {
-      if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) {
-        daystream::program::throw_error(connection_, result.get(), "could not copy the table");
-      }
-    }
+    });
     full_.close();
   } catch (...) {
     full_.close(std::current_exception());  // for the thread that asked for rows

@@ -5,6 +5,7 @@
 #include <libpq-fe.h>
 
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -14,6 +15,12 @@
 #include "values/binary_copy.h"
 
 namespace deltamirror {
+
+// Receives all rows of a COPY into `batch`, and calls `hand_over` for every 256 KiB of them and for
+// what is left at the end: it takes them and leaves an empty batch. False from it: no more is
+// wanted, and the COPY stays where it is. Throws what the server or connection said.
+void receive_rows(PGconn* connection, BinaryCopy& copy, RowBatch& batch,
+                  const std::function<bool()>& hand_over);
 
 // Ownership: borrows the connection, which must be in binary COPY OUT. It is the pump's until
 //            next() has returned nullptr, or the pump is destroyed.

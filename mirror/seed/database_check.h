@@ -10,12 +10,12 @@ namespace deltamirror {
 
 // What of a configuration without problems of its own does not fit the database: tables, keys and
 // columns that are not there or cannot be followed. Of named sources each in its own database,
-// where it tells a connection. Throws what connecting throws.
+// where it names a connection. Throws what connecting throws.
 std::vector<ConfigProblem> check_with_database(const ReadConfig& read, const std::string& conninfo);
 
 // A configuration of the database's tables that can be mirrored, or of the given ones; the others
-// are told in the log, with the reason. Throws ConfigError where there is none, and what connecting
-// throws.
+// are named in the log, with the reason. Throws ConfigError where there is none, and what
+// connecting throws.
 std::string config_for_database(const std::string& conninfo,
                                 const std::vector<std::string>& tables);
 

@@ -149,7 +149,7 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
 }
 
 // What replay cannot compute again must not be in a followed query: each of its columns is one of
-// the table's, which the server tells in the description of the result.
+// the table's, which the server says in the description of the result.
 std::vector<std::string> TableDescriber::describe_query(SeedTable& table) {
   std::vector<std::string> types;
   MirroredTable& mirrored = table.mirrored;

@@ -39,9 +39,9 @@ class LiveCopy {
   // Readable when step() may have something to do.
   virtual int fd() const noexcept = 0;
   // With no SQLite transaction open, and the mirror at `at`. True: there is more to do at once;
-  // else fd() tells when.
+  // else fd() shows when.
   virtual bool step(const Checkpoint& at) = 0;
-  // All is there and caught up to where the last step() was told that the mirror is.
+  // All is there and caught up to where the last step() said that the mirror is.
   virtual bool ready() const noexcept = 0;
   // Only with ready(), before anything else is applied. Opens the transaction of `applier`.
   virtual void install(Applier& applier) = 0;

@@ -151,7 +151,7 @@ void LiveSeed::take_snapshot(LiveSnapshot facts) {
   stage_ = Stage::Copying;
 }
 
-// A line has told of the table since the server was asked: what it said then counts no more.
+// A line has described the table since the server was asked: what it said then counts no more.
 bool LiveSeed::is_news(const Applier& applier, const std::string& name) const {
   const auto before = since_.find(name);
   return std::any_of(applier.tables().absent().begin(), applier.tables().absent().end(),
@@ -167,7 +167,7 @@ void LiveSeed::install(Applier& applier) {
   const auto& shadows = load_->shadows();
   for (std::size_t i = 0; i < shadows.size(); ++i) {
     MirroredTable& table = facts_.tables[i].mirrored;
-    table.seeded_at = utc_text(now_us());
+    table.seeded_at = timestamp_now();
     table.written_rows = table.seeded_rows;
     table.since = table.seeded_at;
     table.set_aside.clear();

@@ -6,6 +6,7 @@
 
 #include "program/counted.h"
 #include "program/postgres.h"
+#include "seed/copy_pump.h"
 
 namespace deltamirror {
 
@@ -31,34 +32,18 @@ void check_server(const SourceServer& server, const std::string& system_identifi
 
 namespace {
 
-constexpr std::size_t kLiveBatchBytes = 256 * 1024;
-
 void copy(LiveSource& to, SeedSession& session, const SeedTable& table, std::size_t number) {
   const bool counted = table.relation.oid != 0 && !table.request.query.empty();
   const std::uint64_t expected = counted ? session.count_rows(table) : 0;
   std::uint64_t rows = 0;
   PGconn* const pg = session.start_copy(table);
   BinaryCopy copy(table.copied);
-  LiveRows batch{.table = number, .rows = RowBatch(copy.columns())};
-  for (;;) {
-    char* message = nullptr;
-    const int size = PQgetCopyData(pg, &message, 0);
-    if (size == -1) break;
-    if (size < 0) daystream::program::throw_error(pg, nullptr, "could not receive rows");
-    const std::unique_ptr<char, decltype(&PQfreemem)> owned(message, PQfreemem);
-    copy.take({message, static_cast<std::size_t>(size)}, batch.rows);
-    if (batch.rows.size_bytes() < kLiveBatchBytes) continue;
-    rows += batch.rows.rows();
-    to.hand_over(std::exchange(batch, LiveRows{.table = number, .rows = RowBatch(copy.columns())}));
-  }
-  rows += batch.rows.rows();
-  if (batch.rows.rows() > 0) to.hand_over(std::move(batch));
-  // What ends a COPY is its result: an error of the server comes here.
-  for (daystream::program::PgResult result; result.reset(PQgetResult(pg)), result;) {
-    if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) {
-      daystream::program::throw_error(pg, result.get(), "could not copy the table");
-    }
-  }
+  RowBatch batch(copy.columns());
+  receive_rows(pg, copy, batch, [&] {
+    rows += batch.rows();
+    to.hand_over(LiveRows{.table = number, .rows = std::exchange(batch, RowBatch(copy.columns()))});
+    return true;
+  });
   if (counted && rows != expected) {
     throw ConfigError(fmt::format("the query for \"{}\" returns {}, but the table has {}",
                                   table.mirrored.source_table,

@@ -78,7 +78,7 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
   }
   table.mirrored.seeded_rows = static_cast<std::int64_t>(rows);
   table.mirrored.written_rows = table.mirrored.seeded_rows;
-  table.mirrored.seeded_at = utc_text(now_us());
+  table.mirrored.seeded_at = timestamp_now();
 }
 
 Checkpoint first_checkpoint(const SeedSession& session, const daystream::Stream& stream,
@@ -91,7 +91,7 @@ Checkpoint first_checkpoint(const SeedSession& session, const daystream::Stream&
   checkpoint.system_identifier = session.server().system_identifier;
   checkpoint.database = session.server().database;
   checkpoint.timeline = session.server().timeline;
-  checkpoint.applied_at = utc_text(now_us());
+  checkpoint.applied_at = timestamp_now();
   checkpoint.consistent_at = consistent_at;
   return checkpoint;
 }

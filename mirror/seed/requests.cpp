@@ -95,7 +95,7 @@ MirroredTable absent_table(const TableRequest& request) {
   table.keep_days = request.keep_days;
   table.wish = wish_text(request);
   table.state = TableState::Copying;
-  table.since = utc_text(now_us());
+  table.since = timestamp_now();
   table.hidden = true;
   return table;
 }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "apply/same_source.h"
 #include "config/source_places.h"
 #include "program/counted.h"
 #include "seed/load_table.h"
@@ -39,17 +40,9 @@ std::vector<SeedPart> open_parts(const SeedOptions& options,
     SeedPart part{
         stream, std::make_unique<SeedSession>(source.connection.value_or(options.conninfo), stream,
                                               tables, signals)};
-    const SourceServer& server = part.session->server();
     for (const SeedPart& other : parts) {
-      const SourceServer& its = other.session->server();
-      if (its.system_identifier != server.system_identifier || its.database != server.database) {
-        continue;
-      }
-      throw daystream::WrongSource(
-          fmt::format("sources \"{}\" and \"{}\" are the same database: \"{}\" of cluster {}",
-                      other.session->source(), source.name, server.database,
-                      server.system_identifier),
-          "name each database once, with all of its tables");
+      require_other_database(other.session->source(), other.session->server().identity(),
+                             source.name, part.session->server().identity());
     }
     parts.push_back(std::move(part));
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "daystream/manifest.h"
 #include "history/history_tables.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
@@ -127,7 +128,7 @@ bool SeedFile::resume(SeedPart& part) {
     select.bind(1, session.source());
     const SourceServer& server = session.server();
     if (!select.step() || select.text(0) != boot_id() ||
-        select.text(1) != server.system_identifier || select.text(2) != server.database ||
+        daystream::SourceIdentity{select.text(1), select.text(2), {}} != server.identity() ||
         select.integer(3) != server.timeline) {
       return false;
     }

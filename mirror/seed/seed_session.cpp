@@ -30,7 +30,7 @@ namespace {
 // "dfcp": what pg_locks has as classid of the places for copies.
 constexpr int kPlacesClass = 0x64666370;
 
-// The plugin's fixed settings, so that a value has one text, whoever reads it; and nothing that
+// The plugin's fixed settings, so that a value has one text for all readers; and nothing that
 // ends a long copy. None of these statements takes a snapshot.
 constexpr const char* kSettings[] = {
     "SET LOCAL DateStyle = 'ISO, MDY'", "SET LOCAL IntervalStyle = 'postgres'",
@@ -175,7 +175,7 @@ void SeedSession::check_source() {
   }
   const std::string& name = stream_ ? stream_.address() : manifest_.name;
   require_same_source(fmt::format("daystream \"{}\"", name), manifest_.source(), "the server",
-                      {server_.system_identifier, server_.database, {}},
+                      server_.identity(),
                       "connect to the server and database that deltastream follows, or name its "
                       "daystream");
 }
@@ -370,12 +370,7 @@ void SeedSession::finish() {
   PGconn* const pg = connection_.get();
   exec(pg, "COMMIT");
   while (!is_flushed()) {
-    // On an idle server the log's end can stand past a page's header, which nothing flushes: a
-    // commit of our own does.
-    exec(pg, "BEGIN");
-    exec(pg, "SET LOCAL synchronous_commit = local");
-    exec(pg, "SELECT pg_current_xact_id()");
-    exec(pg, "COMMIT");
+    daystream::program::commit_nothing(pg);
     if (is_flushed()) return;
     pause(20);
   }

@@ -16,8 +16,8 @@ namespace deltamirror {
 //           of the one that made it, or of put_in_place(), makes the object useless.
 class Shadow {
  public:
-  // Creates it empty, with the indexes that the mirror's table of that name has, whoever made them,
-  // or, where there is none, those that `table` asks for and what was set aside with the one
+  // Creates it empty, with the indexes that the mirror's table of that name has, no matter who made
+  // them, or, where there is none, those that `table` asks for and what was set aside with the one
   // before.
   Shadow(Database& db, const MirroredTable& table);
 

@@ -126,7 +126,7 @@ void check_kind(const SourceRelation& relation) {
   if (relation.persistence == 't') refuse("a temporary table");
 }
 
-// A row of the root is told by the identity of its partition.
+// A row of the root is known by the identity of its partition.
 void check_partitions(PGconn* connection, const SourceRelation& root) {
   const PgResult result = exec_params(connection, R"(
     WITH tree AS (

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daystream/error.h"
+#include "daystream/manifest.h"
 #include "model/names.h"
 #include "model/shape.h"
 #include "values/types.h"
@@ -16,6 +17,8 @@
 namespace deltamirror {
 
 struct SourceServer {
+  daystream::SourceIdentity identity() const { return {system_identifier, database, {}}; }
+
   std::string system_identifier;
   std::string database;
   std::uint32_t timeline = 0;
@@ -58,7 +61,7 @@ std::vector<std::string> partition_relatives(PGconn*, const SourceRelation& rela
 std::string from_item(const SourceRelation& relation);
 
 Shape read_shape(PGconn*, const SourceRelation& relation);
-// As the plugin tells them in the tables' schema lines, by the tables' OIDs; a table without any
+// As the plugin writes them in the tables' schema lines, by the tables' OIDs; a table without any
 // has none here. Asks for all of them at once.
 std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn*,
                                                      const std::vector<std::uint32_t>& tables);

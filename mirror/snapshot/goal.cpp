@@ -36,7 +36,7 @@ bool Goal::is_passed_by(const Checkpoint& checkpoint) const {
   if (when == nullptr) return false;
   if (const auto* lsn = std::get_if<Lsn>(when)) return checkpoint.lsn > *lsn;
   if (const auto* position = std::get_if<Position>(when)) return checkpoint.position > *position;
-  return checkpoint.commit_time > utc_text(micros(std::get<Time>(*when)));
+  return checkpoint.commit_time > timestamp_of(micros(std::get<Time>(*when)));
 }
 
 bool Goal::is_reached_by(const Checkpoint& checkpoint) const {
@@ -44,7 +44,7 @@ bool Goal::is_reached_by(const Checkpoint& checkpoint) const {
   if (when == nullptr) return true;
   if (const auto* lsn = std::get_if<Lsn>(when)) return checkpoint.lsn >= *lsn;
   if (const auto* position = std::get_if<Position>(when)) return checkpoint.position >= *position;
-  return checkpoint.complete_to > utc_text(micros(std::get<Time>(*when)));
+  return checkpoint.complete_to > timestamp_of(micros(std::get<Time>(*when)));
 }
 
 bool Goal::is_for_all() const noexcept {
@@ -57,7 +57,7 @@ std::string Goal::text() const {
   if (when == nullptr) return "the daystream's end";
   if (const auto* lsn = std::get_if<Lsn>(when)) return lsn->text();
   if (const auto* position = std::get_if<Position>(when)) return position->text();
-  return utc_text(micros(std::get<Time>(*when)));
+  return timestamp_of(micros(std::get<Time>(*when)));
 }
 
 }  // namespace deltamirror

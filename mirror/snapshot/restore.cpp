@@ -181,7 +181,7 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
       replay(db, options, place, next, signals);
       if (!is_named(place) || places.size() == 1) continue;
       const std::string time = load_checkpoint(db, options.source).commit_time;
-      if (time.empty()) throw Error("no transaction tells which time that is", "name a time");
+      if (time.empty()) throw Error("no transaction says which time that is", "name a time");
       next = Goal::parse("--to", time, std::time(nullptr));
     }
     publish(std::move(db), options.out);

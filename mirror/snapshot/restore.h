@@ -20,7 +20,7 @@ struct RestoreOptions {
   // brought there, and the others to the time of its last commit.
   std::string to;
   std::string source = {};
-  std::string config_file = {};  // tells where named sources are read; empty: as they were last
+  std::string config_file = {};  // says where named sources are read; empty: as they were last
 };
 
 // The file gets its name only when it is complete. Throws ConfigError on a bad place, Error where

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "daystream/unique_fd.h"
+#include "program/disk_space.h"
 #include "src/place.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
@@ -76,19 +76,16 @@ class PartialFile {
 };
 
 void check_room(const Database& db, const std::string& out) {
-  struct statvfs facts {};
   const fs::path folder = fs::absolute(out).parent_path();
-  if (statvfs(folder.c_str(), &facts) != 0) {
-    throw IoError(fmt::format("could not look at folder \"{}\"", folder.string()), errno);
-  }
+  const auto space = daystream::program::disk_space(folder);
+  if (!space) return;  // what cannot be asked is found out by writing
   const auto pragma = [&](const char* sql) { return std::stoull(db.value(sql).value_or("0")); };
   // At least so much: a raw one has the free pages too.
   const std::uint64_t pages = pragma("PRAGMA page_count") - pragma("PRAGMA freelist_count");
   const std::uint64_t needed = pages * pragma("PRAGMA page_size");
-  const std::uint64_t free = std::uint64_t{facts.f_bavail} * facts.f_frsize;
-  if (free >= needed) return;
+  if (space->free_bytes >= needed) return;
   throw Error(fmt::format("folder \"{}\" has room for {} MiB, the snapshot needs {} MiB",
-                          folder.string(), free >> 20, needed >> 20),
+                          folder.string(), space->free_bytes >> 20, needed >> 20),
               "make room, or name another folder");
 }
 
@@ -108,7 +105,7 @@ void write_compact(Database& db, const std::string& to,
   }
 }
 
-// The caller's read transaction holds all steps at one commit, whoever writes meanwhile.
+// The caller's read transaction holds all steps at one commit, no matter who writes meanwhile.
 void write_raw(const Database& db, const std::string& to,
                const daystream::program::Signals& signals) {
   Database copy(to, Database::Mode::Create);

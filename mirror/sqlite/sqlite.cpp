@@ -35,7 +35,7 @@ std::string hint_of(int code) {
   switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return "another program holds its lock: \"fuser\" with the file's name tells which one";
+      return "another program holds its lock: \"fuser\" with the file's name shows which one";
     case SQLITE_FULL:
       return "make room on its disk";
     case SQLITE_READONLY:

@@ -99,8 +99,8 @@ class Database {
   void begin_immediate();
   void commit();
   // A statement that runs for `patience` after `asked` says so ends with SQLITE_INTERRUPT: a
-  // trigger or an index may compute without end. `asked` is called now and then, by whoever runs
-  // one.
+  // trigger or an index may compute without end. `asked` is called now and then, by the thread that
+  // runs one.
   void give_up_when(std::function<bool()> asked,
                     std::chrono::milliseconds patience = std::chrono::seconds(3));
   // Closes now; throws where statements are still alive.

@@ -14,7 +14,9 @@
 #include "daystream/stream.h"
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
+#include "program/hint.h"
 #include "program/metrics_text.h"
+#include "src/calendar.h"
 #include "store/checkpoint.h"
 #include "store/last_events.h"
 #include "store/mirror_file.h"
@@ -92,9 +94,10 @@ void add_lag(ordered_json& out, const Checkpoint& at, bool ask_stream) {
   out["daystream_lsn"] = end ? ordered_json(end->text()) : ordered_json();
   out["lag_bytes"] = end ? ordered_json(behind ? end->value - at.lsn.value : 0) : ordered_json();
   out["lag_seconds"] = ordered_json();
-  const auto complete_to = parse_utc_text(at.complete_to);
+  const auto complete_to = daystream::parse_timestamp_text(at.complete_to);
   if (!complete_to) return;
-  const double age = std::max(0.0, static_cast<double>(now_us() - *complete_to) / 1e6);
+  const auto age_us = daystream::now_us() - complete_to->time_since_epoch().count();
+  const double age = std::max(0.0, static_cast<double>(age_us) / 1e6);
   out["lag_seconds"] = behind || age > kSilentAfterSeconds ? age : 0.0;
 }
 
@@ -123,10 +126,9 @@ std::string add_state(ordered_json& out, const Database& db, const Checkpoint& a
   out["last_hint"] = error && !error->hint.empty() ? ordered_json(error->hint) : ordered_json();
   out["last_error_at"] = error ? time_json(error->at) : nullptr;
   if (!error || error->after == AfterError::None) return {};
-  return fmt::format("source \"{}\" is {} since {}: {}{}{}", at.source,
-                     out["state"].get<std::string>(), out["last_error_at"].get<std::string>(),
-                     error->message,
-                     error->hint.empty() ? "" : "; ", error->hint);
+  return fmt::format("source \"{}\" is {} since {}: {}", at.source, out["state"].get<std::string>(),
+                     out["last_error_at"].get<std::string>(),
+                     daystream::program::with_hint(error->message, error->hint));
 }
 
 // "following", or which of several stand still.
@@ -188,12 +190,11 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   std::stable_partition(out["tables"].begin(), out["tables"].end(), is_in_trouble);
   for (const ordered_json& table : out["tables"]) {
     if (!is_in_trouble(table)) break;
-    const std::string hint = table.value("hint", "");
-    trouble.push_back(fmt::format("table {} is {}{}{}{}{}{}", table["name"].get<std::string>(),
-                                  table["state"].get<std::string>(),
-                                  table.contains("since") ? " since " : "",
-                                  table.value("since", ""), table.contains("reason") ? ": " : "",
-                                  table.value("reason", ""), hint.empty() ? "" : "; " + hint));
+    std::string text = fmt::format(
+        "table {} is {}{}{}{}{}", table["name"].get<std::string>(),
+        table["state"].get<std::string>(), table.contains("since") ? " since " : "",
+        table.value("since", ""), table.contains("reason") ? ": " : "", table.value("reason", ""));
+    trouble.push_back(daystream::program::with_hint(std::move(text), table.value("hint", "")));
   }
   out["healthy"] = trouble.empty();
   out["needs_person"] = needs_person;
@@ -231,8 +232,9 @@ void add_sources(MetricsText& out, const std::string& mirror, const ordered_json
              "All that PostgreSQL committed before this time is in the mirror.");
   for (const ordered_json& source : sources) {
     if (source["complete_to"].is_null()) continue;
-    const auto time = parse_utc_text(source["complete_to"].get<std::string>());
-    if (time) out.sample(labels(source), static_cast<double>(*time) / 1e6);
+    const auto time = daystream::parse_timestamp_text(source["complete_to"].get<std::string>());
+    if (time)
+      out.sample(labels(source), static_cast<double>(time->time_since_epoch().count()) / 1e6);
   }
   out.family("deltamirror_lsn_bytes", "gauge", "The LSN that the mirror has, as a number.");
   for (const ordered_json& source : sources) {

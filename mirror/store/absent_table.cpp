@@ -49,7 +49,7 @@ std::vector<std::string> others_sql(const Database& db, const MirroredTable& tab
 }
 
 void remember(MirroredTable& table, const Absence& absence) {
-  if (table.state != absence.state || table.since.empty()) table.since = utc_text(now_us());
+  if (table.state != absence.state || table.since.empty()) table.since = timestamp_now();
   table.state = absence.state;
   table.reason = absence.reason;
   table.hint = absence.hint;

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 
 #include "daystream/error.h"
 #include "model/joined.h"
+#include "src/calendar.h"
 
 namespace deltamirror {
 
@@ -116,47 +115,12 @@ void CheckpointWriter::save(const Checkpoint& checkpoint) {
                                "somebody else wrote to it: seed it again");
 }
 
-// By hand, as it stands beside every commit: fmt and gmtime_r take longer than the UPDATE itself.
-std::string utc_text(std::int64_t microseconds) {
-  const std::chrono::sys_time<std::chrono::microseconds> time{
-      std::chrono::microseconds(microseconds)};
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date{day};
-  std::string out = "0000-00-00 00:00:00.000000";
-  const auto put = [&](std::size_t at, int digits, std::int64_t value) {
-    for (int i = digits - 1; i >= 0; --i, value /= 10) {
-      out[at + static_cast<std::size_t>(i)] = static_cast<char>('0' + value % 10);
-    }
-  };
-  const std::int64_t of_day = (time - day).count();
-  put(0, 4, int{date.year()});
-  put(5, 2, unsigned{date.month()});
-  put(8, 2, unsigned{date.day()});
-  put(11, 2, of_day / 3'600'000'000);
-  put(14, 2, of_day / 60'000'000 % 60);
-  put(17, 2, of_day / 1'000'000 % 60);
-  put(20, 6, of_day % 1'000'000);
-  return out;
+std::string timestamp_of(std::int64_t microseconds) {
+  return daystream::timestamp_text(daystream::at_microsecond(microseconds));
 }
 
-std::optional<std::int64_t> parse_utc_text(const std::string& text) {
-  using namespace std::chrono;
-  int year = 0;
-  unsigned month = 0, day = 0;
-  long hours = 0, minutes = 0, seconds = 0, us = 0;
-  if (std::sscanf(text.c_str(), "%4d-%2u-%2u%*1[ T]%2ld:%2ld:%2ld.%6ld", &year, &month, &day,
-                  &hours, &minutes, &seconds, &us) != 7) {
-    return std::nullopt;
-  }
-  const sys_days date = std::chrono::year{year} / std::chrono::month{month} / std::chrono::day{day};
-  const std::int64_t of_day = (hours * 60 + minutes) * 60 + seconds;
-  return (date.time_since_epoch().count() * std::int64_t{86400} + of_day) * 1'000'000 + us;
-}
-
-std::int64_t now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
+std::string timestamp_now() {
+  return timestamp_of(daystream::now_us());
 }
 
 }  // namespace deltamirror

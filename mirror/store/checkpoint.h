@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daystream/lsn.h"
+#include "daystream/manifest.h"
 #include "daystream/position.h"
 #include "sqlite/sqlite.h"
 
@@ -23,10 +24,12 @@ struct Checkpoint {
   std::uint32_t timeline = 0;  // 0: not known
   std::string commit_time;     // of the last transaction applied; empty: none yet
   std::string applied_at;      // when, here
-  // All that PostgreSQL committed before this time is here, as its clock tells (a commit's time),
+  // All that PostgreSQL committed before this time is here, by its clock (a commit's time),
   // or deltastream's (when a mark came). Empty: not known yet.
   std::string complete_to;
   daystream::Lsn consistent_at;  // before this LSN a fresh seed is not at a commit yet
+
+  daystream::SourceIdentity identity() const { return {system_identifier, database, {}}; }
 };
 
 // By name. Throws NeedsPerson where there is none: the mirror was never seeded.
@@ -51,10 +54,8 @@ class CheckpointWriter {
   Statement update_;
 };
 
-// `2026-11-21 10:15:04.123456`, UTC, as timestamps stand in a mirror.
-std::string utc_text(std::int64_t microseconds_since_1970);
-// The same backwards; nullopt: it is not such a text.
-std::optional<std::int64_t> parse_utc_text(const std::string& text);
-std::int64_t now_us();
+// A time, microseconds since 1970, as it stands in a mirror: `2026-11-21 10:15:04.123456`, UTC.
+std::string timestamp_of(std::int64_t microseconds);
+std::string timestamp_now();
 
 }  // namespace deltamirror

@@ -34,7 +34,7 @@ void remember_error(Database& db, const std::string& source, const daystream::Er
     WriteTransaction transaction(db);
     Statement insert = db.prepare("INSERT OR REPLACE INTO _deltamirror_errors VALUES(?,?,?,?,?)");
     insert.bind(1, source);
-    insert.bind(2, goes_on ? before->at : utc_text(now_us()));
+    insert.bind(2, goes_on ? before->at : timestamp_now());
     insert.bind(3, std::string_view(error.what()));
     insert.bind(4, error.hint());
     insert.bind(5, static_cast<std::int64_t>(after));

@@ -19,7 +19,7 @@ void save_change(Database& db, const std::string& source, std::uint32_t oid,
 std::optional<LastChange> load_change(const Database& db, const std::string& source,
                                       std::uint32_t oid);
 
-// What a source is at since its last error, as the owner last told.
+// What a source is at since its last error, as the owner last said.
 enum class AfterError {
   None,     // it goes on
   Waiting,  // the owner tries again

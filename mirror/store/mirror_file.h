@@ -26,7 +26,7 @@ std::string loading_name(const std::string& mirror);  // where that is
 // Makes it a WAL database on disk under its own name. Throws Error where that name exists by now.
 void publish(Database loaded, const std::string& mirror);
 // Puts the closed, complete file `whole` on disk under another name. Throws IoError where that name
-// exists; then, and where it may not last, there is nothing under it of ours.
+// exists; then, and where it may not last, there is nothing we wrote under it.
 void give_name(const std::string& whole, const std::string& name);
 void remove_loading_files(const std::string& mirror) noexcept;
 

@@ -1,4 +1,4 @@
-// One owner: whoever writes to a mirror holds its lock as long as it does.
+// One owner: a process that writes to a mirror holds its lock as long as it does.
 #pragma once
 
 #include <optional>

@@ -105,7 +105,7 @@ void take_options(MirroredTable& table, const json& options, const Database& db)
   table.written_rows = options.value("written_rows", table.seeded_rows);
   if (options.contains("where")) {
     TypeNames types = load_types(db, table.source);
-    types.take(table.facts);  // what names meant when the table was last told of
+    types.take(table.facts);  // what names meant when the table was last described
     table.where =
         std::make_shared<RowFilter>(options["where"].get<std::string>(), table.shape, types);
   }

@@ -53,8 +53,8 @@ struct MirroredTable {
   std::string prefix;         // of its name here, unless another was given
   std::string name;           // in SQLite
   std::string source_table;   // schema.table in PostgreSQL; empty: static
-  Shape shape;                // of the source as last told
-  ValueFacts facts;           // as last told
+  Shape shape;                // of the source as last described
+  ValueFacts facts;           // as last described
   Partitioning partitioning = Partitioning::None;
   std::vector<MirrorColumn> columns;
   bool all_columns = true;  // false: a query or list chose some; new ones are not taken up

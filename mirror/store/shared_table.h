@@ -1,4 +1,4 @@
-// One SQLite table with the rows of several sources, told apart by its first column.
+// One SQLite table with the rows of several sources, distinguished by its first column.
 //
 // The key is that column and the tables' own, so that each source's rows lie together and one
 // never meets another's. The tables are of equal shape as far as they have the same columns: the

@@ -9,19 +9,19 @@
 namespace deltamirror {
 
 // SQLite checkpoints by itself every few MiB, but cannot begin the log again while a reader stands
-// in it: then it grows. Asks for it now and then without ever waiting for anybody, and tells a
+// in it: then it grows. Asks for it now and then without ever waiting for anybody, and warns a
 // person when a reader keeps it large. Every few hours it counts again for the query planner.
 class WalKeeper {
  public:
   struct Limits {
     std::uint64_t large_bytes = 64ull << 20;
     std::chrono::milliseconds between_looks{1000};
-    std::chrono::milliseconds patience{30'000};  // before a person is told
+    std::chrono::milliseconds patience{30'000};  // before a person is warned
   };
   explicit WalKeeper(Database& db) : WalKeeper(db, Limits{}) {}
   WalKeeper(Database& db, const Limits& limits) : db_(db), limits_(limits) {}
   void after_commit();
-  // A reader keeps the log large, and a person was told so.
+  // A reader keeps the log large, and a person was warned of it.
   bool told() const noexcept { return large_ && told_ >= large_since_; }
 
  private:

@@ -31,7 +31,7 @@ class Child {
   std::optional<int> exit_code_;
 };
 
-// A program of ours: beside this one, or as a build folder has them, else by PATH.
+// One of our programs: beside this one, or as a build folder has them, else by PATH.
 std::string find_program(const std::string& name);
 
 }  // namespace deltamirror

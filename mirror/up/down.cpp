@@ -12,6 +12,7 @@
 #include "config/source_places.h"
 #include "daystream/manifest.h"
 #include "program/postgres.h"
+#include "program/usage.h"
 #include "seed/source_catalog.h"
 #include "src/lock.h"
 #include "src/place.h"
@@ -126,11 +127,11 @@ class Down {
       if (slot_in(stream.directory).empty()) continue;
       const auto manifest = daystream::Manifest::load(stream.directory);
       const SourceServer server = identify_server(pg.get());
-      if (manifest.system_identifier == server.system_identifier) continue;
-      throw daystream::WrongSource(
-          fmt::format("daystream \"{}\" is of another cluster than the server",
-                      stream.directory.string()),
-          "give the -d that \"up\" was started with; --keep-slot leaves the slot alone");
+      daystream::require_same_source(
+          fmt::format("daystream \"{}\"", stream.directory.string()),
+          {manifest.system_identifier, {}, {}}, "the server", {server.system_identifier, {}, {}},
+          "give the -d that \"up\" was started with; --keep-slot leaves the slot "
+          "alone");
     }
   }
 

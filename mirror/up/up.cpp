@@ -201,7 +201,7 @@ class Up {
     return missing;
   }
 
-  // Tables are wished for in the file itself, and copied by whoever owns it, now or later. A query
+  // Tables are wished for in the file itself, and copied by its owner, now or later. A query
   // that nothing follows is run at once.
   void add(const std::vector<TableRequest>& missing) {
     std::vector<TableRequest> queries;

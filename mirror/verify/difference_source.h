@@ -12,7 +12,8 @@
 
 namespace deltamirror {
 
-// Too much differs for it to be worth while to write row by row, or it cannot be told which.
+// Too much differs for it to be worth while to write row by row, or it is not known which rows
+// differ.
 class TooDifferent : public daystream::Error {
  public:
   using Error::Error;

@@ -40,7 +40,7 @@ class KeyScan {
   Statement from_;         // the same, from a key on
   Statement* at_ = &all_;  // the one that steps
   bool on_row_ = false;    // of it…
-  bool was_found_ = true;  // …which find() has told; at the beginning, there is none to tell
+  bool was_found_ = true;  // …which find() has returned; at the beginning there is none
   bool can_step_ = true;   // it has not come to its end
   bool unbroken_ = true;   // all_, and each of its rows was found
 };

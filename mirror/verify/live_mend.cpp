@@ -101,7 +101,7 @@ bool LiveMend::step(const Checkpoint& at) {
 void LiveMend::install(Applier& applier) {
   catch_up_.reset();
   applier.open_transaction();
-  const std::string now = utc_text(now_us());
+  const std::string now = timestamp_now();
   for (std::size_t i = 0; i < mended_.size(); ++i) {
     const std::uint64_t written = mended_[i] == nullptr ? 0 : mended_[i]->rows.write_to_mirror();
     written_ += written;

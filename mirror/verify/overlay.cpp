@@ -31,7 +31,7 @@ bool Overlay::take(Transaction& transaction, const Snapshot& upto) {
   const std::uint64_t xid =
       end.xid == 0 || !end.next ? 0 : daystream::widen_xid(end.xid, *end.next);
   if (xid != 0 && !upto.sees(xid)) return true;
-  // After a fresh seed the stream tells much that all of the seed has seen.
+  // After a fresh seed the stream says much that all of the seed has seen.
   const bool known =
       xid != 0 && std::all_of(tables_.begin(), tables_.end(), [&](const auto& table) {
         return table.is_static() || table.snapshot.sees(xid);

@@ -178,7 +178,7 @@ bool RowCompare::compare_row(KeyScan& scan, const RowBatch& batch, std::size_t r
   return false;
 }
 
-// Only now are PostgreSQL's keys gathered: which of ours are not among them?
+// Only now are PostgreSQL's keys gathered: which of the mirror's are not among them?
 void RowCompare::find_surplus(SeedSession& session, const SeedTable& source) {
   db_.exec(create_keys_sql(table_, kTemporary));
   {

@@ -51,7 +51,7 @@ class RowCompare {
   // Of the rows that the table's `where` chooses.
   void each_batch(SeedSession& session, const SeedTable& source, const std::vector<int>& columns,
                   RowChoice rows, const std::function<void(const RowBatch&)>& take);
-  // False: told that it differs.
+  // False: `tell` was called, as it differs.
   bool compare_row(KeyScan& scan, const RowBatch& batch, std::size_t row);
   bool has_surplus(KeyScan& scan);
   void compare_keyed(SeedSession& session, const SeedTable& source);

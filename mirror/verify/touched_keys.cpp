@@ -89,7 +89,7 @@ void TouchedKeys::take(const Change& change, const IsNew& is_new) {
       add(table, change.columns, is_new);
       return;
     case Action::Schema:
-      // The first of a connection tells again what is known.
+      // The first of a connection says again what is known.
       if (parse_schema(change).shape != table.table->shape) table.whole = true;
       return;
     default:

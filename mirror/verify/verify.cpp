@@ -26,7 +26,6 @@ using daystream::Transaction;
 namespace {
 
 // So many are named; the rest is counted.
-constexpr std::uint64_t kNamed = 1000;
 
 // A copy of a mirror, gone when it is no longer needed.
 class Copy {
@@ -69,16 +68,17 @@ class Copy {
 // One comparison of all tables.
 class Verification {
  public:
-  Verification(const VerifyOptions& options, const daystream::program::Signals& signals)
-      : options_(options), signals_(signals) {}
+  Verification(const VerifyOptions& options, const daystream::program::Signals& signals,
+               VerifyReport& report)
+      : options_(options), signals_(signals), report_(report) {}
 
-  VerifyResult run() {
+  std::vector<std::string> run() {
     // The owner first: nobody then writes to what is opened.
     if (options_.repair) owner_.emplace(options_.mirror);
     Database db = options_.repair ? open_owned(options_.mirror) : open_for_reading(options_.mirror);
     if (!options_.repair) db.exec("BEGIN");
     at_ = load_checkpoint(db, options_.source);
-    const std::vector<MirroredTable> tables = comparable_tables(db, options_.source);
+    const std::vector<MirroredTable> tables = comparable_tables(db, options_.source, report_);
     session_.emplace(options_.conninfo, options_.daystream, request_of(tables), signals_);
     take_snapshot_seeing(*session_, options_.daystream, at_);
     if (options_.repair) {
@@ -100,7 +100,7 @@ class Verification {
       Database copied = copy.open();
       compare_brought(copied);
     }
-    return std::move(result_);
+    return std::move(different_);
   }
 
  private:
@@ -120,18 +120,16 @@ class Verification {
       return followed == nullptr ? nullptr : &followed->table;
     });
     session_->finish();
-    if (!options_.repair || result_.differences == 0) return;
+    if (!options_.repair || differences_ == 0) return;
     applier.rebase(session_->snapshot(), session_->consistent_at(), session_->server().timeline,
                    session_->seam());
     applier.commit();
-    spdlog::info("mended {}", daystream::program::counted(result_.differences, "row"));
+    spdlog::info("mended {}", daystream::program::counted(differences_, "row"));
   }
 
   template <typename TableOf>
   void compare(Database& db, const Overlay* overlay, const TableOf& table_of) {
-    const auto tell = [&](const RowDifference& difference) {
-      if (++result_.differences <= kNamed) fmt::print("{}\n", difference.what);
-    };
+    const auto tell = [&](const RowDifference& found) { report_.difference(found.what); };
     for (const SeedTable& source : session_->tables()) {
       const MirroredTable* const table = table_of(source.relation.oid);
       if (table == nullptr) {
@@ -142,13 +140,9 @@ class Verification {
       }
       RowCompare rows(db, *table, options_.repair, tell, overlay);
       rows.run(*session_, source);
-      fmt::print("{}: {}, {} differ\n", table->name,
-                 daystream::program::counted(rows.rows(), "row"), rows.differences());
-      result_.rows += rows.rows();
-      if (rows.differences() > 0) result_.tables.push_back(table->name);
-    }
-    if (result_.differences > kNamed) {
-      fmt::print("... and {} more\n", result_.differences - kNamed);
+      report_.compared(table->name, rows.rows(), rows.differences());
+      differences_ += rows.differences();
+      if (rows.differences() > 0) different_.push_back(table->name);
     }
   }
 
@@ -157,13 +151,16 @@ class Verification {
   std::optional<MirrorLock> owner_;
   Checkpoint at_;
   std::optional<SeedSession> session_;
-  VerifyResult result_;
+  VerifyReport& report_;
+  std::uint64_t differences_ = 0;
+  std::vector<std::string> different_;  // tables
 };
 
 }  // namespace
 
-VerifyResult verify(const VerifyOptions& options, const daystream::program::Signals& signals) {
-  return Verification(options, signals).run();
+std::vector<std::string> verify(const VerifyOptions& options,
+                                const daystream::program::Signals& signals, VerifyReport& report) {
+  return Verification(options, signals, report).run();
 }
 
 }  // namespace deltamirror

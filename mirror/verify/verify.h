@@ -9,6 +9,7 @@
 
 #include "daystream/stream.h"
 #include "program/program.h"
+#include "verify/verify_report.h"
 
 namespace deltamirror {
 
@@ -29,12 +30,6 @@ struct VerifyOptions {
   SampleSize sample;        // instead of all rows
 };
 
-struct VerifyResult {
-  std::uint64_t rows = 0;           // compared
-  std::uint64_t differences = 0;    // rows that differ, are missing or too many
-  std::vector<std::string> tables;  // that have such rows, by their names in the mirror
-};
-
 // 1. The mirror is read in one read transaction, at its checkpoint P. With `repair` it is owned and
 //    changed in one SQLite transaction that readers do not see.
 // 2. A snapshot V of PostgreSQL is taken, and again while V does not see a commit up to P (one that
@@ -44,14 +39,15 @@ struct VerifyResult {
 // 4. Both are compared row by row. With `repair`, rows are made as V has them, and V becomes the
 //    mirror's seed snapshot: replay joins it by the same rule as after any seed.
 //
-// Prints what differs to standard output. Throws as seed() and follow() do.
-VerifyResult verify(const VerifyOptions& options, const daystream::program::Signals& signals);
+// Throws as seed() and follow() do. The names of the tables that differ, as the mirror has them.
+std::vector<std::string> verify(const VerifyOptions& options,
+                                const daystream::program::Signals& signals, VerifyReport& report);
 
 // The same for random blocks of PostgreSQL's rows, and, where the key is one integer, for random
 // stretches of the mirror's keys. Nothing is copied or written: rows that the stream changes
 // between the mirror's checkpoint and the snapshot are left out. Tables without a key are passed
 // over.
-VerifyResult verify_sample(const VerifyOptions& options,
-                           const daystream::program::Signals& signals);
+void verify_sample(const VerifyOptions& options, const daystream::program::Signals& signals,
+                   VerifyReport& report);
 
 }  // namespace deltamirror

@@ -32,27 +32,19 @@ bool sees_all_up_to(const SeedSession& session, const daystream::Stream& daystre
   return true;
 }
 
-// On an idle server nothing moves the log, and so the stream, past where the snapshot found it.
-void nudge(const std::string& conninfo) {
-  const auto connection = daystream::program::connect(conninfo, "deltamirror");
-  for (const char* sql :
-       {"BEGIN", "SET LOCAL synchronous_commit = local", "SELECT pg_current_xact_id()", "COMMIT"}) {
-    daystream::program::exec(connection.get(), sql);
-  }
-}
-
 }  // namespace
 
-std::vector<MirroredTable> comparable_tables(const Database& db, const std::string& source) {
+std::vector<MirroredTable> comparable_tables(const Database& db, const std::string& source,
+                                             VerifyReport& report) {
   std::vector<MirroredTable> tables = load_tables_of(db, source);
-  std::erase_if(tables, [](const MirroredTable& table) {
+  std::erase_if(tables, [&report](const MirroredTable& table) {
     if (!table.is_static() && !table.is_followed()) {
-      fmt::print("{}: passed over, it is {}: {}\n", table.name, state_name(table.state),
-                 table.reason);
+      report.passed_over(table.name,
+                         fmt::format("it is {}: {}", state_name(table.state), table.reason));
       return true;
     }
     if (table.mode == TableMode::Mirror) return false;
-    fmt::print("{}: passed over, it is a history\n", shown_name(table));
+    report.passed_over(shown_name(table), "it is a history");
     return true;
   });
   return tables;
@@ -93,7 +85,10 @@ void read_to_snapshot(Reader& reader, const SeedSession& session, const std::str
       take(*transaction);
       continue;
     }
-    if (!nudged) nudge(conninfo);
+    if (!nudged) {
+      daystream::program::commit_nothing(
+          daystream::program::connect(conninfo, "deltamirror").get());
+    }
     nudged = true;
     reader.wait(std::chrono::seconds(10), signals.fd());
   }

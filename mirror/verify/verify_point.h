@@ -11,12 +11,14 @@
 #include "store/checkpoint.h"
 #include "store/mirrored_table.h"
 #include "verify/overlay.h"
+#include "verify/verify_report.h"
 
 namespace deltamirror {
 
 // What a session asks for to see the followed tables, whole.
 // Tables that are as PostgreSQL's are; says which are not.
-std::vector<MirroredTable> comparable_tables(const Database& db, const std::string& source);
+std::vector<MirroredTable> comparable_tables(const Database& db, const std::string& source,
+                                             VerifyReport& report);
 
 MirrorConfig request_of(const std::vector<MirroredTable>& tables);
 

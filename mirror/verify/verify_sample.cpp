@@ -108,13 +108,13 @@ std::optional<SampleSize> parse_sample_size(std::string_view text) {
   return size;
 }
 
-VerifyResult verify_sample(const VerifyOptions& options,
-                           const daystream::program::Signals& signals) {
+void verify_sample(const VerifyOptions& options, const daystream::program::Signals& signals,
+                   VerifyReport& report) {
   Database db = open_for_reading(options.mirror);
   // One state of the mirror for all that follows.
   db.exec("BEGIN");
   const Checkpoint at = load_checkpoint(db, options.source);
-  const std::vector<MirroredTable> tables = comparable_tables(db, options.source);
+  const std::vector<MirroredTable> tables = comparable_tables(db, options.source, report);
 
   SeedSession session(options.conninfo, options.daystream, request_of(tables), signals);
   take_snapshot_seeing(session, options.daystream, at);
@@ -131,11 +131,7 @@ VerifyResult verify_sample(const VerifyOptions& options,
   std::random_device device;
   const std::uint32_t seed = device() % 1'000'000;
   std::mt19937_64 random(seed);
-  VerifyResult result;
-  const auto tell = [&](const RowDifference& difference) {
-    ++result.differences;
-    fmt::print("{}\n", difference.what);
-  };
+  const auto tell = [&](const RowDifference& found) { report.difference(found.what); };
   for (const SeedTable& source : session.tables()) {
     const auto table = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
       return t.shape.oid == source.relation.oid;
@@ -147,13 +143,12 @@ VerifyResult verify_sample(const VerifyOptions& options,
           "seed the mirror again");
     }
     if (table->key().empty()) {
-      fmt::print("{}: passed over, it has no key\n", table->name);
+      report.passed_over(table->name, "it has no key");
       continue;
     }
     const std::uint32_t oid = table->shape.oid;
     if (touched.whole_table(oid)) {
-      fmt::print("{}: passed over, it has just been truncated, rewritten or altered\n",
-                 table->name);
+      report.passed_over(table->name, "it has just been truncated, rewritten or altered");
       continue;
     }
     RowCompare compare(db, *table, false, tell);
@@ -179,15 +174,11 @@ VerifyResult verify_sample(const VerifyOptions& options,
                                   table->columns[table->key()[0]].name, missing),
               .key = {value}});
       }
-      result.rows += keys.size();
     }
-    fmt::print("{}: {} of a sample (seed {}), {} differ\n", table->name,
-               daystream::program::counted(compare.rows(), "row"), seed,
-               compare.differences() + surplus);
-    result.rows += compare.rows();
+    report.compared(table->name, compare.rows(), compare.differences() + surplus,
+                    fmt::format(" of a sample (seed {})", seed));
   }
   session.finish();
-  return result;
 }
 
 }  // namespace deltamirror

@@ -4,19 +4,17 @@
 #include <string>
 
 #include "daystream/line.h"
+#include "grammar/escape.h"
 #include "plugin/format.h"
-#include "plugin/line.h"
 #include "target.h"
 
 FUZZ_TARGET(plugin_line) {
-  std::string out(deltaflood::escaped_size(input) + deltaflood::kEscapeSlack, '\0');
-  const std::size_t size = deltaflood::escape_into(out.data(), input);
-  fuzz::require(size == deltaflood::escaped_size(input), "the size is known before");
+  std::string out(grammar::escaped_size(input) + grammar::kEscapeSlack, '\0');
+  const std::size_t size = grammar::escape_into(out.data(), input);
+  fuzz::require(size == grammar::escaped_size(input), "the size is known before");
   out.resize(size);
-  std::string ours;
-  daystream::escape_to(ours, input);
-  fuzz::require(out == ours, "plugin and library escape alike");
-  fuzz::require(deltaflood::utf8_sequence(input) <= input.size(), "a character is what is there");
+  fuzz::require(daystream::unescape(out) == input, "what was escaped comes back");
+  fuzz::require(grammar::utf8_length(input) <= input.size(), "a character is what is there");
 
   std::int64_t number = 0;
   std::memcpy(&number, input.data(), std::min(input.size(), sizeof number));

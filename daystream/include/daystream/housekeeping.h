@@ -50,7 +50,7 @@ class Housekeeping {
   // is at it, or `stop` said true (asked now and then; what was begun is left as if it had not
   // been).
   //
-  // `confirmed`: what PostgreSQL was told is safe; nullopt: nobody knows, `durable` alone counts.
+  // `confirmed`: what was confirmed to PostgreSQL; nullopt: nobody knows, `durable` alone counts.
   // Throws IoError, Corruption: that day stays as it is and is not tried again by this object.
   std::optional<Step> step(std::optional<Lsn> confirmed, const std::function<bool()>& stop);
   // The last step() did nothing because another process was at it.

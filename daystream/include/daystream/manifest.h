@@ -24,9 +24,14 @@ struct Holding {
   std::string tables;  // the plugin's `tables` option as given; empty: all
   std::vector<std::pair<std::string, std::string>> options;  // the other filters, as given
 
+  // What the fields of a mark (`Change::columns`) say; nullopt: it says nothing of this.
+  static std::optional<Holding> of_mark(std::string_view fields);
+  // The same backwards, for MarkFacts::holds.
+  std::vector<std::pair<std::string, std::string>> fields() const;
+
   bool same_filter(const Holding&) const;
   // Whether changes of `table` (spelt as `_table` spells it) are in the stream, as far as its
-  // filters `tables` and `exclude-tables` tell. What those say of a partition depends on the tables
+  // filters `tables` and `exclude-tables` say. What those say of a partition depends on the tables
   // that it is a part of as well.
   bool holds(std::string_view table) const;
   // The filter `exclude-tables`; empty: it is not given.
@@ -46,18 +51,24 @@ struct MergedSource {
   bool operator==(const MergedSource&) const = default;
 };
 
-// What a stream, a mirror or a server is of: a database, read by a slot.
+// What a stream, a mirror or a server is of: a database, read by a slot. A stream that was read
+// from a pipe knows none of them.
 struct SourceIdentity {
   std::string system_identifier;
   std::string database;
   std::string slot;
+
+  bool operator==(const SourceIdentity&) const = default;
 };
+
+// Whether a stream that was read from a pipe may be of the same source as one that names it.
+enum class Pipe { MayBeTheSame, IsAnother };
 
 // Throws WrongSource, with `hint`, where the two differ: `daystream "x" is of database "a", not "b"
 // as the server`. What one of them does not know (it is empty) does not differ.
 void require_same_source(const std::string& one, const SourceIdentity& of_one,
                          const std::string& other, const SourceIdentity& of_other,
-                         const std::string& hint);
+                         const std::string& hint, Pipe pipe = Pipe::MayBeTheSame);
 
 struct Manifest {
   int format = kFormatVersion;

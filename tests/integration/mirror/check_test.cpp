@@ -44,6 +44,12 @@ TEST_CASE("seed --check: is green before the first start, and tells what columns
   CHECK_FALSE(std::filesystem::exists(s.mirror()));
   CHECK_FALSE(std::filesystem::exists(s.mirror() + ".lock"));
 
+  const Result json = check({"--table", "fox", "--json"});
+  CHECK(json.ok());
+  CHECK_THAT(json.out, Catch::Contains(R"x({"check":"column","result":"ok","table":"fox",)x"
+                                       R"x("column":"total","postgres_type":"numeric(12,2)",)x"
+                                       R"x("sqlite_type":"REAL"})x"));
+
   s.start_stream("fox");
   CHECK_THAT(check({"--table", "fox"}).out, Catch::Contains("ok      daystream"));
   // All that is wrong is said at once, each with what to do.
@@ -90,6 +96,10 @@ TEST_CASE("config check: tells the missing GRANT, and SQL that does not compile"
   const Result odd = check(
       R"({"tables": [{"table": "fox"}], "extra_sql": ["CREATE VIEW big AS SELEKT 1"]})", "reader");
   CHECK(odd.exit == Exit{2, 0});
+  std::ofstream(file) << R"({"tables": [{"tabel": "fox"}]})";
+  const Result lines = run({program("deltamirror"), "config", "check", file, "--json"});
+  CHECK(lines.exit == Exit{2, 0});
+  CHECK_THAT(lines.out, Catch::StartsWith(R"({"check":"configuration","result":"failed",)"));
   CHECK_THAT(odd.out, Catch::Contains("extra_sql[0]: SQLite: near \"SELEKT\": syntax error"));
 }
 

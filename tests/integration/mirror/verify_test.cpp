@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <nlohmann/json.hpp>
 
 #include "bank.h"
 #include "pipeline.h"
@@ -50,6 +51,16 @@ TEST_CASE("mirror: verify under load finds what differs, and mends it", "[mirror
   CHECK_THAT(found.out, Catch::Contains("account: row id=-5 is not in PostgreSQL"));
   CHECK_THAT(found.out, Catch::Contains("twins: row (1, 'x') is in PostgreSQL 2 times"));
   CHECK_THAT(found.out, Catch::Contains("account: 200 rows, 2 differ"));
+
+  const auto json = nlohmann::json::parse(verify({"--json"}).out);
+  CAPTURE(json.dump());
+  CHECK(json["differences"] == json["sources"][0]["rows_that_differ"].size());
+  REQUIRE(json["sources"].size() == 1);
+  const auto& source = json["sources"][0];
+  CHECK(source["tables"][0] ==
+        nlohmann::json({{"table", "account"}, {"rows", 200}, {"differences", 2}}));
+  CHECK(source["passed_over"].empty());
+  CHECK(source["rows_that_differ"].size() == 5);
 
   const Result mended = verify({"--repair"});
   INFO(mended.err);

@@ -46,6 +46,10 @@ TEST_CASE("serve --check: address, streams and certificates", "[serve][check]") 
   const ServerProcess other({f.stream_directory()});
   CHECK_THAT(f.check({"serve", f.stream_directory(), "--listen", "127.0.0.1:0", "--check"}),
              StartsWith("0\nok ") && Contains("can serve 1 stream at http://127.0.0.1:"));
+  CHECK_THAT(
+      f.check({"serve", f.stream_directory(), "--listen", "127.0.0.1:0", "--check", "--json"}),
+      StartsWith("0\n"
+                 R"({"check":"server","result":"ok","detail":"can serve 1 stream)"));
   CHECK_THAT(f.check({"serve", f.stream_directory(), "--listen",
                       "127.0.0.1:" + std::to_string(other.port()), "--check"}),
              StartsWith("1\nFAILED") && Contains("Address already in use") && Contains("HINT: "));

@@ -97,9 +97,9 @@ TEST_CASE("page: with nothing wrong it says that it is live", "[serve][page]") {
     return;
   }
   Shown shown;
-  spill(shown.directory.path() / "status.json", "{\"state\": \"streaming\", \"updated_at\": \"" +
-                                                    daystream::utc_text(std::time(nullptr) + 3600) +
-                                                    "\"}");
+  spill(shown.directory.path() / "status.json",
+        "{\"state\": \"streaming\", \"updated_at\": \"" +
+            daystream::utc_text(daystream::at_second(std::time(nullptr) + 3600)) + "\"}");
   ServerProcess server({shown.directory.path()});
   support::ScratchDir profile;
   const std::string document =

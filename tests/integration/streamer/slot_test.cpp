@@ -2,7 +2,9 @@
 #include <signal.h>
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "stream.h"
 
@@ -85,6 +87,15 @@ TEST_CASE("check: says what is right, and what is not with what to do", "[stream
   CAPTURE(right.out);
   CHECK(right.ok());
   CHECK(contains(right.out, "ok      position"));
+
+  std::map<std::string, std::string> results;
+  std::istringstream lines(stream.run({"--check", "--json"}).out);
+  for (std::string line; std::getline(lines, line);) {
+    const auto check = nlohmann::json::parse(line);
+    CHECK(check.size() == 4);
+    results[check["check"]] = check["result"];
+  }
+  CHECK(results["position"] == "ok");
 
   Process process = stream.start();  // and beside a running one
   REQUIRE(streaming(process));

@@ -191,5 +191,5 @@ TEST_CASE("status: what the server does not tell any more is not told as if it w
   allow("true");
   CHECK(support::eventually([&] { return status_of(stream)["lag_bytes"] == 0; }));
   CHECK(status_of(stream)["server_problem"] == "");
-  CHECK(support::eventually([&] { return contains(process.err(), "tells again how far it is"); }));
+  CHECK(support::eventually([&] { return contains(process.err(), "says again how far it is"); }));
 }

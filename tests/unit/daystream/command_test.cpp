@@ -256,6 +256,26 @@ TEST_CASE("verify: counts what is whole, and tells file and byte of what is not"
   CHECK(slurp(farm.day_path()) == bytes);
 }
 
+TEST_CASE("verify: --json has what it prints, under the keys of info", "[command]") {
+  const Farm farm;
+  const Ran ran = run("verify --json " + farm.dir);
+  CHECK(ran.code == 0);
+  auto found = nlohmann::json::parse(ran.out);
+  CHECK(found["took_seconds"].is_number());
+  found.erase("took_seconds");
+  const auto info = nlohmann::json::parse(run("info --json " + farm.dir).out);
+  CHECK(found == nlohmann::json({{"stream", farm.dir},
+                                 {"days", 1},
+                                 {"size_bytes", info["size_bytes"]},
+                                 {"lines", 9},
+                                 {"transactions", 3},
+                                 {"marks", 1},
+                                 {"aborts", 0},
+                                 {"gaps", 0},
+                                 {"durable", info["durable"]},
+                                 {"durable_file", true}}));
+}
+
 TEST_CASE("repair: cuts only what was never confirmed, and says what", "[command]") {
   Farm farm;
   CHECK(run("repair " + farm.dir)
@@ -384,8 +404,7 @@ TEST_CASE("log: tells what became of a row, also under another key", "[command][
   CHECK_THAT(run("log --table hens --key 2 --since 0/1040 " + dir).out, Catch::Contains("update"));
   const Ran unknown = run("log --table cocks --key 1 " + dir);
   CHECK(unknown.code == 2);
-  CHECK(lines_of(unknown.out).at(0) ==
-        "daystream: no schema line tells the key of table \"cocks\"");
+  CHECK(lines_of(unknown.out).at(0) == "daystream: no schema line has the key of table \"cocks\"");
 }
 
 TEST_CASE("when: times as people write them", "[command][when]") {

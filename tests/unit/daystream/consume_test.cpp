@@ -293,7 +293,8 @@ TEST_CASE("consume: what is wrong is said, and moves nothing", "[consume]") {
   spill(queue.path("at"), "_c\t1507550400\t_s\t0\t_lsn\t0/1000\t_system\t7\n");
   check(queue.argv({"--once"}, {"cat"}), 3,
         "checkpoint \"" + queue.path("at") +
-            "\" is of system \"7\", the daystream of \"7000000000000000001\"");
+            "\" is of another cluster (system identifier 7) than the daystream (system "
+            "identifier 7000000000000000001)");
   spill(queue.path("at"), "once upon a time\n");
   check(queue.argv({"--once"}, {"cat"}), 3,
         "file \"" + queue.path("at") + "\" is not a checkpoint");

@@ -274,6 +274,41 @@ TEST_CASE("tables: a list matches as the plugin's option does", "[manifest]") {
         "invalid table list \"\"a\": a quoted name is not closed");
 }
 
+TEST_CASE("manifest: what a pipe brought may be of any source, or of none that has a name",
+          "[manifest]") {
+  const SourceIdentity pipe;
+  const SourceIdentity farm{"7", "foxes", "den"};
+  const auto refused = [](const SourceIdentity& one, const SourceIdentity& other, Pipe what) {
+    try {
+      require_same_source("this", one, "that", other, "look", what);
+    } catch (const WrongSource& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(refused(pipe, farm, Pipe::MayBeTheSame).empty());
+  CHECK(refused(pipe, pipe, Pipe::IsAnother).empty());
+  CHECK(refused(farm, farm, Pipe::IsAnother).empty());
+  CHECK(refused(pipe, farm, Pipe::IsAnother) == "this was read from a pipe, unlike that");
+  CHECK(refused(farm, pipe, Pipe::IsAnother) == "this was not read from a pipe, unlike that");
+  CHECK(refused({"7", "foxes", {}}, farm, Pipe::IsAnother).empty());
+  CHECK(refused({"7", "hens", {}}, farm, Pipe::MayBeTheSame) ==
+        "this is of database \"hens\", not \"foxes\" as that");
+}
+
+TEST_CASE("manifest: a holding comes back from the fields of a mark", "[manifest]") {
+  const Holding holding{{0, 0}, "a\tb", {{"actions", "insert"}}};
+  std::string fields;
+  for (const auto& [key, value] : holding.fields()) {
+    fields += (fields.empty() ? "" : "\t") + key + "\t";
+    escape_to(fields, value);
+  }
+  const auto again = Holding::of_mark(fields);
+  REQUIRE(again);
+  CHECK(again->same_filter(holding));
+  CHECK_FALSE(Holding::of_mark(""));
+}
+
 TEST_CASE("tables: a holding has what its filters let through", "[manifest]") {
   Holding holding{{0, 0}, "", {{"exclude-tables", "Secret,ops.*"}}};
   CHECK(holding.holds("flights"));
@@ -284,10 +319,26 @@ TEST_CASE("tables: a holding has what its filters let through", "[manifest]") {
   CHECK(holding.holds("other.flights"));
 }
 
+TEST_CASE("calendar: a timestamp comes back from its text", "[calendar]") {
+  for (const std::int64_t us : {0L, 1L, 1507507200'000'001L, 951'782'399'999'999L, now_us()}) {
+    CAPTURE(us);
+    CHECK(parse_timestamp_text(timestamp_text(at_microsecond(us))) == at_microsecond(us));
+  }
+  const Moment moment = at_microsecond(1795256104'123456L);
+  CHECK(timestamp_text(moment) == "2026-11-21 10:15:04.123456");
+  CHECK(parse_timestamp_text("2026-11-21 10:15:04.123456") == moment);
+  CHECK(parse_timestamp_text("2026-11-21T10:15:04.123456Z") == moment);
+  for (const char* text : {"", "never", "2026-11-21", "2026-11-21 10:15:04"}) {
+    CHECK_FALSE(parse_timestamp_text(text));
+  }
+}
+
 TEST_CASE("calendar: days and times are UTC", "[calendar]") {
   CHECK(day_text(day_number(1507507199)) == "2017-10-08");
-  CHECK(utc_text(1507507200) == "2017-10-09T00:00:00Z");
-  CHECK(utc_text(-1) == "1969-12-31T23:59:59Z");
+  CHECK(utc_text(at_second(1507507200)) == "2017-10-09T00:00:00Z");
+  CHECK(utc_text(at_second(-1)) == "1969-12-31T23:59:59Z");
+  CHECK(parse_utc_text("1969-12-31T23:59:59Z") == at_second(-1));
+  CHECK_FALSE(parse_utc_text("2017-10-09 00:00:00Z"));
   CHECK(parse_day("2024-02-29") == day_number(1709164800));
   for (const char* text :
        {"2023-02-29", "2023-13-01", "2023-1-01", "20230101", "2023-01-01x", ""}) {

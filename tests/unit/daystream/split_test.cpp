@@ -425,7 +425,7 @@ TEST_CASE("split and merge: refuse what cannot be right", "[split]") {
     writer.flush();
   }
   check({kDaystreamProgram, "split", other.directory.path().string(), dir("parts"), "--once"}, 3,
-        "was split from database \"foxes\" of system 7000000000000000001");
+        "is of another cluster (system identifier 7000000000000000001) than daystream");
   // Parts are of one database, and what is of several has no parts.
   check({kDaystreamProgram, "merge", dir("parts"), other.directory.path().string(), "--into",
          dir("m")},

@@ -109,7 +109,8 @@ TEST_CASE("sql: what cannot be told is said, in the script and by the exit code"
   const auto result = keyless.cat("--format=sql");
   CHECK(result.exit.code == 3);
   CHECK(result.err ==
-        "daystream: 2 changes could not be told as SQL: see the comments \"left out\" and \"gap\"\n"
+        "daystream: 2 changes could not be written as SQL: see the comments \"left out\" and "
+        "\"gap\"\n"
         "HINT: give the tables a primary key, or REPLICA IDENTITY FULL\n");
 }
 

@@ -127,7 +127,7 @@ TEST_CASE("writer: a directory is of one source", "[writer]") {
   CHECK(refused(other) == begin + "is of slot \"den\", not \"coop\" as what is to be written");
   other = source();
   other.system_identifier.clear();
-  CHECK(refused(other) == begin + "was not read from a pipe");
+  CHECK(refused(other) == begin + "was not read from a pipe, unlike what is to be written");
 }
 
 TEST_CASE("writer: day files without a manifest are not taken over", "[writer]") {

@@ -110,7 +110,7 @@ TEST_CASE("config: all errors are told, in the order of the text", "[mirror][con
     FAIL("taken");
   } catch (const daystream::ConfigError& e) {
     CHECK(e.what() == found[0]);
-    CHECK(e.hint() == "\"deltamirror config check\" tells 1 more");
+    CHECK(e.hint() == "\"deltamirror config check\" shows 1 more");
   }
 }
 

@@ -16,7 +16,9 @@ constexpr std::int64_t kNow = 1'700'000'000;
 StreamSample told(const char* state, std::int64_t ago_s, const char* error = "") {
   StreamSample sample;
   sample.streamer = std::make_shared<const nlohmann::ordered_json>(nlohmann::ordered_json{
-      {"state", state}, {"updated_at", daystream::utc_text(kNow - ago_s)}, {"last_error", error}});
+      {"state", state},
+      {"updated_at", daystream::utc_text(daystream::at_second(kNow - ago_s))},
+      {"last_error", error}});
   return sample;
 }
 
@@ -35,12 +37,12 @@ TEST_CASE("health: a deltastream is well while it streams and says so", "[serve]
   StreamSample lost;
   lost.streamer = std::make_shared<const nlohmann::ordered_json>(
       nlohmann::ordered_json{{"state", "stopped"},
-                             {"updated_at", daystream::utc_text(kNow)},
+                             {"updated_at", daystream::utc_text(daystream::at_second(kNow))},
                              {"last_error", "the slot is lost"},
                              {"last_hint", "deltastream --recreate-slot"},
                              {"needs_person", true}});
   CHECK(stream_health(lost, kNow, kNow).text() ==
-        "deltastream is stopped: the slot is lost; deltastream --recreate-slot");
+        "deltastream is stopped: the slot is lost; HINT: deltastream --recreate-slot");
   CHECK(stream_health(lost, kNow, kNow).fresh == nullptr);  // its numbers are those of before
   CHECK(stream_health(told("waiting", 1, "no disk"), kNow, kNow).trouble ==
         "deltastream waits: no disk");

@@ -228,7 +228,7 @@ class World {
                                      [&](const char* each) { return name == each; });
     MirroredTable table = support::followed_table(
         wish(static_cast<std::size_t>(wished - std::begin(kNames))), oid, name);
-    table.since = utc_text(now_us());
+    table.since = timestamp_now();
     const std::string next = std::to_string(xid + 1);
     table.snapshot = Snapshot::parse(next + ":" + next + ":");
     tables_->install(table, [&] {

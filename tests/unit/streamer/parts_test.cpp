@@ -6,8 +6,8 @@
 #include "clock_guard.h"
 #include "config.h"
 #include "daystream/error.h"
-#include "disk_space.h"
 #include "frames.h"
+#include "program/disk_space.h"
 #include "remote/pauses.h"
 #include "server_error.h"
 #include "server_monitor.h"
@@ -154,6 +154,8 @@ TEST_CASE("pauses: grow, end growing, begin again, and differ from stream to str
 }
 
 TEST_CASE("disk: enough room is 16 MiB, or a twentieth of a small file system", "[disk]") {
+  using daystream::program::disk_space;
+  using daystream::program::has_room;
   CHECK(has_room({16 << 20, std::uint64_t{1} << 40}));
   CHECK_FALSE(has_room({(16 << 20) - 1, std::uint64_t{1} << 40}));
   CHECK(has_room({1 << 20, 20 << 20}));

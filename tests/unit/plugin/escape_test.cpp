@@ -1,11 +1,11 @@
 // Escaping of values and names.
-#include "line.h"
+#include "grammar/escape.h"
 
 #include <catch2/catch.hpp>
 #include <random>
 #include <string>
 
-using namespace deltaflood;
+using namespace grammar;
 
 namespace {
 
@@ -20,7 +20,7 @@ std::string escaped_plainly(std::string_view text) {
   static const char hex[] = "0123456789abcdef";
   std::string out;
   while (!text.empty()) {
-    const std::size_t valid = utf8_sequence(text);
+    const std::size_t valid = utf8_length(text);
     const auto byte = static_cast<unsigned char>(text.front());
     if (valid == 0) {
       out += {'\\', 'x', hex[byte / 16], hex[byte % 16]};

@@ -1,13 +1,14 @@
-// The bytes of a deltaflood line: escaping. Pure C++, no server header.
+// The bytes of a line: UTF-8 and escaping. One piece of code for the plugin, which writes lines,
+// and for the library, which writes some as well.
 //
-// Contract of everything here: noexcept, no allocation, no backend call, so that it may run
-// between two backend calls which jump. The caller reserves the room.
+// Contract of everything here: noexcept, no allocation, no backend call, so that the plugin may run
+// it between two backend calls which jump. The caller reserves the room.
 #pragma once
 
 #include <cstddef>
 #include <string_view>
 
-namespace deltaflood {
+namespace grammar {
 
 // NULL as a value. No escaped text can be these two characters.
 inline constexpr std::string_view kNull = "\\N";
@@ -26,6 +27,6 @@ std::size_t escaped_size(std::string_view text) noexcept;
 
 // Bytes of the valid UTF-8 sequence at the start of `text`; 0 if there is none. RFC 3629: no
 // overlong form, no surrogate, nothing above U+10FFFF.
-std::size_t utf8_sequence(std::string_view text) noexcept;
+std::size_t utf8_length(std::string_view text) noexcept;
 
-}  // namespace deltaflood
+}  // namespace grammar

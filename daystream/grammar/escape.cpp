@@ -1,4 +1,4 @@
-#include "line.h"
+#include "grammar/escape.h"
 
 #include <bit>
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace deltaflood {
+namespace grammar {
 
 namespace {
 
@@ -72,7 +72,7 @@ constexpr bool continues(unsigned char byte) noexcept {
 
 }  // namespace
 
-std::size_t utf8_sequence(std::string_view text) noexcept {
+std::size_t utf8_length(std::string_view text) noexcept {
   if (text.empty()) return 0;
   const unsigned char lead = byte_at(text, 0);
   if (lead < 0x80) return 1;
@@ -120,7 +120,7 @@ std::size_t escape_into(char* out, std::string_view text) noexcept {
       const char c = *in;
       if (static_cast<unsigned char>(c) >= 0x80) {
         const std::size_t size =
-            utf8_sequence(std::string_view(in, static_cast<std::size_t>(end - in)));
+            utf8_length(std::string_view(in, static_cast<std::size_t>(end - in)));
         if (size == 0) {
           const unsigned byte = static_cast<unsigned char>(c);
           *out++ = '\\';
@@ -161,7 +161,7 @@ std::size_t escaped_size(std::string_view text) noexcept {
     if (in == end) break;
     if (static_cast<unsigned char>(*in) >= 0x80) {
       const std::size_t valid =
-          utf8_sequence(std::string_view(in, static_cast<std::size_t>(end - in)));
+          utf8_length(std::string_view(in, static_cast<std::size_t>(end - in)));
       if (valid == 0) {
         size += 3;
         ++in;
@@ -176,4 +176,4 @@ std::size_t escaped_size(std::string_view text) noexcept {
   return size;
 }
 
-}  // namespace deltaflood
+}  // namespace grammar

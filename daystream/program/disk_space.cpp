@@ -1,11 +1,11 @@
-#include "disk_space.h"
+#include "program/disk_space.h"
 
 #include <sys/statvfs.h>
 
 #include <algorithm>
 #include <system_error>
 
-namespace deltastream {
+namespace daystream::program {
 
 std::optional<DiskSpace> disk_space(const std::filesystem::path& directory) noexcept {
   std::error_code error;
@@ -26,4 +26,4 @@ bool has_room(const DiskSpace& space) noexcept {
   return space.free_bytes >= std::min(kEnoughBytes, space.size_bytes / 20);
 }
 
-}  // namespace deltastream
+}  // namespace daystream::program

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-namespace deltastream {
+namespace daystream::program {
 
 struct DiskSpace {
   std::uint64_t free_bytes = 0;  // for us, without what is reserved for root
@@ -15,8 +15,8 @@ struct DiskSpace {
 // Of `directory`, or of the nearest parent that exists. nullopt: it cannot be asked.
 std::optional<DiskSpace> disk_space(const std::filesystem::path& directory) noexcept;
 
-// Whether streaming may go on after the disk was full: with less than this it would be full again
+// Whether a writer may go on after the disk was full: with less than this it would be full again
 // within the next moment, and PostgreSQL would be held up each time.
 bool has_room(const DiskSpace& space) noexcept;
 
-}  // namespace deltastream
+}  // namespace daystream::program
