@@ -42,9 +42,4 @@ void PgoutputSource::on_data() {
       "it connects again, and says so in the stream");
 }
 
-void forget_shapes(const std::string& directory) {
-  std::error_code ignored;  // it is not there
-  std::filesystem::remove(std::filesystem::path(directory) / ".shapes", ignored);
-}
-
 }  // namespace deltastream

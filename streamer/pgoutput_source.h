@@ -42,7 +42,4 @@ class PgoutputSource {
   PgoutputStream stream_;
 };
 
-// A slot begins again: what tables were before counts no more.
-void forget_shapes(const std::string& directory);
-
 }  // namespace deltastream

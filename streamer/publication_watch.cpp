@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "one_line.h"
+#include "program/hint.h"
 
 namespace deltastream {
 
@@ -69,8 +70,8 @@ void PublicationWatch::look() {
   } catch (const daystream::Error& e) {
     const std::string problem = one_line(e.what());
     if (problem != problem_) {
-      spdlog::warn("beside the stream of publication \"{}\": {}{}{}", publication_, problem,
-                   e.hint().empty() ? "" : "; HINT: ", one_line(e.hint()));
+      spdlog::warn("beside the stream of publication \"{}\": {}", publication_,
+                   program::with_hint(problem, one_line(e.hint())));
     }
     problem_ = problem;
     const std::lock_guard lock(mutex_);

@@ -5,7 +5,7 @@
 
 #include "checks.h"
 #include "daystream/writer.h"
-#include "pgoutput_source.h"
+#include "pgoutput/shape_log.h"
 #include "server.h"
 #include "slot.h"
 
@@ -86,7 +86,7 @@ void replace_slot(ReplicationConnection& connection, const Config& config, const
   writer.flush();
 
   if (slot) drop_slot(connection, config);
-  forget_shapes(config.directory);
+  pgoutput::ShapeLog::forget(config.directory);
   const Lsn begin = create_slot(connection, config, signals);
   daystream::MarkFacts facts;
   facts.timeline = server.timeline;

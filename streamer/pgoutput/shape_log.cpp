@@ -37,6 +37,11 @@ std::string_view take_field(std::string_view& line) {
 ShapeLog::ShapeLog(std::filesystem::path directory)
     : directory_(std::move(directory)), dir_(daystream::real_dir(directory_)) {}
 
+void ShapeLog::forget(const std::filesystem::path& directory) {
+  std::error_code ignored;  // it is not there
+  std::filesystem::remove(directory / kName, ignored);
+}
+
 // Up to what a loss of power has torn: that was of no transaction that the daystream has.
 std::vector<ShapeLog::Entry> ShapeLog::read() const {
   std::vector<Entry> entries;

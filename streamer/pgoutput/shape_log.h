@@ -21,6 +21,9 @@ class ShapeLog final : public ShapeKeeper {
  public:
   explicit ShapeLog(std::filesystem::path directory);  // of the daystream
 
+  // A slot begins again: what tables were before counts no more.
+  static void forget(const std::filesystem::path& directory);
+
   // What tables are at `begin`; empty: nothing is known. What came later comes again, and is
   // forgotten. Of what was before `confirmed`, which no connection begins before, only the newest
   // of each table is kept.
