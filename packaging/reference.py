@@ -61,18 +61,26 @@ def entry(option):
     return f".TP\n{term(option)}\n{roff(text)}\n"
 
 
-def synopsis(command, path):
-    words = [bold(" ".join(path))]
-    if any(option["names"] for option in command["options"]):
-        words.append("[" + italic("OPTION") + "]...")
-    if command["commands"]:
-        word = italic("COMMAND")
-        words.append(word if command.get("needs_command") else f"[{word}]")
+def places(command):
+    """Its arguments without a flag, as a synopsis has them."""
+    words = []
     for option in command["options"]:
         if option["names"]:
             continue
         word = italic(option["positional"]) + ("..." if option.get("repeats") else "")
         words.append(word if option.get("required") else f"[{word}]")
+    return words
+
+
+def synopsis(command, before):
+    """`before`: what stands before its arguments, with its own name."""
+    words = [before]
+    if any(option["names"] for option in command["options"]):
+        words.append("[" + italic("OPTION") + "]...")
+    words += places(command)
+    if command["commands"]:
+        word = italic("COMMAND")
+        words.append(word if command.get("needs_command") else f"[{word}]")
     return " ".join(words)
 
 
@@ -106,12 +114,12 @@ def footer(text):
     return "".join(out)
 
 
-def manual_page(command, path, inherited, version):
+def manual_page(command, path, before, inherited, version):
     name = "-".join(path)
     out = [f'.TH "{name.upper()}" 1 "" "deltaflood {version}" "deltaflood"\n']
     summary = command.get("description", "").removeprefix(name + " ").rstrip(".")
     out.append(f".SH NAME\n{roff(name)} \\- {roff(summary)}\n")
-    out.append(f".SH SYNOPSIS\n{synopsis(command, path)}\n")
+    out.append(f".SH SYNOPSIS\n{synopsis(command, before)}\n")
     if command["commands"]:
         out.append(".SH COMMANDS\n")
         for sub in command["commands"]:
@@ -128,13 +136,16 @@ def manual_page(command, path, inherited, version):
     return "".join(out)
 
 
-def manual_pages(command, path, inherited, version):
+def manual_pages(command, path, before, inherited, version):
     """Pairs of a page's name and its text, for the command and all below it."""
-    yield "-".join(path), manual_page(command, path, inherited, version)
+    yield "-".join(path), manual_page(command, path, before, inherited, version)
     own = [o for o in command["options"] if o["names"] and o["names"] != ["-h", "--help"]]
     below = inherited + [o for o in own if "--version" not in o["names"]]
     for sub in command["commands"]:
-        yield from manual_pages(sub, path + [sub["name"]], below, version)
+        between = places(command)
+        words = (" ".join([before, *between, bold(sub["name"])]) if between
+                 else bold(" ".join(path + [sub["name"]])))
+        yield from manual_pages(sub, path + [sub["name"]], words, below, version)
 
 
 # --- pages of configuration files ---------------------------------------------------------------
@@ -232,6 +243,8 @@ BASH = """\
 # Completion of {name} for bash. Made from its --describe.
 _{name}() {{
   local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD - 1]}} path='' word
+  # bash takes --flag=value for three words
+  if [[ $cur == = ]]; then cur=''; elif [[ $prev == = ]]; then prev=${{COMP_WORDS[COMP_CWORD - 2]}}; fi
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
     case "$path $word" in
 {steps}
@@ -240,12 +253,12 @@ _{name}() {{
   case "$path:$prev" in
 {values}
   esac
-  local words=''
+  local words='' files=yes
   case "$path" in
 {words}
   esac
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
-  if [[ $cur != -* ]]; then mapfile -t -O "${{#COMPREPLY[@]}}" COMPREPLY < <(compgen -f -- "$cur"); fi
+  if [[ $files && $cur != -* ]]; then mapfile -t -O "${{#COMPREPLY[@]}}" COMPREPLY < <(compgen -f -- "$cur"); fi
 }}
 complete -o filenames -F _{name} {name}
 """
@@ -276,7 +289,8 @@ def bash_completion(program):
                           f"      return\n      ;;")
         names = [sub["name"] for sub in command["commands"]]
         names += [name for option in options for name in option["names"]]
-        words.append(f'    "{spelt}") words="{" ".join(names)}" ;;')
+        takes_none = command.get("needs_command") and not places(command)
+        words.append(f'    "{spelt}") words="{" ".join(names)}"{" files=" if takes_none else ""} ;;')
     return BASH.format(name=program["name"], steps="\n".join(steps) or "      *) ;;",
                        values="\n".join(values), words="\n".join(words))
 
@@ -305,10 +319,13 @@ def zsh_function(program, path, command):
     described = "\n".join(f"    '{sub['name']}:{zsh_text(sub.get('description', ''))}'"
                           for sub in command["commands"])
     cases = "\n".join(f"    {sub['name']}) {name}_{sub['name']} ;;" for sub in command["commands"])
+    # Arguments of its own stand before the name of a command below it.
+    own = len(places(command))
+    files = "".join(f"'{n}:file:_files' " for n in range(1, own + 1))
     return (f"{name}() {{\n  local -a commands=(\n{described}\n  )\n  local state line\n"
-            f"  _arguments -s -C \\\n    {specs} \\\n    '1: :->command' '*:: :->rest'\n"
+            f"  _arguments -s -C \\\n    {specs} \\\n    {files}'{own + 1}: :->command' '*:: :->rest'\n"
             f"  case $state in\n    command) _describe command commands ;;\n    rest)\n"
-            f"      case $line[1] in\n{cases}\n      esac\n      ;;\n  esac\n}}\n")
+            f"      case $line[{own + 1}] in\n{cases}\n      esac\n      ;;\n  esac\n}}\n")
 
 
 def zsh_completion(program):
@@ -337,7 +354,8 @@ def main():
     for path in programs:
         program = json.loads(said_by(path, "--describe"))
         version = said_by(path, "--version").split()[1]
-        for name, page in manual_pages(program, [program["name"]], [], version):
+        for name, page in manual_pages(program, [program["name"]], bold(program["name"]), [],
+                                           version):
             write(f"{man_dir}/man1", f"{name}.1", page)
         if program["name"] == "deltamirror":
             files = [page_of_schema(path, version)]

@@ -109,6 +109,7 @@ void claim_slot(const Claim& given) {
   if (claimed && (!has_id || is_of(text, claim.id))) return;
   const XLogRecPtr now = confirmed();
   if (claimed && !claim.adopt && !is_unread(text, now)) refuse(text, claim);
+  if (given.only_look) return;
   snprintf(text, sizeof text, "%s %X/%X %.1000s\n", claim.id.data(), static_cast<uint32>(now >> 32),
            static_cast<uint32>(now), claim.name.data());
   write_claim(text);

@@ -16,7 +16,8 @@ namespace deltaflood {
 struct Claim {
   std::string_view id;  // empty: it is none
   std::string_view name;
-  bool adopt = false;  // the slot is taken whatever stream it belongs to
+  bool adopt = false;      // the slot is taken whatever stream it belongs to
+  bool only_look = false;  // refuse as ever, and take nothing
 };
 
 // Makes our slot that of `claim`. It may be: one that nobody has read from, one from which nothing

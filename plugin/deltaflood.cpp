@@ -30,7 +30,7 @@ struct Plugin {
   Options options;
   Encoding encoding;
   Output output;
-  TransactionHead head;
+  TransactionFields transaction_fields;
   RowWriter writer;
   SettingsGuard settings;
   Relations* relations;
@@ -53,17 +53,17 @@ void leave_scratch(Plugin* plugin, MemoryContext old) {
 
 void begin_transaction(Plugin* plugin, TransactionId xid, XLogRecPtr end_lsn) {
   plugin->output.emitted = false;
-  StringInfo head = &plugin->head.text;
-  resetStringInfo(head);
+  StringInfo fields = &plugin->transaction_fields.text;
+  resetStringInfo(fields);
   if (plugin->options.include_xids) {
-    append_key(head, plugin->options, "_xid");
-    append_unsigned(head, xid);
+    append_key(fields, plugin->options, "_xid");
+    append_unsigned(fields, xid);
   }
   if (plugin->options.include_lsn) {
-    append_key(head, plugin->options, "_lsn");
-    append_lsn(head, end_lsn);
+    append_key(fields, plugin->options, "_lsn");
+    append_lsn(fields, end_lsn);
   }
-  reserve(head, kPadding);
+  reserve(fields, kPadding);
 }
 
 // Where transactions are small this is half of all that is written: room is reserved once.
@@ -89,11 +89,11 @@ void write_commit(Plugin* plugin, TransactionId xid, XLogRecPtr end_lsn, Timesta
 bool wants(const Options& options, ReorderBufferChangeType action) {
   switch (action) {
     case REORDER_BUFFER_CHANGE_INSERT:
-      return (options.actions & kInsert) != 0;
+      return (options.actions & grammar::kInsert) != 0;
     case REORDER_BUFFER_CHANGE_UPDATE:
-      return (options.actions & kUpdate) != 0;
+      return (options.actions & grammar::kUpdate) != 0;
     case REORDER_BUFFER_CHANGE_DELETE:
-      return (options.actions & kDelete) != 0;
+      return (options.actions & grammar::kDelete) != 0;
     default:
       return false;
   }
@@ -107,7 +107,7 @@ void tell_schema_once(Plugin* plugin, RelationEntry* entry) {
 
 void write_table_line(Plugin* plugin, const Plan& plan, std::string_view verb) {
   StringInfo out = begin_line(&plugin->output);
-  append_head(out, plugin->writer, plan.head);
+  begin_row_line(out, plugin->writer, plan.table_fields);
   append_action(out, plugin->options, verb);
   end_line(&plugin->output);
 }
@@ -127,7 +127,7 @@ void write_partition_line(Plugin* plugin, const RelationName& partition, Oid roo
   append(out, "_table");
   append(out, plugin->options.separator);
   append_table(out, &plugin->encoding, partition);
-  append_head(out, plugin->writer, {});
+  begin_row_line(out, plugin->writer, {});
   append_key(out, plugin->options, "_root");
   append_unsigned(out, root);
   append_action(out, plugin->options, verb);
@@ -161,10 +161,11 @@ void write_message(Plugin* plugin, const char* prefix, std::string_view content)
   const Options& options = plugin->options;
   const std::size_t size = bytes_size(plugin->encoding, content);
   StringInfo out = begin_line(&plugin->output, size);
-  const StringInfoData& head = plugin->head.text;
-  if (head.len > 0) {
+  const StringInfoData& fields = plugin->transaction_fields.text;
+  if (fields.len > 0) {
     const auto separator = options.separator.size();
-    append(out, std::string_view(head.data, static_cast<std::size_t>(head.len)).substr(separator));
+    append(out,
+           std::string_view(fields.data, static_cast<std::size_t>(fields.len)).substr(separator));
     append(out, options.separator);
   }
   append(out, "_action");
@@ -197,8 +198,9 @@ static void on_startup(LogicalDecodingContext* ctx, OutputPluginOptions* output_
   plugin->scratch = AllocSetContextCreate(ctx->context, "deltaflood row", ALLOCSET_DEFAULT_SIZES);
   plugin->encoding = database_encoding(plugin->options.escape);
   open_output(&plugin->output, ctx, plugin->options.batch_bytes);
-  initStringInfo(&plugin->head.text);
-  plugin->writer = {&plugin->options, &plugin->encoding, &plugin->output, &plugin->head};
+  initStringInfo(&plugin->transaction_fields.text);
+  plugin->writer = {&plugin->options, &plugin->encoding, &plugin->output,
+                    &plugin->transaction_fields};
   plugin->relations = open_relations(&plugin->options, &plugin->encoding, ctx->context);
   plugin->schemas = open_schemas(ctx->context);
   // A reader that gets shapes gets rewrites: without their rows it would have to copy
@@ -248,7 +250,8 @@ static void on_truncate(LogicalDecodingContext* ctx, ReorderBufferTXN*, int coun
                         Relation relations[], ReorderBufferChange*) {
   Plugin* const plugin = plugin_of(ctx);
   note_change(&plugin->output);
-  if (!plugin->options.include_truncate || (plugin->options.actions & kTruncate) == 0) return;
+  if (!plugin->options.include_truncate || (plugin->options.actions & grammar::kTruncate) == 0)
+    return;
   const MemoryContext old = enter_scratch(plugin);
   // Schemas first, so that the lines of one statement are adjacent.
   for (const bool schemas : {true, false}) {

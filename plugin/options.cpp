@@ -89,27 +89,9 @@ Patterns parse_list(const DefElem* element, grammar::ListOf what, const char* ta
 
 unsigned parse_actions(const DefElem* element) {
   static const char takes[] = "a comma-separated list of insert, update, delete and truncate";
-  std::string_view rest = text_of(element, takes);
-  unsigned actions = 0;
-  for (;;) {
-    const std::size_t comma = rest.find(',');
-    std::string_view name = rest.substr(0, comma);
-    while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
-    while (!name.empty() && name.back() == ' ') name.remove_suffix(1);
-    if (name == "insert") {
-      actions |= kInsert;
-    } else if (name == "update") {
-      actions |= kUpdate;
-    } else if (name == "delete") {
-      actions |= kDelete;
-    } else if (name == "truncate") {
-      actions |= kTruncate;
-    } else {
-      refuse(element, takes);
-    }
-    if (comma == std::string_view::npos) return actions;
-    rest.remove_prefix(comma + 1);
-  }
+  const unsigned actions = grammar::parse_actions(text_of(element, takes)).actions;
+  if (actions == 0) refuse(element, takes);
+  return actions;
 }
 
 void refuse_repeated(List* elements, const DefElem* element) {
@@ -179,6 +161,8 @@ void parse_option(const DefElem* element, Options* options) {
     options->claim.name = parse_words(element);
   } else if (name == "adopt-slot") {
     options->claim.adopt = parse_switch(element);
+  } else if (name == "only-look") {
+    options->claim.only_look = parse_switch(element);
   } else if (name == "actions") {
     options->actions = parse_actions(element);
   } else if (name == "tables") {
@@ -194,8 +178,8 @@ void parse_option(const DefElem* element, Options* options) {
                             "include-messages, batch-bytes, tables, exclude-tables, "
                             "exclude-columns, actions, only-local, partition-root, include-xids, "
                             "include-oids, include-lsn, full-name, skip-nulls, null, separator, "
-                            "convert-bool, escape-chars, escape-unicode, stream-id, stream-name "
-                            "and adopt-slot.")));
+                            "convert-bool, escape-chars, escape-unicode, stream-id, "
+                            "stream-name, adopt-slot and only-look.")));
   }
 }
 

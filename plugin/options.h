@@ -5,6 +5,7 @@
 
 // The server's headers stay first.
 #include "claim.h"
+#include "grammar/actions.h"
 #include "grammar/table_list.h"
 
 namespace deltaflood {
@@ -13,14 +14,6 @@ enum class Nulls {
   Sparse,   // the default: `insert` and keys leave them out, `update` and FULL write them
   Skipped,  // skip-nulls=on
   Written,  // skip-nulls=off
-};
-
-enum ActionBit : unsigned {
-  kInsert = 1U << 0U,
-  kUpdate = 1U << 1U,
-  kDelete = 1U << 2U,
-  kTruncate = 1U << 3U,
-  kAllActions = kInsert | kUpdate | kDelete | kTruncate,
 };
 
 using grammar::Pattern;
@@ -46,7 +39,7 @@ struct Options {
   std::string_view null_text;   // as it is written
   std::string_view separator;   // between keys and values
   std::size_t batch_bytes = 0;  // 0: one message a line
-  unsigned actions = kAllActions;
+  unsigned actions = grammar::kAllActions;
   Patterns tables;  // none: every table
   Patterns exclude_tables;
   Patterns exclude_columns;

@@ -159,7 +159,7 @@ void build_head(Relations* relations, Plan* plan, const RelationName& name) {
     append(&text, options.separator);
     append_text(&text, relations->encoding, quote_qualified_identifier(name.schema, name.table));
   }
-  plan->head = keep_padded(text);
+  plan->table_fields = keep_padded(text);
 }
 
 // `named` is what filters know `relation` by, and whose root or self the lines name.

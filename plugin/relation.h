@@ -41,11 +41,11 @@ struct Plan {
   MemoryContext memory = nullptr;  // holds all below; deleted when the plan is rebuilt
   bool followed = false;
   bool full_identity = false;
-  bool has_identity = false;   // old rows can be named
-  bool rewrite = false;        // a table rewritten under a transient name
-  Oid described = InvalidOid;  // whose name and schema lines: itself, its root, or the original
-  std::string_view head;       // `_table T [_qualified_table Q]`
-  Column* columns = nullptr;   // without dropped and excluded ones
+  bool has_identity = false;      // old rows can be named
+  bool rewrite = false;           // a table rewritten under a transient name
+  Oid described = InvalidOid;     // whose name and schema lines: itself, its root, or the original
+  std::string_view table_fields;  // `_table T [_qualified_table Q]`
+  Column* columns = nullptr;      // without dropped and excluded ones
   int column_count = 0;
   std::size_t fixed_bytes = 0;  // most that prefixes and fixed-size values of a row take
   Datum* values = nullptr;      // scratch for one row of natts values

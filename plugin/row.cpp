@@ -145,7 +145,7 @@ std::size_t value_size(Encoding* encoding, const Column& column, Datum value) {
 
 // The bytes that a line of the row at hand takes.
 std::size_t line_size(const RowWriter& writer, const Plan& plan) {
-  std::size_t size = plan.head.size() + plan.fixed_bytes + 1024;
+  std::size_t size = plan.table_fields.size() + plan.fixed_bytes + 1024;
   for (int i = 0; i < plan.column_count; ++i) {
     const Column& column = plan.columns[i];
     if (plan.nulls[column.index] || is_unchanged(column, plan.values[column.index])) continue;
@@ -157,8 +157,8 @@ std::size_t line_size(const RowWriter& writer, const Plan& plan) {
 void write_line(const RowWriter& writer, const Plan& plan, const Image& image) {
   const Options& options = *writer.options;
   StringInfo out = begin_line(writer.output, image.size);
-  reserve(out, image.size > kLargeRow ? image.size : plan.head.size() + plan.fixed_bytes);
-  append_head(out, writer, plan.head);
+  reserve(out, image.size > kLargeRow ? image.size : plan.table_fields.size() + plan.fixed_bytes);
+  begin_row_line(out, writer, plan.table_fields);
   if (!plan.has_identity && image.verb != "insert") {
     append_key(out, options, "_identity");
     append(out, "none");
@@ -187,7 +187,7 @@ void write_oversize(const RowWriter& writer, const Plan& plan, Relation relation
   const HeapTuple old = plan.has_identity ? old_tuple(change) : nullptr;
   deform(plan, relation, old != nullptr ? old : new_tuple(change));
   StringInfo out = begin_line(writer.output);
-  append_head(out, writer, plan.head);
+  begin_row_line(out, writer, plan.table_fields);
   if (!plan.has_identity) {
     append_key(out, options, "_identity");
     append(out, "none");
@@ -241,10 +241,10 @@ void append_varlena(StringInfo out, Encoding* encoding, const Column& column, Da
 
 }  // namespace
 
-void append_head(StringInfo out, const RowWriter& writer, std::string_view table_head) {
-  append(out, table_head);
-  const StringInfoData& head = writer.head->text;
-  append_padded(out, {head.data, static_cast<std::size_t>(head.len)});
+void begin_row_line(StringInfo out, const RowWriter& writer, std::string_view table_fields) {
+  append(out, table_fields);
+  const StringInfoData& fields = writer.transaction_fields->text;
+  append_padded(out, {fields.data, static_cast<std::size_t>(fields.len)});
 }
 
 void append_value(StringInfo out, Encoding* encoding, const Column& column, Datum value) {

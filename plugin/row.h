@@ -8,7 +8,7 @@
 namespace deltaflood {
 
 // What every line of one transaction says after its table: `_xid N`, `_lsn X/Y`, as asked for.
-struct TransactionHead {
+struct TransactionFields {
   StringInfoData text;  // of room for kPadding more than it holds
 };
 
@@ -16,11 +16,11 @@ struct RowWriter {
   const Options* options = nullptr;
   Encoding* encoding = nullptr;
   Output* output = nullptr;
-  const TransactionHead* head = nullptr;
+  const TransactionFields* transaction_fields = nullptr;
 };
 
 // `_table T … _xid N`: how each line of a table begins.
-void append_head(StringInfo out, const RowWriter& writer, std::string_view table_head);
+void begin_row_line(StringInfo out, const RowWriter& writer, std::string_view table_fields);
 // separator, key, separator; the value follows. The first writes what room was reserved for:
 // key_room(), with a literal key no more than a few instructions.
 inline std::size_t key_room(const Options& options, std::string_view key) noexcept {

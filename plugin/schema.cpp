@@ -118,7 +118,7 @@ void write_schema(Schemas* schemas, const RowWriter& writer, Oid relid, const De
   StringInfo out = begin_line(writer.output);
   append(out, "_table");
   append(out, options.separator);
-  append_head(out, writer, now.table);
+  begin_row_line(out, writer, now.table);
   append(out, now.shape);
   end_line(writer.output);
 }
@@ -130,7 +130,7 @@ void write_drop(Schemas* schemas, const RowWriter& writer, Oid relid, const Desc
   StringInfo out = begin_line(writer.output);
   append(out, "_table");
   append(out, options.separator);
-  append_head(out, writer, last.table);
+  begin_row_line(out, writer, last.table);
   append_key(out, options, "_oid");
   append_unsigned(out, relid);
   if (OidIsValid(last.root)) {

@@ -223,7 +223,8 @@ BEGIN
     ON i.indrelid = c.oid AND i.indisreplident AND i.indimmediate AND i.indisvalid AND i.indislive
    AND i.indisunique AND i.indpred IS NULL
   WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.relrewrite = 0
-    AND c.oid >= 16384 AND c.oid <> 'deltaflood.ddl'::pg_catalog.regclass
+    AND c.oid >= 16384
+    AND c.oid NOT IN ('deltaflood.ddl'::pg_catalog.regclass, 'deltaflood.claims'::pg_catalog.regclass)
     AND (among IS NULL OR c.oid = ANY (among))
     AND (e.asked OR m.asked OR u.oid IS NOT NULL);
 END $$;
@@ -574,6 +575,42 @@ BEGIN
   RETURN deleted;
 END $$;
 
+-- Which daystream a slot belongs to. PostgreSQL keeps of a slot how far it was confirmed, and not by
+-- whom: a second reader would take what the first one had not read yet.
+CREATE TABLE IF NOT EXISTS deltaflood.claims (
+  slot   name   PRIMARY KEY,
+  stream text   NOT NULL,  -- its id
+  called text   NOT NULL,  -- where it is, for people
+  lsn    pg_lsn NOT NULL   -- up to where the slot was confirmed when it was claimed
+);
+
+-- Makes `slot` that of a daystream, before it reads from it. It may be: one that nobody has read
+-- from, one from which nothing was confirmed since somebody claimed it, or its own; with `adopt` any.
+CREATE OR REPLACE FUNCTION deltaflood.claim(slot name, stream text, called text, adopt boolean)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  held deltaflood.claims;
+  confirmed pg_catalog.pg_lsn;
+BEGIN
+  SELECT c.* INTO held FROM deltaflood.claims c WHERE c.slot = claim.slot;
+  IF held.stream = claim.stream THEN RETURN; END IF;
+  SELECT s.confirmed_flush_lsn INTO confirmed FROM pg_catalog.pg_replication_slots s
+  WHERE s.slot_name = claim.slot;
+  IF confirmed IS NULL THEN RETURN; END IF;
+  IF held.stream IS NOT NULL AND NOT adopt AND held.lsn <> confirmed THEN
+    RAISE EXCEPTION 'the slot belongs to another daystream, which has read from it'
+      USING ERRCODE = 'DF001',
+            DETAIL = pg_catalog.format('It is that of %s, and not of %s.', held.called,
+                                       claim.called);
+  END IF;
+  DELETE FROM deltaflood.claims c
+  WHERE c.slot = claim.slot
+     OR NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = c.slot);
+  INSERT INTO deltaflood.claims VALUES (claim.slot, claim.stream, claim.called, confirmed);
+END $$;
+
 -- At the end of each DDL command. A failure here is never the user's: it becomes a warning and an
 -- `error` row. (A cancelled statement is cancelled here, too.)
 CREATE OR REPLACE FUNCTION deltaflood.on_ddl() RETURNS event_trigger
@@ -752,7 +789,8 @@ BEGIN
   EXECUTE pg_catalog.format(
     'GRANT EXECUTE ON FUNCTION deltaflood.heads(name, oid[]), deltaflood.bodies(oid[]), '
     'deltaflood.made_of(oid), deltaflood.describe_type(oid), deltaflood.shapes(name), '
-    'deltaflood.changed(), deltaflood.repeat_shapes(oid[]), deltaflood.trim(interval) TO %I', role);
+    'deltaflood.changed(), deltaflood.repeat_shapes(oid[]), deltaflood.trim(interval), '
+    'deltaflood.claim(name, text, text, boolean) TO %I', role);
 END $$;
 
 -- Takes everything of this file away, the event triggers first; the extension's objects in the same
@@ -763,11 +801,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   PERFORM deltaflood.drop_triggers();
-  DROP TABLE deltaflood.ddl;  -- and its places in publications
+  DROP TABLE deltaflood.ddl, deltaflood.claims;  -- and their places in publications
   DROP FUNCTION deltaflood.install(name), deltaflood.grant_source(name),
     deltaflood.repeat_shapes(oid[]), deltaflood.create_triggers(), deltaflood.drop_triggers(),
     deltaflood.on_ddl(), deltaflood.on_rewrite(), deltaflood.write_error(text, text),
     deltaflood.changed(), deltaflood.trim(interval),
+    deltaflood.claim(name, text, text, boolean),
     deltaflood.write_changes(boolean, boolean, oid[]), deltaflood.shapes(name),
     deltaflood.bodies(oid[]), deltaflood.describe_type(oid),
     deltaflood.made_of(oid), deltaflood.heads(name, oid[]), deltaflood.touched();
@@ -780,7 +819,7 @@ BEGIN
 END $$;
 
 -- Rights: none for PUBLIC. What nobody may call by name still runs at DDL.
-REVOKE ALL ON TABLE deltaflood.ddl FROM PUBLIC;
+REVOKE ALL ON TABLE deltaflood.ddl, deltaflood.claims FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA deltaflood FROM PUBLIC;
 
 SET LOCAL client_min_messages = notice;

@@ -1,11 +1,11 @@
 // deltastream: from a replication slot into a daystream.
-#include "checks.h"
-#include "config.h"
+#include "command/checks.h"
+#include "command/slot_commands.h"
+#include "command/stdin_source.h"
+#include "command/streamer.h"
+#include "config/stream_config.h"
 #include "program/program.h"
-#include "slot_commands.h"
-#include "status.h"
-#include "stdin_source.h"
-#include "streamer.h"
+#include "status/status.h"
 
 namespace program = daystream::program;
 

@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
+#include "daystream/stop.h"
 #include "line_presenter.h"
 #include "origin.h"
 #include "output.h"
@@ -62,6 +64,7 @@ std::unique_ptr<Presenter> presenter_of(const CatOptions& options, const Stream&
 
 // Where the last `count` transactions that `printer` would show begin.
 StartAfter start_of_last(const Stream& stream, std::uint64_t count, const CatOptions& options) {
+  static_cast<void>(stream.manifest());  // or it is no stream
   // Goes back far enough, and looks how many of those there are wanted; further if too few.
   for (std::uint64_t wanted = count;; wanted *= 8) {
     const auto start = stream.before_last(wanted);
@@ -86,6 +89,29 @@ StartAfter start_of_last(const Stream& stream, std::uint64_t count, const CatOpt
   }
 }
 
+// Of the filters that were given, as they were given; empty: there is none.
+std::string filters_of(const SelectionOptions& selection) {
+  std::string out;
+  const auto add = [&out](const char* flag, const std::string& value) {
+    out += fmt::format("{}{} \"{}\"", out.empty() ? "" : " ", flag, value);
+  };
+  if (!selection.tables.empty()) add("--tables", selection.tables);
+  for (const std::string& condition : selection.where) add("--where", condition);
+  for (const std::string& action : selection.actions) add("--actions", action);
+  if (selection.xid) add("--xid", std::to_string(*selection.xid));
+  return out;
+}
+
+// Silence would look like a daystream in which nothing happened.
+void tell_nothing_fits(const CatOptions& options) {
+  const std::string filters = filters_of(options.selection);
+  if (filters.empty()) return;
+  fmt::print(stderr,
+             "daystream: no line that was read fits {}\nHINT: \"daystream info {} --tables\" lists "
+             "the tables; --where takes COLUMN=VALUE as the lines have them, without spaces\n",
+             filters, options.source);
+}
+
 int show(const CatOptions& options, const Stream& stream) {
   Selection selection(options.selection);
   if (!options.selection.source.empty()) chosen_source(stream, options.selection.source, false);
@@ -95,36 +121,41 @@ int show(const CatOptions& options, const Stream& stream) {
   StartAfter start = options.last ? start_of_last(stream, *options.last, options)
                                   : start_of(options.range, stream);
   start.tables = options.selection.tables;
-  std::optional<program::Signals> signals;
-  if (options.follow) signals.emplace();
+  const Stop stop = options.follow ? program::Signals().stop() : Stop();
 
   Output output(STDOUT_FILENO);
   Printer printer(std::move(selection), presenter_of(options, stream), after, output);
   Reader reader(stream, start);
   bool done = false;
+  bool told = false;
+  bool silent = options.last.has_value();  // something was read, and nothing shown
   while (!done) {
     try {
       while (Transaction* transaction = reader.next()) {
         done = until.passed(*transaction);
         if (done) break;
-        printer.show(*transaction);
+        if (printer.show(*transaction)) told = true;
+        silent = silent || transaction->kind() == Transaction::Kind::Transaction;
         done = !options.range.lsn.empty() && transaction->kind() == Transaction::Kind::Transaction;
-        if (done || (signals && signals->stop_requested())) break;
+        if (done || stop.requested()) break;
       }
     } catch (const ConnectionLost&) {
       // A server that went away before all was here. The reader has said so, and tries on.
       if (!options.follow) throw;
     }
     output.flush();
-    done = done || !options.follow || signals->stop_requested();
-    if (!done) reader.wait(std::chrono::hours(1), signals->fd());
+    if (silent && !std::exchange(told, true)) tell_nothing_fits(options);
+    done = done || !options.follow || stop.requested();
+    if (!done) reader.wait(std::chrono::hours(1), stop.fd());
   }
   printer.finish();
   return 0;
 }
 
 void add_common(CLI::App& command, const std::shared_ptr<CatOptions>& options) {
-  command.add_option("STREAM", options->source, "the daystream's directory, or its http(s):// URL")
+  command
+      .add_option("STREAM", options->source,
+                  "the daystream's directory, http(s):// or nats:// URL, or s3:// archive")
       ->required();
   command.add_option("--tables", options->selection.tables,
                      "only lines of these tables: flights,ops.crew,ops.*");

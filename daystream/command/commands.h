@@ -9,7 +9,7 @@
 
 namespace daystream::command {
 
-// What this process can read, and who it is to servers.
+// What this process can read, and as whom it speaks to servers.
 struct Reach {
   remote::Options http;
   StreamKinds streams;
@@ -27,10 +27,13 @@ void add_compress(CLI::App& app, Chosen& chosen);
 void add_repair(CLI::App& app, Chosen& chosen);
 void add_log(CLI::App& app, Chosen& chosen);
 void add_consume(CLI::App& app, Chosen& chosen);
+void add_group(CLI::App& app, Chosen& chosen);
 void add_split(CLI::App& app, Chosen& chosen);
 void add_merge(CLI::App& app, Chosen& chosen);
 void add_serve(CLI::App& app, Chosen& chosen);
 void add_pull(CLI::App& app, Chosen& chosen);
+void add_archive(CLI::App& app, Chosen& chosen);
+void add_publish(CLI::App& app, Chosen& chosen);
 void add_token(CLI::App& app, Chosen& chosen);
 
 }  // namespace daystream::command

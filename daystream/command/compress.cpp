@@ -3,42 +3,57 @@
 
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "commands.h"
 #include "daystream/error.h"
 #include "daystream/housekeeping.h"
 #include "daystream/manifest.h"
+#include "daystream/stop.h"
+#include "json_text.h"
+#include "program/common_flags.h"
+#include "program/figures.h"
 #include "program/program.h"
 #include "source.h"
-#include "text.h"
 
 namespace daystream::command {
 
 namespace {
 
-int compress(const Stream& source, int level) {
+void print(const Housekeeping::Step& step, bool json) {
+  if (json) {
+    fmt::print("{}", json_line(nlohmann::ordered_json{{"action", "compressed"},
+                                                      {"file", step.file},
+                                                      {"size_bytes", step.bytes_before},
+                                                      {"stored_bytes", step.bytes_after}}));
+  } else {
+    fmt::print("{}  {} to {}\n", step.file,
+               program::bytes_text(static_cast<double>(step.bytes_before)),
+               program::bytes_text(static_cast<double>(step.bytes_after)));
+  }
+  std::fflush(stdout);
+}
+
+int compress(const Stream& source, int level, bool json) {
   const std::filesystem::path directory = local_directory(source);
   Manifest::load(directory);  // or it is no daystream
-  program::Signals signals;
+  const Stop stop = program::Signals().stop();
   HousekeepingRules rules;
   rules.compress = level;
   Housekeeping housekeeping(directory, rules);
-  const auto stop = [&signals] { return signals.stop_requested(); };
   int count = 0;
   while (const auto step = housekeeping.step(std::nullopt, stop)) {
     ++count;
-    fmt::print("{}  {} to {}\n", step->file, bytes_text(static_cast<double>(step->bytes_before)),
-               bytes_text(static_cast<double>(step->bytes_after)));
-    std::fflush(stdout);
+    print(*step, json);
   }
-  if (stop())
+  if (stop.requested())
     throw Error("stopped: the day that was begun stays as it was", "the same command goes on");
   if (housekeeping.busy()) {
     throw Error(fmt::format("another process compresses daystream \"{}\"", source.address()),
                 "deltastream --compress does it by itself");
   }
-  if (count == 0) fmt::print("daystream \"{}\": nothing to compress\n", source.address());
+  if (count == 0 && !json) fmt::print("daystream \"{}\": nothing to compress\n", source.address());
   return 0;
 }
 
@@ -48,6 +63,7 @@ void add_compress(CLI::App& app, Chosen& chosen) {
   struct Options {
     std::string source;
     int level = kDefaultCompression;
+    bool json = false;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("compress", "compress the days that are over");
@@ -58,6 +74,7 @@ void add_compress(CLI::App& app, Chosen& chosen) {
           "--level", options->level,
           fmt::format("of zstd, 1 to {} (default: {})", kMostCompression, kDefaultCompression))
       ->check(CLI::Range(1, kMostCompression));
+  program::add_json_flag(command, options->json, "one JSON object a day");
   command.footer(
       "What deltastream --compress does by itself, also beside a deltastream and its readers.\n"
       "Each day is read back and checked before its plain file goes; \"zstd -d\" gives that back.\n"
@@ -67,7 +84,7 @@ void add_compress(CLI::App& app, Chosen& chosen) {
       "  nice ionice -c3 daystream compress /srv/prod --level 12");
   command.callback([options, &chosen] {
     chosen = [options](const Reach& reach) {
-      return compress(reach.streams.open(options->source), options->level);
+      return compress(reach.streams.open(options->source), options->level, options->json);
     };
   });
 }

@@ -3,10 +3,8 @@
 // At least once. The checkpoint moves only after an acknowledgement, so that whatever is killed
 // when, the next start hands over again at most what was not acknowledged, and never less.
 #include <fmt/format.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -16,10 +14,13 @@
 
 #include "commands.h"
 #include "consume_progress.h"
+#include "consume_session.h"
 #include "consumer.h"
 #include "consumer_checkpoint.h"
 #include "daystream/error.h"
 #include "daystream/reader.h"
+#include "daystream/stop.h"
+#include "group_worker.h"
 #include "line_presenter.h"
 #include "patient_reader.h"
 #include "places.h"
@@ -27,7 +28,9 @@
 #include "program/check_report.h"
 #include "program/common_flags.h"
 #include "program/config_file.h"
+#include "program/notify.h"
 #include "program/program.h"
+#include "program/usage.h"
 #include "program/when.h"
 
 namespace daystream::command {
@@ -37,6 +40,7 @@ namespace {
 struct ConsumeOptions {
   std::string source;
   std::string checkpoint;
+  GroupOptions group;
   std::string after;
   std::string tables;
   std::uint64_t window = 100;
@@ -50,131 +54,63 @@ struct ConsumeOptions {
   std::string config;
 };
 
-PositionGone gap_error(const Transaction& gap) {
-  return PositionGone(
-      fmt::format("changes after LSN {} are missing, as the gap at {} says", gap.lsn().text(),
-                  gap.position().text()),
-      fmt::format("bring what consumes it up to date from PostgreSQL, remove the checkpoint, and "
-                  "start with --after {}",
-                  gap.position().text()));
-}
+// The lines of the tables that were asked for, as they are or as JSON.
+class PrinterSieve final : public Sieve {
+ public:
+  explicit PrinterSieve(const ConsumeOptions& options)
+      : options_(options), looking_(printer(nowhere_)) {}
 
-// Both readable: as one descriptor to wait on.
-UniqueFd either(int one, int other) {
-  UniqueFd both(epoll_create1(EPOLL_CLOEXEC));
-  for (const int fd : {one, other}) {
-    epoll_event event{EPOLLIN, {}};
-    if (!both || epoll_ctl(both.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-      throw IoError("could not wait for the command", errno);
-    }
+  bool wants(Transaction& transaction) override { return looking_.wants(transaction); }
+  void show(Transaction& transaction, Output& output) override {
+    if (output_ != &output) printer_.emplace(printer(output));
+    output_ = &output;
+    printer_->show(transaction);
   }
-  return both;
-}
 
-struct Work {
-  const ConsumeOptions& options;
-  const program::Signals& signals;
-  PatientReader& reader;
-  ConsumeProgress& progress;
-  const Consumer::Setup& setup;
-  std::optional<PositionGone>& gap;  // met: thrown once what came before is done
-
+ private:
   Printer printer(Output& output) const {
     SelectionOptions selection;
-    selection.tables = options.tables;
-    const Format format = options.json ? Format::Json : Format::Tsv;
+    selection.tables = options_.tables;
+    const Format format = options_.json ? Format::Json : Format::Tsv;
     return Printer(Selection(selection), std::make_unique<LinePresenter>(format), std::nullopt,
                    output);
   }
+
+  const ConsumeOptions& options_;
+  Output nowhere_{-1};
+  Printer looking_;
+  const Output* output_ = nullptr;  // of printer_
+  std::optional<Printer> printer_;
 };
 
-// The next transaction of which `looking` wants something; nullptr: nothing more yet, a gap, or
-// told to stop.
-Transaction* next_wanted(const Work& work, Printer& looking) {
-  while (!work.gap && !work.signals.stop_requested()) {
-    work.setup.notify.alive();
-    Transaction* transaction = work.reader.next();
-    if (transaction == nullptr) return nullptr;
-    if (transaction->kind() == Transaction::Kind::Gap) {
-      work.gap = gap_error(*transaction);
-      return nullptr;
-    }
-    if (transaction->kind() == Transaction::Kind::Transaction && looking.wants(*transaction)) {
-      transaction->rewind();
-      return transaction;
-    }
-    work.progress.passed(*transaction);
-  }
-  return nullptr;
-}
+class OurCheckpoint final : public ProgressPlace {
+ public:
+  OurCheckpoint(const ConsumerCheckpoint& file, std::string system_identifier)
+      : file_(file), system_identifier_(std::move(system_identifier)) {}
+  void check() const override { file_.check_place(); }
+  void save(const Acknowledged& done, bool) override { file_.save(done, system_identifier_); }
 
-// Known as handed over before its last byte is out: no acknowledgement can come before.
-void hand_over(const Work& work, Transaction& transaction, Printer& printer) {
-  work.progress.handed(transaction);
-  printer.show(transaction);
-}
+ private:
+  const ConsumerCheckpoint& file_;
+  std::string system_identifier_;
+};
 
-// One command that runs for long and writes a line for each transaction it is done with.
-void run_long(const Work& work) {
-  Consumer consumer(work.setup, Child::Output::Pipe, work.progress);
-  Printer printer = work.printer(consumer);
-  const UniqueFd wake = either(work.signals.fd(), consumer.acknowledgements());
-  while (!work.signals.stop_requested()) {
-    work.setup.notify.alive();
-    consumer.hear();
-    work.progress.save(false);
-    if (consumer.closed()) break;
-    if (work.progress.pending() >= work.options.window) {
-      consumer.flush();
-      consumer.hear();
-      if (work.progress.pending() >= work.options.window && !consumer.closed()) {
-        consumer.wait_for_word(work.signals.fd());
-      }
-    } else if (Transaction* transaction = next_wanted(work, printer)) {
-      hand_over(work, *transaction, printer);
-    } else {
-      consumer.flush();
-      if (work.options.once || work.gap) break;
-      work.reader.wait(PlaceWatch::kBetweenLooks, wake.get());
-    }
-  }
-  const bool by_itself = consumer.closed();
-  if (!by_itself) consumer.flush();
-  const std::string how = consumer.finish();
-  work.progress.save(true);
-  if (!how.empty() || by_itself || work.progress.pending() > 0) consumer.ended(how);
-}
+class Process final : public Employer {
+ public:
+  Process() { notify_.ready(); }
+  const Stop& stop_request() const override { return stop_; }
+  void alive() override { notify_.alive(); }
 
-// A command for each batch, which acknowledges it by its exit code.
-void run_batches(const Work& work) {
-  while (!work.signals.stop_requested()) {
-    std::optional<Consumer> consumer;
-    std::optional<Printer> printer;
-    Output nowhere(-1);
-    Printer looking = work.printer(nowhere);
-    bool more = true;
-    while (more && work.progress.pending() < work.options.window) {
-      Transaction* transaction = next_wanted(work, looking);
-      more = transaction != nullptr;
-      if (!more) break;
-      if (!consumer) {
-        consumer.emplace(work.setup, Child::Output::Ours, work.progress);
-        printer.emplace(work.printer(*consumer));
-      }
-      hand_over(work, *transaction, *printer);
-    }
-    if (consumer) {
-      consumer->flush();
-      const std::string how = consumer->finish();
-      if (!how.empty()) consumer->ended(how);
-      work.progress.acknowledge_all();
-    }
-    work.progress.save(false);
-    if (more) continue;
-    if (work.options.once || work.gap) break;
-    work.reader.wait(PlaceWatch::kBetweenLooks, work.signals.fd());
-  }
-  work.progress.save(true);
+ private:
+  const Stop stop_ = program::Signals().stop();
+  program::Notify notify_;
+};
+
+std::string gap_hint(Position gap) {
+  return fmt::format(
+      "bring what consumes it up to date from PostgreSQL, remove the checkpoint, and start with "
+      "--after {}",
+      gap.text());
 }
 
 // Where `name` would be started from; empty: nowhere.
@@ -191,14 +127,19 @@ std::string found_program(const std::string& name) {
 
 int check(const ConsumeOptions& options, const StreamKinds& streams) {
   program::CheckReport report(options.json);
-  report.check_directory(std::filesystem::absolute(options.checkpoint).parent_path());
+  std::filesystem::path folder = std::filesystem::absolute(options.checkpoint).parent_path();
+  if (!options.group.name.empty()) {
+    folder = groups_folder(streams.open(options.source), options.group.folder);
+    if (!std::filesystem::exists(folder)) folder = std::filesystem::absolute(folder).parent_path();
+  }
+  report.check_directory(folder);
   std::string system;
   const bool there = report.check("daystream", [&] {
     const Manifest manifest = streams.open(options.source).manifest();
     system = manifest.system_identifier;
     return fmt::format("\"{}\" is of database \"{}\"", options.source, manifest.database);
   });
-  if (there && std::filesystem::exists(options.checkpoint)) {
+  if (there && !options.checkpoint.empty() && std::filesystem::exists(options.checkpoint)) {
     report.check("checkpoint", [&] {
       const auto done = ConsumerCheckpoint(options.checkpoint).load(system);
       return fmt::format("goes on after {}", done->position.text());
@@ -214,9 +155,8 @@ int check(const ConsumeOptions& options, const StreamKinds& streams) {
 }
 
 int consume(const ConsumeOptions& options, const Stream& stream) {
-  const program::Signals signals;
+  const std::string system = stream.manifest().system_identifier;  // before a lock is made
   const ConsumerCheckpoint checkpoint(options.checkpoint);
-  const std::string system = stream.manifest().system_identifier;
   StartAfter start;
   if (const auto done = checkpoint.load(system)) {
     start = {done->position, done->lsn};
@@ -226,16 +166,58 @@ int consume(const ConsumeOptions& options, const Stream& stream) {
     start.position = program::parse_position("--after", options.after);
   }
   PatientReader reader(stream, start, !options.once);
-  ConsumeProgress progress(checkpoint, system);
-  std::optional<PositionGone> gap;
-  program::Notify notify;
-  notify.ready();
-  const Consumer::Setup setup{options.command, checkpoint.lock_fd(), signals,
-                              std::chrono::seconds(options.stop_timeout_s), notify};
-  const Work work{options, signals, reader, progress, setup, gap};
-  options.batch ? run_batches(work) : run_long(work);
-  if (gap) throw *gap;
+  OurCheckpoint place(checkpoint, system);
+  ConsumeProgress progress(place);
+  PrinterSieve sieve(options);
+  Process process;
+  const Consumer::Setup setup{options.command, checkpoint.lock_fd(), process,
+                              std::chrono::seconds(options.stop_timeout_s)};
+  ConsumeSession session{reader, progress, setup, sieve, options.window, options.once, gap_hint};
+  options.batch ? session.run_batches() : session.run_long();
+  if (session.gap) throw *session.gap;
   return 0;
+}
+
+WorkerOptions worker_options(const ConsumeOptions& options) {
+  return {options.group,
+          options.after,
+          options.tables,
+          options.window,
+          options.batch,
+          options.once,
+          options.json ? Format::Json : Format::Tsv,
+          std::chrono::seconds(options.stop_timeout_s),
+          options.command};
+}
+
+CLI::Option* add_group_options(CLI::App& command, GroupOptions& options) {
+  const std::string kind = "Sharing the work with others";
+  auto* group = command
+                    .add_option("--group", options.name,
+                                "instead of --checkpoint: work for this consumer group, with all "
+                                "others who do on this host")
+                    ->group(kind);
+  const auto add = [&](const std::string& name, auto& target, const std::string& what) {
+    return command.add_option(name, target, what)->group(kind)->needs(group);
+  };
+  add("--by", options.by,
+      "how a new group shares out the stream: by table, or by a hash of each row's key (default: "
+      "key)")
+      ->check(CLI::IsMember({"table", "key"}));
+  add("--into", options.into, "how many parts a new group has, for good")
+      ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{1024}));
+  add("--lease", options.lease_s,
+      "seconds after which others take the parts of a worker that does not show up, and COMMAND is "
+      "ended that does nothing with what it was handed")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  add("--max-deliver", options.max_deliver,
+      "how often a transaction is handed over before it becomes a dead letter (default: until it "
+      "is done)")
+      ->check(CLI::Range(1, 1'000'000));
+  add("--expire", options.expire, "leave out transactions that are older than this: 90s, 2h, 7d");
+  add("--groups", options.folder, "where groups are kept (default: STREAM/.groups)");
+  return group;
 }
 
 }  // namespace
@@ -248,10 +230,9 @@ void add_consume(CLI::App& app, Chosen& chosen) {
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_place(command, "STREAM", options->source, "the daystream's directory");
   add_place(command, "COMMAND", options->command, "after \"--\": the program and its arguments");
-  command
-      .add_option("--checkpoint", options->checkpoint,
-                  "file that keeps how far it is; made when there is none")
-      ->required();
+  auto* checkpoint = command.add_option("--checkpoint", options->checkpoint,
+                                        "file that keeps how far it is; made when there is none");
+  add_group_options(command, options->group)->excludes(checkpoint);
   command.add_flag("--batch", options->batch,
                    "start COMMAND for each batch; exit code 0 acknowledges it");
   command
@@ -283,19 +264,30 @@ void add_consume(CLI::App& app, Chosen& chosen) {
       "commit line as one line C/S (1507507200/17) to its standard output, at once; that\n"
       "acknowledges all before it too. With --batch its exit code 0 acknowledges all it was\n"
       "handed. Lines without a commit line at the end of input are to be forgotten.\n\n"
-      "At least once: what was not acknowledged when anything ended comes again. When COMMAND\n"
-      "ends by itself, this ends with exit code 1; start it again and it goes on. SIGTERM hands\n"
-      "over no more, waits for the rest of the acknowledgements, --stop-timeout at most, and "
-      "ends.\n\n"
+      "With --group, any number of these share the work: each has some of the parts into which\n"
+      "the stream is shared out, and runs a COMMAND for each, which finds DAYSTREAM_GROUP,\n"
+      "DAYSTREAM_PART and DAYSTREAM_EPOCH in its environment. The line \"working\" on its output\n"
+      "says that it needs longer than --lease. One that fails is started again, after a pause\n"
+      "that grows. \"daystream group\" shows how they are.\n\n"
+      "At least once: what was not acknowledged when anything ended comes again. Without --group\n"
+      "a COMMAND that ends by itself ends this with exit code 1; start it again and it goes on.\n"
+      "SIGTERM hands over no more, waits for the rest of the acknowledgements, --stop-timeout at\n"
+      "most, and ends.\n\n"
       "Examples:\n"
       "  daystream consume /srv/prod --checkpoint /var/lib/index/at -- /opt/index/update\n"
       "  daystream consume /srv/prod --checkpoint at --batch --window 1000 --once -- \\\n"
-      "      psql -d copy -f apply.sql");
+      "      psql -d copy -f apply.sql\n"
+      "  daystream consume /srv/prod --group mail --by key --into 8 -- /opt/mail/send");
   command.callback([options, &command, &chosen] {
     for (const char* const place : {"STREAM", "COMMAND"}) require_place(command, place);
+    if (options->group.name.empty() && options->checkpoint.empty()) {
+      program::usage("--checkpoint is required, or --group");
+    }
     chosen = [options](const Reach& reach) {
       return options->check ? check(*options, reach.streams)
-                            : consume(*options, reach.streams.open(options->source));
+             : options->group.name.empty()
+                 ? consume(*options, reach.streams.open(options->source))
+                 : work_for_group(worker_options(*options), reach.streams.open(options->source));
     };
   });
 }

@@ -6,10 +6,6 @@ namespace {
 constexpr std::chrono::seconds kPassedInterval{10};
 }  // namespace
 
-void ConsumeProgress::handed(const Transaction& transaction) {
-  pending_.push_back({transaction.position(), {transaction.position(), transaction.lsn()}});
-}
-
 void ConsumeProgress::passed(const Transaction& transaction) {
   const Acknowledged place{transaction.position(), transaction.lsn()};
   if (pending_.empty()) {
@@ -40,11 +36,11 @@ void ConsumeProgress::acknowledge_all() {
 }
 
 void ConsumeProgress::save(bool also_passed) {
-  file_.check_place();
+  place_.check();
   const auto now = std::chrono::steady_clock::now();
   if (!done_ || !(acknowledged_ || also_passed || now - saved_ > kPassedInterval)) return;
   if (saved_position_ == done_->position) return;
-  file_.save(*done_, system_identifier_);
+  place_.save(*done_, acknowledged_);
   saved_position_ = done_->position;
   saved_ = now;
   acknowledged_ = false;

@@ -8,18 +8,21 @@
 #include <cerrno>
 
 #include "daystream/error.h"
+#include "program/figures.h"
 #include "src/waiting.h"
-#include "text.h"
 
 namespace daystream::command {
 
-Consumer::Consumer(const Setup& setup, Child::Output output, ConsumeProgress& progress)
+namespace {
+constexpr std::string_view kWorking = "working";  // instead of a position
+}  // namespace
+
+Consumer::Consumer(const Setup& setup, FedChild::Output output, ConsumeProgress& progress)
     : Output(-1),
       name_(setup.command.front()),
-      signals_(setup.signals),
-      notify_(setup.notify),
+      employer_(setup.employer),
       patience_(setup.patience),
-      child_(setup.command, output, setup.lock_fd),
+      child_(setup.command, output, setup.lock_fd, setup.environment),
       progress_(progress) {}
 
 void Consumer::hear() {
@@ -47,18 +50,22 @@ void Consumer::wait_for_word(int wake_fd) {
 // Sleeps until `in` is readable, `out` is writable (-1: neither), the command has ended, or we are
 // told to stop; then until it is to be pressed harder. False: it was killed, and has ended.
 bool Consumer::wait_on(int in, int out) {
-  notify_.alive();
-  const bool stopping = signals_.stop_requested();
+  employer_.alive();
+  if (step_ < 2 && employer_.gives_up()) {
+    child_.signal(SIGKILL);
+    step_ = 2;
+  }
+  const bool stopping = employer_.stop_request().requested();
   const auto now = std::chrono::steady_clock::now();
   if (stopping && !next_step_) next_step_ = now + patience_;
   if (next_step_ && now >= *next_step_ && step_ < 2) {
     child_.signal(step_ == 0 ? SIGTERM : SIGKILL);
     ++step_;
-    next_step_ = now + Child::kGrace;
+    next_step_ = now + FedChild::kGrace;
   }
   // Children of its own may hold its output open after that.
   if (step_ == 2 && child_.has_ended()) return false;
-  auto most = notify_.has_watchdog() ? std::chrono::milliseconds{1000} : WaitSet::kForEver;
+  std::chrono::milliseconds most{1000};
   if (next_step_ && step_ < 2) {
     most = std::min(most, std::chrono::ceil<std::chrono::milliseconds>(*next_step_ - now));
   }
@@ -66,7 +73,7 @@ bool Consumer::wait_on(int in, int out) {
   WaitSet news{in};
   news.add(out, POLLOUT);
   if (in < 0 || step_ >= 2) news.add(child_.end());
-  if (!stopping) news.add(signals_.fd());
+  if (!stopping) news.add(employer_.stop_request().fd());
   news.wait(most);
   return true;
 }
@@ -82,19 +89,27 @@ std::string Consumer::finish() {
   return child_.wait();
 }
 
+void Consumer::kill_if_given_up() {
+  if (!employer_.gives_up()) return;
+  child_.signal(SIGKILL);
+  step_ = 2;
+  ended(finish());
+}
+
 void Consumer::ended(const std::string& how) const {
-  throw Error(fmt::format("command \"{}\" ended {}, with {} not acknowledged", name_,
-                          how.empty() ? "with exit code 0" : how,
-                          count_text(progress_.pending(), "transaction")),
-              "start again: it goes on after what was acknowledged");
+  throw CommandFailed(fmt::format("command \"{}\" ended {}, with {} not acknowledged", name_,
+                                  how.empty() ? "with exit code 0" : how,
+                                  program::counted(progress_.pending(), "transaction")),
+                      "start again: it goes on after what was acknowledged");
 }
 
 void Consumer::send(std::string_view text) {
-  notify_.alive();
+  employer_.alive();
   while (!text.empty()) {
     const ssize_t put = ::write(child_.input(), text.data(), text.size());
     if (put >= 0) {
       text.remove_prefix(static_cast<std::size_t>(put));
+      employer_.worked();
     } else if (errno == EPIPE) {
       ended(finish());
     } else if (errno == EAGAIN) {
@@ -111,16 +126,18 @@ void Consumer::take_lines() {
   std::size_t begin = 0;
   for (auto end = heard_.find('\n'); end != std::string::npos; end = heard_.find('\n', begin)) {
     const std::string line = heard_.substr(begin, end - begin);
+    begin = end + 1;
+    employer_.worked();
+    if (line == kWorking) continue;
     const auto position = Position::parse(line);
     if (!position || !progress_.acknowledge(*position)) {
-      throw ProtocolError(
+      throw WrongAcknowledgement(
           fmt::format("command \"{}\" wrote \"{}\", which is no position of a transaction that "
                       "it was handed and has not acknowledged",
                       name_, line.substr(0, 60)),
           "its standard output is for acknowledgements: the C/S of a commit line, "
           "1507507200/17; other words belong on standard error");
     }
-    begin = end + 1;
   }
   heard_.erase(0, begin);
 }

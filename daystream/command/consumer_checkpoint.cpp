@@ -4,6 +4,7 @@
 
 #include "daystream/error.h"
 #include "daystream/line.h"
+#include "daystream/manifest.h"
 #include "dir.h"
 #include "lock.h"
 #include "place.h"

@@ -58,7 +58,7 @@ void format_json(std::string& out, const Line& line) {
                  line.position.s);
   std::string_view key;
   std::string_view value;
-  for (FieldCursor head(change.head); head.next(key, value);) {
+  for (FieldCursor cursor(change.leading_fields); cursor.next(key, value);) {
     out += ',';
     json_string(out, key);
     out += ':';

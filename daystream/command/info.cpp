@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -9,13 +10,15 @@
 #include "calendar.h"
 #include "commands.h"
 #include "day_file.h"
+#include "dir.h"
 #include "json_text.h"
 #include "program/common_flags.h"
+#include "program/figures.h"
 #include "program/harmless.h"
+#include "program/stream_health.h"
 #include "range.h"
 #include "stream_json.h"
 #include "table_counts.h"
-#include "text.h"
 
 namespace daystream::command {
 
@@ -36,20 +39,21 @@ std::string point_text(const StreamInfo::Point& point) {
 std::string keeps_text(const Manifest& manifest) {
   std::string text;
   if (manifest.keep_days) {
-    text = fmt::format("the current day and {} before it", count_text(*manifest.keep_days, "day"));
+    text = fmt::format("the current day and {} before it",
+                       program::counted(*manifest.keep_days, "day"));
   }
   if (manifest.keep_bytes) {
     text += fmt::format("{}at most {}", text.empty() ? "" : ", ",
-                        bytes_text(static_cast<double>(*manifest.keep_bytes)));
+                        program::bytes_text(static_cast<double>(*manifest.keep_bytes)));
   }
   return text.empty() ? "all days" : text;
 }
 
 // A size, and what it takes on disk where that is less.
 std::string stored_text(std::uint64_t size_bytes, std::uint64_t stored_bytes) {
-  std::string size = fmt::format("{:>8}", bytes_text(static_cast<double>(size_bytes)));
+  std::string size = fmt::format("{:>8}", program::bytes_text(static_cast<double>(size_bytes)));
   if (stored_bytes >= size_bytes) return size;
-  return size + fmt::format(", {} on disk", bytes_text(static_cast<double>(stored_bytes)));
+  return size + fmt::format(", {} on disk", program::bytes_text(static_cast<double>(stored_bytes)));
 }
 
 std::string source_text(const Manifest& manifest) {
@@ -74,17 +78,18 @@ std::string holding_text(const Holding& holding) {
 
 std::string rate_text(const StreamInfo::Rate& rate) {
   return fmt::format("rate      {}/s, {:.1f} lines/s, {:.1f} transactions/s over the last {}\n",
-                     bytes_text(rate.bytes), rate.lines, rate.transactions,
+                     program::bytes_text(rate.bytes), rate.lines, rate.transactions,
                      rate.seconds < 120 ? fmt::format("{} s", rate.seconds)
                                         : fmt::format("{} min", rate.seconds / 60));
 }
 
 std::string days_text(const StreamInfo::Whole& whole) {
   std::string text = fmt::format(
-      "size      {} in {}{}\n", bytes_text(static_cast<double>(whole.size_bytes)),
-      count_text(whole.days.size(), "day"),
+      "size      {} in {}{}\n", program::bytes_text(static_cast<double>(whole.size_bytes)),
+      program::counted(whole.days.size(), "day"),
       whole.stored_bytes < whole.size_bytes
-          ? fmt::format(", {} on disk", bytes_text(static_cast<double>(whole.stored_bytes)))
+          ? fmt::format(", {} on disk",
+                        program::bytes_text(static_cast<double>(whole.stored_bytes)))
           : "");
   for (const StreamInfo::Day& day : whole.days) {
     text += fmt::format("  {}  {}\n", harmless(day.file),
@@ -93,15 +98,30 @@ std::string days_text(const StreamInfo::Whole& whole) {
   return text;
 }
 
-std::string text_of(const StreamInfo& info) {
+// One that waits for room has let go of the files, so that somebody can make some.
+std::string waiting_writer(const Stream& stream) {
+  const auto directory = stream.directory();
+  if (!directory) return {};
+  const auto told = program::read_streamer_status(*real_dir(*directory));
+  if (!told) return {};
+  const program::StreamHealth health = program::streamer_health(told, std::time(nullptr));
+  return health.fresh && !health.is_well() ? health.trouble : std::string();
+}
+
+std::string writer_text(const StreamInfo& info, const Stream& stream) {
+  if (info.whole->writer) return *info.whole->writer;
+  const std::string waits = waiting_writer(stream);
+  return waits.empty() ? "none on the machine that has the files" : waits;
+}
+
+std::string text_of(const StreamInfo& info, const Stream& stream) {
   const Manifest& manifest = info.manifest;
   std::string text = fmt::format("name      {}\n{}created   {}\n", harmless(manifest.name),
                                  source_text(manifest), harmless(manifest.created));
   for (const Holding& holding : manifest.holdings) text += holding_text(holding);
   if (info.whole) {
-    text += fmt::format(
-        "keeps     {}\nwriter    {}\n", keeps_text(manifest),
-        harmless(info.whole->writer.value_or("none on the machine that has the files")));
+    text += fmt::format("keeps     {}\nwriter    {}\n", keeps_text(manifest),
+                        harmless(writer_text(info, stream)));
   }
   if (!info.first || !info.last) return text + "no line yet\n";
   text +=
@@ -123,7 +143,9 @@ void add_info(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("info", "tell what a daystream holds, and who writes it");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("STREAM", options->source, "the daystream's directory, or its http(s):// URL")
+  command
+      .add_option("STREAM", options->source,
+                  "the daystream's directory, http(s):// or nats:// URL, or s3:// archive")
       ->required();
   program::add_json_flag(command, options->json);
   auto* tables =
@@ -146,7 +168,7 @@ void add_info(CLI::App& app, Chosen& chosen) {
       const Stream stream = reach.streams.open(options->source);
       if (options->tables) return info_tables(stream, options->range, options->json);
       const StreamInfo info = stream.info();
-      std::fputs((options->json ? json_text(info) : text_of(info)).c_str(), stdout);
+      std::fputs((options->json ? json_text(info) : text_of(info, stream)).c_str(), stdout);
       return 0;
     };
   });

@@ -21,7 +21,7 @@ namespace daystream::command {
 
 namespace {
 
-struct LogOptions {
+struct RowLogOptions {
   std::string source;
   std::string table;
   std::string key;
@@ -71,9 +71,9 @@ struct Row {
   bool whole = false;             // its insert was seen: what is not in `values` is NULL
 };
 
-class History {
+class RowHistory {
  public:
-  History(const Stream& stream, const LogOptions& options)
+  RowHistory(const Stream& stream, const RowLogOptions& options)
       : stream_(stream),
         from_(chosen_source(stream, options.from, true)),
         table_(escaped(without_public(options.table))),
@@ -148,7 +148,7 @@ class History {
   // Learns which columns are the key.
   void take_schema(const Change& change) {
     // A column was added with a default: rows that are there have that, not NULL.
-    if (contains(change.head, "_missing_")) {
+    if (contains(change.leading_fields, "_missing_")) {
       for (Row& row : rows_) row.whole = false;
     }
     TableBook book;
@@ -296,7 +296,7 @@ class History {
 };
 
 // False: all is to be read again.
-bool read_range(const LogOptions& options, const Stream& stream, History& history) {
+bool read_range(const RowLogOptions& options, const Stream& stream, RowHistory& history) {
   const Until until = until_of(options.range);
   Reader reader(stream, start_of(options.range, stream));
   while (Transaction* transaction = reader.next()) {
@@ -307,8 +307,8 @@ bool read_range(const LogOptions& options, const Stream& stream, History& histor
   return true;
 }
 
-int log(const LogOptions& options, const Stream& stream) {
-  History history(stream, options);
+int log(const RowLogOptions& options, const Stream& stream) {
+  RowHistory history(stream, options);
   while (!read_range(options, stream, history)) {
   }
   history.flush();
@@ -324,7 +324,7 @@ int log(const LogOptions& options, const Stream& stream) {
 }  // namespace
 
 void add_log(CLI::App& app, Chosen& chosen) {
-  auto options = std::make_shared<LogOptions>();
+  auto options = std::make_shared<RowLogOptions>();
   CLI::App& command = *app.add_subcommand("log", "tell the history of one row");
   command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("STREAM", options->source, "the daystream's directory")->required();

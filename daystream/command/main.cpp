@@ -9,14 +9,14 @@
 #include "program/common_flags.h"
 #include "program/config_file.h"
 #include "program/program.h"
-#include "program/usage.h"
 #include "remote/http_client.h"
 #include "remote/stream_kinds.h"
-#include "serve/protocol.h"
 
 namespace daystream::command {
 
 namespace {
+
+constexpr int kProtocolVersion = 1;  // of serve/PROTOCOL.md
 
 // Who we are to other hosts: every command takes these flags, before or after its name. `options`
 // must outlive the parsing.
@@ -42,13 +42,26 @@ void add_remote_options(CLI::App& app, remote::Options& options) {
                "read it")
       ->envname("DAYSTREAM_TOKEN_IN_THE_CLEAR")
       ->group(group);
+#ifdef DELTAFLOOD_NATS
+  const std::string nats = "For a nats:// STREAM, beside those";
+  app.add_option("--creds", options.creds, "file with our user's JWT and seed (nsc, .creds)")
+      ->envname("DAYSTREAM_CREDS")
+      ->group(nats);
+  app.add_option("--nkey", options.nkey, "file with our key's seed and its public key (nk)")
+      ->envname("DAYSTREAM_NKEY")
+      ->group(nats);
+  app.add_option("--fallback", options.fallback,
+                 "where to read what the broker has lost: http(s)://…, s3://… or a directory")
+      ->envname("DAYSTREAM_FALLBACK")
+      ->group(nats);
+#endif
 }
 
 int parse_and_run(int count, char** arguments) {
   CLI::App app("Shows, checks and mends daystreams: the changes of a PostgreSQL database as files.",
                "daystream");
-  program::add_common_flags(app, fmt::format("daystream format {}, HTTP protocol {}",
-                                             kFormatVersion, serve::kProtocolVersion));
+  program::add_common_flags(
+      app, fmt::format("daystream format {}, HTTP protocol {}", kFormatVersion, kProtocolVersion));
   app.set_help_flag("-h,--help", "show this help and exit");
   app.require_subcommand(1);
   app.footer(
@@ -58,6 +71,7 @@ int parse_and_run(int count, char** arguments) {
       "  daystream info /srv/prod\n"
       "  daystream verify /srv/prod\n\n"
       "\"daystream COMMAND --help\" shows the options of a command.");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   Chosen chosen;
   add_cat(app, chosen);
   add_tail(app, chosen);
@@ -67,19 +81,22 @@ int parse_and_run(int count, char** arguments) {
   add_compress(app, chosen);
   add_log(app, chosen);
   add_consume(app, chosen);
+  add_group(app, chosen);
   add_split(app, chosen);
   add_merge(app, chosen);
   add_serve(app, chosen);
   add_pull(app, chosen);
+  add_archive(app, chosen);
+#ifdef DELTAFLOOD_NATS
+  add_publish(app, chosen);
+#endif
   add_token(app, chosen);
   remote::Options remote_options;
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_remote_options(app, remote_options);
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     command->fallthrough();
   }
-  program::parse(app, program::with_config_file(
-                          app, std::vector<std::string>(arguments + 1, arguments + count)));
+  program::parse_with_config_file(app, std::vector<std::string>(arguments + 1, arguments + count));
   program::start_log("daystream", {});  // of a server that is lost; standard output is for lines
   return chosen({remote_options, remote::stream_kinds(remote_options)});
 }

@@ -11,6 +11,7 @@
 #include "commands.h"
 #include "daystream/error.h"
 #include "daystream/manifest.h"
+#include "daystream/stop.h"
 #include "merger.h"
 #include "origin.h"
 #include "program/program.h"
@@ -62,17 +63,16 @@ void check_output(const std::vector<NamedInput>& sources, const std::filesystem:
 
 template <typename AnyMerger>
 int run(AnyMerger& merger, bool once) {
-  const program::Signals signals;
-  const auto stop = [&] { return signals.stop_requested(); };
+  const Stop stop = program::Signals().stop();
   for (;;) {
     merger.work(stop);
-    if (signals.stop_requested()) return 0;
+    if (stop.requested()) return 0;
     if (once) {
       merger.mark();
       merger.work(stop);
       return 0;
     }
-    merger.wait(signals.fd());
+    merger.wait(stop.fd());
   }
 }
 

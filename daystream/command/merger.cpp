@@ -83,13 +83,13 @@ struct Merger::Input final : OpenSet::Member {
     return delivery_;
   }
   // The same, where it is known to be there.
-  Transaction& head() {
+  Transaction& delivered() {
     if (Transaction* const known = delivery()) return *known;
     throw NeedsPerson(fmt::format("daystream \"{}\" lacks what it had", stream.address()),
                       "was it replaced? start again");
   }
   void pass() {
-    const Transaction& passed = head();
+    const Transaction& passed = delivered();
     if (passed.kind() != Transaction::Kind::Gap) {
       before = passed.lsn();
       proven_us = std::max(proven_us, proven_time_us(passed));
@@ -124,7 +124,7 @@ struct Merger::Input final : OpenSet::Member {
 
  private:
   void read_lines(std::size_t at_once) {
-    Transaction& from = head();
+    Transaction& from = delivered();
     Line line;
     for (; lines_taken_from_delivery_ < lines_taken_; ++lines_taken_from_delivery_) {
       from.next_line(line);
@@ -337,9 +337,9 @@ Merger::Input* Merger::next_input() {
   }
 }
 
-void Merger::work(const std::function<bool()>& stop) {
+void Merger::work(const Stop& stop) {
   must_look_ = true;
-  for (bool stopped = false; !stopped; stopped = stop()) {
+  for (bool stopped = false; !stopped; stopped = stop.requested()) {
     Input* next = next_input();
     if (next == nullptr) break;
     emit(*next);
@@ -375,7 +375,7 @@ void Merger::take(Input& input) {
 }
 
 void Merger::emit(Input& first) {
-  facts_.clock = std::max(facts_.clock, first.head().position().c);
+  facts_.clock = std::max(facts_.clock, first.delivered().position().c);
   if (first.next->kind == Transaction::Kind::Mark) {
     take_mark(first);
     return;
@@ -388,7 +388,7 @@ void Merger::emit(Input& first) {
   }
   const std::vector<Input*> same = same_as(first);
   emit_joined(same);
-  facts_.next = first.head().end().next;
+  facts_.next = first.delivered().end().next;
   for (Input* input : same) take(*input);
 }
 
@@ -399,7 +399,7 @@ std::vector<Merger::Input*> Merger::same_as(const Input& first) {
   for (Input* input : ready_) {
     if (input->next->kind != Transaction::Kind::Transaction) continue;
     if (input->next->lsn != first.next->lsn) break;
-    const Transaction& own = input->head();
+    const Transaction& own = input->delivered();
     if (same.empty()) xid = own.end().xid;
     if (own.end().xid != xid) {
       throw NeedsPerson(
@@ -417,7 +417,7 @@ std::vector<Merger::Input*> Merger::same_as(const Input& first) {
 // A connection's first mark says what its input holds from there on; the output says it where that
 // changes what it holds itself.
 void Merger::take_mark(Input& input) {
-  const Change& said = input.head().end();
+  const Change& said = input.delivered().end();
   if (said.timeline) facts_.timeline = said.timeline;
   const Holding held =
       std::exchange(input.held, Holding::of_mark(said.columns).value_or(input.held));
@@ -467,7 +467,7 @@ void Merger::emit_joined(const std::vector<Input*>& inputs) {
       add_line_of(input);
     }
   }
-  output_->append(inputs.front()->head().end_line().body);
+  output_->append(inputs.front()->delivered().end_line().body);
 }
 
 void Merger::wait(int wake_fd) {

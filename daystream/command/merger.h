@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "daystream/reader.h"
+#include "daystream/stop.h"
 #include "open_set.h"
 #include "part.h"
 #include "place.h"
@@ -35,8 +35,8 @@ class Merger {
   Merger(std::vector<Stream> inputs, const std::filesystem::path& output);
   ~Merger();
 
-  // Works through what can go out now, until `stop` says so. It is on disk afterwards.
-  void work(const std::function<bool()>& stop);
+  // Works through what can go out now, until `stop` is requested. It is on disk afterwards.
+  void work(const Stop& stop);
   // Sleeps until the input that everything waits for has more, or `wake_fd` is readable.
   void wait(int wake_fd);
   // Says how far all inputs are, at the end.
@@ -83,7 +83,7 @@ class Merger {
   std::set<Input*, ByOrder> ready_;     // the next of which is known
   std::set<Input*, ByBefore> waiting_;  // those of which it is not
   bool must_look_ = true;               // for new inputs: something was read since
-  SourceFacts facts_;
+  InputFacts facts_;
   std::unique_ptr<Part> output_;
   std::uint64_t unflushed_bytes_ = 0;
   std::chrono::steady_clock::time_point marked_;

@@ -30,7 +30,7 @@ std::string source_names(const Manifest& manifest) {
               "the stream was not written by daystream merge, or by a later version of it");
 }
 
-Place place_of(std::string_view position, std::string_view lsn) {
+SourcePlace place_of(std::string_view position, std::string_view lsn) {
   const auto at = Position::parse(position);
   const auto lsn_at = Lsn::parse(lsn);
   if (!at || !lsn_at) not_a_place(fmt::format("{} {}", position, lsn));
@@ -39,14 +39,14 @@ Place place_of(std::string_view position, std::string_view lsn) {
 
 }  // namespace
 
-Fields origin_fields(const std::string& name, const Place& place) {
+Fields origin_fields(const std::string& name, const SourcePlace& place) {
   return {{std::string(kSource), name},
           {"_source_c", std::to_string(place.position.c)},
           {"_source_s", std::to_string(place.position.s)},
           {"_source_lsn", place.lsn.text()}};
 }
 
-Fields places_fields(const Places& places) {
+Fields places_fields(const SourcePlaces& places) {
   Fields fields;
   for (const auto& [name, place] : places) {
     if (place.position == Position::begin()) continue;
@@ -57,36 +57,36 @@ Fields places_fields(const Places& places) {
   return fields;
 }
 
-std::optional<std::pair<std::string, Place>> origin_of(const Change& end) {
+std::optional<std::pair<std::string, SourcePlace>> origin_of(const Change& end) {
   std::string_view name;
   std::string_view c;
   std::string_view s;
   std::string_view lsn;
   std::string_view key;
   std::string_view value;
-  for (FieldCursor cursor(end.head); cursor.next(key, value);) {
+  for (FieldCursor cursor(end.leading_fields); cursor.next(key, value);) {
     if (key == kSource) name = value;
     if (key == "_source_c") c = value;
     if (key == "_source_s") s = value;
     if (key == "_source_lsn") lsn = value;
   }
   if (name.empty()) return std::nullopt;
-  Place place = place_of(fmt::format("{}/{}", c, s), lsn);
+  SourcePlace place = place_of(fmt::format("{}/{}", c, s), lsn);
   place.turn_us = end.time_us;
   if (end.action == Action::Gap) place.lsn = {};
   return std::pair(unescape(name), place);
 }
 
-bool take_places(const Change& mark, Places& places) {
+bool take_places(const Change& mark, SourcePlaces& places) {
   bool any = false;
   std::string_view key;
   std::string_view value;
-  for (FieldCursor cursor(mark.head); cursor.next(key, value);) {
+  for (FieldCursor cursor(mark.leading_fields); cursor.next(key, value);) {
     if (!key.starts_with(kPlace)) continue;
     const auto lsn = value.find(' ') + 1;
     const auto turn = value.find(' ', lsn) + 1;
     if (lsn == 0 || turn == 0) not_a_place(value);
-    Place place = place_of(value.substr(0, lsn - 1), value.substr(lsn, turn - 1 - lsn));
+    SourcePlace place = place_of(value.substr(0, lsn - 1), value.substr(lsn, turn - 1 - lsn));
     const std::string_view time = value.substr(turn);
     const auto dot = time.find('.');
     const auto seconds = parse_number<std::int64_t>(time.substr(0, dot));
@@ -103,7 +103,7 @@ bool take_places(const Change& mark, Places& places) {
 std::string_view source_of(const Change& change) {
   std::string_view key;
   std::string_view value;
-  for (FieldCursor cursor(change.head); cursor.next(key, value);) {
+  for (FieldCursor cursor(change.leading_fields); cursor.next(key, value);) {
     if (key == kSource) return value;
   }
   return {};
@@ -122,17 +122,17 @@ void append_with_source(std::string& out, std::string_view body, std::string_vie
 }
 
 // Marks that say all of it come every second of work, and begin each day.
-Places places_in(const Stream& stream) {
+SourcePlaces places_in(const Stream& stream) {
   for (std::uint64_t back = 64;; back *= 8) {
     const auto start = stream.before_last(back);
-    Places places;
+    SourcePlaces places;
     bool complete = !start.has_value();
     Reader reader(stream, {start.value_or(Position::begin()), std::nullopt});
     while (const Transaction* next = reader.next()) {
       if (next->kind() == Transaction::Kind::Mark) {
         complete = take_places(next->end(), places) || complete;
       } else if (const auto origin = origin_of(next->end())) {
-        Place& place = places[origin->first];
+        SourcePlace& place = places[origin->first];
         const std::int64_t turn_us = std::max(place.turn_us, origin->second.turn_us);
         place = origin->second;
         place.turn_us = turn_us;

@@ -19,24 +19,24 @@
 namespace daystream::command {
 
 // A place in one of the sources: a commit, mark or gap line of it.
-struct Place {
+struct SourcePlace {
   Position position = Position::begin();
   Lsn lsn;                   // of a commit or mark; 0/0: of a gap
   std::int64_t turn_us = 0;  // what follows there comes in no earlier turn (TimeMerger)
 };
-using Places = std::map<std::string, Place, std::less<>>;  // by the source's name
+using SourcePlaces = std::map<std::string, SourcePlace, std::less<>>;  // by the source's name
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
 // What a commit or gap line says: `_source`, `_source_c`, `_source_s`, `_source_lsn`.
-Fields origin_fields(const std::string& name, const Place& place);
+Fields origin_fields(const std::string& name, const SourcePlace& place);
 // What a mark says: `_at_NAME` of each source that anything of is there.
-Fields places_fields(const Places& places);
+Fields places_fields(const SourcePlaces& places);
 
 // The same from a line, taken apart. Throws Corruption's parent Error where it is not understood.
-std::optional<std::pair<std::string, Place>> origin_of(const Change& end);
+std::optional<std::pair<std::string, SourcePlace>> origin_of(const Change& end);
 // Overwrites what the mark knows. False: it says nothing of places.
-bool take_places(const Change& mark, Places& places);
+bool take_places(const Change& mark, SourcePlaces& places);
 
 // The raw name of the source that a line or its commit is of; empty: it has none.
 std::string_view source_of(const Change& change);
@@ -45,7 +45,7 @@ std::string_view source_of(const Change& change);
 void append_with_source(std::string& out, std::string_view body, std::string_view raw_name);
 
 // How far each source is in the merged daystream, which has a line.
-Places places_in(const Stream& stream);
+SourcePlaces places_in(const Stream& stream);
 
 // Checks `--source`: the name of one of the sources of `stream`; "" for a stream of one
 // database, and, unless `must_choose`, for all. Throws ConfigError that lists the names there are.

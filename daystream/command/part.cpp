@@ -26,7 +26,7 @@ Manifest made_now(Manifest manifest) {
   return manifest;
 }
 
-WriterOptions options_with(const SourceFacts& facts) {
+WriterOptions options_with(const InputFacts& facts) {
   WriterOptions options;
   options.clock = [&facts](std::int64_t) { return facts.clock; };
   options.day_mark = [&facts] { return mark_facts(facts); };
@@ -35,14 +35,14 @@ WriterOptions options_with(const SourceFacts& facts) {
 
 }  // namespace
 
-MarkFacts mark_facts(const SourceFacts& facts) {
+MarkFacts mark_facts(const InputFacts& facts) {
   MarkFacts said{facts.timeline, facts.next, {}, {}};
-  if (facts.head) said.head = facts.head();
+  if (facts.leading_fields) said.leading_fields = facts.leading_fields();
   return said;
 }
 
 Part::Part(const std::filesystem::path& directory, const Manifest& manifest,
-           const SourceFacts& facts)
+           const InputFacts& facts)
     : facts_(facts), writer_(directory, made_now(manifest), std::nullopt, options_with(facts)) {
   gap_ = last_gap(directory);
 }
@@ -58,7 +58,7 @@ void Part::begin(Lsn lsn, const Holding& holding) {
 void Part::mark(Lsn lsn) {
   if (!needs(lsn)) return;
   MarkFacts said = mark_facts(facts_);
-  if (facts_.proven_us > 0) said.head.push_back(proven_time_field(facts_.proven_us));
+  if (facts_.proven_us > 0) said.leading_fields.push_back(proven_time_field(facts_.proven_us));
   writer_.mark(lsn, said);
   gap_.reset();
 }
@@ -69,8 +69,9 @@ void Part::gap(Lsn lsn, Lsn before) {
   gap_ = lsn;
 }
 
-void Part::new_gap(Lsn lsn, const std::vector<std::pair<std::string, std::string>>& head) {
-  writer_.gap(lsn, head);
+void Part::new_gap(Lsn lsn,
+                   const std::vector<std::pair<std::string, std::string>>& leading_fields) {
+  writer_.gap(lsn, leading_fields);
   gap_ = lsn;
 }
 

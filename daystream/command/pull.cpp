@@ -6,13 +6,16 @@
 
 #include "commands.h"
 #include "day_file.h"
+#include "daystream/stop.h"
 #include "log_flags.h"
 #include "places.h"
 #include "program/check_report.h"
 #include "program/common_flags.h"
 #include "program/config_file.h"
 #include "program/program.h"
-#include "remote/relay.h"
+#include "remote/files_relay.h"
+#include "remote/http_relay.h"
+#include "remote/nats_address.h"
 #include "remote/relay_writer.h"
 
 namespace daystream::command {
@@ -20,14 +23,15 @@ namespace daystream::command {
 namespace {
 
 // Who lets us in, and where what comes will be.
-int check(const remote::RelayOptions& options, const StreamKinds& streams, bool json) {
+int check(const remote::RelayOptions& options, const Stream& stream, bool json) {
   program::CheckReport report(json);
   report.check_directory(options.directory);
   report.check_room(options.directory);
   std::optional<Manifest> source;
   const bool reached = report.check("server", [&] {
-    source = streams.open(options.url.base).manifest();
-    return fmt::format("{} has database \"{}\"", options.url.base, source->database);
+    source = stream.manifest();
+    if (stream.server()) remote::require_whole(options);
+    return fmt::format("{} has database \"{}\"", stream.address(), source->database);
   });
   if (!std::filesystem::exists(options.directory / "daystream.json")) {
     report.check("copy", [&] {
@@ -58,7 +62,8 @@ void add_pull(CLI::App& app, Chosen& chosen) {
   CLI::App& command = *app.add_subcommand("pull", "keep a copy of a daystream of another host");
   command.set_help_flag("-h,--help", "show this help and exit");
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  add_place(command, "URL", options->url, "http(s)://HOST:PORT/NAME of a \"daystream serve\"");
+  add_place(command, "URL", options->url,
+            "http(s)://HOST:PORT/NAME of a \"daystream serve\", or nats://HOST/STREAM");
   add_place(command, "DIR", options->relay.directory, "the copy's directory; made if need be");
   command.add_flag("--once", options->relay.once, "end when all that is there has been pulled");
   command.add_option("--copy", options->relay.copy,
@@ -78,20 +83,22 @@ void add_pull(CLI::App& app, Chosen& chosen) {
     for (const char* const place : {"URL", "DIR"}) require_place(command, place);
     chosen = [options](const Reach& reach) {
       program::start_log("daystream pull", options->log);
-      options->relay.url = remote::Url::parse(options->url);
+      const bool is_nats = remote::NatsAddress::is_one(options->url);
+      if (!is_nats) options->relay.url = remote::Url::parse(options->url);
+      const Stream stream = reach.streams.open(is_nats ? options->url : options->relay.url.base);
       options->relay.http = reach.http;
       if (options->relay.copy.empty()) {
         options->relay.copy =
             remote::own_host() + ":" +
             std::filesystem::absolute(options->relay.directory).lexically_normal().string();
       }
-      if (options->check) return check(options->relay, reach.streams, options->json);
-      program::Signals signals;
-      remote::Relay relay(options->relay);
-      relay.run(signals.fd(), [&signals] {
-        signals.clear();
-        return signals.stop_requested();
-      });
+      if (options->check) return check(options->relay, stream, options->json);
+      const Stop stop = program::Signals().stop();
+      if (is_nats) {
+        remote::FilesRelay(stream, options->relay.directory, options->relay.once).run(stop);
+        return 0;
+      }
+      remote::HttpRelay(options->relay).run(stop);
       return 0;
     };
   });

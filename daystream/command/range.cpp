@@ -1,9 +1,12 @@
 #include "range.h"
 
+#include <fmt/format.h>
+
 #include <ctime>
 #include <limits>
 #include <variant>
 
+#include "daystream/error.h"
 #include "program/when.h"
 
 namespace daystream::command {
@@ -21,6 +24,18 @@ constexpr std::uint64_t kLastOfSecond = std::numeric_limits<std::uint64_t>::max(
 std::optional<Position> before_second(std::int64_t seconds) {
   if (seconds <= 0) return std::nullopt;
   return Position{seconds - 1, kLastOfSecond};
+}
+
+// A time, a position and an LSN are not compared with each other.
+bool is_later(const When& since, const When& until) {
+  if (since.index() != until.index()) return false;
+  if (const auto* time = std::get_if<Time>(&since)) {
+    return time->seconds > std::get<Time>(until).seconds;
+  }
+  if (const auto* position = std::get_if<Position>(&since)) {
+    return *position > std::get<Position>(until);
+  }
+  return std::get<Lsn>(since) > std::get<Lsn>(until);
 }
 
 }  // namespace
@@ -64,7 +79,13 @@ StartAfter start_of(const RangeOptions& options, const Stream& stream) {
 Until until_of(const RangeOptions& options) {
   Until until;
   if (options.until.empty()) return until;
-  const When when = parse_when("--until", options.until, std::time(nullptr));
+  const std::int64_t now = std::time(nullptr);
+  const When when = parse_when("--until", options.until, now);
+  if (!options.since.empty() && is_later(parse_when("--since", options.since, now), when)) {
+    throw ConfigError(
+        fmt::format("--since \"{}\" is later than --until \"{}\"", options.since, options.until),
+        "exchange them; a time without a day is of today, in UTC");
+  }
   if (const auto* time = std::get_if<Time>(&when)) {
     until.position = before_second(time->seconds).value_or(Position::begin());
   } else if (const auto* position = std::get_if<Position>(&when)) {

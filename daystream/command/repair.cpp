@@ -8,8 +8,8 @@
 #include "daystream/error.h"
 #include "daystream/manifest.h"
 #include "daystream/writer.h"
+#include "program/figures.h"
 #include "source.h"
-#include "text.h"
 #include "verification.h"
 
 namespace daystream::command {
@@ -23,7 +23,7 @@ void cut(const Stream& source) {
   const Recovery& done = writer.recovery();
   if (!done.cut_file.empty()) {
     fmt::print("cut {} from byte {} of file \"{}\", never confirmed: {}\n",
-               count_text(done.cut_bytes, "byte"), done.cut_at_bytes, done.cut_file,
+               program::counted(done.cut_bytes, "byte"), done.cut_at_bytes, done.cut_file,
                done.cut_reason);
   }
   if (done.aborted_xid) {

@@ -6,6 +6,7 @@
 
 #include "crc32c.h"
 #include "daystream/manifest.h"
+#include "key_hash.h"
 #include "table_book.h"
 
 namespace daystream::command {
@@ -69,25 +70,16 @@ Route Router::route(const Change& change) {
   return route;
 }
 
-// CRC-32C over the key's raw values, each with a TAB behind it. A table without a key is not torn
+// A table without a key is not torn
 // apart: all of it goes where its name says.
 Route Router::by_key(const Change& change) const {
   const auto known = tables_.find(change.table);
   if (known == tables_.end() || known->second.key.empty() || change.identity == "none") {
     return {false, {hashed(extend_crc(0, change.table), rule_.into)}};
   }
-  std::uint32_t crc = 0;
-  for (const std::string& column : known->second.key) {
-    std::string_view name;
-    std::string_view value;
-    bool found = false;
-    for (FieldCursor cursor(change.columns); !found && cursor.next(name, value);) {
-      found = name == column;
-    }
-    if (!found) return {true, {}};  // unchanged and not logged: all parts get the row
-    crc = extend_crc(extend_crc(crc, value), "\t");
-  }
-  return {false, {hashed(crc, rule_.into)}};
+  const auto hash = hash_of_key(0, known->second.key, change.columns);
+  if (!hash) return {true, {}};  // unchanged and not logged: all parts get the row
+  return {false, {hashed(*hash, rule_.into)}};
 }
 
 bool Router::learn(const Change& change, Lsn lsn, std::vector<SplitTable>& tables) {

@@ -14,7 +14,7 @@
 #include "program/check_report.h"
 #include "program/common_flags.h"
 #include "program/config_file.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "program/program.h"
 
 namespace daystream::command {
@@ -119,11 +119,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       program::Signals signals;
       serve::Server server(options->server);
       for (const std::string& address : server.addresses()) spdlog::info("serving at {}", address);
-      server.run(signals.fd(), [&] {
-        signals.clear();
-        if (signals.take_reload()) server.reload();
-        return signals.stop_requested();
-      });
+      server.run(signals);
       spdlog::info("told to stop");
       return 0;
     };

@@ -7,7 +7,10 @@
 namespace daystream::command {
 
 std::filesystem::path local_directory(const Stream& source) {
-  if (auto directory = source.directory()) return *directory;
+  // One with an archive behind it is more than its directory.
+  if (auto directory = source.directory(); directory && *directory == source.address()) {
+    return *directory;
+  }
   throw ConfigError(
       fmt::format("cannot use \"{}\": this command needs the files themselves", source.address()),
       "run it on the machine that has them, or pull them: daystream pull URL DIR");

@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "daystream/error.h"
+#include "daystream/stop.h"
 #include "program/program.h"
 #include "splitter.h"
 
@@ -39,18 +40,17 @@ SplitRule rule_of(const SplitOptions& options) {
 
 int split(const SplitOptions& options, const Stream& source) {
   const SplitRule rule = rule_of(options);
-  const program::Signals signals;
   Splitter splitter(source, options.directory, rule);
-  const auto stop = [&] { return signals.stop_requested(); };
+  const Stop stop = program::Signals().stop();
   for (;;) {
     splitter.work(stop);
-    if (signals.stop_requested()) return 0;
+    if (stop.requested()) return 0;
     if (options.once) {
       splitter.mark_all();
       splitter.work(stop);
       return 0;
     }
-    splitter.reader().wait(splitter.mark_due().value_or(std::chrono::hours(1)), signals.fd());
+    splitter.reader().wait(splitter.mark_due().value_or(std::chrono::hours(1)), stop.fd());
   }
 }
 

@@ -148,7 +148,7 @@ Part* Splitter::make_part(const std::string& name) {
   if (!part) {
     part = std::make_unique<Part>(directory_ / part_folder(name), manifest_of(name), facts_);
   }
-  const SourceFacts now = facts_;
+  const InputFacts now = facts_;
   facts_.next = catalog_.begin.next;
   facts_.timeline = catalog_.begin.timeline;
   used(*part).begin(catalog_.begin.lsn, holding_of(name));
@@ -158,7 +158,7 @@ Part* Splitter::make_part(const std::string& name) {
   return part.get();
 }
 
-void Splitter::work(const std::function<bool()>& stop) {
+void Splitter::work(const Stop& stop) {
   while (Transaction* transaction = reader_->next()) {
     take(*transaction);
     before_ = reader_->lsn();
@@ -167,7 +167,7 @@ void Splitter::work(const std::function<bool()>& stop) {
       if (std::chrono::steady_clock::now() - marked_ >= kSplitMarkEvery) mark_all();
       flush();
     }
-    if (stop()) break;
+    if (stop.requested()) break;
   }
   if (mark_due() == std::chrono::milliseconds(0)) mark_all();
   flush();

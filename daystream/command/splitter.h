@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "daystream/reader.h"
+#include "daystream/stop.h"
 #include "daystream/unique_fd.h"
 #include "part.h"
 #include "router.h"
@@ -33,8 +33,8 @@ class Splitter {
   Splitter(Stream source, std::filesystem::path directory, const SplitRule& rule);
 
   Reader& reader() { return *reader_; }
-  // Works through what there is now, until `stop` says so. All of it is on disk afterwards.
-  void work(const std::function<bool()>& stop);
+  // Works through what there is now, until `stop` is requested. All of it is on disk afterwards.
+  void work(const Stop& stop);
   // When parts that had nothing for a while are due for a mark; nullopt: none is behind.
   std::optional<std::chrono::milliseconds> mark_due() const;
   // Brings all parts to the source's LSN.
@@ -62,7 +62,7 @@ class Splitter {
   std::optional<SplitTables> tables_;  // once the catalog is there
   bool begun_ = false;                 // the catalog is there
   bool all_made_ = false;              // the parts, where their number is given
-  SourceFacts facts_;
+  InputFacts facts_;
   Holding source_holding_;  // in force now
   Lsn before_;              // the source's last LSN before what is being taken
   UniqueFd lock_;           // of the directory: a part that is not open is not locked itself

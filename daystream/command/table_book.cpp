@@ -50,7 +50,7 @@ void TableBook::learn(const Change& change) {
   if (table.identity != 'n') table.key = names_of(numbers, change.columns);
   std::string_view name;
   std::string_view type;
-  for (FieldCursor cursor(change.head); cursor.next(name, type);) {
+  for (FieldCursor cursor(change.leading_fields); cursor.next(name, type);) {
     if (name == "_generated") table.generated = names_of(type, change.columns);
   }
   for (FieldCursor cursor(change.columns); cursor.next(name, type);) {

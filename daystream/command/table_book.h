@@ -19,7 +19,7 @@ namespace daystream::command {
 struct KnownTable {
   std::uint32_t oid = 0;
   char identity = 'd';  // d: the primary key, i: a unique index, f: the whole row, n: nothing
-  std::vector<std::string> key;  // what tells a row from others; empty: nothing does
+  std::vector<std::string> key;  // the columns that identify a row; empty: there are none
   std::vector<std::pair<std::string, std::string>> columns;  // name and type, in their order
 
   std::vector<std::string> generated;  // columns that nobody may set

@@ -12,7 +12,7 @@
 #include "daystream/line.h"
 #include "daystream/reader.h"
 #include "json_text.h"
-#include "text.h"
+#include "program/figures.h"
 
 namespace daystream::command {
 
@@ -84,8 +84,8 @@ void print_text(const Tables& tables) {
                counts[Action::Update], counts[Action::Delete], counts.other(),
                bar(counts.all(), rows.front().second.all()));
   }
-  fmt::print("in {}, {}\n", count_text(tables.transactions, "transaction"),
-             count_text(tables.lines, "line"));
+  fmt::print("in {}, {}\n", program::counted(tables.transactions, "transaction"),
+             program::counted(tables.lines, "line"));
 }
 
 void print_json(const Tables& tables) {

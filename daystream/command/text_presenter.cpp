@@ -6,7 +6,7 @@
 
 #include "calendar.h"
 #include "origin.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "program/harmless.h"
 
 namespace daystream::command {

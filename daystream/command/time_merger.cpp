@@ -33,14 +33,14 @@ Lsn lsn_at(std::int64_t time_us) {
 }  // namespace
 
 struct TimeMerger::Input {
-  Input(std::string called, const Stream& stream, Place from)
+  Input(std::string called, const Stream& stream, SourcePlace from)
       : name(std::move(called)),
         raw_name(raw(name)),
         place(from),
         turn_us(from.turn_us),
         reader(stream, start_after(from)) {}
 
-  static StartAfter start_after(const Place& from) {
+  static StartAfter start_after(const SourcePlace& from) {
     StartAfter start{from.position, std::nullopt};
     if (from.lsn != Lsn{}) start.lsn = from.lsn;  // a gap is known by its position only
     return start;
@@ -48,10 +48,10 @@ struct TimeMerger::Input {
 
   std::string name;
   std::string raw_name;
-  Place place;           // what is out, and marks before the head
-  std::int64_t turn_us;  // of the head, or before which nothing more can come
+  SourcePlace place;     // what is out, and marks before the next
+  std::int64_t turn_us;  // of the next, or before which nothing more can come
   Reader reader;
-  Transaction* head = nullptr;  // the next to go out; nullptr: not there yet
+  Transaction* next = nullptr;  // the next to go out; nullptr: not there yet
 };
 
 // By name, so that it does not matter in which order they were given.
@@ -74,15 +74,15 @@ TimeMerger::TimeMerger(std::vector<NamedInput> inputs, const std::filesystem::pa
         {input.name, manifest.system_identifier, manifest.database, manifest.slot});
   }
   output_ = std::make_unique<Part>(output, wanted, facts_);
-  const Places places = output_->empty() ? Places{} : places_in(output);
+  const SourcePlaces places = output_->empty() ? SourcePlaces{} : places_in(output);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::string& name = wanted.sources[i].name;
     const auto at = places.find(name);
-    inputs_.push_back(
-        std::make_unique<Input>(name, inputs[i].stream, at == places.end() ? Place{} : at->second));
+    inputs_.push_back(std::make_unique<Input>(name, inputs[i].stream,
+                                              at == places.end() ? SourcePlace{} : at->second));
   }
-  facts_.head = [this] {
-    Places now;
+  facts_.leading_fields = [this] {
+    SourcePlaces now;
     for (const auto& input : inputs_) now[input->name] = input->place;
     return places_fields(now);
   };
@@ -106,14 +106,14 @@ TimeMerger::~TimeMerger() = default;
 // Every input shows what it has next, or up to when it has nothing.
 void TimeMerger::fill() {
   for (const auto& input : inputs_) {
-    while (input->head == nullptr) {
+    while (input->next == nullptr) {
       Transaction* next = input->reader.next();
       if (next == nullptr) break;
       input->turn_us = std::max(input->turn_us, proven_time_us(*next));
       if (next->kind() == Transaction::Kind::Mark) {
         input->place = {next->position(), next->lsn(), input->turn_us};
       } else {
-        input->head = next;
+        input->next = next;
       }
     }
   }
@@ -125,7 +125,7 @@ TimeMerger::Input* TimeMerger::next_input() const {
   for (const auto& input : inputs_) {
     if (first == nullptr || input->turn_us < first->turn_us) first = input.get();
   }
-  return first->head == nullptr ? nullptr : first;
+  return first->next == nullptr ? nullptr : first;
 }
 
 std::int64_t TimeMerger::reached_us() const {
@@ -134,8 +134,8 @@ std::int64_t TimeMerger::reached_us() const {
       ->turn_us;
 }
 
-void TimeMerger::work(const std::function<bool()>& stop) {
-  for (bool stopped = false; !stopped; stopped = stop()) {
+void TimeMerger::work(const Stop& stop) {
+  for (bool stopped = false; !stopped; stopped = stop.requested()) {
     fill();
     Input* next = next_input();
     if (next == nullptr) break;
@@ -161,11 +161,11 @@ void TimeMerger::mark() {
 }
 
 void TimeMerger::emit(Input& input) {
-  Transaction& head = *input.head;
-  facts_.clock = std::max(facts_.clock, head.position().c);
-  Place place{head.position(), head.lsn(), input.turn_us};
+  Transaction& next = *input.next;
+  facts_.clock = std::max(facts_.clock, next.position().c);
+  SourcePlace place{next.position(), next.lsn(), input.turn_us};
   const Fields origin = origin_fields(input.name, place);
-  if (head.kind() == Transaction::Kind::Gap) {
+  if (next.kind() == Transaction::Kind::Gap) {
     output_->new_gap(output_->last_lsn(), origin);
     place.lsn = {};
   } else {
@@ -176,17 +176,17 @@ void TimeMerger::emit(Input& input) {
       unflushed_bytes_ += lines_.size();
       lines_.clear();
     };
-    for (Line line; head.next_line(line);) {
+    for (Line line; next.next_line(line);) {
       append_with_source(lines_, line.body, input.raw_name);
       lines_ += '\n';
       if (lines_.size() >= kLinesAtOnce) send();
     }
-    const Change& end = head.end();
+    const Change& end = next.end();
     const Lsn lsn = std::max(lsn_at(input.turn_us), Lsn{output_->last_lsn().value + 1});
     fmt::format_to(std::back_inserter(lines_), "_xid\t{}\t_lsn\t{}", end.xid, lsn.text());
     std::string_view key;
     std::string_view value;
-    for (FieldCursor cursor(end.head); cursor.next(key, value);) {
+    for (FieldCursor cursor(end.leading_fields); cursor.next(key, value);) {
       if (key == "_time") lines_.append("\t_time\t").append(value);
       if (key == "_next") lines_.append("\t_source_next\t").append(value);
     }
@@ -198,13 +198,13 @@ void TimeMerger::emit(Input& input) {
     send();
   }
   input.place = place;  // not before: a new day's mark, written just now, is before it
-  input.head = nullptr;
+  input.next = nullptr;
 }
 
 void TimeMerger::wait(int wake_fd) {
   Input* slowest = nullptr;
   for (const auto& input : inputs_) {
-    if (input->head == nullptr && (slowest == nullptr || input->turn_us < slowest->turn_us)) {
+    if (input->next == nullptr && (slowest == nullptr || input->turn_us < slowest->turn_us)) {
       slowest = input.get();
     }
   }

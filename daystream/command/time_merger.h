@@ -5,12 +5,12 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "daystream/stop.h"
 #include "origin.h"
 #include "part.h"
 
@@ -36,8 +36,8 @@ class TimeMerger {
   TimeMerger(std::vector<NamedInput> inputs, const std::filesystem::path& output);
   ~TimeMerger();
 
-  // Works through what can go out now, until `stop` says so. It is on disk afterwards.
-  void work(const std::function<bool()>& stop);
+  // Works through what can go out now, until `stop` is requested. It is on disk afterwards.
+  void work(const Stop& stop);
   // Sleeps until the input that everything waits for has more, or `wake_fd` is readable.
   void wait(int wake_fd);
   // Says how far all inputs are, at the end.
@@ -52,7 +52,7 @@ class TimeMerger {
   void emit(Input& input);
 
   std::vector<std::unique_ptr<Input>> inputs_;
-  SourceFacts facts_;
+  InputFacts facts_;
   std::unique_ptr<Part> output_;
   std::string lines_;
   std::uint64_t unflushed_bytes_ = 0;

@@ -11,11 +11,12 @@
 #include "durable_file.h"
 #include "json_text.h"
 #include "manifest_file.h"
+#include "program/figures.h"
 #include "scanner.h"
 #include "source.h"
+#include "stream_impl.h"
 #include "stream_json.h"
 #include "stream_view.h"
-#include "text.h"
 
 namespace daystream::command {
 
@@ -113,10 +114,11 @@ void print_checked_text(const std::string& name, const StreamView& view, const C
   }
   const auto bytes = static_cast<double>(counts.bytes);
   fmt::print("daystream \"{}\": {}, {}, {}, {}, {}, {}, {}: no damage ({:.2f} s, {}/s)\n", name,
-             count_text(counts.days, "day"), count_text(counts.lines, "line"),
-             count_text(counts.transactions, "transaction"), count_text(counts.marks, "mark"),
-             count_text(counts.aborts, "abort"), count_text(counts.gaps, "gap"), bytes_text(bytes),
-             took_s, bytes_text(bytes / took_s));
+             program::counted(counts.days, "day"), program::counted(counts.lines, "line"),
+             program::counted(counts.transactions, "transaction"),
+             program::counted(counts.marks, "mark"), program::counted(counts.aborts, "abort"),
+             program::counted(counts.gaps, "gap"), program::bytes_text(bytes), took_s,
+             program::bytes_text(bytes / took_s));
   const Durable& durable = view.durable();
   fmt::print("durable through {} (LSN {}, {})\n", durable.position.text(), durable.lsn.text(),
              utc_text(at_second(durable.position.c)));
@@ -156,7 +158,8 @@ void verify_view(const std::string& name, const StreamView& view, bool json) {
 }  // namespace
 
 void verify_directory(const Stream& source, bool json) {
-  const auto dir = real_dir(local_directory(source));
+  const auto dir = files_of(source);
+  if (!dir) local_directory(source);  // which says what to do instead
   load_manifest(*dir);
   with_view(*dir, [&](const StreamView& view) { verify_view(source.address(), view, json); });
 }

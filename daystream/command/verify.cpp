@@ -1,4 +1,4 @@
-// daystream verify: every byte of a directory.
+// daystream verify: every byte of what is there as files.
 #include <memory>
 #include <string>
 
@@ -16,7 +16,8 @@ void add_verify(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("verify", "check every byte of a daystream");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("DIR", options->source, "the daystream's directory")->required();
+  command.add_option("STREAM", options->source, "the daystream's directory, or its s3:// archive")
+      ->required();
   program::add_json_flag(command, options->json);
   command.footer(
       "Checks positions and CRCs of all that is durable, also while a writer is at work. Damage "

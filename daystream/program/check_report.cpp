@@ -1,9 +1,8 @@
 #include "program/check_report.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -13,6 +12,7 @@
 #include "daystream/error.h"
 #include "json_text.h"
 #include "program/disk_space.h"
+#include "program/writable.h"
 
 namespace daystream::program {
 
@@ -47,7 +47,7 @@ bool CheckReport::check(const char* name, const std::function<std::string()>& bo
     return true;
   } catch (const Error& e) {
     print(Result::Failed, name, e.what(), e.hint());
-    if (exit_code_ == 0) exit_code_ = static_cast<int>(e.exit_code());
+    exit_code_ = std::max(exit_code_, static_cast<int>(e.exit_code()));
     return false;
   }
 }
@@ -58,17 +58,7 @@ void CheckReport::warn(const char* name, const std::string& detail, const std::s
 
 void CheckReport::check_directory(const std::filesystem::path& directory) {
   check("directory", [&]() -> std::string {
-    const std::filesystem::path there = nearest_existing(directory);
-    if (!std::filesystem::is_directory(there)) {
-      throw NeedsPerson(fmt::format("\"{}\" is no directory", there.string()),
-                        "name another place, or move it away");
-    }
-    if (access(there.c_str(), W_OK | X_OK) != 0) {
-      throw NeedsPerson(
-          fmt::format("cannot write to directory \"{}\": {}", there.string(), std::strerror(errno)),
-          fmt::format("run this as the user that it belongs to, or give it to yours: chown {} {}",
-                      geteuid(), there.string()));
-    }
+    require_writable(directory);
     return fmt::format("\"{}\" {}", directory.string(),
                        std::filesystem::exists(directory) ? "can be written to" : "can be made");
   });
@@ -93,15 +83,6 @@ void CheckReport::check_clock(const char* who, std::int64_t its_clock_us) {
                 "lags are measured with both clocks: let NTP set them");
   }
   check("clock", [&] { return fmt::format("as that of {}", who); });
-}
-
-std::filesystem::path nearest_existing(std::filesystem::path path) {
-  path = std::filesystem::absolute(path).lexically_normal();
-  std::error_code error;
-  while (!std::filesystem::exists(path, error) && path != path.parent_path()) {
-    path = path.parent_path();
-  }
-  return path;
 }
 
 }  // namespace daystream::program

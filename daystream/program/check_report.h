@@ -8,7 +8,7 @@
 
 namespace daystream::program {
 
-// Prints each check to standard output as it is made, and remembers the first failure.
+// Prints each check to standard output as it is made, and remembers the worst failure.
 class CheckReport {
  public:
   // `json`: for scripts, a JSON object a line: {"check", "result", "detail", "hint"}.
@@ -20,7 +20,8 @@ class CheckReport {
   bool check(const char* name, const std::function<std::string()>& body);
   // What does not keep the work from beginning, but should be known.
   void warn(const char* name, const std::string& detail, const std::string& hint = {});
-  // 0, or that of the first that failed.
+  // 0, or the highest of those that failed: what a person has to mend is said to need one, whatever
+  // else is missing.
   int exit_code() const noexcept { return exit_code_; }
 
   // Whether files can be made in `directory`, or it itself where it is not there.
@@ -41,8 +42,5 @@ class CheckReport {
 
 // What --json does of those that print a report.
 inline constexpr const char* kJsonChecks = "print one JSON object a check, for scripts";
-
-// The first of `path` and its parents that is there.
-std::filesystem::path nearest_existing(std::filesystem::path path);
 
 }  // namespace daystream::program

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "daystream/error.h"
+#include "program/config_text.h"
 #include "program/json.h"
+#include "program/usage.h"
 
 namespace daystream::program {
 
@@ -19,7 +19,7 @@ using Arguments = std::vector<std::string>;
 using nlohmann::json;
 
 // Which command a file is for, and where its flags go.
-struct Place {
+struct CommandPlace {
   const CLI::App* command;
   std::size_t at;  // among the arguments
 };
@@ -35,7 +35,7 @@ const CLI::App* subcommand_of(const CLI::App& app, const std::string& name) {
   return found.empty() ? nullptr : found.front();
 }
 
-Place place_of(const CLI::App& app, const Arguments& arguments) {
+CommandPlace place_of(const CLI::App& app, const Arguments& arguments) {
   for (std::size_t i = 0; i < arguments.size() && arguments[i] != "--"; ++i) {
     const CLI::App* command = subcommand_of(app, arguments[i]);
     if (command != nullptr) {
@@ -98,16 +98,7 @@ void append_flags(Arguments& flags, const std::string& path, const CLI::Option& 
 }
 
 json json_of_file(const std::string& file) {
-  std::error_code error;
-  if (std::filesystem::is_directory(file, error)) {
-    throw ConfigError(fmt::format("configuration file \"{}\" is a directory", file),
-                      "name the file itself");
-  }
-  std::ifstream in(file);
-  if (!in)
-    throw ConfigError(fmt::format("could not open configuration file \"{}\"", file),
-                      "look at its name, and whether this user may read it");
-  const std::string text(std::istreambuf_iterator<char>(in), {});
+  const std::string text = read_config_text(file);
   json root;
   try {
     root = json::parse(without_comments(text));
@@ -137,6 +128,25 @@ Arguments flags_of_file(const CLI::App& command, const std::string& file) {
   return flags;
 }
 
+// What the file that the arguments name has, and where among them it goes.
+struct FileFlags {
+  Arguments flags;
+  std::size_t at = 0;
+};
+
+FileFlags flags_for(const CLI::App& app, const Arguments& arguments) {
+  const CommandPlace place = place_of(app, arguments);
+  const std::string file = config_file_of(arguments, place.at);
+  if (file.empty() || place.command->get_option_no_throw("--config") == nullptr) return {};
+  return {flags_of_file(*place.command, file), place.at};
+}
+
+Arguments inserted(Arguments arguments, const FileFlags& flags) {
+  arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(flags.at), flags.flags.begin(),
+                   flags.flags.end());
+  return arguments;
+}
+
 }  // namespace
 
 CLI::Option* add_config_option(CLI::App& command, std::string& file) {
@@ -146,13 +156,12 @@ CLI::Option* add_config_option(CLI::App& command, std::string& file) {
 
 std::vector<std::string> with_config_file(const CLI::App& app,
                                           const std::vector<std::string>& arguments) {
-  const Place place = place_of(app, arguments);
-  const std::string file = config_file_of(arguments, place.at);
-  if (file.empty() || place.command->get_option_no_throw("--config") == nullptr) return arguments;
-  Arguments all = arguments;
-  const Arguments flags = flags_of_file(*place.command, file);
-  all.insert(all.begin() + static_cast<std::ptrdiff_t>(place.at), flags.begin(), flags.end());
-  return all;
+  return inserted(arguments, flags_for(app, arguments));
+}
+
+void parse_with_config_file(CLI::App& app, const std::vector<std::string>& arguments) {
+  const FileFlags flags = flags_for(app, arguments);
+  parse(app, inserted(arguments, flags), flags.flags);
 }
 
 }  // namespace daystream::program

@@ -20,4 +20,7 @@ CLI::Option* add_config_option(CLI::App& command, std::string& file);
 std::vector<std::string> with_config_file(const CLI::App& app,
                                           const std::vector<std::string>& arguments);
 
+// parse() of these. Throws ConfigError too.
+void parse_with_config_file(CLI::App& app, const std::vector<std::string>& arguments);
+
 }  // namespace daystream::program

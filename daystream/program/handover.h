@@ -36,8 +36,8 @@ class Mailbox {
     }
     changed_.notify_one();
   }
-  // Also wakes who sleeps in poll(): before anybody can have taken the value, so that a clear()
-  // after that is the last word.
+  // Also wakes a thread that sleeps in poll(): before anybody can have taken the value, so that a
+  // clear() after that is the last word.
   void put(T value, const WakeFd& wake) {
     {
       const std::lock_guard lock(mutex_);

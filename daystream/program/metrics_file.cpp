@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 
 #include "daystream/error.h"
 #include "program/handover.h"
+#include "program/hint.h"
+#include "program/writable.h"
 #include "src/dir.h"
 
 namespace daystream::program {
@@ -43,17 +43,17 @@ void check_metrics_file(const std::filesystem::path& file) {
     refuse(fmt::format("there is no directory \"{}\"", folder.string()), kHint);
   }
   if (std::filesystem::is_directory(file, error)) refuse("it is a directory", kHint);
-  if (access(folder.c_str(), W_OK | X_OK) != 0) {
-    refuse(fmt::format("cannot write to directory \"{}\": {}", folder.string(),
-                       std::generic_category().message(errno)),
-           kHint);
+  try {
+    require_writable(folder);
+  } catch (const NeedsPerson& e) {
+    refuse(e.what(), e.hint());
   }
   if (!collector_reads(file)) refuse(kOtherName, kOtherNameHint);
 }
 
 MetricsTarget::MetricsTarget(std::filesystem::path file) : file_(std::move(file)) {
   if (!file_.empty() && !collector_reads(file_)) {
-    spdlog::warn("metrics file \"{}\": {}; HINT: {}", file_.string(), kOtherName, kOtherNameHint);
+    spdlog::warn("metrics file \"{}\": {}", file_.string(), with_hint(kOtherName, kOtherNameHint));
   }
 }
 
@@ -65,6 +65,7 @@ void MetricsTarget::replace(const std::function<std::string()>& text) noexcept {
                  {.synced = false, .for_everybody = true});
     if (failed_) spdlog::info("metrics file \"{}\" is written again", file_.string());
     failed_ = false;
+    problems_.clear();
   } catch (const Error& e) {
     failed(e.what(), e.hint());
   } catch (const std::exception& e) {
@@ -73,12 +74,11 @@ void MetricsTarget::replace(const std::function<std::string()>& text) noexcept {
 }
 
 void MetricsTarget::failed(const std::string& why, const std::string& hint) {
-  const auto now = std::chrono::steady_clock::now();
-  if (failed_ && now - told_ < kBetweenWarnings) return;
-  spdlog::warn("could not replace metrics file \"{}\": {}; HINT: {}", file_.string(), why,
-               hint.empty() ? kHint : hint);
-  told_ = now;
   failed_ = true;
+  const auto problem = problems_.met(why);
+  if (!problem) return;
+  spdlog::warn("could not replace metrics file \"{}\": {}", file_.string(),
+               with_hint(*problem, hint.empty() ? kHint : hint));
 }
 
 MetricsFile::MetricsFile(std::filesystem::path file, std::function<std::string()> text)

@@ -1,4 +1,4 @@
-// Metrics for who runs no `daystream serve`: a file for the textfile collector of Prometheus'
+// Metrics where no `daystream serve` runs: a file for the textfile collector of Prometheus'
 // node_exporter, which is replaced every few seconds. No socket to guard, no port to choose; the
 // file carries the time at which it was written, by which an alert sees that nobody writes it.
 #pragma once
@@ -8,6 +8,8 @@
 #include <functional>
 #include <string>
 #include <thread>
+
+#include "program/repeats.h"
 
 namespace daystream::program {
 
@@ -19,8 +21,6 @@ void check_metrics_file(const std::filesystem::path& file);
 // goes on, and so is the first success after it.
 class MetricsTarget {
  public:
-  static constexpr std::chrono::minutes kBetweenWarnings{1};
-
   // `file` empty: does nothing. Warns of a name that no collector reads.
   explicit MetricsTarget(std::filesystem::path file);
 
@@ -33,7 +33,7 @@ class MetricsTarget {
   void failed(const std::string& why, const std::string& hint);
 
   const std::filesystem::path file_;
-  std::chrono::steady_clock::time_point told_{};
+  Repeats problems_;
   bool failed_ = false;
 };
 

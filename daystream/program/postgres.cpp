@@ -10,6 +10,7 @@
 
 #include "program/postgres_hints.h"
 #include "program/quoted.h"
+#include "src/reasons.h"
 
 namespace daystream::program {
 
@@ -77,8 +78,11 @@ struct ConnInfoDeleter {
 }  // namespace
 
 bool SqlError::retryable() const noexcept {
-  const std::string_view state = sqlstate_;
-  return state.starts_with("08") || state.starts_with("53") || state.starts_with("57P");
+  return is_retryable(reason_of_sqlstate(sqlstate_));
+}
+
+ExitCode SqlError::exit_code() const noexcept {
+  return exit_code_of(reason_of_sqlstate(sqlstate_));
 }
 
 void throw_error(PGconn* connection, const PGresult* result, const std::string& action) {
@@ -130,7 +134,7 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   if (PQstatus(connection.get()) != CONNECTION_OK) {
     const std::string words = libpq_words(PQerrorMessage(connection.get()));
     throw NotConnected(fmt::format("could not connect to PostgreSQL: {}", words),
-                       connection_hint(words));
+                       connection_hint(words), connection_reason(words));
   }
   // A notice is for psql's users; errors come through results.
   PQsetNoticeProcessor(
@@ -174,6 +178,11 @@ std::optional<std::string> query_value(PGconn* connection, const std::string& sq
   if (PQntuples(result.get()) < 1 || PQgetisnull(result.get(), 0, 0)) return std::nullopt;
   return std::string(PQgetvalue(result.get(), 0, 0),
                      static_cast<std::size_t>(PQgetlength(result.get(), 0, 0)));
+}
+
+void Cancel::ask() const noexcept {
+  char problem[256];
+  if (cancel_ != nullptr) PQcancel(cancel_.get(), problem, sizeof problem);
 }
 
 std::string quote_identifier(std::string_view name) {

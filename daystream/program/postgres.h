@@ -29,14 +29,15 @@ class SqlError : public Error {
   SqlError(const std::string& message, std::string hint, std::string sqlstate)
       : Error(message, std::move(hint)), sqlstate_(std::move(sqlstate)) {}
   const std::string& sqlstate() const noexcept { return sqlstate_; }
-  // Class 08, 53, 57P: the server went away, is full or starts up.
-  bool retryable() const noexcept override;
+  bool retryable() const noexcept override;  // as src/reasons.h has its SQLSTATE
+  ExitCode exit_code() const noexcept override;
 
  private:
   std::string sqlstate_;
 };
 
-// No connection could be made: whatever it was for has not begun.
+// No connection could be made: whatever it was for has not begun. Refused where the server does not
+// take this role, password or database.
 class NotConnected : public ConnectionLost {
  public:
   using ConnectionLost::ConnectionLost;
@@ -58,6 +59,23 @@ std::optional<std::string> query_value(PGconn*, const std::string& sql,
 // Throws what `connection`'s (and `result`'s, may be null) error says, with `action` before it.
 [[noreturn]] void throw_error(PGconn* connection, const PGresult* result,
                               const std::string& action);
+
+// Asks the server to end what a connection does; the thread that waits for it sees an error.
+//
+// Threads: ask() from any, also while another one waits for the connection.
+class Cancel {
+ public:
+  Cancel() = default;  // of nothing
+  explicit Cancel(PGconn* connection) : cancel_(PQgetCancel(connection)) {}
+  // A request that comes between two statements is lost.
+  void ask() const noexcept;
+
+ private:
+  struct Free {
+    void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
+  };
+  std::unique_ptr<PGcancel, Free> cancel_;
+};
 
 std::string quote_identifier(std::string_view);
 std::string quote_literal(std::string_view);  // standard_conforming_strings on

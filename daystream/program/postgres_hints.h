@@ -4,12 +4,19 @@
 #include <string>
 #include <string_view>
 
+#include "daystream/error.h"
+
 namespace daystream::program {
 
-// Of a connection that could not be made. Never empty.
+// What to do where a connection could not be made. Never empty.
 std::string connection_hint(const std::string& words);
 
-// Of a refusal with this SQLSTATE, to the role `user`. Empty: nothing better than the words.
+// Refused: a server is there, and refuses this role, password, database or encryption; of several
+// servers, none is merely away.
+Reason connection_reason(const std::string& words);
+
+// What to do where the server refused something with this SQLSTATE to the role `user`. Empty:
+// nothing better is known than the words.
 std::string refusal_hint(std::string_view sqlstate, const std::string& words,
                          const std::string& user);
 

@@ -71,17 +71,18 @@ class JsonText final : public spdlog::custom_flag_formatter {
   }
 };
 
-// What the handlers may touch. The descriptor is made before they are installed and never closed.
+// What the handlers may touch. The descriptors are made before they are installed and never closed.
 std::atomic<bool> stop_flag{false};
 std::atomic<bool> reload_flag{false};
 int wake_fd = -1;
+int stop_fd = -1;  // never cleared
 
 extern "C" void on_signal(int number) {
   const int saved = errno;
   (number == SIGHUP ? reload_flag : stop_flag).store(true);
-  const std::uint64_t one = 1;
   // A full eventfd is already readable, so a failure changes nothing.
-  if (write(wake_fd, &one, sizeof one) < 0) errno = saved;
+  if (number != SIGHUP) eventfd_write(stop_fd, 1);
+  eventfd_write(wake_fd, 1);
   errno = saved;
 }
 
@@ -179,7 +180,8 @@ Signals::Signals() {
   stop_flag = false;
   reload_flag = false;
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (wake_fd < 0) throw IoError("could not create an event descriptor", errno);
+  stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake_fd < 0 || stop_fd < 0) throw IoError("could not create an event descriptor", errno);
   struct sigaction action {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
@@ -189,6 +191,9 @@ Signals::Signals() {
 
 bool Signals::stop_requested() const noexcept {
   return stop_flag.load();
+}
+Stop Signals::stop() const {
+  return {[] { return stop_flag.load(); }, stop_fd};
 }
 bool Signals::take_reload() noexcept {
   return reload_flag.exchange(false);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "daystream/error.h"
+#include "daystream/stop.h"
 #include "daystream/unique_fd.h"
 
 namespace daystream::program {
@@ -46,6 +47,8 @@ class Signals {
  public:
   Signals();
   bool stop_requested() const noexcept;
+  // The same for what knows nothing of signals. Its descriptor says nothing of a reload.
+  Stop stop() const;
   bool take_reload() noexcept;  // true once for each SIGHUP since the last call
   int fd() const noexcept;      // readable once a signal has come: for poll(); drained by clear()
   void clear() noexcept;

@@ -19,7 +19,9 @@ namespace {
 
 constexpr std::size_t kPiece = 1024 * 1024;
 
-class Digest {
+}  // namespace
+
+class Sha256::Digest {
  public:
   Digest() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
     if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) fail();
@@ -44,25 +46,32 @@ class Digest {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
-}  // namespace
+Sha256::Sha256() : digest_(std::make_unique<Digest>()) {}
+Sha256::~Sha256() = default;
+void Sha256::add(std::string_view bytes) {
+  digest_->add(bytes.data(), bytes.size());
+}
+std::string Sha256::text() {
+  return digest_->text();
+}
 
 std::string sha256_of(std::string_view text) {
-  Digest digest;
-  digest.add(text.data(), text.size());
+  Sha256 digest;
+  digest.add(text);
   return digest.text();
 }
 
-std::string sha256_of_file(const std::filesystem::path& path, const std::function<bool()>& stop) {
+std::string sha256_of_file(const std::filesystem::path& path, const Stop& stop) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) throw IoError(fmt::format("could not open file \"{}\"", path.string()), errno);
-  Digest digest;
+  Sha256 digest;
   std::vector<char> piece(kPiece);
   for (;;) {
-    if (stop && stop()) return {};
+    if (stop.requested()) return {};
     const ssize_t got = read(fd.get(), piece.data(), piece.size());
     if (got == 0) return digest.text();
     if (got > 0) {
-      digest.add(piece.data(), static_cast<std::size_t>(got));
+      digest.add({piece.data(), static_cast<std::size_t>(got)});
     } else if (errno != EINTR) {
       throw IoError(fmt::format("could not read file \"{}\"", path.string()), errno);
     }

@@ -10,6 +10,7 @@
 #include "program/hint.h"
 #include "program/json.h"
 #include "program/metrics_text.h"
+#include "src/dir.h"
 
 namespace daystream::program {
 
@@ -32,11 +33,11 @@ void judge(const ordered_json& told, std::int64_t now, StreamHealth& health) {
   const std::int64_t silent_s = now - health.heard_s;
   const std::string state = told_words(told, "state");
   const std::string error = told_words(told, "last_error");
+  const std::string told_hint = told_words(told, "last_hint");
   if (state == "stopped") {
     health.trouble = "deltastream is stopped";
     health.needs_person = told.value("needs_person", ordered_json()) == true;
     if (health.needs_person) health.trouble += ": " + error;
-    const std::string told_hint = told_words(told, "last_hint");
     health.hint = health.needs_person && !told_hint.empty() ? told_hint
                                                             : "start it; its log says why it ended";
   } else if (silent_s > kStreamerSilentS) {
@@ -45,7 +46,8 @@ void judge(const ordered_json& told, std::int64_t now, StreamHealth& health) {
     health.since_s = health.heard_s;
   } else if (state != "streaming") {
     health.trouble = error.empty() ? "deltastream waits" : "deltastream waits: " + error;
-    health.hint = "it tries again by itself; \"deltastream --check\" says what is missing";
+    health.hint = "it tries again by itself; " +
+                  (told_hint.empty() ? "\"deltastream --check\" says what is missing" : told_hint);
   }
 }
 
@@ -68,6 +70,16 @@ Value told_just_now(const char* key) {
 }
 
 }  // namespace
+
+// A file that anybody may have written who may write there: no more of it than makes sense.
+std::shared_ptr<const ordered_json> read_streamer_status(Dir& dir) {
+  constexpr std::uint64_t kMostBytes = 1024 * 1024;
+  const auto file = dir.open("status.json");
+  if (!file || file->size() > kMostBytes) return nullptr;
+  auto told = parse_json(read_whole(*file));
+  if (!told.is_object()) return nullptr;
+  return std::make_shared<const ordered_json>(std::move(told));
+}
 
 std::string StreamHealth::text() const {
   if (is_well()) return {};

@@ -12,6 +12,10 @@
 #include "daystream/lsn.h"
 #include "daystream/position.h"
 
+namespace daystream {
+class Dir;
+}
+
 namespace daystream::program {
 
 class MetricsText;
@@ -37,6 +41,10 @@ struct StreamHealth {
 
 // `told`: status.json, which may hold anything. `now`: seconds since 1970. Asks nobody: pure.
 StreamHealth streamer_health(std::shared_ptr<const nlohmann::ordered_json> told, std::int64_t now);
+
+// status.json of the daystream in `dir`, for streamer_health(); nullptr: no deltastream writes
+// there, or what is there makes no sense. Throws what reading throws.
+std::shared_ptr<const nlohmann::ordered_json> read_streamer_status(Dir& dir);
 
 struct StreamFacts {
   std::string name;

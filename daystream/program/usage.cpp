@@ -66,7 +66,10 @@ std::string unexpected(const CLI::App& app, const CLI::App& command,
                        const std::vector<std::string>& words) {
   const auto option =
       std::find_if(words.begin(), words.end(), [](const auto& w) { return w.starts_with('-'); });
-  if (option == words.end()) return fmt::format("unrecognized argument \"{}\"", words.front());
+  if (option == words.end()) {
+    return fmt::format("unrecognized argument \"{}\"{}", words.front(),
+                       did_you_mean(words.front(), commands_of(command)));
+  }
   const std::string name = option->substr(0, option->find('='));
   if (&command != &app && command.get_option_no_throw(name) != nullptr) {
     return fmt::format("option \"{}\" is one of \"{}\": write it behind that", name,
@@ -100,6 +103,17 @@ std::string of_value(const std::string& said) {
   return said;
 }
 
+// A command that stands where what it is for should: "group list STREAM".
+std::string misplaced_command(const CLI::App& command, const std::vector<std::string>& commands) {
+  for (const CLI::Option* option : command.get_options()) {
+    if (!option->get_positional() || option->empty()) continue;
+    const std::string& value = option->results().front();
+    if (std::find(commands.begin(), commands.end(), value) == commands.end()) continue;
+    return fmt::format("\"{}\" belongs after {}", value, option->get_name());
+  }
+  return {};
+}
+
 std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::ParseError& error) {
   const std::vector<std::string> left = app.remaining(true);
   const std::vector<std::string> commands = commands_of(command);
@@ -108,15 +122,73 @@ std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::P
     const auto word = std::find_if(left.begin(), left.end(),
                                    [](const auto& each) { return !each.starts_with('-'); });
     if (word == left.end()) return unexpected(app, command, left);
+    if (const std::string misplaced = misplaced_command(command, commands); !misplaced.empty()) {
+      return misplaced;
+    }
     const std::string like = did_you_mean(*word, commands);
     return fmt::format(
         "unknown command \"{}\"{}", *word,
         like.empty() ? fmt::format(": there are {}", fmt::join(commands, ", ")) : like);
   }
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !left.empty()) {
+  const bool is_extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+  if (!left.empty() && (is_extra || error.get_exit_code() == 0)) {
     return unexpected(app, command, left);
   }
   return of_value(error.what());
+}
+
+// What is empty is most often a shell's variable that is not set, and would stand for the current
+// directory, or for all tables. libpq, though, takes an empty connection string as one.
+void refuse_empty(const CLI::App& app, const CLI::App& command, const CLI::Option& option) {
+  constexpr const char* kConnection = "--dbname";
+  if (option.get_items_expected_min() == 0 || option.check_name(kConnection)) return;
+  const std::vector<std::string>& values = option.results();
+  // The words of another program may be empty.
+  const auto end = option.get_positional() && !values.empty() ? values.begin() + 1 : values.end();
+  if (std::find(values.begin(), end, "") == end) return;
+  throw UsageError(fmt::format("{} is empty: is a variable not set?", option.get_name()),
+                   name_below(app, command));
+}
+
+// CLI11 lets them wrap around.
+void refuse_negative(const CLI::App& app, const CLI::App& command, const CLI::Option& option) {
+  if (!option.get_type_name().starts_with("UINT")) return;
+  for (const std::string& value : option.results()) {
+    if (!value.starts_with('-')) continue;
+    throw UsageError(
+        fmt::format("invalid {} \"{}\": not a number in its range", option.get_name(), value),
+        name_below(app, command));
+  }
+}
+
+// Which of two values counts, nobody should have to guess. (The values stay unsaid: a connection
+// string may hold a password.)
+void refuse_repeated(const CLI::App& app, const CLI::App& command, const CLI::Option& option,
+                     const std::vector<std::string>& beneath) {
+  if (option.get_items_expected_max() != 1 ||
+      option.get_multi_option_policy() != CLI::MultiOptionPolicy::TakeLast) {
+    return;
+  }
+  const bool is_beneath = std::any_of(beneath.begin(), beneath.end(), [&](const std::string& flag) {
+    return option.check_name(flag.substr(0, flag.find('=')));
+  });
+  const std::vector<std::string>& values = option.results();
+  const auto first = values.begin() + (is_beneath ? 1 : 0);
+  if (std::adjacent_find(first, values.end(), std::not_equal_to<>()) == values.end()) return;
+  throw UsageError(
+      fmt::format("{} is given more than once, with different values", option.get_name()),
+      name_below(app, command));
+}
+
+void check_values(const CLI::App& app, const std::vector<std::string>& beneath) {
+  const CLI::App& command = chosen_command(app);
+  for (const CLI::App* of = &command; of != nullptr; of = of->get_parent()) {
+    for (const CLI::Option* option : of->get_options()) {
+      refuse_empty(app, command, *option);
+      refuse_negative(app, command, *option);
+      refuse_repeated(app, command, *option, beneath);
+    }
+  }
 }
 
 }  // namespace
@@ -125,16 +197,21 @@ void usage(const std::string& message) {
   throw CLI::ParseError(message, CLI::ExitCodes::InvalidError);
 }
 
-void parse(CLI::App& app, const std::vector<std::string>& arguments) {
+void parse(CLI::App& app, const std::vector<std::string>& arguments,
+           const std::vector<std::string>& beneath) {
   std::vector<std::string> all(arguments.rbegin(), arguments.rend());  // as CLI11 takes a vector
   try {
     app.parse(all);
-  } catch (const CLI::CallForHelp&) {
-    throw CLI::ParseError(app.help(), CLI::ExitCodes::Success);
+    check_values(app, beneath);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) throw;
+    if (dynamic_cast<const UsageError*>(&e) != nullptr) throw;
     const CLI::App& command = chosen_command(app);
-    throw UsageError(words_for(app, command, e), name_below(app, command));
+    const bool is_all = app.remaining(true).empty();
+    if (e.get_exit_code() != 0 || !is_all) {
+      throw UsageError(words_for(app, command, e), name_below(app, command));
+    }
+    if (dynamic_cast<const CLI::CallForHelp*>(&e) == nullptr) throw;
+    throw CLI::ParseError(app.help(), CLI::ExitCodes::Success);
   }
 }
 

@@ -21,9 +21,11 @@ class UsageError : public CLI::ParseError {
 // Throws a CLI::ParseError: what an option was given, or options together, cannot be understood.
 [[noreturn]] void usage(const std::string& message);
 
-// `arguments`: without the program's name. Throws UsageError; --help and --version are a
-// CLI::ParseError with exit code 0 that carries their text.
-void parse(CLI::App& app, const std::vector<std::string>& arguments);
+// `arguments`: without the program's name. `beneath`: flags as "--name=value" that stand before
+// them, and give way. Throws UsageError; --help and --version are a CLI::ParseError with exit code
+// 0 that carries their text, where nothing else on the line is wrong.
+void parse(CLI::App& app, const std::vector<std::string>& arguments,
+           const std::vector<std::string>& beneath = {});
 
 // ": did you mean …?" where one of `words` may have been meant; else nothing.
 std::string did_you_mean(const std::string& word, const std::vector<std::string>& words);

@@ -28,9 +28,9 @@ struct Time {
 };
 using When = std::variant<Time, Position, Lsn>;
 
-// A time, a position (1507507200/17) or an LSN (0/17B1480). The number before the slash tells them
-// apart: that of a position has nine digits or more, that of an LSN at most eight. Throws
-// ConfigError, naming `option`. `now`: seconds since 1970.
+// A time, a position (1507507200/17) or an LSN (0/17B1480). The number before the slash
+// distinguishes them apart: that of a position has nine digits or more, that of an LSN at most
+// eight. Throws ConfigError, naming `option`. `now`: seconds since 1970.
 When parse_when(const std::string& option, const std::string& text, std::int64_t now);
 Position parse_position(const std::string& option, const std::string& text);
 Lsn parse_lsn(const std::string& option, const std::string& text);

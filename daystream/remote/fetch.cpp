@@ -12,7 +12,9 @@
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
+#include "program/hint.h"
 #include "program/json.h"
+#include "program/repeats.h"
 #include "program/sha256.h"
 #include "remote/pauses.h"
 #include "remote/refusal.h"
@@ -48,8 +50,8 @@ Newest newest_of(const Options& options, const Url& url) {
     } else if (body.at("preparing").get<std::uint64_t>() > 0) {
       throw Behind(fmt::format("{}: the server is reading its snapshots", where));
     } else {
-      throw NeedsPerson(fmt::format("{}: the server has no snapshot", where),
-                        "put one into the directory of its --snapshots, or seed from PostgreSQL");
+      throw NoSnapshot(fmt::format("{}: the server has no snapshot", where),
+                       "put one into the directory of its --snapshots, or seed from PostgreSQL");
     }
   } catch (const nlohmann::json::exception&) {
   }
@@ -72,8 +74,8 @@ UniqueFd open_part(const std::filesystem::path& part) {
 
 // False: told to stop.
 bool receive(const Options& options, const std::string& url, const Newest& newest,
-             const UniqueFd& fd, const std::filesystem::path& part, int wake_fd,
-             const std::function<bool()>& stop, std::uint64_t& resumed_at) {
+             const UniqueFd& fd, const std::filesystem::path& part, const Stop& stop,
+             std::uint64_t& resumed_at) {
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) fail("open", part);
   auto size = static_cast<std::uint64_t>(status.st_size);
@@ -85,8 +87,8 @@ bool receive(const Options& options, const std::string& url, const Newest& newes
   if (size < newest.size_bytes) {
     Download download(options, url, size);
     while (size < newest.size_bytes) {
-      if (stop()) return false;
-      if (!download.wait(kTurn, wake_fd)) continue;
+      if (stop.requested()) return false;
+      if (!download.wait(kTurn, stop.fd())) continue;
       std::string& bytes = download.bytes();
       if (size + bytes.size() > newest.size_bytes) {
         throw ProtocolError(fmt::format("{}: more bytes than the snapshot has", url));
@@ -108,17 +110,27 @@ void sync_folder_of(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::string newest_snapshot(const Options& options, const Url& url) {
+  return newest_of(options, url).id;
+}
+
 bool fetch_newest_snapshot(const Options& options, const Url& url,
-                           const std::filesystem::path& path, int wake_fd,
-                           const std::function<bool()>& stop, Fetched& fetched) {
+                           const std::filesystem::path& path, const Stop& stop, Fetched& fetched,
+                           const std::string& known) {
   Pauses pauses;
-  for (bool told = false; !stop();) {
+  program::Repeats repeats;
+  for (bool is_let_in = false; !stop.requested();) {
     try {
       const Newest newest = newest_of(options, url);
+      is_let_in = true;
+      if (newest.id == known) {
+        throw NoSnapshot(fmt::format("{}: the server has no newer snapshot yet", url.base),
+                         "put one into the directory of its --snapshots");
+      }
       const std::filesystem::path part = fmt::format("{}.{}.part", path.string(), newest.id);
       const std::string from = fmt::format("{}/snapshot?id={}", url.base, newest.id);
       const UniqueFd fd = open_part(part);
-      if (!receive(options, from, newest, fd, part, wake_fd, stop, fetched.resumed_at)) {
+      if (!receive(options, from, newest, fd, part, stop, fetched.resumed_at)) {
         return false;
       }
       const std::string id = program::sha256_of_file(part, stop);
@@ -137,9 +149,11 @@ bool fetch_newest_snapshot(const Options& options, const Url& url,
       fetched.size_bytes = newest.size_bytes;
       return true;
     } catch (const Error& e) {
-      if (!e.retryable()) throw;
-      if (!std::exchange(told, true)) spdlog::warn("{}; trying again", e.what());
-      WaitSet{wake_fd}.wait(pauses.next());
+      if (!(is_let_in ? e.retryable() : e.retryable_at_first())) throw;
+      if (const auto text = repeats.met(e.what())) {
+        spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
+      }
+      WaitSet{stop.fd()}.wait(pauses.next());
     }
   }
   return false;

@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "daystream/error.h"
+#include "remote/curl_handles.h"
 #include "remote/refusal.h"
 
 namespace daystream::remote {
@@ -25,20 +26,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr long kConnectSeconds = 10;
+constexpr long kProbeSeconds = 5;
 constexpr long kWholeSeconds = 30;  // for an answer that is read whole
-
-struct EasyDeleter {
-  void operator()(CURL* easy) const noexcept { curl_easy_cleanup(easy); }
-};
-struct MultiDeleter {
-  void operator()(CURLM* multi) const noexcept { curl_multi_cleanup(multi); }
-};
-struct ListDeleter {
-  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
-};
-using Easy = std::unique_ptr<CURL, EasyDeleter>;
-using Multi = std::unique_ptr<CURLM, MultiDeleter>;
-using List = std::unique_ptr<curl_slist, ListDeleter>;
 
 std::string trimmed(std::string text) {
   const char* const spaces = " \t\r\n";
@@ -77,6 +66,8 @@ struct Transfer {
   Response response;
   std::string url;
   std::string ca;
+  std::string cert;
+  std::string key;
   std::size_t most_waiting = SIZE_MAX;    // of a good response: then it is paused
   std::size_t most_answer = kMostAnswer;  // of one that is read whole: then it is broken off
   std::size_t most_refusal = Download::kMostRefusal;
@@ -84,11 +75,9 @@ struct Transfer {
   bool cut = false;  // it was broken off
   char error[CURL_ERROR_SIZE] = "";
 
-  Transfer(const Options& options, std::string target) : url(std::move(target)), ca(options.ca) {
-    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    easy.reset(curl_easy_init());
-    if (ready != CURLE_OK || !easy)
-      throw Error("could not start libcurl", "look at its libraries: ldd");
+  Transfer(const Options& options, std::string target)
+      : url(std::move(target)), ca(options.ca), cert(options.cert), key(options.key) {
+    easy = make_easy();
     set(CURLOPT_URL, url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
@@ -113,14 +102,8 @@ struct Transfer {
     const bool local = Url::is_local(url);
     // What the environment says of proxies is about other machines.
     if (local) set(CURLOPT_PROXY, "");
-    if (const std::string token = read_token(options); !token.empty()) {
-      if (!secure && !local && !options.token_in_the_clear) {
-        throw NeedsPerson(
-            fmt::format("{}: a token is not sent without TLS", url.substr(0, url.find('?'))),
-            "use https://, or see --token-in-the-clear for a network that nobody reads along on");
-      }
-      add_header("Authorization: Bearer " + token);
-    }
+    const std::string token = token_for(options, url.substr(0, url.find('?')), secure);
+    if (!token.empty()) add_header("Authorization: Bearer " + token);
     set(CURLOPT_HTTPHEADER, headers.get());
   }
   Transfer(const Transfer&) = delete;
@@ -134,14 +117,7 @@ struct Transfer {
                   "look at the URL, and at the files of certificates");
   }
 
-  void add_header(const std::string& line) {
-    curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
-    if (longer == nullptr)
-      throw Error("libcurl: out of memory",
-                  "close other programs, or give the machine more memory");
-    [[maybe_unused]] auto* const before = headers.release();
-    headers.reset(longer);
-  }
+  void add_header(const std::string& line) { append(headers, line); }
 
   // What OpenSSL says of bytes that are no TLS: of those that plain HTTP answers with.
   bool speaks_no_tls(CURLcode code) const {
@@ -149,6 +125,29 @@ struct Transfer {
     return code == CURLE_SSL_CONNECT_ERROR &&
            (said.find("wrong version") != said.npos || said.find("packet length") != said.npos ||
             said.find("record layer") != said.npos);
+  }
+  // What ends a connection without an answer, and is asked in the clear, may wait for TLS: then a
+  // handshake comes to its end. No answer to that says nothing.
+  bool speaks_tls(CURLcode code) const {
+    if (!is_no_answer(code) || url.starts_with("https://")) return false;
+    const Easy probe = make_easy();
+    const std::string secure = "https" + url.substr(std::string_view("http").size());
+    const auto set_up = [&](CURLoption option, auto value) {
+      curl_easy_setopt(probe.get(), option, value);
+    };
+    set_up(CURLOPT_URL, secure.c_str());
+    set_up(CURLOPT_CONNECT_ONLY, 1L);
+    set_up(CURLOPT_NOSIGNAL, 1L);
+    set_up(CURLOPT_TIMEOUT, kProbeSeconds);
+    set_up(CURLOPT_SOCKOPTFUNCTION, prepare_socket);
+    set_up(CURLOPT_SSL_VERIFYPEER, 0L);  // nothing is sent there
+    set_up(CURLOPT_SSL_VERIFYHOST, 0L);
+    if (Url::is_local(url)) set_up(CURLOPT_PROXY, "");
+    return curl_easy_perform(probe.get()) == CURLE_OK;
+  }
+  bool is_no_answer(CURLcode code) const {
+    return code == CURLE_GOT_NOTHING || code == CURLE_WEIRD_SERVER_REPLY ||
+           (code == CURLE_RECV_ERROR && response.headers.empty());
   }
   // The certificate is good, but of somebody else: in curl's words, as it has no code for it.
   bool names_another_host() const {
@@ -160,13 +159,14 @@ struct Transfer {
     std::string words = error[0] != '\0' ? error : curl_easy_strerror(code);
     if (speaks_no_tls(code)) {
       words = "this port does not speak TLS";
-    } else if (code == CURLE_GOT_NOTHING || code == CURLE_WEIRD_SERVER_REPLY ||
-               (code == CURLE_RECV_ERROR && response.headers.empty())) {
+    } else if (is_no_answer(code)) {
       words = "the server ended the connection without an answer";
     } else if (code == CURLE_PARTIAL_FILE) {
       words = "the server ended the connection in the middle of its answer";
     } else if (code == CURLE_SSL_CACERT_BADFILE) {
       words = fmt::format("could not read the certificates of \"{}\"", ca);
+    } else if (code == CURLE_SSL_CERTPROBLEM) {
+      words = fmt::format("could not use --cert \"{}\" with --key \"{}\"", cert, key);
     } else if (words.find("error:") != std::string::npos &&
                words.rfind("::") != std::string::npos) {
       words.erase(0, words.rfind("::") + 2);  // of error:0A00010B:SSL routines::unknown ca
@@ -174,17 +174,13 @@ struct Transfer {
     return fmt::format("{}: {}", url.substr(0, url.find('?')), words);
   }
   std::string hint_of(CURLcode code) const {
-    const bool secure = url.starts_with("https://");
     switch (code) {
       case CURLE_GOT_NOTHING:
       case CURLE_RECV_ERROR:
       case CURLE_WEIRD_SERVER_REPLY:
-        return secure ? "the server's log says why it ended the connection"
-                      : "a port that speaks TLS ends such a connection: then write https://";
+        return "the server's log says why it ended the connection";
       case CURLE_SSL_CONNECT_ERROR:
-        return speaks_no_tls(code)
-                   ? "write http:// if it is to be read in the clear, or look at the port"
-                   : "look at the server's --tls-cert and --client-ca, and at --cert here";
+        return "look at the server's --tls-cert and --client-ca, and at --cert here";
       case CURLE_COULDNT_RESOLVE_HOST:
         return "no such host is known here: look at the URL and at the DNS";
       case CURLE_COULDNT_CONNECT:
@@ -194,6 +190,16 @@ struct Transfer {
     }
   }
   [[noreturn]] void fail(CURLcode code) const {
+    constexpr auto kRefused = Reason::Refused;
+    if (speaks_no_tls(code)) {
+      throw ConnectionLost(failure(code),
+                           "write http:// if it is to be read in the clear, or look at the port",
+                           kRefused);
+    }
+    if (speaks_tls(code)) {
+      throw ConnectionLost(fmt::format("{}: this port speaks TLS", url.substr(0, url.find('?'))),
+                           "write https://", kRefused);
+    }
     switch (code) {
       case CURLE_SSL_CACERT_BADFILE:
         throw ConfigError(failure(code), "name a file with --ca that is there, in PEM");
@@ -203,8 +209,13 @@ struct Transfer {
                               ? "write the host in the URL as the server's certificate names it"
                               : "see --ca for who may vouch for the server");
       case CURLE_SSL_CERTPROBLEM:
+        throw ConfigError(failure(code),
+                          "name files that this user may read, in PEM, a certificate and its key: "
+                          "openssl x509 -in CERT -noout -subject");
       case CURLE_SSL_CIPHER:
-        throw NeedsPerson(failure(code), "see --ca for who may vouch for the server");
+        throw NeedsPerson(failure(code),
+                          "look at the server's --tls-cert: its key is of a kind "
+                          "that is not taken here");
       default:
         throw ConnectionLost(failure(code), hint_of(code));
     }
@@ -265,7 +276,20 @@ Options options_from_environment() {
           .cert = environment("DAYSTREAM_CERT"),
           .key = environment("DAYSTREAM_KEY"),
           .token_file = environment("DAYSTREAM_TOKEN_FILE"),
-          .token_in_the_clear = environment("DAYSTREAM_TOKEN_IN_THE_CLEAR") == "1"};
+          .token_in_the_clear = environment("DAYSTREAM_TOKEN_IN_THE_CLEAR") == "1",
+          .creds = environment("DAYSTREAM_CREDS"),
+          .nkey = environment("DAYSTREAM_NKEY"),
+          .fallback = environment("DAYSTREAM_FALLBACK")};
+}
+
+std::string token_for(const Options& options, const std::string& server, bool secure) {
+  std::string token = read_token(options);
+  if (!token.empty() && !secure && !Url::is_local(server) && !options.token_in_the_clear) {
+    throw NeedsPerson(fmt::format("{}: a token is not sent without TLS", server),
+                      "use https://, or see --token-in-the-clear for a network that nobody reads "
+                      "along on");
+  }
+  return token;
 }
 
 bool Url::is_local(std::string_view text) {

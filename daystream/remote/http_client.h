@@ -21,11 +21,18 @@ struct Options {
   // Also to another machine without TLS, where others on the way can read it. Else that is refused
   // before anything is sent.
   bool token_in_the_clear = false;
+  std::string creds;     // of NATS: a file with a user's JWT and the seed of its key
+  std::string nkey;      // of NATS: a file with the seed of a user's key and its public key
+  std::string fallback;  // of NATS: the address of a copy, for what the broker has lost
 };
 
 // As the environment says: $DAYSTREAM_CA, $DAYSTREAM_CERT, $DAYSTREAM_KEY, $DAYSTREAM_TOKEN_FILE,
-// $DAYSTREAM_TOKEN_IN_THE_CLEAR.
+// $DAYSTREAM_TOKEN_IN_THE_CLEAR, $DAYSTREAM_CREDS, $DAYSTREAM_NKEY, $DAYSTREAM_FALLBACK.
 Options options_from_environment();
+
+// The token that we are to show; empty: none. Throws ConfigError where its file cannot be read, and
+// NeedsPerson where it may not go to `server` without TLS.
+std::string token_for(const Options& options, const std::string& server, bool secure);
 
 // A server as `http://host[:port]/name` names it.
 struct Url {
@@ -61,7 +68,7 @@ class Download {
  public:
   // What is received waits here up to this; then the socket is not read any more.
   static constexpr std::size_t kMostWaiting = 1024 * 1024;
-  // Of a refusal this much is read; what comes after it, or later than kWholeSeconds, is left.
+  // So much of a refusal is read; the rest, and what comes later than kWholeSeconds, is left.
   static constexpr std::size_t kMostRefusal = 64 * 1024;
 
   // `from`: the first byte wanted; not 0: a server that sends all the same is an error.
@@ -76,7 +83,7 @@ class Download {
   bool wait(std::chrono::milliseconds timeout, int wake_fd);
   // The bytes that wait. The caller takes them out of it, all or some.
   std::string& bytes() noexcept;
-  // Of the response; empty before wait() was true, or where there is none.
+  // A header of the response; empty before wait() was true, or where there is none.
   std::string header(const std::string& name) const;
 
   // A server that has nothing to say beats every kBeat: one that is silent for longer is gone.

@@ -4,15 +4,13 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
-#include "crc32c.h"
 #include "daystream/error.h"
 #include "manifest_file.h"
 #include "program/hint.h"
 #include "program/repeats.h"
-#include "remote/beats.h"
-#include "remote/relay_writer.h"
-#include "remote/url_encode.h"
+#include "program/writable.h"
 #include "src/waiting.h"
 
 namespace daystream::remote {
@@ -24,41 +22,47 @@ using std::chrono::steady_clock;
 
 // While catching up: a sync costs a disk more than the bytes do.
 constexpr std::uint64_t kFlushBytes = 16 * 1024 * 1024;
-constexpr milliseconds kFlushAfter{1000};
-// The server hears of a new position at most so often, and of an old one now and then.
-constexpr milliseconds kReportAfter{250};
-constexpr std::chrono::seconds kReportAgain{3};  // at the next beat, that is
 
 }  // namespace
 
-Relay::Relay(RelayOptions options) : options_(std::move(options)), notices_(options_.http) {}
+Relay::Relay(std::string address, std::filesystem::path directory, bool once)
+    : address_(std::move(address)), directory_(std::move(directory)), once_(once) {}
 Relay::~Relay() = default;
 
-void Relay::run(int wake_fd, const std::function<bool()>& stop) {
+void Relay::run(const Stop& stop) {
   program::Repeats repeats;
-  while (!stop() && !done_) {
+  while (!stop.requested() && !done_) {
     try {
       // What was written beyond `durable` is cut by opening again, and asked for again.
       writer_.reset();
       open();
+      is_let_in_ = true;
       repeats.clear();
-      session(wake_fd, stop);
+      session(stop);
     } catch (const Error& e) {
-      if (!e.retryable()) throw;
+      end();
+      // Who is to end with the stream does not wait for one that it has never seen.
+      const bool may_pass = is_let_in_ ? e.retryable() : e.retryable_at_first() && !once_;
+      if (!may_pass) throw;
       if (const auto text = repeats.met(e.what()))
         spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
       notify_.status(fmt::format("waiting: {}", e.what()));
-      wait(pauses_.next(), wake_fd);
+      wait(pauses_.next(), stop);
     }
   }
 }
 
 void Relay::open() {
   if (place_) place_->look_now();  // else what was moved away would be pulled once more
-  const std::string text = request(options_.http, "GET", options_.url.base + "/manifest").body;
-  const Manifest source = parse_manifest(text, options_.url.base + "/manifest", options_.url.base);
-  writer_ = std::make_unique<RelayWriter>(options_.directory, source, text);
-  if (!place_) place_ = watch_directory(options_.directory);
+  const std::string text = manifest_text();
+  const Manifest source = parse_manifest(text, address_ + "/manifest", address_);
+  // Before a directory is made that nothing would come into.
+  if (!std::filesystem::exists(directory_ / kManifestName)) {
+    program::require_writable(directory_);
+    require_whole_stream();
+  }
+  writer_ = std::make_unique<RelayWriter>(directory_, source, text);
+  if (!place_) place_ = watch_directory(directory_);
   const Recovery& recovery = writer_->recovery();
   if (recovery.cut_bytes > 0) {
     spdlog::info("cut {} bytes from file \"{}\" that were not durable: {}", recovery.cut_bytes,
@@ -66,40 +70,26 @@ void Relay::open() {
   }
 }
 
-void Relay::session(int wake_fd, const std::function<bool()>& stop) {
-  std::string url = fmt::format("{}/stream?beat={}", options_.url.base, Download::kBeat.count());
-  if (writer_->position() != Position::begin()) {
-    url += fmt::format("&line={}&crc={}", writer_->position().text(), crc_text(writer_->crc()));
-  }
-  spdlog::info("pulling {} into \"{}\" after {}", options_.url.base, options_.directory.string(),
+void Relay::session(const Stop& stop) {
+  spdlog::info("pulling {} into \"{}\" after {}", address_, directory_.string(),
                writer_->position() == Position::begin() ? "nothing" : writer_->position().text());
-  Download download(options_.http, url);
-  notify_.status(fmt::format("pulling {}", options_.url.base));
-  Beats beats;
-  std::string lines;
+  begin();
+  notify_.status(fmt::format("pulling {}", address_));
   auto flushed_at = steady_clock::now();
   notify_.ready();
-  while (!stop()) {
+  while (!stop.requested()) {
     notify_.alive();
     place_->look();
-    const milliseconds patience = notices_.busy() ? milliseconds(50) : kFlushAfter;
-    if (download.wait(patience, wake_fd)) {
-      check_whole(download);
-      lines.clear();
-      beats.strip(download.bytes(), lines);
-      download.bytes().clear();
-      writer_->append(lines);
-      pauses_.reset();
-    }
+    if (receive(stop)) pauses_.reset();
     const auto now = steady_clock::now();
-    if (beats.at_tail() || writer_->unflushed_bytes() >= kFlushBytes ||
-        now - flushed_at >= kFlushAfter) {
+    if (at_tail() || writer_->unflushed_bytes() >= kFlushBytes || now - flushed_at >= kFlushAfter) {
       writer_->flush();
       flushed_at = now;
-      if (writer_->take_manifest_due()) refresh_manifest();
+      // The source's writer began a connection: perhaps it holds other tables from there on.
+      if (writer_->take_manifest_due()) writer_->save_manifest(manifest_text());
     }
-    report();
-    if (options_.once && beats.at_tail()) {
+    end_turn();
+    if (once_ && at_tail()) {
       done_ = true;
       break;
     }
@@ -107,42 +97,14 @@ void Relay::session(int wake_fd, const std::function<bool()>& stop) {
   writer_->flush();
 }
 
-void Relay::check_whole(const Download& download) const {
-  const std::string tables = download.header("daystream-tables");
-  if (tables.empty()) return;
-  throw NeedsPerson(
-      fmt::format("{}: the server sends us only tables \"{}\"", options_.url.base, tables),
-      "a copy needs all of them: use a token without \"tables=\", or let the readers ask the "
-      "server itself");
-}
-
-// The source's writer began a connection: perhaps it holds other tables from there on.
-void Relay::refresh_manifest() {
-  writer_->save_manifest(request(options_.http, "GET", options_.url.base + "/manifest").body);
-}
-
-void Relay::report() {
-  notices_.turn();
-  const auto now = steady_clock::now();
-  if (notices_.busy() || writer_->position() == Position::begin()) return;
-  const std::string position = writer_->position().text();
-  const auto since = now - reported_at_;
-  if (position == reported_ ? since < kReportAgain : since < kReportAfter) return;
-  notices_.post(fmt::format("{}/copies?copy={}&kind=pull&position={}&lsn={}&crc={}",
-                            options_.url.base, url_encode(options_.copy), position,
-                            writer_->lsn().text(), crc_text(writer_->crc())));
-  reported_ = position;
-  reported_at_ = now;
-}
-
-void Relay::wait(milliseconds pause, int wake_fd) {
+void Relay::wait(milliseconds pause, const Stop& stop) {
   const auto until = steady_clock::now() + pause;
   for (;;) {
     notify_.alive();
     if (place_) place_->look();
     const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
     if (left.count() <= 0) return;
-    if (WaitSet{wake_fd}.wait(std::min(left, kFlushAfter))) return;
+    if (WaitSet{stop.fd()}.wait(std::min(left, kFlushAfter))) return;
   }
 }
 

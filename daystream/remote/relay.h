@@ -1,55 +1,63 @@
-// `daystream pull`: keeps a directory the same as one that another host serves.
+// `daystream pull`: keeps a directory the same as a stream elsewhere. What of it is the same for
+// every kind of stream.
 #pragma once
 
 #include <chrono>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "daystream/stop.h"
 #include "program/notify.h"
-#include "remote/http_client.h"
 #include "remote/pauses.h"
+#include "remote/relay_writer.h"
 #include "src/place.h"
 
 namespace daystream::remote {
 
-class RelayWriter;
-
-struct RelayOptions {
-  Options http;
-  Url url;
-  std::filesystem::path directory;
-  std::string copy;   // what the server calls this copy
-  bool once = false;  // end when everything that is there has been pulled
-};
-
-// Threads: one. Errors: what RelayWriter and Download throw, unless trying again may help.
+// Threads: one. Errors: what RelayWriter and the stream throw, unless trying again may help.
 class Relay {
  public:
-  explicit Relay(RelayOptions options);
-  ~Relay();
+  // `address`: of the stream. `once`: end when everything that is there has been pulled.
+  Relay(std::string address, std::filesystem::path directory, bool once);
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+  virtual ~Relay();
 
-  // Pulls until `stop` says so, which is asked whenever `wake_fd` is readable.
-  void run(int wake_fd, const std::function<bool()>& stop);
+  // Pulls until `stop` is requested.
+  void run(const Stop& stop);
+
+ protected:
+  // What is written and synced goes to disk at least so often, while more comes.
+  static constexpr std::chrono::milliseconds kFlushAfter{1000};
+
+  RelayWriter& writer() noexcept { return *writer_; }
+
+  virtual std::string manifest_text() = 0;
+  // Throws where there is no whole copy to be had, before a directory is made for it.
+  virtual void require_whole_stream() {}
+  // Goes on behind what the writer has.
+  virtual void begin() = 0;
+  // Appends what has come, or waits for it, kFlushAfter at most. True: something came.
+  virtual bool receive(const Stop& stop) = 0;
+  virtual bool at_tail() const = 0;  // there was nothing more by then
+  virtual void end_turn() {}
+  virtual void end() noexcept {}  // what was begun has failed
 
  private:
   void open();
-  void session(int wake_fd, const std::function<bool()>& stop);
-  void check_whole(const Download& download) const;
-  void refresh_manifest();
-  void report();
-  void wait(std::chrono::milliseconds pause, int wake_fd);
+  void session(const Stop& stop);
+  void wait(std::chrono::milliseconds pause, const Stop& stop);
 
-  RelayOptions options_;
+  const std::string address_;
+  const std::filesystem::path directory_;
+  const bool once_;
   Pauses pauses_;
-  Notices notices_;
   program::Notify notify_;
   std::unique_ptr<RelayWriter> writer_;
   std::optional<PlaceWatch> place_;  // of the directory, once it is ours
-  std::string reported_;
-  std::chrono::steady_clock::time_point reported_at_;
+  bool is_let_in_ = false;           // by the server, since the start
   bool done_ = false;
 };
 

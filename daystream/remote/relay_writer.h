@@ -43,6 +43,8 @@ class RelayWriter {
   Position position() const noexcept { return durable_.position; }
   std::uint32_t crc() const noexcept { return durable_.chain; }  // that line's
   Lsn lsn() const noexcept { return durable_.lsn; }
+  // Where that line ends in its day's file.
+  std::uint64_t size_bytes() const noexcept { return durable_.size_bytes; }
 
   // What comes next, cut anywhere. Throws ProtocolError on what is not lines.
   void append(std::string_view bytes);

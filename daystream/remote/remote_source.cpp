@@ -11,6 +11,8 @@
 #include "daystream/error.h"
 #include "manifest_file.h"
 #include "number.h"
+#include "program/figures.h"
+#include "program/hint.h"
 #include "remote/refusal.h"
 #include "remote/url_encode.h"
 #include "src/waiting.h"
@@ -81,8 +83,10 @@ void RemoteSource::check_filter() {
 void RemoteSource::lost(const Error& error) {
   download_.reset();
   if (!error.retryable()) throw;
-  // Said once: it may take days.
-  if (failures_++ == 0) spdlog::warn("{}; trying again", error.what());
+  ++failures_;
+  if (const auto text = troubles_.met(error.what())) {
+    spdlog::warn("{}", program::with_hint(*text + "; trying again", error.hint()));
+  }
   try_again_at_ = steady_clock::now() + pauses_.next();
 }
 
@@ -147,8 +151,9 @@ bool RemoteSource::take() {
   caught_up_ = caught_up_ || at_tail_;
   pauses_.reset();
   if (failures_ > 0) {
-    spdlog::info("{}: connected again after {} failures", url_.base, failures_);
+    spdlog::info("{}: connected again after {}", url_.base, program::counted(failures_, "failure"));
     failures_ = 0;
+    troubles_.clear();
   }
   return true;
 }

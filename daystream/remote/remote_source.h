@@ -7,6 +7,7 @@
 #include <string>
 
 #include "daystream/error.h"
+#include "program/repeats.h"
 #include "reader_source.h"
 #include "remote/beats.h"
 #include "remote/http_client.h"
@@ -70,6 +71,7 @@ class RemoteSource final : public ReaderSource {
   std::optional<Limit> told_;          // what limit() said last
   Pauses pauses_;
   int failures_ = 0;  // to connect, since bytes came last
+  program::Repeats troubles_;
   std::chrono::steady_clock::time_point try_again_at_;
 };
 

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
+#include "src/read_only_file.h"
 #include "write_all.h"
 
 namespace daystream::remote {
@@ -31,11 +31,11 @@ struct Spool::Storage {
 namespace {
 
 // One day's part of the storage, with offsets of its own.
-class SpoolFile final : public File {
+class SpoolFile final : public ReadOnlyFile {
  public:
   SpoolFile(std::string name, std::shared_ptr<Spool::Storage> storage,
             std::shared_ptr<const Spool::Day> day)
-      : File(std::move(name)), storage_(std::move(storage)), day_(std::move(day)) {}
+      : ReadOnlyFile(std::move(name)), storage_(std::move(storage)), day_(std::move(day)) {}
 
   // Never asked beyond what limit() said was there.
   std::size_t read_at(std::span<char> into, std::uint64_t offset) const override {
@@ -54,15 +54,7 @@ class SpoolFile final : public File {
   }
   std::uint64_t size() const override { return day_->size(); }
 
-  void write_at(std::string_view, std::uint64_t) override { refuse(); }
-  void truncate(std::uint64_t) override { refuse(); }
-  void sync() override { refuse(); }
-
  private:
-  [[noreturn]] void refuse() const {
-    throw IoError(fmt::format("cannot write \"{}\"", path()), EROFS);
-  }
-
   std::shared_ptr<Spool::Storage> storage_;
   std::shared_ptr<const Spool::Day> day_;
 };
@@ -71,13 +63,7 @@ class SpoolFile final : public File {
 
 Spool::Spool() : storage_(std::make_shared<Storage>()) {
   storage_->place = std::filesystem::temp_directory_path().string();
-  storage_->fd = UniqueFd(::open(storage_->place.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (storage_->fd) return;
-  // Not every file system knows files that never had a name.
-  std::string name = storage_->place + "/daystream-XXXXXX";
-  storage_->fd = UniqueFd(mkostemp(name.data(), O_CLOEXEC));
-  if (!storage_->fd) storage_->fail("create");
-  unlink(name.c_str());
+  storage_->fd = open_unnamed();
 }
 Spool::~Spool() = default;
 

@@ -11,19 +11,15 @@ namespace daystream::serve {
 
 namespace {
 
-constexpr std::chrono::seconds kBetweenWords{60};
-
 // libevent hands an error of accept() what it hands the HTTP server, and that is no connection.
 Acceptors* only_one = nullptr;
 
 }  // namespace
 
 Acceptors::Acceptors(event_base* loop)
-    : again_(loop, -1, false,
-             [this] {
-               for (evconnlistener* listener : listeners_) evconnlistener_enable(listener);
-             }),
-      told_(std::chrono::steady_clock::now() - kBetweenWords) {
+    : again_(loop, -1, false, [this] {
+        for (evconnlistener* listener : listeners_) evconnlistener_enable(listener);
+      }) {
   only_one = this;
 }
 
@@ -48,9 +44,7 @@ void Acceptors::pause() {
   const int error = errno;
   for (evconnlistener* listener : listeners_) evconnlistener_disable(listener);
   again_.start(kPause);
-  const auto now = std::chrono::steady_clock::now();
-  if (now - told_ < kBetweenWords) return;
-  told_ = now;
+  if (!complaints_.due()) return;
   spdlog::error("could not accept a connection: {}; trying again every {} ms", std::strerror(error),
                 kPause.count());
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "program/repeats.h"
 #include "serve/libevent.h"
 
 struct evconnlistener;
@@ -36,7 +37,7 @@ class Acceptors {
 
   std::vector<evconnlistener*> listeners_;
   Event again_;
-  std::chrono::steady_clock::time_point told_;
+  program::AtMostEvery complaints_{std::chrono::minutes(1)};
 };
 
 }  // namespace daystream::serve

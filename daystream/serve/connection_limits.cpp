@@ -15,7 +15,6 @@ namespace daystream::serve {
 
 namespace {
 
-constexpr std::chrono::seconds kBetweenWords{60};
 // One connection in so many is kept for those who do not stay.
 constexpr std::size_t kForOthers = 8;
 constexpr const char* kLocal = "local";  // a Unix socket's peers have no address
@@ -85,9 +84,7 @@ void ConnectionLimits::admit(bufferevent* connection) {
   }
   if (!make_room(peer.address)) {
     ++refused_;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - told_ >= kBetweenWords) {
-      told_ = now;
+    if (refusals_.due()) {
       spdlog::warn("refused a connection of {}: too many; {} were refused or let go so far",
                    peer.address, refused_);
     }

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 
+#include "program/repeats.h"
 #include "serve/libevent.h"
 
 struct bufferevent;
@@ -84,7 +85,7 @@ class ConnectionLimits {
   std::size_t staying_ = 0;
   std::size_t refused_ = 0;
   std::chrono::steady_clock::time_point searched_;  // for those that have gone
-  std::chrono::steady_clock::time_point told_;      // of refusals
+  program::AtMostEvery refusals_{std::chrono::minutes(1)};
   Event timer_;
 };
 

@@ -45,8 +45,8 @@ class Copies {
 };
 
 // Replaces `copies.json` in the stream's directory, for `deltastream --require-copies`
-// (streamer/required_copies.h). Each line of it stays true whatever happens to us, so it is not
-// synced, and not read again. Throws IoError. Any thread; one at a time.
+// (streamer/write/required_copies.h). Each line of it stays true whatever happens to us, so it is
+// not synced, and not read again. Throws IoError. Any thread; one at a time.
 void write_copies(const std::filesystem::path& directory, const std::string& text);
 
 }  // namespace daystream::serve

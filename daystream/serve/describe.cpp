@@ -1,7 +1,6 @@
 #include "serve/describe.h"
 
 #include "serve/table_filter.h"
-#include "stream_info.h"
 
 namespace daystream::serve {
 
@@ -27,7 +26,7 @@ Manifest manifest_for(const ServedStream& stream, const std::string& granted) {
 }
 
 StreamInfo info_for(const ServedStream& stream, const std::string& granted) {
-  StreamInfo info = info_of(stream.directory());
+  StreamInfo info = Stream(stream.directory()).info();
   info.manifest = manifest_for(stream, granted);
   if (!granted.empty()) info.whole.reset();  // sizes and rates are those of all tables together
   return info;

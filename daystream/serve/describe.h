@@ -8,7 +8,8 @@
 
 namespace daystream::serve {
 
-// `granted`: a table list; who may read no other tables is shown no others. Empty: all.
+// `granted`: a table list; no other tables are shown to a reader that may read only these. Empty:
+// all.
 StreamInfo info_for(const ServedStream& stream, const std::string& granted);
 Manifest manifest_for(const ServedStream& stream, const std::string& granted);
 

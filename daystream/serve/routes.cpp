@@ -40,7 +40,7 @@ std::string text_of(const ordered_json& value) {
 
 // The answer to a question about one thing.
 std::function<void(const Request&)> one_member(const char* key, ordered_json value) {
-  const std::string body = ordered_json{{key, std::move(value)}}.dump() + "\n";
+  const std::string body = json_line(ordered_json{{key, std::move(value)}});
   return [body](const Request& asked) { asked.reply(200, kJson, body); };
 }
 
@@ -135,8 +135,9 @@ void Server::keep_out_strangers(const Request& request) const {
   if (access_ || options_.tls.need_client || request.peer() == "local") return;
   const auto is_ours = [this](std::string_view host) {
     if (is_own_name(host)) return true;
-    return std::any_of(addresses_.begin(), addresses_.end(),
-                       [host](const ListenAddress& address) { return address.host == host; });
+    return std::any_of(
+        addresses_.begin(), addresses_.end(),
+        [host](const program::ListenAddress& address) { return address.host == host; });
   };
   const std::string host_header = request.header("Host");
   const std::string origin = request.header("Origin");

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <nlohmann/json.hpp>
 
 #include "calendar.h"
 #include "crc32c.h"
@@ -15,19 +14,21 @@
 #include "line_prefix.h"
 #include "manifest_file.h"
 #include "number.h"
-#include "program/json.h"
+#include "program/stream_health.h"
 #include "serve/http_error.h"
 
 namespace daystream::serve {
 
 namespace {
 
-using nlohmann::ordered_json;
 using std::chrono::microseconds;
 
 // How long lines that became durable may wait for others, so that a follower is written to 50
 // times a second at most.
 constexpr microseconds kGather{20000};
+
+// More ends than are seen between two samples.
+constexpr std::size_t kMostMoments = 1024;
 
 std::int64_t steady_us() {
   return std::chrono::duration_cast<microseconds>(
@@ -43,14 +44,17 @@ HttpError gone_from(const std::string& name, Position position, const std::strin
           hint};
 }
 
-// A file that anybody may have written who may write there: no more of it than makes sense.
-std::shared_ptr<const ordered_json> read_streamer_status(Dir& dir) {
-  constexpr std::uint64_t kMostBytes = 1024 * 1024;
-  const auto file = dir.open("status.json");
-  if (!file || file->size() > kMostBytes) return nullptr;
-  auto told = program::parse_json(read_whole(*file));
-  if (!told.is_object()) return nullptr;
-  return std::make_shared<const ordered_json>(std::move(told));
+// The last one of those that came after `after`. Marks, of which a busy stream has some too, are
+// passed over; what a midnight stands between is not looked for.
+std::optional<EndLine> last_commit(const StreamView& stream, Position after) {
+  std::optional<EndLine> end = stream.last_end();
+  while (end && end->position > after) {
+    if (end->action == Action::Commit) return end;
+    const auto day = stream.open_if_kept(day_number(end->position.c));
+    if (!day) return std::nullopt;
+    end = Seeker(*day->file, day->limit).last_end_before(end->begin);
+  }
+  return std::nullopt;
 }
 
 // After a loss of power, or in a copy without `durable`; nullopt: there is one.
@@ -87,7 +91,7 @@ ServedStream::ServedStream(event_base* loop, std::string name,
       gather_(loop, -1, false, [this] { announce(); }) {
   load_manifest(*dir_);
   load_durable();
-  if (durable_) lag_told_ = durable_->position;  // when that became durable nobody knows
+  if (durable_) lag_told_ = durable_->position;  // when that became durable is not known
   watch_event_.start(DurableWatch::kBetweenLooks);
 }
 
@@ -108,7 +112,8 @@ void ServedStream::load_durable() {
   if (!durable) durable = durable_ ? durable_ : whole_;
   if (durable && durable->position == Position::begin()) durable.reset();
   if (durable && (!durable_ || durable->position != durable_->position)) {
-    durable_at_us_ = now_us();
+    if (moments_.size() == kMostMoments) moments_.pop_front();
+    moments_.push_back({durable->position, now_us()});
     const bool same_day = durable_ && durable->position.day() == durable_->position.day();
     const std::uint64_t before = same_day ? durable_->size_bytes : 0;
     if (durable_) grown_bytes_ += durable->size_bytes - std::min(before, durable->size_bytes);
@@ -117,12 +122,13 @@ void ServedStream::load_durable() {
 }
 
 std::optional<std::int64_t> ServedStream::take_lag_ms() {
-  if (!durable_ || durable_->position == lag_told_ || latest_.durable != durable_->position) {
-    return std::nullopt;
-  }
-  lag_told_ = durable_->position;
-  if (latest_.commit_us == 0) return std::nullopt;
-  return std::max<std::int64_t>(0, (durable_at_us_ - latest_.commit_us) / 1000);
+  if (latest_.commit <= lag_told_) return std::nullopt;
+  const auto seen = std::find_if(moments_.begin(), moments_.end(), [this](const Moment& moment) {
+    return moment.durable >= latest_.commit;
+  });
+  if (seen == moments_.end()) return std::nullopt;  // the loop will hear of it
+  lag_told_ = latest_.commit;
+  return std::max<std::int64_t>(0, (seen->at_us - latest_.commit_us) / 1000);
 }
 
 // ---- what takes long to find out
@@ -130,7 +136,7 @@ std::optional<std::int64_t> ServedStream::take_lag_ms() {
 
 StreamSample ServedStream::sample(const StreamSample& before) const {
   StreamSample sample;
-  sample.streamer = read_streamer_status(*dir_);
+  sample.streamer = program::read_streamer_status(*dir_);
   const StreamView stream = view();
   for (const std::int64_t day : stream.days()) {
     const auto open = stream.open_if_kept(day);
@@ -139,10 +145,12 @@ StreamSample ServedStream::sample(const StreamSample& before) const {
   }
   if (stream.empty()) return sample;
   sample.durable = stream.durable().position;
-  if (before.durable == sample.durable) {
-    sample.commit_us = before.commit_us;
-  } else if (const auto end = stream.last_end(); end && end->action == Action::Commit) {
-    sample.commit_us = parse_change(end->body).time_us;
+  sample.commit = before.commit;
+  sample.commit_us = before.commit_us;
+  if (before.durable == Position::begin()) return sample;  // when it came is not known
+  if (const auto commit = last_commit(stream, before.durable)) {
+    sample.commit = commit->position;
+    sample.commit_us = parse_change(commit->body).time_us;
   }
   return sample;
 }

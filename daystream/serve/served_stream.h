@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -47,7 +48,7 @@ struct Beginning {
 };
 
 // What takes the longer to find out the more days there are, or the larger the last transaction is:
-// taken on a thread now and then, and looked at by who wants to know.
+// taken on a thread now and then, and read by pages and metrics.
 struct StreamSample {
   struct DaySize {
     std::int64_t day = 0;
@@ -56,10 +57,13 @@ struct StreamSample {
     bool packed = false;
   };
   std::vector<DaySize> days;  // oldest first
-  // What a deltastream that writes here reports of itself (streamer/status.h); null: none does.
+  // What a deltastream that writes here reports of itself (streamer/status/status.h); null: none
+  // does.
   std::shared_ptr<const nlohmann::ordered_json> streamer;
   Position durable = Position::begin();
-  std::int64_t commit_us = 0;  // of the last end line there, a commit, since 1970; 0: it is none
+  // The last commit there, and when the server made it, since 1970; begin(): none was seen yet.
+  Position commit = Position::begin();
+  std::int64_t commit_us = 0;
 };
 
 // Ownership:  owns its descriptors and its event in the loop, which must outlive it.
@@ -104,7 +108,7 @@ class ServedStream {
   // backwards through whole transactions: any thread may call them, the loop's should not.
   Beginning begin_after(const StartAfter& start) const;  // as a Reader begins
   Beginning begin_at_line(Position line, std::optional<std::uint32_t> crc) const;  // right after it
-  // Of all who read that day, one file is open: to be called on the loop, before the first next().
+  // All that read one day share one open file: to be called on the loop, before the first next().
   void share(Beginning& begin) const;
 
   // The next bytes, moving `cursor`; nullptr: all that is durable was read. Throws PositionGone
@@ -141,7 +145,12 @@ class ServedStream {
   Event gather_;
   std::int64_t announced_us_ = 0;
   std::uint64_t grown_bytes_ = 0;
-  std::int64_t durable_at_us_ = 0;  // since 1970, when durable_ was seen first
+  // When which end was first seen, since 1970: the last few, the oldest first.
+  struct Moment {
+    Position durable;
+    std::int64_t at_us = 0;
+  };
+  std::deque<Moment> moments_;
   Position lag_told_ = Position::begin();
   StreamSample latest_;
   std::chrono::steady_clock::time_point latest_at_;

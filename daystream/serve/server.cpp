@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "program/hint.h"
 #include "serve/descriptors.h"
 
 namespace daystream::serve {
@@ -157,8 +158,10 @@ void Server::look_at_places() noexcept {
       if (lost.empty()) {
         spdlog::info("daystream \"{}\" is there again", name);
       } else {
-        spdlog::error("{}: it is served to nobody{}; HINT: {}", lost,
-                      none_is_left ? "" : " until it is there again", kLostHint);
+        spdlog::error(
+            "{}", program::with_hint(fmt::format("{}: it is served to nobody{}", lost,
+                                                 none_is_left ? "" : " until it is there again"),
+                                     kLostHint));
       }
       served.lost = lost;
     }
@@ -228,7 +231,7 @@ void Server::set_up(evhttp* http, bool secure) {
 // Who can reach a loopback address or a Unix socket is on this machine. To others nothing is
 // said in the clear, and nothing without knowing who they are.
 void Server::listen(const std::string& text) {
-  ListenAddress address = ListenAddress::parse(text);
+  program::ListenAddress address = program::ListenAddress::parse(text);
   const bool authenticates = access_ || options_.tls.need_client;
   if (!address.is_local() && !(tls_ && authenticates)) {
     throw ConfigError(
@@ -241,7 +244,7 @@ void Server::listen(const std::string& text) {
         fmt::format("cannot listen on \"{}\" with --client-ca and no --tokens", address.text()),
         "who comes by a Unix socket shows no certificate: give --tokens");
   }
-  const UniqueFd fd = listen_on(address);
+  const UniqueFd fd = program::listen_on(address);
   evhttp* http = tls_ && !address.is_unix() ? https_.get() : http_.get();
   const int owned_by_http = fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
   if (owned_by_http < 0 || !acceptors_.add(http, owned_by_http)) {
@@ -270,29 +273,31 @@ Server::~Server() {
     served.followers.clear();
     served.downloads.clear();
   }
-  for (const ListenAddress& address : addresses_) {
+  for (const program::ListenAddress& address : addresses_) {
     if (address.is_unix()) unlink(address.path.c_str());
   }
 }
 
 std::vector<std::string> Server::addresses() const {
   std::vector<std::string> urls;
-  for (const ListenAddress& address : addresses_) {
+  for (const program::ListenAddress& address : addresses_) {
     const char* scheme = tls_ ? "https://" : "http://";
     urls.push_back(address.is_unix() ? address.text() : scheme + address.text());
   }
   return urls;
 }
 
-void Server::run(int stop_fd, const std::function<bool()>& stop) {
-  Event stopped(loop_.get(), stop_fd, true, [&] {
-    if (stop()) event_base_loopbreak(loop_.get());
+void Server::run(program::Signals& signals) {
+  Event signalled(loop_.get(), signals.fd(), true, [&] {
+    signals.clear();
+    if (signals.take_reload()) reload();
+    if (signals.stop_requested()) event_base_loopbreak(loop_.get());
   });
-  stopped.start();
+  signalled.start();
   notify_.ready();
   event_base_dispatch(loop_.get());
   notify_.stopping();
-  if (stop()) return;
+  if (signals.stop_requested()) return;
   for (const auto& [name, served] : streams_) {
     if (served.lost.empty()) return;
   }

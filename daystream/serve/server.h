@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "program/listen.h"
 #include "program/notify.h"
+#include "program/program.h"
 #include "program/repeats.h"
 #include "serve/acceptors.h"
 #include "serve/access.h"
 #include "serve/connection_limits.h"
 #include "serve/libevent.h"
-#include "serve/listen.h"
 #include "serve/page.h"
 #include "serve/request.h"
 #include "serve/served.h"
@@ -28,7 +29,7 @@ struct ServerOptions {
   std::vector<std::string> streams;  // DIR or NAME=DIR
   std::vector<std::string> listen{"127.0.0.1:8447"};
   TlsFiles tls;
-  std::string tokens;  // file of who may read what; empty: everybody who reaches us
+  std::string tokens;  // file that says who may read what; empty: everybody
   Limits limits;
   std::vector<std::string> snapshots;  // DIR, of the only stream, or NAME=DIR
   bool record_copies = false;  // write into a stream's directory what its relays have on disk
@@ -55,9 +56,9 @@ class Server {
   // Reads certificates and tokens again. A bad file leaves the old in force, and is logged.
   void reload() noexcept;
 
-  // Serves until `stop_fd` is readable and `stop` says so. Throws NeedsPerson once no stream is
-  // left whose directory is there as it was.
-  void run(int stop_fd, const std::function<bool()>& stop);
+  // Serves until it is asked to stop, and reloads when it is asked to. Throws NeedsPerson once no
+  // stream is left whose directory is there as it was.
+  void run(program::Signals& signals);
 
  private:
   static void handle(evhttp_request* request, void* self);
@@ -110,7 +111,7 @@ class Server {
   Http http_;  // Unix sockets, and all without TLS
   Http https_;
   ConnectionLimits limits_;
-  std::vector<ListenAddress> addresses_;
+  std::vector<program::ListenAddress> addresses_;
   Acceptors acceptors_;
   ServedStreams streams_;
   ServerFacts facts_;

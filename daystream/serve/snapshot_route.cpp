@@ -12,6 +12,7 @@
 
 #include "calendar.h"
 #include "daystream/error.h"
+#include "json_text.h"
 #include "number.h"
 #include "serve/server.h"
 
@@ -74,7 +75,7 @@ void Server::reply_snapshots(const Request& request, Served& served) {
                                  {"time", utc_text(at_second(snapshot.time))}});
   }
   body["preparing"] = preparing;
-  request.reply(200, "application/json", body.dump(2) + "\n");
+  request.reply(200, "application/json", json_page(body));
 }
 
 void Server::reply_snapshot(const Request& request, Served& served, const Grant& grant) {

@@ -128,7 +128,7 @@ void Snapshots::work(const std::stop_token& stop) {
     lock.unlock();
     std::string id;
     try {
-      id = program::sha256_of_file(entry.path, [&stop] { return stop.stop_requested(); });
+      id = program::sha256_of_file(entry.path, stop);
     } catch (const std::exception& e) {
       spdlog::warn("{}", e.what());
     }

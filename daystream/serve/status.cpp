@@ -41,6 +41,11 @@ ordered_json follower_json(Follower& follower) {
           {"state", follower.state()}};
 }
 
+// As everywhere: a list of what is wrong. Here it is one thing, or nothing.
+ordered_json trouble_json(const std::string& trouble) {
+  return trouble.empty() ? ordered_json::array() : ordered_json::array({trouble});
+}
+
 double seconds_of(std::int64_t milliseconds) {
   return static_cast<double>(milliseconds) / 1000;
 }
@@ -67,14 +72,14 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
     value["durable"] = to_json(StreamInfo::Point{durable->position, durable->lsn});
     value["age_seconds"] = std::max<std::int64_t>(0, now - durable->position.c);
   }
-  value["trouble"] = nullptr;
+  value["trouble"] = ordered_json::array();
   value["streamer"] = nullptr;
   for (const char* list : {"days", "followers", "copies"}) value[list] = ordered_json::array();
   if (is_limited) return value;
   const StreamSample& sample = served.stream->latest();
   value["sent_bytes"] = served.all_sent_bytes();
   const StreamHealth health = stream_health(served, now);
-  value["trouble"] = health.text();
+  value["trouble"] = trouble_json(health.text());
   value["streamer"] = streamer_json(sample, health);
   value["days"] = days_json(sample);
   for (const auto& follower : served.followers) {
@@ -88,7 +93,7 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
                      {"position", copy.position.text()},
                      {"lsn", copy.lsn.text()},
                      {"lag_seconds", seconds_of(copy_lag_ms(copy, served.stream->durable(), now))},
-                     {"trouble", copy_trouble(copy, now)},
+                     {"trouble", trouble_json(copy_trouble(copy, now))},
                      {"on_disk", copy.proven},
                      {"told_at", utc_text(at_second(copy.told))}});
   }
@@ -134,7 +139,7 @@ std::string history_json(ServedStreams& streams, const Grant& grant) {
       stream["followers"].push_back(step.followers);
     }
   }
-  return value.dump() + "\n";
+  return json_line(value);
 }
 
 }  // namespace daystream::serve

@@ -51,7 +51,7 @@ class Workers {
   std::mutex mutex_;
   std::condition_variable_any wanted_;
   std::map<std::string, Asker> askers_;
-  std::string last_;  // who had the last turn
+  std::string last_;  // the one that had the last turn
   std::size_t waiting_ = 0;
   std::vector<Finish> finished_;
   std::stop_source stop_;

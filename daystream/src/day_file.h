@@ -42,9 +42,9 @@ DayFile open_day_file(Dir& dir, std::int64_t day_number, bool writable = false);
 // The days there are, oldest first, as day numbers.
 std::vector<std::int64_t> list_days(Dir& dir);
 
-// For who is about to begin a daystream in `directory`, which need not be there: throws NeedsPerson
-// where it holds files that are not of a daystream, and Corruption where there are day files and no
-// daystream.json. Does nothing where there is a daystream.
+// To be called before a daystream is begun in `directory`, which need not be there: throws
+// NeedsPerson where it holds files that are not of a daystream, and Corruption where there are day
+// files and no daystream.json. Does nothing where there is a daystream.
 void require_own_directory(const std::filesystem::path& directory);
 
 }  // namespace daystream

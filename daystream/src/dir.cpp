@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
@@ -132,8 +133,8 @@ class RealDir final : public Dir {
     struct stat status {};
     if (fstat(fd.get(), &status) != 0) fail(action, path);
     if (!S_ISREG(status.st_mode)) {
-      throw Error(fmt::format("could not {} \"{}\": it is no regular file", action, path),
-                  "put the file itself there, not a link, a directory or a device");
+      throw NeedsPerson(fmt::format("could not {} \"{}\": it is no regular file", action, path),
+                        "put the file itself there, not a link, a directory or a device");
     }
     return std::make_unique<RealFile>(path, std::move(fd));
   }
@@ -145,11 +146,38 @@ std::unique_ptr<Dir> real_dir(const std::filesystem::path& path) {
   return std::make_unique<RealDir>(path);
 }
 
+UniqueFd open_unnamed_in(const std::filesystem::path& folder) {
+  UniqueFd fd(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (fd) return fd;
+  // Not every file system knows files that never had a name.
+  std::string name = folder / "daystream-XXXXXX";
+  fd = UniqueFd(mkostemp(name.data(), O_CLOEXEC));
+  if (fd) unlink(name.c_str());
+  return fd;
+}
+
+UniqueFd open_unnamed() {
+  const std::filesystem::path place = std::filesystem::temp_directory_path();
+  UniqueFd fd = open_unnamed_in(place);
+  if (!fd) {
+    throw IoError(fmt::format("could not create a temporary file in \"{}\"", place.string()), errno,
+                  "TMPDIR says where temporary files go");
+  }
+  return fd;
+}
+
+std::unique_ptr<File> unnamed_file() {
+  return std::make_unique<RealFile>("a temporary file", open_unnamed());
+}
+
+std::filesystem::path whole_path(const std::filesystem::path& path) {
+  std::filesystem::path absolute = std::filesystem::absolute(path).lexically_normal();
+  return absolute.has_filename() ? absolute : absolute.parent_path();
+}
+
 bool make_directory(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) return false;
-  const std::filesystem::path absolute = std::filesystem::absolute(path).lexically_normal();
-  const std::filesystem::path clean =
-      absolute.filename().empty() ? absolute.parent_path() : absolute;
+  const std::filesystem::path clean = whole_path(path);
   if (clean.has_parent_path() && clean.parent_path() != clean) make_directory(clean.parent_path());
   if (mkdir(clean.c_str(), kDirectoryMode) != 0) {
     if (errno == EEXIST && std::filesystem::is_directory(clean)) return false;

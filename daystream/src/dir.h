@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "daystream/unique_fd.h"
+
 namespace daystream {
 
 class File {
@@ -63,6 +65,16 @@ class Dir {
 
 // The real one. Opens nothing before it is asked to.
 std::unique_ptr<Dir> real_dir(const std::filesystem::path& path);
+
+// A file without a name in $TMPDIR, or where temporary files go: it is gone with its last
+// descriptor, however the process ends.
+UniqueFd open_unnamed();
+// The same in `folder`; empty where none can be made there, which errno explains.
+UniqueFd open_unnamed_in(const std::filesystem::path& folder);
+std::unique_ptr<File> unnamed_file();
+
+// `path` from the root on, without a slash at its end: its filename() is the directory's name.
+std::filesystem::path whole_path(const std::filesystem::path& path);
 
 // Makes `path` and what is missing above it, each synced into its parent. True: it was not there.
 bool make_directory(const std::filesystem::path& path);

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "reasons.h"
+
 namespace daystream {
 
 namespace {
@@ -49,6 +51,10 @@ IoError::IoError(const std::string& action, int error_number, std::string hint)
     : Error(fmt::format("{}: {}", action, std::strerror(error_number)),
             hint.empty() ? hint_of(error_number) : std::move(hint)),
       error_number_(error_number) {}
+
+ExitCode IoError::exit_code() const noexcept {
+  return exit_code_of(reason_of_errno(error_number_));
+}
 
 Corruption::Corruption(const std::string& file, std::uint64_t offset_bytes,
                        const std::string& problem, std::string hint)

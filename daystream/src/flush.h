@@ -11,8 +11,8 @@
 
 namespace daystream {
 
-// Keeps the errno of the error that is being handled, unless another one came first: whoever meets
-// the Writer next, on any thread, is to hear of the disk that was full, not of a consequence.
+// Keeps the errno of the error that is being handled, unless another one came first: the next
+// call of the Writer, on any thread, is to report the disk that was full, not a consequence.
 void remember_failure(std::atomic<int>& failed) noexcept;
 
 // What one flush has to do, so that the disk may work on another thread. `failed`, the errno of

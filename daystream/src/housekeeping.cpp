@@ -60,7 +60,7 @@ bool Housekeeping::is_confirmed(std::int64_t day, std::optional<Lsn> confirmed) 
 }
 
 std::optional<Housekeeping::Step> Housekeeping::step(std::optional<Lsn> confirmed,
-                                                     const std::function<bool()>& stop) {
+                                                     const Stop& stop) {
   const auto lock = lock_housekeeping(directory_);
   busy_ = !lock;
   if (busy_) return std::nullopt;

@@ -63,6 +63,13 @@ std::int64_t time_us(std::string_view key, std::string_view value) {
 }  // namespace
 
 void escape_to(std::string& out, std::string_view text) {
+  // Most values are short: measuring them first, and filling the room, costs more than a copy.
+  constexpr std::size_t kShort = 64;
+  if (text.size() <= kShort) {
+    char buffer[grammar::kEscapeGrowth * kShort + grammar::kEscapeSlack];
+    out.append(buffer, grammar::escape_into(buffer, text));
+    return;
+  }
   const std::size_t before = out.size();
   out.resize(before + grammar::escaped_size(text) + grammar::kEscapeSlack);
   out.resize(before + grammar::escape_into(out.data() + before, text));
@@ -150,8 +157,8 @@ Change parse_change(std::string_view body) {
       const auto action = action_named(value);
       if (!action) reject(key, value, "not an action this version knows");
       change.action = *action;
-      change.head = body.substr(0, static_cast<std::size_t>(key.data() - body.data()));
-      if (!change.head.empty()) change.head.remove_suffix(1);
+      change.leading_fields = body.substr(0, static_cast<std::size_t>(key.data() - body.data()));
+      if (!change.leading_fields.empty()) change.leading_fields.remove_suffix(1);
       change.columns = cursor.rest();
       return change;
     }

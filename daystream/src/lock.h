@@ -1,4 +1,4 @@
-// One owner: flock on a file, which also says who holds it.
+// One owner: flock on a file, which also names its holder.
 #pragma once
 
 #include <filesystem>

@@ -10,6 +10,7 @@
 
 #include "crc32c.h"
 #include "daystream/error.h"
+#include "read_only_file.h"
 #include "sealed_line.h"
 
 namespace daystream {
@@ -20,10 +21,10 @@ struct FreeContext {
   void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
 };
 
-class UnpackedFile final : public File {
+class UnpackedFile final : public ReadOnlyFile {
  public:
   UnpackedFile(std::unique_ptr<File> packed, const PackedSummary& summary)
-      : File(packed->path()),
+      : ReadOnlyFile(packed->path(), "decompress it first: zstd -d --rm"),
         packed_(std::move(packed)),
         summary_(summary),
         index_at_(packed_->size() - (summary.frames + 1) * kSealedLineSize),
@@ -64,17 +65,8 @@ class UnpackedFile final : public File {
     return {begin.text_at, end_of(frame, begin, begin.text_at).text_at, begin.position};
   }
 
-  void write_at(std::string_view, std::uint64_t) override { refuse(); }
-  void truncate(std::uint64_t) override { refuse(); }
-  void sync() override { refuse(); }
-
  private:
   static constexpr std::uint64_t kNone = UINT64_MAX;
-
-  [[noreturn]] void refuse() const {
-    throw Error(fmt::format("cannot change file \"{}\": it is compressed", path()),
-                "decompress it first: zstd -d --rm");
-  }
 
   [[noreturn]] void damaged(std::uint64_t packed_at, const std::string& problem) const {
     throw Corruption(path(), packed_at, problem);

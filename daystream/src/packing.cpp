@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "daystream/error.h"
 #include "line_prefix.h"
 #include "packed_day.h"
+#include "read_only_file.h"
 #include "scanner.h"
 
 namespace daystream {
@@ -122,8 +124,6 @@ class Packer {
     return summary;
   }
 
-  std::uint64_t packed_bytes() const noexcept { return out_at_; }
-
  private:
   // Reads so that buffer_ holds `wanted` bytes from at_ on, or all there are.
   void hold(std::size_t wanted) {
@@ -200,23 +200,37 @@ class Packer {
   std::string index_;
 };
 
-// Reads back all that was written, as a reader will. False: `stop` said so.
-bool reads_back(std::unique_ptr<File> packed, std::int64_t day, const PackedSummary& wanted,
-                const std::function<bool()>& stop) {
-  const std::string path = packed->path();
-  const std::uint64_t size = packed->size();
-  const auto summary = read_summary(*packed);
+// A file that somebody else has open, to read.
+class Lent final : public ReadOnlyFile {
+ public:
+  explicit Lent(const File& file) : ReadOnlyFile(file.path()), file_(file) {}
+
+  std::size_t read_at(std::span<char> into, std::uint64_t offset) const override {
+    return file_.read_at(into, offset);
+  }
+  std::uint64_t size() const override { return file_.size(); }
+
+ private:
+  const File& file_;
+};
+
+// Reads back all that was written, as a reader will. False: `stop` was requested.
+bool reads_back(const File& packed, std::int64_t day, const PackedSummary& wanted,
+                const Stop& stop) {
+  const std::string& path = packed.path();
+  const std::uint64_t size = packed.size();
+  const auto summary = read_summary(packed);
   if (!summary || summary->text() != wanted.text()) {
     throw Corruption(path, size, "the summary does not read back as it was written");
   }
-  const auto text = unpacked(std::move(packed), *summary);
+  const auto text = unpacked(std::make_unique<Lent>(packed), *summary);
   GroupScanner scanner(*text, day, ScanState{}, summary->size_bytes);
   Group group;
   std::uint64_t asked_at = 0;
   while (scanner.next(group)) {
     if (group.end < asked_at + kFrameText) continue;
     asked_at = group.end;
-    if (stop()) return false;
+    if (stop.requested()) return false;
   }
   const ScanState state = scanner.state();
   if (state.offset != wanted.size_bytes || state.last != wanted.position ||
@@ -228,14 +242,25 @@ bool reads_back(std::unique_ptr<File> packed, std::int64_t day, const PackedSumm
 
 }  // namespace
 
+std::optional<PackedSummary> pack_text(const File& text, File& out, std::int64_t day, int level,
+                                       const Stop& stop) {
+  Packer packer(text, out, day, level);
+  while (!packer.at_end()) {
+    if (stop.requested()) return std::nullopt;
+    packer.add_frame();
+  }
+  const PackedSummary summary = packer.finish();
+  if (!reads_back(out, day, summary, stop)) return std::nullopt;
+  return summary;
+}
+
 // What is on disk when the process ends at any of these steps:
 //   1. 2026-11-20.tsv.zst.new is written: the plain file counts, the new one is written again.
-//   2. It is synced, and read back through its own index with every CRC checked.
+//   2. It is read back through its own index with every CRC checked, and synced.
 //   3. It is renamed to .tsv.zst and the directory synced: the compressed one counts; it has the
 //      same lines at the same offsets.
 //   4. The plain file is removed. If that is lost it is removed again.
-std::optional<Packed> pack_day(Dir& dir, std::int64_t day, int level,
-                               const std::function<bool()>& stop) {
+std::optional<Packed> pack_day(Dir& dir, std::int64_t day, int level, const Stop& stop) {
   const auto text = dir.open(day_file_name(day));
   if (!text) return std::nullopt;  // deleted just now
   const std::string temporary = packing_file_name(day);
@@ -243,25 +268,16 @@ std::optional<Packed> pack_day(Dir& dir, std::int64_t day, int level,
   dir.remove(temporary);
   try {
     const auto out = dir.create(temporary);
-    Packer packer(*text, *out, day, level);
-    while (!packer.at_end()) {
-      if (stop()) {
-        give_up();
-        return std::nullopt;
-      }
-      packer.add_frame();
-    }
-    const PackedSummary summary = packer.finish();
-    out->sync();
-    auto written = dir.open(temporary);
-    if (!written || !reads_back(std::move(written), day, summary, stop)) {
+    const auto summary = pack_text(*text, *out, day, level, stop);
+    if (!summary) {
       give_up();
       return std::nullopt;
     }
+    out->sync();
     dir.rename(temporary, packed_file_name(day));
     dir.sync();
     dir.remove(day_file_name(day));
-    return Packed{summary.size_bytes, packer.packed_bytes()};
+    return Packed{summary->size_bytes, out->size()};
   } catch (const Error&) {
     try {
       give_up();

@@ -49,7 +49,7 @@ class PlaceWatch {
   // more often than kBetweenLooks, it does not look.
   void look();
   void look_now() const;  // whenever it was asked last
-  // The same as words, for who goes on otherwise; empty: it is as it was.
+  // The same as words, for a caller that goes on otherwise; empty: it is as it was.
   std::string problem() const;
 
   static constexpr std::chrono::milliseconds kBetweenLooks{1000};
@@ -62,7 +62,7 @@ class PlaceWatch {
   std::chrono::steady_clock::time_point looked_{};
 };
 
-// Of a daystream's directory, for who writes there.
+// Watches a daystream's directory for its writer.
 PlaceWatch watch_directory(const std::filesystem::path& directory);
 
 }  // namespace daystream

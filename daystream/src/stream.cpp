@@ -19,11 +19,14 @@ std::string scheme_of(const std::string& address) {
 }
 
 [[noreturn]] void refuse(const std::string& address, const std::string& known) {
-  const bool is_http = address.starts_with("http://") || address.starts_with("https://");
+  std::string hint = "give a directory";
+  if (address.starts_with("http://") || address.starts_with("https://")) {
+    hint = "pull it into a directory: daystream pull URL DIR";
+  } else if (known.find("://") != std::string::npos) {
+    hint += ", the http:// or https:// address of a \"daystream serve\", or s3://BUCKET/PREFIX";
+  }
   throw ConfigError(fmt::format("cannot read \"{}\": this program reads {} only", address, known),
-                    is_http ? "pull it into a directory: daystream pull URL DIR"
-                            : "give a directory, or the http:// or https:// address of a "
-                              "\"daystream serve\"");
+                    hint);
 }
 
 }  // namespace
@@ -69,7 +72,20 @@ StreamInfo Stream::info() const {
   return impl_->info();
 }
 
+std::shared_ptr<Dir> files_of(const Stream& stream) {
+  return stream.impl_->files();
+}
+
+std::unique_ptr<ReaderSource> reader_source_of(const Stream& stream) {
+  return stream.impl_->reader_source();
+}
+
 Stream StreamKinds::open(const std::string& address) const {
+  for (const auto& [scheme, join] : joins_) {
+    const auto plus = address.find(fmt::format("+{}://", scheme));
+    if (plus != std::string::npos)
+      return join(open(address.substr(0, plus)), address.substr(plus + 1));
+  }
   const std::string scheme = scheme_of(address);
   if (scheme.empty()) return Stream(std::filesystem::path(address));
   if (const auto kind = kinds_.find(scheme); kind != kinds_.end()) return kind->second(address);

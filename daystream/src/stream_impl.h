@@ -22,6 +22,8 @@ class Stream::Impl {
   virtual std::string absolute_address() const { return address_; }
   virtual std::optional<std::filesystem::path> directory() const { return std::nullopt; }
   virtual std::optional<std::string> server() const { return std::nullopt; }
+  // Its files; nullptr: this kind of stream has none that can be opened.
+  virtual std::shared_ptr<Dir> files() const { return nullptr; }
   virtual Manifest manifest() const = 0;
   virtual std::optional<Extent> extent() const = 0;
   virtual std::optional<Seam> find_seam(std::uint64_t xmin) const = 0;
@@ -33,5 +35,10 @@ class Stream::Impl {
  private:
   const std::string address_;
 };
+
+// What Stream::Impl::files() returns, for a caller that checks every byte of them.
+std::shared_ptr<Dir> files_of(const Stream& stream);
+// What Stream::Impl::reader_source() says, for a kind of stream that is made of others.
+std::unique_ptr<ReaderSource> reader_source_of(const Stream& stream);
 
 }  // namespace daystream

@@ -7,7 +7,6 @@
 #include "day_file.h"
 #include "daystream/reader.h"
 #include "durable_file.h"
-#include "lock.h"
 #include "manifest_file.h"
 #include "seek.h"
 
@@ -39,7 +38,7 @@ std::optional<EndLine> add_days(StreamInfo::Whole& whole, const StreamView& view
 
 // Of the last five minutes, or, where much has come, of the newest 64 MiB: reading takes no longer
 // than that does.
-StreamInfo::Rate recent_rate(const StreamView& view, const std::filesystem::path& directory) {
+StreamInfo::Rate recent_rate(const StreamView& view, const Stream& stream) {
   const std::int64_t now = std::time(nullptr);
   StreamInfo::Rate rate;
   rate.seconds = kRateSeconds;
@@ -68,7 +67,7 @@ StreamInfo::Rate recent_rate(const StreamView& view, const std::filesystem::path
   if (!bounds || bounds->last <= begin) return rate;
   StartAfter start;
   if (begin >= bounds->first) start.position = begin;
-  Reader reader(directory, start);
+  Reader reader(stream, start);
   while (const Transaction* next = reader.next()) {
     bytes += next->size_bytes();
     lines += next->line_count() + 1;
@@ -85,19 +84,18 @@ StreamInfo::Rate recent_rate(const StreamView& view, const std::filesystem::path
 
 }  // namespace
 
-StreamInfo info_of(const std::filesystem::path& directory) {
-  const auto dir = real_dir(directory);
+StreamInfo info_of(Dir& files, const Stream& stream, const std::optional<std::string>& writer) {
   StreamInfo info;
-  info.manifest = load_manifest(*dir);
+  info.manifest = load_manifest(files);
   StreamInfo::Whole& whole = info.whole.emplace(StreamInfo::Whole{});
-  whole.writer = writer_of(directory);
-  const StreamView view(*dir);
+  whole.writer = writer;
+  const StreamView view(files);
   if (view.empty()) return info;
   const Durable& durable = view.durable();
-  if (load_durable(*dir)) info.durable = {durable.position, durable.lsn};
+  if (load_durable(files)) info.durable = {durable.position, durable.lsn};
   if (const auto first = add_days(whole, view)) info.first = {first->position, first->lsn};
   if (const auto last = view.last_end()) info.last = {last->position, durable.lsn};
-  whole.rate = recent_rate(view, directory);
+  whole.rate = recent_rate(view, stream);
   return info;
 }
 

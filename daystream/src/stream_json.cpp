@@ -30,8 +30,7 @@ Value parsed(const json& from) {
 
 std::optional<Point> point_from(const json& value) {
   if (value.is_null()) return std::nullopt;
-  return Point{{value.at("c").get<std::int64_t>(), value.at("s").get<std::uint64_t>()},
-               parsed<Lsn>(value.at("lsn"))};
+  return Point{parsed<Position>(value.at("position")), parsed<Lsn>(value.at("lsn"))};
 }
 
 void add_whole(ordered_json& value, const StreamInfo::Whole& whole) {
@@ -70,8 +69,7 @@ StreamInfo::Whole whole_from(const json& value) {
 
 ordered_json to_json(const std::optional<Point>& point) {
   if (!point) return nullptr;
-  return {{"c", point->position.c},
-          {"s", point->position.s},
+  return {{"position", point->position.text()},
           {"time", utc_text(at_second(point->position.c))},
           {"lsn", point->lsn.text()}};
 }

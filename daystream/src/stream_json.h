@@ -22,7 +22,7 @@ StreamInfo stream_info_from_json(const nlohmann::json& value, const std::string&
 
 // All of these are null where there is none.
 
-// {"c", "s", "time", "lsn"}
+// {"position": "C/S", "time", "lsn": "X/Y"}
 nlohmann::ordered_json to_json(const std::optional<StreamInfo::Point>& point);
 // {"first": "C/S", "last": "C/S", "last_lsn": "X/Y"}
 nlohmann::ordered_json to_json(const std::optional<Extent>& extent);

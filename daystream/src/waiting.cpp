@@ -1,5 +1,6 @@
 #include "waiting.h"
 
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -23,6 +24,17 @@ void WakeFd::wake() const noexcept {
 void WakeFd::clear() const noexcept {
   eventfd_t count = 0;
   eventfd_read(fd_.get(), &count);
+}
+
+AnyOf::AnyOf() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_) throw IoError("could not wait for descriptors", errno);
+}
+
+void AnyOf::add(int fd) {
+  epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    throw IoError("could not wait for a descriptor", errno);
+  }
 }
 
 WaitSet& WaitSet::add(int fd, short events) {

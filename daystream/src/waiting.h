@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <initializer_list>
+#include <span>
 
 #include "daystream/unique_fd.h"
 
@@ -25,6 +26,23 @@ class WakeFd {
 
  private:
   UniqueFd fd_;
+};
+
+// Several descriptors as one, which is readable while one of them is: for what takes a single one
+// to wait on. A descriptor that is closed goes by itself.
+class AnyOf {
+ public:
+  AnyOf();  // of none; throws IoError, as add() does
+  explicit AnyOf(std::span<const int> fds) : AnyOf() {
+    for (const int fd : fds) add(fd);
+  }
+  AnyOf(std::initializer_list<int> fds) : AnyOf(std::span(fds.begin(), fds.size())) {}
+
+  void add(int fd);
+  int fd() const noexcept { return epoll_.get(); }
+
+ private:
+  UniqueFd epoll_;
 };
 
 // What one sleep waits for. Made for each sleep: it is a few words on the stack.

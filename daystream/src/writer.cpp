@@ -34,9 +34,10 @@ void Writer::mark(Lsn lsn, const MarkFacts& facts) {
   impl_->take_files();
   impl_->mark(lsn, facts);
 }
-void Writer::gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head) {
+void Writer::gap(Lsn old_slot_end,
+                 const std::vector<std::pair<std::string, std::string>>& leading_fields) {
   impl_->take_files();
-  impl_->gap(old_slot_end, head);
+  impl_->gap(old_slot_end, leading_fields);
 }
 bool Writer::after_gap() const noexcept {
   return impl_->after_gap_;

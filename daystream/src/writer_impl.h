@@ -29,7 +29,8 @@ class Writer::Impl {
   void append(std::string_view lines);
   void abort();
   void mark(Lsn lsn, const MarkFacts& facts);
-  void gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head);
+  void gap(Lsn old_slot_end,
+           const std::vector<std::pair<std::string, std::string>>& leading_fields);
   void check_place() {
     if (place_) place_->look();
   }
@@ -111,7 +112,7 @@ class Writer::Impl {
   std::uint64_t open_bytes_ = 0;
   std::uint64_t open_lines_ = 0;
   std::string xid_field_;  // `_xid N` and a tab
-  std::string row_head_;   // `_table T _xid N` and a tab, of the last row; empty: none yet
+  std::string row_start_;  // `_table T _xid N` and a tab, of the last row; empty: none yet
   std::uint32_t xid_ = 0;
   Position before_open_;
 };

@@ -44,19 +44,19 @@ void Writer::Impl::append(std::string_view lines) {
 // Takes rows of the open transaction and of the last row's table off the front without taking them
 // apart. Most lines are such rows. At least one line is left.
 std::string_view Writer::Impl::append_rows(std::string_view lines) {
-  while (open_ && !row_head_.empty()) {
+  while (open_ && !row_start_.empty()) {
     const char* at = lines.data();
     const char* const end = at + lines.size();
     const std::size_t most = std::min(lines.size(), kRowsAtOnce);
-    // No line is shorter than its head, and each gets a prefix.
-    const std::size_t most_lines = most / row_head_.size() + 1;
+    // No line is shorter than its start, and each gets a prefix.
+    const std::size_t most_lines = most / row_start_.size() + 1;
     char* const begin = buffer_.room(most + most_lines * LinePrefix::kRoom + kCopySlack);
     const std::size_t full =
         options_.buffer_bytes - std::min(options_.buffer_bytes, buffer_.size());
     const char* const stop = lines.data() + most;
     char* out = begin;
     std::uint64_t count = 0;
-    while (static_cast<std::size_t>(stop - at) > row_head_.size() && begins_with(at, row_head_)) {
+    while (static_cast<std::size_t>(stop - at) > row_start_.size() && begins_with(at, row_start_)) {
       const std::size_t prefix = prefix_.copy_to(out);
       const std::size_t size = copy_line(out + prefix, at, stop);
       if (size == 0) break;
@@ -115,7 +115,7 @@ bool Writer::Impl::has_open_xid(std::string_view line) {
   if (!line.starts_with(kTableKey)) return false;
   const auto tab = line.find('\t', kTableKey.size());
   if (tab == std::string_view::npos || !line.substr(tab + 1).starts_with(xid_field_)) return false;
-  row_head_ = line.substr(0, tab + 1 + xid_field_.size());
+  row_start_ = line.substr(0, tab + 1 + xid_field_.size());
   return true;
 }
 
@@ -132,7 +132,7 @@ void Writer::Impl::begin_transaction(std::string_view first_line) {
   last_ = first.s == 0 ? Position{first.c, UINT64_MAX} : Position{first.c, first.s - 1};
   xid_ = change.xid;
   xid_field_ = fmt::format("_xid\t{}\t", xid_);
-  row_head_.clear();
+  row_start_.clear();
   open_ = true;
   open_written_ = false;
   open_at_ = buffer_.size();
@@ -228,7 +228,7 @@ std::string Writer::Impl::mark_body(Lsn lsn, const MarkFacts& facts, bool first_
   if (facts.timeline) body += fmt::format("\t_timeline\t{}", *facts.timeline);
   if (facts.next) body += fmt::format("\t_next\t{}", *facts.next);
   if (first_of_day && last_ != Position::begin()) body += "\t_prev\t" + crc_text(group_chain_);
-  append_fields(body, facts.head);
+  append_fields(body, facts.leading_fields);
   body += "\t_action\tmark";
   append_fields(body, facts.holds);
   return body;
@@ -255,12 +255,12 @@ void Writer::Impl::mark(Lsn lsn, const MarkFacts& facts) {
 }
 
 void Writer::Impl::gap(Lsn old_slot_end,
-                       const std::vector<std::pair<std::string, std::string>>& head) {
+                       const std::vector<std::pair<std::string, std::string>>& leading_fields) {
   check_usable();
   assert(!open_);
   const Position at = ready_position();
   std::string body = "_lsn\t" + old_slot_end.text();
-  append_fields(body, head);
+  append_fields(body, leading_fields);
   add_single(at, body + "\t_action\tgap");
   after_gap_ = true;
 }

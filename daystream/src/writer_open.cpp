@@ -67,10 +67,7 @@ void Writer::Impl::open_manifest(const std::filesystem::path& directory, const M
   manifest_ = wanted;
   manifest_.begun = confirmed_flush;
   if (manifest_.created.empty()) manifest_.created = utc_text(at_second(options_.clock(last_.c)));
-  if (manifest_.name.empty()) {
-    const auto absolute = std::filesystem::absolute(directory).lexically_normal();
-    manifest_.name = (absolute.filename().empty() ? absolute.parent_path() : absolute).filename();
-  }
+  if (manifest_.name.empty()) manifest_.name = whole_path(directory).filename();
   if (manifest_.holdings.empty()) manifest_.holdings.push_back({{0, 0}, "", {}});
   save_manifest(*dir_, manifest_);
 }

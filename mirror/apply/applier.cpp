@@ -29,16 +29,16 @@ const std::string kSeedAgain =
 
 }  // namespace
 
-Applier::Applier(Database& db, std::optional<daystream::Holding> holding,
-                 std::function<bool()> stop_requested, const std::string& source)
+Applier::Applier(Database& db, std::optional<daystream::Holding> holding, daystream::Stop stop,
+                 const std::string& source)
     : db_(db),
       commit_(db, source),
       tables_(db, commit_),
       lines_(db, commit_, tables_, std::move(holding)),
-      stop_requested_(std::move(stop_requested)) {}
+      stop_(std::move(stop)) {}
 
-void Applier::rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline,
-                     const daystream::Seam& seam) {
+void Applier::rebase(const MvccSnapshot& snapshot, daystream::Lsn consistent_at,
+                     std::uint32_t timeline, const daystream::Seam& seam) {
   tables_.rebase(snapshot, consistent_at, timeline);
   Checkpoint& reached = commit_.reached();
   reached.position = seam.position;
@@ -171,7 +171,7 @@ bool Applier::apply_lines(Transaction& transaction) {
   pair_ = nullptr;
   std::uint64_t lines = 0;
   for (Line line; transaction.next_line(line);) {
-    if (++lines % kLinesBetweenLooks == 0 && stop_requested_()) return false;
+    if (++lines % kLinesBetweenLooks == 0 && stop_.requested()) return false;
     commit_.count_bytes(line.body.size());
     const Change change = daystream::parse_change(line.body);
     moment_.position = line.position;

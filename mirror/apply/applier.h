@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "apply/table_states.h"
 #include "daystream/manifest.h"
 #include "daystream/reader.h"
+#include "daystream/stop.h"
 #include "daystream/transaction.h"
 #include "sqlite/sqlite.h"
 
@@ -32,8 +32,8 @@ class Applier {
  public:
   // `holding`: what the stream holds from the checkpoint on, as its manifest says. `source`: which
   // of the mirror's (store/mirrored_table.h); only its tables and checkpoint are touched.
-  Applier(Database& db, std::optional<daystream::Holding> holding,
-          std::function<bool()> stop_requested, const std::string& source = {});
+  Applier(Database& db, std::optional<daystream::Holding> holding, daystream::Stop stop,
+          const std::string& source = {});
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;
 
@@ -61,7 +61,7 @@ class Applier {
   // True once after go_to(): what is applied next must follow reached().
   bool take_moved() noexcept { return std::exchange(moved_, false); }
   // For repair: the tables are as `snapshot` sees them now, so that replay joins after `seam`.
-  void rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline,
+  void rebase(const MvccSnapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline,
               const daystream::Seam& seam);
   void open_transaction() { commit_.begin(); }
   // Takes back what was done in SQLite alone since the last commit().
@@ -99,7 +99,7 @@ class Applier {
   MirrorCommit commit_;
   TableStates tables_;
   TableLines lines_;
-  const std::function<bool()> stop_requested_;
+  const daystream::Stop stop_;
   LineMoment moment_;             // of the line that is applied
   TrackedTable* pair_ = nullptr;  // whose `replace` waits for its update
   bool moved_ = false;

@@ -22,7 +22,7 @@ constexpr int kLinesBetweenClocks = 64;
 }  // namespace
 
 CatchUp::CatchUp(Database& db, const daystream::Stream& daystream, const daystream::Seam& seam,
-                 Snapshot snapshot)
+                 MvccSnapshot snapshot)
     : db_(db),
       daystream_(daystream),
       seam_(seam),

@@ -32,7 +32,7 @@ class ShapeChanged : public daystream::Error {
 class CatchUp {
  public:
   CatchUp(Database& db, const daystream::Stream& daystream, const daystream::Seam& seam,
-          Snapshot snapshot);
+          MvccSnapshot snapshot);
   void add(const MirroredTable& table);
   // The same, with another who takes the lines of its rows.
   using Take = std::function<void(const daystream::Change&)>;
@@ -57,7 +57,7 @@ class CatchUp {
   Database& db_;
   const daystream::Stream daystream_;
   const daystream::Seam seam_;
-  Snapshot snapshot_;
+  MvccSnapshot snapshot_;
   std::optional<daystream::Reader> reader_;
   daystream::Position reached_;
   daystream::Transaction* ahead_ = nullptr;  // the reader's last, which comes after `at`

@@ -35,8 +35,13 @@ class StreamGap : public daystream::NeedsPerson {
   using NeedsPerson::NeedsPerson;
 };
 
+// What helps where a newer snapshot may have the table.
+inline const std::string kComesFromNewer =
+    "it comes back from the first snapshot on offer that is newer; or " + NeedsReseed::kCopyIt;
+
 // What helps where every table of a source is behind.
 inline const std::string kCopyAll =
-    "give \"run\" a -d CONNINFO, with which it copies its tables by itself";
+    "give \"run\" a -d CONNINFO, with which it copies its tables by itself, or --from with the URL "
+    "of a server that offers newer snapshots, or with a file that is one";
 
 }  // namespace deltamirror

@@ -6,6 +6,7 @@
 
 #include "apply/reshape_plan.h"
 #include "store/number_columns.h"
+#include "store/replace_table.h"
 
 namespace deltamirror {
 
@@ -30,17 +31,6 @@ void rename_columns(Database& db, MirroredTable& table, const Renames& renames) 
   rename_in_indexes(table, renames);
 }
 
-// What is in a column of `plan`, as it is to be from here on.
-std::string value_now(const MirrorColumn& column, const ColumnPlan& plan) {
-  const std::string name = quote_name(column.name);
-  const auto scale = plan.to_decimal.find(column.attnum);
-  if (scale == plan.to_decimal.end()) return name;
-  return fmt::format(
-      "CASE WHEN typeof({0}) IN ('real', 'integer') THEN printf('%.{1}f', {0}) "
-      "ELSE {0} END",
-      name, scale->second);
-}
-
 // The number columns of `before` that go away, or take another name, before columns do; one that
 // stays is renamed with its column, and its indexes stay.
 void plan_number_columns(Database& db, const MirroredTable& before, const ColumnPlan& plan,
@@ -61,16 +51,8 @@ void plan_number_columns(Database& db, const MirroredTable& before, const Column
 }
 
 // SQLite cannot change a key or a type in place, and drops no indexed column.
-void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to,
-             const ColumnPlan& plan, const SchemaLine& line, Reshaped& result) {
-  std::vector<std::string> others;
-  {
-    Statement select = db.prepare(
-        "SELECT sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND "
-        "type IN ('index', 'trigger') AND sql IS NOT NULL");
-    select.bind(1, to.name);
-    while (select.step()) others.push_back(select.text(0));
-  }
+void rebuild(Database& db, const MirroredTable& to, const ColumnPlan& plan, const SchemaLine& line,
+             Reshaped& result) {
   const std::string fresh = "_deltamirror_new";
   db.exec(create_table_sql(to, fresh));
   // With a rewrite to come no old row counts, and its values may not even fit.
@@ -82,20 +64,14 @@ void rebuild(Database& db, const MirroredTable& from, const MirroredTable& to,
       const bool added = std::find(plan.added.begin(), plan.added.end(), i) != plan.added.end();
       if (i != 0) names += ", ", values += ", ";
       names += quote_name(column.name);
-      values += added ? missing_literal(line.missing, column) : value_now(column, plan);
+      values += added ? missing_literal(line.missing, column)
+                      : value_now(column.name, column.attnum, plan);
     }
     db.exec(fmt::format("INSERT INTO {}({}) SELECT {} FROM {}", quote_name(fresh), names, values,
                         quote_name(to.name)));
   }
-  db.exec("DROP TABLE " + quote_name(from.name));
-  rename_table(db, fresh, to.name);
-  for (const std::string& sql : others) {
-    try {
-      db.exec_one(sql);
-    } catch (const SqliteError& e) {
-      if ((e.code() & 0xff) != SQLITE_ERROR) throw;
-      result.notice += fmt::format("left out \"{}\", whose column is gone; ", sql);
-    }
+  for (const std::string& sql : replace_table(db, to.name, fresh)) {
+    result.notice += fmt::format("left out \"{}\", whose column is gone; ", sql);
   }
 }
 
@@ -148,7 +124,7 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
                             [&](const std::string& name) { return has_column(table, name); });
       });
     }
-    rebuild(db, before, table, plan, line, result);
+    rebuild(db, table, plan, line, result);
     return result;
   }
   add_number_columns(db, table);

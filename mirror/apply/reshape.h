@@ -28,7 +28,7 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
 // The same for a table that stands in one with those of `others` (store/shared_table.h): only its
 // own rows change. The table gets columns that it lacks, and loses those that nobody has any more.
 Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& line,
-                        const TypeNames& types, const std::vector<MirroredTable>& others);
+                        const TypeNames& types, std::vector<MirroredTable> others);
 
 // The same for a history, whose tables stay as they are: `table` learns what lines have from here
 // on.

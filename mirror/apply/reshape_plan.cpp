@@ -127,6 +127,15 @@ void rename_in_indexes(MirroredTable& table, const Renames& renames) {
   }
 }
 
+std::string value_now(const std::string& name, int attnum, const ColumnPlan& plan) {
+  const std::string quoted = quote_name(name);
+  const auto scale = plan.to_decimal.find(attnum);
+  if (scale == plan.to_decimal.end()) return quoted;
+  return fmt::format(
+      "CASE WHEN typeof({0}) IN ('real', 'integer') THEN printf('%.{1}f', {0}) ELSE {0} END",
+      quoted, scale->second);
+}
+
 std::string missing_literal(const MissingValues& missing, const MirrorColumn& column) {
   for (const auto& [attnum, text] : missing) {
     if (attnum != column.attnum || !text) continue;

@@ -30,6 +30,9 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
 // What is written down of the table's indexes, under the columns' new names.
 void rename_in_indexes(MirroredTable& table, const Renames& renames);
 
+// What is in the SQLite column `name`, of that attribute, as it is to be from here on: SQL.
+std::string value_now(const std::string& name, int attnum, const ColumnPlan& plan);
+
 // What rows from before have in an added column, as SQL.
 std::string missing_literal(const MissingValues& missing, const MirrorColumn& column);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "apply/reshape_plan.h"
+#include "apply/row_writer.h"
+#include "model/joined.h"
 #include "model/names.h"
 #include "store/number_columns.h"
 #include "store/shared_table.h"
@@ -23,72 +25,88 @@ void drop_unused_numbers(Database& db, const MirroredTable& before, const Mirror
   }
 }
 
-// One UPDATE of the source's rows: what was renamed moves, what was added has what rows from before
-// have, what is gone is NULL. All of its right sides are the old row's.
-std::string moves(const MirroredTable& before, const MirroredTable& now, const ColumnPlan& plan,
-                  const SchemaLine& line) {
-  std::string out;
-  const auto set = [&](const std::string& column, const std::string& value) {
-    out += fmt::format("{}{} = {}", out.empty() ? "" : ", ", quote_name(column), value);
-  };
+// What its own rows have from here on where that is not what the column of that name had: what was
+// renamed moves, what was added has what rows from before have, what is gone is NULL.
+OwnValues own_values(const MirroredTable& before, const MirroredTable& now, const ColumnPlan& plan,
+                     const SchemaLine& line) {
+  OwnValues out;
   for (std::size_t i = 0; i < now.columns.size(); ++i) {
     const MirrorColumn& column = now.columns[i];
     if (std::find(plan.added.begin(), plan.added.end(), i) != plan.added.end()) {
       const std::string value = missing_literal(line.missing, column);
-      if (value != "NULL" || has_column(before, column.name)) set(column.name, value);
+      if (value != "NULL" || has_column(before, column.name)) out.emplace(column.name, value);
       continue;
     }
     const auto was = std::find_if(before.columns.begin(), before.columns.end(),
                                   [&](const MirrorColumn& c) { return c.attnum == column.attnum; });
-    if (was->name != column.name) set(column.name, quote_name(was->name));
+    if (was->name == column.name && was->type.declared() == column.type.declared()) continue;
+    out.emplace(column.name, value_now(was->name, was->attnum, plan));
   }
   for (const MirrorColumn& column : before.columns) {
-    if (!has_column(now, column.name)) set(column.name, "NULL");
+    if (!has_column(now, column.name)) out.emplace(column.name, "NULL");
   }
   return out;
 }
 
-// The table's columns that no source has any more. One that SQLite cannot drop, as somebody's index
-// or view reads it, stays, and is NULL.
-void drop_unused(Database& db, const MirroredTable& before, const MirroredTable& now,
-                 const std::vector<MirroredTable>& others, Reshaped& result) {
+// The names of the table's columns that no source has any more.
+std::vector<std::string> unused_columns(const MirroredTable& before, const MirroredTable& now,
+                                        const std::vector<MirroredTable>& others) {
+  std::vector<std::string> out;
   for (const MirrorColumn& column : before.columns) {
     const bool used = has_column(now, column.name) ||
                       std::any_of(others.begin(), others.end(), [&](const MirroredTable& other) {
                         return has_column(other, column.name);
                       });
-    if (used) continue;
-    for (const auto& index : before.indexes) {
-      if (std::find(index.begin(), index.end(), column.name) == index.end()) continue;
-      MirroredTable only = before;
-      only.indexes = {index};
-      db.exec("DROP INDEX IF EXISTS " + quote_name(index_name(only.name, index)));
-    }
+    if (!used) out.push_back(column.name);
+  }
+  return out;
+}
+
+void drop_indexes_on(Database& db, const MirroredTable& before, const std::string& column) {
+  for (const auto& index : before.indexes) {
+    if (std::find(index.begin(), index.end(), column) == index.end()) continue;
+    db.exec("DROP INDEX IF EXISTS " + quote_name(index_name(before.name, index)));
+  }
+}
+
+// One that SQLite cannot drop, as somebody's index or view reads it, stays, and is NULL.
+void drop_columns(Database& db, const std::string& table, const std::vector<std::string>& columns,
+                  Reshaped& result) {
+  for (const std::string& column : columns) {
     try {
-      alter_table(db, fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(now.name),
-                                  quote_name(column.name)));
+      alter_table(
+          db, fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(table), quote_name(column)));
     } catch (const SqliteError& e) {
       if ((e.code() & 0xff) != SQLITE_ERROR) throw;
-      result.notice += fmt::format("column \"{}\" stays, empty: {}; ", column.name, e.what());
+      result.notice += fmt::format("column \"{}\" stays, empty: {}; ", column, e.what());
     }
   }
+}
+
+std::string assignments(const OwnValues& values) {
+  return joined(values, ", ", [](const auto& value) {
+    return fmt::format("{} = {}", quote_name(value.first), value.second);
+  });
 }
 
 }  // namespace
 
 Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& line,
-                        const TypeNames& types, const std::vector<MirroredTable>& others) {
+                        const TypeNames& types, std::vector<MirroredTable> others) {
   Reshaped result;
   ColumnPlan plan = plan_columns(table, line, types, result);
   MirroredTable now = table;
   rebind_filter(now, line, types, result);
   now.columns = plan.columns;
   now.shape = line.shape;
+  // Before anything changes.
+  check_identity(now);
+  check_fits(others, now);
+  others = make_room(db, now, std::move(others));
   // With nobody else the table itself may change.
   if (others.empty() && (plan.retyped || key_list(now) != key_list(table))) {
     return reshape(db, table, line, types);
   }
-  for (const MirroredTable& other : others) check_shareable(other, now);
   if (result.needs_rewrite && !db.value(fmt::format("SELECT 1 FROM {}{} LIMIT 1",
                                                     quote_name(table.name), where_own(table)))) {
     result.needs_rewrite = false;
@@ -99,12 +117,16 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
                        [&](const std::string& name) { return !has_column(now, name); });
   });
   drop_unused_numbers(db, table, now, others);
-  make_shared(db, now, {});
-  const std::string sets = moves(table, now, plan, line);
-  if (!sets.empty()) {
-    db.exec(fmt::format("UPDATE {} SET {}{}", quote_name(now.name), sets, where_own(now)));
+  const std::vector<std::string> unused = unused_columns(table, now, others);
+  for (const std::string& column : unused) drop_indexes_on(db, table, column);
+  const OwnValues values = own_values(table, now, plan, line);
+  if (make_shared(db, now, others, values) == MadeShared::AsItIs) {
+    if (!values.empty()) {
+      db.exec(fmt::format("UPDATE {} SET {}{}", quote_name(now.name), assignments(values),
+                          where_own(now)));
+    }
+    drop_columns(db, now.name, unused, result);
   }
-  drop_unused(db, table, now, others, result);
   create_missing_indexes(db, now);
   table = std::move(now);
   return result;

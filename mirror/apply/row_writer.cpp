@@ -11,14 +11,26 @@ namespace deltamirror {
 
 namespace {
 
-// SQLite has three names for it, and a column that is called so as well takes that one.
+constexpr const char* kSharedRowid = "_rowid_";
+
+// SQLite has three names for it, and a column that is called so as well takes that one. Another
+// source may give a table that they share such a column at any time: so there it is one name.
 std::string rowid_name(const MirroredTable& table) {
-  for (const char* const name : {"rowid", "_rowid_", "oid"}) {
-    const bool taken =
-        std::any_of(table.columns.begin(), table.columns.end(), [&](const MirrorColumn& column) {
-          return sqlite3_stricmp(column.name.c_str(), name) == 0;
-        });
-    if (!taken) return name;
+  const auto is_taken = [&](const char* name) {
+    return std::any_of(table.columns.begin(), table.columns.end(), [&](const MirrorColumn& column) {
+      return sqlite3_stricmp(column.name.c_str(), name) == 0;
+    });
+  };
+  if (table.is_shared()) {
+    if (!is_taken(kSharedRowid)) return kSharedRowid;
+    throw daystream::NeedsPerson(
+        fmt::format("table \"{}\" has no key, and a column called \"{}\", which is SQLite's rowid "
+                    "for all sources that share the table",
+                    table.name, kSharedRowid),
+        "give the table a key, or that column another name with \"rename\"");
+  }
+  for (const char* const name : {"rowid", kSharedRowid, "oid"}) {
+    if (!is_taken(name)) return name;
   }
   throw daystream::NeedsPerson(
       fmt::format("table \"{}\" has no key, and columns with all three names of SQLite's rowid",

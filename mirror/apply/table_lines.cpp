@@ -13,7 +13,7 @@
 #include "apply/partition_rows.h"
 #include "history/history_tables.h"
 #include "model/meaning.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {

@@ -52,13 +52,13 @@ void TableStates::make_plan(TrackedTable& table) {
       db_, table.table, limit_ ? TablePlan::Strictness::Lenient : TablePlan::Strictness::Strict);
 }
 
-void TableStates::compare_with(const Snapshot& snapshot) {
+void TableStates::compare_with(const MvccSnapshot& snapshot) {
   commit_.begin();
   limit_ = snapshot;
   for (const auto& each : followed_) make_plan(*each);
 }
 
-void TableStates::rebase(const Snapshot& snapshot, daystream::Lsn consistent_at,
+void TableStates::rebase(const MvccSnapshot& snapshot, daystream::Lsn consistent_at,
                          std::uint32_t timeline) {
   commit_.begin();
   for (const auto& each : followed_) {
@@ -197,7 +197,9 @@ void TableStates::edit(const std::string& name, const std::function<void(Mirrore
   };
   if (TrackedTable* const followed = followed_.by_name(name)) return edit_one(followed->table);
   for (MirroredTable& table : absent_) {
-    if (table.name == name) return edit_one(table);
+    if (table.name != name) continue;
+    change(table);
+    return save_absent(db_, table);
   }
   for (MirroredTable& table : load_tables_of(db_, source())) {
     if (table.name == name) return edit_one(table);  // a static one

@@ -38,10 +38,10 @@ class TableStates {
   OnTrouble on_trouble() const noexcept { return on_trouble_; }
   // For a comparison: only what `snapshot` sees is of interest, and rows that are not as the stream
   // says are left for the comparison to find.
-  void compare_with(const Snapshot& snapshot);
+  void compare_with(const MvccSnapshot& snapshot);
   bool compares() const noexcept { return limit_.has_value(); }
   // The followed tables are as `snapshot` sees them.
-  void rebase(const Snapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline);
+  void rebase(const MvccSnapshot& snapshot, daystream::Lsn consistent_at, std::uint32_t timeline);
 
   // The next source transaction begins. 0: it has no id, and every table takes it.
   void begin_transaction(std::uint64_t xid);
@@ -82,7 +82,7 @@ class TableStates {
   TrackedTables followed_;
   std::vector<MirroredTable> absent_;
   OnTrouble on_trouble_ = OnTrouble::Hide;
-  std::optional<Snapshot> limit_;
+  std::optional<MvccSnapshot> limit_;
   std::vector<QualifiedName> freed_;
   std::uint64_t xid_ = 0;         // of the source transaction
   std::uint64_t generation_ = 0;  // another one for each

@@ -11,7 +11,7 @@ void throw_untold(const daystream::Change& change, const std::string& table,
                   const std::string& leave_out) {
   std::string_view key;
   std::string_view value;
-  for (daystream::FieldCursor head{change.head}; head.next(key, value);) {
+  for (daystream::FieldCursor cursor{change.leading_fields}; cursor.next(key, value);) {
     if (key != "_untold") continue;
     throw daystream::NeedsPerson(fmt::format("changes of table {} are not in the stream: {}", table,
                                              daystream::unescape(value)),

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "owner/engine.h"
+#include "program/health_server.h"
 #include "program/metrics_file.h"
 #include "program/program.h"
 #include "program/usage.h"
@@ -43,11 +44,13 @@ CLI::Option* add_daystream_option(CLI::App& command, daystream::Stream& daystrea
 void add_tables_config_option(CLI::App& command, std::string& file);
 void add_sources_config_option(CLI::App& command, std::string& file);
 void add_source_option(CLI::App& command, std::string& source, const std::string& what);
-void add_from_option(CLI::App& command, std::string& url);
+CLI::Option* add_from_option(CLI::App& command, std::string& url);
 // How `run` and `up` follow: sets these members of `options`.
 void add_following_options(CLI::App& command, RunOptions& options);
 // While it lives, the mirror's metrics are written where `options` say so.
 daystream::program::MetricsFile metrics_of(const RunOptions& options);
+// While it lives, load balancers are answered where `options` say so.
+daystream::program::HealthServer healthz_of(const RunOptions& options);
 RunControl control_of(daystream::program::Signals& signals);
 
 }  // namespace deltamirror

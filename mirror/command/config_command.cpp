@@ -10,7 +10,8 @@
 #include "config/config.h"
 #include "program/check_report.h"
 #include "program/common_flags.h"
-#include "program/counted.h"
+#include "program/config_text.h"
+#include "program/figures.h"
 #include "seed/check_seed.h"
 #include "seed/database_check.h"
 #include "seed/requests.h"
@@ -34,7 +35,7 @@ int check_further(const MirrorConfig& config, const std::string& conninfo,
 int check(const std::string& file, const std::optional<std::string>& conninfo, bool json,
           const daystream::program::Signals& signals) {
   CheckReport report(json);
-  ReadConfig read = read_config(read_text_file(file));
+  ReadConfig read = read_config(daystream::program::read_config_text(file));
   if (read.problems.empty()) {
     try {
       check_distinct({}, read.config.all_tables());
@@ -113,7 +114,7 @@ void add_check(CLI::App& config, Chosen& chosen) {
 void add_init(CLI::App& config, Chosen& chosen) {
   struct Options {
     std::optional<std::string> conninfo;
-    std::vector<std::string> tables;
+    InitWishes wishes;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *config.add_subcommand(
@@ -123,12 +124,22 @@ void add_init(CLI::App& config, Chosen& chosen) {
   add_connection_option(command, options->conninfo)
       ->description("connection string or URI")
       ->required();
-  command.add_option("--table", options->tables, "[SCHEMA.]TABLE, instead of all; may be repeated")
+  command
+      .add_option("--table", options->wishes.tables,
+                  "[SCHEMA.]TABLE, instead of all; may be repeated")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
+  command.add_flag("--partition-root", options->wishes.partition_root,
+                   "name partitioned tables instead of their partitions, for a stream of "
+                   "deltastream --partition-root");
+  command.add_option("--cluster", options->wishes.shards.cluster,
+                     "of a PL/Proxy database: this cluster's partitions (default: the only one)");
+  command.add_option("--daystreams", options->wishes.shards.daystreams,
+                     "folder of the daystreams of a cluster's databases "
+                     "(default: /var/lib/daystream)");
   command.callback([options, &chosen] {
     chosen = [options](daystream::program::Signals&) {
-      fmt::print("{}", config_for_database(*options->conninfo, options->tables));
+      fmt::print("{}", config_for_database(*options->conninfo, options->wishes));
       return 0;
     };
   });
@@ -142,6 +153,8 @@ void add_config(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  deltamirror config init -d service=prod > flights.json\n"
       "      a configuration, to be edited, for \"seed\", \"run\" and \"up\" --config\n"
+      "  deltamirror config init -d service=proxy > all.json\n"
+      "      the databases behind PL/Proxy, or behind a table with foreign partitions, as sources\n"
       "  deltamirror config check flights.json -d service=prod\n"
       "      whether it is right");
   command.require_subcommand(1);

@@ -17,12 +17,17 @@
 #include "owner/control.h"
 #include "program/check_report.h"
 #include "program/common_flags.h"
+#include "program/figures.h"
 #include "program/json.h"
 #include "program/postgres.h"
 #include "program/stream_health.h"
+#include "seed/seed_session.h"
 #include "seed/source_catalog.h"
+#include "src/dir.h"
 #include "status/mirror_status.h"
 #include "store/mirror_file.h"
+#include "store/mirrored_table.h"
+#include "verify/verify_point.h"
 
 namespace deltamirror {
 
@@ -30,6 +35,7 @@ using daystream::Error;
 using daystream::Manifest;
 using daystream::NeedsPerson;
 using daystream::program::CheckReport;
+using daystream::program::counted;
 using nlohmann::ordered_json;
 
 namespace {
@@ -50,7 +56,8 @@ std::string text_in(const ordered_json& value, const char* key) {
 
 class Doctor {
  public:
-  explicit Doctor(const DoctorOptions& options) : options_(options), report_(options.json) {}
+  Doctor(const DoctorOptions& options, const daystream::program::Signals& signals)
+      : options_(options), signals_(signals), report_(options.json) {}
 
   int run() {
     if (!look_at_file()) return report_.exit_code();
@@ -154,12 +161,10 @@ class Doctor {
   }
 
   void look_at_streamer(const std::filesystem::path& directory) {
-    const auto file = directory / "status.json";
-    if (!std::filesystem::exists(file)) return;  // a copy: who pulls it is not known here
+    const auto told = daystream::program::read_streamer_status(*daystream::real_dir(directory));
+    if (!told) return;  // a copy: who pulls it is not known here
     report_.check("streamer", [&] {
-      auto told = daystream::program::parse_json(read_text_file(file));
-      const auto health = daystream::program::streamer_health(
-          std::make_shared<const ordered_json>(std::move(told)), std::time(nullptr));
+      const auto health = daystream::program::streamer_health(told, std::time(nullptr));
       if (health.is_well()) return std::string("deltastream writes it");
       if (health.needs_person) throw NeedsPerson(health.trouble, health.hint);
       throw Error(health.trouble, health.hint);
@@ -170,7 +175,7 @@ class Doctor {
     daystream::program::PgConn connection;
     const bool reached = report_.check("server", [&] {
       connection = daystream::program::connect(*place.conninfo, "deltamirror");
-      const SourceServer server = identify_server(connection.get());
+      const PgServer server = identify_server(connection.get());
       daystream::require_same_source("the server", {server.system_identifier, {}, {}}, "the mirror",
                                      {place.at.system_identifier, {}, {}},
                                      "connect to the server that deltastream follows");
@@ -179,6 +184,7 @@ class Doctor {
     });
     if (!reached) return;
     report_.check("slot", [&] { return words_of_slot(connection.get(), manifest.slot); });
+    report_.check("rights", [&] { return words_of_rights(place, manifest); });
   }
 
   static std::string words_of_slot(PGconn* connection, const std::string& slot) {
@@ -205,6 +211,22 @@ class Doctor {
                        cell(0));
   }
 
+  // What a copy or a comparison of the mirror's tables would meet.
+  std::string words_of_rights(const SourcePlace& place, const Manifest& manifest) {
+    const Database db = open_for_reading(options_.mirror);
+    std::vector<MirroredTable> tables = load_tables_of(db, place.at.source);
+    std::erase_if(tables, [](const MirroredTable& table) { return !table.is_followed(); });
+    SeedSession session(*place.conninfo, manifest, request_of(tables), signals_, Unfit::PassOver);
+    session.check();
+    if (session.problems().empty()) return "this role can copy the tables";
+    const TableProblem& first = session.problems().front();
+    const std::size_t others = session.problems().size() - 1;
+    throw NeedsPerson(
+        fmt::format("\"{}\" cannot be copied: {}{}", first.name, first.absence.reason,
+                    others == 0 ? "" : fmt::format("; and {} more", counted(others, "table"))),
+        first.absence.hint);
+  }
+
   void look_at_tables() {
     std::size_t well = 0;
     for (const ordered_json& table : status_["tables"]) {
@@ -223,6 +245,7 @@ class Doctor {
   }
 
   const DoctorOptions& options_;
+  const daystream::program::Signals& signals_;
   CheckReport report_;
   ordered_json status_;
   bool owner_hangs_ = false;
@@ -247,7 +270,9 @@ void add_doctor(CLI::App& app, Chosen& chosen) {
       "  deltamirror doctor flights.db -d service=prod --deep\n\n"
       "Exit codes: 0 all is well, 1 something is not, 3 that needs a person.");
   command.callback([options, &chosen] {
-    chosen = [options](daystream::program::Signals&) { return Doctor(*options).run(); };
+    chosen = [options](daystream::program::Signals& signals) {
+      return Doctor(*options, signals).run();
+    };
   });
 }
 

@@ -29,7 +29,9 @@ CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>
 CLI::Option* add_daystream_option(CLI::App& command, daystream::Stream& daystream) {
   return command.add_option_function<std::string>(
       "--daystream", [&daystream](const std::string& address) { daystream = open_stream(address); },
-      "directory of the daystream, or its http(s):// URL (default: where the mirror was last read "
+      "directory of the daystream, its http(s):// or nats:// URL, or s3:// archive (default: where "
+      "the mirror "
+      "was last read "
       "from)");
 }
 
@@ -48,11 +50,22 @@ void add_source_option(CLI::App& command, std::string& source, const std::string
   command.add_option("--source", source, what);
 }
 
-void add_from_option(CLI::App& command, std::string& url) {
-  command.add_option("--from", url,
-                     "instead: http(s)://HOST:PORT/NAME of a server with snapshots; a copy of the "
-                     "newest is the beginning");
+CLI::Option* add_from_option(CLI::App& command, std::string& url) {
+  return command.add_option(
+      "--from", url,
+      "instead: http(s)://HOST:PORT/NAME of a server with snapshots; a copy of the newest is the "
+      "beginning");
 }
+
+namespace {
+
+std::chrono::seconds span_of(const char* option, const std::string& text) {
+  const auto span = program::parse_span(text);
+  if (!span) usage(fmt::format("invalid {} \"{}\": write it like 1h, 30 min or 90s", option, text));
+  return std::chrono::seconds(*span);
+}
+
+}  // namespace
 
 void add_following_options(CLI::App& command, RunOptions& options) {
   command
@@ -86,14 +99,17 @@ void add_following_options(CLI::App& command, RunOptions& options) {
       "socket:PATH where local programs hear which rows each commit has changed");
   command.add_option("--metrics-file", options.metrics_file, program::kMetricsFileHelp)
       ->type_name("FILE");
+  command
+      .add_option("--healthz", options.healthz.address,
+                  "HOST:PORT, or unix:PATH, where GET /healthz answers a load balancer: 200 "
+                  "while the mirror is fresh, else 503")
+      ->type_name("ADDRESS");
   command.add_option_function<std::string>(
-      "--delay",
-      [&options](const std::string& text) {
-        const auto span = program::parse_span(text);
-        if (!span)
-          usage(fmt::format("invalid --delay \"{}\": write it like 1h, 30 min or 90s", text));
-        options.delay = std::chrono::seconds(*span);
-      },
+      "--max-lag",
+      [&options](const std::string& text) { options.healthz.max_lag = span_of("--max-lag", text); },
+      "how far behind PostgreSQL is still fresh for --healthz: 2s, 1 min (default: 10s)");
+  command.add_option_function<std::string>(
+      "--delay", [&options](const std::string& text) { options.delay = span_of("--delay", text); },
       "stay so far behind PostgreSQL: 1h, 30 min, 90s (default: not at all)");
 }
 
@@ -101,9 +117,14 @@ program::MetricsFile metrics_of(const RunOptions& options) {
   return {options.metrics_file, [mirror = options.mirror] { return mirror_metrics(mirror); }};
 }
 
+program::HealthServer healthz_of(const RunOptions& options) {
+  return {options.healthz.address, [mirror = options.mirror, max_lag = options.healthz.max_lag] {
+            return fitness(mirror, max_lag);
+          }};
+}
+
 RunControl control_of(program::Signals& signals) {
-  return {.stop_requested = [&signals] { return signals.stop_requested(); },
-          .wake_fd = signals.fd(),
+  return {.stop = {[&signals] { return signals.stop_requested(); }, signals.fd()},
           .signals = signals};
 }
 

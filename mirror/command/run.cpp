@@ -8,7 +8,9 @@
 
 #include "command/commands.h"
 #include "config/config.h"
+#include "config/source_places.h"
 #include "seed/seed.h"
+#include "snapshot/from_snapshot.h"
 
 namespace deltamirror {
 
@@ -18,18 +20,25 @@ SourceLsn parse_until(const std::string& text) {
   const std::size_t equals = text.find('=');
   const auto lsn =
       daystream::Lsn::parse(equals == std::string::npos ? text : text.substr(equals + 1));
-  if (!lsn) usage(fmt::format("invalid LSN \"{}\"", text));
+  if (!lsn) usage(fmt::format("invalid --until-lsn \"{}\": write it like 0/17B1480", text));
   return {equals == std::string::npos ? "" : text.substr(0, equals), *lsn};
 }
 
 // A configuration says what it takes to make the mirror, too, so that a service starts with nothing
-// but that.
-void seed_first(const RunOptions& run, const daystream::program::Signals& signals) {
-  if (run.config_file.empty() || std::filesystem::exists(run.mirror)) return;
+// but that; and so does the address of a server with snapshots. False: asked to stop.
+bool seed_first(RunOptions& run, const daystream::program::Signals& signals) {
+  if (std::filesystem::exists(run.mirror)) return true;
+  if (run.config_file.empty() && run.from.find("://") != std::string::npos) {
+    const daystream::Stream server = open_stream(run.from);
+    if (!run.daystream) run.daystream = server;
+    return fetch_mirror(run.mirror, server, signals);
+  }
+  if (run.config_file.empty()) return true;
   spdlog::info("there is no mirror \"{}\" yet: seeding it with the tables of \"{}\"", run.mirror,
                run.config_file);
   seed({run.mirror, run.conninfo.value_or(""), run.daystream, load_config(run.config_file)},
        signals);
+  return true;
 }
 
 }  // namespace
@@ -53,6 +62,12 @@ void add_run(CLI::App& app, Chosen& chosen) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
   add_tables_config_option(command, options->run.config_file);
+  add_from_option(command, options->run.from)
+      ->type_name("URL|FILE")
+      ->description(
+          "where tables come from that no line brings back, without a connection: "
+          "http(s)://HOST:PORT/NAME of a server with snapshots, or a file that is one (default: "
+          "the server that the stream is read from)");
   add_following_options(command, options->run);
   command.footer(
       "Examples:\n"
@@ -60,14 +75,17 @@ void add_run(CLI::App& app, Chosen& chosen) {
       "  deltamirror run flights.db -d service=prod --config flights.json\n"
       "      copies what no line of the stream has, and takes up what the configuration adds;\n"
       "      a mirror that is not there yet is seeded first\n"
-      "  deltamirror run copy.db --daystream https://stream1:8447/prod --once");
+      "  deltamirror run copy.db --daystream https://stream1:8447/prod --once\n"
+      "  deltamirror run copy.db --from https://stream1:8447/prod\n"
+      "      without PostgreSQL: what no line has comes from a newer snapshot of that server; a\n"
+      "      mirror that is not there yet begins as a copy of the newest");
   command.callback([options, &chosen] {
     RunOptions& run = options->run;
     for (const std::string& each : options->until) run.until_lsns.push_back(parse_until(each));
     chosen = [options](daystream::program::Signals& signals) {
       const auto metrics = metrics_of(options->run);
-      seed_first(options->run, signals);
-      run_mirror(options->run, control_of(signals));
+      const auto healthz = healthz_of(options->run);
+      if (seed_first(options->run, signals)) run_mirror(options->run, control_of(signals));
       return 0;
     };
   });

@@ -75,7 +75,10 @@ void add_seed(CLI::App& app, Chosen& chosen) {
   add_mirror_option(command, options->command.mirror);
   add_connection_option(command, options->command.conninfo);
   add_daystream_option(command, options->command.daystream)
-      ->description("directory of the daystream, or its http(s):// URL; not needed to add tables");
+      ->description(
+          "directory of the daystream, its http(s):// or nats:// URL, or s3:// archive; not needed "
+          "to add "
+          "tables");
   add_table_choice(command, options->choice);
   add_from_option(command, options->from);
   add_source_option(command, options->command.source,

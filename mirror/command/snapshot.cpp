@@ -23,7 +23,8 @@ void add_snapshot(CLI::App& app, Chosen& chosen) {
       "--keep",
       [options](const std::string& text) {
         options->keep = parse_retention(text);
-        if (!options->keep) usage(fmt::format("invalid --keep \"{}\"", text));
+        if (!options->keep)
+          usage(fmt::format("invalid --keep \"{}\": write it like 24h,7d,4w,12m or 10", text));
       },
       "with a directory, remove older ones: 24h,7d,4w,12m keeps the newest of 24 hours, 7 days, 4 "
       "weeks and 12 months; 10 the last ten");

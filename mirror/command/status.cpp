@@ -11,7 +11,7 @@
 #include "model/joined.h"
 #include "owner/control.h"
 #include "program/common_flags.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "src/json_text.h"
 #include "status/mirror_status.h"
 
@@ -36,6 +36,10 @@ std::string shown(const ordered_json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+std::string counted_rows(const ordered_json& rows) {
+  return rows.is_null() ? "- rows" : daystream::program::counted(rows.get<std::int64_t>(), "row");
+}
+
 std::string seeded_text(const ordered_json& table) {
   const bool all = table["written_rows"] == table["seeded_rows"];
   return fmt::format("{} {}{}", all ? "seeded" : "compared", shown(table["seeded_at"]),
@@ -44,11 +48,11 @@ std::string seeded_text(const ordered_json& table) {
 
 void write_table(std::string& out, const ordered_json& table, bool several) {
   const bool followed = table["kind"] != "static";
+  const ordered_json& rows = table.contains("rows") ? table["rows"] : table["seeded_rows"];
   out += fmt::format(
-      "table {:<30} {} {}{}, {} rows {}, last change {}\n", shown(table["name"]),
+      "table {:<30} {} {}{}, {} {}, last change {}\n", shown(table["name"]),
       followed ? "from" : "static query", several ? shown(table["source"]) + " " : "",
-      followed ? shown(table["source_table"]) : "",
-      shown(table.contains("rows") ? table["rows"] : table["seeded_rows"]),
+      followed ? shown(table["source_table"]) : "", counted_rows(rows),
       table.contains("rows") ? "now" : seeded_text(table), shown(table["last_change_at"]));
 }
 

@@ -11,10 +11,13 @@ namespace deltamirror {
 
 namespace {
 
-std::vector<std::string> split_list(const std::string& text) {
+std::vector<std::string> columns_of(const std::string& text) {
   std::vector<std::string> out;
-  std::istringstream in(text);
-  for (std::string part; std::getline(in, part, ',');) out.push_back(part);
+  std::istringstream in(text + ",");
+  for (std::string part; std::getline(in, part, ',');) {
+    if (part.empty()) usage(fmt::format("invalid --columns \"{}\": a name is empty", text));
+    out.push_back(part);
+  }
   return out;
 }
 
@@ -56,6 +59,7 @@ std::vector<TableRequest> table_requests(const CLI::App& app, const TableWords& 
   for (const CLI::Option* option : app.parse_order()) {
     if (option->check_name("--table")) {
       out.emplace_back().table = words.tables.at(table++);
+      if (out.back().table.empty()) usage("--table is empty: is a variable not set?");
     } else if (option->check_name("--query")) {
       if (out.empty() || !out.back().query.empty()) out.emplace_back();
       out.back().query = words.queries.at(query++);
@@ -63,7 +67,7 @@ std::vector<TableRequest> table_requests(const CLI::App& app, const TableWords& 
       if (out.empty() || !out.back().as.empty()) usage("--as must follow a --table or --query");
       out.back().as = words.names.at(name++);
     } else if (option->check_name("--columns")) {
-      of_table("--columns").columns = split_list(words.columns.at(column++));
+      of_table("--columns").columns = columns_of(words.columns.at(column++));
     } else if (option->check_name("--where")) {
       of_table("--where").where = words.wheres.at(where++);
     } else if (option->check_name("--mode")) {

@@ -24,13 +24,33 @@ using nlohmann::json;
 
 namespace {
 
+// The owner reads the daystream that it was started with, whatever this command is given.
+void check_daystream_of_owner(const TableCommand& command) {
+  const int owner = MirrorLock::holder(command.mirror);
+  if (!command.daystream || owner == 0) return;
+  const std::string place =
+      load_checkpoint(open_for_reading(command.mirror), command.source).directory;
+  if (open_stream(place).absolute_address() == command.daystream.absolute_address()) {
+    return;
+  }
+  throw ConfigError(
+      fmt::format("process {} owns mirror \"{}\" and reads daystream \"{}\", not \"{}\"", owner,
+                  command.mirror, place, command.daystream.address()),
+      "leave out --daystream, or end that process first");
+}
+
 // True: the owner has done it.
 bool ask(const TableCommand& command, json request, const std::string& what,
          const daystream::program::Signals& signals) {
+  check_daystream_of_owner(command);
   if (command.conninfo) request["conninfo"] = *command.conninfo;
   if (!command.source.empty()) request["source"] = command.source;
-  std::optional<Progress> progress;
+  std::optional<ProgressLine> progress;
   const auto answer = ask_owner(command.mirror, request, signals, [&](const json& running) {
+    if (running.contains("waits")) {
+      spdlog::warn("{}", running["waits"].get<std::string>());
+      return;
+    }
     if (!progress) progress.emplace(what, running.value("expected_rows", -1.0));
     progress->update(running.value("rows", std::uint64_t{0}));
   });
@@ -89,7 +109,7 @@ void add_tables(const TableCommand& asked, const MirrorConfig& config,
   for (const MirroredTable& table : load_tables(open_for_reading(command.mirror))) {
     for (const TableRequest& wanted : config.tables) {
       if (name_for(wanted) != table.name) continue;
-      throw daystream::Error(
+      throw daystream::NeedsPerson(
           fmt::format("mirror \"{}\" has table \"{}\" already", command.mirror, table.name),
           "\"deltamirror reseed\" copies it again; for a new mirror name another file");
     }

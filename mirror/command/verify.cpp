@@ -9,7 +9,7 @@
 #include "command/table_commands.h"
 #include "config/source_places.h"
 #include "program/common_flags.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 
@@ -78,7 +78,8 @@ void add_verify(CLI::App& app, Chosen& chosen) {
       "--sample",
       [options](const std::string& text) {
         options->sample = parse_sample_size(text);
-        if (!options->sample) usage(fmt::format("invalid --sample \"{}\"", text));
+        if (!options->sample)
+          usage(fmt::format("invalid --sample \"{}\": write it like 1% or 1000", text));
       },
       "compare only about so many rows of each table: 1%, 1000");
   daystream::program::add_json_flag(command, options->json);

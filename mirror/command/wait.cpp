@@ -142,7 +142,7 @@ bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<mil
       if (left.count() <= 0) return false;
       pause = std::min(pause, left);
     }
-    daystream::WaitSet{watcher.get(), signals.fd()}.wait(pause);
+    daystream::WaitSet{watcher.get(), signals.stop().fd()}.wait(pause);
     if (signals.stop_requested()) return false;
   }
 }
@@ -162,14 +162,18 @@ void add_wait(CLI::App& app, Chosen& chosen) {
       "--lsn",
       [options](const std::string& text) {
         options->goal.lsn = daystream::Lsn::parse(text);
-        if (!options->goal.lsn) usage(fmt::format("invalid LSN \"{}\"", text));
+        if (!options->goal.lsn)
+          usage(fmt::format("invalid --lsn \"{}\": write it like 0/17B1480", text));
       },
       "place in PostgreSQL's log");
   command.add_option_function<std::string>(
       "--time",
       [options](const std::string& text) {
         const auto time = daystream::program::parse_time_us(text, daystream::now_us());
-        if (!time) usage(fmt::format("invalid --time \"{}\"", text));
+        if (!time)
+          usage(fmt::format(
+              "invalid --time \"{}\": write it like now, \"2026-11-21 10:15\" or \"2 min ago\"",
+              text));
         options->goal.time = timestamp_of(*time);
       },
       "all committed before it is here: now, \"2026-11-21 10:15:04.5\" (UTC, or with an offset), "
@@ -184,7 +188,8 @@ void add_wait(CLI::App& app, Chosen& chosen) {
       "--timeout",
       [options](double seconds) {
         if (!std::isfinite(seconds) || seconds < 0 || seconds > 1e6) {
-          usage(fmt::format("invalid --timeout \"{}\"", seconds));
+          usage(fmt::format("invalid --timeout \"{}\": must be between 0 and 1000000 seconds",
+                            seconds));
         }
         options->timeout = milliseconds(std::llround(seconds * 1000));
       },

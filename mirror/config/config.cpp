@@ -4,10 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <utility>
 
 #include "config/json_schema.h"
@@ -15,6 +12,7 @@
 #include "daystream/error.h"
 #include "filter/expression.h"
 #include "model/names.h"
+#include "program/config_text.h"
 #include "program/json.h"
 
 namespace deltamirror {
@@ -217,23 +215,14 @@ MirrorConfig parse_config(const std::string& text, const std::string& file) {
   ReadConfig read = read_config(text);
   if (read.problems.empty()) return std::move(read.config);
   const std::size_t others = read.problems.size() - 1;
-  throw ConfigError(
-      read.problems.front().text(file),
-      others == 0 ? "" : fmt::format("\"deltamirror config check\" shows {} more", others));
-}
-
-std::string read_text_file(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) {
-    throw daystream::IoError(fmt::format("could not open configuration \"{}\"", file), errno);
-  }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
+  throw ConfigError(read.problems.front().text(file),
+                    others == 0
+                        ? "mend it there; \"deltamirror config schema\" has what may stand where"
+                        : fmt::format("\"deltamirror config check\" shows {} more", others));
 }
 
 MirrorConfig load_config(const std::string& file) {
-  return parse_config(read_text_file(file), file);
+  return parse_config(daystream::program::read_config_text(file), file);
 }
 
 std::string wish_text(const TableRequest& request) {

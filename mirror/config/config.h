@@ -49,7 +49,7 @@ struct MirrorConfig {
   std::vector<SourceConfig> sources = {};   // of a mirror of named ones: then `tables` is empty
   std::optional<OnTrouble> on_trouble = {};
 
-  // Of all sources.
+  // The requests of all sources.
   std::vector<TableRequest> all_tables() const;
 };
 
@@ -75,10 +75,9 @@ struct ReadConfig {
 };
 ReadConfig read_config(const std::string& text);
 
-// Throws ConfigError that names the first problem's place, IoError.
+// Throws ConfigError that names the first problem's place.
 MirrorConfig load_config(const std::string& file);
 MirrorConfig parse_config(const std::string& text, const std::string& file);
-std::string read_text_file(const std::string& file);
 
 // A request as the mirror keeps it, with all that a source's configuration adds to it.
 std::string wish_text(const TableRequest& request);

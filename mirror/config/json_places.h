@@ -28,7 +28,7 @@ class JsonPlaces {
 
   // By JSON pointer; of what is not there, its nearest parent's.
   TextPlace value(std::string pointer) const;
-  // Of the key that a member of an object has; of anything else, its value's.
+  // Where the key of an object's member stands; for anything else, where its value does.
   TextPlace key(const std::string& pointer) const;
   // Pointers of keys that an object has twice, of which a parser silently takes one.
   const std::vector<std::string>& repeated() const noexcept { return repeated_; }

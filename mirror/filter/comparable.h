@@ -39,7 +39,7 @@ enum class Comparable : std::uint8_t {
   TimestampTz,
 };
 
-// Of a column whose type format_type spells `type`.
+// How a column compares whose type format_type spells `type`.
 Comparable comparable_of(const TypeNames& types, std::string_view type);
 
 // <0, 0, >0. Neither is NULL; both are as the mirror has values of the type.

@@ -9,8 +9,8 @@
 
 namespace deltamirror {
 
-Snapshot Snapshot::parse(std::string_view text) {
-  Snapshot snapshot;
+MvccSnapshot MvccSnapshot::parse(std::string_view text) {
+  MvccSnapshot snapshot;
   std::string_view rest = text;
   const auto number = [&](std::string_view until) {
     const std::string_view digits = rest.substr(0, rest.find_first_of(until));
@@ -37,11 +37,11 @@ Snapshot Snapshot::parse(std::string_view text) {
   return snapshot;
 }
 
-std::string Snapshot::text() const {
+std::string MvccSnapshot::text() const {
   return fmt::format("{}:{}:{}", xmin_, xmax_, fmt::join(running_, ","));
 }
 
-bool Snapshot::sees(std::uint64_t xid) const noexcept {
+bool MvccSnapshot::sees(std::uint64_t xid) const noexcept {
   if (xid < xmin_) return true;
   if (xid >= xmax_) return false;
   return !std::binary_search(running_.begin(), running_.end(), xid);

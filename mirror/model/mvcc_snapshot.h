@@ -9,11 +9,11 @@
 namespace deltamirror {
 
 // A value. All ids are 64-bit: they never wrap.
-class Snapshot {
+class MvccSnapshot {
  public:
-  Snapshot() noexcept = default;
+  MvccSnapshot() noexcept = default;
   // Throws ProtocolError on text that is not a snapshot.
-  static Snapshot parse(std::string_view text);
+  static MvccSnapshot parse(std::string_view text);
   std::string text() const;
 
   // Whether the snapshot sees what transaction `xid` did, given that it committed.

@@ -83,7 +83,7 @@ SchemaLine parse_schema(const daystream::Change& change) {
   std::vector<std::pair<int, std::uint32_t>> types;
   std::string_view key;
   std::string_view value;
-  for (daystream::FieldCursor head{change.head}; head.next(key, value);) {
+  for (daystream::FieldCursor cursor{change.leading_fields}; cursor.next(key, value);) {
     if (key.starts_with(kLabel) || key.starts_with(kType)) {
       line.facts.insert_or_assign(std::string(key), daystream::unescape(value));
     }

@@ -12,7 +12,6 @@
 
 namespace deltamirror {
 
-using nlohmann::json;
 using nlohmann::ordered_json;
 
 namespace {
@@ -23,7 +22,7 @@ constexpr std::size_t kMostUnsent = 1 << 20;
 constexpr std::size_t kMostListeners = 64;
 constexpr std::string_view kOurs = "_deltamirror_";
 
-json value_json(sqlite3_value* value) {
+ordered_json value_json(sqlite3_value* value) {
   const auto bytes = [&] {
     const auto* data = static_cast<const char*>(sqlite3_value_blob(value));
     const auto size = static_cast<std::size_t>(sqlite3_value_bytes(value));
@@ -48,8 +47,8 @@ json value_json(sqlite3_value* value) {
   }
 }
 
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+std::string text_of(const ordered_json& value) {
+  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -95,17 +94,15 @@ void CommitFeed::note(sqlite3* db, int operation, const char* table) {
     return;
   }
   const auto add = [&](auto value_at) {
-    json values = json::array();
+    ordered_json values = ordered_json::array();
     for (const int column : key->second) {
       sqlite3_value* value = nullptr;
       value_at(db, column, &value);
-      values.push_back(value == nullptr ? json() : value_json(value));
+      values.push_back(value == nullptr ? ordered_json() : value_json(value));
     }
-    std::string text = text_of(values);
-    if (text == changes.last) return;
-    changes.size_bytes += text.size();
-    changes.keys.push_back(text);
-    changes.last = std::move(text);
+    if (!changes.keys.empty() && changes.keys.back() == values) return;
+    changes.size_bytes += text_of(values).size();
+    changes.keys.push_back(std::move(values));
   };
   if (operation != SQLITE_INSERT) add(sqlite3_preupdate_old);
   if (operation != SQLITE_DELETE) add(sqlite3_preupdate_new);
@@ -113,24 +110,31 @@ void CommitFeed::note(sqlite3* db, int operation, const char* table) {
 
 namespace {
 
-// Members of a line: where a source is.
-std::string place_text(const Checkpoint& at, bool with_source) {
-  return fmt::format("{}\"position\":\"{}\",\"lsn\":\"{}\"",
-                     with_source ? "\"source\":" + text_of(at.source) + "," : "",
-                     at.position.text(), at.lsn.text());
+// Where a source is.
+ordered_json place_json(const Checkpoint& at, bool with_source) {
+  ordered_json out;
+  if (with_source) out["source"] = at.source;
+  out["position"] = at.position.text();
+  out["lsn"] = at.lsn.text();
+  return out;
 }
 
-std::string begins_at(const std::vector<Checkpoint>& all) {
-  if (all.size() == 1) return place_text(all.front(), false);
-  std::string out;
-  for (const Checkpoint& at : all) out += (out.empty() ? "{" : ",{") + place_text(at, true) + "}";
-  return "\"sources\":[" + out + "]";
+// The first line of a connection.
+ordered_json begin_json(const std::vector<Checkpoint>& all) {
+  ordered_json out = {{"version", 1}};
+  if (all.size() == 1) {
+    out.update(place_json(all.front(), false));
+  } else {
+    ordered_json& sources = out["sources"] = ordered_json::array();
+    for (const Checkpoint& at : all) sources.push_back(place_json(at, true));
+  }
+  return out;
 }
 
 }  // namespace
 
 void CommitFeed::whole_table(const std::string& name) {
-  if (!listeners_.empty()) changed_[name] = {.all = true, .keys = {}, .size_bytes = 0, .last = {}};
+  if (!listeners_.empty()) changed_[name] = {.all = true, .keys = {}, .size_bytes = 0};
 }
 
 void CommitFeed::committed(const Checkpoint& at) {
@@ -141,14 +145,12 @@ void CommitFeed::committed(const Checkpoint& at) {
     for (const auto& [name, key] : keys_) whole_table(name);
   }
   if (changed_.empty()) return;
-  std::string tables;
-  for (const auto& [name, changes] : std::exchange(changed_, {})) {
-    if (!tables.empty()) tables += ",";
-    tables += text_of(name) + ":";
-    tables += changes.all ? "null" : fmt::format("[{}]", fmt::join(changes.keys, ","));
+  ordered_json out = place_json(at, several_);
+  ordered_json& tables = out["tables"];
+  for (auto& [name, changes] : std::exchange(changed_, {})) {
+    tables[name] = changes.all ? ordered_json() : ordered_json(std::move(changes.keys));
   }
-  const std::string line =
-      fmt::format("{{{},\"tables\":{{{}}}}}\n", place_text(at, several_), tables);
+  const std::string line = text_of(out) + "\n";
   for (Listener& listener : listeners_) send_to(listener, line);
   listeners_.remove_if([](const Listener& l) { return !l.fd; });
 }
@@ -193,7 +195,7 @@ void CommitFeed::serve(const std::vector<Checkpoint>& at) {
   while (auto event = sockets_.next(listeners_.size())) {
     if (event->opened) {
       listeners_.push_back({event->id, std::move(event->opened), {}, false});
-      send_to(listeners_.back(), fmt::format("{{\"version\":1,{}}}\n", begins_at(at)));
+      send_to(listeners_.back(), text_of(begin_json(at)) + "\n");
     }
     for (Listener& listener : listeners_) {
       if (listener.id != event->id) continue;

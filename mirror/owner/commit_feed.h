@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <list>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -52,9 +52,8 @@ class CommitFeed {
  private:
   struct Changes {
     bool all = false;
-    std::vector<std::string> keys;  // as JSON
-    std::size_t size_bytes = 0;     // of the keys
-    std::string last;               // to leave out what comes twice in a row
+    std::vector<nlohmann::ordered_json> keys;  // none twice in a row
+    std::size_t size_bytes = 0;                // of the keys, as text
   };
   struct Listener {
     std::uint64_t id;

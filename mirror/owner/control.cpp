@@ -1,10 +1,12 @@
 #include "owner/control.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -106,16 +108,34 @@ void ControlServer::failed(std::uint64_t id, const Error& error) {
 
 namespace {
 
+// An owner that is busy or hangs says nothing: then this says whom it waits for.
+constexpr std::chrono::seconds kFirstWord{2};
+constexpr std::chrono::seconds kNextWord{60};
+
 // Until there is an answer to read, or its end.
 void wait_for_answer(const daystream::UniqueFd& owner, const std::string& mirror,
                      const daystream::program::Signals& signals) {
-  daystream::WaitSet news{owner.get(), signals.fd()};
-  do {
+  daystream::WaitSet news{owner.get(), signals.stop().fd()};
+  const auto since = std::chrono::steady_clock::now();
+  auto patience = kFirstWord;
+  for (;;) {
     if (signals.stop_requested()) {
       throw Error(fmt::format("stopped waiting for the owner of mirror \"{}\"", mirror),
                   "it goes on with what it was asked for; \"deltamirror status\" shows how far");
     }
-  } while (!news.wait(daystream::WaitSet::kForEver) || !news.ready(owner.get()));
+    if (news.wait(patience)) {
+      if (news.ready(owner.get())) return;
+      continue;
+    }
+    if (signals.stop_requested()) continue;
+    patience = kNextWord;
+    const auto waited = std::chrono::steady_clock::now() - since;
+    spdlog::info(
+        "waiting for process {}, which owns mirror \"{}\": no word from it for {} s; "
+        "HINT: \"deltamirror doctor {}\" shows whether it hangs or waits for its daystream",
+        MirrorLock::holder(mirror), mirror,
+        std::chrono::duration_cast<std::chrono::seconds>(waited).count(), mirror);
+  }
 }
 
 }  // namespace

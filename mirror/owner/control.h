@@ -8,15 +8,16 @@
 // `running` comes any number of times; `done` or `failed` is the last and the connection ends.
 //
 // Requests:
-//   status      pid, position, lsn and what the owner is at
-//   seed        adds "tables", spelt as in the configuration; "conninfo" is optional
-//   reseed      makes "tables" (names in the mirror) the same as PostgreSQL's: writes the rows that
-//               differ, or, where they are many or "whole" is true, copies the tables again
-//   remove      drops "tables" (names in the mirror) from the mirror
-// Of a mirror of several sources these three are about the one that "source" names.
-//   reload      reads the configuration again, as SIGHUP does
-//   checkpoint  moves the write-ahead log into the file as far as readers let it
-// Who may connect may change the mirror: the socket is open to the owner's user only.
+//   status          pid, position, lsn and what the owner is at
+//   seed            adds "tables", spelt as in the configuration; "conninfo" is optional
+//   reseed          makes "tables" (names in the mirror) the same as PostgreSQL's: writes the rows
+//                   that differ, or, where they are many or "whole" is true, copies them again
+//   remove          drops "tables" (names in the mirror) from the mirror
+//                   (In a mirror of several sources, "source" names the one that these three are
+//                   about.)
+//   reload          reads the configuration again, as SIGHUP does
+//   wal-checkpoint  moves the write-ahead log into the file as far as readers let it
+// Whatever may connect may change the mirror: the socket is open to the owner's user only.
 #pragma once
 
 #include <functional>

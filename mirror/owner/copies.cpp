@@ -2,21 +2,24 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/epoll.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "model/joined.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "program/hint.h"
 #include "program/postgres.h"
+#include "remote/fetch.h"
 #include "seed/live_seed.h"
 #include "seed/requests.h"
+#include "seed/snapshot_source.h"
+#include "snapshot/from_snapshot.h"
 #include "src/calendar.h"
 #include "store/last_events.h"
+#include "store/shared_table.h"
 #include "verify/live_mend.h"
 
 namespace deltamirror {
@@ -31,9 +34,27 @@ namespace {
 constexpr std::chrono::seconds kBetweenReports{1};
 // For a server to send what it has.
 constexpr std::chrono::seconds kServerPatience{10};
+// Before what a copy waits for is said.
+constexpr std::chrono::seconds kReadyPatience{1};
 
 std::string names_of(const std::vector<TableRequest>& tables) {
   return joined(tables, ", ", name_for);
+}
+
+// Its server will never offer one.
+bool is_without_snapshots(const Error& error, const CopyJob& job) {
+  return job.request.from && !error.retryable() &&
+         error.exit_code() == daystream::ExitCode::NeedsPerson &&
+         dynamic_cast<const daystream::remote::NoSnapshot*>(&error) == nullptr;
+}
+
+// Where what PostgreSQL is not there to say may come from.
+std::shared_ptr<NewerSnapshot> newer_of(const RunOptions& options) {
+  NewerSnapshot::remove_left_over(options.mirror, options.source);
+  const std::string from =
+      options.from.empty() ? options.daystream.server().value_or("") : options.from;
+  if (options.conninfo || from.empty()) return nullptr;
+  return std::make_shared<NewerSnapshot>(options.mirror, options.source, from);
 }
 
 // nullptr: it is followed, or was removed.
@@ -53,16 +74,8 @@ Copies::Copies(Database& db, const RunOptions& options, const RunControl& contro
       control_(control),
       server_(server),
       feed_(feed),
-      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (!epoll_) throw daystream::IoError("could not wait for work", errno);
+      newer_(newer_of(options)) {
   drop_shadows();
-}
-
-void Copies::watch(int fd) {
-  epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-    throw daystream::IoError("could not wait for work", errno);
-  }
 }
 
 void Copies::drop_shadows() {
@@ -87,30 +100,36 @@ CopyJob& Copies::ask(std::vector<TableRequest> tables, const std::string& connin
   return job;
 }
 
-// Tables of it that cannot be copied now do not hold up the others. Only where there is a
-// connection.
+// Tables of it that cannot be copied now do not hold up the others. Where there is no connection
+// they come from a snapshot.
 CopyJob Copies::own_job(std::vector<TableRequest> tables) const {
   CopyJob job;
   job.request = {.mirror = options_.mirror,
-                 .conninfo = *options_.conninfo,
+                 .conninfo = options_.conninfo.value_or(""),
                  .daystream = options_.daystream,
                  .config = {},
                  .source = options_.source,
                  .unfit = Unfit::PassOver,
-                 .places = options_.max_copies};
+                 .places = options_.max_copies,
+                 .from = newer_};
   job.request.config.tables = std::move(tables);
   return job;
 }
 
 bool Copies::ask_for_all(const Error& error) {
-  if (!options_.conninfo) return false;
+  if (!options_.conninfo && !newer_) return false;
   std::vector<TableRequest> tables;
   for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
-    if (table.is_followed()) tables.push_back(wish_of(table));
+    // Also one that is not followed now: the snapshot may have it.
+    const bool is_wanted =
+        newer_ ? !table.is_static() && table.state != TableState::Leaving : table.is_followed();
+    if (is_wanted) tables.push_back(wish_of(table));
   }
   CopyJob job = own_job(std::move(tables));
   job.only_rows = true;
   job.request.from_its_seam = true;
+  job.request.why = error.what();
+  job.request.help = error.hint();
   stall(error, std::move(job));
   // No line of the stream may say what has become of the others.
   retries_ = {};
@@ -118,7 +137,8 @@ bool Copies::ask_for_all(const Error& error) {
 }
 
 bool Copies::wait_for_running(const Error& error) {
-  if (!running_ || stalled_) return false;
+  // A newer snapshot may be another day's.
+  if (!running_ || stalled_ || running_->job.request.from) return false;
   stall(error, std::exchange(running_, std::nullopt)->job);
   return true;
 }
@@ -148,6 +168,12 @@ bool Copies::step(Applier& applier) {
   }
 }
 
+void Copies::try_now() {
+  retries_.try_now();
+  waits_.for_server.reset();
+  for (CopyJob& job : waiting_) job.not_before = {};
+}
+
 bool Copies::any_soon(const Applier& applier) const {
   return any() || (options_.conninfo &&
                    std::any_of(applier.tables().absent().begin(), applier.tables().absent().end(),
@@ -165,32 +191,47 @@ void Copies::park_uncopied(Applier& applier) const {
     applier.tables().set_absence(
         table.name, {.state = TableState::Parked,
                      .reason = table.reason.empty() ? "it has to be copied" : table.reason,
-                     .hint = NeedsReseed::kCopyIt});
+                     .hint = newer_               ? kComesFromNewer
+                             : table.hint.empty() ? NeedsReseed::kCopyIt
+                                                  : table.hint});
+  }
+}
+
+// One that does not fit what others have of it may fit once they have changed.
+void Copies::look_at_others(const Applier& applier) {
+  if (!retries_.is_time_to_look()) return;
+  for (const MirroredTable& table : applier.tables().absent()) {
+    const bool waits = table.state == TableState::Parked && table.is_shared();
+    if (waits) retries_.look(table, shape_of_others(db_, table));
   }
 }
 
 // What is wished for and not here is copied as soon as it can be: all tables that are due in one
-// snapshot.
+// snapshot. Who ends with the stream has no time for one that may be on offer another day, and so
+// much is not fetched for a table that PostgreSQL does not have.
 void Copies::plan(Applier& applier) {
   park_uncopied(applier);
+  look_at_others(applier);
+  const bool ends = options_.once || options_.until;
   std::vector<TableRequest> wanted;
   for (const MirroredTable& table : applier.tables().absent()) {
-    if (options_.conninfo && is_due(table)) wanted.push_back(wish_of(table));
+    const bool can_be = options_.conninfo || (newer_ && !ends && table.state == TableState::Parked);
+    if (can_be && is_due(table)) wanted.push_back(wish_of(table));
   }
   retries_.forget_all_but(applier.tables().absent());
   if (wanted.empty()) return;
   waiting_.push_back(own_job(std::move(wanted)));
-  // Who ends with the stream must not come to its end before they are in place.
-  if (options_.once || options_.until) stalled_ = true;
+  // They must be in place before its end.
+  if (ends) stalled_ = true;
 }
 
-void Copies::note_failure(const std::vector<TableRequest>& tables) {
+void Copies::note_failure(const CopyJob& job, const std::vector<TableRequest>& tables,
+                          Retries::From from) {
   const std::vector<MirroredTable> stored = load_tables_of(db_, options_.source);
   for (const TableRequest& request : tables) {
-    const std::string name = name_for(request);
-    const auto table = std::find_if(stored.begin(), stored.end(),
-                                    [&](const MirroredTable& t) { return t.wished_name == name; });
-    if (table != stored.end()) retries_.failed(*table);
+    if (const MirroredTable* const table = wished_as(stored, name_for(request))) {
+      retries_.failed(*table, from, job.request.known_snapshot);
+    }
   }
 }
 
@@ -207,11 +248,19 @@ void Copies::start(std::deque<CopyJob>::iterator next, const Applier& applier) {
   drop_shadows();
   running_ = Running{.job = std::move(*next), .copy = {}};
   waiting_.erase(next);
-  if (running_->job.is_own()) leave_out_removed(running_->job.request.config.tables);
-  for (const TableRequest& table : running_->job.request.config.tables) {
+  LiveSeedRequest& request = running_->job.request;
+  if (running_->job.is_own()) leave_out_removed(request.config.tables);
+  std::set<std::string> known;
+  for (const TableRequest& table : request.config.tables) {
     const MirroredTable* const absent = find_absent(applier, name_for(table));
-    if (absent != nullptr) retries_.begin(*absent);
+    if (absent == nullptr) continue;
+    const daystream::Position at =
+        retries_.begin(*absent, shape_of_others(db_, *absent), applier.committed().position);
+    request.newer_than = std::max(request.newer_than, at);
+    known.insert(retries_.snapshot_of(absent->name));
   }
+  // One that each of them was looked for in.
+  if (!request.from_its_seam && known.size() == 1) request.known_snapshot = *known.begin();
   start(applier.committed());
 }
 
@@ -219,9 +268,7 @@ void Copies::start(std::deque<CopyJob>::iterator next, const Applier& applier) {
 void Copies::leave_out_removed(std::vector<TableRequest>& tables) const {
   const std::vector<MirroredTable> stored = load_tables_of(db_, options_.source);
   std::erase_if(tables, [&](const TableRequest& wanted) {
-    return std::none_of(stored.begin(), stored.end(), [&](const MirroredTable& table) {
-      return table.wished_name == name_for(wanted);
-    });
+    return wished_as(stored, name_for(wanted)) == nullptr;
   });
 }
 
@@ -229,7 +276,7 @@ void Copies::leave_out_removed(std::vector<TableRequest>& tables) const {
 // is about other tables, it must be the one that is wished by name, too.
 bool Copies::can_mend(const CopyJob& job) const {
   const bool stands = job.request.from_its_seam;
-  if (!job.only_rows || (stalled_ && !stands)) return false;
+  if (job.request.from || !job.only_rows || (stalled_ && !stands)) return false;
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
   return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
                      [&](const TableRequest& wanted) {
@@ -252,10 +299,11 @@ void Copies::start(const Checkpoint& at) {
     spdlog::log(level, "comparing {} with PostgreSQL", names);
     running_->copy = std::make_unique<LiveMend>(db_, job.request, at, control_.signals);
   } else {
-    spdlog::log(level, "copying {} from PostgreSQL", names);
+    spdlog::log(level, "copying {} from {}", names,
+                job.request.from ? "a newer snapshot" : "PostgreSQL");
     running_->copy = std::make_unique<LiveSeed>(db_, job.request, at, control_.signals);
   }
-  watch(running_->copy->fd());
+  wake_.add(running_->copy->fd());
 }
 
 bool Copies::step_running(Applier& applier) {
@@ -274,9 +322,13 @@ bool Copies::step_running(Applier& applier) {
     start(applier.committed());
     return true;
   }
-  if (copy.fd() != fd) watch(copy.fd());  // it has begun again
+  if (copy.fd() != fd) wake_.add(copy.fd());  // it has begun again
   tell_progress();
-  if (!copy.ready() || !may_install(applier)) return more;
+  if (!copy.ready()) return more;
+  if (!may_install(applier)) {
+    say_what_it_waits_for(applier);
+    return more;
+  }
   install(applier);
   return true;
 }
@@ -294,6 +346,27 @@ bool Copies::may_install(const Applier& applier) const {
   } catch (const Error& e) {
     if (!e.retryable()) throw;
     return false;
+  }
+}
+
+// A mirror that follows a stream at work is there at once.
+void Copies::say_what_it_waits_for(const Applier& applier) {
+  const auto now = steady_clock::now();
+  if (!running_->ready_since) running_->ready_since = now;
+  if (options_.delay.count() != 0 || now - *running_->ready_since < kReadyPatience) return;
+  const std::string what = fmt::format("the copy of {} waits until the mirror is at {}",
+                                       names_of(running_->job.request.config.tables),
+                                       running_->copy->consistent_at().text());
+  const auto text = waits_.said.met(what);
+  if (!text) return;
+  const std::string whole = daystream::program::with_hint(
+      *text, fmt::format("it is at {}: \"deltastream status\" shows whether anybody writes the "
+                         "daystream",
+                         applier.committed().lsn.text()));
+  spdlog::warn("{}", whole);
+  for (const std::uint64_t client : running_->job.clients) {
+    server_->tell(client,
+                  {{"state", "running"}, {"rows", running_->copy->rows()}, {"waits", whole}});
   }
 }
 
@@ -352,19 +425,22 @@ void Copies::finish(const Applier& applier) {
     if (!absent) retries_.forget(name_for(table));
   }
   say_problems();
-  const Running done = *std::exchange(running_, std::nullopt);
-  note_failure(failed);
+  Running done = *std::exchange(running_, std::nullopt);
+  if (newer_) {
+    done.job.request.known_snapshot = newer_->id();
+    newer_->drop();
+  }
+  note_failure(done.job, failed,
+               done.job.request.from ? Retries::From::Snapshot : Retries::From::PostgreSQL);
   if (failed.empty()) forget_error(db_, options_.source);
   if (!placed.empty()) {
     spdlog::info("{}: {} in place, {} of them written", names_of(placed),
                  daystream::program::counted(done.copy->rows(), "row"), done.copy->written());
   }
   for (const std::uint64_t client : done.job.clients) {
-    server_->done(client, {{"rows", done.copy->rows()}, {"written", done.copy->written()}});
+    server_->done(client, {{"rows", done.copy->rows()}, {"written_rows", done.copy->written()}});
   }
-  said_.clear();
-  place_pauses_.reset();
-  server_pauses_.reset();
+  waits_ = Waits();
   stalled_ = false;
   ended_ = true;
 }
@@ -374,10 +450,16 @@ void Copies::fail(const Error& error) {
   if (db_.in_transaction()) throw;  // of a half-done install: see rolled_back()
   CopyJob job = std::exchange(running_, std::nullopt)->job;
   drop_shadows();
-  if (control_.stop_requested()) return;
+  if (control_.stop.requested()) return;
   if (dynamic_cast<const NoPlace*>(&error) != nullptr) return wait_for_place(error, std::move(job));
+  if (dynamic_cast<const UnfitSnapshot*>(&error) != nullptr) {
+    job.request.known_snapshot = newer_->id();
+  }
+  // What the stream does not have yet stays until it has.
+  if (newer_ && !error.retryable()) newer_->drop();
+  if (job.request.from && !job.required) return wait_for_snapshot(error, job);
   remember_error(db_, options_.source, error);
-  const bool ends = options_.once || options_.until;
+  const bool ends = options_.once || options_.until || is_without_snapshots(error, job);
   if (job.is_own() ? ends : job.required && !(error.retryable() && options_.seed_now.empty())) {
     // Who ends with the stream would end without these tables, and without a word.
     failed_ = true;
@@ -389,15 +471,28 @@ void Copies::fail(const Error& error) {
     for (const std::uint64_t client : job.clients) server_->failed(client, error);
     return;
   }
-  if (const auto text = said_.met(error.what())) {
+  if (const auto text = waits_.said.met(error.what())) {
     spdlog::warn("could not copy {}: {}; trying again", names, *text);
   }
   // That there is no server says nothing of the tables: they are not to wait for longer than that.
   if (job.required || dynamic_cast<const daystream::program::NotConnected*>(&error) != nullptr) {
-    return try_later(std::move(job), server_pauses_);
+    return try_later(std::move(job), waits_.for_server);
   }
   stalled_ = false;
-  note_failure(job.request.config.tables);
+  note_failure(job, job.request.config.tables, Retries::From::PostgreSQL);
+}
+
+// The tables are parked, and say so themselves: all else of the source is well.
+void Copies::wait_for_snapshot(const Error& error, const CopyJob& job) {
+  const std::vector<TableRequest>& tables = job.request.config.tables;
+  const bool is_news = std::none_of(tables.begin(), tables.end(), [&](const TableRequest& table) {
+    return retries_.has_failed(name_for(table));
+  });
+  spdlog::log(is_news ? spdlog::level::info : spdlog::level::debug,
+              "could not copy {}: {}; trying again", names_of(tables), error.what());
+  note_failure(
+      job, tables,
+      is_without_snapshots(error, job) ? Retries::From::NoSnapshot : Retries::From::Snapshot);
 }
 
 void Copies::try_later(CopyJob job, daystream::remote::Pauses& pauses) {
@@ -408,11 +503,11 @@ void Copies::try_later(CopyJob job, daystream::remote::Pauses& pauses) {
 // Others of the fleet are at it. What people ask for meanwhile goes before.
 void Copies::wait_for_place(const Error& error, CopyJob job) {
   const std::string names = names_of(job.request.config.tables);
-  if (const auto text = said_.met(error.what())) {
+  if (const auto text = waits_.said.met(error.what())) {
     spdlog::info("waiting to copy {}: {}; {}", names, *text, error.hint());
   }
   remember_error(db_, options_.source, error, stalled_ ? AfterError::Waiting : AfterError::None);
-  try_later(std::move(job), place_pauses_);
+  try_later(std::move(job), waits_.for_place);
 }
 
 std::vector<std::string> Copies::tables() const {

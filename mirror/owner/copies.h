@@ -19,6 +19,7 @@
 #include "program/repeats.h"
 #include "remote/pauses.h"
 #include "seed/live_copy.h"
+#include "src/waiting.h"
 
 namespace deltamirror {
 
@@ -50,14 +51,15 @@ class Copies {
   CopyJob& ask(std::vector<TableRequest> tables, const std::string& conninfo, std::uint64_t client);
   // All tables of the source, as the stream does not lead from where the mirror is to where it is
   // now: `error` says why. Readers see all of them as they were until all are as they are now.
-  // False: there is no connection.
+  // They come from PostgreSQL, or, where there is no connection, from a newer snapshot. False:
+  // there is neither.
   bool ask_for_all(const daystream::Error& error);
   // The one that runs may bring the table that `error` is about: the mirror waits for it. False:
   // none runs, or it waits already.
   bool wait_for_running(const daystream::Error& error);
 
   // Readable: step() has something to do.
-  int fd() const noexcept { return epoll_.get(); }
+  int fd() const noexcept { return wake_.fd(); }
   // With nothing pending in `applier`; what is pending afterwards is to be committed as soon as it
   // may. True: there is more to do at once.
   bool step(Applier& applier);
@@ -69,9 +71,11 @@ class Copies {
   bool stalled() const noexcept {
     return stalled_ && !(running_ && running_->stage != Running::Stage::Copying);
   }
+  // Without the rest of the pauses: somebody has mended what was in the way, perhaps.
+  void try_now();
   bool any() const noexcept { return running_ || !waiting_.empty(); }
-  // What has to be copied is parked where there is no connection to copy it through. Between
-  // commits.
+  // What has to be copied is parked where there is no connection to copy it through: it may come
+  // from a newer snapshot. Between commits.
   void park_uncopied(Applier& applier) const;
   // Or step() is about to begin one.
   bool any_soon(const Applier& applier) const;
@@ -96,11 +100,15 @@ class Copies {
     enum class Stage { Copying, Installing, InPlace } stage = Stage::Copying;
     std::chrono::steady_clock::time_point told{};
     std::chrono::steady_clock::time_point installed{};
+    std::optional<std::chrono::steady_clock::time_point> ready_since{};  // and cannot be installed
   };
   CopyJob own_job(std::vector<TableRequest> tables) const;
   bool is_due(const MirroredTable& table) const;
   void plan(Applier& applier);
-  void note_failure(const std::vector<TableRequest>& tables);
+  void look_at_others(const Applier& applier);
+  void note_failure(const CopyJob& job, const std::vector<TableRequest>& tables,
+                    Retries::From from);
+  void wait_for_snapshot(const daystream::Error& error, const CopyJob& job);
   void stall(const daystream::Error& error, CopyJob job);
   std::deque<CopyJob>::iterator next_due();
   void try_later(CopyJob job, daystream::remote::Pauses& pauses);
@@ -116,7 +124,7 @@ class Copies {
   void say_problems() const;
   void fail(const daystream::Error& error);
   void tell_progress();
-  void watch(int fd);
+  void say_what_it_waits_for(const Applier& applier);
   void drop_shadows();
 
   Database& db_;
@@ -124,14 +132,19 @@ class Copies {
   const RunControl& control_;
   ControlServer* const server_;
   CommitFeed* const feed_;
-  daystream::UniqueFd epoll_;
+  const std::shared_ptr<NewerSnapshot> newer_;  // nullptr: none is on offer, or none is needed
+  daystream::AnyOf wake_;
   std::deque<CopyJob> waiting_;
   std::optional<Running> running_;
   Retries retries_;
-  daystream::program::Repeats said_;
-  // Between looks whether there is a place for a copy: hundreds may look.
-  daystream::remote::Pauses place_pauses_{std::chrono::seconds(1), std::chrono::seconds(5)};
-  daystream::remote::Pauses server_pauses_;  // between looks whether the server is there
+  // Of copies that wait for something else than their tables, until one is in place.
+  struct Waits {
+    daystream::program::Repeats said;
+    // Between looks whether there is a place for a copy: hundreds may look.
+    daystream::remote::Pauses for_place{std::chrono::seconds(1), std::chrono::seconds(5)};
+    daystream::remote::Pauses for_server;  // between looks whether it is there
+  };
+  Waits waits_;
   bool stalled_ = false;
   bool failed_ = false;
   bool ended_ = false;

@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,6 +14,7 @@
 #include "config/source_places.h"
 #include "owner/source_changes.h"
 #include "owner/source_run.h"
+#include "owner/take_config.h"
 #include "program/hint.h"
 #include "program/json.h"
 #include "program/notify.h"
@@ -100,7 +99,8 @@ class Engine {
         place_(std::move(place)),
         shared_(options, control, db) {
     shared_.has_watchdog = notify_.has_watchdog();
-    change_sources(true);
+    takes_config_ = is_config_right();
+    if (takes_config_) change_sources(true);
     for (RunOptions& each : options_of_sources(options, db)) add(std::move(each));
   }
   Engine(const Engine&) = delete;
@@ -115,14 +115,14 @@ class Engine {
     while (hear_news()) {
       sleep();
       place_.look();
-      if (control_.stop_requested()) stop();
+      if (control_.stop.requested()) stop();
       if (control_.signals.take_reload()) reload();
       serve_requests();
       serve_feed();
       pat_watchdog();
     }
     notify_.stopping();
-    if (control_.stop_requested() || !first_error_) return;
+    if (control_.stop.requested() || !first_error_) return;
     place_.look_now();  // what is wrong with a file that is another one by now is of no interest
     if (sources_.size() == 1) std::rethrow_exception(first_error_);
     rethrow(first_source_, first_error_);
@@ -138,6 +138,7 @@ class Engine {
 
   void add(RunOptions options) {
     sources_.push_back(std::make_unique<SourceRun>(shared_, std::move(options)));
+    if (takes_config_) sources_.back()->hear_reload();
     shared_.several = sources_.size() > 1;
     if (shared_.feed) shared_.feed->set_several(shared_.several);
   }
@@ -150,10 +151,10 @@ class Engine {
   void sleep() {
     const int feed = shared_.feed ? shared_.feed->fd() : -1;
     daystream::WaitSet news{shared_.news.fd(), shared_.server ? shared_.server->fd() : -1, feed};
-    if (!stopping_) news.add(control_.wake_fd);
+    if (!stopping_) news.add(control_.stop.fd());
     news.wait(notify_.has_watchdog() ? std::chrono::milliseconds(250)
                                      : daystream::PlaceWatch::kBetweenLooks);
-    if (news.ready(control_.wake_fd)) control_.signals.clear();
+    if (news.ready(control_.stop.fd())) control_.signals.clear();
     if (news.ready(shared_.news.fd())) shared_.news.clear();
     feed_waits_ = news.ready(feed);
   }
@@ -194,9 +195,36 @@ class Engine {
     }
   }
 
+  bool has_config() const { return !options_.config_file.empty() && options_.seed_now.empty(); }
+
+  // False: one of several sources could not take it, and none is to.
+  bool is_config_right() {
+    if (!has_config()) return false;
+    const MirrorConfig config = load_config(options_.config_file);
+    if (config.sources.size() < 2) return true;  // the only one takes it whole or not at all
+    const HavingTurn turn(shared_.turn, -1);
+    bool is_right = true;
+    try {
+      for (const SourceConfig& source : config.sources) {
+        RunOptions own = options_;
+        own.source = source.name;
+        check_config(shared_.db, own);
+      }
+    } catch (const Error& e) {
+      refuse_config(e);
+      is_right = false;
+    }
+    if (shared_.feed) shared_.feed->rolled_back();  // what was tried
+    return is_right;
+  }
+
+  void refuse_config(const Error& error) const {
+    spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",
+                  options_.config_file, error.what());
+  }
+
   // Takes up those that the configuration has in addition, and lets those go that it has not.
   void change_sources(bool first) {
-    if (options_.config_file.empty() || !options_.seed_now.empty()) return;
     const SourceChange change = [&] {
       const HavingTurn turn(shared_.turn, -1);
       return compare_sources(shared_.db, load_config(options_.config_file));
@@ -226,18 +254,18 @@ class Engine {
 
   void reload() {
     try {
-      if (!options_.config_file.empty()) {
+      if (has_config()) {
+        if (!is_config_right()) return;
+        takes_config_ = true;
         change_sources(false);
         const HavingTurn turn(shared_.turn, -1);
         options_of_sources(options_, shared_.db);
       }
     } catch (const Error& e) {
-      spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",
-                    options_.config_file, e.what());
-      return;
+      return refuse_config(e);
     }
     for (const auto& source : sources_) {
-      if (!options_.config_file.empty()) source->hear_reload();
+      source->hear_reload();
       start_stopped(*source);
     }
   }
@@ -281,7 +309,7 @@ class Engine {
                                    [&](const Verb& v) { return v.name == name; });
     if (verb == std::end(kVerbs)) {
       throw ConfigError(fmt::format("unknown request \"{}\"", name),
-                        "known: status, seed, reseed, remove, reload, checkpoint");
+                        "known: status, seed, reseed, remove, reload, wal-checkpoint");
     }
     if (verb->act != nullptr) return (this->*verb->act)(request.client);
     SourceRun& source = source_of(asked);
@@ -353,6 +381,7 @@ class Engine {
   Shared shared_;
   daystream::program::Notify notify_;
   std::vector<std::unique_ptr<SourceRun>> sources_;
+  bool takes_config_ = false;  // those that begin do so
   bool is_ready_ = false;
   bool stopping_ = false;
   bool feed_waits_ = false;
@@ -368,31 +397,15 @@ const Engine::Verb Engine::kVerbs[6] = {
     {"reseed", nullptr},
     {"remove", nullptr},
     {"reload", &Engine::reload_for},
-    {"checkpoint", &Engine::move_log},
+    {"wal-checkpoint", &Engine::move_log},
 };
-
-}  // namespace
-
-daystream::UniqueFd any_of(const std::vector<int>& fds) {
-  daystream::UniqueFd any(epoll_create1(EPOLL_CLOEXEC));
-  if (!any) throw daystream::IoError("could not wait for signals", errno);
-  for (const int fd : fds) {
-    epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
-    if (epoll_ctl(any.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-      throw daystream::IoError("could not wait for signals", errno);
-    }
-  }
-  return any;
-}
-
-namespace {
 
 void own_and_run(const RunOptions& options, const RunControl& control) {
   // Before the lock, as a lock file beside no mirror would only puzzle.
   static_cast<void>(open_for_reading(options.mirror));
   const MirrorLock owner(options.mirror);
   Database db = open_owned(options.mirror);
-  db.give_up_when([&control] { return control.stop_requested(); });
+  db.give_up_when(control.stop);
   daystream::PlaceWatch place(
       "mirror", options.mirror, owner.file().value_or(daystream::FileIdentity{}),
       "end the process that owns a mirror before it is moved, removed or replaced, and take its "
@@ -405,10 +418,10 @@ void own_and_run(const RunOptions& options, const RunControl& control) {
 bool pause(std::chrono::milliseconds length, const RunControl& control) {
   using std::chrono::steady_clock;
   const auto end = steady_clock::now() + length;
-  while (!control.stop_requested()) {
+  while (!control.stop.requested()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - steady_clock::now());
     if (left.count() <= 0) return true;
-    if (daystream::WaitSet{control.wake_fd}.wait(left)) control.signals.clear();
+    if (daystream::WaitSet{control.stop.fd()}.wait(left)) control.signals.clear();
   }
   return false;
 }
@@ -424,8 +437,10 @@ void run_mirror(const RunOptions& options, const RunControl& control) {
     try {
       return own_and_run(options, control);
     } catch (const daystream::Error& e) {
-      if (!may_pass(e) || options.once || !options.seed_now.empty()) throw;
-      if (const auto text = repeats.met(e.what())) spdlog::warn("{}; trying again", *text);
+      if (!may_pass(e, false) || options.once || !options.seed_now.empty()) throw;
+      if (const auto text = repeats.met(e.what())) {
+        spdlog::warn("{}", daystream::program::with_hint(*text + "; trying again", e.hint()));
+      }
       daystream::program::Notify().status(fmt::format("waiting: {}", e.what()));
     }
   } while (pause(pauses.next(), control));

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "daystream/lsn.h"
+#include "daystream/stop.h"
 #include "daystream/stream.h"
 #include "daystream/unique_fd.h"
 #include "model/shape.h"
@@ -26,6 +26,12 @@ struct SourceLsn {
 // A fleet that heals from one gap should not be what its server suffers from.
 inline constexpr int kMaxCopies = 4;
 
+// What load balancers are told, and where.
+struct Healthz {
+  std::string address;               // empty: nothing
+  std::chrono::seconds max_lag{10};  // of what is still fresh
+};
+
 struct RunOptions {
   std::string mirror;
   daystream::Stream daystream;             // empty: where the source was read last
@@ -37,6 +43,9 @@ struct RunOptions {
   std::chrono::seconds delay{0};
   // To PostgreSQL, for tables that have to be copied again or are added; nullopt: stop there.
   std::optional<std::string> conninfo;
+  // Of newer snapshots, where there is no connection: a server's URL, or a file; empty: the server
+  // that the stream is read from, if it is one.
+  std::string from = {};
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
   ShapePolicy shapes = ShapePolicy::Follow;
   std::optional<OnTrouble> on_trouble = {};  // goes before the configuration's
@@ -44,15 +53,15 @@ struct RunOptions {
   std::string on_commit;                     // socket to tell changes at; empty: none
   std::vector<TableRequest> seed_now;        // copy these, and end once they are in place
   std::string metrics_file;                  // for Prometheus; empty: none
+  Healthz healthz = {};
 
-  // Of one source, as the Engine finds it out.
+  // Where one source ends, as the Engine finds it out.
   std::optional<daystream::Lsn> until = {};
 };
 
 // What can end it from outside.
 struct RunControl {
-  std::function<bool()> stop_requested;
-  int wake_fd = -1;  // readable when stop_requested() or a signal may have changed
+  daystream::Stop stop;  // its descriptor is also readable when a signal has come
   daystream::program::Signals& signals;
 };
 
@@ -71,8 +80,5 @@ struct RunControl {
 // tables they have; a source that it adds is taken up, one that it leaves out goes from the mirror
 // with its tables. Without it sources are read where they were last.
 void run_mirror(const RunOptions& options, const RunControl& control);
-
-// Readable when one of them is.
-daystream::UniqueFd any_of(const std::vector<int>& fds);
 
 }  // namespace deltamirror

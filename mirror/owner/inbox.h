@@ -25,7 +25,7 @@ class Inbox {
     requests_.push_back(std::move(request));
     has_requests_ = true;
   }
-  // To read the configuration again.
+  // To read the configuration again, and to try at once what waits for its next try.
   void put_reload() noexcept { reload_ = true; }
 
   std::optional<SourceRequest> take_request() {

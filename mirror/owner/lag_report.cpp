@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "daystream/error.h"
-#include "remote/http_client.h"
 #include "remote/url_encode.h"
 #include "src/calendar.h"
 
@@ -17,6 +16,7 @@ namespace deltamirror {
 
 namespace {
 
+using std::chrono::ceil;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
@@ -28,10 +28,10 @@ constexpr milliseconds kTurn{20};
 
 }  // namespace
 
-std::optional<std::int64_t> lag_since(const std::string& commit_time, std::int64_t now_us) {
-  const auto committed = daystream::parse_timestamp_text(commit_time);
-  if (!committed) return std::nullopt;
-  return std::max<std::int64_t>(0, now_us - committed->time_since_epoch().count()) / 1000;
+std::optional<std::int64_t> lag_since(const std::string& time, std::int64_t now_us) {
+  const auto complete = daystream::parse_timestamp_text(time);
+  if (!complete) return std::nullopt;
+  return std::max<std::int64_t>(0, now_us - complete->time_since_epoch().count()) / 1000;
 }
 
 LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirror) {
@@ -45,45 +45,47 @@ LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirr
 
 void LagReport::tell(const Checkpoint& at) {
   if (url_.empty()) return;
-  // A mark brings no transaction: what the last one took is still the news.
-  if (at.commit_time != last_commit_time_) {
-    last_commit_time_ = at.commit_time;
-    lag_ms_ = lag_since(at.commit_time, daystream::now_us()).value_or(0);
+  // A mark says, too, up to when everything is here: without it an idle source's mirror would be as
+  // late as it was at the last commit.
+  if (at.complete_to != last_complete_to_) {
+    last_complete_to_ = at.complete_to;
+    lag_ms_ = lag_since(at.complete_to, daystream::now_us()).value_or(0);
   }
-  const std::lock_guard lock(mutex_);
-  state_ = State{at.position, at.lsn, lag_ms_};
-  // Woken once for all that comes until the next report.
-  if (!std::exchange(is_new_, true)) changed_.notify_one();
+  states_.put({at.position, at.lsn, lag_ms_});
 }
 
 void LagReport::run(const std::stop_token& stop) {
+  using daystream::program::sleep;
   daystream::remote::Notices notices(daystream::remote::options_from_environment());
   auto told_at = steady_clock::now() - kAgain;
-  std::unique_lock lock(mutex_);
+  std::optional<State> state;
+  bool is_new = false;  // it was not reported yet
   while (!stop.stop_requested()) {
-    const auto now = steady_clock::now();
-    const bool was_new = is_new_;
-    const auto due = told_at + (was_new ? kBetween : kAgain);
+    const auto since = ceil<milliseconds>(steady_clock::now() - told_at);
     if (notices.busy()) {
-      changed_.wait_for(lock, stop, kTurn, [] { return false; });
+      (void)sleep(stop, kTurn);
       notices.turn();
-    } else if (!state_) {
-      changed_.wait(lock, stop, [this] { return state_.has_value(); });
-    } else if (now < due) {
-      changed_.wait_until(lock, stop, due, [&] { return is_new_ != was_new; });
+    } else if (!state || (!is_new && since < kAgain)) {
+      auto news = state ? states_.take(stop, kAgain - since) : states_.take(stop);
+      is_new = news.has_value();
+      if (is_new) state = news;
+    } else if (since < kBetween) {
+      (void)sleep(stop, kBetween - since);  // and not woken by each commit
     } else {
-      const State state = *state_;
-      is_new_ = false;
-      told_at = now;
-      lock.unlock();
-      try {
-        notices.post(fmt::format("{}&position={}&lsn={}&lag_ms={}", url_, state.position.text(),
-                                 state.lsn.text(), state.lag_ms));
-      } catch (const std::exception& e) {
-        spdlog::debug("could not tell the server of the mirror: {}", e.what());
-      }
-      lock.lock();
+      state = states_.try_take().value_or(*state);
+      is_new = false;
+      told_at = steady_clock::now();
+      report(notices, *state);
     }
+  }
+}
+
+void LagReport::report(daystream::remote::Notices& notices, const State& state) const {
+  try {
+    notices.post(fmt::format("{}&position={}&lsn={}&lag_ms={}", url_, state.position.text(),
+                             state.lsn.text(), state.lag_ms));
+  } catch (const std::exception& e) {
+    spdlog::debug("could not tell the server of the mirror: {}", e.what());
   }
 }
 

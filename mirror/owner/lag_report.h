@@ -1,14 +1,14 @@
 // Tells the server that a mirror follows how far the mirror is, so that one page shows them all.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "daystream/stream.h"
+#include "program/handover.h"
+#include "remote/http_client.h"
 #include "store/checkpoint.h"
 
 namespace deltamirror {
@@ -34,19 +34,17 @@ class LagReport {
     std::int64_t lag_ms = 0;
   };
   void run(const std::stop_token& stop);
+  void report(daystream::remote::Notices& notices, const State& state) const;
 
   std::string url_;  // without what changes; empty: there is nobody to report to
-  std::string last_commit_time_;
+  std::string last_complete_to_;
   std::int64_t lag_ms_ = 0;
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  std::optional<State> state_;
-  bool is_new_ = false;  // it was not reported yet
+  daystream::program::Mailbox<State> states_;
   std::jthread thread_;  // last: it uses the others
 };
 
-// Milliseconds from `commit_time`, as a checkpoint has it, to `now_us`, microseconds since 1970;
-// not less than 0, for clocks differ. nullopt: not a time.
-std::optional<std::int64_t> lag_since(const std::string& commit_time, std::int64_t now_us);
+// Milliseconds from `time`, as a checkpoint has it, to `now_us`, microseconds since 1970; not less
+// than 0, for clocks differ. nullopt: not a time.
+std::optional<std::int64_t> lag_since(const std::string& time, std::int64_t now_us);
 
 }  // namespace deltamirror

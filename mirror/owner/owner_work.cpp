@@ -26,15 +26,15 @@ OwnerWork::OwnerWork(Database& db, const RunOptions& options, const RunControl& 
       feed_(feed),
       copies_(db, options, control, server, feed),
       on_trouble_(options.on_trouble.value_or(OnTrouble::Hide)) {
-  if (options_.seed_now.empty()) {
-    inbox_.put_reload();
-  } else {
-    copies_.ask(options_.seed_now, connection(std::nullopt), 0).required = true;
-  }
+  if (options_.seed_now.empty()) return;
+  copies_.ask(options_.seed_now, connection(std::nullopt), 0).required = true;
 }
 
 bool OwnerWork::step(Applier& applier) {
-  if (inbox_.take_reload()) reload(applier);
+  if (inbox_.take_reload()) {
+    copies_.try_now();
+    reload(applier);
+  }
   while (const auto request = inbox_.take_request()) handle(*request, applier);
   if (applier.pending()) return true;  // to be committed first
   const bool more = copies_.step(applier);
@@ -145,7 +145,7 @@ json OwnerWork::status() const {
 }
 
 void OwnerWork::reload(Applier& applier) {
-  if (options_.config_file.empty()) return;
+  if (options_.config_file.empty() || !options_.seed_now.empty()) return;
   try {
     TakenConfig taken = take_config(db_, options_, applier, copies_.any());
     on_trouble_ = taken.on_trouble;

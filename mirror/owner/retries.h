@@ -8,18 +8,32 @@
 #include <utility>
 #include <vector>
 
+#include "daystream/position.h"
 #include "store/mirrored_table.h"
 
 namespace deltamirror {
 
 // After pauses that grow from 1 s to 5 min, each table by itself; at once, and then after short
-// pauses again, when its state has changed meanwhile, as MirroredTable::since says.
+// pauses again, when its state has changed meanwhile, as MirroredTable::since says, or what it must
+// fit.
 class Retries {
  public:
+  using Clock = std::chrono::steady_clock;
+
+  // What a try was to have the table from.
+  enum class From {
+    PostgreSQL,
+    Snapshot,   // whether there is a newer one is soon asked
+    NoSnapshot  // nobody offers any, or not to us
+  };
+
+  Retries() = default;
+  explicit Retries(Clock::time_point (*now)()) : now_(now) {}
+
   bool is_due(const MirroredTable& table) const {
     const auto found = tries_.find(table.name);
     return found == tries_.end() || found->second.since != table.since ||
-           Clock::now() >= found->second.next;
+           now_() >= found->second.next;
   }
   // As it is now.
   bool has_failed(const std::string& name) const {
@@ -28,19 +42,54 @@ class Retries {
   }
   bool empty() const noexcept { return tries_.empty(); }
 
-  void begin(const MirroredTable& table) {
+  // `others`: shape_of_others() of it. `at`: where the mirror is. Returns where it was when it was
+  // tried first since the table is as it is now.
+  daystream::Position begin(const MirroredTable& table, std::string others,
+                            daystream::Position at) {
     Try& again = tries_[table.name];
-    if (again.since != table.since) again = {.since = table.since};
+    if (again.since != table.since) again = {.since = table.since, .snapshot = again.snapshot};
+    if (again.at == daystream::Position{}) again.at = at;
+    again.others = std::move(others);
+    return again.at;
   }
-  // The try has ended without it.
-  void failed(const MirroredTable& table) {
+  // At what others have: not after each commit.
+  bool is_time_to_look() {
+    const bool is_time = now_() >= next_look_;
+    if (is_time) next_look_ = now_() + kBetweenLooks;
+    return is_time;
+  }
+  // Of one that waits for its next try.
+  void look(const MirroredTable& table, const std::string& others) {
+    const auto found = tries_.find(table.name);
+    if (found == tries_.end() || found->second.others == others) return;
+    found->second = {.since = found->second.since, .others = others, .at = found->second.at};
+  }
+  // The try has ended without it. `snapshot`: the id of what it was not to be had from.
+  void failed(const MirroredTable& table, From from = From::PostgreSQL,
+              const std::string& snapshot = {}) {
     const auto [place, is_first] = tries_.try_emplace(table.name);
     Try& again = place->second;
     const bool changed = std::exchange(again.since, table.since) != table.since;
+    if (changed) again.at = {};
+    if (from != From::PostgreSQL) again.snapshot = snapshot;
     // A line has told of it since begin(): it may be there now.
     if (changed && !is_first && table.state == TableState::Copying) return;
-    again.pause = std::clamp(again.pause * 2, kShortestPause, kLongestPause);
-    again.next = Clock::now() + again.pause;
+    const auto longest = from == From::Snapshot ? kLongestForSnapshot : kLongestPause;
+    again.pause = std::clamp(again.pause * 2, kShortestPause, longest);
+    again.next = now_() + again.pause;
+  }
+  // The snapshot that the table was not to be had from: nor is it then after what came later.
+  // Empty: none.
+  std::string snapshot_of(const std::string& name) const {
+    const auto found = tries_.find(name);
+    return found == tries_.end() ? std::string() : found->second.snapshot;
+  }
+  // Somebody says that what was in the way may be gone: all are due.
+  void try_now() {
+    for (auto& [name, again] : tries_) {
+      again.pause = {};
+      again.next = {};
+    }
   }
   void forget(const std::string& name) { tries_.erase(name); }
   void forget_all_but(const std::vector<MirroredTable>& tables) {
@@ -51,15 +100,21 @@ class Retries {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds kShortestPause{1};
   static constexpr std::chrono::seconds kLongestPause{300};
+  static constexpr std::chrono::seconds kLongestForSnapshot{15};
+  static constexpr std::chrono::seconds kBetweenLooks{1};
   struct Try {
-    std::string since = {};  // MirroredTable::since when it was tried
+    std::string since = {};   // MirroredTable::since when it was tried
+    std::string others = {};  // and what it had to fit then
+    daystream::Position at = {};
+    std::string snapshot = {};
     Clock::time_point next{};
     std::chrono::seconds pause{0};
   };
   std::map<std::string, Try> tries_;  // by the table's name in SQLite
+  Clock::time_point next_look_{};
+  Clock::time_point (*now_)() = Clock::now;
 };
 
 }  // namespace deltamirror

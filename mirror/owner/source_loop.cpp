@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "apply/same_source.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "src/waiting.h"
 #include "store/last_events.h"
 
@@ -25,6 +25,10 @@ namespace {
 constexpr std::uint64_t kBatchChanges = 20'000;
 constexpr std::uint64_t kCommitBytes = 16ull << 20;
 constexpr std::chrono::milliseconds kBatchTime{200};
+// Far behind, which costs more memory (store/mirror_file.h), begins and ends at so many bytes that
+// are not applied yet.
+constexpr std::uint64_t kFarBehindBytes = 64ull << 20;
+constexpr std::uint64_t kNearlyLevelBytes = 4ull << 20;
 constexpr std::chrono::seconds kBetweenLags{60};
 // How often the owner looks for other work while it is busy with the stream.
 constexpr std::chrono::milliseconds kBetweenLooks{20};
@@ -105,9 +109,16 @@ void SourceLoop::commit() {
   source_.lag().tell(applier_->committed());
   uncommitted_ = 0;
   went_on();
+  look_how_far_behind();
   source_.shared().keeper.after_commit();
   give_turn();
   if (steady_clock::now() - reported_ >= kBetweenLags) report();
+}
+
+void SourceLoop::look_how_far_behind() {
+  if (!backlog_looks_.due(steady_clock::now())) return;
+  is_behind_ = stream_.backlog_bytes() >= (is_behind_ ? kNearlyLevelBytes : kFarBehindBytes);
+  source_.shared().keeper.set_behind(source_.name(), is_behind_);
 }
 
 void SourceLoop::report() {

@@ -60,6 +60,7 @@ class SourceLoop {
     take_turn();
     applier_.reset();
     source_.work().rolled_back();
+    source_.shared().keeper.set_behind(source_.name(), false);
     give_turn();
   }
 
@@ -98,6 +99,7 @@ class SourceLoop {
     has_turn_ = false;
     turn_.give();
   }
+  void look_how_far_behind();
   bool wanted() const noexcept { return has_turn_ && turn_.wanted(); }
   bool batch_is_full() const;
   daystream::Transaction* next();
@@ -120,6 +122,8 @@ class SourceLoop {
   std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
   bool has_turn_ = false;
   bool went_on_ = false;
+  bool is_behind_ = false;
+  daystream::program::AtMostEvery backlog_looks_{std::chrono::seconds(1)};
   std::chrono::steady_clock::time_point batch_began_{};
   std::chrono::steady_clock::time_point next_look_{};
   std::chrono::steady_clock::time_point reported_ = std::chrono::steady_clock::now();

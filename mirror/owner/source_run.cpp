@@ -12,10 +12,13 @@
 
 #include "apply/asked_tables.h"
 #include "apply/same_source.h"
+#include "model/shell_word.h"
 #include "owner/source_loop.h"
+#include "program/hint.h"
 #include "program/notify.h"
 #include "program/repeats.h"
 #include "remote/pauses.h"
+#include "src/reasons.h"
 #include "store/last_events.h"
 
 namespace deltamirror {
@@ -45,7 +48,7 @@ SourceRun::SourceRun(Shared& shared, RunOptions options)
       is_remote_(!options_.daystream.directory()),
       work_(shared.db, options_, shared.control, shared.server.get(), shared.feed.get()),
       lag_(options_.daystream, options_.mirror),
-      wake_(any_of({nudge_.fd(), work_.copies().fd()})) {}
+      wake_{nudge_.fd(), work_.copies().fd()} {}
 
 SourceRun::~SourceRun() {
   if (thread_.joinable()) thread_.join();
@@ -94,7 +97,7 @@ bool SourceRun::is_alive() noexcept {
 bool SourceRun::stop_requested() noexcept {
   heard_ = true;
   shared_.turn.heard();
-  return stopping_.stop_requested() || shared_.control.stop_requested();
+  return stopping_.stop_requested() || shared_.control.stop.requested();
 }
 
 void SourceRun::set_begun() noexcept {
@@ -138,19 +141,36 @@ std::string SourceRun::tables_to_ask_for(const std::vector<std::string>& seen) c
   return asked.list();
 }
 
-bool may_pass(const daystream::Error& error) noexcept {
-  if (error.retryable()) return true;
+bool may_pass(const daystream::Error& error, bool has_begun) noexcept {
+  if (has_begun ? error.retryable() : error.retryable_at_first()) return true;
   const auto* const io = dynamic_cast<const daystream::IoError*>(&error);
-  if (io == nullptr) return false;
-  const int reason = io->error_number();
-  return reason == ENOSPC || reason == EDQUOT || reason == EMFILE || reason == ENFILE ||
-         reason == ENOMEM || reason == EAGAIN;
+  return io != nullptr && is_retryable(daystream::reason_of_errno(io->error_number()));
 }
 
 // A daystream that was here before and is not now: somebody moves it, or its disk is not mounted.
 bool SourceRun::is_away(const daystream::Error& error) const noexcept {
   const auto* const io = dynamic_cast<const daystream::IoError*>(&error);
   return begun_ && io != nullptr && io->error_number() == ENOENT;
+}
+
+// Where all tables of the source are behind: a command to be taken as it is. What is not known here
+// is how to reach the server, which libpq may have from the environment.
+std::string SourceRun::what_copies() const {
+  const std::string otherwise =
+      "--from with the URL of a server that offers newer snapshots, or with a file that is one";
+  if (shared_.several) {
+    return fmt::format(
+        "give source \"{}\" a \"connection\" in the configuration that \"run\" takes with "
+        "--config: it copies its tables by itself then; or give \"run\" {}",
+        name(), otherwise);
+  }
+  const std::string config =
+      options_.config_file.empty() ? "" : " --config " + shell_word(options_.config_file);
+  return fmt::format(
+      "run: deltamirror run {}{} --daystream {} -d {} (with what else libpq needs in -d or in the "
+      "environment): it copies its tables by itself; or give it, instead of -d, {}",
+      shell_word(options_.mirror), config, shell_word(options_.daystream.address()),
+      shell_word("dbname=" + load_checkpoint(shared_.db, name()).database), otherwise);
 }
 
 void SourceRun::follow() {
@@ -167,6 +187,10 @@ void SourceRun::follow() {
   };
   const auto remember = [&](const daystream::Error& e, AfterError after) {
     in_turn([&] { remember_error(shared_.db, name(), e, after); });
+  };
+  const auto is_taken_over = [&](const daystream::Error& e) {
+    remember(e, AfterError::Stopped);
+    return in_turn([&] { return work_.take_over(e); });
   };
   for (;;) {
     try {
@@ -190,7 +214,7 @@ void SourceRun::follow() {
         }
         // Whole transactions may have gone back with the one that failed: they are applied again
         // one by one, to fail at that very place.
-        if (may_pass(e) || !loop.lost_whole_transactions()) throw;
+        if (may_pass(e, begun_) || !loop.lost_whole_transactions()) throw;
         batches = Batches::Single;
       }
     } catch (const Withdrawn&) {
@@ -198,11 +222,12 @@ void SourceRun::follow() {
       quiet = true;
     } catch (const daystream::Error& e) {
       // The loop's statements are gone with it: the tables can be changed.
-      if ((may_pass(e) || is_away(e)) && stays) {
+      if ((may_pass(e, begun_) || is_away(e)) && stays) {
         batches = Batches::Large;
         // First, as the mirror may be what is not to be had.
         if (const auto text = repeats.met(e.what())) {
-          spdlog::warn("{}{}; trying again", label(), *text);
+          spdlog::warn("{}{}", label(),
+                       daystream::program::with_hint(*text + "; trying again", e.hint()));
         } else {
           quiet = true;
         }
@@ -213,8 +238,12 @@ void SourceRun::follow() {
         if (!pause(behind ? kBehindPause : pauses.next())) return;
         continue;
       }
-      remember(e, AfterError::Stopped);
-      if (!in_turn([&] { return work_.take_over(e); })) throw;
+      if (dynamic_cast<const StreamGap*>(&e) != nullptr) {
+        const StreamGap gap(e.what(), in_turn([&] { return what_copies(); }));
+        if (!is_taken_over(gap)) throw gap;
+      } else if (!is_taken_over(e)) {
+        throw;
+      }
       batches = Batches::Single;
     }
   }

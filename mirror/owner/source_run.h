@@ -37,7 +37,8 @@ struct Shared {
 
 // What comes from outside and may be over by itself: a server that is away, a lock that somebody
 // else holds, a disk that is full, descriptors that are used up. `run` waits for its end.
-bool may_pass(const daystream::Error& error) noexcept;
+// `has_begun`: it was had before, so that a refusal may pass, too.
+bool may_pass(const daystream::Error& error, bool has_begun) noexcept;
 
 class SourceRun {
  public:
@@ -71,7 +72,7 @@ class SourceRun {
   std::string label() const;  // what log lines about the source begin with
   // Also says that the thread lives: it is to be asked about once a second.
   bool stop_requested() noexcept;
-  int wake_fd() const noexcept { return wake_.get(); }  // readable: there may be something to do
+  int wake_fd() const noexcept { return wake_.fd(); }  // readable: there may be something to do
   void woken() noexcept { nudge_.clear(); }
   int nudge_fd() const noexcept { return nudge_.fd(); }  // see WriteTurn
   bool is_remote() const noexcept { return is_remote_; }
@@ -83,6 +84,7 @@ class SourceRun {
   bool is_away(const daystream::Error& error) const noexcept;
   bool pause(std::chrono::milliseconds length);
   std::string tables_to_ask_for(const std::vector<std::string>& seen) const;
+  std::string what_copies() const;
   void wake() noexcept;
 
   Shared& shared_;
@@ -91,7 +93,7 @@ class SourceRun {
   const daystream::WakeFd nudge_;
   OwnerWork work_;
   LagReport lag_;
-  const daystream::UniqueFd wake_;
+  const daystream::AnyOf wake_;
   std::jthread thread_;
   std::exception_ptr error_;
   std::stop_source stopping_;

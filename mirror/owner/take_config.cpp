@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "model/names.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "seed/requests.h"
 #include "store/absent_table.h"
 #include "store/shared_table.h"
@@ -36,8 +36,17 @@ MirrorConfig wanted_config(const RunOptions& options) {
                     "add it; without it the source leaves the mirror at the next start");
 }
 
-// An index of a shared table stays as long as one of its sources asks for it.
-void change_indexes(Database& db, const MirroredTable& table, const TableRequest& wanted) {
+struct IndexChange {
+  std::vector<std::string> drop;    // names
+  std::vector<std::string> create;  // SQL
+};
+
+// An index of a shared table stays as long as one of its sources asks for it. One that is asked for
+// of rows that are not here is made when they come.
+IndexChange index_change(const Database& db, const MirroredTable& table,
+                         const TableRequest& wanted) {
+  IndexChange change;
+  if (!has_table(db, table.name)) return change;
   MirroredTable then = table;
   then.indexes = wanted.indexes;
   auto before = create_index_sql(table);
@@ -52,10 +61,21 @@ void change_indexes(Database& db, const MirroredTable& table, const TableRequest
   }
   for (std::size_t i = 0; i < table.indexes.size(); ++i) {
     if (std::find(after.begin(), after.end(), before[i]) != after.end()) continue;
-    db.exec("DROP INDEX IF EXISTS " + quote_name(index_there(db, table, table.indexes[i])));
+    change.drop.push_back(index_there(db, table, table.indexes[i]));
   }
-  for (const std::string& sql : after) {
-    if (std::find(before.begin(), before.end(), sql) != before.end()) continue;
+  for (std::string& sql : after) {
+    if (table.hidden || std::find(before.begin(), before.end(), sql) != before.end()) continue;
+    change.create.push_back(std::move(sql));
+  }
+  return change;
+}
+
+void change_indexes(Database& db, const MirroredTable& table, const TableRequest& wanted) {
+  const IndexChange change = index_change(db, table, wanted);
+  for (const std::string& name : change.drop) {
+    db.exec("DROP INDEX IF EXISTS " + quote_name(name));
+  }
+  for (const std::string& sql : change.create) {
     spdlog::info("running {}: readers go on, the mirror stands still meanwhile", sql);
     db.exec(sql);
   }
@@ -68,6 +88,25 @@ bool is_wished(const std::vector<MirroredTable>& tables, const TableRequest& wan
 }
 
 }  // namespace
+
+void check_config(Database& db, const RunOptions& options) {
+  const MirrorConfig config = wanted_config(options);
+  const std::vector<MirroredTable> tables = load_tables_of(db, options.source);
+  const ConfigChange change = compare(tables, config);
+  for (const TableRequest& wanted : change.reindex) {
+    const MirroredTable& table = find_table(tables, name_for(wanted));
+    // To compile it is to find what is wrong with it; to make it takes as long as the table is.
+    for (const std::string& sql : index_change(db, table, wanted).create) {
+      static_cast<void>(db.prepare(sql));
+    }
+  }
+  const bool all_there = std::all_of(tables.begin(), tables.end(), [](const MirroredTable& table) {
+    return table.is_followed() || table.is_static();
+  });
+  if (!change.add.empty() || !all_there) return;  // it is run once all are
+  const WriteTransaction taken_back(db);
+  run_extra_sql(db, config.extra_sql);
+}
 
 TakenConfig take_config(Database& db, const RunOptions& options, Applier& applier, bool copying) {
   const MirrorConfig config = wanted_config(options);
@@ -87,6 +126,7 @@ TakenConfig take_config(Database& db, const RunOptions& options, Applier& applie
     applier.tables().edit(name, [&](MirroredTable& table) {
       table.indexes = wanted.indexes;
       table.keep_days = wanted.keep_days;
+      table.wish = wish_text(wanted);  // so that a later copy has them, too
     });
   }
   for (const std::string& name : change.remove) {

@@ -16,6 +16,10 @@ struct TakenConfig {
   OnTrouble on_trouble = OnTrouble::Hide;
 };
 
+// Throws what take_config() would, and changes nothing: what is wrong for one of several sources is
+// known before any of them takes it.
+void check_config(Database& db, const RunOptions& options);
+
 // What `options.config_file` says of the source: tables that are new become wishes, those it leaves
 // out go, indexes are made and dropped. It is taken whole or not at all, and committed; the Applier
 // has nothing pending before and after. `copying`: tables are on their way already.

@@ -11,7 +11,7 @@
 
 #include "config/source_places.h"
 #include "history/history_tables.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "seed/seed_file.h"
@@ -35,14 +35,29 @@ Manifest planned_manifest(const std::string& name) {
   return planned;
 }
 
+// For who may have mistyped the name: "prod", "test". Empty: there are none.
+std::string daystreams_beside(const std::filesystem::path& directory) {
+  std::string names;
+  std::error_code ignored;
+  const auto folder = std::filesystem::absolute(directory).lexically_normal().parent_path();
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    if (!std::filesystem::exists(entry.path() / "daystream.json", ignored)) continue;
+    names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", entry.path().filename().string());
+  }
+  return names;
+}
+
 // A seed from there looks like this one; nullopt: there is nothing yet.
 std::optional<Manifest> look_at_daystream(const std::string& place, CheckReport& report) {
   if (place.empty()) return planned_manifest("daystream");  // nobody asks about it
   const daystream::Stream stream = open_stream(place);
   const auto directory = stream.directory();
   if (directory && !std::filesystem::exists(*directory / "daystream.json")) {
-    report.warn("daystream", fmt::format("there is none in \"{}\" yet", place),
-                "start deltastream first: a seed joins what it writes");
+    const std::string beside = daystreams_beside(*directory);
+    report.warn("daystream",
+                fmt::format("there is none in \"{}\" yet{}", place,
+                            beside.empty() ? "" : "; beside it are " + beside),
+                "look at the name, or start deltastream first: a seed joins what it writes");
     return planned_manifest(directory->filename());
   }
   std::optional<Manifest> found;
@@ -86,9 +101,12 @@ void tell_tables(SeedSession& session, CheckReport& report) {
   }
   for (const TableProblem& problem : session.problems()) {
     report.check("table", [&]() -> std::string {
-      throw daystream::NeedsPerson(
-          fmt::format("\"{}\" cannot be copied: {}", problem.name, problem.absence.reason),
-          problem.absence.hint);
+      const std::string what =
+          fmt::format("\"{}\" cannot be copied: {}", problem.name, problem.absence.reason);
+      if (problem.exit_code == daystream::ExitCode::Usage) {
+        throw daystream::ConfigError(what, problem.absence.hint);
+      }
+      throw daystream::NeedsPerson(what, problem.absence.hint);
     });
   }
 }
@@ -114,6 +132,20 @@ std::unique_ptr<SeedSession> look_at_source(const SourceConfig& source, const st
   return session;
 }
 
+// SQLite takes any, and looks at what they name when they are read.
+void check_views(const Database& db) {
+  Statement views = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'");
+  while (views.step()) {
+    try {
+      static_cast<void>(db.prepare("SELECT 1 FROM " + quote_name(views.text(0))));
+    } catch (const SqliteError& e) {
+      throw daystream::ConfigError(
+          fmt::format("view \"{}\" of extra_sql cannot be read: {}", views.text(0), e.what()),
+          "name tables and columns as the mirror has them");
+    }
+  }
+}
+
 // As a seed makes them, without a row.
 void try_in_memory(const std::vector<SeedPart>& parts, const MirrorConfig& config) {
   Database db(":memory:", Database::Mode::Create);
@@ -125,6 +157,7 @@ void try_in_memory(const std::vector<SeedPart>& parts, const MirrorConfig& confi
     }
   }
   complete_mirror(db, parts, config);
+  check_views(db);
 }
 
 }  // namespace

@@ -44,10 +44,7 @@ CopyPump::~CopyPump() {
   thread_.request_stop();
   if (finished_) return;
   // The server may be slow to send: it is asked to end the COPY, so that we need not wait.
-  PGcancel* cancel = PQgetCancel(connection_);
-  char problem[256];
-  if (cancel != nullptr) PQcancel(cancel, problem, sizeof problem);
-  PQfreeCancel(cancel);
+  daystream::program::Cancel(connection_).ask();
 }
 
 RowBatch CopyPump::empty_batch() {

@@ -1,6 +1,7 @@
 #include "seed/database_check.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -8,9 +9,13 @@
 #include <set>
 #include <utility>
 
+#include "program/figures.h"
+#include "program/hint.h"
 #include "program/postgres.h"
 #include "seed/chosen_columns.h"
+#include "seed/database_tables.h"
 #include "seed/requests.h"
+#include "seed/shards.h"
 #include "seed/source_catalog.h"
 #include "store/number_columns.h"
 
@@ -23,8 +28,33 @@ using daystream::program::PgResult;
 
 namespace {
 
+constexpr std::string_view kNoTables = "vmf";  // relkind of views and foreign tables
+constexpr std::size_t kMostNamed = 10;
+
+void tell_no_tables(std::vector<std::string> names) {
+  if (names.empty()) return;
+  const std::size_t count = names.size();
+  if (count > kMostNamed) names.resize(kMostNamed);
+  spdlog::info("left out views and foreign tables, which cannot be followed ({}): {}{}", count,
+               fmt::join(names, ", "), count > kMostNamed ? ", …" : "");
+}
+
 std::string with_hint(const Error& error) {
   return error.hint().empty() ? error.what() : fmt::format("{}: {}", error.what(), error.hint());
+}
+
+// A configuration is often written before the rights are given.
+void tell_unreadable(PGconn* connection, std::vector<std::string> names) {
+  if (names.empty()) return;
+  const std::size_t count = names.size();
+  if (count > kMostNamed) names.resize(kMostNamed);
+  spdlog::warn("{}",
+               daystream::program::with_hint(
+                   fmt::format("role \"{}\" may not read {} of these yet: {}{}", PQuser(connection),
+                               daystream::program::counted(count, "table"), fmt::join(names, ", "),
+                               count > kMostNamed ? ", …" : ""),
+                   fmt::format("as their owner: GRANT SELECT ON {} TO {};", names.front(),
+                               daystream::program::quote_identifier(PQuser(connection)))));
 }
 
 // Columns of a query's result. Throws Error.
@@ -68,7 +98,7 @@ class TableCheck {
         relation = find_relation(connection_, parse_table_name(request_.table));
         check_followable(connection_, relation);
         shape = read_shape(connection_, relation);
-        check_key(relation, shape);
+        check_key(connection_, relation, shape);
       } catch (const daystream::ConnectionLost&) {
         throw;
       } catch (const Error& e) {
@@ -163,39 +193,6 @@ class TableCheck {
   std::vector<ConfigProblem>& problems_;
 };
 
-// All that looks like a table, but those of PostgreSQL itself, of extensions, and ours.
-std::vector<QualifiedName> all_tables(PGconn* connection) {
-  const PgResult result = daystream::program::exec(connection, R"(
-    SELECT n.nspname, c.relname
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema'
-      AND n.nspname !~ '^pg_' AND n.nspname <> 'deltaflood'
-      AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
-                      WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
-                        AND d.deptype = 'e')
-    ORDER BY n.nspname <> 'public', 1, 2)");
-  std::vector<QualifiedName> out;
-  for (int row = 0; row < PQntuples(result.get()); ++row) {
-    out.push_back({PQgetvalue(result.get(), row, 0), PQgetvalue(result.get(), row, 1)});
-  }
-  return out;
-}
-
-// As parse_table_name() reads it.
-std::string spelt(const QualifiedName& name) {
-  const auto part = [](const std::string& text) {
-    const bool plain = !text.empty() && text.find_first_not_of(
-                                            "abcdefghijklmnopqrstuvwxyz"
-                                            "0123456789_") == std::string::npos;
-    return plain ? text : daystream::program::quote_identifier(text);
-  };
-  return name.schema == "public" ? part(name.table) : part(name.schema) + "." + part(name.table);
-}
-
-}  // namespace
-
-namespace {
-
 void check_tables(const ReadConfig& read, const std::vector<TableRequest>& tables,
                   const std::string& at, const std::string& conninfo,
                   std::vector<ConfigProblem>& problems) {
@@ -222,48 +219,99 @@ std::vector<ConfigProblem> check_with_database(const ReadConfig& read,
   return problems;
 }
 
-std::string config_for_database(const std::string& conninfo,
-                                const std::vector<std::string>& tables) {
-  const PgConn connection = daystream::program::connect(conninfo, "deltamirror");
-  std::vector<QualifiedName> names;
-  for (const std::string& table : tables) names.push_back(parse_table_name(table));
-  if (names.empty()) names = all_tables(connection.get());
-  nlohmann::json list = nlohmann::json::array();
-  std::set<std::string> taken;
-  for (const QualifiedName& name : names) {
+namespace {
+
+// The relations of a database as a configuration's "tables".
+class FirstConfig {
+ public:
+  FirstConfig(PGconn* connection, const InitWishes& wishes)
+      : connection_(connection), wishes_(wishes) {}
+
+  void add(const QualifiedName& name) {
     try {
-      const SourceRelation relation = find_relation(connection.get(), name);
-      if (tables.empty() && relation.partitioning == Partitioning::Root) {
-        throw daystream::NeedsPerson(
-            fmt::format("\"{}\" is partitioned, its partitions are named", name.display()),
-            "where deltastream has --partition-root, name it itself instead");
-      }
-      check_followable(connection.get(), relation);
-      check_key(relation, read_shape(connection.get(), relation));
+      if (!is_wanted(name)) return;
     } catch (const daystream::ConnectionLost&) {
       throw;
     } catch (const Error& e) {
       spdlog::warn("left out: {}", with_hint(e));
-      continue;
+      return;
     }
     TableRequest request;
     request.table = spelt(name);
     std::string called = default_mirror_name(name);
-    for (int number = 2; !taken.insert(folded(called)).second; ++number) {
+    for (int number = 2; !taken_.insert(folded(called)).second; ++number) {
       called = fmt::format("{}_{}", default_mirror_name(name), number);
     }
     if (called != default_mirror_name(name)) request.as = called;
-    list.push_back(to_json(request));
+    requests_.push_back(request);
   }
-  if (list.empty())
-    throw ConfigError("there is no table that can be mirrored",
-                      "the warnings above say why of each");
+
   // A line a table: that is what is edited.
-  std::string out = "{\n  \"tables\": [";
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    out += fmt::format("{}\n    {}", i == 0 ? "" : ",", list[i].dump());
+  std::string text() {
+    tell_no_tables(no_tables_);
+    tell_unreadable(connection_, unreadable_);
+    if (roots_ != 0) {
+      spdlog::info("the stream has to be one of deltastream --partition-root, for {}",
+                   daystream::program::counted(roots_, "partitioned table"));
+    }
+    if (requests_.empty()) {
+      throw ConfigError("there is no table that can be mirrored",
+                        "the warnings above say why of each");
+    }
+    std::string out = "{\n  \"tables\": [";
+    for (std::size_t i = 0; i < requests_.size(); ++i) {
+      out += fmt::format("{}\n    {}", i == 0 ? "" : ",", to_json(requests_[i]).dump());
+    }
+    return out + "\n  ]\n}\n";
   }
-  return out + "\n  ]\n}\n";
+
+ private:
+  // False: there is nothing to be said of it alone. Throws Error: why it cannot be mirrored.
+  bool is_wanted(const QualifiedName& name) {
+    const SourceRelation relation = find_relation(connection_, name);
+    const bool is_named = !wishes_.tables.empty();
+    // No table, and nothing that could be mended: not to stand between what can be.
+    if (!is_named && kNoTables.find(relation.kind) != std::string_view::npos) {
+      no_tables_.push_back(spelt(name));
+      return false;
+    }
+    if (wishes_.partition_root) {
+      if (!is_named && relation.partitioning == Partitioning::Partition) return false;
+    } else if (!is_named && relation.partitioning == Partitioning::Root) {
+      throw daystream::NeedsPerson(
+          fmt::format("\"{}\" is partitioned, its partitions are named", name.display()),
+          "\"config init --partition-root\" names it itself instead");
+    }
+    check_followable(connection_, relation);
+    check_key(connection_, relation, read_shape(connection_, relation));
+    if (relation.partitioning == Partitioning::Root) ++roots_;
+    if (!relation.may_lock) unreadable_.push_back(spelt(name));
+    return true;
+  }
+
+  PGconn* connection_;
+  const InitWishes& wishes_;
+  std::vector<TableRequest> requests_;
+  std::set<std::string> taken_;
+  std::vector<std::string> no_tables_;
+  std::vector<std::string> unreadable_;
+  std::size_t roots_ = 0;
+};
+
+}  // namespace
+
+std::string config_for_database(const std::string& conninfo, const InitWishes& wishes) {
+  const PgConn connection = daystream::program::connect(conninfo, "deltamirror");
+  if (const auto shards = find_shards(connection.get(), wishes.shards, wishes.tables);
+      !shards.empty()) {
+    return config_for_shards(shards, wishes.shards);
+  }
+  std::vector<QualifiedName> names;
+  for (const std::string& table : wishes.tables) names.push_back(parse_table_name(table));
+  if (names.empty()) names = all_tables(connection.get());
+  FirstConfig config(connection.get(), wishes);
+  for (const QualifiedName& name : names) config.add(name);
+  return config.text();
 }
 
 }  // namespace deltamirror

@@ -67,6 +67,17 @@ void apply_overrides(const TableRequest& request, MirroredTable& table) {
   }
 }
 
+void check_row_key(const MirroredTable& table) {
+  for (const int attnum : table.shape.row_key()) {
+    const bool there = std::any_of(table.columns.begin(), table.columns.end(),
+                                   [&](const MirrorColumn& c) { return c.attnum == attnum; });
+    if (there) continue;
+    throw ConfigError(fmt::format("the query for \"{}\" leaves out the key column \"{}\"",
+                                  table.source_table, table.shape.column(attnum)->name),
+                      "without it updates and deletes cannot be followed");
+  }
+}
+
 }  // namespace
 
 void TableDescriber::read_types(std::vector<SeedTable>& tables) {
@@ -81,43 +92,9 @@ void TableDescriber::read_types(std::vector<SeedTable>& tables) {
 
 void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
   MirroredTable& mirrored = table.mirrored;
-  if (table.relation.oid != 0) {
-    mirrored.source_table = table.relation.name.display();
-    mirrored.shape = read_shape(pg_, table.relation);
-    mirrored.partitioning = now.partitioning;
-    check_followable(pg_, now);
-    check_key(table.relation, mirrored.shape);
-    mirrored.partitions = now.partitioning == Partitioning::Root
-                              ? read_partition_bounds(pg_, now, mirrored.shape, types_)
-                              : std::map<std::uint32_t, std::string>{};
-  }
-  mirrored.columns.clear();
-  mirrored.all_columns = table.request.query.empty() && table.request.columns.empty();
-  std::vector<std::string> spelt;  // the type of each column, as format_type does
-  std::vector<std::string> names;  // in the source
-  if (!table.request.query.empty()) {
-    spelt = describe_query(table);
-  } else {
-    mirrored.columns = chosen_columns(table.request, mirrored.shape, types_);
-    for (const MirrorColumn& column : mirrored.columns) {
-      const SourceColumn& source = *mirrored.shape.column(column.attnum);
-      names.push_back(source.name);
-      spelt.push_back(source.type);
-    }
-  }
+  if (table.relation.oid != 0) describe_relation(table, now);
   RowChoice rows;
-  if (mirrored.is_shared()) {
-    rows.first = source_literal(mirrored);
-    spelt.insert(spelt.begin(), "text");
-    mirrored.columns.insert(mirrored.columns.begin(), {.attnum = kSourceColumn,
-                                                       .name = mirrored.source_column,
-                                                       .type = {.kind = Kind::Text},
-                                                       .type_override = {}});
-    if (!table.request.query.empty()) {
-      table.select_sql =
-          fmt::format("SELECT {}, q.* FROM (\n{}\n) AS q", rows.first, table.select_sql);
-    }
-  }
+  const auto [names, spelt] = describe_columns(table, rows);
   if (!only_compare_) check_columns(mirrored);
   apply_overrides(table.request, mirrored);
   mirrored.where = chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
@@ -138,14 +115,49 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
   }
   table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied, rows)
                                                : binary_copy_sql(table.select_sql, table.copied);
-  for (const int attnum : mirrored.shape.row_key()) {
-    const bool there = std::any_of(mirrored.columns.begin(), mirrored.columns.end(),
-                                   [&](const MirrorColumn& c) { return c.attnum == attnum; });
-    if (there) continue;
-    throw ConfigError(fmt::format("the query for \"{}\" leaves out the key column \"{}\"",
-                                  mirrored.source_table, mirrored.shape.column(attnum)->name),
-                      "without it updates and deletes cannot be followed");
+  check_row_key(mirrored);
+}
+
+void TableDescriber::describe_relation(SeedTable& table, const SourceRelation& now) {
+  MirroredTable& mirrored = table.mirrored;
+  mirrored.source_table = table.relation.name.display();
+  mirrored.shape = read_shape(pg_, table.relation);
+  mirrored.partitioning = now.partitioning;
+  check_followable(pg_, now);
+  check_key(pg_, table.relation, mirrored.shape);
+  mirrored.partitions = now.partitioning == Partitioning::Root
+                            ? read_partition_bounds(pg_, now, mirrored.shape, types_)
+                            : std::map<std::uint32_t, std::string>{};
+}
+
+TableDescriber::Spelt TableDescriber::describe_columns(SeedTable& table, RowChoice& rows) {
+  MirroredTable& mirrored = table.mirrored;
+  const bool by_query = !table.request.query.empty();
+  mirrored.columns.clear();
+  mirrored.all_columns = !by_query && table.request.columns.empty();
+  Spelt out;
+  if (by_query) {
+    out.types = describe_query(table);
+  } else {
+    mirrored.columns = chosen_columns(table.request, mirrored.shape, types_);
+    for (const MirrorColumn& column : mirrored.columns) {
+      const SourceColumn& source = *mirrored.shape.column(column.attnum);
+      out.names.push_back(source.name);
+      out.types.push_back(source.type);
+    }
   }
+  if (!mirrored.is_shared()) return out;
+  rows.first = source_literal(mirrored);
+  out.types.insert(out.types.begin(), "text");
+  mirrored.columns.insert(mirrored.columns.begin(), {.attnum = kSourceColumn,
+                                                     .name = mirrored.source_column,
+                                                     .type = {.kind = Kind::Text},
+                                                     .type_override = {}});
+  if (by_query) {
+    table.select_sql =
+        fmt::format("SELECT {}, q.* FROM (\n{}\n) AS q", rows.first, table.select_sql);
+  }
+  return out;
 }
 
 // What replay cannot compute again must not be in a followed query: each of its columns is one of

@@ -44,6 +44,12 @@ class TableDescriber {
   void describe(SeedTable& table, const SourceRelation& now);
 
  private:
+  struct Spelt {
+    std::vector<std::string> names;  // of the table's own columns in PostgreSQL; none of a query
+    std::vector<std::string> types;  // as format_type() spells them
+  };
+  void describe_relation(SeedTable& table, const SourceRelation& now);
+  Spelt describe_columns(SeedTable& table, RowChoice& rows);
   // Gives the types of its columns.
   std::vector<std::string> describe_query(SeedTable& table);
 

@@ -2,15 +2,19 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "apply/applier.h"
 #include "config/config.h"
 #include "daystream/lsn.h"
+#include "daystream/position.h"
 #include "seed/seed_session.h"
 #include "store/checkpoint.h"
 
 namespace deltamirror {
+
+class NewerSnapshot;
 
 struct LiveSeedRequest {
   std::string mirror;
@@ -24,6 +28,13 @@ struct LiveSeedRequest {
   // the mirror goes there, and stands still until then. For a request of all followed tables of the
   // source.
   bool from_its_seam = false;
+  // Not from PostgreSQL, but from a newer snapshot. nullptr: from PostgreSQL.
+  std::shared_ptr<NewerSnapshot> from = nullptr;
+  std::string known_snapshot = {};  // which has been looked at, and is of no use
+  // And which is at this place at least: what became of the tables before, it has seen, too.
+  daystream::Position newer_than = {};
+  std::string why = {};   // it is asked for, for messages
+  std::string help = {};  // and what helps where no snapshot is ever on offer
 };
 
 // Done in steps between those of the replay, of at most about 50 ms.

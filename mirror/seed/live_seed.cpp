@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "seed/requests.h"
+#include "seed/snapshot_source.h"
+#include "snapshot/from_snapshot.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -17,6 +19,11 @@ namespace {
 
 constexpr std::chrono::milliseconds kStep{40};
 constexpr int kMostStarts = 10;
+
+TableProblem problem_of(const CopyFailed& failed) {
+  return {.name = failed.name(),
+          .absence = {.state = TableState::Parked, .reason = failed.what(), .hint = failed.hint()}};
+}
 
 }  // namespace
 
@@ -46,10 +53,14 @@ void LiveSeed::start() {
   }
   stage_ = Stage::Waiting;
   source_.reset();  // its place for a copy is free then
-  source_ = start_copying(request_, signals_);
+  source_ = request_.from ? start_taking_over(request_) : start_copying(request_, signals_);
 }
 
 void LiveSeed::start_again(const std::string& why) {
+  if (request_.from) {
+    throw UnfitSnapshot(fmt::format("{} is of no use: {}", request_.from->name(), why),
+                        kTakeAnother);
+  }
   if (starts_ >= kMostStarts) {
     throw daystream::Error(
         fmt::format("gave up to copy tables that change their shape all the time: {}", why),
@@ -62,9 +73,7 @@ void LiveSeed::start_again(const std::string& why) {
 void LiveSeed::leave_out(const CopyFailed& failed) {
   std::erase_if(request_.config.tables,
                 [&](const TableRequest& request) { return name_for(request) == failed.name(); });
-  failed_.push_back(
-      {.name = failed.name(),
-       .absence = {.state = TableState::Parked, .reason = failed.what(), .hint = failed.hint()}});
+  failed_.push_back(problem_of(failed));
   spdlog::info("copying the other tables again: could not copy {}: {}", failed.name(),
                failed.what());
   start();
@@ -138,14 +147,7 @@ void LiveSeed::take_snapshot(LiveSnapshot facts) {
     }
   }
   for (const SeedTable& table : facts_.tables) {
-    try {
-      for (const MirroredTable& other : sharing(load_tables(db_), table.mirrored)) {
-        check_shareable(other, table.mirrored);
-      }
-    } catch (const daystream::NeedsPerson& e) {
-      if (request_.unfit == Unfit::Refuse) throw;
-      return leave_out(CopyFailed(e, table.mirrored.name));
-    }
+    if (const auto misfit = why_unfit(table.mirrored)) return leave_out(*misfit);
   }
   load_.emplace(db_, facts_.tables);
   stage_ = Stage::Copying;
@@ -161,11 +163,30 @@ bool LiveSeed::is_news(const Applier& applier, const std::string& name) const {
                      });
 }
 
+// What other sources have in the same table may come to be of another shape at any time before the
+// copy is in place. Throws where that is to be refused.
+std::optional<CopyFailed> LiveSeed::why_unfit(const MirroredTable& table) const {
+  try {
+    check_fits(sharing(load_tables(db_), table), table);
+  } catch (const daystream::NeedsPerson& e) {
+    if (request_.unfit == Unfit::Refuse) throw;
+    return CopyFailed(e, table.name);
+  }
+  return std::nullopt;
+}
+
 void LiveSeed::install(Applier& applier) {
+  std::vector<bool> fits;
+  for (const SeedTable& table : facts_.tables) {
+    const auto misfit = why_unfit(table.mirrored);
+    fits.push_back(!misfit);
+    if (misfit) problems_.push_back(problem_of(*misfit));
+  }
   catch_up_.reset();  // its statements are about the shadows
   if (request_.from_its_seam) applier.go_to(facts_.seam, facts_.server.timeline);
   const auto& shadows = load_->shadows();
   for (std::size_t i = 0; i < shadows.size(); ++i) {
+    if (!fits[i]) continue;  // its shadow goes with what is left over
     MirroredTable& table = facts_.tables[i].mirrored;
     table.seeded_at = timestamp_now();
     table.written_rows = table.seeded_rows;
@@ -181,6 +202,8 @@ void LiveSeed::install(Applier& applier) {
       applier.tables().set_absence(problem.name, problem.absence);
   }
   if (facts_.tables.empty()) return;
+  // What a snapshot from before knows of types may not be so any more.
+  if (request_.from && facts_.consistent_at < applier.reached().lsn) return;
   applier.learn(facts_.types, facts_.consistent_at, facts_.server.timeline);
 }
 

@@ -54,6 +54,7 @@ class LiveSeed : public LiveCopy {
   void take_snapshot(LiveSnapshot facts);
   void start_again(const std::string& why);
   void leave_out(const CopyFailed& failed);
+  std::optional<CopyFailed> why_unfit(const MirroredTable& table) const;
   bool is_news(const Applier& applier, const std::string& name) const;
 
   Database& db_;

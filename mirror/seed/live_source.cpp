@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "program/counted.h"
+#include "program/figures.h"
 #include "program/postgres.h"
 #include "seed/copy_pump.h"
 
@@ -24,7 +24,7 @@ LiveSnapshot snapshot_of(SeedSession& session) {
           .problems = session.problems()};
 }
 
-void check_server(const SourceServer& server, const std::string& system_identifier) {
+void check_server(const PgServer& server, const std::string& system_identifier) {
   daystream::require_same_source("the server", {server.system_identifier, {}, {}},
                                  "that of the mirror", {system_identifier, {}, {}},
                                  "connect to the server that the mirror was seeded from");

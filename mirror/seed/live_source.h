@@ -14,8 +14,8 @@ namespace deltamirror {
 // What a session has found out once its snapshot is there.
 struct LiveSnapshot {
   std::vector<SeedTable> tables;
-  SourceServer server;
-  Snapshot snapshot;
+  PgServer server;
+  MvccSnapshot snapshot;
   daystream::Lsn consistent_at;
   std::int64_t taken_us = 0;  // by the server's clock: what it sees was committed before
   daystream::Seam seam{};
@@ -24,7 +24,7 @@ struct LiveSnapshot {
 };
 LiveSnapshot snapshot_of(SeedSession& session);
 // Throws WrongSource where the server is not the one that the mirror is of.
-void check_server(const SourceServer& server, const std::string& system_identifier);
+void check_server(const PgServer& server, const std::string& system_identifier);
 
 // One table could not be copied: the others have to be begun again without it.
 class CopyFailed : public daystream::Error {
@@ -49,8 +49,8 @@ struct LiveEnd {};
 using LiveItem = std::variant<LiveSnapshot, LiveRows, LiveEnd>;
 using LiveSource = SessionThread<LiveItem>;
 
-// In order: LiveSnapshot, LiveRows…, LiveEnd. Connects, and all else, on its thread: what is wrong
-// comes out of try_next().
+// In order: LiveSnapshot, LiveRows…, LiveEnd. Connects, or fetches a snapshot, and all else, on its
+// thread: what is wrong comes out of try_next().
 std::unique_ptr<LiveSource> start_copying(const LiveSeedRequest& request,
                                           const daystream::program::Signals& signals);
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "program/counted.h"
+#include "program/figures.h"
 #include "seed/bulk_insert.h"
 #include "seed/copy_pump.h"
 #include "seed/progress.h"
@@ -42,8 +42,8 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
   // PostgreSQL could say.
   const bool counted = table.relation.oid != 0 && !table.request.query.empty();
   const std::uint64_t expected = counted ? session.count_rows(table) : 0;
-  Progress progress(fmt::format("seeding {}", mirrored.name),
-                    counted ? static_cast<double>(expected) : table.relation.estimated_rows);
+  ProgressLine progress(fmt::format("seeding {}", mirrored.name),
+                        counted ? static_cast<double>(expected) : table.relation.estimated_rows);
   make_table(db, mirrored);
   CopyPump pump(session.start_copy(table), table.copied);
   std::uint64_t rows = 0;

@@ -6,21 +6,21 @@
 
 #include <cstdio>
 
-#include "program/counted.h"
+#include "program/figures.h"
 #include "program/terminal.h"
 
 namespace deltamirror {
 
 using std::chrono::steady_clock;
 
-Progress::Progress(std::string what, double expected)
+ProgressLine::ProgressLine(std::string what, double expected)
     : what_(std::move(what)),
       expected_(expected),
       terminal_(daystream::program::may_redraw(STDERR_FILENO)),
       start_(steady_clock::now()),
       shown_(start_) {}
 
-std::string Progress::line(std::uint64_t rows) const {
+std::string ProgressLine::line(std::uint64_t rows) const {
   const double seconds = std::chrono::duration<double>(steady_clock::now() - start_).count();
   const double rate = seconds > 0 ? static_cast<double>(rows) / seconds : 0;
   std::string text =
@@ -33,7 +33,7 @@ std::string Progress::line(std::uint64_t rows) const {
   return text;
 }
 
-void Progress::update(std::uint64_t rows) {
+void ProgressLine::update(std::uint64_t rows) {
   const auto now = steady_clock::now();
   if (now - shown_ < (terminal_ ? std::chrono::milliseconds(500) : std::chrono::seconds(10))) {
     return;
@@ -48,7 +48,7 @@ void Progress::update(std::uint64_t rows) {
   }
 }
 
-void Progress::finish(std::uint64_t rows) {
+void ProgressLine::finish(std::uint64_t rows) {
   if (terminal_) std::fputs("\r\x1b[K", stderr);
   const double seconds = std::chrono::duration<double>(steady_clock::now() - start_).count();
   spdlog::info("{}: {} in {:.1f} s", what_, daystream::program::counted(rows, "row"), seconds);

@@ -7,10 +7,10 @@
 
 namespace deltamirror {
 
-class Progress {
+class ProgressLine {
  public:
   // `expected`: rows, for the time left; not above 0: not known.
-  Progress(std::string what, double expected);
+  ProgressLine(std::string what, double expected);
   void update(std::uint64_t rows);  // cheap: shows something now and then
   void finish(std::uint64_t rows);
 

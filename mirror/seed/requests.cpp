@@ -119,6 +119,13 @@ const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const 
                     "\"deltamirror status\" names those it has");
 }
 
+const MirroredTable* wished_as(const std::vector<MirroredTable>& tables, const std::string& name) {
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& table) {
+    return table.wished_name == name;
+  });
+  return found == tables.end() ? nullptr : &*found;
+}
+
 ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfig& config) {
   ConfigChange change;
   std::map<std::string, const MirroredTable*> there;
@@ -194,6 +201,33 @@ void check_distinct(const std::vector<MirroredTable>& tables,
   }
 }
 
+namespace {
+
+// Of the tables that the mirror keeps, its own among them: what SQLite has as their SQL.
+std::map<std::string, std::string> table_definitions(const Database& db) {
+  std::map<std::string, std::string> found;
+  Statement all = db.prepare(
+      "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND (name GLOB '_deltamirror_*' "
+      "OR name IN (SELECT name FROM _deltamirror_tables))");
+  while (all.step()) found.emplace(all.text(0), all.text(1));
+  return found;
+}
+
+void check_unchanged(const std::map<std::string, std::string>& before,
+                     const std::map<std::string, std::string>& after, std::size_t index) {
+  for (const auto& [name, sql] : before) {
+    const auto now = after.find(name);
+    if (now != after.end() && now->second == sql) continue;
+    throw ConfigError(
+        fmt::format("extra_sql[{}] {} table \"{}\", which the mirror keeps", index,
+                    now == after.end() ? "removes" : "changes", name),
+        "make views, indexes, triggers and tables of your own beside it; \"columns\" and "
+        "\"rename\" say which columns a mirrored table has");
+  }
+}
+
+}  // namespace
+
 void run_extra_sql(Database& db, const std::vector<std::string>& sqls) {
   db.exec("CREATE TABLE IF NOT EXISTS _deltamirror_extra_sql(sql TEXT PRIMARY KEY) WITHOUT ROWID");
   Statement insert = db.prepare("INSERT OR IGNORE INTO _deltamirror_extra_sql VALUES(?)");
@@ -201,12 +235,14 @@ void run_extra_sql(Database& db, const std::vector<std::string>& sqls) {
     insert.bind(1, sqls[i]);
     insert.run();
     if (db.changes() == 0) continue;
+    const std::map<std::string, std::string> before = table_definitions(db);
     try {
       db.exec(sqls[i]);
     } catch (const SqliteError& e) {
       throw ConfigError(fmt::format("extra_sql[{}]: {}", i, e.what()),
                         "it is SQLite's SQL: try it with sqlite3 on a copy of the mirror");
     }
+    check_unchanged(before, table_definitions(db), i);
   }
 }
 

@@ -25,6 +25,9 @@ bool same_definition(const TableRequest& a, const TableRequest& b);
 // By its name in the mirror or in PostgreSQL. Throws ConfigError where the mirror has none.
 const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name);
 
+// By what name_for() says of its wish; nullptr: none.
+const MirroredTable* wished_as(const std::vector<MirroredTable>& tables, const std::string& name);
+
 // How what is wanted differs from what a mirror holds.
 struct ConfigChange {
   std::vector<TableRequest> add;      // not there, or defined otherwise

@@ -12,7 +12,7 @@
 
 #include "apply/same_source.h"
 #include "config/source_places.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "seed/seed_file.h"

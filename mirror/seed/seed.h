@@ -21,7 +21,7 @@ struct SeedOptions {
   const MirrorLock* owner = nullptr;  // of the caller, which has it; nullptr: it is taken here
 };
 
-// Those of the configuration, or the one without a name that the options describe.
+// The sources of the configuration, or the one without a name that the options describe.
 std::vector<SourceConfig> sources_of(const SeedOptions& options);
 
 // Loads into MIRROR.seeding and renames that without replacing anything, once all is on disk: a

@@ -126,7 +126,7 @@ bool SeedFile::resume(SeedPart& part) {
         "SELECT boot_id, system_identifier, database, timeline, c, s, lsn, next FROM "
         "_deltamirror_seeding WHERE source = ?");
     select.bind(1, session.source());
-    const SourceServer& server = session.server();
+    const PgServer& server = session.server();
     if (!select.step() || select.text(0) != boot_id() ||
         daystream::SourceIdentity{select.text(1), select.text(2), {}} != server.identity() ||
         select.integer(3) != server.timeline) {
@@ -155,7 +155,7 @@ bool SeedFile::resume(SeedPart& part) {
 // Its tables are not read again before the mirror is. This costs far less than to copy them.
 void SeedFile::check_whole() {
   if (std::exchange(checked_, true)) return;
-  db_.give_up_when([this] { return signals_.stop_requested(); });
+  db_.give_up_when(signals_.stop());
   const auto found = db_.value("PRAGMA quick_check(1)");
   if (found == "ok") return;
   throw SqliteError(fmt::format("file \"{}\" is damaged: {}", db_.path(), found.value_or("")),

@@ -99,7 +99,7 @@ SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
   check_names(tables_);
 
   connection_ = daystream::program::connect(conninfo, "deltamirror");
-  cancel_.reset(PQgetCancel(connection_.get()));
+  cancel_ = daystream::program::Cancel(connection_.get());
   if (places > 0) take_place(places);
   // No conversion in a SQL_ASCII database: its bytes are what they are, here as in the stream.
   const char* server_encoding = PQparameterStatus(connection_.get(), "server_encoding");
@@ -139,7 +139,7 @@ void SeedSession::check_table(SeedTable& table) {
   table.relation = find_relation(connection_.get(), parse_table_name(table.request.table));
   check_followable(connection_.get(), table.relation);
   const Shape shape = read_shape(connection_.get(), table.relation);
-  check_key(table.relation, shape);
+  check_key(connection_.get(), table.relation, shape);
   const daystream::Holding& holding = manifest_.holdings.back();
   auto not_held = why_not_held(holding, shape.line_name, table.relation.partitioning);
   if (!not_held && !holding.excluded_tables().empty()) {
@@ -163,7 +163,8 @@ bool SeedSession::pass_over(std::size_t table, const Error& error) {
       {.name = tables_[table].mirrored.name,
        .absence = {.state = missing ? TableState::Waiting : TableState::Parked,
                    .reason = error.what(),
-                   .hint = missing ? "it is copied when it is there" : error.hint()}});
+                   .hint = missing ? "it is copied when it is there" : error.hint()},
+       .exit_code = error.exit_code()});
   tables_.erase(tables_.begin() + static_cast<std::ptrdiff_t>(table));
   return true;
 }
@@ -181,7 +182,7 @@ void SeedSession::check_source() {
 }
 
 void SeedSession::pause(int milliseconds) {
-  daystream::WaitSet{signals_.fd()}.wait(std::chrono::milliseconds(milliseconds));
+  daystream::WaitSet{signals_.stop().fd()}.wait(std::chrono::milliseconds(milliseconds));
   if (signals_.stop_requested() || cancelled_) {
     throw Error("stopped before the seed was complete", "the same command does it again");
   }
@@ -189,8 +190,7 @@ void SeedSession::pause(int milliseconds) {
 
 void SeedSession::cancel() noexcept {
   cancelled_ = true;
-  char problem[256];
-  PQcancel(cancel_.get(), problem, sizeof problem);
+  cancel_.ask();
 }
 
 void SeedSession::begin() {
@@ -200,7 +200,8 @@ void SeedSession::begin() {
     exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     for (const char* setting : kSettings) exec(pg, setting);
     if (!locks_->take(tables_, pass)) continue;
-    point_.snapshot = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
+    point_.snapshot =
+        MvccSnapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
     point_.consistent_at = lsn_of(query_value(pg, "SELECT pg_current_wal_insert_lsn()"));
     if (locks_->cross_bridge(tables_, pass)) return;
   }
@@ -227,7 +228,8 @@ void SeedSession::wait_for_seam() {
   exec(pg, "ROLLBACK");
   auto told = steady_clock::time_point{};
   for (;;) {
-    point_.snapshot = Snapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
+    point_.snapshot =
+        MvccSnapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
     if (try_seam()) return;
     if (steady_clock::now() - told > std::chrono::seconds(5)) {
       told = steady_clock::now();

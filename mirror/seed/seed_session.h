@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +25,7 @@ namespace deltamirror {
 struct TableProblem {
   std::string name;  // in the mirror
   Absence absence;
+  daystream::ExitCode exit_code = daystream::ExitCode::NeedsPerson;  // that it alone would end with
 };
 // What to do about tables that cannot be copied.
 enum class Unfit {
@@ -42,7 +42,7 @@ class NoPlace : public daystream::Error {
 
 // Where a seed stands in the source's history.
 struct SeedPoint {
-  Snapshot snapshot;
+  MvccSnapshot snapshot;
   daystream::Lsn consistent_at;
   daystream::Seam seam{};
 };
@@ -83,13 +83,13 @@ class SeedSession {
   void give_up_snapshot();
 
   std::vector<SeedTable>& tables() noexcept { return tables_; }
-  // Those that are passed over.
+  // Why tables are passed over.
   const std::vector<TableProblem>& problems() const noexcept { return problems_; }
   // What the mirror calls this database: as the tables say, or else as the daystream is called.
   const std::string& source() const noexcept { return source_; }
-  const SourceServer& server() const noexcept { return server_; }
+  const PgServer& server() const noexcept { return server_; }
   const daystream::Manifest& manifest() const noexcept { return manifest_; }
-  const Snapshot& snapshot() const noexcept { return point_.snapshot; }
+  const MvccSnapshot& snapshot() const noexcept { return point_.snapshot; }
   daystream::Lsn consistent_at() const noexcept { return point_.consistent_at; }
   const daystream::Seam& seam() const noexcept { return point_.seam; }
   const TypeNames& types() const noexcept { return describer_->types(); }
@@ -125,14 +125,11 @@ class SeedSession {
   daystream::Stream stream_;  // empty: there is none yet
   const daystream::program::Signals& signals_;
   daystream::program::PgConn connection_;
-  struct FreeCancel {
-    void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
-  };
-  std::unique_ptr<PGcancel, FreeCancel> cancel_;
+  daystream::program::Cancel cancel_;
   std::optional<TableLocks> locks_;  // both from where connection_ is there
   std::optional<TableDescriber> describer_;
   std::atomic<bool> cancelled_ = false;
-  SourceServer server_;
+  PgServer server_;
   daystream::Manifest manifest_;
   std::vector<SeedTable> tables_;
   const Unfit unfit_;

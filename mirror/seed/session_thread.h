@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "daystream/stop.h"
 #include "program/handover.h"
 #include "seed/seed_session.h"
 #include "src/waiting.h"
@@ -31,6 +32,7 @@ class SessionThread {
   // Cancels what the server does for us.
   ~SessionThread() {
     stop_.request_stop();
+    stop_wake_.wake();
     // Again and again: a cancel between two statements is lost.
     do {
       const std::lock_guard lock(mutex_);
@@ -52,6 +54,10 @@ class SessionThread {
   void hand_over(Item item) {
     if (!items_.push(stop_.get_token(), std::move(item))) stopped();
     wake_.wake();
+  }
+  // For the work: requested once the object is about to go.
+  daystream::Stop stop() const {
+    return {[this] { return stop_.stop_requested(); }, stop_wake_.fd()};
   }
   // The session is cancelled with the thread, from here until the end of this.
   class WithSession {
@@ -92,6 +98,7 @@ class SessionThread {
   daystream::WakeFd wake_;
   const Work work_;
   std::stop_source stop_;
+  daystream::WakeFd stop_wake_;
   daystream::program::BoundedQueue<Item> items_{kQueued};
   std::mutex mutex_;                // of session_
   SeedSession* session_ = nullptr;  // while it lives on the thread

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string_view>
 
 #include "store/absent_table.h"
 #include "store/shared_table.h"
@@ -204,12 +205,23 @@ void Shadow::put_in_place() {
 void Shadow::put_rows_in_place() {
   MirroredTable there = table_;
   there.name = name_;
-  make_shared(db_, there, sharing(load_tables(db_), there));
+  make_shared(db_, there, make_room(db_, there, sharing(load_tables(db_), there)));
   const std::string columns = column_list(there);
   db_.exec(
       fmt::format("DELETE FROM {0}{1}; INSERT INTO {0}({2}) SELECT {2} FROM {3}; DROP TABLE {3}",
                   quote_name(name_), where_own(there), columns, quote_name(table_.name)));
   create_missing_indexes(db_, there);
+  // What went with the last source's rows, unless somebody has made it since.
+  for (const std::string& sql : table_.set_aside) {
+    try {
+      db_.exec_one(sql);
+    } catch (const SqliteError& e) {
+      if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+      if (std::string_view(e.what()).find("already exists") != std::string_view::npos) continue;
+      spdlog::warn("table {}: left out \"{}\": {}", name_, sql, e.what());
+      left_out_.push_back(sql);
+    }
+  }
 }
 
 std::vector<std::string> Shadow::drop_left_over(Database& db, const std::string& source) {

@@ -36,7 +36,7 @@ std::uint32_t oid_of(const PgResult& result, int row, int column) {
 
 }  // namespace
 
-SourceServer identify_server(PGconn* connection) {
+PgServer identify_server(PGconn* connection) {
   const PgResult result = exec(connection, R"(
     SELECT pg_is_in_recovery(), s.system_identifier, current_database(),
            CASE WHEN pg_is_in_recovery() THEN '0'
@@ -46,7 +46,7 @@ SourceServer identify_server(PGconn* connection) {
     throw NeedsPerson("cannot seed from a standby: its snapshots do not list running transactions",
                       "connect to the primary");
   }
-  SourceServer server;
+  PgServer server;
   server.system_identifier = catalog_cell(result, 0, 1);
   server.database = catalog_cell(result, 0, 2);
   // The first eight digits of a WAL file's name are the timeline, in hex.
@@ -211,7 +211,7 @@ void check_may_read(PGconn* connection, const SourceRelation& relation,
       fmt::format("role \"{}\" may not read {} {} of table \"{}\"", catalog_cell(result, 0, 2),
                   catalog_cell(result, 0, 1) == "1" ? "column" : "columns", missing,
                   relation.name.display()),
-      fmt::format("GRANT SELECT ({}) ON {} TO {}, or choose others with \"columns\"", missing,
+      fmt::format("GRANT SELECT ({}) ON {} TO {}; -- or choose others with \"columns\"", missing,
                   relation.name.sql(), catalog_cell(result, 0, 3)));
 }
 
@@ -293,26 +293,8 @@ std::vector<std::uint32_t> oids_of(const std::string& list) {
   return oids;
 }
 
-}  // namespace
-
-// The seed's half of one definition, the other is plugin/value_facts.cpp: types that initdb did not
-// make for good, and whatever these are made of. Each type is described once, and the tables' own
-// sets of them are put together here: with one query a table, or each type again for each, a
-// database of thousands of tables is read for minutes.
-std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
-                                                     const std::vector<std::uint32_t>& tables) {
-  std::map<std::uint32_t, ValueFacts> facts;
-  if (tables.empty()) return facts;
-  const PgResult columns = exec_params(connection, R"(
-    SELECT DISTINCT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
-      AND a.atttypid >= 12000)",
-                                       {fmt::format("{{{}}}", fmt::join(tables, ","))});
-  if (PQntuples(columns.get()) == 0) return facts;
-  std::set<std::uint32_t> types;
-  for (int row = 0; row < PQntuples(columns.get()); ++row) types.insert(oid_of(columns, row, 1));
-  const PgResult described = exec_params(connection,
-                                         fmt::format(R"(
+// The types themselves, and those that they are made of.
+const std::string kDescribeTypes = fmt::format(R"(
     WITH RECURSIVE used(type) AS (
       SELECT pg_catalog.unnest($1::oid[])
       UNION
@@ -334,12 +316,21 @@ std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
            CASE WHEN t.typdelim <> ',' THEN ' delimiter ' || t.typdelim::text ELSE '' END ||
            ' named ' || pg_catalog.format_type(t.oid, NULL)
     FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type)",
-                                                     kMadeOf, kIsArray),
-                                         {"{" + fmt::format("{}", fmt::join(types, ",")) + "}"});
-  struct Described {
-    std::vector<std::uint32_t> made_of;
-    std::vector<std::pair<std::string, std::string>> facts;
-  };
+                                               kMadeOf, kIsArray);
+
+// What one type is, as the lines of a stream say it.
+struct Described {
+  std::vector<std::uint32_t> made_of;
+  std::vector<std::pair<std::string, std::string>> facts;
+};
+
+std::string oid_array(const std::set<std::uint32_t>& oids) {
+  return fmt::format("{{{}}}", fmt::join(oids, ","));
+}
+
+std::map<std::uint32_t, Described> describe_types(PGconn* connection,
+                                                  const std::set<std::uint32_t>& types) {
+  const PgResult described = exec_params(connection, kDescribeTypes, {oid_array(types)});
   std::map<std::uint32_t, Described> all;
   for (int row = 0; row < PQntuples(described.get()); ++row) {
     const std::uint32_t oid = oid_of(described, row, 0);
@@ -352,12 +343,34 @@ std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
   const PgResult labels = exec_params(connection, R"(
     SELECT e.enumtypid, e.oid, e.enumlabel FROM pg_catalog.pg_enum e
     WHERE e.enumtypid = ANY ($1::oid[]))",
-                                      {"{" + fmt::format("{}", fmt::join(reached, ",")) + "}"});
+                                      {oid_array(reached)});
   for (int row = 0; row < PQntuples(labels.get()); ++row) {
     all[oid_of(labels, row, 0)].facts.emplace_back(
         fmt::format("_label_{}_{}", catalog_cell(labels, row, 0), catalog_cell(labels, row, 1)),
         catalog_cell(labels, row, 2));
   }
+  return all;
+}
+
+}  // namespace
+
+// The seed's half of one definition, the other is plugin/value_facts.cpp: types that initdb did not
+// make for good, and whatever these are made of. Each type is described once, and the tables' own
+// sets of them are put together here: with one query a table, or each type again for each, a
+// database of thousands of tables is read for minutes.
+std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
+                                                     const std::vector<std::uint32_t>& tables) {
+  std::map<std::uint32_t, ValueFacts> facts;
+  if (tables.empty()) return facts;
+  const PgResult columns = exec_params(connection, R"(
+    SELECT DISTINCT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+      AND a.atttypid >= 12000)",
+                                       {fmt::format("{{{}}}", fmt::join(tables, ","))});
+  if (PQntuples(columns.get()) == 0) return facts;
+  std::set<std::uint32_t> types;
+  for (int row = 0; row < PQntuples(columns.get()); ++row) types.insert(oid_of(columns, row, 1));
+  std::map<std::uint32_t, Described> all = describe_types(connection, types);
   for (int row = 0; row < PQntuples(columns.get()); ++row) {
     ValueFacts& table = facts[oid_of(columns, row, 0)];
     std::vector<std::uint32_t> left = {oid_of(columns, row, 1)};
@@ -372,14 +385,36 @@ std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn* connection,
   return facts;
 }
 
-void check_key(const SourceRelation& relation, const Shape& shape) {
+namespace {
+
+// An index that may be the table's replica identity, quoted; empty: there is none.
+std::string unique_index(PGconn* connection, const SourceRelation& relation) {
+  const PgResult result = exec_params(connection, R"(
+    SELECT pg_catalog.quote_ident(c.relname)
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+    WHERE i.indrelid = $1::oid AND i.indisunique AND i.indimmediate AND i.indisvalid AND
+          i.indpred IS NULL AND i.indexprs IS NULL AND
+          NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
+                      WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]) AND
+                            NOT a.attnotnull)
+    ORDER BY i.indnkeyatts, c.relname LIMIT 1)",
+                                      {std::to_string(relation.oid)});
+  return PQntuples(result.get()) == 0 ? "" : catalog_cell(result, 0, 0);
+}
+
+}  // namespace
+
+void check_key(PGconn* connection, const SourceRelation& relation, const Shape& shape) {
   if (shape.identity == 'f' || !shape.row_key().empty()) return;
-  const std::string name = relation.name.display();
+  const std::string index = unique_index(connection, relation);
   throw NeedsPerson(
       fmt::format("cannot follow \"{}\": it has no key that names the rows of updates and deletes",
-                  name),
-      fmt::format("give it a primary key (not deferrable), or ALTER TABLE {} REPLICA IDENTITY FULL",
-                  name));
+                  relation.name.display()),
+      index.empty() ? fmt::format("give it a primary key (not deferrable), or ALTER TABLE {} "
+                                  "REPLICA IDENTITY FULL",
+                                  relation.name.display())
+                    : fmt::format("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}",
+                                  relation.name.sql(), index));
 }
 
 TypeNames read_types(PGconn* connection) {

@@ -16,7 +16,7 @@
 
 namespace deltamirror {
 
-struct SourceServer {
+struct PgServer {
   daystream::SourceIdentity identity() const { return {system_identifier, database, {}}; }
 
   std::string system_identifier;
@@ -25,7 +25,7 @@ struct SourceServer {
 };
 
 // Throws NeedsPerson on a standby: its snapshots do not list running transactions.
-SourceServer identify_server(PGconn*);
+PgServer identify_server(PGconn*);
 
 struct SourceRelation {
   std::uint32_t oid = 0;
@@ -67,7 +67,7 @@ std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn*,
                                                      const std::vector<std::uint32_t>& tables);
 
 // Throws NeedsPerson for a table whose updates and deletes could not be followed.
-void check_key(const SourceRelation& relation, const Shape& shape);
+void check_key(PGconn*, const SourceRelation& relation, const Shape& shape);
 
 // Throws NeedsPerson where the role, which has no right to the whole table, has none to one of the
 // columns, given by attribute number.

@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <string>
+#include <string_view>
+
 namespace deltamirror {
 
 using daystream::Error;
 using daystream::program::exec;
+using daystream::program::SqlError;
 
 namespace {
 
@@ -14,6 +18,21 @@ constexpr const char* kShortWaits = "SET LOCAL lock_timeout = '1s'";
 // Locks the table as any query does, with a right to any column of it.
 std::string touch_sql(const SourceRelation& relation) {
   return fmt::format("SELECT 1 FROM {} LIMIT 0", from_item(relation));
+}
+
+// The server's words have a table's name without its schema, and so has the hint that is made of
+// them.
+SqlError with_grant(const SqlError& error, const SourceRelation& relation, const char* role) {
+  constexpr const char* kOfTable[] = {"for table ", "for view ", "for materialized view "};
+  const std::string_view words = error.what();
+  for (const char* kind : kOfTable) {
+    if (words.find(std::string("permission denied ") + kind) == words.npos) continue;
+    return {error.what(),
+            fmt::format("as its owner: GRANT SELECT ON {} TO {};", relation.name.sql(),
+                        daystream::program::quote_identifier(role)),
+            error.sqlstate()};
+  }
+  return error;
 }
 
 }  // namespace
@@ -53,10 +72,13 @@ bool TableLocks::each(const std::vector<SeedTable>& tables, const PassOver& pass
     if (tables[i].relation.oid == 0) continue;
     try {
       lock(tables[i].relation);
+    } catch (const SqlError& e) {
+      if (e.sqlstate() == "55P03") return false;  // lock_not_available
+      const SqlError whole = with_grant(e, tables[i].relation, PQuser(pg_));
+      if (!pass_over(i, whole)) throw whole;
+      return false;
     } catch (const Error& e) {
-      const auto* const sql = dynamic_cast<const daystream::program::SqlError*>(&e);
-      const bool waited = sql != nullptr && sql->sqlstate() == "55P03";  // lock_not_available
-      if (!waited && !pass_over(i, e)) throw;
+      if (!pass_over(i, e)) throw;
       return false;
     }
   }

@@ -13,7 +13,7 @@
 #include "apply/same_source.h"
 #include "config/source_places.h"
 #include "daystream/reader.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "snapshot/goal.h"
 #include "snapshot/rotation.h"
 #include "snapshot/take.h"
@@ -29,6 +29,7 @@ namespace {
 namespace fs = std::filesystem;
 using daystream::ConfigError;
 using daystream::Error;
+using daystream::NeedsPerson;
 using daystream::Reader;
 using daystream::Transaction;
 using std::chrono::steady_clock;
@@ -87,20 +88,24 @@ std::string newest_before(const RestoreOptions& options, const Goal& goal) {
   }
   if (best) return file;
   if (!any)
-    throw ConfigError(fmt::format("\"{}\" holds no snapshot", directory),
-                      "name the directory that \"deltamirror snapshot\" was given");
-  throw Error(fmt::format("each snapshot in \"{}\" is later than {}", directory, goal.text()),
-              "only PostgreSQL's own backups reach further back");
+    throw Error(fmt::format("\"{}\" holds no snapshot", directory),
+                "name the directory that \"deltamirror snapshot\" was given");
+  throw NeedsPerson(fmt::format("each snapshot in \"{}\" is later than {}", directory, goal.text()),
+                    "only PostgreSQL's own backups reach further back");
 }
 
 std::string snapshot_for(const RestoreOptions& options, const Goal& goal) {
   if (fs::is_directory(options.snapshot)) return newest_before(options, goal);
+  if (!fs::exists(options.snapshot)) {
+    throw Error(fmt::format("snapshot \"{}\" does not exist", options.snapshot),
+                "name one, or the directory that \"deltamirror snapshot\" was given");
+  }
   const std::vector<Checkpoint> all = checkpoints_of(options.snapshot, options, goal);
   if (const Checkpoint* const at = passed(all, goal)) {
-    throw Error(fmt::format("snapshot \"{}\" is at {} ({}, {}), which is after {}",
-                            options.snapshot, at->position.text(), at->lsn.text(),
-                            at->commit_time.empty() ? "-" : at->commit_time, goal.text()),
-                "name an older snapshot, or the directory with all of them");
+    throw NeedsPerson(fmt::format("snapshot \"{}\" is at {} ({}, {}), which is after {}",
+                                  options.snapshot, at->position.text(), at->lsn.text(),
+                                  at->commit_time.empty() ? "-" : at->commit_time, goal.text()),
+                      "name an older snapshot, or the directory with all of them");
   }
   return options.snapshot;
 }
@@ -110,17 +115,16 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
             const daystream::program::Signals& signals) {
   const Checkpoint& start = place.at;
   if (goal.is_passed_by(start)) {
-    throw Error(fmt::format("source \"{}\" of snapshot \"{}\" is at {}, which is after {}",
-                            start.source, options.snapshot, start.commit_time, goal.text()),
-                "name an older snapshot");
+    throw NeedsPerson(fmt::format("source \"{}\" of snapshot \"{}\" is at {}, which is after {}",
+                                  start.source, options.snapshot, start.commit_time, goal.text()),
+                      "name an older snapshot");
   }
   Reader reader(place.daystream, {start.position, start.lsn});
   check_same_source(reader.manifest(), place.daystream.address(), start, options.snapshot);
   check_reaches(place.daystream, start);
   const daystream::Holding* holding = reader.manifest().holding_at(start.position);
-  Applier applier(
-      db, holding == nullptr ? std::nullopt : std::optional(*holding),
-      [&] { return signals.stop_requested(); }, place.at.source);
+  Applier applier(db, holding == nullptr ? std::nullopt : std::optional(*holding), signals.stop(),
+                  place.at.source);
   bool passed = false;
   auto reported = steady_clock::now();
   while (Transaction* const transaction = reader.next()) {
@@ -143,10 +147,10 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
         "name an earlier place, \"--to latest\", or wait until it has come so far");
   }
   if (!applier.may_commit()) {
-    throw Error(fmt::format("cannot restore to {}: the seed behind \"{}\" saw transactions up to "
-                            "{}",
-                            goal.text(), options.snapshot, at.consistent_at.text()),
-                "name a later place");
+    throw NeedsPerson(
+        fmt::format("cannot restore to {}: the seed behind \"{}\" saw transactions up to {}",
+                    goal.text(), options.snapshot, at.consistent_at.text()),
+        "name a later place");
   }
   spdlog::info("restored to {} ({}), {} after the snapshot", applier.committed().position.text(),
                applier.committed().lsn.text(),
@@ -169,7 +173,7 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
     take_snapshot({.mirror = snapshot, .out = loading, .form = SnapshotForm::Raw, .keep = {}},
                   signals);
     Database db = open_for_loading(options.out, Loading::GoOn);
-    db.give_up_when([&signals] { return signals.stop_requested(); });
+    db.give_up_when(signals.stop());
     std::vector<SourcePlace> places = source_places(db, {.config_file = options.config_file,
                                                          .source = {},
                                                          .daystream = options.daystream,
@@ -181,7 +185,7 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
       replay(db, options, place, next, signals);
       if (!is_named(place) || places.size() == 1) continue;
       const std::string time = load_checkpoint(db, options.source).commit_time;
-      if (time.empty()) throw Error("no transaction says which time that is", "name a time");
+      if (time.empty()) throw NeedsPerson("no transaction says which time that is", "name a time");
       next = Goal::parse("--to", time, std::time(nullptr));
     }
     publish(std::move(db), options.out);

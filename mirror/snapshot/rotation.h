@@ -31,7 +31,7 @@ struct SnapshotName {
 };
 std::optional<SnapshotName> parse_snapshot_name(std::string_view name);
 
-// Those of `times` that need not stay. `times`: in any order.
+// Returns which of `times`, which are in any order, need not stay.
 std::vector<std::int64_t> superfluous(std::vector<std::int64_t> times, const Retention& keep);
 
 }  // namespace deltamirror

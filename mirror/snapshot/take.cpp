@@ -95,7 +95,7 @@ void check_room(const Database& db, const std::string& out) {
 
 void write_compact(Database& db, const std::string& to,
                    const daystream::program::Signals& signals) {
-  db.give_up_when([&signals] { return signals.stop_requested(); }, std::chrono::milliseconds(0));
+  db.give_up_when(signals.stop(), std::chrono::milliseconds(0));
   sqlite3_limit(db.raw(), SQLITE_LIMIT_ATTACHED, 1);  // the file it writes
   try {
     db.exec("VACUUM INTO " + quote_text(to));

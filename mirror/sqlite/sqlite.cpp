@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "program/quoted.h"
+#include "src/reasons.h"
 
 namespace deltamirror {
 
@@ -22,13 +23,14 @@ std::string message(sqlite3* db, int code) {
 }
 
 // SQLite knows a full disk from a write that fails; a quota that is used up, and a log that cannot
-// grow, are the same to us.
+// grow, are the same to us. That this user may not open a file it tells from one that is not there
+// by the reason alone.
 int code_of(sqlite3* db) {
   const int code = sqlite3_extended_errcode(db);
   const int reason = sqlite3_system_errno(db);
-  const bool is_full = reason == ENOSPC || reason == EDQUOT;
-  const bool is_of_file = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
-  return is_of_file && is_full ? SQLITE_FULL : code;
+  if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN) return code;
+  if (reason == ENOSPC || reason == EDQUOT) return SQLITE_FULL;
+  return reason == EACCES || reason == EPERM || reason == EROFS ? SQLITE_PERM : code;
 }
 
 std::string hint_of(int code) {
@@ -43,7 +45,9 @@ std::string hint_of(int code) {
     case SQLITE_CANTOPEN:
       return "look whether it and its folder are there, and may be written to by this user";
     case SQLITE_CORRUPT:
-      return "it is damaged: \"deltamirror restore\" a snapshot, or remove it and seed again";
+      // Which SQLite also says of a page that its disk did not give it.
+      return "look whether its disk could be read (dmesg, smartctl); if so it is damaged: "
+             "\"deltamirror restore\" a snapshot, or remove it and seed again";
     case SQLITE_NOTADB:
       return "name a mirror; where it was one, \"deltamirror restore\" a snapshot";
     case SQLITE_IOERR:
@@ -74,9 +78,11 @@ SqliteError::SqliteError(const std::string& message, int code)
     : Error(message, hint_of(code)), code_(code) {}
 
 bool SqliteError::retryable() const noexcept {
-  const int code = code_ & 0xff;
-  return code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_FULL ||
-         code_ == SQLITE_IOERR_SHMSIZE;
+  return daystream::is_retryable(daystream::reason_of_sqlite(code_));
+}
+
+daystream::ExitCode SqliteError::exit_code() const noexcept {
+  return daystream::exit_code_of(daystream::reason_of_sqlite(code_));
 }
 
 bool SqliteError::is_of_statement() const noexcept {
@@ -144,7 +150,7 @@ Database::Database(const std::string& path, Mode mode) : path_(path) {
   db_.reset(db);
   if (code != SQLITE_OK) {
     throw SqliteError(fmt::format("could not open mirror \"{}\": {}", path, message(db, code)),
-                      code);
+                      db == nullptr ? code : code_of(db));
   }
   sqlite3_busy_timeout(db, 10'000);
   // "name" is a name and never a string: else an index on a column that is gone would silently be
@@ -180,12 +186,12 @@ void Database::exec_one(const std::string& sql) {
 }
 
 struct Database::Patience {
-  std::function<bool()> asked;
+  daystream::Stop stop;
   std::chrono::milliseconds length;
   std::optional<std::chrono::steady_clock::time_point> since;
 
   bool is_over() {
-    if (!asked()) {
+    if (!stop.requested()) {
       since.reset();
       return false;
     }
@@ -199,8 +205,8 @@ void Database::Forget::operator()(Patience* patience) const noexcept {
   delete patience;
 }
 
-void Database::give_up_when(std::function<bool()> asked, std::chrono::milliseconds patience) {
-  patience_.reset(new Patience{std::move(asked), patience, std::nullopt});
+void Database::give_up_when(daystream::Stop stop, std::chrono::milliseconds patience) {
+  patience_.reset(new Patience{std::move(stop), patience, std::nullopt});
   const auto is_over = [](void* given) { return static_cast<Patience*>(given)->is_over() ? 1 : 0; };
   sqlite3_progress_handler(db_.get(), kInstructionsBetweenLooks, is_over, patience_.get());
 }

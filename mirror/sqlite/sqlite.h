@@ -5,13 +5,13 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "daystream/error.h"
+#include "daystream/stop.h"
 
 namespace deltamirror {
 
@@ -20,8 +20,8 @@ class SqliteError : public daystream::Error {
  public:
   SqliteError(const std::string& message, int code);
   int code() const noexcept { return code_; }  // extended result code
-  // Another process has the file locked, or its disk is full: that passes.
-  bool retryable() const noexcept override;
+  bool retryable() const noexcept override;    // as src/reasons.h of the library has its code
+  daystream::ExitCode exit_code() const noexcept override;
   // What is wrong is a statement, or what is in its tables; not the file or the disk.
   bool is_of_statement() const noexcept;
 
@@ -101,7 +101,7 @@ class Database {
   // A statement that runs for `patience` after `asked` says so ends with SQLITE_INTERRUPT: a
   // trigger or an index may compute without end. `asked` is called now and then, by the thread that
   // runs one.
-  void give_up_when(std::function<bool()> asked,
+  void give_up_when(daystream::Stop stop,
                     std::chrono::milliseconds patience = std::chrono::seconds(3));
   // Closes now; throws where statements are still alive.
   void close();

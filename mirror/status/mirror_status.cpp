@@ -16,7 +16,9 @@
 #include "history/history_tables.h"
 #include "program/hint.h"
 #include "program/metrics_text.h"
+#include "program/stream_health.h"
 #include "src/calendar.h"
+#include "src/dir.h"
 #include "store/checkpoint.h"
 #include "store/last_events.h"
 #include "store/mirror_file.h"
@@ -76,32 +78,67 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   return out;
 }
 
-// How far the stream is on disk; nullopt: that cannot be asked now.
-std::optional<daystream::Lsn> end_of_stream(const std::string& address) {
+// What the source is read from.
+struct StreamNow {
+  std::optional<daystream::Lsn> end;          // on disk; nullopt: that cannot be asked now
+  daystream::program::StreamHealth streamer;  // well where no deltastream is known
+};
+
+StreamNow look_at_stream(const std::string& address, bool ask_server) {
+  StreamNow now;
   try {
-    if (const auto extent = open_stream(address).extent()) return extent->last_lsn;
+    const daystream::Stream stream = open_stream(address);
+    const auto directory = stream.directory();
+    if (!directory && !ask_server) return now;
+    if (const auto extent = stream.extent()) now.end = extent->last_lsn;
+    if (!directory) return now;
+    const auto told = daystream::program::read_streamer_status(*daystream::real_dir(*directory));
+    if (told) now.streamer = daystream::program::streamer_health(told, std::time(nullptr));
   } catch (const daystream::Error&) {
     // A server that does not answer is no reason to say nothing of the mirror.
   }
-  return std::nullopt;
+  return now;
 }
 
-// The seconds are the age of what is here, by `complete_to`: none where the mirror has all that the
-// stream has and has heard of the source just now.
-void add_lag(ordered_json& out, const Checkpoint& at, bool ask_stream) {
-  const auto end = ask_stream ? end_of_stream(at.directory) : std::nullopt;
-  const bool behind = end && *end > at.lsn;
+// How old what is here is; nullopt: not known.
+std::optional<double> age_seconds(const Checkpoint& at) {
+  const auto complete_to = daystream::parse_timestamp_text(at.complete_to);
+  if (!complete_to) return std::nullopt;
+  const auto age_us = daystream::now_us() - complete_to->time_since_epoch().count();
+  return std::max(0.0, static_cast<double>(age_us) / 1e6);
+}
+
+bool is_behind(const Checkpoint& at, const StreamNow& stream) {
+  return stream.end && *stream.end > at.lsn;
+}
+
+// The seconds are the age of what is here: none where the mirror has all that the stream has and
+// has heard of the source just now.
+void add_lag(ordered_json& out, const Checkpoint& at, const StreamNow& stream) {
+  const auto& end = stream.end;
+  const bool behind = is_behind(at, stream);
   out["daystream_lsn"] = end ? ordered_json(end->text()) : ordered_json();
   out["lag_bytes"] = end ? ordered_json(behind ? end->value - at.lsn.value : 0) : ordered_json();
   out["lag_seconds"] = ordered_json();
-  const auto complete_to = daystream::parse_timestamp_text(at.complete_to);
-  if (!complete_to) return;
-  const auto age_us = daystream::now_us() - complete_to->time_since_epoch().count();
-  const double age = std::max(0.0, static_cast<double>(age_us) / 1e6);
-  out["lag_seconds"] = behind || age > kSilentAfterSeconds ? age : 0.0;
+  const auto age = age_seconds(at);
+  if (age) out["lag_seconds"] = behind || *age > kSilentAfterSeconds ? *age : 0.0;
 }
 
-void add_source(ordered_json& out, const Checkpoint& at, bool ask_stream) {
+// A mirror can be level with a stream that nobody writes. Empty: it is written, or was until now.
+std::string stream_trouble(const Checkpoint& at, const StreamNow& stream) {
+  using daystream::program::with_hint;
+  if (!stream.streamer.is_well()) {
+    return fmt::format("the stream of source \"{}\" is not written: {}", at.source,
+                       stream.streamer.text());
+  }
+  const auto age = age_seconds(at);
+  if (!stream.end || is_behind(at, stream) || !age || *age <= kSilentAfterSeconds) return {};
+  return with_hint(
+      fmt::format("nothing has been heard of source \"{}\" for {:.0f} s", at.source, *age),
+      fmt::format("look at what writes daystream \"{}\"", at.directory));
+}
+
+void add_source(ordered_json& out, const Checkpoint& at, const StreamNow& stream) {
   out["source"] = at.source;
   out["daystream"] = at.directory;
   out["system_identifier"] = at.system_identifier;
@@ -114,7 +151,7 @@ void add_source(ordered_json& out, const Checkpoint& at, bool ask_stream) {
   out["commit_time"] = time_json(at.commit_time);
   out["applied_at"] = time_json(at.applied_at);
   out["complete_to"] = time_json(at.complete_to);
-  add_lag(out, at, ask_stream);
+  add_lag(out, at, stream);
 }
 
 // What the source is at, beside its checkpoint. Gives what is wrong with it; empty: nothing.
@@ -167,9 +204,12 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   ordered_json sources = ordered_json::array();
   for (const Checkpoint& at : all) {
     ordered_json& source = sources.emplace_back();
-    add_source(source, at, ask.stream);
+    const StreamNow stream = look_at_stream(at.directory, ask.stream);
+    add_source(source, at, stream);
     const std::string wrong = add_state(source, db, at);
-    if (!wrong.empty()) trouble.push_back(wrong);
+    for (const std::string& each : {wrong, stream_trouble(at, stream)}) {
+      if (!each.empty()) trouble.push_back(each);
+    }
     if (source["state"] == "stopped") needs_person = true;
   }
   if (all.size() == 1) {
@@ -206,6 +246,26 @@ daystream::ExitCode exit_code_of(const ordered_json& status) {
   if (status["healthy"].get<bool>()) return daystream::ExitCode::Done;
   return status["needs_person"].get<bool>() ? daystream::ExitCode::NeedsPerson
                                             : daystream::ExitCode::Failed;
+}
+
+daystream::program::Fitness fitness(const std::string& mirror, std::chrono::seconds max_lag) {
+  if (MirrorLock::holder(mirror) == 0) return {false, "nobody follows for it"};
+  const Database db = open_for_reading(mirror);
+  for (const Checkpoint& at : load_checkpoints(db)) {
+    const std::string source = fmt::format("source \"{}\"", at.source);
+    ordered_json now;
+    const StreamNow stream = look_at_stream(at.directory, false);
+    add_source(now, at, stream);
+    add_state(now, db, at);
+    const std::string state = now["state"];
+    if (state != "following") return {false, fmt::format("{} is {}", source, state)};
+    if (!stream_trouble(at, stream).empty()) return {false, source + " is not written"};
+    if (now["lag_seconds"].is_null()) return {false, source + " has not told how far it is"};
+    const double lag = now["lag_seconds"];
+    if (lag <= static_cast<double>(max_lag.count())) continue;
+    return {false, fmt::format("{} is {:.1f} s behind", source, lag)};
+  }
+  return {true, "fresh"};
 }
 
 namespace {

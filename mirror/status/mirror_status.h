@@ -3,16 +3,18 @@
 // it.
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "daystream/error.h"
+#include "program/health_server.h"
 
 namespace deltamirror {
 
 struct StatusQuestions {
-  bool rows = false;    // count those of each table
-  bool stream = false;  // ask the streams how far they are, which a server may take long to answer
+  bool rows = false;         // count those of each table
+  bool stream = false;       // ask servers how far their streams are, for which they may take long
   bool owner_hangs = false;  // what the caller found: the process that owns it does not answer
 };
 
@@ -25,6 +27,11 @@ bool is_in_trouble(const nlohmann::ordered_json& table);
 
 // Done: nothing is wrong; NeedsPerson: a source will not go on by itself; else Failed.
 daystream::ExitCode exit_code_of(const nlohmann::ordered_json& status);
+
+// Whether readers are to be sent to the mirror: all its sources are followed, and none is further
+// behind than `max_lag`. A table in trouble is no reason: the others are as they should be, and a
+// query of that one fails. Names no paths.
+daystream::program::Fitness fitness(const std::string& mirror, std::chrono::seconds max_lag);
 
 // The same for Prometheus (program/metrics_text.h). Where the mirror cannot be read, only that.
 std::string mirror_metrics(const std::string& mirror);

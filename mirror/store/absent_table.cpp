@@ -84,7 +84,8 @@ void take_out(Database& db, MirroredTable& table, const Absence& absence, OnTrou
   forget_table(db, table.source, table.name);
   if (table.mode == TableMode::Mirror && on_trouble == OnTrouble::Hide) {
     const bool there = has_table(db, table.name);
-    if (there && !table.is_shared()) table.set_aside = others_sql(db, table);
+    const bool goes = !table.is_shared() || sharing(load_tables(db), table).empty();
+    if (there && goes) table.set_aside = others_sql(db, table);
     if (there) drop_own(db, table);
     table.hidden = true;
   }
@@ -99,6 +100,17 @@ void take_out(Database& db, MirroredTable& table, const Absence& absence, OnTrou
 
 void set_absence(Database& db, MirroredTable& table, const Absence& absence) {
   remember(table, absence);
+  save_absent(db, table);
+}
+
+void save_absent(Database& db, MirroredTable& table) {
+  if (table.is_shared()) {
+    Statement select =
+        db.prepare("SELECT hidden FROM _deltamirror_tables WHERE source = ? AND name = ?");
+    select.bind(1, table.source);
+    select.bind(2, table.name);
+    if (select.step()) table.hidden = select.integer(0) != 0;
+  }
   save_table(db, table);
 }
 

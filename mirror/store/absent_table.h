@@ -40,6 +40,10 @@ void take_out(Database& db, MirroredTable& table, const Absence& absence, OnTrou
 // Writes down that an absent table is so for another reason. `since` stays while the state does.
 void set_absence(Database& db, MirroredTable& table, const Absence& absence);
 
+// Writes down an absent table. What was kept of its rows may have had to go since it was read, for
+// those of another source (make_room() in store/shared_table.h): that stays written.
+void save_absent(Database& db, MirroredTable& table);
+
 // Whether both are asked for alike, but for the table in PostgreSQL and the default name here.
 bool same_but_name(const MirroredTable& one, const MirroredTable& other);
 

@@ -62,9 +62,10 @@ void check_absent(const std::string& mirror) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
     const std::string file = *suffix == '\0' ? mirror : beside(mirror, suffix);
     if (!exists(file)) continue;
-    throw Error(fmt::format("file \"{}\" exists", file),
-                "this makes a new mirror: name another file, or remove this one with its -wal, "
-                "-shm and -journal");
+    throw daystream::NeedsPerson(
+        fmt::format("file \"{}\" exists", file),
+        "this makes a new mirror: name another file, or remove this one with its -wal, "
+        "-shm and -journal");
   }
 }
 
@@ -134,12 +135,19 @@ Database open_owned(const std::string& mirror) {
   }
   // NORMAL: after a power loss data and checkpoint go back together, and the daystream has the
   // rest. The log is checkpointed by this connection alone (SQLite before 3.51.3 can corrupt a WAL
-  // with two), every 16 MiB, and cut after it was larger than 64.
+  // with two), and cut after it was larger than 64 MiB.
   db.exec(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -65536;"
-      "PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 4096;"
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA mmap_size = 0;"
       "PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = FILE");
+  set_pace(db, Pace::Level);
   return db;
+}
+
+void set_pace(Database& owned, Pace pace) {
+  const bool behind = pace == Pace::Behind;
+  owned.exec(fmt::format("PRAGMA cache_size = -{}; PRAGMA wal_autocheckpoint = {}",
+                         (behind ? 160 : 64) * 1024, behind ? kBehindLogPages : 4096));
+  if (!behind) sqlite3_db_release_memory(owned.raw());
 }
 
 Database open_for_reading(const std::string& mirror) {

@@ -37,6 +37,13 @@ void remove_loading_files(const std::string& mirror) noexcept;
 // write can open the file at any time.
 Database open_owned(const std::string& mirror);
 
+// How its owner works on it. Level: for readers, whose log stays short. Behind: for what is to be
+// caught up with, where a page that changes often is written to the log and back to the file once
+// for many changes: more memory, and a log of up to kBehindLogPages before it goes to the file.
+enum class Pace { Level, Behind };
+inline constexpr int kBehindLogPages = 65'536;  // 256 MiB
+void set_pace(Database& owned, Pace pace);
+
 // As readers do.
 Database open_for_reading(const std::string& mirror);
 

@@ -23,7 +23,7 @@ class MirrorLock {
   explicit MirrorLock(const std::string& mirror);
   // Takes the lock file away with the lock: for a seed that came to nothing.
   void remove_file() noexcept;
-  // Of the file that is locked; nullopt: there was none yet.
+  // The file that is locked; nullopt: there was none yet.
   const std::optional<daystream::FileIdentity>& file() const noexcept { return file_; }
 
   // The holder's process id; 0: nobody holds it.

@@ -141,27 +141,8 @@ QualifiedName wished_table(const MirroredTable& table) {
   return parse_table_name(asked.empty() ? daystream::unescape(table.shape.line_name) : asked);
 }
 
-}  // namespace
-
-std::vector<int> MirroredTable::key() const {
-  std::vector<int> out;
-  for (const int attnum : shape.row_key()) {
-    const auto found = std::find_if(columns.begin(), columns.end(),
-                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
-    if (found == columns.end()) return {};
-    out.push_back(static_cast<int>(found - columns.begin()));
-  }
-  if (is_shared() && !out.empty()) out.insert(out.begin(), 0);
-  return out;
-}
-
-std::string state_name(TableState state) {
-  return std::string(kStateNames[static_cast<std::size_t>(state)]);
-}
-
-void create_catalog(Database& db) {
-  db.exec(fmt::format(
-      R"(
+// What a mirror says of itself; {} is its format.
+constexpr const char* kCatalog = R"(
     CREATE TABLE _deltamirror_format(version INTEGER NOT NULL);
     INSERT INTO _deltamirror_format VALUES({});
     CREATE TABLE _deltamirror_tables(
@@ -225,8 +206,28 @@ void create_catalog(Database& db) {
              CASE source_table WHEN '' THEN 'static' ELSE state END AS state,
              reason, hint, since, hidden AS is_hidden, lsn, commit_time, complete_to
       FROM _deltamirror_tables JOIN _deltamirror_checkpoint USING(source);
-  )",
-      kMirrorFormat));
+  )";
+
+}  // namespace
+
+std::vector<int> MirroredTable::key() const {
+  std::vector<int> out;
+  for (const int attnum : shape.row_key()) {
+    const auto found = std::find_if(columns.begin(), columns.end(),
+                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
+    if (found == columns.end()) return {};
+    out.push_back(static_cast<int>(found - columns.begin()));
+  }
+  if (is_shared() && !out.empty()) out.insert(out.begin(), 0);
+  return out;
+}
+
+std::string state_name(TableState state) {
+  return std::string(kStateNames[static_cast<std::size_t>(state)]);
+}
+
+void create_catalog(Database& db) {
+  db.exec(fmt::format(kCatalog, kMirrorFormat));
 }
 
 void save_table(Database& db, const MirroredTable& table) {
@@ -283,7 +284,7 @@ MirroredTable table_of(Statement& select, const Database& db) {
   table.partitioning = static_cast<Partitioning>(shape.at("partitioning").get<int>());
   table.facts = shape.at("facts").get<ValueFacts>();
   table.indexes = json::parse(select.text(7)).get<std::vector<std::vector<std::string>>>();
-  table.snapshot = Snapshot::parse(select.text(8));
+  table.snapshot = MvccSnapshot::parse(select.text(8));
   table.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
   table.timeline = static_cast<std::uint32_t>(select.integer(10));
   table.seeded_at = select.text(11);

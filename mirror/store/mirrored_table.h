@@ -22,7 +22,7 @@ namespace deltamirror {
 
 class RowFilter;
 
-// Of the tables that are the mirror's own.
+// The version of the tables that are the mirror's own.
 inline constexpr int kMirrorFormat = 1;
 
 // The attribute number of the column that names the source of each row: no table has it.
@@ -61,8 +61,8 @@ struct MirroredTable {
   std::string query;        // as given; empty: the table itself
   std::vector<std::vector<std::string>> indexes;  // asked for, by SQLite column names
   std::shared_ptr<const RowFilter> where;         // which rows; nullptr: all
-  // Of a partitioned table: which rows each partition has, by its OID, as a `where` (RowFilter) in
-  // the columns' names of now. Those are left out of which that cannot be said exactly.
+  // Which rows each partition of a partitioned table has, by its OID, as a `where` (RowFilter) in
+  // the columns' present names. Partitions for which that cannot be said exactly are left out.
   std::map<std::uint32_t, std::string> partitions;
   TableMode mode = TableMode::Mirror;
   int keep_days = 0;  // of a history; 0: forever
@@ -72,7 +72,7 @@ struct MirroredTable {
 
   // The seed: what its snapshot saw is in the table already, and only from `consistent_at` on is
   // the table at a commit of PostgreSQL together with the others.
-  Snapshot snapshot;
+  MvccSnapshot snapshot;
   daystream::Lsn consistent_at;
   std::uint32_t timeline = 0;
   std::string seeded_at;
@@ -120,7 +120,8 @@ std::string create_table_sql(const MirroredTable& table, const std::string& as);
 std::string insert_sql(const MirroredTable& table);
 // Its columns, quoted: a table that several sources share may have more.
 std::string column_list(const MirroredTable& table);
-// Those of its key; the comparison of each with a parameter, and of each in `a` with that in `b`.
+// The columns of its key; the comparison of each with a parameter, and of each in `a` with that in
+// `b`.
 std::string key_list(const MirroredTable& table);
 std::string key_equal(const MirroredTable& table);
 std::string key_equal(const MirroredTable& table, std::string_view a, std::string_view b);

@@ -7,6 +7,7 @@
 // the other, all go on meanwhile.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -15,17 +16,40 @@
 
 namespace deltamirror {
 
-// Those of `tables` that stand in the same SQLite table as `table`, without itself.
+// Returns which of `tables`, without `table` itself, stand in the same SQLite table as it.
 std::vector<MirroredTable> sharing(const std::vector<MirroredTable>& tables,
                                    const MirroredTable& table);
+
+// What check_shareable() looks at of all that stands in one table with `table`: after each change
+// of it another text.
+std::string shape_of_others(const Database& db, const MirroredTable& table);
 
 // Throws NeedsPerson that names the difference where the two cannot stand in one table.
 void check_shareable(const MirroredTable& there, const MirroredTable& table);
 
-// CREATE TABLE, or, where others' rows are there, the columns that are missing. Throws as
-// check_shareable().
-void make_shared(Database& db, const MirroredTable& table,
-                 const std::vector<MirroredTable>& others);
+// Throws as check_shareable() where `table` does not fit those of `others` that are followed. Rows
+// that are kept of a table that is not (OnTrouble::Keep) are in nobody's way: else none of them
+// could come back once each source has changed its own.
+void check_fits(const std::vector<MirroredTable>& others, const MirroredTable& table);
+
+// For one that fits: kept rows of another key than its own cannot stand beside it, and go. Readers
+// do not find those of that source until they are copied. Returns the others that stay.
+std::vector<MirroredTable> make_room(Database& db, const MirroredTable& table,
+                                     std::vector<MirroredTable> others);
+
+// What a source's own rows are to have in some columns: SQL over the row as it was, by the column's
+// name.
+using OwnValues = std::map<std::string, std::string>;
+
+enum class MadeShared { AsItIs, Again };
+
+// CREATE TABLE, or, where rows of `others` (from make_room()) are there, the columns that are
+// missing. Throws as check_fits(). A column that nobody else follows may be there with another
+// type, as of what the source had before, or of another column that had its name: then all is
+// copied into a table made again, where its own rows have `own` (Again). Of a column that has
+// another type and is not in `own` they have NULL.
+MadeShared make_shared(Database& db, const MirroredTable& table,
+                       const std::vector<MirroredTable>& others, const OwnValues& own = {});
 // CREATE INDEX for what the table asks for and is not there yet.
 void create_missing_indexes(Database& db, const MirroredTable& table);
 

@@ -3,16 +3,20 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
-#include "store/mirror_file.h"
+#include <filesystem>
+
+#include "program/disk_space.h"
 
 namespace deltamirror {
 
 namespace {
 
 using std::chrono::steady_clock;
+namespace program = daystream::program;
 
-constexpr std::chrono::minutes kBetweenWarnings{5};
 constexpr std::chrono::hours kBetweenAnalyses{6};
+// With less room than this the log is kept short, whatever it costs.
+constexpr std::uint64_t kRoomBehind = 4ull * kBehindLogPages * 4096;
 
 }  // namespace
 
@@ -26,6 +30,7 @@ void analyze(Database& db) {
 }
 
 void WalKeeper::after_commit() {
+  take_pace(behind_.empty() ? Pace::Level : Pace::Behind);
   const auto now = steady_clock::now();
   if (now - looked_ < limits_.between_looks) return;
   looked_ = now;
@@ -35,9 +40,27 @@ void WalKeeper::after_commit() {
   analyze(db_);
 }
 
+void WalKeeper::take_pace(Pace pace) {
+  if (pace == pace_) return;
+  if (pace == Pace::Behind) {
+    const auto space = program::disk_space(std::filesystem::path(db_.path()).parent_path());
+    if (space && space->free_bytes < kRoomBehind) return;
+  }
+  set_pace(db_, pace);
+  pace_ = pace;
+}
+
+void WalKeeper::set_behind(const std::string& source, bool is_behind) {
+  if (is_behind) {
+    behind_.insert(source);
+  } else {
+    behind_.erase(source);
+  }
+}
+
 void WalKeeper::bound_log(steady_clock::time_point now) {
   const std::uint64_t size = file_size(beside(db_.path(), "-wal"));
-  if (size <= limits_.large_bytes) {
+  if (size <= (pace_ == Pace::Level ? limits_.large_bytes : limits_.large_behind_bytes)) {
     large_ = false;
     return;
   }
@@ -54,8 +77,7 @@ void WalKeeper::bound_log(steady_clock::time_point now) {
     large_ = false;
     return;
   }
-  if (now - large_since_ >= limits_.patience && now - told_ > kBetweenWarnings) {
-    told_ = now;
+  if (now - large_since_ >= limits_.patience && warnings_.due(now)) {
     spdlog::warn(
         "\"{}-wal\" has {} MiB: a reader has had the mirror open in one transaction for {} s",
         db_.path(), size >> 20,

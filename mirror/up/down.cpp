@@ -14,18 +14,21 @@
 #include "program/postgres.h"
 #include "program/usage.h"
 #include "seed/source_catalog.h"
+#include "snapshot/from_snapshot.h"
 #include "src/lock.h"
 #include "src/place.h"
+#include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 #include "store/mirrored_table.h"
+#include "up/behind.h"
 #include "up/own_stream.h"
+#include "up/publishing.h"
 #include "up/up.h"
 
 namespace deltamirror {
 
 namespace fs = std::filesystem;
-using daystream::Error;
 
 namespace {
 
@@ -57,9 +60,18 @@ class Down {
     check_mirror();
     check_that_it_may();
     std::optional<MirrorLock> owner(mirror_);
-    const std::vector<daystream::UniqueFd> writers = lock_streams();
-    check_servers();
-    if (!confirm()) {
+    std::vector<daystream::UniqueFd> writers;
+    bool is_confirmed = false;
+    try {
+      writers = lock_streams();
+      check_servers();
+      find_publications();
+      is_confirmed = confirm();
+    } catch (...) {
+      owner->remove_file();
+      throw;
+    }
+    if (!is_confirmed) {
       owner->remove_file();
       fmt::print("nothing was removed\n");
       return 1;
@@ -75,24 +87,41 @@ class Down {
  private:
   void find_streams() {
     const std::string conninfo = options_.conninfo.value_or("");
-    if (options_.config_file.empty()) return add(own_directory(mirror_), {}, conninfo);
-    const MirrorConfig config = load_config(options_.config_file);
+    const fs::path own = sources_file(mirror_);
+    const std::string config_file =
+        options_.config_file.empty() && is_there(own) ? own.string() : options_.config_file;
+    if (config_file.empty() && is_of_other_stream()) return;
+    if (config_file.empty()) return add(own_directory(mirror_), {}, conninfo);
+    const MirrorConfig config = load_config(config_file);
     if (config.sources.empty()) return add(own_directory(mirror_), {}, conninfo);
     for (const SourceConfig& source : config.sources) {
       const auto directory = open_stream(source.daystream).directory();
       if (!directory) continue;
-      const std::string own = own_slot_name(mirror_, source.name);
+      const std::string slot = own_slot_name(mirror_, source.name);
       const std::string there = slot_in(*directory);
-      if (!there.empty() && there != own) continue;  // somebody else's, that was there before
+      if (!there.empty() && there != slot) continue;  // somebody else's, that was there before
       add(*directory, source.name, source.connection.value_or(conninfo));
     }
+  }
+
+  // It was fetched from a server that has the stream, or was seeded beside one: neither stream nor
+  // slot is its own, and PostgreSQL is not asked.
+  bool is_of_other_stream() const {
+    if (!options_.slot.empty() || is_there(own_directory(mirror_))) return false;
+    if (!is_there(mirror_)) return !fetched_beside(mirror_).empty();
+    for (const Checkpoint& at : load_checkpoints(open_for_reading(mirror_))) {
+      if (fs::weakly_canonical(at.directory) == fs::weakly_canonical(own_directory(mirror_))) {
+        return false;
+      }
+    }
+    return true;
   }
 
   void add(const fs::path& directory, const std::string& source, const std::string& conninfo) {
     std::string slot = slot_in(directory);
     if (slot.empty()) slot = options_.slot;
     if (slot.empty()) slot = own_slot_name(mirror_, source);
-    streams_.push_back({directory, slot, conninfo, {}});
+    streams_.push_back({directory, slot, conninfo, {}, publication_in(directory), {}});
   }
 
   // Another file of that name is nobody's to remove.
@@ -102,10 +131,10 @@ class Down {
 
   void check_that_it_may() const {
     if (options_.yes || isatty(STDIN_FILENO) == 1) return;
-    bool anything = is_there(mirror_);
+    bool anything = is_there(mirror_) || !fetched_beside(mirror_).empty();
     for (const OwnStream& stream : streams_) anything |= is_there(stream.directory);
-    if (anything) usage("nobody can be asked here: give --yes");
-    throw daystream::ConfigError(
+    if (anything) throw daystream::ConfigError("nobody can be asked here", "give --yes");
+    throw daystream::Error(
         fmt::format("there is no mirror \"{}\", and no daystream of its own", mirror_),
         "look at the path; with -d and --yes its replication slot is removed where only that is "
         "left");
@@ -126,7 +155,7 @@ class Down {
       const auto pg = server_of(stream);
       if (slot_in(stream.directory).empty()) continue;
       const auto manifest = daystream::Manifest::load(stream.directory);
-      const SourceServer server = identify_server(pg.get());
+      const PgServer server = identify_server(pg.get());
       daystream::require_same_source(
           fmt::format("daystream \"{}\"", stream.directory.string()),
           {manifest.system_identifier, {}, {}}, "the server", {server.system_identifier, {}, {}},
@@ -135,13 +164,29 @@ class Down {
     }
   }
 
+  // Of a stream that is gone only the server knows how it was read, where its slot has the name
+  // that no other program gives one.
+  void find_publications() {
+    if (options_.keep_slot) return;
+    for (OwnStream& stream : streams_) {
+      if (!stream.publication.empty() || !slot_in(stream.directory).empty()) continue;
+      if (!options_.slot.empty()) continue;
+      const auto pg = server_of(stream);
+      const bool is_ours = find_publication(pg.get(), stream.slot) == Publication::Ours;
+      if (is_ours || plugin_of_slot(pg.get(), stream.slot) == "pgoutput") {
+        stream.publication = stream.slot;
+      }
+    }
+  }
+
   static daystream::program::PgConn server_of(const OwnStream& stream) {
     try {
       return daystream::program::connect(stream.conninfo, "deltamirror");
-    } catch (const Error& e) {
+    } catch (const daystream::program::NotConnected& e) {
       if (!stream.conninfo.empty()) throw;
-      throw Error(e.what(),
-                  "give the -d that \"up\" was started with; --keep-slot leaves the slot alone");
+      throw daystream::program::NotConnected(
+          e.what(), "give the -d that \"up\" was started with; --keep-slot leaves the slot alone",
+          e.reason());
     }
   }
 
@@ -151,7 +196,11 @@ class Down {
     if (is_there(mirror_)) fmt::print("  mirror {}\n", mirror_);
     for (const OwnStream& stream : streams_) {
       if (is_there(stream.directory)) fmt::print("  daystream {}\n", stream.directory.string());
-      if (!options_.keep_slot) fmt::print("  replication slot {}\n", stream.slot);
+      if (options_.keep_slot) continue;
+      fmt::print("  replication slot {}\n", stream.slot);
+      if (!stream.publication.empty()) {
+        fmt::print("  publication {}, if \"up\" has made it\n", stream.publication);
+      }
     }
     fmt::print("Remove it? [y/N] ");
     std::fflush(stdout);
@@ -163,8 +212,11 @@ class Down {
   void remove_slots() const {
     if (options_.keep_slot) return;
     for (const OwnStream& stream : streams_) {
-      const bool dropped = drop_slot(stream.conninfo, stream.slot);
+      const bool dropped = drop_slot(stream);
       fmt::print("{} replication slot {}\n", dropped ? "removed" : "there is no", stream.slot);
+      for (const std::string& thing : unpublish(stream.conninfo, stream.publication)) {
+        fmt::print("removed {}\n", thing);
+      }
     }
   }
 
@@ -174,12 +226,18 @@ class Down {
       fs::remove_all(stream.directory);
       fmt::print("removed daystream {}\n", stream.directory.string());
     }
+    std::error_code ignored;  // where somebody else's is in it
+    fs::remove(sources_folder(mirror_), ignored);
+    if (fs::remove(sources_file(mirror_))) {
+      fmt::print("removed configuration {}\n", sources_file(mirror_).string());
+    }
   }
 
   void remove_mirror() const {
     bool any = false;
     const fs::path real = daystream::real_name(mirror_);
     for (const char* suffix : kSuffixes) any |= fs::remove(real.string() + suffix);
+    for (const fs::path& file : fetched_beside(mirror_)) any |= fs::remove(file);
     any |= fs::remove(mirror_);  // the link
     fmt::print("{} mirror {}\n", any ? "removed" : "there is no", mirror_);
   }

@@ -85,18 +85,28 @@ std::string slot_in(const fs::path& directory) {
   return daystream::Manifest::load(directory).slot;
 }
 
-bool slot_exists(const std::string& conninfo, const std::string& slot) {
-  const PgConn pg = daystream::program::connect(conninfo, "deltamirror");
-  return find(pg.get(), slot).has_value();
+std::string publication_in(const fs::path& directory) {
+  if (!fs::exists(directory / "daystream.json")) return {};
+  const daystream::Manifest manifest = daystream::Manifest::load(directory);
+  for (const auto& [name, value] : manifest.holdings.back().options) {
+    if (name == "publication") return value;
+  }
+  return {};
 }
 
-bool drop_slot(const std::string& conninfo, const std::string& slot) {
-  const PgConn pg = daystream::program::connect(conninfo, "deltamirror");
+std::optional<std::string> plugin_of_slot(PGconn* pg, const std::string& slot) {
+  const auto found = find(pg, slot);
+  return found ? std::optional(found->plugin) : std::nullopt;
+}
+
+bool drop_slot(const OwnStream& stream) {
+  const std::string& slot = stream.slot;
+  const PgConn pg = daystream::program::connect(stream.conninfo, "deltamirror");
   const auto until = std::chrono::steady_clock::now() + kPatience;
   for (;;) {
     const auto found = find(pg.get(), slot);
     if (!found) return false;
-    if (found->plugin != "deltaflood") {
+    if (found->plugin != (stream.publication.empty() ? "deltaflood" : "pgoutput")) {
       throw daystream::NeedsPerson(
           fmt::format("replication slot \"{}\" is not ours to drop: it uses plugin \"{}\"", slot,
                       found->plugin),

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
+#include "program/postgres.h"
 
 namespace deltamirror {
 
@@ -14,7 +16,9 @@ struct OwnStream {
   std::filesystem::path directory;
   std::string slot;
   std::string conninfo;
-  std::vector<TableRequest> tables;  // that are asked for
+  std::vector<TableRequest> tables;         // that are asked for
+  std::string publication = {};             // by PostgreSQL's own plugin; empty: by ours
+  std::vector<std::string> published = {};  // of the tables, those that are in it now
 };
 
 // The name of a mirror's own slot: by this host and the file's absolute path, so that no two
@@ -26,11 +30,14 @@ std::filesystem::path own_directory(const std::string& mirror);
 
 // The slot of the daystream that is in `directory`; empty: there is none.
 std::string slot_in(const std::filesystem::path& directory);
+// The publication that it streams from; empty: none.
+std::string publication_in(const std::filesystem::path& directory);
 
-bool slot_exists(const std::string& conninfo, const std::string& slot);
+// Its plugin; nullopt: there is no such slot.
+std::optional<std::string> plugin_of_slot(PGconn* pg, const std::string& slot);
 
 // Waits a moment for who has it to let go. False: there is no such slot. Throws NeedsPerson where
-// it is not one of deltaflood's, Error where somebody goes on using it.
-bool drop_slot(const std::string& conninfo, const std::string& slot);
+// it is of another plugin than the stream, Error where somebody goes on using it.
+bool drop_slot(const OwnStream& stream);
 
 }  // namespace deltamirror

@@ -2,24 +2,23 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <set>
 
 #include "config/source_places.h"
 #include "daystream/reader.h"
 #include "model/names.h"
+#include "program/child.h"
+#include "program/hint.h"
 #include "program/postgres.h"
+#include "program/writable.h"
 #include "remote/http_client.h"
 #include "seed/requests.h"
 #include "seed/seed.h"
-#include "seed/seed_session.h"
 #include "snapshot/from_snapshot.h"
 #include "src/lock.h"
 #include "src/waiting.h"
@@ -27,8 +26,12 @@
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 #include "store/mirrored_table.h"
-#include "up/child.h"
+#include "up/behind.h"
+#include "up/check_up.h"
+#include "up/own_program.h"
 #include "up/own_stream.h"
+#include "up/plan.h"
+#include "up/publishing.h"
 
 namespace deltamirror {
 
@@ -36,33 +39,23 @@ namespace fs = std::filesystem;
 using daystream::ConfigError;
 using daystream::Error;
 using daystream::UniqueFd;
+using daystream::program::ChildEnd;
 
 namespace {
 
-// The filter of deltastream, each table once.
-std::string table_list(const std::vector<TableRequest>& tables) {
-  std::set<std::string> names;
-  for (const TableRequest& request : tables) {
-    if (request.table.empty()) continue;
-    const QualifiedName name = parse_table_name(request.table);
-    using daystream::program::quote_identifier;
-    names.insert(name.schema == "public" ? quote_identifier(name.table) : name.sql());
+[[noreturn]] void child_ended(const ChildEnd& end) {
+  if (end.signal != 0) {
+    throw Error(fmt::format("deltastream was ended {}", end.text()),
+                end.signal == SIGKILL ? "somebody killed it, or memory was short: dmesg tells"
+                                      : "its last lines above, or a core dump, may tell why");
   }
-  return fmt::format("{}", fmt::join(names, ","));
-}
-
-[[noreturn]] void child_ended(int code) {
-  const std::string message = fmt::format("deltastream ended with exit code {}", code);
+  const int code = end.exit_code;
+  const std::string message = fmt::format("deltastream ended {}", end.text());
   const std::string hint = "what it says above is the reason";
   if (code == static_cast<int>(daystream::ExitCode::NeedsPerson)) {
     throw daystream::NeedsPerson(message, hint);
   }
   if (code == static_cast<int>(daystream::ExitCode::Usage)) throw ConfigError(message, hint);
-  if (code > 128) {
-    throw Error(fmt::format("deltastream was ended by signal {}", code - 128),
-                code - 128 == SIGKILL ? "somebody killed it, or memory was short: dmesg tells"
-                                      : "its last lines above, or a core dump, may tell why");
-  }
   if (code == 127) throw Error("could not start deltastream", "install it beside deltamirror");
   throw Error(message, hint);
 }
@@ -93,7 +86,7 @@ class Up {
       : options_(options), signals_(signals), mirror_(options.run.mirror) {}
 
   int run() {
-    plan();
+    streams_ = plan_streams(options_);
     if (!fs::exists(mirror_)) check_folder();
     // Before anything is looked at that another one may be making, and until all is made.
     owner_.emplace(mirror_);
@@ -105,7 +98,7 @@ class Up {
       } else {
         missing = join_tables();
       }
-      note_what_is_there();
+      for (OwnStream& stream : streams_) prepare(stream, is_new ? stream.tables : missing);
       start();
       wait_for_streams();
       if (is_new && !stopped()) seed_first();
@@ -119,7 +112,7 @@ class Up {
     if (!stopped()) follow({});
     if (fs::exists(mirror_)) say_what_stays();
     if (!signals_.stop_requested()) {
-      if (const auto code = ended()) child_ended(*code);
+      if (const auto end = ended()) child_ended(*end);
     }
     return 0;
   }
@@ -127,41 +120,8 @@ class Up {
  private:
   bool is_of_several() const { return !options_.choice.config.sources.empty(); }
 
-  void plan() {
-    const std::string conninfo = options_.run.conninfo.value_or("");
-    const MirrorConfig& config = options_.choice.config;
-    if (!is_of_several()) {
-      add_stream(own_directory(mirror_), own_slot_name(mirror_), conninfo, config.tables);
-      if (table_list(streams_.front().tables).empty()) {
-        throw ConfigError("no table to follow specified",
-                          "name some with --table, or in a configuration");
-      }
-      return;
-    }
-    if (!options_.slot.empty())
-      throw ConfigError("--slot names one slot, and there are sources",
-                        "leave it out: each source has a slot of its own");
-    for (const SourceConfig& source : config.sources) {
-      const auto directory = open_stream(source.daystream).directory();
-      if (!directory) continue;  // another host's
-      add_stream(*directory, own_slot_name(mirror_, source.name),
-                 source.connection.value_or(conninfo), source.tables);
-    }
-  }
-
-  void add_stream(const fs::path& directory, const std::string& own, const std::string& conninfo,
-                  const std::vector<TableRequest>& tables) {
-    const std::string there = slot_in(directory);
-    const std::string& made = there.empty() ? own : there;
-    streams_.push_back({directory, options_.slot.empty() ? made : options_.slot, conninfo, tables});
-  }
-
   void check_folder() const {
-    const fs::path folder = fs::absolute(mirror_).parent_path();
-    if (access(folder.c_str(), W_OK | X_OK) != 0) {
-      throw daystream::IoError(fmt::format("could not write to folder \"{}\"", folder.string()),
-                               errno);
-    }
+    daystream::program::require_writable(fs::absolute(mirror_).parent_path());
   }
 
   // All that can be wrong with what is asked for, before anything is made anywhere: a slot that
@@ -169,20 +129,9 @@ class Up {
   void check_new() {
     check_absent(mirror_);
     check_distinct({}, options_.choice.config.all_tables());
-    for (const OwnStream& stream : streams_) check_tables(stream, stream.tables);
-  }
-
-  // PostgreSQL has `tables`, and they can be seeded from what the stream will hold.
-  void check_tables(const OwnStream& stream, const std::vector<TableRequest>& tables) {
-    daystream::Manifest planned;
-    planned.name = stream.directory.filename().string();
-    planned.holdings.push_back({.since = {}, .tables = filter_of(stream), .options = {}});
-    if (options_.partition_root) {
-      planned.holdings.back().options.emplace_back("partition-root", "on");
+    for (const OwnStream& stream : streams_) {
+      check_tables(options_, stream, stream.tables, signals_);
     }
-    MirrorConfig config;
-    config.tables = tables;
-    SeedSession(stream.conninfo, planned, config, signals_).check();
   }
 
   // The stream goes on with what the mirror has, and takes up what it has not. Gives the latter.
@@ -197,7 +146,7 @@ class Up {
       asked.push_back(request_for(table));  // a rename in PostgreSQL is followed
     }
     check_distinct(tables, missing);
-    if (!missing.empty()) check_tables(streams_.front(), missing);
+    if (!missing.empty()) check_tables(options_, streams_.front(), missing, signals_);
     return missing;
   }
 
@@ -223,45 +172,68 @@ class Up {
     if (!queries.empty()) follow(std::move(queries));
   }
 
-  void note_what_is_there() {
-    for (const OwnStream& stream : streams_) {
-      if (slot_in(stream.directory).empty() && !slot_exists(stream.conninfo, stream.slot)) {
-        made_.push_back(stream);
-      }
+  // What is there is noted, and what a stream without our plugin needs is made. `tables`: those
+  // that come into it now. A stream that is there goes on without the server, and waits for it.
+  void prepare(OwnStream& stream, const std::vector<TableRequest>& tables) {
+    const bool is_there = !slot_in(stream.directory).empty();
+    if (is_there) stream.publication = publication_in(stream.directory);
+    const std::vector<TableRequest>& now = wanted(stream, tables);
+    const bool publishes = !stream.publication.empty() && !now.empty();
+    if (is_there && !publishes && options_.publication.empty()) return;
+    try {
+      prepare_at_server(stream, now);
+    } catch (const daystream::program::NotConnected& e) {
+      if (!is_there) throw;
+      spdlog::warn("could not look whether the publication has the tables: {}", e.what());
     }
   }
 
-  // A configuration may name other tables at the next SIGHUP: then the stream holds all of them.
-  std::string filter_of(const OwnStream& stream) const {
-    return options_.run.config_file.empty() ? table_list(stream.tables) : "";
+  void prepare_at_server(OwnStream& stream, const std::vector<TableRequest>& tables) {
+    const daystream::program::PgConn session =
+        daystream::program::connect(stream.conninfo, "deltamirror");
+    PGconn* const pg = session.get();
+    const Ways ways = choose_source(options_, stream, pg);
+    if (!stream.publication.empty()) check_publishing(pg, stream, tables);
+    if (slot_in(stream.directory).empty() && !plugin_of_slot(pg, stream.slot)) {
+      made_.push_back(stream);
+    }
+    if (!stream.publication.empty()) publish_tables(pg, stream, ways, tables);
+  }
+
+  // A configuration says all that it is about.
+  const std::vector<TableRequest>& wanted(const OwnStream& stream,
+                                          const std::vector<TableRequest>& tables) const {
+    return options_.run.config_file.empty() ? tables : stream.tables;
+  }
+
+  void publish_tables(PGconn* pg, OwnStream& stream, const Ways& ways,
+                      const std::vector<TableRequest>& tables) {
+    const bool is_theirs = find_publication(pg, stream.publication) == Publication::Theirs;
+    if (!ways.plugin.empty()) {
+      spdlog::info("streaming by PostgreSQL's own plugin, from publication \"{}\": {}",
+                   stream.publication, ways.plugin);
+    }
+    if (!is_theirs && !tables.empty() && !publish(pg, stream.publication, tables)) {
+      spdlog::warn(
+          "no event triggers note what DDL changes: a table whose columns change is copied again; "
+          "HINT: SELECT deltaflood.create_triggers(); as a role that may, or call "
+          "deltaflood.changed() in each migration, after its DDL");
+    }
+    stream.published = published_names(pg, stream.publication, tables);
   }
 
   void start() {
     std::vector<int> fds = {signals_.fd()};
     for (const OwnStream& stream : streams_) {
-      std::vector<std::string> argv = {find_program("deltastream"),
-                                       "-S",
-                                       stream.slot,
-                                       "-D",
-                                       stream.directory.string(),
-                                       "--create-slot",
-                                       "--if-not-exists",
-                                       "--on-lost-slot",
-                                       "replace"};
-      const std::string tables = filter_of(stream);
-      if (!tables.empty()) argv.insert(argv.end(), {"--tables", tables});
-      if (options_.partition_root) argv.emplace_back("--partition-root");
-      if (options_.adopt_slot) argv.emplace_back("--adopt-slot");
-      if (!stream.conninfo.empty()) argv.insert(argv.end(), {"-d", stream.conninfo});
-      children_.push_back(std::make_unique<Child>(argv));
+      children_.push_back(start_own(deltastream_command(options_, stream)));
       fds.push_back(children_.back()->fd());
     }
-    wake_ = any_of(fds);
+    wake_.emplace(std::span<const int>(fds));
   }
 
-  std::optional<int> ended() {
+  std::optional<ChildEnd> ended() {
     for (const auto& child : children_) {
-      if (const auto code = child->exit_code()) return code;
+      if (const auto end = child->end()) return end;
     }
     return std::nullopt;
   }
@@ -272,8 +244,10 @@ class Up {
   bool is_there(const OwnStream& stream) const {
     if (slot_in(stream.directory).empty() || !daystream::Stream(stream.directory).extent())
       return false;
-    const daystream::Manifest manifest = daystream::Manifest::load(stream.directory);
-    return manifest.holdings.back().tables == filter_of(stream);
+    const daystream::Holding held = daystream::Manifest::load(stream.directory).holdings.back();
+    if (stream.publication.empty()) return held.tables == filter_of(options_, stream);
+    return std::all_of(stream.published.begin(), stream.published.end(),
+                       [&](const std::string& table) { return held.holds(table); });
   }
 
   void wait_for_streams() {
@@ -282,7 +256,7 @@ class Up {
                          [this](const OwnStream& stream) { return is_there(stream); });
     };
     while (!stopped() && !all()) {
-      daystream::WaitSet{wake_.get()}.wait(std::chrono::milliseconds(50));
+      daystream::WaitSet{wake_->fd()}.wait(std::chrono::milliseconds(50));
     }
   }
 
@@ -299,34 +273,36 @@ class Up {
     RunOptions run = options_.run;
     if (!is_of_several()) run.daystream = streams_.front().directory;
     run.seed_now = std::move(seed_now);
-    run_mirror(run, {.stop_requested = [this] { return stopped(); },
-                     .wake_fd = wake_.get(),
-                     .signals = signals_});
+    run_mirror(run, {.stop = {[this] { return stopped(); }, wake_->fd()}, .signals = signals_});
   }
 
   // Before there is a mirror, nothing of what this run has made is of use to anybody.
   void undo() {
-    const auto code = ended();
+    const auto end = ended();
     children_.clear();  // each ends first
     for (const OwnStream& stream : made_) {
       try {
         std::optional<UniqueFd> writer;  // somebody else's by now, as another mirror's: it stays
         if (fs::exists(stream.directory)) writer = daystream::lock_directory(stream.directory);
-        if (drop_slot(stream.conninfo, stream.slot)) {
+        if (drop_slot(stream)) {
           spdlog::info("dropped replication slot \"{}\": there is no mirror to follow it",
                        stream.slot);
+        }
+        for (const std::string& thing : unpublish(stream.conninfo, stream.publication)) {
+          spdlog::info("removed {}", thing);
         }
         fs::remove_all(stream.directory);
       } catch (const std::exception& e) {
         spdlog::warn(
-            "replication slot \"{}\" was left behind, and keeps log at the server: {}; HINT: "
-            "\"deltamirror down {}{}\" removes it",
-            stream.slot, e.what(), mirror_, as_it_was_given());
+            "replication slot \"{}\" was left behind, and keeps log at the server: {}", stream.slot,
+            daystream::program::with_hint(
+                e.what(),
+                fmt::format("\"deltamirror down {}{}\" removes it", mirror_, as_it_was_given())));
       }
     }
     made_.clear();
     if (!fs::exists(mirror_)) owner_->remove_file();
-    if (code && !signals_.stop_requested()) child_ended(*code);
+    if (end && !signals_.stop_requested()) child_ended(*end);
   }
 
   // What "down" has to be given, too. A connection string may hold a password: it stays unsaid.
@@ -352,8 +328,8 @@ class Up {
   std::vector<OwnStream> streams_;
   std::vector<OwnStream> made_;  // by this run
   std::optional<MirrorLock> owner_;
-  std::vector<std::unique_ptr<Child>> children_;
-  UniqueFd wake_;
+  std::vector<std::unique_ptr<daystream::program::Child>> children_;
+  std::optional<daystream::AnyOf> wake_;
 };
 
 // Without PostgreSQL: a copy of a server's snapshot, then what came since.
@@ -364,6 +340,15 @@ int up_from(const UpOptions& options, daystream::program::Signals& signals) {
   if (!there && !fetch_mirror(run.mirror, run.daystream, signals)) return 0;
   run_mirror(run, control_of(signals));
   return 0;
+}
+
+// A server that cannot be reached is one of the things that a check says.
+UpOptions looked_behind(const UpOptions& options) {
+  try {
+    return with_sources_behind(options);
+  } catch (const daystream::program::NotConnected&) {
+    return options;
+  }
 }
 
 }  // namespace
@@ -384,6 +369,13 @@ void add_up(CLI::App& app, Chosen& chosen) {
                    "take a slot that another daystream has read from, which cannot go on then");
   command.add_flag("--partition-root", options->partition_root,
                    "follow partitioned tables as one, as deltastream --partition-root does");
+  command.add_option(
+      "--publication", options->publication,
+      "stream from this publication by PostgreSQL's own plugin (default: one that is "
+      "made for the mirror, where the server does not have ours)");
+  command.add_flag("--check", options->check,
+                   "only look: what is there, what will be made, which rights "
+                   "are missing and what grants them");
   add_following_options(command, options->run);
   add_table_choice(command, options->choice);
   add_from_option(command, options->from);
@@ -399,8 +391,13 @@ void add_up(CLI::App& app, Chosen& chosen) {
     take_table_choice(command, options->choice, options->from);
     options->run.config_file = options->choice.config_file;
     if (options->from.empty() && !options->run.conninfo) options->run.conninfo = "";
+    if (options->check && !options->from.empty())
+      usage("--check looks at PostgreSQL: not with --from");
     chosen = [options](daystream::program::Signals& signals) {
+      if (options->check) return check_up(looked_behind(*options), signals);
+      if (options->from.empty()) *options = with_sources_behind(*options);
       const auto metrics = metrics_of(options->run);
+      const auto healthz = healthz_of(options->run);
       return options->from.empty() ? up(*options, signals) : up_from(*options, signals);
     };
   });

@@ -14,6 +14,8 @@ struct UpOptions {
   std::string slot;             // empty: own_slot_name()
   bool adopt_slot = false;      // as deltastream has it
   bool partition_root = false;  // as deltastream has it
+  std::string publication;  // to stream by, with PostgreSQL's own plugin; empty: as the server is
+  bool check = false;       // only look
   TableChoice choice;
   std::string from;  // the URL of a stream whose server has snapshots; empty: none
 };
@@ -22,6 +24,9 @@ struct UpOptions {
 // each source whose daystream is a directory; seeds unless the mirror is there, follows. When it
 // ends, so do the children, each at a commit; when one ends by itself, so do we, with its exit
 // code. Started again it goes on; tables that are asked for and not in the mirror are added.
+//
+// Where the server does not have our plugin, PostgreSQL's own is taken, by a publication that is
+// made for the mirror (up/publishing.h) unless one is given.
 //
 // All that can be wrong is looked at before a slot is made, and where no mirror comes of it, what
 // was made is removed again: a slot that nobody reads fills the primary's disk.

@@ -36,7 +36,7 @@ using DifferenceSource = SessionThread<Differences>;
 // mirror already, and have a key. `rows`: how many are compared so far; outlives the result, which
 // throws what went wrong, TooDifferent too.
 //
-// Of a mirror that stands still (from_its_seam) the rows are compared as they are. Else they are
+// The rows of a mirror that stands still (from_its_seam) are compared as they are. Else they are
 // brought to the snapshot, which sees all that the mirror has.
 std::unique_ptr<DifferenceSource> start_comparing(const LiveSeedRequest& request,
                                                   const daystream::program::Signals& signals,

@@ -24,7 +24,7 @@ const Overlay::Part* Overlay::part(std::uint32_t oid) const {
   return found == parts_.end() ? nullptr : &found->second;
 }
 
-bool Overlay::take(Transaction& transaction, const Snapshot& upto) {
+bool Overlay::take(Transaction& transaction, const MvccSnapshot& upto) {
   if (transaction.kind() == Transaction::Kind::Gap) return false;
   if (transaction.kind() == Transaction::Kind::Mark) return true;
   const Change& end = transaction.end();

@@ -28,7 +28,7 @@ class Overlay {
 
   // Takes up what `upto` sees of the transactions that come after the mirror. False: very many rows
   // are changed, or more than rows: a shape, a table without a key. The overlay is then of no use.
-  bool take(daystream::Transaction& transaction, const Snapshot& upto);
+  bool take(daystream::Transaction& transaction, const MvccSnapshot& upto);
 
   struct Part {
     std::unique_ptr<SideRows> rows;

@@ -99,7 +99,7 @@ void RowCompare::compare_keyed(SeedSession& session, const SeedTable& source) {
   KeyScan scan(db_, table_);
   Statement mend = db_.prepare(fmt::format("INSERT OR REPLACE INTO {}({}) VALUES({})", name,
                                            column_list(table_), question_marks(columns.size())));
-  Progress progress("verifying " + table_.name, source.relation.estimated_rows);
+  ProgressLine progress("verifying " + table_.name, source.relation.estimated_rows);
   each_batch(session, source, columns, {}, [&](const RowBatch& batch) {
     for (std::size_t row = 0; row < batch.rows(); ++row) {
       if (compare_row(scan, batch, row) || !repair_) continue;

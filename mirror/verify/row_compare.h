@@ -48,7 +48,7 @@ class RowCompare {
   std::uint64_t differences() const noexcept { return differences_; }
 
  private:
-  // Of the rows that the table's `where` chooses.
+  // Calls `take` with the rows that the table's `where` chooses.
   void each_batch(SeedSession& session, const SeedTable& source, const std::vector<int>& columns,
                   RowChoice rows, const std::function<void(const RowBatch&)>& take);
   // False: `tell` was called, as it differs.

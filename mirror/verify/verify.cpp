@@ -10,7 +10,7 @@
 #include "apply/applier.h"
 #include "apply/holding.h"
 #include "daystream/reader.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "seed/seed_session.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
@@ -108,9 +108,8 @@ class Verification {
   void compare_brought(Database& db) {
     Reader reader(options_.daystream, {at_.position, at_.lsn});
     const daystream::Holding* holding = reader.manifest().holding_at(at_.position);
-    Applier applier(
-        db, holding == nullptr ? std::nullopt : std::optional(*holding),
-        [&] { return signals_.stop_requested(); }, options_.source);
+    Applier applier(db, holding == nullptr ? std::nullopt : std::optional(*holding),
+                    signals_.stop(), options_.source);
     applier.tables().compare_with(session_->snapshot());
     read_to_snapshot(
         reader, *session_, options_.conninfo, signals_, [&] { return applier.reached().lsn; },

@@ -1,12 +1,14 @@
 #include "verify/verify_point.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
 
 #include "daystream/reader.h"
 #include "history/history_tables.h"
+#include "program/hint.h"
 
 namespace deltamirror {
 
@@ -14,6 +16,10 @@ using daystream::Reader;
 using daystream::Transaction;
 
 namespace {
+
+// A stream that is written has it long before that; else this says what it waits for.
+constexpr std::chrono::seconds kFirstWord{1};
+constexpr std::chrono::seconds kNextWord{60};
 
 // Whether the snapshot sees all that the mirror has: every commit up to its checkpoint.
 bool sees_all_up_to(const SeedSession& session, const daystream::Stream& daystream,
@@ -77,6 +83,7 @@ void read_to_snapshot(Reader& reader, const SeedSession& session, const std::str
                       const daystream::program::Signals& signals,
                       const std::function<daystream::Lsn()>& reached,
                       const std::function<void(Transaction&)>& take) {
+  std::chrono::seconds patience = kFirstWord;
   bool nudged = false;
   while (reached() < session.consistent_at()) {
     if (signals.stop_requested())
@@ -90,7 +97,16 @@ void read_to_snapshot(Reader& reader, const SeedSession& session, const std::str
           daystream::program::connect(conninfo, "deltamirror").get());
     }
     nudged = true;
-    reader.wait(std::chrono::seconds(10), signals.fd());
+    if (!reader.wait(patience, signals.stop().fd()) && !signals.stop_requested()) {
+      patience = kNextWord;
+      spdlog::warn("{}", daystream::program::with_hint(
+                             fmt::format("waiting until the daystream reaches {}, where "
+                                         "PostgreSQL's rows are read",
+                                         session.consistent_at().text()),
+                             fmt::format("it ends at {}: \"deltastream status\" shows whether "
+                                         "anybody writes it",
+                                         reached().text())));
+    }
   }
 }
 

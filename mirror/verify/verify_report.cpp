@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-#include "program/counted.h"
+#include "program/figures.h"
 #include "src/json_text.h"
 
 namespace deltamirror {
@@ -57,6 +57,8 @@ void VerifyReport::difference(const std::string& row) {
 
 void VerifyReport::compared(const std::string& table, std::uint64_t rows, std::uint64_t differences,
                             const std::string& how) {
+  ++tables_;
+  rows_ += rows;
   if (!json_) {
     fmt::print("{}: {}{}, {} differ\n", table, daystream::program::counted(rows, "row"), how,
                differences);
@@ -68,6 +70,7 @@ void VerifyReport::compared(const std::string& table, std::uint64_t rows, std::u
 }
 
 void VerifyReport::passed_over(const std::string& table, const std::string& why) {
+  ++passed_over_;
   if (json_) {
     json_->source()["passed_over"].push_back({{"table", table}, {"reason", why}});
   } else {
@@ -82,7 +85,11 @@ void VerifyReport::end_source() {
 
 void VerifyReport::finish() {
   end_source();
-  if (json_) {
+  if (!json_) {
+    fmt::print("in all: {}, {}, {} differ{}\n", daystream::program::counted(tables_, "table"),
+               daystream::program::counted(rows_, "row"), differences_,
+               passed_over_ == 0 ? "" : fmt::format("; {} passed over", passed_over_));
+  } else {
     json_->all["differences"] = differences_;
     fmt::print("{}", daystream::json_page(json_->all));
     std::fflush(stdout);

@@ -24,7 +24,7 @@ class VerifyReport {
   void passed_over(const std::string& table, const std::string& why);
 
   std::uint64_t differences() const noexcept { return differences_; }
-  // As JSON, prints it.
+  // Prints the total; as JSON, all of it.
   void finish();
 
  private:
@@ -33,6 +33,9 @@ class VerifyReport {
   std::unique_ptr<Gathered> json_;  // nullptr: for people
   std::uint64_t differences_ = 0;
   std::uint64_t of_source_ = 0;
+  std::uint64_t tables_ = 0;
+  std::uint64_t passed_over_ = 0;
+  std::uint64_t rows_ = 0;
 };
 
 }  // namespace deltamirror

@@ -7,7 +7,7 @@
 
 #include "daystream/reader.h"
 #include "filter/row_filter.h"
-#include "program/counted.h"
+#include "program/figures.h"
 #include "seed/copy_pump.h"
 #include "store/mirror_file.h"
 #include "verify/row_compare.h"
@@ -93,6 +93,64 @@ std::vector<std::int64_t> surplus_keys(SeedSession& session, const SeedTable& so
   return out;
 }
 
+// Compares a sample of the rows of one table after the other. Rows that were touched since the
+// mirror's commit are left out.
+class SampleCheck {
+ public:
+  SampleCheck(Database& db, SeedSession& session, const TouchedKeys& touched,
+              const SampleSize& size, VerifyReport& report)
+      : db_(db), session_(session), touched_(touched), size_(size), report_(report) {}
+
+  void run(const SeedTable& source, const MirroredTable& table) {
+    if (table.key().empty()) return report_.passed_over(table.name, "it has no key");
+    const std::uint32_t oid = table.shape.oid;
+    if (touched_.whole_table(oid)) {
+      return report_.passed_over(table.name, "it has just been truncated, rewritten or altered");
+    }
+    const auto tell = [this](const RowDifference& found) { report_.difference(found.what); };
+    RowCompare compare(db_, table, false, tell);
+    // Chance may choose no block of a small table: then of more of them.
+    double percent = percent_of(size_, source.relation.estimated_rows);
+    for (bool all = false; !all && compare.rows() == 0; percent = std::min(10 * percent, 100.0)) {
+      all = percent >= 100;
+      compare.run_sample(session_, source, some_rows(size_, percent, seed_),
+                         [&](const RowBatch& batch, std::size_t row) {
+                           return touched_.contains(oid, batch, row);
+                         });
+    }
+    const std::uint64_t surplus = count_surplus(source, table);
+    report_.compared(table.name, compare.rows(), compare.differences() + surplus,
+                     fmt::format(" of a sample (seed {})", seed_));
+  }
+
+ private:
+  // Rows of the mirror that PostgreSQL has not.
+  std::uint64_t count_surplus(const SeedTable& source, const MirroredTable& table) {
+    const SourceColumn* const key = integer_key(table);
+    if (key == nullptr) return 0;
+    std::uint64_t surplus = 0;
+    const std::vector<std::int64_t> keys = some_keys(db_, table, random_);
+    for (const std::int64_t missing : surplus_keys(session_, source, table, *key, keys)) {
+      Value value;
+      value.type = Value::Type::Integer;
+      value.integer = missing;
+      if (touched_.contains(table.shape.oid, {value})) continue;
+      ++surplus;
+      report_.difference(fmt::format("{}: row {}={} is not in PostgreSQL", table.name,
+                                     table.columns[table.key()[0]].name, missing));
+    }
+    return surplus;
+  }
+
+  Database& db_;
+  SeedSession& session_;
+  const TouchedKeys& touched_;
+  const SampleSize& size_;
+  VerifyReport& report_;
+  const std::uint32_t seed_ = std::random_device()() % 1'000'000;
+  std::mt19937_64 random_{seed_};
+};
+
 }  // namespace
 
 std::optional<SampleSize> parse_sample_size(std::string_view text) {
@@ -128,10 +186,7 @@ void verify_sample(const VerifyOptions& options, const daystream::program::Signa
         reached = std::max(reached, transaction.lsn());
       });
 
-  std::random_device device;
-  const std::uint32_t seed = device() % 1'000'000;
-  std::mt19937_64 random(seed);
-  const auto tell = [&](const RowDifference& found) { report.difference(found.what); };
+  SampleCheck check(db, session, touched, options.sample, report);
   for (const SeedTable& source : session.tables()) {
     const auto table = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
       return t.shape.oid == source.relation.oid;
@@ -142,41 +197,7 @@ void verify_sample(const VerifyOptions& options, const daystream::program::Signa
                       source.relation.name.display(), source.relation.oid),
           "seed the mirror again");
     }
-    if (table->key().empty()) {
-      report.passed_over(table->name, "it has no key");
-      continue;
-    }
-    const std::uint32_t oid = table->shape.oid;
-    if (touched.whole_table(oid)) {
-      report.passed_over(table->name, "it has just been truncated, rewritten or altered");
-      continue;
-    }
-    RowCompare compare(db, *table, false, tell);
-    // Chance may choose no block of a small table: then of more of them.
-    double percent = percent_of(options.sample, source.relation.estimated_rows);
-    for (bool all = false; !all && compare.rows() == 0; percent = std::min(10 * percent, 100.0)) {
-      all = percent >= 100;
-      compare.run_sample(session, source, some_rows(options.sample, percent, seed),
-                         [&](const RowBatch& batch, std::size_t row) {
-                           return touched.contains(oid, batch, row);
-                         });
-    }
-    std::uint64_t surplus = 0;
-    if (const SourceColumn* key = integer_key(*table); key != nullptr) {
-      const std::vector<std::int64_t> keys = some_keys(db, *table, random);
-      for (const std::int64_t missing : surplus_keys(session, source, *table, *key, keys)) {
-        Value value;
-        value.type = Value::Type::Integer;
-        value.integer = missing;
-        if (touched.contains(oid, {value})) continue;
-        ++surplus;
-        tell({.what = fmt::format("{}: row {}={} is not in PostgreSQL", table->name,
-                                  table->columns[table->key()[0]].name, missing),
-              .key = {value}});
-      }
-    }
-    report.compared(table->name, compare.rows(), compare.differences() + surplus,
-                    fmt::format(" of a sample (seed {})", seed));
+    check.run(source, *table);
   }
   session.finish();
 }

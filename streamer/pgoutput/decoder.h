@@ -36,7 +36,7 @@ struct ShapeRow {
 class ShapeKeeper {
  public:
   virtual ~ShapeKeeper() = default;
-  // Those of the transaction that ends at `lsn`. On disk when it returns.
+  // Keeps the rows of the transaction that ends at `lsn`. They are on disk when it returns.
   virtual void keep(daystream::Lsn lsn, const std::vector<ShapeRow>& rows) = 0;
 };
 

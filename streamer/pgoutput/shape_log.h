@@ -1,5 +1,5 @@
 // What rows of deltaflood.ddl said, beside the daystream: a connection begins with what tables were
-// where it begins, which no catalog of now can tell. A file of lines, each with a CRC and the LSN
+// where it begins, which no present catalog knows. A file of lines, each with a CRC and the LSN
 // of the transaction that it came with.
 //
 // Without the file, or for a place before its first line, nothing is known, and tables are told

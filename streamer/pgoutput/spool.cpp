@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -15,7 +16,17 @@ namespace {
 constexpr std::size_t kBufferBytes = 256 * 1024;
 constexpr std::size_t kHeader = sizeof(std::uint32_t);
 
+bool is_full(const daystream::IoError& error) noexcept {
+  return error.error_number() == ENOSPC || error.error_number() == EDQUOT;
+}
+
 }  // namespace
+
+SpoolFull::SpoolFull(const std::string& message)
+    : Error(message,
+            "it connects again and lets PostgreSQL keep them until they are committed, which takes "
+            "room there, in pg_replslot; more room here, or a larger --max-spool, and a restart "
+            "bring them here again") {}
 
 SpoolFile::SpoolFile(daystream::Dir& dir, std::string name) : dir_(dir), name_(std::move(name)) {}
 
@@ -47,7 +58,12 @@ void SpoolFile::append(std::string_view message) {
 
 void SpoolFile::write_out() {
   if (buffer_.empty()) return;
-  file().write_at(buffer_, written_);
+  try {
+    file().write_at(buffer_, written_);
+  } catch (const daystream::IoError& e) {
+    if (!is_full(e)) throw;
+    throw SpoolFull(fmt::format("no room for transactions in progress: {}", e.what()));
+  }
   written_ += buffer_.size();
   buffer_.clear();
 }
@@ -109,7 +125,8 @@ bool SpoolFile::next(std::string_view& message) {
   return true;
 }
 
-Spool::Spool(const std::filesystem::path& directory) {
+Spool::Spool(const std::filesystem::path& directory, std::uint64_t most_bytes)
+    : most_bytes_(most_bytes) {
   std::error_code problem;
   std::filesystem::remove_all(directory, problem);
   if (!problem) std::filesystem::create_directories(directory, problem);
@@ -141,6 +158,8 @@ void Spool::begin_block(std::uint32_t xid) {
   }
   current_ = &transaction;
   xid_ = xid;
+  const std::uint64_t taken = most_bytes_ == 0 ? 0 : bytes();
+  left_bytes_ = taken < most_bytes_ ? most_bytes_ - taken : 0;
 }
 
 const Spool::Begun* Spool::Transaction::find(std::uint32_t sub) const noexcept {
@@ -154,6 +173,14 @@ const Spool::Begun* Spool::Transaction::find(std::uint32_t sub) const noexcept {
 
 void Spool::append(std::uint32_t xid, std::string_view message) {
   Transaction& transaction = *current_;
+  if (most_bytes_ != 0) {
+    const std::uint64_t more = message.size() + kHeader;
+    if (more > left_bytes_) {
+      throw SpoolFull(fmt::format("transactions in progress take more than --max-spool, {} bytes",
+                                  most_bytes_));
+    }
+    left_bytes_ -= more;
+  }
   if (std::exchange(transaction.last, xid) != xid && xid != xid_ &&
       transaction.find(xid) == nullptr) {
     const bool rising = transaction.subs.empty() || transaction.subs.back().sub < xid;

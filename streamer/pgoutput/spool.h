@@ -2,7 +2,7 @@
 // however large they grow, and what is rolled back leaves nothing. The files are of one connection,
 // which begins all of them again.
 //
-// Errors: IoError.
+// Errors: IoError; SpoolFull.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,18 @@
 #include <string_view>
 #include <vector>
 
+#include "daystream/error.h"
 #include "src/dir.h"
 
 namespace deltastream::pgoutput {
+
+// There is no room for what is in progress. The next connection asks the server to keep it until it
+// is committed.
+class SpoolFull : public daystream::Error {
+ public:
+  explicit SpoolFull(const std::string& message);
+  bool retryable() const noexcept override { return true; }
+};
 
 // Messages one after the other, in a file that goes with it.
 class SpoolFile {
@@ -50,16 +59,18 @@ class SpoolFile {
   bool reading_ = false;
 };
 
-// Those in progress, by the id of the whole transaction.
+// The transactions in progress, by the id of the whole transaction.
 class Spool {
  public:
-  // Makes `directory`, and clears it of what a process before left there.
-  explicit Spool(const std::filesystem::path& directory);
+  // Makes `directory`, and clears it of what a process before left there. `most_bytes`: of all
+  // transactions in progress together; 0: as the disk has room.
+  explicit Spool(const std::filesystem::path& directory, std::uint64_t most_bytes = 0);
   ~Spool();
 
   // A block of `xid` begins and ends; the messages of changes in between.
   void begin_block(std::uint32_t xid);
-  void append(std::uint32_t xid, std::string_view message);  // `xid`: of who made the change
+  void append(std::uint32_t xid,
+              std::string_view message);  // `xid`: the transaction that made the change
   void end_block();
   // A subtransaction is rolled back, or with `sub` == `xid` all. One that is not known is nothing.
   void abort(std::uint32_t xid, std::uint32_t sub);
@@ -83,12 +94,14 @@ class Spool {
     // of them are found as fast as a few.
     std::vector<Begun> subs;
     std::vector<Begun> late;  // those with a smaller id than one before them
-    std::uint32_t last = 0;   // who wrote last
+    std::uint32_t last = 0;   // that wrote last
 
     const Begun* find(std::uint32_t sub) const noexcept;
   };
 
   std::unique_ptr<daystream::Dir> dir_;
+  const std::uint64_t most_bytes_;
+  std::uint64_t left_bytes_ = 0;  // of these, for the rest of this block
   std::map<std::uint32_t, Transaction> transactions_;
   Transaction* current_ = nullptr;  // whose block it is
   std::uint32_t xid_ = 0;           // its id

@@ -1,10 +1,10 @@
 // What PostgreSQL sends while it streams: replication frames, the history of its timelines; and
 // places and times as people write them.
-#include "streamer/frames.h"
+#include "streamer/server/frames.h"
 
 #include "daystream/error.h"
 #include "program/when.h"
-#include "streamer/timeline.h"
+#include "streamer/server/timeline.h"
 #include "target.h"
 
 using namespace deltastream;

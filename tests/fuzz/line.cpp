@@ -29,8 +29,8 @@ void check_escapes(std::string_view text) {
 void check_change(std::string_view body) {
   try {
     const Change change = parse_change(body);
-    for (const std::string_view part : {change.table, change.head, change.columns, change.identity,
-                                        change.primary_key, change.identity_key}) {
+    for (const std::string_view part : {change.table, change.leading_fields, change.columns,
+                                        change.identity, change.primary_key, change.identity_key}) {
       fuzz::require(fuzz::lies_in(part, body), "what a line says points into it");
     }
     fuzz::require(action_named(action_name(change.action)) == change.action, "a verb has a name");

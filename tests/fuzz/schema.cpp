@@ -39,9 +39,9 @@ FUZZ_TARGET(schema) {
   } catch (const daystream::ProtocolError&) {
   }
   try {
-    fuzz::require(
-        Snapshot::parse(Snapshot::parse(input).text()).text() == Snapshot::parse(input).text(),
-        "a snapshot is what it says");
+    fuzz::require(MvccSnapshot::parse(MvccSnapshot::parse(input).text()).text() ==
+                      MvccSnapshot::parse(input).text(),
+                  "a snapshot is what it says");
   } catch (const daystream::ProtocolError&) {
   }
 }

@@ -155,6 +155,9 @@ Process::Process(std::vector<std::string> argv, const Options& options) : name_(
     execvpe(arguments[0], arguments.data(), environment.data());
     _exit(127);
   }
+  // By both, so that the group is there whoever comes first. (One that has got its program by now
+  // has it.)
+  if (options.own_group) setpgid(pid_, pid_);
   pidfd_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
   if (!pidfd_) fail("could not watch \"" + name_ + "\"");
 }

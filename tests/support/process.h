@@ -15,6 +15,8 @@
 
 namespace support {
 
+using Texts = std::vector<std::string>;
+
 // How a process ended: by exit() with `code`, or by a signal (then `code` is -1).
 struct Exit {
   int code = -1;

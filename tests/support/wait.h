@@ -7,7 +7,7 @@
 namespace support {
 
 // Generous, because it only decides how long a failing test takes.
-inline constexpr std::chrono::seconds kPatience{60};
+inline constexpr std::chrono::seconds kPatience{240};
 
 // True as soon as `condition()` is, false when `deadline` has passed without it. It is asked at
 // least once, and once more at the end, so that a slow machine is not a failure of its own.

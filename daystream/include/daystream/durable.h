@@ -16,8 +16,8 @@ struct Durable {
   Position position;             // of the last line that is on disk; its day is position.day()
   Lsn lsn;                       // of the last commit or mark at or before it
   std::uint64_t size_bytes = 0;  // of that day's file: the end of that line
-  std::uint32_t chain = 0;  // the running CRC through that byte, so that recovery can tell damage
-                            // before it (an error) from damage after it (cut)
+  std::uint32_t chain = 0;  // the running CRC through that byte: recovery takes damage before it
+                            // for an error, and cuts off what is damaged after it
 
   std::string text() const;                                        // the line, fixed length
   static std::optional<Durable> parse(std::string_view) noexcept;  // nullopt: torn or not ours

@@ -9,8 +9,27 @@
 
 namespace daystream {
 
-// The exit codes of every program (docs/runbooks.md#exit-codes).
+// The exit codes of every program (docs/errors.md#exit-codes).
 enum class ExitCode : int { Done = 0, Failed = 1, Usage = 2, NeedsPerson = 3 };
+
+// What a failure that another system tells of is to us. Which of its codes and words stand for
+// which is said in one place (src/reasons.h, for people docs/errors.md#what-other-systems-say).
+enum class Reason {
+  Away,        // it passes by itself: who waits goes on
+  Failed,      // the next start may succeed
+  Refused,     // who had it before waits, as somebody may be changing it; others as NeedsPerson
+  NeedsPerson  // it stays so until somebody has changed something
+};
+constexpr bool is_retryable(Reason reason) noexcept {
+  return reason == Reason::Away || reason == Reason::Refused;
+}
+constexpr bool is_retryable_at_first(Reason reason) noexcept {
+  return reason == Reason::Away;
+}
+constexpr ExitCode exit_code_of(Reason reason) noexcept {
+  const bool is_for_people = reason == Reason::Refused || reason == Reason::NeedsPerson;
+  return is_for_people ? ExitCode::NeedsPerson : ExitCode::Failed;
+}
 
 class Error : public std::runtime_error {
  public:
@@ -21,6 +40,9 @@ class Error : public std::runtime_error {
 
   // True where waiting and trying again may help without a person.
   virtual bool retryable() const noexcept { return false; }
+  // The same for who has not yet had from its server what it asks for: what is refused from the
+  // first will be refused again, while what was had before may be being changed there.
+  virtual bool retryable_at_first() const noexcept { return retryable(); }
   virtual ExitCode exit_code() const noexcept { return ExitCode::Failed; }
 
  private:
@@ -28,12 +50,14 @@ class Error : public std::runtime_error {
 };
 
 // A system call on a file failed. `what()` ends in the text of `error_number()`, by which it hints
-// at what to do unless given a hint.
+// at what to do unless given a hint. What this user may not do, or what is another kind of file,
+// is for a person.
 class IoError : public Error {
  public:
   // `action` is like: could not open day file "2026-11-21.tsv".
   IoError(const std::string& action, int error_number, std::string hint = {});
   int error_number() const noexcept { return error_number_; }  // errno as it was
+  ExitCode exit_code() const noexcept override;
 
  private:
   int error_number_;
@@ -56,8 +80,8 @@ class Corruption : public Error {
 };
 
 // The same at the end of a stream that has no `durable`, as after a loss of power: nothing says
-// that these bytes were ever on disk. Its writer cuts what is torn when it starts, so who follows
-// waits.
+// that these bytes were ever on disk. Its writer cuts what is torn when it starts, so a
+// follower waits.
 class TornEnd : public Corruption {
  public:
   explicit TornEnd(const Corruption& damage);
@@ -92,8 +116,17 @@ class ProtocolError : public Error {
 // The connection ended or could not be made; trying again may help.
 class ConnectionLost : public Error {
  public:
-  using Error::Error;
-  bool retryable() const noexcept override { return true; }
+  // `reason`: Away, or Refused, where who was asked is there and does not let us in as we come.
+  explicit ConnectionLost(const std::string& message, std::string hint = {},
+                          Reason reason = Reason::Away)
+      : Error(message, std::move(hint)), reason_(reason) {}
+  Reason reason() const noexcept { return reason_; }
+  bool retryable() const noexcept override { return is_retryable(reason_); }
+  bool retryable_at_first() const noexcept override { return is_retryable_at_first(reason_); }
+  ExitCode exit_code() const noexcept override { return exit_code_of(reason_); }
+
+ private:
+  Reason reason_;
 };
 
 // A flag, a configuration file or an argument is wrong: nothing was begun.

@@ -3,13 +3,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "daystream/lsn.h"
+#include "daystream/stop.h"
 
 namespace daystream {
 
@@ -47,12 +47,12 @@ class Housekeeping {
     std::uint64_t bytes_after = 0;
   };
   // Deletes or compresses one day, the oldest first. nullopt: nothing to do now, or another process
-  // is at it, or `stop` said true (asked now and then; what was begun is left as if it had not
-  // been).
+  // is at it, or `stop` was requested (asked now and then; what was begun is left as if it had
+  // not been).
   //
   // `confirmed`: what was confirmed to PostgreSQL; nullopt: nobody knows, `durable` alone counts.
   // Throws IoError, Corruption: that day stays as it is and is not tried again by this object.
-  std::optional<Step> step(std::optional<Lsn> confirmed, const std::function<bool()>& stop);
+  std::optional<Step> step(std::optional<Lsn> confirmed, const Stop& stop);
   // The last step() did nothing because another process was at it.
   bool busy() const noexcept { return busy_; }
 

@@ -62,7 +62,7 @@ class FieldCursor {
 };
 
 // A deltaflood line, taken apart up to its verb. Keys before `_action` that this version does not
-// know stay reachable through `head`.
+// know stay reachable through `leading_fields`.
 struct Change {
   Action action = Action::Insert;
   std::string_view table;         // raw `_table`, empty where the verb has none
@@ -76,9 +76,9 @@ struct Change {
   std::optional<std::uint64_t> next;  // `_next`: the next 64-bit transaction id
   std::optional<std::uint32_t> timeline;
   std::optional<std::uint32_t> crc;
-  std::int64_t time_us = 0;  // `_time`: microseconds since 1970 UTC; 0 where there is none
-  std::string_view head;     // all fields before `_action`
-  std::string_view columns;  // all fields after the verb: FieldCursor{columns}
+  std::int64_t time_us = 0;         // `_time`: microseconds since 1970 UTC; 0 where there is none
+  std::string_view leading_fields;  // all fields before `_action`
+  std::string_view columns;         // all fields after the verb: FieldCursor{columns}
 };
 
 // Takes a line apart: `body` is a deltaflood line, without `_c`, `_s` and newline. Throws

@@ -16,7 +16,7 @@ namespace daystream {
 // transaction of another database.
 std::int64_t proven_time_us(const Transaction& delivery) noexcept;
 
-// That time as a field for MarkFacts::head.
+// That time as a field for MarkFacts::leading_fields.
 std::pair<std::string, std::string> proven_time_field(std::int64_t time_us);
 
 }  // namespace daystream

@@ -17,6 +17,9 @@
 
 namespace daystream {
 
+class Dir;
+class ReaderSource;
+
 // The last commit or mark line that has a `_next` <= the `xmin` of a snapshot: where the replay of
 // a seed begins (docs/guarantees.md#the-exact-seam-of-a-seed).
 struct Seam {
@@ -43,14 +46,14 @@ struct StreamInfo {
     std::uint64_t size_bytes = 0;    // what may be read of it
     std::uint64_t stored_bytes = 0;  // what that takes on disk
   };
-  // Of the newest minutes, up to now.
+  // How fast the stream has grown in the newest minutes, up to now.
   struct Rate {
     std::int64_t seconds = 0;  // what it was measured over
     double bytes = 0;          // per second, as the others
     double lines = 0;
     double transactions = 0;
   };
-  // What is only said to who may read all tables.
+  // Only for readers that may read all tables.
   struct Whole {
     std::optional<std::string> writer;  // nullopt: none on the machine that has the files
     std::vector<Day> days;              // oldest first
@@ -106,6 +109,8 @@ class Stream {
 
  private:
   friend class Reader;
+  friend std::shared_ptr<Dir> files_of(const Stream& stream);
+  friend std::unique_ptr<ReaderSource> reader_source_of(const Stream& stream);
   std::shared_ptr<const Impl> impl_;
 };
 
@@ -114,14 +119,19 @@ class Stream {
 class StreamKinds {
  public:
   using Open = std::function<Stream(const std::string& address)>;
+  // `older`: the address of where the days are that are no longer in `live`.
+  using Join = std::function<Stream(const Stream& live, const std::string& older)>;
 
   void add(const std::string& scheme, Open open) { kinds_[scheme] = std::move(open); }
+  // What may stand behind another address, and a "+".
+  void add_behind(const std::string& scheme, Join join) { joins_[scheme] = std::move(join); }
   // Asks nothing of the stream yet. Throws ConfigError where no kind has that scheme, or the
   // address cannot be one of its kind.
   Stream open(const std::string& address) const;
 
  private:
   std::map<std::string, Open> kinds_;
+  std::map<std::string, Join> joins_;
 };
 
 }  // namespace daystream

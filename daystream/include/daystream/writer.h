@@ -28,7 +28,7 @@ struct MarkFacts {
   // After the verb, as key and value, unescaped: the effective filter, at a connection's begin.
   std::vector<std::pair<std::string, std::string>> holds;
   // Before the verb, as key and value, unescaped: for readers that know these keys.
-  std::vector<std::pair<std::string, std::string>> head = {};
+  std::vector<std::pair<std::string, std::string>> leading_fields = {};
 };
 
 struct WriterOptions {
@@ -87,8 +87,9 @@ class Writer {
   void abort();
   // Neither may be called with a transaction open.
   void mark(Lsn lsn, const MarkFacts& facts);
-  // `head`: as that of a mark.
-  void gap(Lsn old_slot_end, const std::vector<std::pair<std::string, std::string>>& head = {});
+  // `leading_fields`: as those of a mark.
+  void gap(Lsn old_slot_end,
+           const std::vector<std::pair<std::string, std::string>>& leading_fields = {});
 
   Lsn last_lsn() const noexcept;    // of the last commit or mark appended
   bool after_gap() const noexcept;  // the last line is a gap: a slot may begin anywhere behind it
@@ -104,7 +105,7 @@ class Writer {
 
   // Throws NeedsPerson where the directory's name leads to something else by now, or to nothing: it
   // was moved, deleted or replaced, and nobody would see what is written. It looks once a second at
-  // most, and begin_flush() does so too: who writes nothing for long calls this.
+  // most, and begin_flush() does so too. Call this while nothing is written for long.
   void check_place();
 
   // Hands buffered lines to the kernel. Called by append() when the buffer is large. The lines of
@@ -129,9 +130,10 @@ class Writer {
   void finish_flush(const Flush&);
   void flush();  // all three
 
-  // Closes its files and lets go of the directory until something is written next: for who has more
-  // Writers than a process may have files open. All must be flushed. To go on throws Error where
-  // another Writer has the directory then, and NeedsPerson where one has written to it meanwhile.
+  // Closes its files and lets go of the directory until something is written next, for a process
+  // that has more Writers than it may have files open. All must be flushed. To go on throws Error
+  // where another Writer has the directory then, and NeedsPerson where one has written to it
+  // meanwhile.
   void release_files();
 
   // Adds to the manifest what the stream holds from here on, if that has changed.

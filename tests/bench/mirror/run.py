@@ -244,7 +244,7 @@ class Subscriber:
 
 def bench_apply(bench, options):
     transactions = int(100_000 * options.scale)
-    scale = 2
+    scale = options.tpcb_scale
     subprocess.run(bench.cluster.tool('pgbench', '-i', '-q', '-s', str(scale), 'postgres'),
                    check=True, capture_output=True)
     bench.cluster.sql('ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY')
@@ -286,8 +286,8 @@ def bench_apply(bench, options):
         sides = {name: from_seeded(run) for name, run in chosen(many, options)}
         if subscriber is not None:
             sides["PostgreSQL's own apply worker"] = lambda: subscriber.apply(transactions)
-        compare(f'apply, far behind: {transactions} transactions of TPC-B', sides, options.rounds,
-                4 * transactions, 'changes')
+        compare(f'apply, far behind: {transactions} transactions of TPC-B, scale {scale}', sides,
+                options.rounds, 4 * transactions, 'changes')
         if options.check:
             check_equal(bench, from_seeded(many['deltamirror run --once']), mirror)
         single = {
@@ -354,6 +354,9 @@ def main():
     parser.add_argument('--rounds', type=int, default=int(os.environ.get('BENCH_ROUNDS', '5')))
     parser.add_argument('--scale', type=float, default=float(os.environ.get('BENCH_SCALE', '1')),
                         help='factor of the rows and transactions')
+    parser.add_argument('--tpcb-scale', type=int,
+                        default=int(os.environ.get('BENCH_TPCB_SCALE', '2')),
+                        help='scale of pgbench, 100,000 accounts each (default: 2)')
     parser.add_argument('--verify-scale', type=float, default=0.2,
                         help='further factor of the rows to verify (default: 0.2: 2,000,000 rows)')
     parser.add_argument('--part', action='append', choices=list(PARTS))

@@ -120,6 +120,89 @@ TEST_CASE("deltamirror: a standby without the slot takes over, and nobody who re
   }
 }
 
+// The same where the mirror has no connection.
+TEST_CASE(
+    "deltamirror: after a standby without the slot took over, the command that is named works",
+    "[fault][deltamirror][failover]") {
+  support::Cluster primary;
+  primary.execute(
+      "CREATE TABLE part(id int PRIMARY KEY, n int);"
+      "INSERT INTO part SELECT g, 0 FROM generate_series(1, 1000) g");
+  support::Cluster standby({.standby_of = &primary});
+  const std::string conninfo = "host=" + primary.socket_dir() + "," + standby.socket_dir() +
+                               " user=postgres dbname=postgres target_session_attrs=read-write";
+  const support::TempDir dir;
+  support::Process stream({support::program("deltastream"), "-d", conninfo, "-S", "m", "-D",
+                           dir / "stream", "--create-slot", "--if-not-exists", "--on-lost-slot",
+                           "replace"});
+  wait_until_streaming(dir / "stream", stream);
+  const std::vector<std::string> mirrors = {dir / "it's one.db", dir / "two.db"};
+  for (const std::string& mirror : mirrors) {
+    support::run_ok({support::program("deltamirror"), "seed", mirror, "-d", conninfo, "--daystream",
+                     dir / "stream", "--table", "part"});
+  }
+  support::Process first(
+      {support::program("deltamirror"), "run", mirrors[0], "--daystream", dir / "stream"});
+  // What is there to be had of the second comes from a snapshot of the first.
+  support::Process second({support::program("deltamirror"), "run", mirrors[1], "--daystream",
+                           dir / "stream", "--from", dir / "newer.db"});
+  const auto catch_up = [&](const support::Cluster& server, const std::string& mirror) {
+    support::run_ok({support::program("deltamirror"), "wait", mirror, "--lsn",
+                     server.scalar("SELECT pg_current_wal_flush_lsn()"), "--timeout", "60"});
+  };
+  primary.execute("UPDATE part SET n = 1");
+  for (const std::string& mirror : mirrors) catch_up(primary, mirror);
+  const std::string last = primary.scalar("SELECT pg_current_wal_flush_lsn()");
+  REQUIRE(support::eventually(
+      [&] { return standby.scalar("SELECT pg_last_wal_replay_lsn() >= '" + last + "'") == "t"; }));
+  primary.kill9();
+  standby.promote();
+  standby.execute("UPDATE part SET n = 2");
+  INFO(stream.err());
+  REQUIRE(support::eventually([&] {
+    return standby.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
+  }));
+  standby.execute("UPDATE part SET n = n + 1 WHERE id = 1");
+
+  CHECK(first.wait() == support::Exit{3, 0});
+  const std::string said = first.err();
+  INFO(said);
+  const std::string begin = "run: deltamirror run ";
+  const std::size_t at = said.rfind(begin);
+  REQUIRE(at != std::string::npos);
+  const std::size_t end = said.find(" (with what", at);
+  REQUIRE(end != std::string::npos);
+  const std::string command = said.substr(at + begin.size(), end - at - begin.size());
+  support::Process again(
+      {"/bin/sh", "-c", "exec '" + support::program("deltamirror") + "' run " + command},
+      {.env = {{"PGHOST", primary.socket_dir() + "," + standby.socket_dir()},
+               {"PGUSER", "postgres"},
+               {"PGTARGETSESSIONATTRS", "read-write"}}});
+  const auto is_equal = [&](const std::string& mirror) {
+    catch_up(standby, mirror);
+    support::SqliteReader reader(mirror);
+    CHECK(reader.scalar("SELECT sum(n) FROM part") == standby.scalar("SELECT sum(n) FROM part"));
+  };
+  INFO(again.err());
+  is_equal(mirrors[0]);
+  standby.execute("UPDATE part SET n = n + 1 WHERE id = 2");
+  is_equal(mirrors[0]);
+
+  CHECK(second.running());
+  INFO(second.err());
+  CHECK(
+      support::eventually([&] { return second.err().find("trying again") != std::string::npos; }));
+  support::run_ok({support::program("deltamirror"), "snapshot", mirrors[0], dir / "made.db"});
+  std::filesystem::rename(dir / "made.db", dir / "newer.db");
+  is_equal(mirrors[1]);
+  standby.execute("UPDATE part SET n = n + 1 WHERE id = 3");
+  is_equal(mirrors[1]);
+  for (support::Process* process : {&again, &second}) {
+    process->signal(SIGTERM);
+    CHECK(process->wait() == support::Exit{0, 0});
+  }
+}
+
 TEST_CASE(
     "deltamirror: a standby that has the slot takes over, and the stream goes on without a gap",
     "[fault][deltamirror][failover]") {

@@ -5,8 +5,11 @@
 #include <cerrno>
 #include <csignal>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "common/streaming.h"
 #include "support/cluster.h"
@@ -45,35 +48,66 @@ class ForeignLock {
   std::unique_ptr<sqlite3, Close> db_;
 };
 
+// How many databases the mirror is of, and how their tables stand in it.
+enum class Sources { One, ThreeShared, ThreePrefixed };
+
 struct Mirrored {
-  Mirrored() {
-    cluster.execute("CREATE TABLE t(id int PRIMARY KEY, v text)");
-    stream.emplace(Strings{support::program("deltastream"), "-d", cluster.conninfo(), "-S", "m",
-                           "-D", dir / "stream", "--create-slot"});
-    wait_until_streaming(dir / "stream", *stream);
+  explicit Mirrored(Sources how) : sources(how) {
+    nlohmann::json config = {{"tables", {{{"table", "t"}}}}, {"sources", nlohmann::json::array()}};
+    for (const std::string& name : names()) {
+      const std::string conninfo = cluster.conninfo(name);
+      cluster.create_database(name);
+      cluster.execute("CREATE TABLE t(id int PRIMARY KEY, v text)", name);
+      support::Process& stream = streams.emplace_back(
+          Strings{support::program("deltastream"), "-d", conninfo, "-S", "of_" + name, "-D",
+                  dir / ("stream_" + name), "--create-slot"});
+      wait_until_streaming(dir / ("stream_" + name), stream);
+      nlohmann::json source = {
+          {"name", name}, {"daystream", dir / ("stream_" + name)}, {"connection", conninfo}};
+      if (sources == Sources::ThreeShared) source["source_column"] = "origin";
+      if (sources == Sources::ThreePrefixed) source["prefix"] = name + "_";
+      config["sources"].push_back(source);
+    }
+    support::write_file(dir / "c.json", config.dump());
     std::filesystem::create_directory(dir / "m");
-    support::run_ok({support::program("deltamirror"), "seed", mirror(), "-d", cluster.conninfo(),
-                     "--daystream", dir / "stream", "--table", "t"});
+    support::run_ok(
+        {support::program("deltamirror"), "seed", mirror(), "--config", dir / "c.json"});
   }
+  Strings names() const { return sources == Sources::One ? Strings{"a"} : Strings{"a", "b", "c"}; }
   std::filesystem::path mirror() const { return dir / "m" / "mirror.db"; }
   void start(const FaultPreload* faults = nullptr) {
-    owner.emplace(
-        Strings{support::program("deltamirror"), "run", mirror(), "--daystream", dir / "stream"},
-        support::Process::Options{
-            .env = faults == nullptr ? decltype(support::Process::Options::env){} : faults->env()});
+    owner.emplace(Strings{support::program("deltamirror"), "run", mirror()},
+                  support::Process::Options{.env = faults == nullptr
+                                                       ? decltype(support::Process::Options::env){}
+                                                       : faults->env()});
   }
-  void insert() { cluster.execute("INSERT INTO t VALUES (" + std::to_string(++rows) + ", 'v')"); }
+  void insert() {
+    ++rows;
+    for (const std::string& name : names()) {
+      cluster.execute("INSERT INTO t VALUES (" + std::to_string(rows) + ", 'v')", name);
+    }
+  }
   bool says(const std::string& text) {
     return support::eventually(
         [&] { return owner->err().find(text) != std::string::npos || !owner->running(); });
   }
+  std::string counts() const {
+    std::string out;
+    support::SqliteReader reader(mirror());
+    for (const std::string& name : names()) {
+      const std::string table = sources == Sources::ThreePrefixed ? name + "_t" : "t";
+      const std::string own =
+          sources == Sources::ThreeShared ? " WHERE origin = '" + name + "'" : "";
+      out += reader.scalar("SELECT count(*) FROM " + table + own) + " ";
+    }
+    return out;
+  }
   // It comes to what PostgreSQL has, by itself.
   void check_level() {
-    const bool level = support::eventually([&] {
-      if (!owner->running()) return true;
-      support::SqliteReader reader(mirror());
-      return reader.scalar("SELECT count(*) FROM t") == std::to_string(rows);
-    });
+    std::string expected;
+    for (std::size_t i = 0; i < names().size(); ++i) expected += std::to_string(rows) + " ";
+    const bool level =
+        support::eventually([&] { return !owner->running() || counts() == expected; });
     INFO(owner->err());
     CHECK(level);
     CHECK(owner->running());
@@ -83,12 +117,17 @@ struct Mirrored {
     CHECK(owner->wait() == support::Exit{0, 0});
   }
 
+  const Sources sources;
   support::Cluster cluster;
   const support::TempDir dir;
-  std::optional<support::Process> stream;
+  std::vector<support::Process> streams;
   std::optional<support::Process> owner;
   int rows = 0;
 };
+
+Sources each_way() {
+  return GENERATE(Sources::One, Sources::ThreeShared, Sources::ThreePrefixed);
+}
 
 std::size_t count(const std::string& text, const std::string& part) {
   std::size_t n = 0;
@@ -100,7 +139,8 @@ std::size_t count(const std::string& text, const std::string& part) {
 
 TEST_CASE("outside: run waits for a lock that somebody else holds, at its start and later",
           "[fault][deltamirror][outside]") {
-  Mirrored m;
+  Mirrored m(each_way());
+  CAPTURE(static_cast<int>(m.sources));
   {
     ForeignLock lock(m.mirror());
     m.start();
@@ -111,17 +151,20 @@ TEST_CASE("outside: run waits for a lock that somebody else holds, at its start 
   m.check_level();
   ForeignLock lock(m.mirror());
   m.insert();
+  // Once at the start, and once of each source.
+  const std::size_t all = 1 + m.names().size();
   CHECK(support::eventually(
-      [&] { return count(m.owner->err(), "database is locked") == 2 || !m.owner->running(); }));
+      [&] { return count(m.owner->err(), "database is locked") == all || !m.owner->running(); }));
   lock.release();
   m.check_level();
   INFO(m.owner->err());
-  CHECK(count(m.owner->err(), "database is locked") == 2);  // each time once
+  CHECK(count(m.owner->err(), "database is locked") == all);
   m.stop();
 }
 
 TEST_CASE("outside: run waits while the mirror's disk is full", "[fault][deltamirror][outside]") {
-  Mirrored m;
+  Mirrored m(each_way());
+  CAPTURE(static_cast<int>(m.sources));
   // At its start, and while it follows.
   for (const std::uint64_t at : {1, 30}) {
     CAPTURE(at);
@@ -144,13 +187,14 @@ TEST_CASE("outside: run waits while the mirror's disk is full", "[fault][deltami
 
 TEST_CASE("outside: without inotify run looks once a second, and is woken again once there is some",
           "[fault][deltamirror][outside]") {
-  Mirrored m;
+  Mirrored m(each_way());
+  CAPTURE(static_cast<int>(m.sources));
   const std::vector<std::pair<std::string, int>> calls = {{"inotify_init1", EMFILE},
                                                           {"inotify_add_watch", ENOSPC}};
   for (const auto& [call, error] : calls) {
     CAPTURE(call);
     FaultPreload faults({.calls = {call},
-                         .path_prefix = (m.dir / "stream").string(),
+                         .path_prefix = (m.dir / "stream_").string(),
                          .at = 1,
                          .sticky = true,
                          .error = error});

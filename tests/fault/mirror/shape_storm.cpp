@@ -30,23 +30,28 @@ const std::vector<std::string>& ShapeStorm::wished() {
   return names;
 }
 
-ShapeStorm::ShapeStorm(support::Cluster& cluster, Random& random)
-    : cluster_(cluster), random_(random) {
-  cluster_.execute(
+ShapeStorm::ShapeStorm(support::Cluster& cluster, Random& random, std::string database,
+                       std::string tag)
+    : cluster_(cluster), random_(random), database_(std::move(database)), tag_(std::move(tag)) {
+  execute(
       "CREATE SCHEMA other;"
       "CREATE TYPE e0 AS ENUM ('red', 'green', 'blue');"
       "CREATE TYPE c0 AS (a int, b text);"
       "CREATE DOMAIN d0 AS int");
   for (const std::string& name : wished()) {
-    cluster_.execute("CREATE TABLE " + name + "(id int PRIMARY KEY, c1 text, c2 int, c3 e0)");
+    execute("CREATE TABLE " + name + "(id int PRIMARY KEY, c1 text, c2 int, c3 e0)");
   }
-  cluster_.execute(
+  execute(
       "INSERT INTO w0(id, c1) SELECT i, 'v' || i FROM generate_series(1, 20) i;"
       "INSERT INTO w1(id, c3) SELECT i, 'green' FROM generate_series(1, 20) i");
 }
 
 support::Rows ShapeStorm::query(const std::string& sql) const {
-  return cluster_.query(sql);
+  return cluster_.query(sql, database_);
+}
+
+void ShapeStorm::execute(const std::string& sql) const {
+  cluster_.execute(sql, database_);
 }
 
 std::vector<ShapeStorm::Table> ShapeStorm::tables() const {
@@ -95,7 +100,7 @@ std::string ShapeStorm::constraint(const Table& table) const {
 }
 
 std::string ShapeStorm::fresh_name(const std::string& stem) {
-  return stem + number(++names_);
+  return stem + tag_ + number(++names_);
 }
 
 // Of a table that is not there, mostly a wished one.
@@ -414,7 +419,7 @@ void ShapeStorm::run_together(Lines lines) {
   }
   lines.insert(lines.begin(), "BEGIN");
   lines.emplace_back(random_.one_in(6) ? "ROLLBACK" : "COMMIT");
-  support::Session session = cluster_.session();
+  support::Session session = cluster_.session(database_);
   for (const std::string& line : lines) {
     done_ += line + ";\n";
     try {
@@ -431,7 +436,7 @@ void ShapeStorm::run_one_by_one(const Lines& lines, const std::function<void()>&
     between();
     done_ += line + ";\n";
     try {
-      cluster_.execute(line);
+      execute(line);
     } catch (const daystream::Error& e) {
       // As with psql: the next line comes all the same.
       done_ += std::string("-- ") + e.what() + "\n";
@@ -441,12 +446,14 @@ void ShapeStorm::run_one_by_one(const Lines& lines, const std::function<void()>&
 
 // As somebody does who brings back what was there.
 void ShapeStorm::dump_and_restore() {
-  const std::string file = (cluster_.data_dir() / "storm.dump").string();
-  std::vector<std::string> arguments = {"--clean", "--if-exists", "-d", cluster_.conninfo(), file};
+  const std::string file = (cluster_.data_dir() / ("storm" + tag_ + ".dump")).string();
+  std::vector<std::string> arguments = {"--clean", "--if-exists", "-d",
+                                        cluster_.conninfo(database_), file};
   if (random_.one_in(2)) arguments.insert(arguments.begin(), "--single-transaction");
   done_ += "-- pg_dump, pg_restore --clean\n";
   try {
-    cluster_.run_tool("pg_dump", {"-Fc", "-n", "public", "-f", file, "-d", cluster_.conninfo()});
+    cluster_.run_tool("pg_dump",
+                      {"-Fc", "-n", "public", "-f", file, "-d", cluster_.conninfo(database_)});
     cluster_.run_tool("pg_restore", arguments);
   } catch (const std::exception& e) {
     // Objects of the other schema may depend on what it would drop: then it does what it can.
@@ -456,6 +463,7 @@ void ShapeStorm::dump_and_restore() {
 
 std::string ShapeStorm::step(const std::function<void()>& between) {
   done_.clear();
+  last_.clear();
   if (random_.one_in(60)) {
     dump_and_restore();
     return done_;
@@ -464,12 +472,31 @@ std::string ShapeStorm::step(const std::function<void()>& between) {
   append(lines, change_shape());
   if (random_.one_in(3)) append(lines, change_shape());
   append(lines, change_rows());
+  last_ = lines;
+  run(std::move(lines), between);
+  return done_;
+}
+
+ShapeStorm::Lines ShapeStorm::made_again() {
+  const std::string name = one_of(wished());
+  Lines out = {"DROP TABLE IF EXISTS " + name + " CASCADE"};
+  append(out, create(name));
+  out.push_back("INSERT INTO " + name + "(id) SELECT generate_series(1, 9)");
+  return out;
+}
+
+std::string ShapeStorm::repeat(const Lines& lines, const std::function<void()>& between) {
+  done_.clear();
+  run(lines, between);
+  return done_;
+}
+
+void ShapeStorm::run(Lines lines, const std::function<void()>& between) {
   if (random_.one_in(2)) {
     run_together(std::move(lines));
   } else {
     run_one_by_one(lines, between);
   }
-  return done_;
 }
 
 }  // namespace fault

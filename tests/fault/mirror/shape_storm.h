@@ -17,8 +17,12 @@ namespace fault {
 // is a statement like any other.
 class ShapeStorm {
  public:
-  // Makes the wished tables.
-  ShapeStorm(support::Cluster& cluster, Random& random);
+  using Lines = std::vector<std::string>;
+
+  // Makes the wished tables. `tag` is in every name that it invents, so that the storms of several
+  // databases invent no name twice.
+  ShapeStorm(support::Cluster& cluster, Random& random, std::string database = "postgres",
+             std::string tag = "");
 
   // The tables in public that a mirror is to hold, whatever becomes of them.
   static const std::vector<std::string>& wished();
@@ -26,6 +30,11 @@ class ShapeStorm {
   // One change of shape among changes of rows, in one transaction, in one with a part that is
   // rolled back, or line by line; then `between` runs between any two lines. What was run.
   std::string step(const std::function<void()>& between);
+  // What the last step was, for another database to repeat(); nothing where that cannot be said.
+  const Lines& last() const { return last_; }
+  std::string repeat(const Lines& lines, const std::function<void()>& between);
+  // A wished table made again, of one shape in every database that runs it.
+  Lines made_again();
 
  private:
   struct Table {
@@ -40,9 +49,9 @@ class ShapeStorm {
     std::string type;
     char kind = 'b';  // typtype
   };
-  using Lines = std::vector<std::string>;
 
   support::Rows query(const std::string& sql) const;
+  void execute(const std::string& sql) const;
   std::vector<Table> tables() const;
   std::vector<Column> columns(const Table& table) const;  // beside id
   std::vector<std::string> own_types() const;
@@ -61,6 +70,7 @@ class ShapeStorm {
   Lines change_partitions(const Table& table);
   Lines create(const std::string& name);
   void dump_and_restore();
+  void run(Lines lines, const std::function<void()>& between);
   void run_together(Lines lines);
   void run_one_by_one(const Lines& lines, const std::function<void()>& between);
   template <typename T>
@@ -70,7 +80,10 @@ class ShapeStorm {
 
   support::Cluster& cluster_;
   Random& random_;
+  const std::string database_;
+  const std::string tag_;
   std::string done_;
+  Lines last_;
   std::uint64_t names_ = 0;
 };
 

@@ -29,7 +29,7 @@ int main(int, char** argv) {
   if (n < 0) return fail("write");
   if (n < 10) {
     std::printf("short %zd\n", n);
-    n = write(fd, "0123456789" + n, 10 - static_cast<std::size_t>(n));
+    n = write(fd, &"0123456789"[n], 10 - static_cast<std::size_t>(n));
     if (n < 0) return fail("write");
   }
   if (pwrite(fd, "abc", 3, 0) != 3) return fail("pwrite");

@@ -40,8 +40,9 @@ void Part::start() {
   auto env = faults_.env();
   if (clock_ != nullptr) {
     for (auto& [name, value] : clock_->env()) {
-      const auto same = std::find_if(env.begin(), env.end(),
-                                     [&](const auto& other) { return other.first == name; });
+      const auto same = std::find_if(env.begin(), env.end(), [&named = name](const auto& other) {
+        return other.first == named;
+      });
       if (same == env.end()) {
         env.emplace_back(name, value);
       } else {

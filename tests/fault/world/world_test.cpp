@@ -14,7 +14,6 @@
 
 using namespace fault;
 using support::Cluster;
-using Strings = std::vector<std::string>;
 
 namespace {
 

@@ -47,8 +47,8 @@ TEST_CASE("check: each right that is missing is named with what grants it", "[ma
   result = check.run();
   CAPTURE(result.out);
   CHECK(result.out.find("this role may not call deltaflood.shapes(name), deltaflood.changed(), "
-                        "deltaflood.repeat_shapes(oid[]), deltaflood.trim(interval)") !=
-        std::string::npos);
+                        "deltaflood.repeat_shapes(oid[]), deltaflood.trim(interval), "
+                        "deltaflood.claim(name, text, text, boolean)") != std::string::npos);
   CHECK(result.out.find("As role postgres: SELECT deltaflood.grant_source('streamer')") !=
         std::string::npos);
   CHECK(result.exit.code == 3);

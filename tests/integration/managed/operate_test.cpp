@@ -13,7 +13,8 @@ TEST_CASE("managed: the file may be run again, and what it makes can be taken aw
   db.execute("CREATE TABLE t (id int PRIMARY KEY)");
   db.written();
   const std::string objects =
-      "SELECT string_agg(pg_describe_object(classid, objid, 0), ', ' ORDER BY 1) FROM pg_depend "
+      "SELECT string_agg(pg_describe_object(classid, objid, 0), ', ' ORDER BY "
+      "pg_describe_object(classid, objid, 0)) FROM pg_depend "
       "WHERE refclassid = 'pg_namespace'::regclass AND refobjid = 'deltaflood'::regnamespace";
   const std::string made = db.scalar(objects);
   db.execute(managed_sql());

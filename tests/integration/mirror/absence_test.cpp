@@ -1,5 +1,6 @@
 // Tables that are gone for a while, or cannot be followed as they are, and come back by themselves
 // once they can.
+#include "shards.h"
 #include "troubled.h"
 
 #include <catch2/catch.hpp>
@@ -112,6 +113,43 @@ TEST_CASE("trouble: a table whose rows SQLite cannot tell apart is parked, howev
   s.cluster.execute("ALTER TABLE t RENAME _rowid_ TO n");
   s.check_equal("t", "oid");
   s.end();
+}
+
+TEST_CASE("trouble: rows that have no key are told apart beside columns that only one source has",
+          "[mirror][trouble][sources][integration]") {
+  const Together together = GENERATE(Together::Shared, Together::Prefixed);
+  CAPTURE(static_cast<int>(together));
+  Shards s(
+      "CREATE TABLE t(n int, oid text); ALTER TABLE t REPLICA IDENTITY FULL;"
+      "INSERT INTO t VALUES(1, 'a'), (1, 'a'), (1, 'a'), (2, 'b'); CREATE TABLE o(id int PRIMARY "
+      "KEY)");
+  s.write_config({{{"table", "t"}}, {{"table", "o"}}}, together);
+  s.seed();
+  s.leave_out_connections();  // so that nothing is mended by a copy
+  s.start_run();
+  const auto change = [&](const std::string& name) {
+    s.cluster.execute(
+        "DELETE FROM t WHERE ctid = (SELECT min(ctid) FROM t WHERE n = 1);"
+        "UPDATE t SET oid = oid || 'x' WHERE n = 2; INSERT INTO o SELECT count(*) FROM o",
+        name);
+  };
+  for (const std::string& name : s.names) change(name);
+  s.check_equal("t", "n || oid");
+  s.cluster.execute("ALTER TABLE t ADD rowid int DEFAULT 7", "a");
+  s.catch_up("a");
+  for (const std::string& name : s.names) change(name);
+  s.check_equal("t", "n || oid");
+  s.check_equal("t", "rowid", {"a"});
+  // Now SQLite cannot tell its rows apart, beside the others' or alone.
+  s.cluster.execute("ALTER TABLE t ADD _rowid_ int", "a");
+  CHECK(eventually([&] { return s.state("a", "t") == "parked"; }));
+  CHECK_THAT(s.value("SELECT reason || hint FROM _deltamirror_tables WHERE name = '" +
+                     s.name_of("a", "t") + "' AND source = 'a'"),
+             Catch::Contains("rowid") && Catch::Contains("\"rename\""));
+  for (const std::string& name : s.names) change(name);
+  s.check_equal("o", "id");
+  s.check_equal("t", "n || oid", {"b", "c"});
+  s.end_run();
 }
 
 TEST_CASE("trouble: a table that somebody has dropped here is copied again",

@@ -1,4 +1,7 @@
 // What is looked at before the first start: seed --check, config check, and what columns become.
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
@@ -74,7 +77,9 @@ TEST_CASE("config check: tells the missing GRANT, and SQL that does not compile"
   const Result denied = check(R"({"tables": [{"table": "fox"}]})", "reader");
   CAPTURE(denied.out, denied.err);
   CHECK(denied.exit == Exit{3, 0});
-  CHECK_THAT(denied.out, Catch::Contains("HINT: GRANT SELECT ON fox TO \"reader\""));
+  CHECK_THAT(denied.out,
+             Catch::Contains("HINT: as its owner: GRANT SELECT ON \"public\".\"fox\" TO "
+                             "\"reader\";"));
   // A right to some columns is one to these only.
   s.cluster.execute("GRANT SELECT (id) ON fox TO reader");
   const Result some = check(R"({"tables": [{"table": "fox"}]})", "reader");
@@ -96,11 +101,46 @@ TEST_CASE("config check: tells the missing GRANT, and SQL that does not compile"
   const Result odd = check(
       R"({"tables": [{"table": "fox"}], "extra_sql": ["CREATE VIEW big AS SELEKT 1"]})", "reader");
   CHECK(odd.exit == Exit{2, 0});
+  // What the mirror keeps is not the configuration's to change.
+  const Result drops =
+      check(R"({"tables": [{"table": "fox"}], "extra_sql": ["DROP TABLE fox"]})", "reader");
+  CHECK(drops.exit == Exit{2, 0});
+  CHECK_THAT(drops.out, Catch::Contains("extra_sql[0] removes table \"fox\""));
   std::ofstream(file) << R"({"tables": [{"tabel": "fox"}]})";
   const Result lines = run({program("deltamirror"), "config", "check", file, "--json"});
   CHECK(lines.exit == Exit{2, 0});
   CHECK_THAT(lines.out, Catch::StartsWith(R"({"check":"configuration","result":"failed",)"));
   CHECK_THAT(odd.out, Catch::Contains("extra_sql[0]: SQLite: near \"SELEKT\": syntax error"));
+}
+
+TEST_CASE("config check: a pipe that nobody writes, and a file that is not there",
+          "[mirror][check]") {
+  const support::TempDir dir;
+  const std::string pipe = dir / "pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  const auto check = [](const std::string& file) {
+    return run({program("deltamirror"), "config", "check", file});
+  };
+  const Result nobody = check(pipe);
+  CHECK(nobody.exit == Exit{2, 0});
+  CHECK_THAT(nobody.err, Catch::Contains("it is a pipe, and nobody writes to it"));
+  const Result gone = check(dir / "nothing");
+  CHECK(gone.exit == Exit{2, 0});
+  CHECK_THAT(gone.err, Catch::Contains("No such file or directory") && Catch::Contains("HINT: "));
+}
+
+TEST_CASE("doctor: tells the right that a copy would miss", "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  s.start_stream();
+  REQUIRE(s.seed({"--table", "fox"}).ok());
+  const auto doctor = [&] {
+    return run({program("deltamirror"), "doctor", s.mirror(), "-d", conninfo_of(s, "reader")}).out;
+  };
+  CHECK_THAT(doctor(), Catch::Contains("FAILED  rights     \"fox\" cannot be copied") &&
+                           Catch::Contains("GRANT SELECT ON"));
+  s.cluster.execute("GRANT SELECT ON fox TO reader");
+  CHECK_THAT(doctor(), Catch::Contains("ok      rights"));
 }
 
 TEST_CASE("wait: says that it was stopped", "[mirror][check]") {
@@ -223,8 +263,35 @@ TEST_CASE("status: the error of a copy goes with the copy that is made", "[mirro
   s.cluster.execute("CREATE TABLE hen (id int PRIMARY KEY)");
   CHECK_FALSE(s.seed({"--table", "hen", "-d", conninfo_of(s, "reader")}).ok());
   CHECK(eventually([&] { return last_error().is_string(); }));
+  // It is one of this host, and stays here.
+  const std::string copy = s.dir / "copy.db";
+  REQUIRE(run({program("deltamirror"), "snapshot", s.mirror(), copy}).ok());
+  const Result of_copy = run({program("deltamirror"), "status", copy, "--json"});
+  CHECK(nlohmann::json::parse(of_copy.out)["last_error"].is_null());
   REQUIRE(s.seed({"--table", "hen"}).ok());
   CHECK(eventually([&] { return last_error().is_null(); }));
+}
+
+TEST_CASE("seed: who adds a table where nobody writes the stream hears of it, and may leave",
+          "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  s.start_stream();
+  REQUIRE(s.seed({"--table", "fox"}).ok());
+  s.start_run();
+  s.catch_up();
+  s.streamer->signal(SIGSTOP);
+  s.cluster.execute("CREATE TABLE hen (id int PRIMARY KEY); INSERT INTO hen VALUES (1)");
+  Process seed(
+      {program("deltamirror"), "seed", s.mirror(), "-d", s.cluster.conninfo(), "--table", "hen"});
+  CHECK(eventually([&] {
+    return seed.err().find("the copy of hen waits until the mirror is at ") != std::string::npos;
+  }));
+  CHECK(seed.err().find("; HINT: it is at ") != std::string::npos);
+  seed.signal(SIGINT);
+  CHECK(seed.wait(std::chrono::seconds(10)) == Exit{1, 0});
+  s.streamer->signal(SIGCONT);
+  CHECK(run({program("deltamirror"), "wait", s.mirror(), "--table", "hen", "--time", "now"}).ok());
 }
 
 TEST_CASE("verify --sample: looks at some rows of a table, however small", "[mirror][check]") {
@@ -239,4 +306,192 @@ TEST_CASE("verify --sample: looks at some rows of a table, however small", "[mir
   CAPTURE(sample.out);
   CHECK(sample.ok());
   CHECK_THAT(sample.out, Catch::Contains("small: 2 rows of a sample"));
+}
+
+TEST_CASE("seed --check: what it finds has the exit code that a seed ends with",
+          "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(std::string(kTables) + "; CREATE TABLE keyless (a int)");
+  s.start_stream();
+  const auto codes = [&](const std::string& user, const std::string& table) {
+    std::vector<std::string> argv = {
+        program("deltamirror"), "seed",     s.mirror(), "-d", conninfo_of(s, user),
+        "--daystream",          s.stream(), "--table",  table};
+    const Result seed = run(argv);
+    argv.push_back("--check");
+    const Result check = run(argv);
+    CAPTURE(seed.err, check.out);
+    CHECK(seed.err.find("\nHINT: ") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(s.mirror()));
+    return std::pair(seed.exit.code, check.exit.code);
+  };
+  using Codes = std::pair<int, int>;
+  CHECK(codes("reader", "fox") == Codes{3, 3});
+  CHECK(codes("postgres", "keyless") == Codes{3, 3});
+  CHECK(codes("postgres", "nowhere") == Codes{2, 2});
+  // Of several things that are missing the one that needs a person counts.
+  const Result both =
+      run({program("deltamirror"), "seed", s.mirror(), "-d", conninfo_of(s, "reader"),
+           "--daystream", s.stream(), "--table", "nowhere", "--table", "fox", "--check"});
+  CHECK(both.exit.code == 3);
+}
+
+TEST_CASE("many tables: what is read of the catalog grows as their number does",
+          "[mirror][check]") {
+  using Words = std::vector<std::string>;
+  // Rows that the server reads for each of four commands, in a database of so many tables.
+  const auto rows_read = [](int tables) {
+    Pipeline s;
+    s.cluster.execute("CREATE TYPE mood AS ENUM ('good', 'bad')");
+    for (int first = 0; first < tables; first += 20) {
+      s.cluster.execute(
+          "DO $$ BEGIN FOR i IN " + std::to_string(first) + ".." + std::to_string(first + 19) +
+          " LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, m mood, n numeric(9,2), "
+          "a int[])', i); EXECUTE format('INSERT INTO t%s VALUES (1)', i); END LOOP; END $$");
+    }
+    s.cluster.execute("ANALYZE");
+    s.start_stream();
+    const std::string file = s.dir / "many.json";
+    const std::string at = s.cluster.conninfo();
+    const auto cost = [&](const Words& arguments) {
+      const auto read = [&] {
+        REQUIRE(eventually([&] {
+          return s.cluster.scalar(
+                     "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+                     "'deltamirror'",
+                     "template1") == "0";
+        }));
+        return std::stoll(s.cluster.scalar(
+            "SELECT tup_returned FROM pg_stat_database WHERE datname = 'postgres'", "template1"));
+      };
+      Words argv = {program("deltamirror")};
+      argv.insert(argv.end(), arguments.begin(), arguments.end());
+      argv.insert(argv.end(), {"-d", at});
+      const auto before = read();
+      const Result result = run(argv);
+      CAPTURE(argv, result.err);
+      REQUIRE(result.ok());
+      if (arguments[1] == "init") std::ofstream(file) << result.out;
+      return static_cast<double>(read() - before);
+    };
+    const Words seed = {"seed", s.mirror(), "--daystream", s.stream(), "--config", file};
+    std::vector<double> costs = {cost({"config", "init"}), cost({"config", "check", file})};
+    costs.push_back(cost(seed));
+    costs.push_back(cost({"verify", s.mirror(), "--daystream", s.stream(), "--sample", "1%"}));
+    return costs;
+  };
+  const std::vector<double> few = rows_read(100);
+  const std::vector<double> many = rows_read(300);
+  for (std::size_t i = 0; i < few.size(); ++i) {
+    CAPTURE(i, few[i], many[i]);
+    CHECK(few[i] > 100);
+    CHECK(many[i] < 3.6 * few[i]);
+  }
+}
+
+TEST_CASE("status, verify and config init: where there are many tables, what matters is not hidden",
+          "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(
+      "DO $$ BEGIN FOR i IN 1..60 LOOP "
+      "EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i);"
+      "EXECUTE format('CREATE VIEW v%s AS SELECT * FROM t%s', i, i);"
+      "EXECUTE format('INSERT INTO t%s VALUES (1), (2)', i); END LOOP; END $$;"
+      "CREATE EXTENSION deltaflood");
+  s.start_stream();
+  const Result init = run({program("deltamirror"), "config", "init", "-d", s.cluster.conninfo()});
+  REQUIRE(init.ok());
+  CHECK(nlohmann::json::parse(init.out)["tables"].size() == 60);  // and none of our own
+  CHECK(std::count(init.err.begin(), init.err.end(), '\n') == 1);
+  CHECK_THAT(init.err, Catch::Contains("which cannot be followed (60): v1, "));
+  const std::string file = s.dir / "many.json";
+  std::ofstream(file) << init.out;
+  REQUIRE(s.seed({"--config", file}).ok());
+  const auto lines_of = [&](std::vector<std::string> argv) {
+    argv.insert(argv.begin(), program("deltamirror"));
+    const Result result = run(argv);
+    INFO(result.out << result.err);
+    CHECK(result.err.empty());
+    return std::count(result.out.begin(), result.out.end(), '\n');
+  };
+  CHECK(lines_of({"status", s.mirror()}) < 40);
+  CHECK(lines_of({"status", s.mirror(), "--all"}) > 60);
+  const Result verified = run({program("deltamirror"), "verify", s.mirror(), "-d",
+                               s.cluster.conninfo(), "--daystream", s.stream()});
+  CHECK(verified.ok());
+  CHECK_THAT(verified.out, Catch::EndsWith("\nin all: 60 tables, 120 rows, 0 differ\n"));
+  // Each command's help is about that command.
+  for (const char* const command : {"status", "verify", "wait", "reseed"}) {
+    const Result help = run({program("deltamirror"), command, "--help"});
+    CAPTURE(help.out);
+    CHECK_THAT(help.out, Catch::Contains(std::string("deltamirror ") + command));
+    CHECK_THAT(help.out, !Catch::Contains("deltamirror up "));
+  }
+}
+
+TEST_CASE("config check: a view over what is not there is found, which SQLite would take",
+          "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  const auto check = [&](const std::string& sql) {
+    const std::string file = s.dir / "c.json";
+    std::ofstream(file) << R"({"tables": [{"table": "fox"}], "extra_sql": [")" << sql << R"("]})";
+    return run({program("deltamirror"), "config", "check", file, "-d", s.cluster.conninfo()});
+  };
+  CHECK(check("CREATE VIEW v AS SELECT total, huge_num FROM fox").exit.code == 0);
+  for (const char* const wrong : {"nope FROM fox", "id FROM foxes"}) {
+    const Result result = check("CREATE VIEW v AS SELECT " + std::string(wrong));
+    CAPTURE(result.out);
+    CHECK(result.exit.code == 2);
+    CHECK_THAT(result.out, Catch::Contains("view \"v\" of extra_sql cannot be read: "));
+  }
+}
+
+TEST_CASE("config init: what the role may not read yet is named", "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(std::string(kTables) +
+                    "; CREATE TABLE hen (id int PRIMARY KEY); GRANT SELECT ON fox TO reader");
+  const Result init =
+      run({program("deltamirror"), "config", "init", "-d", conninfo_of(s, "reader")});
+  CHECK(init.ok());
+  CHECK(nlohmann::json::parse(init.out)["tables"].size() == 2);
+  CHECK_THAT(init.err, Catch::Contains("role \"reader\" may not read 1 table of these yet: hen; "
+                                       "HINT: as their owner: GRANT SELECT ON hen TO \"reader\";"));
+}
+
+TEST_CASE("config init: --partition-root names the table at the top instead of its partitions",
+          "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(
+      "CREATE TABLE plain (id int PRIMARY KEY);"
+      "CREATE TABLE days (day date, id int, PRIMARY KEY (day, id)) PARTITION BY RANGE (day);"
+      "CREATE TABLE days_1 PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2026-01-02');"
+      "CREATE TABLE days_2 PARTITION OF days FOR VALUES FROM ('2026-01-02') TO ('2026-01-03')");
+  const auto init = [&](std::vector<std::string> more) {
+    std::vector<std::string> argv = {program("deltamirror"), "config", "init", "-d",
+                                     s.cluster.conninfo()};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return run(argv);
+  };
+  const auto tables_of = [](const Result& result) {
+    std::vector<std::string> names;
+    const nlohmann::json config = nlohmann::json::parse(result.out);
+    for (const auto& table : config["tables"]) names.push_back(table["table"]);
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  const Result partitions = init({});
+  CHECK(tables_of(partitions) == Names{"days_1", "days_2", "plain"});
+  CHECK_THAT(partitions.err, Catch::Contains("\"config init --partition-root\" names it itself"));
+  const Result roots = init({"--partition-root"});
+  CHECK(tables_of(roots) == Names{"days", "plain"});
+  CHECK_THAT(roots.err, Catch::Contains("deltastream --partition-root, for 1 partitioned table"));
+  // As a stream of that kind takes it.
+  const std::string file = s.dir / "roots.json";
+  std::ofstream(file) << roots.out;
+  s.streamer.emplace(std::vector<std::string>{program("deltastream"), "-d", s.cluster.conninfo(),
+                                              "-S", "mirror", "-D", s.stream(), "--create-slot",
+                                              "--partition-root"});
+  REQUIRE(support::eventually([&] { return std::filesystem::exists(s.dir / "stream/durable"); }));
+  REQUIRE(s.seed({"--config", file}).ok());
 }

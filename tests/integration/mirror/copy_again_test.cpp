@@ -42,7 +42,7 @@ TEST_CASE("trouble: a stream that was begun again is followed from a copy of all
 
   s.start(false);
   CHECK(s.runner->wait() == Exit{3, 0});
-  CHECK_THAT(s.runner->err(), Catch::Contains("give \"run\" a -d CONNINFO"));
+  CHECK_THAT(s.runner->err(), Catch::Contains("run: deltamirror run "));
   CHECK(s.value("SELECT count(*) FROM t") == "100");
 
   s.start(true);

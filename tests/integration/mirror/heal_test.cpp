@@ -14,7 +14,6 @@
 #include "support/slot.h"
 
 using namespace support;
-using Texts = std::vector<std::string>;
 using nlohmann::json;
 
 namespace {

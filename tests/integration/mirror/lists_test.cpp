@@ -4,7 +4,6 @@
 #include "pipeline.h"
 
 using namespace support;
-using Texts = std::vector<std::string>;
 
 namespace {
 

@@ -12,10 +12,10 @@
 #include "lines.h"
 #include "owner/unix_socket.h"
 #include "pipeline.h"
+#include "shards.h"
 #include "support/row_compare.h"
 
 using namespace support;
-using Texts = std::vector<std::string>;
 using nlohmann::json;
 
 namespace {
@@ -191,6 +191,98 @@ TEST_CASE("live: the configuration is read again at SIGHUP, whole or not at all"
   s.cluster.execute("UPDATE t SET v = 'followed' WHERE id = 5");
   s.check_equal({"t"});
   s.end();
+}
+
+TEST_CASE("live: the configuration of three sources is taken by all of them, or by none",
+          "[mirror][live][sources][integration]") {
+  const Together together = GENERATE(Together::Shared, Together::Prefixed);
+  Shards s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text); CREATE TABLE u(id int PRIMARY KEY);"
+      "INSERT INTO t VALUES(1, 'one'); INSERT INTO u VALUES(1)");
+  s.cluster.execute("ALTER TABLE t ADD extra int", "a");
+  s.cluster.execute("CREATE TABLE later(id int PRIMARY KEY); INSERT INTO later VALUES(1)", "b");
+  const auto configure = [&](const json& tables, const json& extra_sql = json::array()) {
+    s.write_config(tables, together);
+    json root = json::parse(read_file(s.config()));
+    root["extra_sql"] = extra_sql;
+    write_file(s.config(), root.dump());
+  };
+  const auto schema = [&] {
+    return s.rows("SELECT name || coalesce(sql, '') FROM sqlite_schema ORDER BY name");
+  };
+  const json t = {{"table", "t"}};
+  const json u = {{"table", "u"}};
+  configure({t, u});
+  s.seed();
+  const bool running = GENERATE(true, false);
+  CAPTURE(static_cast<int>(together), running);
+  if (running) {
+    s.start_run();
+    s.catch_up();
+  }
+  const auto take = [&](const std::string& said) {
+    if (running) {
+      s.runner->signal(SIGHUP);
+    } else {
+      s.start_run();
+    }
+    INFO(s.runner->err());
+    CHECK(eventually([&] { return s.runner->err().find(said) != std::string::npos; }));
+    s.catch_up();
+    if (!running) s.end_run();
+  };
+  // Each is right for some of the sources, or in some of its parts.
+  const Texts before = schema();
+  const std::string lacking = together == Together::Shared ? "nope" : "extra";
+  configure(json::array({{{"table", "t"}, {"indexes", {lacking}}}}));
+  take("no such column: " + lacking);
+  CHECK(schema() == before);
+  configure(json::array({t}),
+            json::array({"CREATE VIEW twice AS SELECT 1; CREATE VIEW twice AS SELECT 1"}));
+  take("twice already exists");
+  CHECK(schema() == before);
+  configure({{{"table", "t"}, {"indexes", {"v"}}}, {{"table", "t"}, {"as", "x"}}});
+  take("followed twice");
+  CHECK(schema() == before);
+  for (const std::string& name : s.names) CHECK(s.state(name, "u") == "following");
+
+  // What only one of them has is waited for in the others.
+  const json ones = json::array({"CREATE VIEW ones AS SELECT 1 AS one"});
+  configure(json::array({t, {{"table", "later"}}}), ones);
+  take("took configuration");
+  if (!running) s.start_run();
+  CHECK(eventually([&] { return s.state("a", "later") == "waiting"; }));
+  s.check_equal("later", "id", {"b"});
+  CHECK(eventually([&] {
+    return s.value("SELECT count(*) FROM _deltamirror_tables WHERE wish LIKE '%\"u\"%'") == "0";
+  }));
+  CHECK(eventually(
+      [&] { return s.value("SELECT count(*) FROM sqlite_schema WHERE name = 'ones'") == "1"; }));
+  s.cluster.execute("CREATE TABLE later(id int PRIMARY KEY); INSERT INTO later VALUES(2)", "c");
+  s.check_equal("later", "id", {"b", "c"});
+  CHECK(s.state("a", "later") == "waiting");
+  // An index of what waits is made with it, and one that came later is there again after a copy.
+  configure(json::array(
+                {{{"table", "t"}, {"indexes", {"v"}}}, {{"table", "later"}, {"indexes", {"id"}}}}),
+            ones);
+  s.runner->signal(SIGHUP);
+  const bool taken = eventually([&] {
+    return s.value("SELECT count(*) FROM _deltamirror_tables WHERE indexes = '[[\"id\"]]'") == "3";
+  });
+  INFO(s.runner->err());
+  CHECK(taken);
+  s.cluster.execute("CREATE TABLE later(id int PRIMARY KEY); INSERT INTO later VALUES(3)", "a");
+  s.check_equal("later", "id");
+  for (const std::string& name : s.names) {
+    s.cluster.execute("DROP TABLE t; CREATE TABLE t(id int PRIMARY KEY, v text)", name);
+    s.catch_up(name);
+    s.cluster.execute("INSERT INTO t VALUES(7, 'again')", name);
+  }
+  s.check_equal("t", "id || v");
+  const std::string of_index = "SELECT count(*) FROM sqlite_schema WHERE name = '";
+  CHECK(s.value(of_index + s.name_of("a", "later") + "_id_idx'") == "1");
+  CHECK(s.value(of_index + s.name_of("b", "t") + "_v_idx'") == "1");
+  s.end_run();
 }
 
 TEST_CASE("live: a configuration makes the mirror that run does not find, and run goes on with it",
@@ -393,68 +485,94 @@ TEST_CASE("live: local programs hear which rows each commit changed",
 
 namespace {
 
-// A mirror of a, whose stream comes to hold b too.
-struct Widened : Pipeline {
-  std::string config = (dir / "stream.json").string();
-
-  Widened() {
-    cluster.execute(
-        "CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY);"
-        "INSERT INTO b VALUES(1)");
-    hold("a");
-    streamer.emplace(Texts{program("deltastream"), "--config", config, "--create-slot"});
-    REQUIRE(eventually([&] { return std::filesystem::exists(dir / "stream/durable"); }));
-    REQUIRE(seed({"--table", "a"}).ok());
-    runner.emplace(Texts{program("deltamirror"), "run", mirror(), "--daystream", stream(), "-d",
-                         cluster.conninfo()});
+// A mirror of a, whose streams come to hold b too.
+struct Widened : Shards {
+  explicit Widened(const Texts& databases, Together how = Together::Shared)
+      : Shards(
+            "CREATE TABLE a(id int PRIMARY KEY); CREATE TABLE b(id int PRIMARY KEY);"
+            "INSERT INTO b VALUES(1)",
+            {.names = databases, .streamed = "a"}) {
+    write_config({{{"table", "a"}}}, how);
+    seed();
+    start_run();
     REQUIRE(eventually([&] { return std::filesystem::exists(mirror() + ".sock"); }));
   }
-  void hold(const std::string& tables) const {
-    const nlohmann::json all = {{"dbname", cluster.conninfo()},
-                                {"slot", "mirror"},
-                                {"directory", stream()},
-                                {"tables", tables}};
-    std::ofstream(config) << all.dump();
+  void widen() { hold("a,b"); }
+  Texts seed_b(const std::string& source) const {
+    return {program("deltamirror"), "seed", mirror(), "--table", "b", "--source", source, "--as",
+            name_of(source, "b")};
   }
-  void widen() {
-    hold("a,b");
-    streamer->signal(SIGHUP);
-    const auto streams = [&] {
-      const std::string err = streamer->err();
-      const std::size_t again = err.find("read again");
-      return again != std::string::npos && err.find("streaming from", again) != std::string::npos;
-    };
-    REQUIRE(eventually(streams));
-  }
-  Texts seed_b() const { return {program("deltamirror"), "seed", mirror(), "--table", "b"}; }
 };
+
+// One source, and three.
+using Widening = std::pair<support::Texts, Together>;
+const std::vector<Widening> kWidenings = {{{"a"}, Together::Prefixed},
+                                          {{"a", "b", "c"}, Together::Prefixed},
+                                          {{"a", "b", "c"}, Together::Shared}};
 
 }  // namespace
 
 TEST_CASE("live: a table that the stream came to hold is copied while nothing commits",
           "[mirror][live][integration]") {
-  Widened w;
+  const auto [databases, together] = GENERATE(from_range(kWidenings));
+  Widened w(databases, together);
   w.widen();
-  run_ok(w.seed_b());
-  CHECK(w.rows("SELECT id FROM b") == Texts{"1"});
+  if (together == Together::Shared) {
+    w.write_config({{{"table", "a"}}, {{"table", "b"}}});
+    w.runner->signal(SIGHUP);
+  } else {
+    for (const std::string& name : w.names) run_ok(w.seed_b(name));
+  }
+  w.check_equal("b", "id");
+}
+
+TEST_CASE("live: who asks an owner that hangs says whom it waits for",
+          "[mirror][live][integration]") {
+  Pipeline s;
+  s.cluster.execute("CREATE TABLE t (id int PRIMARY KEY)");
+  s.start_stream();
+  REQUIRE(s.seed({"--table", "t"}).ok());
+  s.start_run();
+  REQUIRE(eventually([&] { return std::filesystem::exists(s.mirror() + ".sock"); }));
+  // Of another daystream it does not know.
+  const auto other = support::run({program("deltamirror"), "reseed", s.mirror(), "--table", "t",
+                                   "-d", s.cluster.conninfo(), "--daystream", s.dir / "other"});
+  CHECK(other.exit == Exit{2, 0});
+  CHECK_THAT(other.err, Catch::Contains("and reads daystream \"") &&
+                            Catch::Contains("HINT: leave out --daystream"));
+  s.runner->signal(SIGSTOP);
+  Process asking({program("deltamirror"), "remove", s.mirror(), "--table", "t"});
+  CHECK(eventually([&] {
+    return asking.err().find("waiting for process " + std::to_string(s.runner->pid()) +
+                             ", which owns mirror") != std::string::npos;
+  }));
+  s.runner->signal(SIGCONT);
+  CHECK(asking.wait() == Exit{0, 0});
 }
 
 TEST_CASE("live: who asks for a table hears a signal, and the owner goes on",
           "[mirror][live][integration]") {
-  Widened w;
+  const auto [databases, together] =
+      GENERATE(from_range(kWidenings.begin(), kWidenings.begin() + 2));
+  Widened w(databases, together);
   // What the copy has to wait for: a transaction from before the stream held the table.
-  Session old = w.cluster.session();
+  const std::string last = w.names.back();
+  Session old = w.cluster.session(last);
   old.execute("BEGIN");
   old.execute("SELECT pg_current_xact_id()");
   w.widen();
-  Process asking(w.seed_b());
+  Process asking(w.seed_b(last));
   REQUIRE(eventually(
       [&] { return w.runner->err().find("waiting until the daystream") != std::string::npos; }));
+  // Nobody else waits meanwhile.
+  for (const std::string& name : w.names) {
+    w.cluster.execute("INSERT INTO a VALUES(7)", name);
+    w.catch_up(name);
+  }
   asking.signal(SIGTERM);
   CHECK(asking.wait() == Exit{1, 0});
   CHECK_THAT(asking.err(), Catch::Contains("stopped waiting for the owner"));
   old.execute("COMMIT");
   INFO(w.runner->err());
-  CHECK(eventually(
-      [&] { return w.value("SELECT count(*) FROM _deltamirror_tables WHERE name = 'b'") == "1"; }));
+  CHECK(eventually([&] { return w.state(last, "b") == "following"; }));
 }

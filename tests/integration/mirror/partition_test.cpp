@@ -4,21 +4,22 @@
 #include <string>
 
 #include "pipeline.h"
+#include "shards.h"
 
 using support::Exit;
 using support::Result;
 
 namespace {
 
+constexpr const char* kPartitioned =
+    "CREATE TABLE p(id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
+    "CREATE TABLE low PARTITION OF p FOR VALUES FROM (0) TO (100);"
+    "CREATE TABLE high(v text, id int PRIMARY KEY);"
+    "ALTER TABLE p ATTACH PARTITION high FOR VALUES FROM (100) TO (200);"
+    "INSERT INTO p SELECT i, 'v' || i FROM generate_series(0, 198, 2) i";
+
 struct Partitioned : Pipeline {
-  Partitioned() {
-    cluster.execute(
-        "CREATE TABLE p(id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
-        "CREATE TABLE low PARTITION OF p FOR VALUES FROM (0) TO (100);"
-        "CREATE TABLE high(v text, id int PRIMARY KEY);"
-        "ALTER TABLE p ATTACH PARTITION high FOR VALUES FROM (100) TO (200);"
-        "INSERT INTO p SELECT i, 'v' || i FROM generate_series(0, 198, 2) i");
-  }
+  Partitioned() { cluster.execute(kPartitioned); }
   void start(bool by_root) {
     std::vector<std::string> argv = {support::program("deltastream"),
                                      "-d",
@@ -144,6 +145,27 @@ TEST_CASE("partitions: one that goes takes its rows along, without a copy", "[mi
   CHECK(helped.ok());
   CHECK_THAT(helped.err, Catch::Contains("copying p"));
   s.check_equal();
+}
+
+TEST_CASE("partitions: one that goes from one source of three takes its rows of that one along",
+          "[mirror][partition][sources]") {
+  const Together together = GENERATE(Together::Shared, Together::Prefixed);
+  const std::string what =
+      GENERATE(as<std::string>{}, "DROP TABLE high", "ALTER TABLE p DETACH PARTITION high");
+  CAPTURE(static_cast<int>(together), what);
+  Shards s(kPartitioned, {.stream_flags = {"--partition-root"}});
+  s.write_config({{{"table", "p"}}}, together);
+  s.seed();
+  s.start_run();
+  s.catch_up();
+  s.cluster.execute(what, "b");
+  s.cluster.execute("UPDATE p SET v = v || '+' WHERE id < 20", "b");
+  s.cluster.execute("UPDATE p SET v = v || '-' WHERE id > 150", "c");
+  s.catch_up();
+  s.check_equal("p", "id || v");
+  CHECK_THAT(s.runner->err(),
+             Catch::Contains("50 rows went with it") && !Catch::Contains("copying"));
+  s.end_run();
 }
 
 TEST_CASE("partitions: whose rows can be told, by ranges and lists of most types",

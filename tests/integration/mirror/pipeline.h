@@ -1,6 +1,7 @@
 // PostgreSQL, deltastream and deltamirror, all real, for the mirror's tests.
 #pragma once
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <string>
@@ -45,13 +46,11 @@ struct Pipeline {
   }
 
   support::Result seed(std::vector<std::string> arguments) const {
-    std::vector<std::string> argv = {support::program("deltamirror"),
-                                     "seed",
-                                     mirror(),
-                                     "-d",
-                                     cluster.conninfo(),
-                                     "--daystream",
-                                     stream()};
+    std::vector<std::string> argv = {support::program("deltamirror"), "seed", mirror(),
+                                     "--daystream", stream()};
+    if (std::find(arguments.begin(), arguments.end(), "-d") == arguments.end()) {
+      argv.insert(argv.end(), {"-d", cluster.conninfo()});
+    }
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     return support::run(argv);
   }

@@ -2,9 +2,9 @@
 #include <catch2/catch.hpp>
 
 #include "shaped.h"
+#include "shards.h"
 
 using namespace support;
-using Texts = std::vector<std::string>;
 
 TEST_CASE("shape: columns are added with and without defaults, dropped and renamed",
           "[mirror][shape][integration]") {
@@ -31,6 +31,33 @@ TEST_CASE("shape: new columns, generated or not, and new values of an enum need 
   s.follow();  // without a connection
   s.check("SELECT id || '|' || coalesce(c, -1) || d || g FROM t ORDER BY id");
   s.check("SELECT id || v || m FROM u ORDER BY id");
+}
+
+TEST_CASE("shape: of three sources, one after the other, new columns and values need no copy",
+          "[mirror][shape][sources][integration]") {
+  const Together together = GENERATE(Together::Shared, Together::Prefixed);
+  Shards s(
+      "CREATE TYPE mood AS ENUM ('calm');"
+      "CREATE TABLE t(id int PRIMARY KEY, b int, m mood);"
+      "INSERT INTO t SELECT i, i * 10, 'calm' FROM generate_series(1, 3) i");
+  s.write_config({{{"table", "t"}}}, together);
+  s.seed();
+  s.start_run();
+  s.catch_up();
+  for (const std::string& name : s.names) {
+    s.cluster.execute(
+        "ALTER TABLE t ADD c int, ADD d text DEFAULT 'd', "
+        "              ADD g int GENERATED ALWAYS AS (b + 1) STORED;"
+        "ALTER TABLE t ADD m2 mood DEFAULT 'calm'; ALTER TYPE mood ADD VALUE 'wild' BEFORE 'calm'",
+        name);
+    s.cluster.execute("INSERT INTO t VALUES(4, 7, 'wild', 1, 'n'); UPDATE t SET b = 1 WHERE id < 3",
+                      name);
+    s.catch_up(name);
+    s.check_equal("t", "id || b || m || coalesce(c, -1) || d || g || m2", {name});
+  }
+  s.check_equal("t", "id || b || m || coalesce(c, -1) || d || g || m2");
+  CHECK_THAT(s.runner->err(), !Catch::Contains("copying"));
+  s.end_run();
 }
 
 TEST_CASE("shape: a volatile default and another type bring the rows again",

@@ -10,7 +10,6 @@
 #include "support/row_compare.h"
 
 using namespace support;
-using Texts = std::vector<std::string>;
 namespace fs = std::filesystem;
 
 namespace {
@@ -89,7 +88,7 @@ TEST_CASE("snapshot: mirrors begin with one made under load, without PostgreSQL"
   load.wait();
 
   const Result twice = s.snapshot(arguments);
-  CHECK(twice.exit == Exit{1, 0});
+  CHECK(twice.exit == Exit{3, 0});
   CHECK_THAT(twice.err, Catch::Contains("s.db\" exists"));
 
   const std::string lsn = s.cluster.scalar("SELECT pg_current_wal_flush_lsn()");
@@ -182,9 +181,9 @@ TEST_CASE("restore: equals what PostgreSQL held at a commit, by LSN, position an
 
   // Before the first snapshot, before the one that is named, after the stream's end.
   const Result early = s.restore(s.file("x.db"), s.file("snapshots"), commits[4].lsn);
-  CHECK(early.exit == Exit{1, 0});
+  CHECK(early.exit == Exit{3, 0});
   CHECK_THAT(early.err, Catch::Contains("each snapshot"));
-  CHECK(s.restore(s.file("x.db"), first, commits[4].position).exit == Exit{1, 0});
+  CHECK(s.restore(s.file("x.db"), first, commits[4].position).exit == Exit{3, 0});
   const Result late = s.restore(s.file("x.db"), first, "F/0");
   CHECK(late.exit == Exit{1, 0});
   CHECK_THAT(late.err, Catch::Contains("ends at"));

@@ -9,7 +9,6 @@
 #include "shards.h"
 
 using namespace support;
-using Texts = std::vector<std::string>;
 using nlohmann::json;
 
 namespace {
@@ -170,25 +169,8 @@ TEST_CASE("sources: what one does to a table it shares touches its own rows only
         Texts{"a0", "c1"});
   s.end_run();
   CHECK(s.status()["tables"].size() == 6);
-  CHECK(s.value("SELECT state FROM _deltamirror_tables WHERE source = 'b' AND name = 'account'") ==
-        "waiting");
+  CHECK(s.state("b", "account") == "waiting");
 }
-
-namespace {
-
-// What PostgreSQL has in one source comes to be what the mirror has of it, and of the others, also
-// where the rows of one are copied meanwhile.
-void check_soon_union(const Shards& s, const std::string& table) {
-  const Texts expected = s.union_of("SELECT '$' || id FROM " + table);
-  INFO(s.runner->err());
-  CHECK(eventually([&] {
-    const std::string there =
-        s.value("SELECT count(*) FROM sqlite_schema WHERE name = '" + table + "'");
-    return there == "1" && s.rows("SELECT shard || id FROM " + table + " ORDER BY 1") == expected;
-  }));
-}
-
-}  // namespace
 
 // The tables of the mirror keep their names, so it is the rows that move.
 TEST_CASE("sources: tables that exchange their names in one source",
@@ -203,8 +185,8 @@ TEST_CASE("sources: tables that exchange their names in one source",
       "BEGIN; ALTER TABLE x RENAME TO z; ALTER TABLE y RENAME TO x; ALTER TABLE z RENAME TO y;"
       "INSERT INTO x VALUES(3); COMMIT",
       "a");
-  check_soon_union(s, "x");
-  check_soon_union(s, "y");
+  s.check_equal("x", "id");
+  s.check_equal("y", "id");
   s.end_run();
 }
 
@@ -220,13 +202,191 @@ TEST_CASE("sources: a table that does not fit the others' keeps no other from be
       "BEGIN; ALTER TABLE x ALTER id TYPE text; DROP TABLE y; CREATE TABLE y(id int PRIMARY KEY);"
       "INSERT INTO y VALUES(3); COMMIT",
       "a");
-  check_soon_union(s, "y");
-  CHECK(eventually([&] {
-    return s.value("SELECT state FROM _deltamirror_tables WHERE source = 'a' AND name = 'x'") ==
-           "parked";
-  }));
+  s.check_equal("y", "id");
+  CHECK(eventually([&] { return s.state("a", "x") == "parked"; }));
   s.cluster.execute("ALTER TABLE x ALTER id TYPE int USING id::int", "a");
-  check_soon_union(s, "x");
+  s.check_equal("x", "id");
+  s.end_run();
+}
+
+// One after the other takes a change that does not fit what the others have as yet.
+TEST_CASE("sources: a table that did not fit comes back when the others have become as it is",
+          "[mirror][sources][integration]") {
+  const char* const change = GENERATE(
+      "ALTER TABLE x ALTER id TYPE text",
+      "ALTER TABLE x ADD w int NOT NULL DEFAULT 7, DROP CONSTRAINT x_pkey, ADD PRIMARY KEY (id, w)",
+      "BEGIN; DROP TABLE x; CREATE TABLE x(id text PRIMARY KEY); INSERT INTO x VALUES('new'); "
+      "COMMIT",
+      "ALTER TABLE x ALTER v TYPE text USING '0' || v");
+  // What is kept of the rows from before stands in no other's way.
+  const std::string on_trouble = GENERATE("hide", "keep");
+  CAPTURE(change, on_trouble);
+  Shards s(
+      "CREATE TABLE x(id int PRIMARY KEY, v int); CREATE TABLE y(id int PRIMARY KEY);"
+      "INSERT INTO x VALUES(1, 7); INSERT INTO y VALUES(2)");
+  s.write_config({{{"table", "x"}}, {{"table", "y"}}});
+  s.seed();
+  s.start_run({"--on-trouble", on_trouble});
+  for (const std::string name : {"a", "b"}) {
+    s.cluster.execute(change, name);
+    INFO(s.runner->err());
+    CHECK(eventually([&] { return s.state(name, "x") == "parked"; }));
+  }
+  // That a table was dropped is followed in any case.
+  const bool is_kept =
+      on_trouble == "keep" && std::string(change).find("DROP TABLE") == std::string::npos;
+  CHECK(s.rows("SELECT shard || id || v FROM x ORDER BY 1") ==
+        (is_kept ? Texts{"a17", "b17", "c17"} : Texts{"c17"}));
+  Texts have_it = s.names;
+  SECTION("the last one changes, too") {
+    s.cluster.execute(change, "c");
+  }
+  SECTION("the last one has no such table any more") {
+    s.cluster.execute("DROP TABLE x", "c");
+    have_it.pop_back();
+  }
+  s.check_equal("x", "id", have_it);
+  CHECK(eventually([&] {
+    return s.value("SELECT count(DISTINCT shard) FROM x") == std::to_string(have_it.size());
+  }));
+  s.cluster.execute("INSERT INTO y VALUES(3)", "b");
+  s.check_equal("y", "id");
+  s.end_run();
+}
+
+// Nobody can copy, so that what was kept is all there is of a source.
+TEST_CASE("sources: a table goes on beside what is kept of the others, as long as both can stand",
+          "[mirror][sources][integration]") {
+  Shards s("CREATE TABLE x(id int PRIMARY KEY, v int); INSERT INTO x VALUES(1, 7), (2, NULL)");
+  s.write_config({{{"table", "x"}}});
+  s.seed();
+  s.leave_out_connections();
+  s.start_run({"--on-trouble", "keep"});
+  const auto sees = [&](const Texts& expected) {
+    INFO(s.runner->err());
+    CHECK(s.rows("SELECT shard || id || coalesce(v, '-') FROM x ORDER BY 1") == expected);
+  };
+  for (const std::string& name : s.names) {
+    s.cluster.execute("ALTER TABLE x ALTER v TYPE text USING '0' || v", name);
+    s.catch_up(name);
+  }
+  sees({"a17", "a2-", "b17", "b2-", "c107", "c2-"});
+  s.cluster.execute("INSERT INTO x VALUES(3, '03')", "c");
+  s.catch_up("c");
+  CHECK(s.value("SELECT v FROM x WHERE shard = 'c' AND id = 3") == "03");
+  // Under another key rows of before cannot stand beside it.
+  s.cluster.execute(
+      "DELETE FROM x WHERE v IS NULL; ALTER TABLE x DROP CONSTRAINT x_pkey, ADD PRIMARY KEY (v)",
+      "c");
+  s.catch_up("c");
+  sees({"c107", "c303"});
+  CHECK(s.rows("SELECT source || state || is_hidden FROM _deltamirror_status ORDER BY 1") ==
+        Texts{"aparked1", "bparked1", "cfollowing0"});
+  s.end_run();
+}
+
+// It fits when its copy is begun, and no more when the copy is to be put in place.
+TEST_CASE("sources: a table that another source has made otherwise meanwhile is parked alone",
+          "[mirror][sources][integration]") {
+  Shards s("CREATE TABLE x(id int PRIMARY KEY); CREATE TABLE y(id int PRIMARY KEY)");
+  s.write_config({{{"table", "x"}}, {{"table", "y"}}});
+  s.seed();
+  s.start_run();
+  for (const std::string& name : s.names) s.cluster.execute("DROP TABLE x", name);
+  s.catch_up();
+  s.streamers.at("b").signal(SIGSTOP);  // so its copy waits for the stream
+  s.cluster.execute("CREATE TABLE x(id text PRIMARY KEY); INSERT INTO x VALUES('one')", "b");
+  REQUIRE(eventually([&] {
+    return s.value("SELECT count(*) FROM sqlite_schema WHERE name = '_deltamirror_shadow_b/x'") ==
+           "1";
+  }));
+  s.cluster.execute("CREATE TABLE x(id int PRIMARY KEY); INSERT INTO x VALUES(1)", "a");
+  REQUIRE(eventually([&] { return s.state("a", "x") == "following"; }));
+  s.streamers.at("b").signal(SIGCONT);
+  CHECK(eventually([&] { return s.state("b", "x") == "parked"; }));
+  s.cluster.execute("INSERT INTO y VALUES(2)", "b");
+  INFO(s.runner->err());
+  CHECK(eventually([&] { return s.value("SELECT count(*) FROM y WHERE shard = 'b'") == "1"; }));
+  CHECK(s.status_of("b")["state"] == "following");
+  s.end_run();
+}
+
+TEST_CASE("sources: what somebody put beside a shared table goes and comes back with it",
+          "[mirror][sources][integration]") {
+  Shards s("CREATE TABLE x(id int PRIMARY KEY, v text); INSERT INTO x VALUES(1, 'one')");
+  s.write_config({{{"table", "x"}, {"indexes", {"v"}}}});
+  s.seed();
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec(
+          "CREATE TABLE seen(id int); CREATE INDEX by_hand ON x(v, id);"
+          "CREATE TRIGGER noted AFTER INSERT ON x BEGIN INSERT INTO seen VALUES(new.id); END");
+  s.start_run();
+  for (const std::string& name : s.names) s.cluster.execute("DROP TABLE x", name);
+  s.catch_up();
+  CHECK(s.value("SELECT count(*) FROM sqlite_schema WHERE tbl_name = 'x'") == "0");
+  for (const std::string& name : s.names) {
+    s.cluster.execute("CREATE TABLE x(id int PRIMARY KEY, v text); INSERT INTO x VALUES(2, 'two')",
+                      name);
+  }
+  s.check_equal("x", "id");
+  s.cluster.execute("INSERT INTO x VALUES(3, 'three')", "b");
+  s.check_equal("x", "id");
+  CHECK(s.rows("SELECT name FROM sqlite_schema WHERE tbl_name = 'x' AND sql IS NOT NULL AND "
+               "type <> 'table' ORDER BY name") == Texts{"by_hand", "noted", "x_v_idx"});
+  CHECK(s.value("SELECT count(*) FROM seen WHERE id = 3") == "1");
+  s.end_run();
+}
+
+// SQLite makes a number of a text that looks like one, where the column was made for numbers.
+TEST_CASE("sources: a column that only one of them has may have another type from then on",
+          "[mirror][sources][integration]") {
+  Shards s(
+      "CREATE TABLE x(id int PRIMARY KEY); INSERT INTO x VALUES(1);"
+      "CREATE TABLE z(id int PRIMARY KEY, n numeric(6, 0))");
+  for (const std::string name : {"a", "b"}) {
+    s.cluster.execute("ALTER TABLE x ADD c int; UPDATE x SET c = 7", name);
+  }
+  s.cluster.execute("INSERT INTO z VALUES(1, 5)", "a");
+  for (const std::string name : {"b", "c"}) s.cluster.execute("ALTER TABLE z DROP n", name);
+  s.write_config({{{"table", "x"}}, {{"table", "z"}}});
+  s.seed();
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("CREATE VIEW seen AS SELECT shard, c FROM x; CREATE INDEX by_hand ON x(c, id)");
+  s.start_run();
+  const Texts expected = {"a|007", "b|007", "c|NULL"};
+  const auto check = [&] {
+    INFO(s.runner->err());
+    CHECK(eventually([&] {
+      return s.rows("SELECT shard || '|' || coalesce(c, 'NULL') FROM x ORDER BY 1") == expected;
+    }));
+    CHECK(s.value("SELECT type FROM pragma_table_info('x') WHERE name = 'c'") == "TEXT");
+    CHECK(s.rows("SELECT coalesce(c, 'NULL') FROM seen ORDER BY 1") == Texts{"007", "007", "NULL"});
+    CHECK(s.value("SELECT count(*) FROM sqlite_schema WHERE name = 'by_hand'") == "1");
+  };
+  s.cluster.execute("ALTER TABLE x DROP c", "b");
+  s.catch_up("b");
+  s.cluster.execute("ALTER TABLE x ALTER c TYPE text USING '00' || c", "a");
+  s.cluster.execute("ALTER TABLE x ADD c text; UPDATE x SET c = '007'", "b");
+  s.catch_up();
+  check();
+  // The same by a copy of another table of that name.
+  s.cluster.execute("ALTER TABLE x DROP c", "b");
+  s.catch_up("b");
+  s.cluster.execute(
+      "BEGIN; DROP TABLE x; CREATE TABLE x(id int PRIMARY KEY, c bytea);"
+      "INSERT INTO x VALUES(1, 'seven'); COMMIT",
+      "a");
+  CHECK(eventually([&] {
+    return s.value("SELECT count(*) FROM sqlite_schema WHERE name = 'x'") == "1" &&
+           s.value("SELECT typeof(c) FROM x WHERE shard = 'a'") == "blob";
+  }));
+  CHECK(s.value("SELECT type FROM pragma_table_info('x') WHERE name = 'c'") == "BLOB");
+  // Its rows stay where PostgreSQL does not write them again.
+  s.cluster.execute("ALTER TABLE z ALTER n TYPE numeric", "a");
+  s.cluster.execute("INSERT INTO z VALUES(2, 0.50)", "a");
+  s.catch_up("a");
+  CHECK(s.rows("SELECT n FROM z ORDER BY id") == Texts{"5", "0.50"});
+  CHECK(s.rows("SELECT typeof(n) FROM z") == Texts{"text", "text"});
   s.end_run();
 }
 

@@ -10,7 +10,6 @@
 #include "support/slot.h"
 
 using namespace support;
-using Texts = std::vector<std::string>;
 
 namespace {
 
@@ -60,7 +59,8 @@ TEST_CASE("mirror: a gap stops it, right after what came before", "[mirror][inte
       {program("deltamirror"), "run", s.mirror(), "--daystream", s.stream(), "--once"});
   CHECK(run.exit == Exit{3, 0});
   CHECK_THAT(run.err, Catch::Contains("the daystream lacks what PostgreSQL committed between") &&
-                          Catch::Contains("-d CONNINFO"));
+                          Catch::Contains("HINT: run: deltamirror run " + s.mirror()) &&
+                          Catch::Contains(" -d dbname=postgres "));
   CHECK(s.rows("SELECT v FROM u ORDER BY id") == Texts{"u", "before"});
 }
 

@@ -14,8 +14,6 @@
 
 namespace support {
 
-using Texts = std::vector<std::string>;
-
 struct Troubled : Pipeline {
   explicit Troubled(const std::string& schema, const Texts& stream_flags = {}) {
     cluster.execute(schema);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <regex>
 
 #include <fmt/format.h>
@@ -300,5 +301,175 @@ TEST_CASE("types: numbers compare as numbers by seed and replay, and are exact",
     same_order(column, std::string(column) + "_num");
     CHECK(pipeline.rows(std::string("SELECT ") + column + " FROM bill ORDER BY id") ==
           pipeline.source_rows(std::string("SELECT ") + column + " FROM bill ORDER BY id"));
+  }
+}
+
+namespace {
+
+struct Numeric {
+  int precision;  // 0: without a modifier
+  int scale;
+  std::string type() const {
+    return precision == 0 ? "numeric" : fmt::format("numeric({},{})", precision, scale);
+  }
+  std::string name() const { return fmt::format("n{}_{}", precision, scale < 0 ? 1000 : scale); }
+};
+
+// `digits` (no more than the precision) as a decimal with `scale` places, as SQL.
+std::string decimal(const std::string& digits, int scale) {
+  if (scale <= 0) return digits + std::string(static_cast<std::size_t>(-scale), '0');
+  const auto places = static_cast<std::size_t>(scale);
+  std::string text = digits;
+  if (text.size() <= places) text.insert(0, places + 1 - text.size(), '0');
+  return text.insert(text.size() - places, ".");
+}
+
+std::string random_digits(std::mt19937_64& random, int most) {
+  std::string digits;
+  const auto size = static_cast<int>(random() % static_cast<std::size_t>(most)) + 1;
+  for (int i = 0; i < size; ++i) digits += static_cast<char>('0' + random() % 10);
+  return digits;
+}
+
+// One row: the same kind of value in each column.
+std::string row_of(const std::vector<Numeric>& columns, int kind, std::mt19937_64& random) {
+  std::string row;
+  for (const Numeric& column : columns) {
+    const int most = column.precision == 0 ? 60 : column.precision;
+    const int scale = column.precision == 0 ? static_cast<int>(random() % 40) : column.scale;
+    const auto nines = std::string(static_cast<std::size_t>(most), '9');
+    std::string value;
+    switch (kind) {
+      case 0:
+        value = "0";
+        break;
+      case 1:
+        value = decimal(nines, scale);
+        break;
+      case 2:
+        value = "-" + decimal(nines, scale);
+        break;
+      case 3:
+        value = decimal("1", scale);
+        break;
+      case 4:
+        value = "-" + decimal("1", scale);
+        break;
+      case 5:
+        value = decimal("5" + nines.substr(1), scale);
+        break;
+      case 6:
+        value = decimal("1" + std::string(static_cast<std::size_t>(most - 1), '0'), scale);
+        break;
+      case 7:
+        value = "'NaN'";
+        break;
+      case 8:
+        value = column.precision == 0 ? "'-Infinity'" : "NULL";
+        break;
+      case 9:
+        value = column.precision == 0 ? "1e300" : decimal("9", scale);
+        break;
+      case 10:
+        value = column.precision == 0 ? "1e-300" : decimal("8", scale);
+        break;
+      default:
+        value = (random() % 2 == 0 ? "-" : "") + decimal(random_digits(random, most), scale);
+    }
+    row += (row.empty() ? "" : ", ") + value;
+  }
+  return row;
+}
+
+}  // namespace
+
+TEST_CASE("types: a numeric of any precision comes back as PostgreSQL's own text, both ways",
+          "[mirror][types][numbers][integration]") {
+  const std::uint32_t rng_seed = Catch::rngSeed();
+  CAPTURE(rng_seed);
+  std::mt19937_64 random(rng_seed);
+  std::vector<Numeric> columns = {{0, 0},   {16, 2}, {16, 0}, {18, 0},  {19, 0}, {19, 19},
+                                  {38, 10}, {60, 0}, {3, -2}, {15, -3}, {2, 5},  {15, 20}};
+  for (int precision = 1; precision <= 15; ++precision) {
+    for (int scale = 0; scale <= precision; ++scale) columns.push_back({precision, scale});
+  }
+  std::string create = "CREATE TABLE n(id int PRIMARY KEY";
+  for (const Numeric& column : columns) create += ", " + column.name() + " " + column.type();
+  Pipeline pipeline;
+  pipeline.cluster.execute(create + ")");
+  const auto insert = [&](int from) {
+    std::string sql = "INSERT INTO n VALUES ";
+    for (int kind = 0; kind < 40; ++kind) {
+      sql += fmt::format("{}({}, {})", kind == 0 ? "" : ", ", from + kind,
+                         row_of(columns, kind, random));
+    }
+    pipeline.cluster.execute(sql);
+  };
+  insert(0);
+  pipeline.start_stream();
+  const Result seeded = pipeline.seed({"--table", "n"});
+  INFO(seeded.err);
+  REQUIRE(seeded.ok());
+  insert(1000);
+  // A row that was seeded gets the values of another one.
+  std::string assign;
+  for (const Numeric& column : columns) {
+    assign +=
+        fmt::format("{}{} = other.{}", assign.empty() ? "" : ", ", column.name(), column.name());
+  }
+  pipeline.cluster.execute("UPDATE n SET " + assign +
+                           " FROM n other WHERE n.id < 10 AND other.id "
+                           "= n.id + 1020");
+  const Result run = pipeline.run_once();
+  INFO(run.err);
+  REQUIRE(run.ok());
+
+  const deltamirror::Database db = pipeline.open();
+  for (const Numeric& column : columns) {
+    CAPTURE(column.type());
+    const bool is_real = column.precision >= 1 && column.precision <= 15 && column.scale > 0;
+    const bool is_whole =
+        column.precision >= 1 && column.scale <= 0 && column.precision - column.scale <= 18;
+    const bool is_text = !is_real && !is_whole;
+    const std::vector<std::string> there =
+        pipeline.source_rows("SELECT " + column.name() + " FROM n ORDER BY id");
+    const std::vector<std::string> doubles =
+        pipeline.source_rows("SELECT " + column.name() + "::float8 FROM n ORDER BY id");
+    deltamirror::Statement select = db.prepare(
+        fmt::format("SELECT {0}, printf('%.{1}f', {0}), {2} FROM n ORDER BY id", column.name(),
+                    std::max(column.scale, 0), is_text ? column.name() + "_num" : "0"));
+    std::size_t at = 0;
+    for (; select.step(); ++at) {
+      REQUIRE(at < there.size());
+      const std::string& text = there[at];
+      CAPTURE(at, text);
+      const int kind = sqlite3_column_type(select.raw(), 0);
+      if (text == "NULL") {
+        CHECK(kind == SQLITE_NULL);
+      } else if (is_text || text == "NaN") {
+        CHECK(kind == SQLITE_TEXT);
+        CHECK(select.text(0) == text);
+      } else if (is_whole) {
+        CHECK(kind == SQLITE_INTEGER);
+        CHECK(select.text(0) == text);
+      } else {
+        CHECK(kind == SQLITE_FLOAT);
+        const double value = sqlite3_column_double(select.raw(), 0);
+        CHECK(value == std::stod(text));
+        CHECK(fmt::format("{:.{}f}", value, column.scale) == text);
+        CHECK(select.text(1) == text);
+      }
+      if (!is_text || text == "NULL") continue;
+      if (text == "NaN") {
+        CHECK(select.text(2) == text);
+        continue;
+      }
+      CHECK(sqlite3_column_type(select.raw(), 2) == SQLITE_FLOAT);
+      const double value = sqlite3_column_double(select.raw(), 2);
+      const double exact = std::stod(doubles[at]);
+      // SQLite reads a decimal to within a unit of the last place.
+      CHECK((value == exact || std::abs(value - exact) <= std::abs(exact) * 4e-16));
+    }
+    CHECK(at == there.size());
   }
 }

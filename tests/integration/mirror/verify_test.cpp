@@ -4,6 +4,7 @@
 
 #include "bank.h"
 #include "pipeline.h"
+#include "shards.h"
 
 using namespace support;
 
@@ -77,14 +78,22 @@ TEST_CASE("mirror: verify under load finds what differs, and mends it", "[mirror
   CHECK(pipeline.value("SELECT count(*) FROM twins") == "3");
 }
 
+namespace {
+
+std::string wide_table() {
+  std::string columns;
+  for (int i = 1; i <= 500; ++i) columns += ", c" + std::to_string(i) + " int";
+  return "CREATE TABLE wide(_n int" + columns +
+         "); ALTER TABLE wide REPLICA IDENTITY FULL;"
+         "INSERT INTO wide(_n, c500) VALUES(1, 2), (1, 2), (3, 4)";
+}
+
+}  // namespace
+
 TEST_CASE("mirror: verify compares a table of five hundred columns that has no key",
           "[mirror][integration]") {
   Pipeline pipeline;
-  std::string columns;
-  for (int i = 1; i <= 500; ++i) columns += ", c" + std::to_string(i) + " int";
-  pipeline.cluster.execute("CREATE TABLE wide(_n int" + columns +
-                           "); ALTER TABLE wide REPLICA IDENTITY FULL;"
-                           "INSERT INTO wide(_n, c500) VALUES(1, 2), (1, 2), (3, 4)");
+  pipeline.cluster.execute(wide_table());
   pipeline.start_stream();
   REQUIRE(pipeline.seed({"--table", "wide"}).ok());
   const auto verify = [&] {
@@ -101,6 +110,36 @@ TEST_CASE("mirror: verify compares a table of five hundred columns that has no k
   CHECK(found.exit == Exit{3, 0});
   CHECK_THAT(found.out, Catch::Contains("wide: row (1, NULL, "));
   CHECK_THAT(found.out, Catch::Contains(", 2) is in PostgreSQL 2 times"));
+}
+
+TEST_CASE("mirror: verify compares five hundred columns without a key, of three sources",
+          "[mirror][sources][integration]") {
+  const Together together = GENERATE(Together::Shared, Together::Prefixed);
+  Shards s(wide_table());
+  s.write_config({{{"table", "wide"}}}, together);
+  s.seed();
+  s.start_run();
+  for (const std::string& name : s.names) {
+    s.cluster.execute(
+        "UPDATE wide SET c250 = 7 WHERE _n = 3; DELETE FROM wide WHERE ctid = (SELECT min(ctid) "
+        "FROM wide); INSERT INTO wide(c1) VALUES(5)",
+        name);
+  }
+  s.catch_up();
+  s.check_equal("wide", "coalesce(_n, 0) || coalesce(c250, 0) || coalesce(c500, 0)");
+  s.end_run();
+  const Result clean = s.command("verify", {"--config", s.config()});
+  INFO(clean.out << clean.err);
+  CHECK(clean.ok());
+  CHECK_THAT(clean.out,
+             Catch::Contains("source b\n" + s.name_of("b", "wide") + ": 3 rows, 0 differ"));
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("DELETE FROM " + s.name_of("b", "wide") + " WHERE _n = 3" +
+            (together == Together::Shared ? " AND shard = 'b'" : ""));
+  const Result found = s.command("verify", {"--config", s.config()});
+  CHECK(found.exit == Exit{3, 0});
+  CHECK_THAT(found.out,
+             Catch::Contains("3, NULL, ") && Catch::Contains(", 4) is in PostgreSQL 1 times"));
 }
 
 TEST_CASE("mirror: verify looks past what the stream has not told the mirror yet",

@@ -7,8 +7,8 @@
 #include "support/cluster.h"
 
 using namespace deltamirror;
+using support::Texts;
 using Ids = std::vector<int>;
-using Texts = std::vector<std::string>;
 
 namespace {
 

@@ -1,4 +1,4 @@
-// What a person gets wrong: one clear line, the exit code of docs/runbooks.md#exit-codes, nothing
+// What a person gets wrong: one clear line, the exit code of docs/errors.md#exit-codes, nothing
 // written.
 #include <catch2/catch.hpp>
 #include <csignal>
@@ -50,6 +50,19 @@ TEST_CASE("bad input: an unknown option and a missing argument are usage errors"
            {"deltamirror", {"run"}},
            {"deltamirror", {"seed", "--no-such-option"}},
            {"daystream", {"cat"}},
+           {"daystream", {"info", ""}},
+           {"daystream", {"compress", ""}},
+           {"deltamirror", {"status", ""}},
+           {"deltamirror", {"seed", "m.db", "--table", ""}},
+           {"deltastream", {"stauts", "x"}},
+           {"deltastream", {"-S", "s", "-D", "x", "-o", "tables"}},
+           {"deltastream", {"-S", "s", "-D", "x", "--tables", ""}},
+           {"deltastream", {"-S", "s", "-S", "t", "-D", "x"}},
+           {"deltastream", {"--no-such-option", "--help"}},
+           {"daystream", {"tail", "x", "-n", "-1"}},
+           {"daystream", {"group", "list", "x"}},
+           {"deltamirror", {"status", "m.db", "--help", "--no-such-option"}},
+           {"deltamirror", {"seed", "m.db", "--table", "a", "--columns", "b,,c"}},
            {"daystream", {"no-such-command"}}}) {
     std::vector<std::string> command = {program(name)};
     command.insert(command.end(), argv.begin(), argv.end());
@@ -149,4 +162,69 @@ TEST_CASE("bad input: a flipped bit stops a mirror with file and offset", "[pipe
   CHECK(one_line(complaint(result)));
   CHECK(result.err.find(day.filename().string()) != std::string::npos);
   CHECK(sqlite_rows(p.mirror(), "foxes", "id").empty());
+}
+
+TEST_CASE("bad input: a file that is no mirror, is there already, or may not be read",
+          "[pipeline][bad]") {
+  Pipeline p;
+  p.execute("CREATE TABLE foxes (id int PRIMARY KEY); CREATE ROLE limited LOGIN");
+  p.start_stream();
+  p.seed({"foxes"});
+  const std::string deltamirror = program("deltamirror");
+  const std::string stream = p.daystream().string();
+  const std::string text = (p.folder() / "text.db").string();
+  support::write_file(text,
+                      "this is no database, but long enough to be looked at, and then some\n");
+  const std::string snapshot = (p.folder() / "snapshot.db").string();
+  support::run_ok({deltamirror, "snapshot", p.mirror().string(), snapshot});
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"status", text},
+           {"run", text, "--daystream", stream, "--once"},
+           {"snapshot", text, snapshot + ".2"},
+           {"snapshot", p.mirror().string(), snapshot},
+           {"restore", snapshot, "--snapshot", p.mirror().string(), "--daystream", stream, "--to",
+            "latest"},
+           {"verify", text, "-d", p.conninfo(), "--daystream", stream},
+           {"down", text, "--yes"},
+           {"seed", (p.folder() / "new.db").string(), "--table", "foxes", "--daystream", stream,
+            "-d", p.conninfo() + " user=limited"},
+           {"seed", (p.folder() / "new.db").string(), "--table", "foxes", "--daystream", stream,
+            "-d", p.conninfo() + " user=nobody"}}) {
+    std::vector<std::string> command = {deltamirror};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    const std::string before = support::read_file(text) + support::read_file(snapshot);
+    const Result result = run(command);
+    CAPTURE(arguments, result.err);
+    CHECK(result.exit == support::Exit{3, 0});
+    CHECK(one_line(complaint(result)));
+    CHECK(result.err.find("\nHINT: ") != std::string::npos);
+    CHECK(support::read_file(text) + support::read_file(snapshot) == before);
+    CHECK_FALSE(std::filesystem::exists(p.folder() / "new.db"));
+    CHECK_FALSE(std::filesystem::exists(snapshot + ".2"));
+  }
+}
+
+TEST_CASE("bad input: what is not there yet is no reason to hang, or to leave something behind",
+          "[pipeline][bad]") {
+  const support::TempDir dir;
+  const std::string nowhere = (dir / "nowhere").string();
+  const std::string mirror = (dir / "mirror.db").string();
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {program("daystream"), "group", nowhere, "list"},
+           {program("daystream"), "group", nowhere, "pause", "g"},
+           {program("daystream"), "tail", nowhere},
+           {program("daystream"), "consume", nowhere, "--checkpoint", (dir / "at").string(), "--",
+            "cat"},
+           {program("daystream"), "pull", "http://127.0.0.1:1/prod", nowhere, "--once"},
+           {program("deltastream"), "status", nowhere},
+           {program("deltamirror"), "restore", mirror, "--snapshot", nowhere, "--daystream",
+            nowhere, "--to", "latest"},
+           {program("deltamirror"), "down", mirror, "--yes", "-d", "host=" + nowhere}}) {
+    const Result result = run(command);
+    CAPTURE(command, result.err);
+    CHECK(result.exit == support::Exit{1, 0});
+    CHECK(one_line(complaint(result)));
+    CHECK(result.err.find("\nHINT: ") != std::string::npos);
+    CHECK(std::filesystem::is_empty(dir.path()));
+  }
 }

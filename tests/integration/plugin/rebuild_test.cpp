@@ -91,8 +91,9 @@ class Replica {
   static Stored row_of(const Table& table, const Fields& fields) {
     Stored row;
     for (const auto& [name, value] : fields.columns) {
-      const auto column = std::find_if(table.columns.begin(), table.columns.end(),
-                                       [&](const auto& c) { return c.second == name; });
+      const auto column =
+          std::find_if(table.columns.begin(), table.columns.end(),
+                       [&named = name](const auto& c) { return c.second == named; });
       REQUIRE(column != table.columns.end());
       row[column->first] = value;
     }

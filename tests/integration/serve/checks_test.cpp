@@ -115,6 +115,20 @@ TEST_CASE("pull --check: the server, and the place for the copy", "[pull][check]
   CHECK_FALSE(std::filesystem::exists(f.in("foreign/lock")));
 }
 
+TEST_CASE("pull: a token for some tables makes no copy, and no directory", "[pull][check]") {
+  const Fixture f;
+  support::write_file(f.in("token"),
+                      support::run_ok({support::program("daystream"), "token", f.in("tokens"),
+                                       "edge", "--tables", "foxes"}));
+  const ServerProcess server({f.stream_directory()}, {"--tokens", f.in("tokens")});
+  for (const char* how : {"--check", "--once"}) {
+    CHECK_THAT(f.check({"--token-file", f.in("token"), "pull", server.url(), f.in("copy"), how}),
+               StartsWith("3\n") && Contains("the server sends us only tables \"foxes\"") &&
+                   Contains("HINT: "));
+    CHECK_FALSE(std::filesystem::exists(f.in("copy")));
+  }
+}
+
 TEST_CASE("consume --check: stream, checkpoint and command", "[consume][check]") {
   const Fixture f;
   const ServerProcess server({f.stream_directory()});

@@ -311,13 +311,17 @@ TEST_CASE("client: http:// to a port of TLS and https:// to a plain one are told
     return run({support::program("daystream"), "tail", url, "--ca", keys / "ours.pem"});
   };
   const auto in_the_clear = tail(fmt::format("http://127.0.0.1:{}/test", secure.port()));
-  CHECK(in_the_clear.exit.code == 1);
-  CHECK_THAT(in_the_clear.err,
-             Catch::Contains(": the server ended the connection without an answer\nHINT: a port "
-                             "that speaks TLS ends such a connection: then write https://"));
+  CHECK(in_the_clear.exit.code == 3);
+  CHECK_THAT(in_the_clear.err, Catch::Contains(": this port speaks TLS\nHINT: write https://"));
   const auto in_tls = tail(fmt::format("https://localhost:{}/test", plain.port()));
-  CHECK(in_tls.exit.code == 1);
+  CHECK(in_tls.exit.code == 3);
   CHECK_THAT(in_tls.err, Catch::Contains(": this port does not speak TLS\nHINT: write http://"));
+  // Nobody waits for that, at first.
+  const auto pull = run({support::program("daystream"), "pull",
+                         fmt::format("http://127.0.0.1:{}/test", secure.port()), keys / "copy"});
+  CHECK(pull.exit.code == 3);
+  CHECK_THAT(pull.err, Catch::Contains(": this port speaks TLS\nHINT: write https://"));
+  CHECK_FALSE(std::filesystem::exists(keys / "copy"));
   const auto nothing = tail(fmt::format("http://127.0.0.1:{}/nothing", plain.port()));
   CHECK(nothing.exit.code == 3);
   CHECK_THAT(nothing.err,

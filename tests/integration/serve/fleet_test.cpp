@@ -11,6 +11,7 @@
 #include "daystream/durable.h"
 #include "program/sha256.h"
 #include "server_process.h"
+#include "src/lock.h"
 
 using namespace pipeline;
 using serve_test::body_of;
@@ -42,7 +43,7 @@ struct Fleet : Pipeline {
   // deltastream has looked at everything and says that it waits for this LSN's copies.
   bool waits_for_copies() {
     const auto told = streamer();
-    return told.is_object() && !told.value("waiting_for", "").empty();
+    return told.is_object() && told.contains("waiting_for") && told["waiting_for"].is_string();
   }
 };
 
@@ -206,7 +207,7 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
   p.execute("UPDATE fox SET name = name || '!' WHERE id % 3 = 0");
 
   ServerProcess server({"app=" + p.daystream().string()}, {"--snapshots", folder});
-  const std::string id = daystream::program::sha256_of_file(folder / "fox.db", nullptr);
+  const std::string id = daystream::program::sha256_of_file(folder / "fox.db", {});
   REQUIRE(eventually(
       [&] { return body_of(server.url("/app/snapshots")).find(id) != std::string::npos; }));
   // No name of a file is told, and none can be asked for.
@@ -231,6 +232,42 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
     up.signal(SIGTERM);
     CHECK(up.wait() == support::Exit{0, 0});
   }
+  {
+    INFO("where it is read it remembers");
+    const auto again = support::run({support::program("deltamirror"), "run", other, "--once"});
+    INFO(again.err);
+    CHECK(again.ok());
+    CHECK(difference(p, "fox", other).empty());
+  }
+  const auto files_of_other = [&] {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(other.parent_path())) {
+      count += entry.path().filename().string().starts_with(other.filename().string()) ? 1 : 0;
+    }
+    return count;
+  };
+  for (const bool whole : {true, false}) {
+    INFO("down leaves nothing of it, and asks no PostgreSQL");
+    CAPTURE(whole);
+    CHECK(std::filesystem::exists(other) == whole);
+    std::ofstream(other.string() + "." + id + ".part") << "x";
+    Process::Options nowhere;
+    nowhere.env = {{"PGHOST", p.folder() / "nowhere"}};
+    const auto down =
+        support::run({support::program("deltamirror"), "down", other, "--yes"}, nowhere);
+    INFO(down.err);
+    CHECK(down.ok());
+    CHECK(down.out == "removed mirror " + other.string() + "\n");
+    CHECK(files_of_other() == 0);
+  }
+  {
+    INFO("it is the mirror of one process meanwhile");
+    const daystream::UniqueFd held = daystream::lock_file(other.string() + ".lock", {});
+    const auto result = support::run(seed);
+    CHECK(result.exit.code == 1);
+    CHECK(result.err.find("is in use by") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(other));
+  }
   forget();
   {
     INFO("one that broke off is gone on with");
@@ -243,7 +280,7 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
     CHECK_FALSE(std::filesystem::exists(part));
     CHECK(sqlite_rows(other, "fox", "id") == sqlite_rows(p.mirror(), "fox", "id"));
     const auto again = support::run(seed);
-    CHECK(again.exit.code == 1);
+    CHECK(again.exit.code == 3);
   }
   forget();
   {
@@ -282,7 +319,7 @@ TEST_CASE("snapshots: a mirror begins as a copy of one, without PostgreSQL", "[s
                        "WHERE name = 'named'",
                        nullptr, nullptr, nullptr) == SQLITE_OK);
     sqlite3_close(db);
-    const std::string evil = daystream::program::sha256_of_file(script, nullptr);
+    const std::string evil = daystream::program::sha256_of_file(script, {});
     REQUIRE(eventually(
         [&] { return body_of(server.url("/app/snapshots")).find(evil) != std::string::npos; }));
     const auto result = support::run(seed);

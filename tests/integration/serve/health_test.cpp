@@ -61,11 +61,11 @@ TEST_CASE("health: a deltastream that hangs, is killed and comes again", "[serve
   CHECK(silent["streamer"]["retained_wal_bytes"].is_null());
   CHECK(silent["streamer"]["bytes_per_second"].is_null());
   CHECK(silent["streamer"]["updated_at"].is_string());
-  CHECK(silent["trouble"].get<std::string>().find("silent for") != std::string::npos);
+  CHECK(silent["trouble"][0].get<std::string>().find("silent for") != std::string::npos);
 
   p.stream().signal(SIGCONT);
   REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
-  CHECK(first_stream(server)["trouble"] == "");
+  CHECK(first_stream(server)["trouble"].empty());
   p.stream().signal(SIGKILL);
   p.stream().wait();
   REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 0"); }));
@@ -107,7 +107,7 @@ TEST_CASE("health: a mirror that hangs is told, and one that is level is not lat
   mirror.signal(SIGSTOP);
   p.execute("INSERT INTO fox VALUES (2)");
   REQUIRE(eventually([&] { return of_mirror("daystream_copy_up") == "0"; }));
-  CHECK(first_stream(server)["copies"][0]["trouble"].get<std::string>().find("silent") == 0);
+  CHECK(first_stream(server)["copies"][0]["trouble"][0].get<std::string>().find("silent") == 0);
   // On its own host, too: a process that is there and does not answer is no health.
   const auto hangs = support::run({support::program("deltamirror"), "status", p.mirror()});
   CHECK(hangs.exit.code == 1);
@@ -115,6 +115,126 @@ TEST_CASE("health: a mirror that hangs is told, and one that is level is not lat
   mirror.signal(SIGCONT);
   REQUIRE(eventually([&] { return of_mirror("daystream_copy_up") == "1"; }));
   REQUIRE(eventually([&] { return of_mirror("daystream_copy_lag_seconds") == "0"; }));
+  // Nor does how late it was with its last commit come back with each mark of an idle source.
+  const auto end = [&] { return first_stream(server)["durable"].dump(); };
+  for (int mark = 0; mark < 2; ++mark) {
+    const std::string before = end();
+    REQUIRE(eventually([&] {
+      CHECK(std::stod(of_mirror("daystream_copy_lag_seconds")) < 5);
+      return end() != before;
+    }));
+    CHECK(std::stod(of_mirror("daystream_copy_lag_seconds")) < 5);
+  }
+}
+
+TEST_CASE("health: from commit to durable is known of a stream that is written all the time",
+          "[serve][health]") {
+  daystream::test::WrittenStream stream;
+  daystream::Writer writer = stream.writer();
+  writer.mark(daystream::test::lsn_of(0), {1, 1, {}});
+  writer.flush();
+  ServerProcess server({stream.directory.path()});
+  // What is durable is never the same twice, and ends in a mark each time.
+  int last = 0;
+  CHECK(eventually([&] {
+    ++last;
+    writer.append(daystream::test::transaction(last));
+    writer.mark(daystream::test::lsn_of(last), {1, 1, {}});
+    writer.flush();
+    return metrics(server).find("\ndaystream_commit_lag_seconds{stream=\"test\"} ") !=
+           std::string::npos;
+  }));
+}
+
+TEST_CASE("health: a slot that was invalidated and a mirror that was killed are told until mended",
+          "[serve][health]") {
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY, t text)");
+  p.start_stream();
+  ServerProcess server({"app=" + p.daystream().string()});
+  p.seed({"fox"});
+  const std::vector<std::string> follow = {support::program("deltamirror"),
+                                           "run",
+                                           p.mirror(),
+                                           "-d",
+                                           p.conninfo(),
+                                           "--daystream",
+                                           server.url("/app")};
+  std::optional<Process> mirror(follow);
+  const auto copy_is = [&](const char* value) {
+    const std::regex up("\ndaystream_copy_up\\{[^}]*\\} " + std::string(value) + "\n");
+    return std::regex_search(metrics(server), up);
+  };
+  REQUIRE(eventually([&] { return copy_is("1"); }));
+  mirror->signal(SIGKILL);
+  mirror->wait();
+  REQUIRE(eventually([&] { return copy_is("0"); }));
+  CHECK(first_stream(server)["copies"][0]["trouble"][0].get<std::string>().find("silent") == 0);
+
+  p.stream().signal(SIGTERM);
+  p.stream().wait();
+  p.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+  p.execute("SELECT pg_reload_conf()");
+  REQUIRE(eventually([&] {
+    p.execute("INSERT INTO fox SELECT coalesce(max(id), 0) + 1, '' FROM fox");
+    p.execute("SELECT pg_switch_wal()");
+    p.execute("CHECKPOINT");
+    return p.scalar("SELECT wal_status FROM pg_replication_slots WHERE slot_name = 'app'") ==
+           "lost";
+  }));
+  const std::vector<std::string> again = {
+      support::program("deltastream"), "-d", p.conninfo(), "-S", "app", "-D",
+      p.daystream().string()};
+  CHECK(support::run(again).exit == support::Exit{3, 0});
+  REQUIRE(eventually([&] {
+    const auto trouble = first_stream(server)["trouble"];
+    return !trouble.empty() && trouble[0].get<std::string>().find("is lost") != std::string::npos;
+  }));
+  CHECK(says(server, "daystream_up{stream=\"app\"} 0"));
+  CHECK(outcome_of(server.url("/healthz/streams")).substr(0, 3) == "503");
+
+  // It is over with both.
+  std::vector<std::string> recreate = again;
+  recreate.push_back("--recreate-slot");
+  CHECK(support::run(recreate).ok());
+  const Process stream(again);
+  mirror.emplace(follow);
+  CHECK(eventually([&] {
+    return says(server, "daystream_up{stream=\"app\"} 1") && copy_is("1") &&
+           outcome_of(server.url("/healthz/streams")) == "200" &&
+           first_stream(server)["trouble"].empty();
+  }));
+}
+
+TEST_CASE("health: a mirror whose stream nobody writes is not well, though it has all of it",
+          "[serve][health]") {
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
+  support::ScratchDir folder;
+  const std::string file = folder / "mirror.prom";
+  p.start_stream();
+  p.seed({"fox"});
+  Process mirror({support::program("deltamirror"), "run", p.mirror(), "--daystream",
+                  p.daystream().string(), "--metrics-file", file});
+  const auto status = [&] {
+    return support::run({support::program("deltamirror"), "status", p.mirror()});
+  };
+  const auto up = [&](const char* value) {
+    const std::string line = "\ndeltamirror_up{mirror=\"" + p.mirror().string() + "\"} " + value;
+    return std::filesystem::exists(file) &&
+           support::run_ok({"cat", file}).find(line + "\n") != std::string::npos;
+  };
+  REQUIRE(eventually([&] { return up("1"); }));
+  CHECK(status().exit.code == 0);
+  p.stream().signal(SIGKILL);
+  p.stream().wait();
+  REQUIRE(eventually([&] { return status().exit.code == 1; }));
+  const std::string told = status().out;
+  CHECK(told.find("TROUBLE: the stream of source \"daystream\" is not written: deltastream ") == 0);
+  CHECK(told.find("; HINT: ") != std::string::npos);
+  CHECK(eventually([&] { return up("0"); }));
+  p.start_stream();
+  CHECK(eventually([&] { return status().exit.code == 0 && up("1"); }));
 }
 
 TEST_CASE("metrics: files tell of a stream and a mirror where nothing is served",

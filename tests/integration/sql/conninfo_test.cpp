@@ -41,7 +41,7 @@ TEST_CASE("conninfo: what to do is said, to the line of pg_hba.conf", "[postgres
   CHECK(refused.find("Connection refused; Is the server running") != std::string::npos);
   CHECK_FALSE(connection_hint("anything else").empty());
   CHECK(program::refusal_hint("42501", "permission denied for table fox", "m") ==
-        "GRANT SELECT ON fox TO \"m\"; as its owner.");
+        "as its owner: GRANT SELECT ON fox TO \"m\";");
 }
 
 TEST_CASE("conninfo: no part of a password is in an error, however it was mistyped",

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <regex>
 
 #include "stream.h"
+#include "support/free_port.h"
 
 using deltastream_test::check_sound;
 using deltastream_test::contains;
@@ -83,6 +85,26 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
            contains(status.out, "No space left on device");
   }));
 
+  // And so does a server.
+  const std::string port = std::to_string(support::free_port());
+  const Process server({support::program("daystream"), "serve", stream.directory(), "--listen",
+                        "127.0.0.1:" + port});
+  const auto answer = [&](const std::string& path) {
+    return support::run({"curl", "-s", "-w", "%{http_code}", "http://127.0.0.1:" + port + path})
+        .out;
+  };
+  CHECK(support::eventually([&] { return contains(answer("/healthz/streams"), "503"); }));
+  CHECK(contains(answer("/metrics"), "daystream_up{stream=\"daystream\"} 0\n"));
+  CHECK(contains(answer("/status"), "deltastream waits: "));
+  const auto info = support::run({support::program("daystream"), "info", stream.directory()});
+  CHECK(contains(info.out, "\nwriter    deltastream waits: "));
+  // How far behind it is, it says of what is on disk, and not of nothing.
+  const std::string told =
+      support::run({support::program("deltastream"), "status", stream.directory(), "--json"}).out;
+  const std::regex lag("\"lag_bytes\": ([0-9]+)");
+  std::smatch found;
+  if (std::regex_search(told, found, lag)) CHECK(std::stoll(found[1].str()) < 10'000'000);
+
   // The check says it as well, and that it is no small matter.
   const support::Result checked = stream.run({"--check"});
   CHECK(checked.exit.code == 1);
@@ -93,6 +115,8 @@ TEST_CASE("disk: full, then with room again", "[streamer][disk]") {
   CHECK(stream.caught_up());
   check_sound(stream);
   CHECK(stream.commit_lsns().size() == 31);
+  CHECK(support::eventually([&] { return contains(answer("/healthz/streams"), "200"); }));
+  CHECK(contains(answer("/metrics"), "daystream_up{stream=\"daystream\"} 1\n"));
   process.signal(SIGTERM);
   CHECK(process.wait() == Exit{0, 0});
 }

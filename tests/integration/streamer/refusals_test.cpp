@@ -1,10 +1,11 @@
-// Everything deltastream refuses: one clear line, the exit code of docs/runbooks.md#exit-codes,
+// Everything deltastream refuses: one clear line, the exit code of docs/errors.md#exit-codes,
 // nothing written.
 #include <unistd.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <tuple>
 
 #include "stream.h"
 #include "support/slot.h"
@@ -50,6 +51,7 @@ TEST_CASE("refusal: wrong usage names what is wrong", "[streamer][usage]") {
   const std::vector<Case> cases = {
       {{}, "deltastream: no slot specified"},
       {{"-S", "s"}, "deltastream: no directory specified"},
+      {{"-S", "s", "-D", "", "--create-slot"}, "deltastream: --directory is empty"},
       {{"-S", "s", "-D", "d", "--frobnicate"}, "unrecognized option \"--frobnicate\""},
       {{"-S", "s", "-D", "d", "extra"}, "unrecognized argument \"extra\""},
       {{"-S", "s", "-D", "d", "-o", "include-xids=off"},
@@ -79,13 +81,47 @@ TEST_CASE("refusal: a bad configuration file names file and key", "[streamer][us
                 "unrecognized key \"slod\" of configuration file \"" + file + "\"");
   support::write_file(file, R"({"slot": )");
   check_refused(run_program({"--config", file}), 2, "cannot read configuration file");
-  check_refused(run_program({"--config", file + ".none"}), 2, "could not open configuration file");
+  check_refused(run_program({"--config", file + ".none"}), 2, "could not read configuration file");
 }
 
 TEST_CASE("refusal: a slot that does not exist", "[streamer]") {
   const Stream stream(shared(), "missing");
   check_refused(stream.run(), 3, "replication slot \"missing\" does not exist");
   CHECK_FALSE(stream.exists());
+}
+
+TEST_CASE("refusal: who has never been let in ends, who has waits until he is again",
+          "[streamer]") {
+  const Cluster cluster;
+  cluster.execute("CREATE ROLE streamer LOGIN REPLICATION");
+  const auto as = [&](const std::string& database, const std::string& role) {
+    return cluster.conninfo(database, role);
+  };
+  const Stream stream(cluster);
+  for (const auto& [database, role, missing] :
+       {std::tuple("postgres", "nobody", "role \"nobody\" does not exist"),
+        std::tuple("nowhere", "streamer", "database \"nowhere\" does not exist")}) {
+    const Result refused = stream.run({"--create-slot", "-d", as(database, role)});
+    check_refused(refused, 3, missing);
+    CHECK(contains(refused.err, "HINT: "));
+    CHECK_FALSE(stream.exists());
+  }
+  Process process = stream.start({"--create-slot", "-d", as("postgres", "streamer")});
+  REQUIRE(streaming(process));
+  cluster.execute(
+      "ALTER ROLE streamer NOLOGIN; SELECT pg_terminate_backend(active_pid) FROM "
+      "pg_replication_slots");
+  REQUIRE(support::eventually(
+      [&] { return contains(process.err(), "is not permitted to log in; trying again; HINT: "); }));
+  const auto status = [&] {
+    return support::run({support::program("deltastream"), "status", stream.directory().string()});
+  };
+  CHECK(support::eventually([&] { return contains(status().out, "ALTER ROLE"); }));
+  CHECK(process.running());
+  cluster.execute("ALTER ROLE streamer LOGIN; CREATE TABLE later (id int PRIMARY KEY)");
+  CHECK(stream.caught_up());
+  process.signal(SIGTERM);
+  CHECK(process.wait() == Exit{0, 0});
 }
 
 TEST_CASE("refusal: a slot of another plugin, kind or database", "[streamer]") {
@@ -229,6 +265,12 @@ TEST_CASE("refusal: a new directory does not take a slot that another has read f
   check_refused(refused, 3, "the slot belongs to another daystream, which has read from it");
   CHECK(contains(refused.err, "It is that of \"" + stream.directory().string() + "\""));
   CHECK(contains(refused.err, "--adopt-slot"));
+  // The check says so, too, and takes nothing.
+  const Result looked = typo.run({"--check"});
+  CHECK(looked.exit == Exit{3, 0});
+  CHECK(contains(looked.out, "It is that of \"" + stream.directory().string() + "\""));
+  CHECK(typo.run({"--check", "--adopt-slot"}).ok());
+  CHECK(stream.run({"--check"}).ok());
   CHECK_FALSE(typo.exists());
   CHECK(stream.confirmed() == confirmed);
   CHECK(stream.run_to_end().ok());
@@ -240,6 +282,29 @@ TEST_CASE("refusal: a new directory does not take a slot that another has read f
   CHECK(typo.lines("_action\tinsert").size() == 1);
   CHECK(typo.run_to_end().ok());
   CHECK(stream.run().exit == Exit{3, 0});
+}
+
+TEST_CASE("refusal: --check knows a slot that another daystream reads now", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  Process running = stream.start({"--create-slot"});
+  REQUIRE(streaming(running));
+  const Stream typo(cluster);
+  const Result looked = typo.run({"--check"});
+  CHECK(looked.exit == Exit{3, 0});
+  CHECK(contains(looked.out, "the slot is another one's"));
+  CHECK(stream.run({"--check"}).ok());
+}
+
+TEST_CASE("refusal: where nothing can be made no slot is made either", "[streamer]") {
+  const std::string conninfo = shared().conninfo();
+  for (const char* how : {"--check", "--no-loop"}) {
+    const Result result =
+        run_program({"-d", conninfo, "-S", "nowhere", "-D", "/proc/nowhere", "--create-slot", how});
+    CHECK(result.exit == Exit{3, 0});
+    CHECK(contains(result.out + result.err, "cannot write to directory \"/proc\""));
+    CHECK_FALSE(contains(result.err, "created replication slot"));
+  }
 }
 
 TEST_CASE("refusal: a slot from which nothing was confirmed yet is anybody's", "[streamer]") {
@@ -369,7 +434,7 @@ TEST_CASE("refusal: a server that is not set up says which setting", "[streamer]
     check_refused(
         support::run({support::program("deltastream"), "-d", cluster.conninfo("postgres", "plain"),
                       "-S", "stream", "-D", stream.directory().string()}),
-        3, "role plain may not replicate");
+        3, "role \"plain\" may not replicate");
     CHECK_FALSE(stream.exists());
   }
 }

@@ -28,7 +28,7 @@ TEST_CASE("slot: made, found and dropped", "[streamer]") {
   CHECK(cluster.scalar("SELECT plugin FROM pg_replication_slots WHERE slot_name = 's'") ==
         "deltaflood");
   const Result again = run({"--create-slot"});
-  CHECK(again.exit == Exit{1, 0});
+  CHECK(again.exit == Exit{3, 0});
   CHECK(contains(again.err, "replication slot \"s\" already exists"));
   CHECK(run({"--create-slot", "--if-not-exists"}).ok());
   {
@@ -44,13 +44,13 @@ TEST_CASE("slot: made, found and dropped", "[streamer]") {
   CHECK(run({"--drop-slot"}).ok());
   CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
   const Result gone = run({"--drop-slot"});
-  CHECK(gone.exit == Exit{1, 0});
+  CHECK(gone.exit == Exit{3, 0});
   CHECK(contains(gone.err, "replication slot \"s\" does not exist"));
 }
 
 TEST_CASE("slot: waiting for an old transaction ends after --create-timeout, naming it",
           "[streamer]") {
-  const Cluster cluster;
+  const Cluster cluster({.config = {"max_prepared_transactions = 5"}});
   cluster.execute("CREATE TABLE fox (a int)");
   support::Session old = cluster.session();
   old.execute("BEGIN; INSERT INTO fox VALUES (1)");
@@ -60,6 +60,12 @@ TEST_CASE("slot: waiting for an old transaction ends after --create-timeout, nam
   CHECK(contains(result.err, "still waiting for transaction " +
                                  old.scalar("SELECT pg_current_xact_id()::xid") + " of process " +
                                  std::to_string(old.backend_pid())));
+  old.execute("COMMIT; BEGIN; INSERT INTO fox VALUES (2); PREPARE TRANSACTION 'it''s later'");
+  const Result prepared = stream.run({"--create-slot", "--create-timeout", "1"});
+  CHECK(prepared.exit == Exit{3, 0});
+  CHECK(contains(prepared.err, "still waiting for prepared transaction 'it''s later', user "));
+  CHECK(contains(prepared.err, "ROLLBACK PREPARED"));
+  old.execute("ROLLBACK PREPARED 'it''s later'");
   CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
   CHECK_FALSE(stream.exists());
 }

@@ -24,13 +24,11 @@ Stream::Stream(const support::Cluster& cluster, std::string slot)
     : cluster_(cluster), slot_(std::move(slot)) {}
 
 std::vector<std::string> Stream::command(const std::vector<std::string>& more) const {
-  std::vector<std::string> argv = {support::program("deltastream"),
-                                   "-d",
-                                   cluster_.conninfo(),
-                                   "-S",
-                                   slot_,
-                                   "-D",
+  std::vector<std::string> argv = {support::program("deltastream"), "-S", slot_, "-D",
                                    directory().string()};
+  if (std::find(more.begin(), more.end(), "-d") == more.end()) {
+    argv.insert(argv.end(), {"-d", cluster_.conninfo()});
+  }
   argv.insert(argv.end(), more.begin(), more.end());
   return argv;
 }

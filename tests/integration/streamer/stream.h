@@ -23,7 +23,7 @@ class Stream {
   std::filesystem::path directory() const { return temp_ / "daystream"; }
   const std::string& slot() const noexcept { return slot_; }
 
-  // `deltastream -d … -S … -D …` and `more`.
+  // `deltastream -d … -S … -D …` and `more`, which may have a -d of its own.
   std::vector<std::string> command(const std::vector<std::string>& more = {}) const;
   support::Process start(const std::vector<std::string>& more = {}) const;
   support::Result run(const std::vector<std::string>& more = {}) const;

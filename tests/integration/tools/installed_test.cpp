@@ -14,6 +14,15 @@ using support::run_ok;
 
 namespace {
 
+// As bash does at Tab behind `words`, of which the last is not whole.
+constexpr const char* kBash =
+    "source \"$1\"; COMP_WORDS=(\"${@:3}\"); COMP_CWORD=$(($# - 3)); \"_$2\"; "
+    "printf '%s\\n' \"${COMPREPLY[@]}\"";
+
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
 // A tree that `meson install` made, once.
 struct Installed {
   Installed() {
@@ -149,4 +158,49 @@ TEST_CASE("installed: a script that knows only FORMAT.md sees a byte that is ano
   const auto result = support::run({"python3", TOOLS_EXAMPLES "/read.py", copy.string()});
   CHECK(result.exit.code == 1);
   CHECK_THAT(result.err, Catch::Contains("the CRC at"));
+}
+
+TEST_CASE("installed: bash and zsh complete commands, options and their choices",
+          "[tools][installed]") {
+  const Installed installed;
+  std::filesystem::path bash, zsh;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(installed.dir.path())) {
+    if (entry.path().filename() == "completions") bash = entry.path();
+    if (entry.path().filename() == "vendor-completions") zsh = entry.path();
+  }
+  const bool has_zsh = support::run({"sh", "-c", "command -v zsh"}).ok();
+  struct Case {
+    std::vector<std::string> words;
+    std::string is_there;
+    std::string is_not;
+  };
+  for (const Case& c :
+       std::vector<Case>{{{"deltamirror", ""}, "seed", "schema"},
+                         {{"deltamirror", "config", ""}, "check", "seed"},
+                         {{"deltamirror", "config", "check", "--"}, "--json", "--until-lsn"},
+                         {{"deltamirror", "run", "x.db", "--on-trouble", ""}, "hide", "--once"},
+                         {{"deltamirror", "--log-level", ""}, "debug", "seed"},
+                         {{"deltastream", "--on-lost-slot", ""}, "replace", "--check"},
+                         {{"deltastream", "--ch"}, "--check", "--create-slot"},
+                         {{"daystream", "cat", "prod", "--for"}, "--format", "--follow"},
+                         {{"daystream", "group", "prod", ""}, "retry", "cat"}}) {
+    const std::string& program = c.words.front();
+    std::vector<std::string> command = {"bash", "-c", kBash, "bash", bash / program, program};
+    command.insert(command.end(), c.words.begin(), c.words.end());
+    const std::string by_bash = run_ok(command);
+    CAPTURE(c.words, by_bash);
+    CHECK(has_line(by_bash, c.is_there));
+    CHECK_FALSE(has_line(by_bash, c.is_not));
+    if (!has_zsh) continue;
+    std::string line;
+    for (const std::string& word : c.words) line += (line.empty() ? "" : " ") + word;
+    const std::string by_zsh =
+        run_ok({"zsh", "-f", TOOLS_SOURCE_DIR "/complete.zsh", zsh.string(), line});
+    CAPTURE(by_zsh);
+    CHECK(has_line(by_zsh, c.is_there));
+    CHECK_FALSE(has_line(by_zsh, c.is_not));
+  }
+  const std::string split = run_ok({"bash", "-c", kBash, "bash", bash / "deltamirror",
+                                    "deltamirror", "deltamirror", "run", "--on-trouble", "=", "k"});
+  CHECK(split == "keep\n");
 }

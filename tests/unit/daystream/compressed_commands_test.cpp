@@ -1,6 +1,7 @@
 // Every command says of compressed days what it says of plain ones.
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "stream_fixture.h"
@@ -81,7 +82,12 @@ TEST_CASE("commands: compressed days are told as plain ones are", "[packed][comm
     return all;
   };
   const std::vector<std::string> plain = told();
-  support::run_ok({kProgram, "compress", week.path()});
+  const std::string said = support::run_ok({kProgram, "compress", week.path(), "--json"});
+  const auto first = nlohmann::json::parse(said.substr(0, said.find('\n')));
+  CHECK(first["action"] == "compressed");
+  CHECK(first["file"] == "2017-10-09.tsv");
+  CHECK(first["stored_bytes"] < first["size_bytes"]);
+  CHECK(support::run_ok({kProgram, "compress", week.path(), "--json"}).empty());
   const std::vector<std::string> packed = told();
   REQUIRE(plain.size() == packed.size());
   for (std::size_t i = 0; i < plain.size(); ++i) {

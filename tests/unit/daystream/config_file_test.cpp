@@ -22,9 +22,10 @@ namespace {
 // A program with a subcommand, as CLI11 knows it, and a file for it.
 struct Program {
   Program() {
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     app.add_option("--ca", text);
     CLI::App& serve = *app.add_subcommand("serve");
-    serve.add_option("--listen", texts)->allow_extra_args(false);
+    serve.add_option("--listen", texts)->allow_extra_args(false)->take_all();
     serve.add_option("--window", text);
     serve.add_flag("--once", flag);
     serve.add_flag("--secret", flag)->group("");
@@ -83,6 +84,22 @@ TEST_CASE("config file: its keys come as flags before the real ones", "[config]"
         Texts{"serve", "--", "x", "--config", p.file});
 }
 
+TEST_CASE("config file: a value on the line counts, two of them are refused", "[config]") {
+  const auto window_of = [](const Texts& more) {
+    Program p;
+    support::write_file(p.file, R"({"window": 5})");
+    Texts arguments = {"serve", "--config", p.file};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    program::parse_with_config_file(p.app, arguments);
+    return p.app.get_subcommand("serve")->get_option("--window")->as<std::string>();
+  };
+  CHECK(window_of({}) == "5");
+  CHECK(window_of({"--window", "6"}) == "6");
+  CHECK(window_of({"--window", "6", "--window", "6"}) == "6");
+  CHECK_THROWS_WITH(window_of({"--window", "6", "--window", "7"}),
+                    "--window is given more than once, with different values");
+}
+
 TEST_CASE("config file: what is wrong is said with file and key", "[config]") {
   Program p;
   const std::string of_file = " of configuration file \"" + p.file + "\"";
@@ -97,11 +114,12 @@ TEST_CASE("config file: what is wrong is said with file and key", "[config]") {
   CHECK(p.refusal("[]") == "cannot read configuration file \"" + p.file + "\": must be an object");
   CHECK(p.refusal("{ /*").starts_with("cannot read configuration file \"" + p.file + "\": "));
   std::filesystem::remove(p.file);
-  CHECK_THROWS_WITH(with_config_file(p.app, {"serve", "--config", p.file}),
-                    "could not open configuration file \"" + p.file + "\"");
+  CHECK_THROWS_WITH(
+      with_config_file(p.app, {"serve", "--config", p.file}),
+      "could not read configuration file \"" + p.file + "\": No such file or directory");
   std::filesystem::create_directory(p.file);
   CHECK_THROWS_WITH(with_config_file(p.app, {"serve", "--config", p.file}),
-                    "configuration file \"" + p.file + "\" is a directory");
+                    "could not read configuration file \"" + p.file + "\": it is a directory");
   std::filesystem::remove(p.file);
 }
 

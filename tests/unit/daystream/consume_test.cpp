@@ -284,7 +284,7 @@ TEST_CASE("consume: what is wrong is said, and moves nothing", "[consume]") {
     CHECK(result.exit == support::Exit{code, 0});
     CHECK(result.err.substr(0, result.err.find('\n')) == "daystream: " + text);
   };
-  check(queue.argv({"--once"}, {"/nowhere/program"}), 1,
+  check(queue.argv({"--once"}, {"/nowhere/program"}), 2,
         "could not start command \"/nowhere/program\": No such file or directory");
   check(queue.argv({"--once"}, {"echo", "done"}), 1,
         "command \"echo\" wrote \"done\", which is no position of a transaction that it was "

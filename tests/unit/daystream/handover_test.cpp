@@ -1,6 +1,7 @@
 // How threads hand over values, sleep, and are asked to stop; and how a file is replaced.
 #include "program/handover.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -10,6 +11,8 @@
 #include <thread>
 
 #include "daystream/error.h"
+#include "daystream/stop.h"
+#include "program/program.h"
 #include "support/memory_dir.h"
 #include "support/temp_dir.h"
 #include "waiting.h"
@@ -166,4 +169,40 @@ TEST_CASE("replace file: a link that somebody has put there is not followed", "[
   CHECK(read_whole(*real->open("name")) == "text");
   const auto mode = std::filesystem::status(dir / "name").permissions();
   CHECK((mode & std::filesystem::perms::others_read) != std::filesystem::perms::none);
+}
+
+// Who does not reload never clears the descriptor of signals: it must not stay readable for who
+// waits for the end, which would be a loop that never sleeps.
+TEST_CASE("signals: a reload wakes nobody who waits for a stop", "[threads]") {
+  Signals signals;
+  const Stop stop = signals.stop();
+  raise(SIGHUP);
+  CHECK_FALSE(WaitSet{stop.fd()}.wait(milliseconds(0)));
+  CHECK(WaitSet{signals.fd()}.wait(milliseconds(0)));
+  CHECK_FALSE(stop.requested());
+  signals.clear();
+  CHECK(signals.take_reload());
+  CHECK_FALSE(signals.take_reload());
+
+  raise(SIGTERM);
+  signals.clear();
+  CHECK(stop.requested());
+  CHECK(WaitSet{stop.fd()}.wait(milliseconds(0)));
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) signal(number, SIG_DFL);
+}
+
+TEST_CASE("stop: asks a token or a condition, and by default nobody", "[threads]") {
+  CHECK_FALSE(Stop().requested());
+  CHECK(Stop().fd() == -1);
+  std::stop_source source;
+  const Stop of_token(source.get_token());
+  CHECK_FALSE(of_token.requested());
+  source.request_stop();
+  CHECK(of_token.requested());
+  bool asked = false;
+  const Stop of_condition([&asked] { return asked; }, 5);
+  CHECK_FALSE(of_condition.requested());
+  asked = true;
+  CHECK(of_condition.requested());
+  CHECK(of_condition.fd() == 5);
 }

@@ -69,7 +69,7 @@ TEST_CASE("line: a change is taken apart up to its verb", "[line]") {
   CHECK(row.action == Action::Update);
   CHECK(row.table == "ops.crew");
   CHECK(row.xid == 4294967295U);
-  CHECK(row.head == "_table\tops.crew\t_xid\t4294967295");
+  CHECK(row.leading_fields == "_table\tops.crew\t_xid\t4294967295");
   CHECK(row.columns == "_action\tx\t_table\ty");
   const Change schema = parse_change(
       "_table\tt\t_xid\t7\t_oid\t16384\t_root\t16380\t_identity\td\t_pkey\t1,2\t_ikey\t3\t_"
@@ -90,7 +90,7 @@ TEST_CASE("line: a change is taken apart up to its verb", "[line]") {
   CHECK(end.time_us == 1507507200184022);
   CHECK(end.columns.empty());
   CHECK(parse_change("_time\t-1.500000\t_action\tcommit").time_us == -1500000);
-  CHECK(parse_change("_action\tgap").head.empty());
+  CHECK(parse_change("_action\tgap").leading_fields.empty());
 }
 
 TEST_CASE("line: what is no deltaflood line is refused, saying why", "[line]") {

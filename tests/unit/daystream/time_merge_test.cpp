@@ -95,7 +95,7 @@ std::string order_of(const std::filesystem::path& directory) {
     std::string_view key;
     std::string_view value;
     std::string source;
-    for (FieldCursor cursor(next->end().head); cursor.next(key, value);) {
+    for (FieldCursor cursor(next->end().leading_fields); cursor.next(key, value);) {
       if (key == "_source") source = value;
     }
     order += (order.empty() ? "" : ", ") + source;

@@ -35,7 +35,7 @@ struct Copied {
     Checkpoint at;
     at.position = writer.position();
     at.lsn = writer.last_lsn();
-    CatchUp work(db, daystream::Stream(stream.directory.path()), seam, Snapshot::parse("2:2:"));
+    CatchUp work(db, daystream::Stream(stream.directory.path()), seam, MvccSnapshot::parse("2:2:"));
     work.add(table, [this](const daystream::Change& change) {
       taken.push_back(std::string(change.columns));
     });

@@ -6,6 +6,7 @@
 #include "program/program.h"
 #include "seed/requests.h"
 #include "store/last_events.h"
+#include "store/shared_table.h"
 #include "stream_fixture.h"
 #include "support/followed_table.h"
 #include "support/wait.h"
@@ -20,7 +21,7 @@ struct Lacking {
   daystream::Writer writer = stream.writer();
   Database db{":memory:", Database::Mode::Create};
   daystream::program::Signals signals;
-  RunControl control{[] { return false; }, -1, signals};
+  RunControl control{{}, signals};
   RunOptions options;
   std::optional<Copies> copies;
   std::optional<Applier> applier;
@@ -36,7 +37,7 @@ struct Lacking {
     options.daystream = daystream::Stream(stream.directory.path());
     options.conninfo = "host=" + (stream.directory.path() / "nobody").string();
     copies.emplace(db, options, control, nullptr, nullptr);
-    applier.emplace(db, std::nullopt, control.stop_requested, "");
+    applier.emplace(db, std::nullopt, control.stop, "");
   }
   // Until a copy was tried, and could not be made.
   void fail() {
@@ -64,13 +65,105 @@ TEST_CASE("retries: a table of which a line has told is tried after short pauses
   table.since = "1";
   Retries retries;
   for (int i = 0; i < 10; ++i) {
-    retries.begin(table);
+    retries.begin(table, {}, {});
     retries.failed(table);
   }
   CHECK_FALSE(retries.is_due(table));
   table.state = TableState::Copying;
   table.since = "2";
-  retries.begin(table);
+  retries.begin(table, {}, {});
   retries.failed(table);
   CHECK(support::eventually([&] { return retries.is_due(table); }));
+}
+
+namespace {
+
+Retries::Clock::time_point clock_of_test;
+
+}  // namespace
+
+TEST_CASE("retries: pauses grow to minutes, but for a newer snapshot somebody looks soon",
+          "[mirror][copies]") {
+  using std::chrono::seconds;
+  const auto [from, longest] =
+      GENERATE(table<Retries::From, seconds>({{Retries::From::PostgreSQL, seconds(300)},
+                                              {Retries::From::Snapshot, seconds(15)},
+                                              {Retries::From::NoSnapshot, seconds(300)}}));
+  MirroredTable table;
+  table.name = "t";
+  table.state = TableState::Parked;
+  table.since = "1";
+  Retries retries([] { return clock_of_test; });
+  seconds pause{1};
+  for (int i = 0; i < 12; ++i) {
+    CAPTURE(i, longest.count());
+    retries.begin(table, {}, {});
+    retries.failed(table, from);
+    clock_of_test += pause - std::chrono::milliseconds(1);
+    CHECK_FALSE(retries.is_due(table));
+    clock_of_test += std::chrono::milliseconds(1);
+    CHECK(retries.is_due(table));
+    pause = std::min(pause * 2, longest);
+  }
+  CHECK(pause == longest);
+  // Who sends SIGHUP does not wait for that.
+  retries.failed(table, from);
+  CHECK_FALSE(retries.is_due(table));
+  retries.try_now();
+  CHECK(retries.is_due(table));
+  CHECK_FALSE(retries.has_failed("t"));
+}
+
+// The next try would be minutes later.
+TEST_CASE("retries: a table that did not fit what others have of it is tried once that has changed",
+          "[mirror][copies][sources]") {
+  Database db(":memory:", Database::Mode::Create);
+  create_catalog(db);
+  const auto table_of = [&](const std::string& source, const std::string& type) {
+    MirroredTable table;
+    table.source = source;
+    table.source_column = "src";
+    table.name = "t";
+    table.shape.identity = 'd';
+    table.shape.columns = {{1, "id", type, true}};
+    Checkpoint at;
+    at.source = source;
+    save_checkpoint(db, at);
+    save_table(db, table);
+    return table;
+  };
+  MirroredTable parked = table_of("a", "text");
+  parked.state = TableState::Parked;
+  parked.since = "1";
+  table_of("b", "integer");
+  Retries retries;
+  const auto fails = [&] {
+    retries.begin(parked, shape_of_others(db, parked), {1, 1});
+    retries.failed(parked);
+    retries.look(parked, shape_of_others(db, parked));
+  };
+  for (int i = 0; i < 10; ++i) fails();
+  CHECK_FALSE(retries.is_due(parked));
+  table_of("a", "bytea");
+  retries.look(parked, shape_of_others(db, parked));
+  CHECK_FALSE(retries.is_due(parked));
+
+  SECTION("another shape") {
+    table_of("b", "text");
+  }
+  SECTION("another one has it, too") {
+    table_of("c", "text");
+  }
+  SECTION("gone") {
+    forget_table(db, "b", "t");
+  }
+  SECTION("only kept") {
+    MirroredTable kept = table_of("b", "integer");
+    kept.state = TableState::Parked;
+    save_table(db, kept);
+  }
+  retries.look(parked, shape_of_others(db, parked));
+  CHECK(retries.is_due(parked));
+  // Since when it is to be had from a snapshot stays.
+  CHECK(retries.begin(parked, shape_of_others(db, parked), {2, 2}).text() == "1/1");
 }

@@ -140,6 +140,41 @@ TEST_CASE("shared table: a column that comes, goes or is renamed in one source",
   CHECK(s.names() == Rows{"src", "id", "a", "n"});  // nobody has it any more
 }
 
+TEST_CASE("shared table: columns of different types exchange their names",
+          "[mirror][sources][reshape]") {
+  const bool alone = GENERATE(false, true);
+  CAPTURE(alone);
+  Shared s;
+  if (alone) {
+    drop_own(s.db, s.us);
+    forget_table(s.db, "us", "t");
+  }
+  // p and q are in one source only; r goes away in the same change.
+  SchemaLine line = changed(s.eu);
+  line.shape.columns.push_back({4, "p", "boolean", false});
+  line.shape.columns.push_back({5, "q", "inet", false});
+  line.shape.columns.push_back({6, "r", "integer", false});
+  line.missing = {{4, "1"}, {5, "10.0.0.1"}, {6, "3"}};
+  s.change(s.eu, line);
+  line = changed(s.eu);
+  line.shape.columns[3].name = "q";
+  line.shape.columns[4].name = "p";
+  line.shape.columns.pop_back();
+  line.shape.columns.push_back({7, "n", "integer", false});
+  line.missing = {{7, "9"}};
+  CHECK_FALSE(s.change(s.eu, line).needs_rewrite);
+  const Rows eu = {"eu|1/1/10.0.0.1/9", "eu|2/1/10.0.0.1/9"};
+  const Rows us = alone ? Rows{} : Rows{"us|1/-/-/-", "us|2/-/-/-"};
+  Rows all = eu;
+  all.insert(all.end(), us.begin(), us.end());
+  CHECK(s.rows("id || '/' || coalesce(q, '-') || '/' || coalesce(p, '-') || '/' || "
+               "coalesce(n, '-')") == all);
+  CHECK(s.rows("a").front() == "eu|fox");
+  CHECK(s.names() == Rows{"src", "id", "a", "b", "q", "p", "n"});
+  CHECK(s.db.value("SELECT group_concat(type) FROM pragma_table_info('t') WHERE name IN ('p', "
+                   "'q')") == "INTEGER,TEXT");
+}
+
 TEST_CASE("shared table: what cannot stand in one table is told", "[mirror][sources][reshape]") {
   Shared s;
   SchemaLine line = changed(s.eu);

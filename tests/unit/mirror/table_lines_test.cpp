@@ -36,7 +36,7 @@ struct Followed {
     TableRequest request;
     request.table = name;
     MirroredTable table = support::followed_table(request, oid, name);
-    table.snapshot = Snapshot::parse("3:3:");
+    table.snapshot = MvccSnapshot::parse("3:3:");
     save_table(db, table);
     db.exec(create_table_sql(table, table.name));
   }
@@ -89,7 +89,7 @@ TEST_CASE("table lines: a line of a table that is waited for has it copied at on
   CHECK(mirror.tables->followed().size() == 0);
 
   // Also where it came while a copy had just looked for it.
-  retries.begin(mirror.tables->absent().front());
+  retries.begin(mirror.tables->absent().front(), {}, {});
   mirror.schema(13, 4, "t");
   retries.failed(mirror.tables->absent().front());
   CHECK(retries.is_due(mirror.tables->absent().front()));

@@ -8,41 +8,72 @@
 
 using namespace deltamirror;
 
-TEST_CASE("log: a long reader keeps it large, which is told, and it shrinks after",
-          "[mirror][wal]") {
-  const support::TempDir dir;
-  const std::string path = (dir / "mirror.db").string();
-  {
-    Database made(path, Database::Mode::Create);
-    create_catalog(made);
-    made.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
-  }
-  Database db = open_owned(path);
-  WalKeeper keeper(db, {.large_bytes = 1 << 20,
-                        .between_looks = std::chrono::milliseconds(0),
-                        .patience = std::chrono::milliseconds(0)});
-  const auto write = [&] {
+namespace {
+
+// A mirror whose owner writes more at once than its log should have.
+struct Written {
+  explicit Written(const WalKeeper::Limits& limits) : keeper(db, limits) {}
+
+  // The bytes that the log has afterwards.
+  std::uint64_t write() {
     WriteTransaction transaction(db);
     db.exec(
         "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) "
         "INSERT OR REPLACE INTO t SELECT i, hex(randomblob(500)) FROM n");
     transaction.commit();
     keeper.after_commit();
-  };
-  write();
-  CHECK(file_size(path + "-wal") == 0);  // nobody reads: it was large, and was cut
-  CHECK_FALSE(keeper.told());
+    return file_size(path + "-wal");
+  }
 
-  Database reader = open_for_reading(path);
+  static Database owned(const std::string& path) {
+    {
+      Database made(path, Database::Mode::Create);
+      create_catalog(made);
+      made.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+    }
+    return open_owned(path);
+  }
+
+  const support::TempDir dir;
+  const std::string path = (dir / "mirror.db").string();
+  Database db = owned(path);
+  WalKeeper keeper;
+};
+
+}  // namespace
+
+TEST_CASE("log: a long reader keeps it large, which is told, and it shrinks after",
+          "[mirror][wal]") {
+  Written s({.large_bytes = 1 << 20,
+             .between_looks = std::chrono::milliseconds(0),
+             .patience = std::chrono::milliseconds(0)});
+  CHECK(s.write() == 0);  // nobody reads: it was large, and was cut
+  CHECK_FALSE(s.keeper.warned());
+
+  Database reader = open_for_reading(s.path);
   reader.exec("BEGIN");
   CHECK(reader.value("SELECT count(*) FROM t") == "2000");
-  for (int i = 0; i < 3; ++i) write();
-  CHECK(file_size(path + "-wal") > 2 << 20);
-  CHECK(keeper.told());
+  for (int i = 0; i < 3; ++i) s.write();
+  CHECK(file_size(s.path + "-wal") > 2 << 20);
+  CHECK(s.keeper.warned());
   CHECK(reader.value("SELECT count(*) FROM t") == "2000");
 
   reader.exec("COMMIT");
-  write();
-  CHECK(file_size(path + "-wal") == 0);
-  CHECK_FALSE(keeper.told());
+  CHECK(s.write() == 0);
+  CHECK_FALSE(s.keeper.warned());
+}
+
+TEST_CASE("log: while a source is far behind it may be larger", "[mirror][wal]") {
+  Written s({.large_bytes = 1 << 20,
+             .large_behind_bytes = 1 << 30,
+             .between_looks = std::chrono::milliseconds(0)});
+  s.keeper.set_behind("a", true);
+  s.keeper.set_behind("b", true);
+  CHECK(s.write() > 1 << 20);
+  CHECK(s.db.value("PRAGMA wal_autocheckpoint") == std::to_string(kBehindLogPages));
+  s.keeper.set_behind("a", false);
+  CHECK(s.write() > 3 << 20);
+  s.keeper.set_behind("b", false);
+  CHECK(s.write() == 0);
+  CHECK(s.db.value("PRAGMA wal_autocheckpoint") == "4096");
 }

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "history.h"
-#include "watermarks.h"
+#include "write/watermarks.h"
 
 using daystream::Lsn;
 using deltastream::Clock;
@@ -107,7 +107,7 @@ class World {
     }
   }
 
-  // One turn of the loop, as streamer/stream_loop.cpp goes through it.
+  // One turn of the loop, as streamer/command/stream_loop.cpp goes through it.
   std::string work() {
     if (const auto lsn = marks_.mark_due(now_, writer_)) {
       if (writer_.in_transaction) return "a mark inside a transaction";

@@ -7,7 +7,7 @@
 #include "history.h"
 #include "model/mvcc_snapshot.h"
 
-using deltamirror::Snapshot;
+using deltamirror::MvccSnapshot;
 using simulation::History;
 
 namespace {
@@ -89,18 +89,18 @@ class Server {
     return xid;
   }
 
-  Snapshot snapshot() const {
+  MvccSnapshot snapshot() const {
     std::string running;
     for (const std::uint64_t xid : open_)
       running += (running.empty() ? "" : ",") + std::to_string(xid);
     const std::uint64_t xmin =
         open_.empty() ? next_ : *std::min_element(open_.begin(), open_.end());
-    return Snapshot::parse(std::to_string(xmin) + ":" + std::to_string(next_) + ":" + running);
+    return MvccSnapshot::parse(std::to_string(xmin) + ":" + std::to_string(next_) + ":" + running);
   }
 
   // Behind the last line that is old enough. Where there is none a seed waits: it begins at the
   // first.
-  std::size_t after_seam(const Snapshot& snapshot) const {
+  std::size_t after_seam(const MvccSnapshot& snapshot) const {
     std::size_t after = 0;
     for (std::size_t i = 0; i < lines_.size(); ++i) {
       if (lines_[i].next <= snapshot.xmin()) after = i + 1;
@@ -109,7 +109,7 @@ class Server {
   }
 
   struct Seed {
-    Snapshot snapshot;
+    MvccSnapshot snapshot;
     std::set<std::uint64_t> rows;
   };
   std::uint64_t next_;

@@ -169,7 +169,7 @@ class World {
   // As after a kill: what is not in the file is forgotten.
   void restart() {
     copy_.reset();
-    retries_ = {};
+    retries_ = Retries();
     lines_.reset();
     tables_.reset();
     commit_.emplace(db_, "");
@@ -189,7 +189,7 @@ class World {
     copy.xid = xid_;
     for (const MirroredTable& table : tables_->absent()) {
       if (!retries_.is_due(table)) continue;
-      retries_.begin(table);
+      retries_.begin(table, {}, {});
       copy.since[table.name] = table.since;
       const auto there = server_.find(table.wished.table);
       if (there != server_.end()) copy.found[table.name] = there->second;
@@ -230,7 +230,7 @@ class World {
         wish(static_cast<std::size_t>(wished - std::begin(kNames))), oid, name);
     table.since = timestamp_now();
     const std::string next = std::to_string(xid + 1);
-    table.snapshot = Snapshot::parse(next + ":" + next + ":");
+    table.snapshot = MvccSnapshot::parse(next + ":" + next + ":");
     tables_->install(table, [&] {
       db_.exec("DROP TABLE IF EXISTS " + quote_name(name));
       db_.exec(create_table_sql(table, name));

@@ -1,4 +1,4 @@
-#include "history_proof.h"
+#include "server/history_proof.h"
 
 #include <fmt/format.h>
 

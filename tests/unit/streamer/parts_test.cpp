@@ -3,20 +3,21 @@
 #include <set>
 #include <string>
 
-#include "clock_guard.h"
-#include "config.h"
+#include "config/stream_config.h"
 #include "daystream/error.h"
-#include "frames.h"
 #include "program/disk_space.h"
+#include "program/figures.h"
 #include "remote/pauses.h"
-#include "server_error.h"
-#include "server_monitor.h"
-#include "server_version.h"
-#include "status.h"
+#include "server/frames.h"
+#include "server/server_error.h"
+#include "server/server_monitor.h"
+#include "server/server_version.h"
+#include "server/synchronous_standby.h"
+#include "server/timeline.h"
+#include "status/status.h"
 #include "support/scratch_dir.h"
 #include "support/temp_dir.h"
-#include "synchronous_standby.h"
-#include "timeline.h"
+#include "write/clock_guard.h"
 
 using namespace deltastream;
 using daystream::Lsn;
@@ -263,10 +264,10 @@ TEST_CASE("status: what is saved is read again", "[status]") {
   CHECK(again->json() == status.json());
   CHECK_FALSE(Status::parse("{"));
   CHECK_FALSE(Status::parse("{\"state\": 1}"));
-  CHECK(human_bytes(999) == "999 B");
-  CHECK(human_bytes(1'200'000'000) == "1.2 GB");
-  CHECK(human_seconds(90) == "90 s");
-  CHECK(human_seconds(7200) == "2 h");
+  CHECK(daystream::program::bytes_text(999) == "999 B");
+  CHECK(daystream::program::bytes_text(1'200'000'000) == "1.2 GB");
+  CHECK(daystream::program::seconds_text(90) == "90 s");
+  CHECK(daystream::program::seconds_text(7200) == "2 h");
 }
 
 TEST_CASE("server: a page's header is not what a stream waits for", "[server]") {

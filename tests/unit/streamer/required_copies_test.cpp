@@ -1,5 +1,5 @@
 // What --require-copies makes of the file that `daystream serve --record-copies` writes.
-#include "required_copies.h"
+#include "write/required_copies.h"
 
 #include <sys/stat.h>
 

@@ -12,7 +12,7 @@
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
-#include "replication_stream.h"
+#include "server/replication_stream.h"
 
 namespace streamer_test {
 

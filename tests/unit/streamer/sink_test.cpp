@@ -1,5 +1,5 @@
 // What becomes of lines, wherever they come from.
-#include "sink.h"
+#include "write/sink.h"
 
 #include <fmt/format.h>
 

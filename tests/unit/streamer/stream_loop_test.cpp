@@ -1,5 +1,5 @@
 // The loop between a server that follows a script, and a daystream on disk.
-#include "stream_loop.h"
+#include "command/stream_loop.h"
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -80,7 +80,7 @@ struct Connected {
   ScriptedServer server;
   daystream::program::Signals signals;
   ClockGuard clock;
-  Server facts;
+  PgServer facts;
   HistoryProof proof;
   std::optional<daystream::Writer> writer;
   std::optional<RequiredCopies> copies;

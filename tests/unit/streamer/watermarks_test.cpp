@@ -1,4 +1,4 @@
-#include "watermarks.h"
+#include "write/watermarks.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,0 +1,47 @@
+// The days of an archive in object storage as a directory that can be read.
+#pragma once
+
+#include <memory>
+
+#include "dir.h"
+#include "remote/archive_index.h"
+#include "remote/s3_client.h"
+
+namespace daystream::remote {
+
+// It has daystream.json, the compressed days, and a `durable` that says where the last of them
+// ends. It is as it was when it was first asked, until look_again(). Calls that change throw Error.
+//
+// A day costs nothing to open: what it ends in is in archive.json. A place in it then costs two
+// requests, its index and a frame; a reader that goes on gets larger and larger pieces.
+//
+// Threads: any, as a Dir.
+// Errors:  those of S3Client; NeedsPerson where there is no archive; Corruption where an object is
+//          not there, or shorter than archive.json says; PositionGone where the day was deleted
+//          from the archive.
+class ArchiveDir final : public Dir {
+ public:
+  explicit ArchiveDir(const S3Address& address);
+  ~ArchiveDir() override;
+
+  std::unique_ptr<File> open(const std::string& name) override;
+  std::vector<std::string> list() override;
+
+  std::unique_ptr<File> open_writable(const std::string& name) override { refuse(name); }
+  std::unique_ptr<File> create(const std::string& name) override { refuse(name); }
+  void rename(const std::string& from, const std::string&) override { refuse(from); }
+  void remove(const std::string& name) override { refuse(name); }
+  void sync() override { refuse(""); }
+
+  // Whether anything has changed since.
+  bool look_again();
+
+  class Shelf;
+
+ private:
+  [[noreturn]] void refuse(const std::string& name) const;
+
+  std::shared_ptr<Shelf> shelf_;  // files that are open have it too
+};
+
+}  // namespace daystream::remote

@@ -1,0 +1,81 @@
+// A day file that is published: where it is cut into messages, what of it is on its way, and what
+// is known to be there.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "daystream/durable.h"
+#include "dir.h"
+#include "reader_source.h"
+#include "remote/nats_range.h"
+#include "scanner.h"
+
+namespace daystream::remote {
+
+// From the file's first byte on. Every byte is checked, as a Reader does, before it goes anywhere.
+//
+// Threads: one. Errors: Corruption.
+class PublishedDay {
+ public:
+  // `before`: the day before it, if that was published.
+  PublishedDay(std::unique_ptr<File> file, std::int64_t day, const ScanState& from, Lsn lsn,
+               std::optional<NatsRange::DayEnd> before);
+
+  std::int64_t day() const noexcept { return day_; }
+  std::uint64_t end() const noexcept { return end_; }  // sent up to here
+  std::uint64_t size_of_file() const { return file_->size(); }
+  const Durable& durable() const noexcept { return durable_; }
+
+  // Goes on through bytes that are there already. False: the file has fewer, or others.
+  enum class Same { Yes, Shorter, Other };
+  Same pass_over(const NatsRange& last);
+
+  // A range of the next bytes, up to `end` at most, or of those that are to be sent again; not yet
+  // as sent. `limit`: what is durable, if it is of this day and ends there.
+  NatsRange next(std::uint64_t end, const ReaderSource::Limit* limit);
+  std::string bytes_of(const NatsRange& range) const;
+
+  // What is on its way, the oldest first.
+  void sent(const NatsRange& range);
+  void arrived();
+  std::size_t on_its_way() const noexcept { return sent_.size(); }
+  // Nothing of that is known to have arrived: it is to be sent again, cut in the same way.
+  void go_back();
+
+  // Whether a mark was met, since the last call, behind which the manifest may say something new.
+  bool take_manifest_due() noexcept { return std::exchange(manifest_due_, false); }
+  // How the next day goes on. Throws Corruption where this one ends in the middle of a transaction.
+  ScanState state_at_end() const;
+  Lsn lsn() const noexcept { return lsn_; }
+
+ private:
+  void scan_to(std::uint64_t end);
+  void check_end(const ReaderSource::Limit& limit) const;
+
+  struct Cut {
+    std::uint64_t end = 0;
+    Durable durable;
+  };
+
+  const std::unique_ptr<File> file_;
+  const std::int64_t day_;
+  const std::optional<NatsRange::DayEnd> before_;
+  GroupScanner scanner_;
+  // Scanned, perhaps beyond `end_`: where the last group ends.
+  Durable group_{Position::begin(), {}, 0, 0};
+  Lsn lsn_;
+  bool manifest_due_ = false;
+
+  std::uint64_t end_ = 0;
+  std::uint32_t sum_ = 0;  // of the bytes up to there
+  Durable durable_;        // the last place up to there where whole lines end
+  std::deque<NatsRange> sent_;
+  std::deque<Cut> again_;  // where what is sent again was cut before
+};
+
+}  // namespace daystream::remote

@@ -1,0 +1,75 @@
+#include "up/own_program.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <optional>
+
+#include "daystream/error.h"
+#include "daystream/unique_fd.h"
+
+namespace deltamirror {
+
+using daystream::program::Child;
+
+namespace {
+
+// Both ends are closed by exec(): what reads it comes to its end once the program has begun.
+struct BegunPipe {
+  daystream::UniqueFd reads;
+  daystream::UniqueFd writes;
+
+  BegunPipe() {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0) throw daystream::IoError("could not make a pipe", errno);
+    reads = daystream::UniqueFd(fds[0]);
+    writes = daystream::UniqueFd(fds[1]);
+  }
+  void wait() {
+    writes.reset();
+    char nothing = 0;
+    while (read(reads.get(), &nothing, 1) < 0 && errno == EINTR) {
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Child> start_own(const std::vector<std::string>& argv) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  const pid_t parent = getpid();
+  BegunPipe begun;
+  const pid_t pid = fork();
+  if (pid < 0) throw daystream::IoError(fmt::format("could not start \"{}\"", argv[0]), errno);
+  if (pid == 0) {
+    // Only calls that are safe after fork().
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(1);  // it died before prctl
+    execvp(arguments[0], arguments.data());
+    _exit(127);
+  }
+  auto child = std::make_unique<Child>(pid, std::nullopt);
+  begun.wait();
+  return child;
+}
+
+std::string find_program(const std::string& name) {
+  std::error_code ignored;
+  const auto here = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+  const std::string folder = name == "deltastream" ? "streamer" : "daystream";
+  for (const auto& path : {here / name, here.parent_path() / folder / name}) {
+    if (access(path.c_str(), X_OK) == 0 && !std::filesystem::is_directory(path, ignored)) {
+      return path.string();
+    }
+  }
+  return name;
+}
+
+}  // namespace deltamirror

@@ -1,0 +1,238 @@
+// What the broker has lost is read from elsewhere, or refused.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <random>
+
+#include "../serve/server_process.h"
+#include "broker.h"
+#include "remote/nats_link.h"
+#include "support/temp_dir.h"
+#include "support/wait.h"
+
+using namespace daystream;
+using namespace daystream::test;
+using namespace nats_test;
+using daystream::remote::NatsAddress;
+using daystream::remote::NatsLink;
+using serve_test::ServerProcess;
+
+namespace {
+
+// Deletes messages, as a broker that loses them would: from a stream that was made without what
+// forbids it.
+struct Loser {
+  explicit Loser(const Broker& broker) : address(NatsAddress::parse({}, broker.address())) {
+    NatsLink(address).api("STREAM.CREATE.prod", {{"name", "prod"}, {"subjects", {"ds.prod.>"}}});
+  }
+  std::uint64_t last() const {
+    return NatsLink(address).api("STREAM.INFO.prod", nullptr)->at("state").at("last_seq");
+  }
+  void lose(std::uint64_t sequence) const {
+    NatsLink(address).api("STREAM.MSG.DELETE.prod", {{"seq", sequence}});
+  }
+  // All messages of a subject: a day, or the manifest.
+  void lose_all(const std::string& token) const {
+    NatsLink(address).api("STREAM.PURGE.prod", {{"filter", address.subject_of(token)}});
+  }
+  // Somebody else's message, which is none of ours.
+  void put(const std::string& token, const std::string& text) const {
+    NatsLink link(address);
+    remote::NatsOutbox outbox(link, "prod");
+    outbox.send(address.subject_of(token), {}, text, last());
+    CHECK(outbox.take() == remote::NatsOutbox::Stored::Yes);
+  }
+  const NatsAddress address;
+};
+
+// Reads, without a fallback and with each kind of one: exit 3 and the beginning at most, or all.
+void check_refused_or_filled(const Source& source, const Broker& broker,
+                             const std::vector<std::string>& fallbacks) {
+  const std::string whole = source.cat();
+  const auto refused = daystream_command({"cat", broker.address()});
+  CAPTURE(refused.err);
+  CHECK(refused.exit.code == 3);
+  CHECK(refused.err.find("--fallback") != std::string::npos);
+  CHECK(whole.starts_with(refused.out));
+  CHECK(refused.out != whole);
+  for (const std::string& fallback : fallbacks) {
+    const auto filled = daystream_command({"cat", broker.address(), "--fallback", fallback});
+    CAPTURE(fallback, filled.err);
+    CHECK(filled.exit.code == 0);
+    CHECK(filled.out == whole);
+    CHECK(filled.err.find("reading") != std::string::npos);
+    support::ScratchDir copies;
+    CHECK(daystream_command(
+              {"pull", broker.address() + "?fallback=" + fallback, copies / "copy", "--once"})
+              .ok());
+    CHECK(difference(source.directory.path(), copies / "copy") == "");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("nats: what is lost is read from the fallback, else refused", "[nats][fallback]") {
+  Source source(2);
+  for (int i = 0; i < 6; ++i) source.add(20'000);
+  source.add_days(2);
+  Broker broker;
+  const Loser loser(broker);
+  REQUIRE(publish(source, broker).ok());
+  ServerProcess server({"prod=" + source.path()});
+  const std::uint64_t last = loser.last();
+  REQUIRE(last > 10);
+  for (const std::uint64_t sequence : {last / 2, last / 2 + 1, std::uint64_t{2}}) {
+    CAPTURE(sequence, last);
+    loser.lose(sequence);
+    check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
+  }
+}
+
+TEST_CASE("nats: a day that is lost whole is not taken for one that is no longer kept",
+          "[nats][fallback]") {
+  Source source(4);
+  ServerProcess server({"prod=" + source.path()});
+  for (const char* const day : {"20171009", "20171010", "20171012"}) {
+    CAPTURE(day);
+    Broker broker;
+    const Loser loser(broker);
+    REQUIRE(publish(source, broker).ok());
+    loser.lose_all(day);
+    check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
+    // The publisher does not take it for that either.
+    REQUIRE(publish(source, broker).ok());
+    check_refused_or_filled(source, broker, {source.path()});
+  }
+}
+
+TEST_CASE("nats: the end of a day, or of all, that is lost is not taken for the end",
+          "[nats][fallback]") {
+  Source source(2);
+  for (int i = 0; i < 4; ++i) source.add(20'000);
+  source.add_days(1);
+  source.add(20'000);
+  source.flush();
+  ServerProcess server({"prod=" + source.path()});
+  Broker broker;
+  const Loser loser(broker);
+  REQUIRE(publish(source, broker).ok());
+  // The last one of the third day.
+  std::uint64_t sequence = 0;
+  {
+    NatsLink link(loser.address);
+    sequence = link.last_of(loser.address.subject_of("20171011"))->sequence;
+  }
+  loser.lose(sequence);
+  check_refused_or_filled(source, broker, {source.path()});
+  loser.lose(loser.last());
+  check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
+}
+
+TEST_CASE("nats: a publisher puts what is lost at the end there again", "[nats][fallback]") {
+  Source source(2);
+  for (int i = 0; i < 4; ++i) source.add(20'000);
+  source.flush();
+  Broker broker;
+  const Loser loser(broker);
+  REQUIRE(publish(source, broker).ok());
+  for (int i = 0; i < 3; ++i) loser.lose(loser.last() - static_cast<std::uint64_t>(i));
+  CHECK(daystream_command({"cat", broker.address()}).exit.code == 3);
+  const auto again = publish(source, broker);
+  CHECK(again.ok());
+  CHECK(again.err.find("publishing that again") != std::string::npos);
+  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+}
+
+TEST_CASE("nats: a manifest that is lost is read from the fallback, else refused",
+          "[nats][fallback]") {
+  Source source(2);
+  ServerProcess server({"prod=" + source.path()});
+  Broker broker;
+  const Loser loser(broker);
+  REQUIRE(publish(source, broker).ok());
+  const std::uint64_t before = loser.last();
+  // It changes in the middle of a day, and a mark says so.
+  source.writer_.declare_holding({{}, "fox", {{"exclude-tables", "hare"}}});
+  source.writer_.mark(Lsn{0x9000}, {1, 900, {{"tables", "fox"}}});
+  source.add(2);
+  source.flush();
+  REQUIRE(publish(source, broker).ok());
+  support::ScratchDir copies;
+  REQUIRE(daystream_command({"pull", broker.address(), copies / "copy", "--once"}).ok());
+  CHECK(slurp(copies / "copy" / "daystream.json") == slurp(source.directory / "daystream.json"));
+  loser.lose(before + 1);  // there is the older one still
+  check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
+  loser.lose_all("manifest");
+  check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
+  REQUIRE(publish(source, broker).ok());
+  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+}
+
+TEST_CASE("nats: a message of other bytes than its sum is no message", "[nats][fallback]") {
+  Source source(2);
+  for (int i = 0; i < 4; ++i) source.add(20'000);
+  source.flush();
+  Broker broker;
+  const Loser loser(broker);
+  REQUIRE(publish(source, broker).ok());
+  NatsLink link(loser.address);
+  auto last = *link.message(loser.last());
+  loser.lose(last.sequence);
+  const auto at = last.data.find("fox");
+  REQUIRE(at != std::string::npos);
+  last.data[at] = 'b';
+  remote::NatsOutbox outbox(link, "prod");
+  outbox.send(last.subject, {last.headers.begin(), last.headers.end()}, last.data, loser.last());
+  REQUIRE(outbox.take() == remote::NatsOutbox::Stored::Yes);
+  check_refused_or_filled(source, broker, {source.path()});
+  // The publisher puts the right one behind it.
+  REQUIRE(publish(source, broker).ok());
+  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+}
+
+TEST_CASE("nats: messages of somebody else in the stream are passed over", "[nats][fallback]") {
+  Source source(2);
+  Broker broker;
+  const Loser loser(broker);
+  REQUIRE(publish(source, broker).ok());
+  loser.put("hello", "fox");
+  loser.put("20171011", "fox");
+  CHECK(daystream_command({"cat", broker.address(), "--fallback", source.path()}).out ==
+        source.cat());
+  source.add(3);
+  source.flush();
+  loser.put("hello", "fox");
+  REQUIRE(publish(source, broker).ok());
+  const auto read = daystream_command({"cat", broker.address()});
+  CHECK(read.out == source.cat());
+  loser.put("hello", "fox");
+  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+}
+
+TEST_CASE("nats: a fallback that is away is missed only where it is needed", "[nats][fallback]") {
+  Source source(2);
+  Broker broker;
+  const Loser loser(broker);
+  REQUIRE(publish(source, broker).ok());
+  const std::string away = "http://127.0.0.1:1/prod";
+  CHECK(daystream_command({"cat", broker.address(), "--fallback", away}).out == source.cat());
+  loser.lose(loser.last());
+  const auto needed = daystream_command({"cat", broker.address(), "--fallback", away});
+  CHECK(needed.exit.code == 1);
+  CHECK(source.cat().starts_with(needed.out));
+}
+
+TEST_CASE("nats: a fallback that is another stream gives no other bytes", "[nats][fallback]") {
+  Source source(1);
+  for (int i = 0; i < 6; ++i) source.add(20'000);
+  source.flush();
+  Broker broker;
+  const Loser loser(broker);
+  REQUIRE(publish(source, broker).ok());
+  Source other(1);
+  for (int i = 0; i < 6; ++i) other.add(20'001);
+  other.flush();
+  loser.lose(loser.last() / 2);
+  const auto refused = daystream_command({"cat", broker.address(), "--fallback", other.path()});
+  CHECK(refused.exit.code == 3);
+  CHECK(source.cat().starts_with(refused.out));
+}

@@ -1,0 +1,211 @@
+// deltastream --source pgoutput: mirrors that are seeded from it and follow it, under load.
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <thread>
+
+#include "pgoutput.h"
+
+using namespace deltastream_test;
+
+namespace {
+
+// A stream that runs, and a mirror of it.
+struct Managed {
+  explicit Managed(const std::string& before, const std::string& tables = "FOR ALL TABLES") {
+    cluster.execute(before);
+    install(cluster);
+    cluster.execute("CREATE PUBLICATION flood " + tables + "; SELECT deltaflood.install('flood')");
+    start();
+  }
+  void start() {
+    process.emplace(stream.command(with(kPgoutput, {"--create-slot", "--if-not-exists"})));
+    REQUIRE(streaming(*process));
+  }
+  Result mirror(const std::string& command, const Lines& more) const {
+    return support::run(with({support::program("deltamirror"), command, path(), "-d",
+                              cluster.conninfo(), "--daystream", stream.directory().string()},
+                             more));
+  }
+  void seed(const Lines& tables) const {
+    Lines arguments;
+    for (const std::string& table : tables) arguments.insert(arguments.end(), {"--table", table});
+    const Result seeded = mirror("seed", arguments);
+    INFO(seeded.err);
+    REQUIRE(seeded.ok());
+  }
+  void run() {
+    runner.emplace(Lines{support::program("deltamirror"), "run", path(), "-d", cluster.conninfo(),
+                         "--daystream", stream.directory().string()});
+  }
+  // Once it has all that is committed by now.
+  void check_equal() const {
+    const std::string lsn = cluster.scalar("SELECT pg_current_wal_flush_lsn()");
+    const Result waited = support::run(
+        {support::program("deltamirror"), "wait", path(), "--lsn", lsn, "--timeout", "60"});
+    const Result verified = mirror("verify", {});
+    INFO(waited.err << verified.out << verified.err << runner->err() << process->err());
+    CHECK(waited.ok());
+    CHECK(verified.ok());
+  }
+  std::string path() const { return (dir / "mirror.db").string(); }
+
+  support::TempDir dir;
+  Cluster cluster{
+      {.config = {"logical_decoding_work_mem = 64kB", "max_prepared_transactions = 50"}}};
+  Stream stream{cluster, "managed"};
+  std::optional<Process> process;
+  std::optional<Process> runner;
+};
+
+// Writes to fox and hen, with rollbacks and subtransactions, until it goes; not while the stream is
+// far behind, since on a slow machine it would never reach what a seed waits for.
+class Writers {
+ public:
+  explicit Writers(const Cluster& cluster, int count) {
+    threads_.emplace_back([this, &cluster](const std::stop_token& stop) {
+      support::Session session = cluster.session();
+      while (!stop.stop_requested()) {
+        held_up_ = session.query(
+                       "SELECT coalesce(max(pg_current_wal_lsn() - confirmed_flush_lsn), "
+                       "0) > 4000000 FROM pg_replication_slots")[0][0] == "t";
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      }
+    });
+    for (int i = 0; i < count; ++i) {
+      threads_.emplace_back([this, &cluster, i](const std::stop_token& stop) {
+        support::Session session = cluster.session();
+        // Far apart: a quick machine makes 100,000 of them in a test.
+        for (int n = 1; !stop.stop_requested(); ++n) {
+          write(session, i * 50'000'000 + n * 10, n);
+          while (held_up_ && !stop.stop_requested()) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+          }
+        }
+      });
+    }
+  }
+  int transactions() const noexcept { return transactions_; }
+
+ private:
+  void write(support::Session& session, int id, int n) {
+    const std::string a = std::to_string(id);
+    const std::string many = n % 20 == 0 ? "500" : "1";
+    std::string end = n % 5 == 0 ? "ROLLBACK" : "COMMIT";
+    const std::string prepared = "flood_" + a;
+    if (n % 7 == 0) end = "PREPARE TRANSACTION '" + prepared + "'";
+    session.execute("BEGIN; INSERT INTO fox (a, b) SELECT -" + a +
+                    " * 10 - i, repeat('x', 300) FROM "
+                    "generate_series(1, " +
+                    many + ") i; SAVEPOINT s; INSERT INTO hen (a, b) VALUES (" + a +
+                    ", 'gone'); ROLLBACK TO s; INSERT INTO hen (a, b) VALUES (" + a +
+                    ", 'kept'); UPDATE fox "
+                    "SET b = 'seen' WHERE a = -" +
+                    a + " * 10 - 1; DELETE FROM hen WHERE a = " + a + " - 20; " + end);
+    if (n % 7 == 0) {
+      // Another transaction in between, of no table: DDL that waits for this one would hold it up.
+      session.execute("SELECT pg_logical_emit_message(true, 'between', '')");
+      session.execute((n % 14 == 0 ? "ROLLBACK PREPARED '" : "COMMIT PREPARED '") + prepared + "'");
+    }
+    ++transactions_;
+  }
+
+  std::atomic<int> transactions_ = 0;
+  std::atomic<bool> held_up_ = false;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace
+
+TEST_CASE("pgoutput: a mirror that is seeded and follows under load is equal",
+          "[streamer][pgoutput]") {
+  Managed s(
+      "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE fox (a int PRIMARY KEY, b text, m "
+      "mood DEFAULT 'ok'); CREATE TABLE hen (a int PRIMARY KEY, b text)");
+  {
+    Writers writers(s.cluster, 3);
+    REQUIRE(support::eventually([&] { return writers.transactions() > 30; }));
+    s.seed({"fox", "hen"});
+    s.run();
+    for (const char* ddl :
+         {"ALTER TABLE fox ADD c text DEFAULT 'c'", "ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'",
+          "ALTER TABLE hen ALTER b TYPE varchar(20)", "BEGIN; ALTER TABLE fox ADD d int; ROLLBACK",
+          "ALTER TABLE hen ADD e timestamptz DEFAULT clock_timestamp()"}) {
+      const int before = writers.transactions();
+      s.cluster.execute(ddl);
+      REQUIRE(support::eventually([&] { return writers.transactions() > before + 20; }));
+    }
+    s.process->signal(SIGKILL);
+    s.process->wait();
+    s.start();
+  }
+  s.check_equal();
+}
+
+TEST_CASE("pgoutput: many seeds under load are each exact", "[streamer][pgoutput]") {
+  Managed s(
+      "CREATE TABLE fox (a int PRIMARY KEY, b text); CREATE TABLE hen (a int PRIMARY KEY, b "
+      "text)");
+  Writers writers(s.cluster, 4);
+  const char* const given = std::getenv("PGOUTPUT_SEAMS");
+  const int seams = given != nullptr ? std::atoi(given) : 20;
+  for (int seed = 0; seed < seams; ++seed) {
+    const int before = writers.transactions();
+    REQUIRE(support::eventually([&] { return writers.transactions() > before + 10; }));
+    s.seed({"fox", "hen"});
+    const Result verified = s.mirror("verify", {});
+    INFO(seed << verified.out << verified.err);
+    CHECK(verified.ok());
+    for (const char* end : {"", "-wal", "-shm", ".lock", ".sock"}) {
+      std::filesystem::remove(s.path() + end);
+    }
+  }
+}
+
+TEST_CASE("pgoutput: what triggers do not tell is copied, and never wrong",
+          "[streamer][pgoutput]") {
+  Managed s(
+      "CREATE TABLE fox (a int PRIMARY KEY, b text); CREATE TABLE hen (a int PRIMARY KEY, b "
+      "text); INSERT INTO fox VALUES (1, 'one')");
+  s.seed({"fox", "hen"});
+  s.run();
+  s.cluster.execute(
+      "ALTER EVENT TRIGGER deltaflood_ddl DISABLE; ALTER EVENT TRIGGER "
+      "deltaflood_rewrite DISABLE");
+  s.cluster.execute("ALTER TABLE fox ADD c int DEFAULT 7; ALTER TABLE hen RENAME b TO d");
+  s.cluster.execute("INSERT INTO fox VALUES (2, 'two', 2); INSERT INTO hen VALUES (1, 'x')");
+  REQUIRE(support::eventually([&] { return contains(s.process->err(), "told again"); }));
+  REQUIRE(s.stream.caught_up());
+  s.cluster.execute("INSERT INTO fox VALUES (3, 'three', 3); UPDATE hen SET d = 'y'");
+  s.check_equal();
+  const Lines lines = told(s.stream);
+  CHECK(std::any_of(lines.begin(), lines.end(),
+                    [](const std::string& line) { return contains(line, "\t_untold\t"); }));
+}
+
+TEST_CASE("pgoutput: a table goes out of the publication and comes back under load, and is equal",
+          "[streamer][pgoutput]") {
+  Managed s(
+      "CREATE TABLE fox (a int PRIMARY KEY, b text); CREATE TABLE hen (a int PRIMARY KEY, b text)",
+      "FOR TABLE fox, hen");
+  {
+    Writers writers(s.cluster, 2);
+    REQUIRE(support::eventually([&] { return writers.transactions() > 20; }));
+    s.seed({"fox", "hen"});
+    s.run();
+    s.cluster.execute("ALTER PUBLICATION flood DROP TABLE hen");
+    const auto holds = [&](const std::string& tables) {
+      return [&s, tables] {
+        return contains(s.stream.lines("\ttables\t").back(), "\ttables\t" + tables + "\t");
+      };
+    };
+    REQUIRE(support::eventually(std::chrono::seconds(60), holds("\"public\".\"fox\"")));
+    s.cluster.execute("ALTER PUBLICATION flood ADD TABLE hen");
+    REQUIRE(support::eventually(std::chrono::seconds(60),
+                                holds("\"public\".\"fox\",\"public\".\"hen\"")));
+  }
+  s.check_equal();
+}
