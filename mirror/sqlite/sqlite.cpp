@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -22,12 +24,28 @@ std::string message(sqlite3* db, int code) {
   return text == nullptr ? "unknown error" : text;
 }
 
+// Where SQLite cannot open a file for writing, for whatever reason, it opens it for reading, and
+// says so only when something is written. A file that was moved away is another matter.
+bool is_read_only_by_accident(sqlite3* db, int code) {
+  const char* const name = sqlite3_db_filename(db, "main");  // empty: in memory
+  if ((code & 0xff) != SQLITE_READONLY || code == SQLITE_READONLY_DBMOVED) return false;
+  if (name == nullptr || name[0] == '\0') return false;
+  const auto may_be_written = [](const std::string& file) {
+    return access(file.c_str(), W_OK) == 0 || errno == ENOENT;
+  };
+  const std::string file = name;
+  const std::string folder = std::filesystem::path(file).parent_path();
+  return access(file.c_str(), W_OK) == 0 && may_be_written(file + "-wal") &&
+         may_be_written(file + "-shm") && may_be_written(folder.empty() ? "." : folder);
+}
+
 // SQLite knows a full disk from a write that fails; a quota that is used up, and a log that cannot
 // grow, are the same to us. That this user may not open a file it tells from one that is not there
 // by the reason alone.
 int code_of(sqlite3* db) {
   const int code = sqlite3_extended_errcode(db);
   const int reason = sqlite3_system_errno(db);
+  if (is_read_only_by_accident(db, code)) return SQLITE_IOERR;
   if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN) return code;
   if (reason == ENOSPC || reason == EDQUOT) return SQLITE_FULL;
   return reason == EACCES || reason == EPERM || reason == EROFS ? SQLITE_PERM : code;
@@ -62,8 +80,10 @@ SqliteError refusal(sqlite3* db, const char* sql, int code) {
   spdlog::debug("what SQLite refuses: {}", sql == nullptr ? "" : sql);
   const char* const file = sqlite3_db_filename(db, "main");  // empty: in memory
   const bool named = file != nullptr && file[0] != '\0';
-  return {fmt::format("{}: {}", named ? fmt::format("mirror \"{}\"", file) : "SQLite",
-                      message(db, code)),
+  const std::string text = is_read_only_by_accident(db, sqlite3_extended_errcode(db))
+                               ? "a file of it could not be opened for writing"
+                               : message(db, code);
+  return {fmt::format("{}: {}", named ? fmt::format("mirror \"{}\"", file) : "SQLite", text),
           code_of(db)};
 }
 
