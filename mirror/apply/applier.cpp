@@ -142,9 +142,9 @@ void Applier::check_timeline(const Transaction& mark) {
 
 // What was seeded where the stream goes on, or later, lacks nothing of the gap.
 void Applier::check_gap(daystream::Lsn goes_on) {
-  const bool behind =
-      std::any_of(tables_.followed().begin(), tables_.followed().end(),
-                  [&](const auto& followed) { return followed->table.consistent_at < goes_on; });
+  const bool behind = std::any_of(
+      tables_.followed().begin(), tables_.followed().end(),
+      [&](const auto& followed) { return followed->table.seed.consistent_at < goes_on; });
   in_gap_ = false;
   if (!behind) return;
   throw StreamGap(

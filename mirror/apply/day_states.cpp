@@ -25,7 +25,7 @@ class DayStates : public HistoryWriter {
       : db_(db),
         history_(history),
         days_(quote_name(days_name(history))),
-        base_day_(day_of(history.base.c)),
+        base_day_(day_of(history.kept.from.c)),
         key_(history.key()),
         reader_(history),
         old_(history.columns.size()),

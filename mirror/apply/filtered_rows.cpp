@@ -11,7 +11,7 @@ namespace deltamirror {
 
 FilteredRows::FilteredRows(const MirroredTable& table, RowWriter& writer)
     : table_(table), writer_(writer) {
-  for (const int attnum : table_.where->attnums()) {
+  for (const int attnum : table_.choice.where->attnums()) {
     const auto found = std::find_if(table_.columns.begin(), table_.columns.end(),
                                     [&](const MirrorColumn& c) { return c.attnum == attnum; });
     if (found == table_.columns.end()) {
@@ -28,7 +28,7 @@ void FilteredRows::insert(const Row& row) {
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     values_[i] = &row[columns_[i]].value;  // what is absent is NULL
   }
-  if (table_.where->evaluate(values_).is_true()) writer_.insert(row, "insert");
+  if (table_.choice.where->evaluate(values_).is_true()) writer_.insert(row, "insert");
 }
 
 // Where the old row says whether the mirror has it.
@@ -37,7 +37,7 @@ void FilteredRows::check_old(const Row& old, bool exists) const {
     const Cell& cell = old[columns_[i]];
     values_[i] = cell.present ? &cell.value : nullptr;
   }
-  const Truth fitted = table_.where->evaluate(values_);
+  const Truth fitted = table_.choice.where->evaluate(values_);
   if (!writer_.is_strict() || (exists ? fitted.may_be_true() : !fitted.is_true())) return;
   throw Diverged(fmt::format("table \"{}\" {} the row with {}, which {} its where", table_.name,
                              exists ? "has" : "lacks", writer_.key_text(old),
@@ -81,7 +81,7 @@ bool FilteredRows::update(Row& row, const Row* old) {
                  : exists            ? &there_[column].value
                                      : nullptr;
   }
-  const Truth fits = table_.where->evaluate(values_);
+  const Truth fits = table_.choice.where->evaluate(values_);
   if (exists) {
     if (fits.is_true()) return true;
     writer_.erase(identity, "update");

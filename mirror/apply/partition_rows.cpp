@@ -49,8 +49,8 @@ std::string columns_of(const RowFilter& filter, const MirroredTable& table) {
 
 std::optional<std::uint64_t> erase_partition(Database& db, MirroredTable& root, std::uint32_t oid,
                                              const TypeNames& types) {
-  const auto found = root.partitions.find(oid);
-  if (found == root.partitions.end() || root.mode != TableMode::Mirror) return std::nullopt;
+  const auto found = root.partitions.rows.find(oid);
+  if (found == root.partitions.rows.end() || root.mode != TableMode::Mirror) return std::nullopt;
   auto filter = std::make_unique<RowFilter>(found->second, root.shape, types);
   const std::string columns = columns_of(*filter, root);
   if (columns.empty()) return std::nullopt;
@@ -62,7 +62,7 @@ std::optional<std::uint64_t> erase_partition(Database& db, MirroredTable& root, 
   db.exec(fmt::format("DELETE FROM {}{} {}({})", quote_name(root.name),
                       own.empty() ? " WHERE" : own + " AND", kFits, columns));
   const auto erased = static_cast<std::uint64_t>(db.changes());
-  root.partitions.erase(found);
+  root.partitions.rows.erase(found);
   save_table(db, root);
   return erased;
 }

@@ -61,10 +61,10 @@ ColumnType type_of(const SourceColumn& column, const std::string& type_override,
 std::optional<MirrorColumn> wished_column(const MirroredTable& table, const SourceColumn& column,
                                           const std::vector<MirrorColumn>& has) {
   const auto wish =
-      table.wish.empty() ? nlohmann::json::object() : nlohmann::json::parse(table.wish);
+      table.wish.text.empty() ? nlohmann::json::object() : nlohmann::json::parse(table.wish.text);
   const auto asked = wish.value("columns", std::vector<std::string>());
   const bool named = std::find(asked.begin(), asked.end(), column.name) != asked.end();
-  if (!table.all_columns && !named) return std::nullopt;
+  if (!table.choice.all_columns && !named) return std::nullopt;
   const auto text_of = [&](const char* key, const std::string& name) {
     return wish.value(key, std::map<std::string, std::string>())[name];
   };
@@ -204,9 +204,9 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
 // may be chosen otherwise: right only if all rows come again.
 void rebind_filter(MirroredTable& table, const SchemaLine& line, const TypeNames& types,
                    Reshaped& result) {
-  if (!table.where) return;
+  if (!table.choice.where) return;
   try {
-    auto now = std::make_shared<RowFilter>(table.where->text(line.shape), line.shape, types);
+    auto now = std::make_shared<RowFilter>(table.choice.where->text(line.shape), line.shape, types);
     // The columns that it reads need not be mirrored.
     for (const int attnum : now->attnums()) {
       const SourceColumn* const was = table.shape.column(attnum);
@@ -215,8 +215,8 @@ void rebind_filter(MirroredTable& table, const SchemaLine& line, const TypeNames
         take_meaning(table, line, *was, *is, false, result);
       }
     }
-    if (!now->same_comparison(*table.where)) result.needs_rewrite = true;
-    table.where = std::move(now);
+    if (!now->same_comparison(*table.choice.where)) result.needs_rewrite = true;
+    table.choice.where = std::move(now);
   } catch (const daystream::Error& e) {
     throw NeedsPerson(fmt::format("table {} has changed: {}", line.shape.line_name, e.what()),
                       "\"deltamirror remove\" it, and seed it again with another where");

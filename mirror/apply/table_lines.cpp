@@ -64,7 +64,7 @@ void TableLines::take_mark(const Transaction& mark) {
   if (same) return;
   // What the stream has left out may be there again.
   for (MirroredTable& table : tables_.absent()) {
-    if (table.state != TableState::Waiting) continue;
+    if (table.standing.state != TableState::Waiting) continue;
     set_absence(db_, table, {.state = TableState::Copying, .reason = {}, .hint = {}});
   }
 }
@@ -83,7 +83,7 @@ bool TableLines::take_holding(TrackedTable& followed) {
 bool TableLines::take_holding(TrackedTable& followed, daystream::Position position) {
   if (!holding_) return false;
   const auto not_held =
-      why_not_held(*holding_, followed.table.shape.line_name, followed.table.partitioning);
+      why_not_held(*holding_, followed.table.shape.line_name, followed.table.partitions.kind);
   if (!not_held) return false;
   tables_.leave(followed,
                 {.state = TableState::Waiting,
@@ -100,7 +100,8 @@ void TableLines::take_partition(const Change& change) {
   if (root == nullptr) {
     // It may be one of those that could not be copied for what their partitions were.
     for (MirroredTable& table : tables_.absent()) {
-      if (table.state == TableState::Parked) tables_.look_again(table, table.reason);
+      const TableStanding& standing = table.standing;
+      if (standing.state == TableState::Parked) tables_.look_again(table, standing.reason);
     }
     return;
   }
@@ -148,7 +149,7 @@ void TableLines::take_schema(const Change& change) {
   }
 
   // What was said of partitions names columns as they were.
-  if (line.shape.columns != table.shape.columns) table.partitions.clear();
+  if (line.shape.columns != table.shape.columns) table.partitions.rows.clear();
   followed->drop_plan();
   const std::string old_line_name = table.shape.line_name;
   // Half of it may be done: what is left of the table is taken out with it.
@@ -186,7 +187,7 @@ void TableLines::reshape_table(TrackedTable& followed, const SchemaLine& line) {
   if (table.mode != TableMode::Mirror) return;
   for (std::string& sql : take_out_broken_triggers(db_, table)) {
     spdlog::warn("table {}: left out trigger \"{}\", which no longer compiles", table.name, sql);
-    table.set_aside.push_back(std::move(sql));
+    table.standing.set_aside.push_back(std::move(sql));
   }
 }
 
@@ -199,7 +200,7 @@ Reshaped TableLines::take_shape(MirroredTable& table, const SchemaLine& line) {
 // Attached or detached, the table itself stays what it was; but then its rows may come under
 // another name.
 bool TableLines::take_partitioning(TrackedTable& followed, bool is_partition) {
-  Partitioning& partitioning = followed.table.partitioning;
+  Partitioning& partitioning = followed.table.partitions.kind;
   if (partitioning == Partitioning::Root) return false;
   const auto now = is_partition ? Partitioning::Partition : Partitioning::None;
   if (std::exchange(partitioning, now) == now) return false;

@@ -25,8 +25,8 @@ void TableNames::give_way(TrackedTable& followed) {
   MirroredTable& table = followed.table;
   // What several sources have under one name keeps it, and so does what was asked for by another.
   if (table.is_shared()) return;
-  if (table.wished_name != table.prefix + default_mirror_name(table.wished)) return;
-  followed.final_name = table.prefix + default_mirror_name(name_now(table));
+  if (table.wish.name != table.wish.default_name()) return;
+  followed.final_name = table.wish.prefix + default_mirror_name(name_now(table));
   const std::string meanwhile = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
   if (table.name == meanwhile) return;
   followed.drop_plan();
@@ -52,7 +52,8 @@ void TableNames::take_namesake(const Change& change) {
   const QualifiedName name = parse_table_name(daystream::unescape(change.table));
   std::vector<TrackedTable*> before;  // one has the name as yet, another is wished under it
   for (const auto& followed : tables_.followed()) {
-    if (followed->table.shape.line_name != change.table && followed->table.wished != name) continue;
+    const MirroredTable& table = followed->table;
+    if (table.shape.line_name != change.table && table.wish.table != name) continue;
     if (!tables_.skips(*followed)) before.push_back(followed.get());
   }
   for (TrackedTable* const followed : before) {
@@ -63,14 +64,14 @@ void TableNames::take_namesake(const Change& change) {
                    .hint = NeedsReseed::kCopyIt});
   }
   for (MirroredTable& table : tables_.absent()) {
-    if (table.wished != name) continue;
-    const bool copying = table.state == TableState::Copying;
+    if (table.wish.table != name) continue;
+    const bool copying = table.standing.state == TableState::Copying;
     if (!copying && tables_.on_trouble() == OnTrouble::Stop) {
       throw NeedsReseed(
           fmt::format("table {} is another table now (OID {})", change.table, change.oid),
           change.oid, std::string(change.table));
     }
-    tables_.look_again(table, copying ? table.reason : std::string());
+    tables_.look_again(table, copying ? table.standing.reason : std::string());
   }
 }
 
@@ -87,7 +88,7 @@ void TableNames::take_freed_names() {
                     {.state = TableState::Copying, .reason = reason, .hint = NeedsReseed::kCopyIt});
     }
     for (MirroredTable& table : tables_.absent()) {
-      if (table.wished == name) tables_.look_again(table, reason);
+      if (table.wish.table == name) tables_.look_again(table, reason);
     }
   }
 }
@@ -110,9 +111,9 @@ bool TableNames::settle_one_wish() {
     TrackedTable* const followed = each.get();
     MirroredTable& table = followed->table;
     const QualifiedName now = name_now(table);
-    if (now == table.wished) continue;
+    if (now == table.wish.table) continue;
     const auto absent = std::find_if(tables_.absent().begin(), tables_.absent().end(),
-                                     [&](const MirroredTable& t) { return t.wished == now; });
+                                     [&](const MirroredTable& t) { return t.wish.table == now; });
     TrackedTable* const tracked = tables_.wished_as(now);
     if (absent == tables_.absent().end() && tracked == nullptr) continue;
     MirroredTable& other = tracked != nullptr ? tracked->table : *absent;
@@ -124,7 +125,7 @@ bool TableNames::settle_one_wish() {
       return true;
     }
     const std::string why = fmt::format("tables {} and {} have exchanged names",
-                                        table.wished.display(), other.wished.display());
+                                        table.wish.table.display(), other.wish.table.display());
     const Absence absence{
         .state = TableState::Copying, .reason = why, .hint = NeedsReseed::kCopyIt};
     if (tracked != nullptr) {
@@ -140,15 +141,13 @@ bool TableNames::settle_one_wish() {
 
 void TableNames::exchange_wishes(MirroredTable& one, MirroredTable& other) {
   std::swap(one.wish, other.wish);
-  std::swap(one.wished, other.wished);
-  std::swap(one.wished_name, other.wished_name);
   if (one.is_followed()) save_table(db_, one);
   if (other.is_followed()) {
     save_table(db_, other);
   } else {
     forget_table(db_, tables_.source(), other.name);
-    other.name = other.wished_name;
-    other.source_table = other.wished.display();
+    other.name = other.wish.name;
+    other.source_table = other.wish.table.display();
     set_absence(db_, other,
                 {.state = TableState::Waiting,
                  .reason = "PostgreSQL has no such table now: it was renamed",
@@ -161,8 +160,8 @@ bool TableNames::may_be_called(const MirroredTable& table, const std::string& na
   const std::vector<MirroredTable> all = load_tables(db_);
   return is_free_name(db_, name) &&
          std::none_of(all.begin(), all.end(), [&](const MirroredTable& other) {
-           const bool same = other.source == table.source && other.wished_name == table.wished_name;
-           return !same && folded(other.wished_name) == folded(name);
+           const bool same = other.source == table.source && other.wish.name == table.wish.name;
+           return !same && folded(other.wish.name) == folded(name);
          });
 }
 
@@ -171,7 +170,7 @@ void TableNames::settle_name(TrackedTable& followed) {
   MirroredTable& table = followed.table;
   std::string name = std::exchange(followed.final_name, {});
   if (!may_be_called(table, name)) {
-    if (!may_be_called(table, table.wished_name)) {
+    if (!may_be_called(table, table.wish.name)) {
       return tables_.leave(followed,
                            {.state = TableState::Parked,
                             .reason = fmt::format("table {} cannot be called \"{}\" here: SQLite "
@@ -180,8 +179,8 @@ void TableNames::settle_name(TrackedTable& followed) {
                             .hint = "give it another name with \"as\""});
     }
     spdlog::warn("table {} stays \"{}\" here: SQLite has the name \"{}\", or does not allow it",
-                 table.source_table, table.wished_name, name);
-    name = table.wished_name;
+                 table.source_table, table.wish.name, name);
+    name = table.wish.name;
   }
   tables_.call(followed, name);
 }

@@ -42,7 +42,7 @@ TablePlan::TablePlan(Database& db, const MirroredTable& table, Strictness strict
       writer_(db, table, strictness == Strictness::Strict),
       old_(table.columns.size()),
       new_(table.columns.size()) {
-  if (table.where) filtered_.emplace(table_, writer_);
+  if (table.choice.where) filtered_.emplace(table_, writer_);
 }
 
 void TablePlan::apply(const Change& change) {

@@ -38,7 +38,7 @@ TableStates::TableStates(Database& db, MirrorCommit& commit) : db_(db), commit_(
 
 TrackedTable* TableStates::wished_as(const QualifiedName& name) const {
   for (const auto& each : followed_) {
-    if (each->table.wished == name) return each.get();
+    if (each->table.wish.table == name) return each.get();
   }
   return nullptr;
 }
@@ -63,9 +63,9 @@ void TableStates::rebase(const MvccSnapshot& snapshot, daystream::Lsn consistent
   commit_.begin();
   for (const auto& each : followed_) {
     MirroredTable& table = each->table;
-    table.snapshot = snapshot;
-    table.consistent_at = consistent_at;
-    table.timeline = timeline;
+    table.seed.snapshot = snapshot;
+    table.seed.consistent_at = consistent_at;
+    table.seed.timeline = timeline;
     save_table(db_, table);
   }
 }
@@ -79,7 +79,8 @@ void TableStates::begin_transaction(std::uint64_t xid) {
 // What is to be known once per table and transaction.
 bool TableStates::skips(TrackedTable& table) {
   if (std::exchange(table.generation, generation_) != generation_) {
-    table.skip = xid_ != 0 && (table.table.snapshot.sees(xid_) || (limit_ && !limit_->sees(xid_)));
+    table.skip =
+        xid_ != 0 && (table.table.seed.snapshot.sees(xid_) || (limit_ && !limit_->sees(xid_)));
   }
   return table.skip;
 }
@@ -95,7 +96,7 @@ void TableStates::leave(TrackedTable& followed, const Absence& absence, Leave wh
   commit_.begin();
   const QualifiedName name = name_now(table);
   // Whom else the name is wished of has to look what is behind it now.
-  if (why == Leave::Trouble && name != table.wished) freed_.push_back(name);
+  if (why == Leave::Trouble && name != table.wish.table) freed_.push_back(name);
   MirroredTable gone = std::move(followed_.remove(followed)->table);
   take_out(db_, gone, absence, OnTrouble::Hide);
   absent_.push_back(std::move(gone));
@@ -103,7 +104,7 @@ void TableStates::leave(TrackedTable& followed, const Absence& absence, Leave wh
 }
 
 void TableStates::look_again(MirroredTable& table, const std::string& reason) {
-  table.since.clear();
+  table.standing.since.clear();
   deltamirror::set_absence(
       db_, table, {.state = TableState::Copying, .reason = reason, .hint = NeedsReseed::kCopyIt});
   commit_.count_change();
@@ -141,7 +142,7 @@ void TableStates::replace(const MirroredTable& table) {
   TrackedTable* other = nullptr;
   for (const auto& each : followed_) {
     const MirroredTable& has = each->table;
-    if (has.wished_name == table.wished_name) {
+    if (has.wish.name == table.wish.name) {
       before = each.get();
     } else if (folded(has.name) == folded(table.name)) {
       other = each.get();
@@ -154,7 +155,7 @@ void TableStates::replace(const MirroredTable& table) {
       forget_table(db_, source(), old.name);
     }
   }
-  if (other != nullptr) call(*other, other->table.wished_name);
+  if (other != nullptr) call(*other, other->table.wish.name);
   std::erase_if(absent_, [&](const MirroredTable& t) { return t.name == table.name; });
 }
 
@@ -166,8 +167,8 @@ void TableStates::install(const MirroredTable& table, const std::function<void()
   followed->table = table;
   if (table.mode != TableMode::Mirror) {
     // Its beginning is what the table is where the mirror is now.
-    followed->table.base = commit_.committed().position;
-    followed->table.base_lsn = commit_.committed().lsn;
+    followed->table.kept.from = commit_.committed().position;
+    followed->table.kept.from_lsn = commit_.committed().lsn;
     begin_history(db_, followed->table);
   }
   save_table(db_, followed->table);
@@ -184,7 +185,7 @@ bool TableStates::remove(const std::string& name) {
   commit_.begin();
   if (TrackedTable* const followed = followed_.by_name(name)) followed_.remove(*followed);
   std::erase_if(absent_, [&](const MirroredTable& table) { return table.name == name; });
-  if (!found->hidden) drop_mirrored(db_, *found);
+  if (!found->standing.hidden) drop_mirrored(db_, *found);
   forget_table(db_, source(), name);
   return true;
 }

@@ -58,10 +58,10 @@ std::vector<std::pair<std::string, std::string>> days_of(const Database& db,
 // What a row of the beginning has in the columns that each row of a history has.
 std::string base_facts(const MirroredTable& history) {
   const std::string place = fmt::format(
-      "{} AS _c, {} AS _s, {} AS _lsn, {} AS _time, 'seed' AS _action", history.base.c,
-      history.base.s, quote_text(history.base_lsn.text()), quote_text(history.seeded_at));
+      "{} AS _c, {} AS _s, {} AS _lsn, {} AS _time, 'seed' AS _action", history.kept.from.c,
+      history.kept.from.s, quote_text(history.kept.from_lsn.text()), quote_text(history.seed.at));
   return is_log(history) ? place + ", NULL AS _unchanged"
-                         : quote_text(day_of(history.base.c)) + " AS _day, " + place;
+                         : quote_text(day_of(history.kept.from.c)) + " AS _day, " + place;
 }
 
 }  // namespace
@@ -170,9 +170,10 @@ void make_view(Database& db, const MirroredTable& history) {
     selects.push_back(fmt::format("SELECT {} FROM {} b", list, quote_name(tables[i])));
   }
   if (!is_log(history)) {
-    selects[0] += fmt::format(" WHERE NOT EXISTS (SELECT 1 FROM {} d WHERE d._day = {} AND {})",
-                              quote_name(days_name(history)), quote_text(day_of(history.base.c)),
-                              key_equal(history, "d", "b"));
+    selects[0] +=
+        fmt::format(" WHERE NOT EXISTS (SELECT 1 FROM {} d WHERE d._day = {} AND {})",
+                    quote_name(days_name(history)), quote_text(day_of(history.kept.from.c)),
+                    key_equal(history, "d", "b"));
   }
   std::string sql;
   for (std::size_t begin = 0; begin < selects.size(); begin += kMostTogether) {
@@ -198,7 +199,7 @@ void begin_history(Database& db, const MirroredTable& history) {
     add_columns(db, history, days_name(history));
     // Begun again: what is there at the end of that day, the beginning has; what is not there any
     // more has gone.
-    const std::string day = quote_text(day_of(history.base.c));
+    const std::string day = quote_text(day_of(history.kept.from.c));
     const std::string base = quote_name(history.name);
     db.exec(
         fmt::format("DELETE FROM {0} AS d WHERE _day >= {1} AND EXISTS (SELECT 1 FROM {2} b "
@@ -209,15 +210,16 @@ void begin_history(Database& db, const MirroredTable& history) {
         "{5}, {6}, 'delete', {1} FROM (SELECT {1}, _action, max(_day) FROM {0} GROUP BY {1}) d "
         "WHERE _action NOT IN ('delete', 'truncate', 'drop') AND NOT EXISTS (SELECT 1 FROM {7} b "
         "WHERE {8})",
-        days, key, day, history.base.c, history.base.s, quote_text(history.base_lsn.text()),
-        quote_text(history.seeded_at), base, key_equal(history, "d", "b")));
+        days, key, day, history.kept.from.c, history.kept.from.s,
+        quote_text(history.kept.from_lsn.text()), quote_text(history.seed.at), base,
+        key_equal(history, "d", "b")));
   }
   make_view(db, history);
 }
 
 bool expire(Database& db, const MirroredTable& history, const std::string& day) {
-  if (history.keep_days == 0) return false;
-  const std::string first = day_before(day, history.keep_days);
+  if (history.kept.days == 0) return false;
+  const std::string first = day_before(day, history.kept.days);
   if (!is_log(history)) {
     const std::string days = quote_name(days_name(history));
     // But each row's newest: what does not change any more is still there.
@@ -235,7 +237,7 @@ bool expire(Database& db, const MirroredTable& history, const std::string& day) 
                         quote_text(history.name), quote_text(old)));
     gone = true;
   }
-  if (day_of(history.base.c) < first) db.exec("DELETE FROM " + quote_name(history.name));
+  if (day_of(history.kept.from.c) < first) db.exec("DELETE FROM " + quote_name(history.name));
   return gone;
 }
 

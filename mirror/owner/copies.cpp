@@ -121,9 +121,8 @@ bool Copies::ask_for_all(const Error& error) {
   std::vector<TableRequest> tables;
   for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
     // Also one that is not followed now: the snapshot may have it.
-    const bool is_wanted =
-        newer_ ? !table.is_static() && table.state != TableState::Leaving : table.is_followed();
-    if (is_wanted) tables.push_back(wish_of(table));
+    const bool is_there = !table.is_static() && table.standing.state != TableState::Leaving;
+    if (newer_ ? is_there : table.is_followed()) tables.push_back(wish_of(table));
   }
   CopyJob job = own_job(std::move(tables));
   job.only_rows = true;
@@ -181,19 +180,20 @@ bool Copies::any_soon(const Applier& applier) const {
 }
 
 bool Copies::is_due(const MirroredTable& table) const {
-  return table.state != TableState::Leaving && retries_.is_due(table);
+  return table.standing.state != TableState::Leaving && retries_.is_due(table);
 }
 
 void Copies::park_uncopied(Applier& applier) const {
   if (options_.conninfo) return;
   for (const MirroredTable& table : applier.tables().absent()) {
-    if (table.state != TableState::Copying || !is_due(table)) continue;
-    applier.tables().set_absence(
-        table.name, {.state = TableState::Parked,
-                     .reason = table.reason.empty() ? "it has to be copied" : table.reason,
-                     .hint = newer_               ? kComesFromNewer
-                             : table.hint.empty() ? NeedsReseed::kCopyIt
-                                                  : table.hint});
+    const TableStanding& was = table.standing;
+    if (was.state != TableState::Copying || !is_due(table)) continue;
+    applier.tables().set_absence(table.name,
+                                 {.state = TableState::Parked,
+                                  .reason = was.reason.empty() ? "it has to be copied" : was.reason,
+                                  .hint = newer_             ? kComesFromNewer
+                                          : was.hint.empty() ? NeedsReseed::kCopyIt
+                                                             : was.hint});
   }
 }
 
@@ -201,7 +201,7 @@ void Copies::park_uncopied(Applier& applier) const {
 void Copies::look_at_others(const Applier& applier) {
   if (!retries_.is_time_to_look()) return;
   for (const MirroredTable& table : applier.tables().absent()) {
-    const bool waits = table.state == TableState::Parked && table.is_shared();
+    const bool waits = table.standing.state == TableState::Parked && table.is_shared();
     if (waits) retries_.look(table, shape_of_others(db_, table));
   }
 }
@@ -215,7 +215,8 @@ void Copies::plan(Applier& applier) {
   const bool ends = options_.once || options_.until;
   std::vector<TableRequest> wanted;
   for (const MirroredTable& table : applier.tables().absent()) {
-    const bool can_be = options_.conninfo || (newer_ && !ends && table.state == TableState::Parked);
+    const bool can_be =
+        options_.conninfo || (newer_ && !ends && table.standing.state == TableState::Parked);
     if (can_be && is_due(table)) wanted.push_back(wish_of(table));
   }
   retries_.forget_all_but(applier.tables().absent());
@@ -284,7 +285,7 @@ bool Copies::can_mend(const CopyJob& job) const {
                        const MirroredTable& table = find_table(tables, name);
                        return table.is_followed() && !table.key().empty() &&
                               table.mode == TableMode::Mirror &&
-                              (!stands || name_now(table) == table.wished);
+                              (!stands || name_now(table) == table.wish.table);
                      });
 }
 

@@ -32,7 +32,7 @@ class Retries {
 
   bool is_due(const MirroredTable& table) const {
     const auto found = tries_.find(table.name);
-    return found == tries_.end() || found->second.since != table.since ||
+    return found == tries_.end() || found->second.since != table.standing.since ||
            now_() >= found->second.next;
   }
   // As it is now.
@@ -46,8 +46,9 @@ class Retries {
   // tried first since the table is as it is now.
   daystream::Position begin(const MirroredTable& table, std::string others,
                             daystream::Position at) {
+    const std::string& since = table.standing.since;
     Try& again = tries_[table.name];
-    if (again.since != table.since) again = {.since = table.since, .snapshot = again.snapshot};
+    if (again.since != since) again = {.since = since, .snapshot = again.snapshot};
     if (again.at == daystream::Position{}) again.at = at;
     again.others = std::move(others);
     return again.at;
@@ -69,11 +70,11 @@ class Retries {
               const std::string& snapshot = {}) {
     const auto [place, is_first] = tries_.try_emplace(table.name);
     Try& again = place->second;
-    const bool changed = std::exchange(again.since, table.since) != table.since;
+    const bool changed = std::exchange(again.since, table.standing.since) != table.standing.since;
     if (changed) again.at = {};
     if (from != From::PostgreSQL) again.snapshot = snapshot;
     // A line has told of it since begin(): it may be there now.
-    if (changed && !is_first && table.state == TableState::Copying) return;
+    if (changed && !is_first && table.standing.state == TableState::Copying) return;
     const auto longest = from == From::Snapshot ? kLongestForSnapshot : kLongestPause;
     again.pause = std::clamp(again.pause * 2, kShortestPause, longest);
     again.next = now_() + again.pause;

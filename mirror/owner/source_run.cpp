@@ -134,7 +134,7 @@ std::string SourceRun::tables_to_ask_for(const std::vector<std::string>& seen) c
   AskedTables asked;
   for (const MirroredTable& table : load_tables_of(shared_.db, name())) {
     if (table.is_followed()) asked.add(daystream::unescape(table.shape.line_name));
-    if (!table.is_static()) asked.add(table.wished.sql());
+    if (!table.is_static()) asked.add(table.wish.table.sql());
   }
   for (const std::string& name : work_.copies().tables()) asked.add(name);
   for (const std::string& name : seen) asked.add(name);

@@ -47,10 +47,8 @@ IndexChange index_change(const Database& db, const MirroredTable& table,
                          const TableRequest& wanted) {
   IndexChange change;
   if (!has_table(db, table.name)) return change;
-  MirroredTable then = table;
-  then.indexes = wanted.indexes;
   auto before = create_index_sql(table);
-  auto after = create_index_sql(then);
+  auto after = create_index_sql(table.name, wanted.indexes);
   if (table.is_shared()) {
     for (const MirroredTable& other : sharing(load_tables(db), table)) {
       for (std::string& sql : create_index_sql(other)) {
@@ -63,8 +61,9 @@ IndexChange index_change(const Database& db, const MirroredTable& table,
     if (std::find(after.begin(), after.end(), before[i]) != after.end()) continue;
     change.drop.push_back(index_there(db, table, table.indexes[i]));
   }
+  if (table.standing.hidden) return change;
   for (std::string& sql : after) {
-    if (table.hidden || std::find(before.begin(), before.end(), sql) != before.end()) continue;
+    if (std::find(before.begin(), before.end(), sql) != before.end()) continue;
     change.create.push_back(std::move(sql));
   }
   return change;
@@ -83,7 +82,7 @@ void change_indexes(Database& db, const MirroredTable& table, const TableRequest
 
 bool is_wished(const std::vector<MirroredTable>& tables, const TableRequest& wanted) {
   return std::any_of(tables.begin(), tables.end(), [&](const MirroredTable& table) {
-    return folded(table.wished_name) == folded(name_for(wanted));
+    return folded(table.wish.name) == folded(name_for(wanted));
   });
 }
 
@@ -125,8 +124,8 @@ TakenConfig take_config(Database& db, const RunOptions& options, Applier& applie
     const std::string& name = find_table(tables, name_for(wanted)).name;
     applier.tables().edit(name, [&](MirroredTable& table) {
       table.indexes = wanted.indexes;
-      table.keep_days = wanted.keep_days;
-      table.wish = wish_text(wanted);  // so that a later copy has them, too
+      table.kept.days = wanted.keep_days;
+      table.wish.text = wish_text(wanted);  // so that a later copy has them, too
     });
   }
   for (const std::string& name : change.remove) {

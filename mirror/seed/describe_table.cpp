@@ -44,8 +44,8 @@ std::vector<int> attnums_read(const MirroredTable& table) {
   for (const MirrorColumn& column : table.columns) {
     if (column.attnum > 0) attnums.push_back(column.attnum);
   }
-  if (table.where) {
-    const std::vector<int>& compared = table.where->attnums();
+  if (table.choice.where) {
+    const std::vector<int>& compared = table.choice.where->attnums();
     attnums.insert(attnums.end(), compared.begin(), compared.end());
   }
   return attnums;
@@ -97,7 +97,8 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
   const auto [names, spelt] = describe_columns(table, rows);
   if (!only_compare_) check_columns(mirrored);
   apply_overrides(table.request, mirrored);
-  mirrored.where = chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
+  mirrored.choice.where =
+      chosen_rows(table.request, mirrored.shape, types_, mirrored.columns, utf8_);
   // A comparison reads what the mirror has, which may be less than all.
   if (table.relation.oid != 0 && !only_compare_) {
     check_may_read(pg_, now, attnums_read(mirrored));
@@ -107,7 +108,7 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
   } else if (table.relation.oid != 0) {
     check_identity(mirrored);
   }
-  if (mirrored.where) rows.where = mirrored.where->sql(mirrored.shape);
+  if (mirrored.choice.where) rows.where = mirrored.choice.where->sql(mirrored.shape);
   table.copied.clear();
   for (std::size_t i = 0; i < spelt.size(); ++i) {
     const ColumnType& type = mirrored.columns[i].type;
@@ -122,19 +123,19 @@ void TableDescriber::describe_relation(SeedTable& table, const SourceRelation& n
   MirroredTable& mirrored = table.mirrored;
   mirrored.source_table = table.relation.name.display();
   mirrored.shape = read_shape(pg_, table.relation);
-  mirrored.partitioning = now.partitioning;
+  mirrored.partitions.kind = now.partitioning;
   check_followable(pg_, now);
   check_key(pg_, table.relation, mirrored.shape);
-  mirrored.partitions = now.partitioning == Partitioning::Root
-                            ? read_partition_bounds(pg_, now, mirrored.shape, types_)
-                            : std::map<std::uint32_t, std::string>{};
+  mirrored.partitions.rows = now.partitioning == Partitioning::Root
+                                 ? read_partition_bounds(pg_, now, mirrored.shape, types_)
+                                 : std::map<std::uint32_t, std::string>{};
 }
 
 TableDescriber::Spelt TableDescriber::describe_columns(SeedTable& table, RowChoice& rows) {
   MirroredTable& mirrored = table.mirrored;
   const bool by_query = !table.request.query.empty();
   mirrored.columns.clear();
-  mirrored.all_columns = !by_query && table.request.columns.empty();
+  mirrored.choice.all_columns = !by_query && table.request.columns.empty();
   Spelt out;
   if (by_query) {
     out.types = describe_query(table);

@@ -49,7 +49,7 @@ void LiveSeed::start() {
   }
   since_.clear();
   for (const MirroredTable& table : load_tables_of(db_, request_.source)) {
-    since_[table.name] = table.since;
+    since_[table.name] = table.standing.since;
   }
   stage_ = Stage::Waiting;
   source_.reset();  // its place for a copy is free then
@@ -142,8 +142,9 @@ void LiveSeed::take_snapshot(LiveSnapshot facts) {
   problems_.insert(problems_.end(), facts_.problems.begin(), facts_.problems.end());
   // What others had put beside a table that was taken out comes back with it.
   for (const MirroredTable& before : load_tables_of(db_, request_.source)) {
-    for (SeedTable& table : facts_.tables) {
-      if (table.mirrored.name == before.wished_name) table.mirrored.set_aside = before.set_aside;
+    for (SeedTable& copied : facts_.tables) {
+      MirroredTable& table = copied.mirrored;
+      if (table.name == before.wish.name) table.standing.set_aside = before.standing.set_aside;
     }
   }
   for (const SeedTable& table : facts_.tables) {
@@ -158,8 +159,8 @@ bool LiveSeed::is_news(const Applier& applier, const std::string& name) const {
   const auto before = since_.find(name);
   return std::any_of(applier.tables().absent().begin(), applier.tables().absent().end(),
                      [&](const MirroredTable& table) {
-                       return table.name == name && table.state == TableState::Copying &&
-                              before != since_.end() && table.since != before->second;
+                       return table.name == name && table.standing.state == TableState::Copying &&
+                              before != since_.end() && table.standing.since != before->second;
                      });
 }
 
@@ -188,13 +189,12 @@ void LiveSeed::install(Applier& applier) {
   for (std::size_t i = 0; i < shadows.size(); ++i) {
     if (!fits[i]) continue;  // its shadow goes with what is left over
     MirroredTable& table = facts_.tables[i].mirrored;
-    table.seeded_at = timestamp_now();
-    table.written_rows = table.seeded_rows;
-    table.since = table.seeded_at;
-    table.set_aside.clear();
+    table.seed.at = timestamp_now();
+    table.seed.written_rows = table.seed.rows;
+    table.standing = {.since = table.seed.at};
     applier.tables().install(table, [&] {
       shadows[i]->put_in_place();
-      table.set_aside = shadows[i]->left_out();
+      table.standing.set_aside = shadows[i]->left_out();
     });
   }
   for (const TableProblem& problem : problems_) {

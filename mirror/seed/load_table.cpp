@@ -76,9 +76,9 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
         "the mirror, or "
         "copy the result once with --query SQL --as NAME without --table");
   }
-  table.mirrored.seeded_rows = static_cast<std::int64_t>(rows);
-  table.mirrored.written_rows = table.mirrored.seeded_rows;
-  table.mirrored.seeded_at = timestamp_now();
+  table.mirrored.seed.rows = static_cast<std::int64_t>(rows);
+  table.mirrored.seed.written_rows = table.mirrored.seed.rows;
+  table.mirrored.seed.at = timestamp_now();
 }
 
 Checkpoint first_checkpoint(const SeedSession& session, const daystream::Stream& stream,

@@ -56,47 +56,48 @@ bool same_definition(const TableRequest& a, const TableRequest& b) {
 TableRequest request_for(const MirroredTable& table) {
   TableRequest request;
   if (!table.is_static()) request.table = daystream::unescape(table.shape.line_name);
-  request.query = table.query;
+  request.query = table.choice.query;
   request.indexes = table.indexes;
   for (const MirrorColumn& column : table.columns) {
     if (column.attnum == kSourceColumn) continue;
     if (!column.type_override.empty()) request.types.emplace(column.name, column.type_override);
     const SourceColumn* const source = table.shape.column(column.attnum);
-    if (!table.query.empty() || source == nullptr) continue;
-    if (!table.all_columns) request.columns.push_back(source->name);
+    if (!table.choice.query.empty() || source == nullptr) continue;
+    if (!table.choice.all_columns) request.columns.push_back(source->name);
     if (source->name != column.name) request.rename.emplace(source->name, column.name);
   }
-  if (table.where) request.where = table.where->text(table.shape);
+  if (table.choice.where) request.where = table.choice.where->text(table.shape);
   request.mode = table.mode;
-  request.keep_days = table.keep_days;
+  request.keep_days = table.kept.days;
   request.as = shown_name(table);
   request.source = table.source;
-  request.prefix = table.prefix;
+  request.prefix = table.wish.prefix;
   request.source_column = table.source_column;
   return request;
 }
 
 TableRequest wish_of(const MirroredTable& table) {
-  return table.wish.empty() ? request_for(table) : parse_wish(table.wish);
+  return table.wish.text.empty() ? request_for(table) : parse_wish(table.wish.text);
 }
 
-MirroredTable absent_table(const TableRequest& request) {
+MirroredTable asked_table(const TableRequest& request) {
   MirroredTable table;
   table.source = request.source;
   table.source_column = request.source_column;
-  table.prefix = request.prefix;
   table.name = name_for(request);
-  table.wished_name = table.name;
-  table.wished = parse_table_name(request.table);
-  table.source_table = table.wished.display();
-  table.query = request.query;
   table.indexes = request.indexes;
+  table.choice.query = request.query;
   table.mode = request.mode;
-  table.keep_days = request.keep_days;
-  table.wish = wish_text(request);
-  table.state = TableState::Copying;
-  table.since = timestamp_now();
-  table.hidden = true;
+  table.kept.days = request.keep_days;
+  table.wish = {.text = wish_text(request), .name = table.name, .prefix = request.prefix};
+  if (!request.table.empty()) table.wish.table = parse_table_name(request.table);
+  return table;
+}
+
+MirroredTable absent_table(const TableRequest& request) {
+  MirroredTable table = asked_table(request);
+  table.source_table = table.wish.table.display();
+  table.standing = {.state = TableState::Copying, .since = timestamp_now(), .hidden = true};
   return table;
 }
 
@@ -109,11 +110,11 @@ std::string name_for(const TableRequest& request) {
 
 const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name) {
   for (const MirroredTable& table : tables) {
-    if (table.name == name || shown_name(table) == name || table.wished_name == name) return table;
+    if (table.name == name || shown_name(table) == name || table.wish.name == name) return table;
   }
   for (const MirroredTable& table : tables) {
     if (table.is_static()) continue;
-    if (table.wished == parse_table_name(name)) return table;
+    if (table.wish.table == parse_table_name(name)) return table;
   }
   throw ConfigError(fmt::format("the mirror has no table \"{}\"", name),
                     "\"deltamirror status\" names those it has");
@@ -121,7 +122,7 @@ const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const 
 
 const MirroredTable* wished_as(const std::vector<MirroredTable>& tables, const std::string& name) {
   const auto found = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& table) {
-    return table.wished_name == name;
+    return table.wish.name == name;
   });
   return found == tables.end() ? nullptr : &*found;
 }
@@ -129,7 +130,7 @@ const MirroredTable* wished_as(const std::vector<MirroredTable>& tables, const s
 ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfig& config) {
   ConfigChange change;
   std::map<std::string, const MirroredTable*> there;
-  for (const MirroredTable& table : tables) there.emplace(folded(table.wished_name), &table);
+  for (const MirroredTable& table : tables) there.emplace(folded(table.wish.name), &table);
   for (const TableRequest& wanted : config.tables) {
     const auto found = there.find(folded(name_for(wanted)));
     if (found == there.end()) {
@@ -140,7 +141,7 @@ ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfi
     there.erase(found);
     if (!same_definition(wish_of(has), wanted)) {
       change.add.push_back(wanted);
-    } else if (has.indexes != wanted.indexes || has.keep_days != wanted.keep_days) {
+    } else if (has.indexes != wanted.indexes || has.kept.days != wanted.keep_days) {
       change.reindex.push_back(wanted);
     }
   }
@@ -186,7 +187,7 @@ void check_distinct(const std::vector<MirroredTable>& tables,
     return table.empty() ? std::string() : parse_table_name(table).sql();
   };
   for (const MirroredTable& table : tables) {
-    add(table.wished_name, table.is_static() ? "" : table.wished.sql(), false, table.source,
+    add(table.wish.name, table.is_static() ? "" : table.wish.table.sql(), false, table.source,
         table.source_column);
     if (table.mode != TableMode::Mirror) add(shown_name(table), "", false, table.source, "");
   }

@@ -13,6 +13,8 @@ namespace deltamirror {
 TableRequest request_for(const MirroredTable& table);
 // How it was asked for.
 TableRequest wish_of(const MirroredTable& table);
+// What a request says of its table, before PostgreSQL is asked.
+MirroredTable asked_table(const TableRequest& request);
 // The catalog's row of a wish for a table that is to be followed and is not here yet.
 MirroredTable absent_table(const TableRequest& request);
 

@@ -116,7 +116,7 @@ void tell_whole(const std::string& mirror, const std::vector<SeedPart>& parts, c
   std::int64_t rows = 0;
   for (const SeedPart& part : parts) {
     tables += part.session->tables().size();
-    for (const SeedTable& table : part.session->tables()) rows += table.mirrored.seeded_rows;
+    for (const SeedTable& table : part.session->tables()) rows += table.mirrored.seed.rows;
   }
   const auto seconds = [](steady_clock::duration time) {
     return std::chrono::duration<double>(time).count();

@@ -57,7 +57,7 @@ std::size_t SeedPart::whole_count() const noexcept {
 daystream::Lsn SeedPart::consistent_at() const {
   daystream::Lsn last = session->consistent_at();
   for (const SeedTable& table : session->tables()) {
-    last = std::max(last, table.mirrored.consistent_at);
+    last = std::max(last, table.mirrored.seed.consistent_at);
   }
   return last;
 }
@@ -78,8 +78,8 @@ void complete_mirror(Database& db, const std::vector<SeedPart>& parts, const Mir
   for (const SeedPart& part : parts) {
     for (SeedTable& table : part.session->tables()) {
       if (table.mirrored.mode == TableMode::Mirror) continue;
-      table.mirrored.base = part.seam.position;
-      table.mirrored.base_lsn = part.seam.lsn;
+      table.mirrored.kept.from = part.seam.position;
+      table.mirrored.kept.from_lsn = part.seam.lsn;
       save_table(db, table.mirrored);
       begin_history(db, table.mirrored);
     }

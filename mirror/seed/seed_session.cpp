@@ -84,17 +84,7 @@ SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
     request = asked;
     if (request.source.empty()) request.source = manifest_.name;
     source_ = request.source;
-    table.mirrored.source = request.source;
-    table.mirrored.source_column = request.source_column;
-    table.mirrored.prefix = request.prefix;
-    table.mirrored.name = name_for(request);
-    table.mirrored.wished_name = table.mirrored.name;
-    if (!request.table.empty()) table.mirrored.wished = parse_table_name(request.table);
-    table.mirrored.query = request.query;
-    table.mirrored.indexes = request.indexes;
-    table.mirrored.mode = request.mode;
-    table.mirrored.keep_days = request.keep_days;
-    table.mirrored.wish = wish_text(request);
+    table.mirrored = asked_table(request);
   }
   check_names(tables_);
 
@@ -214,7 +204,7 @@ bool SeedSession::try_seam() {
   for (const SeedTable& table : tables_) {
     if (table.relation.oid == 0) continue;
     const auto since =
-        held_since(manifest_, table.mirrored.shape.line_name, table.mirrored.partitioning);
+        held_since(manifest_, table.mirrored.shape.line_name, table.mirrored.partitions.kind);
     if (!since || seam->position < *since) return false;
   }
   point_.seam = *seam;
@@ -321,9 +311,9 @@ void SeedSession::take_snapshot() {
     wait_for_seam();
   }
   for (SeedTable& table : tables_) {
-    table.mirrored.snapshot = point_.snapshot;
-    table.mirrored.consistent_at = point_.consistent_at;
-    table.mirrored.timeline = server_.timeline;
+    table.mirrored.seed.snapshot = point_.snapshot;
+    table.mirrored.seed.consistent_at = point_.consistent_at;
+    table.mirrored.seed.timeline = server_.timeline;
   }
   spdlog::info("snapshot {} at {}, replay joins after {} ({})", point_.snapshot.text(),
                point_.consistent_at.text(), point_.seam.position.text(), point_.seam.lsn.text());

@@ -133,7 +133,7 @@ Shadow::Shadow(Database& db, const MirroredTable& table)
     return;
   }
   for (const std::string& sql : create_index_sql(table)) add_index(sql);
-  for (const std::string& sql : table.set_aside) {
+  for (const std::string& sql : table.standing.set_aside) {
     if (is_trigger(sql)) {
       triggers_.push_back(sql);
     } else {
@@ -212,7 +212,7 @@ void Shadow::put_rows_in_place() {
                   quote_name(name_), where_own(there), columns, quote_name(table_.name)));
   create_missing_indexes(db_, there);
   // What went with the last source's rows, unless somebody has made it since.
-  for (const std::string& sql : table_.set_aside) {
+  for (const std::string& sql : table_.standing.set_aside) {
     try {
       db_.exec_one(sql);
     } catch (const SqliteError& e) {

@@ -51,7 +51,7 @@ bool ShadowLoad::load_rows(std::chrono::steady_clock::time_point deadline) {
           fmt::format("the query for \"{}\" returns a row twice", counted.name),
           "it must return each row of the table once");
     }
-    ++counted.seeded_rows;
+    ++counted.seed.rows;
     ++rows_;
   }
   return true;

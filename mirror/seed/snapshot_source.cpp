@@ -65,7 +65,7 @@ std::optional<Absence> why_not(const Database& mirror, const MirroredTable& ours
   if (theirs == nullptr || !same_definition(wish_of(*theirs), wish_of(ours))) {
     return parked("the snapshot that it was to come from does not have it as it is wished");
   }
-  if (theirs->state == TableState::Waiting) {
+  if (theirs->standing.state == TableState::Waiting) {
     return Absence{.state = TableState::Waiting,
                    .reason = "it was not there for the snapshot that it was to come from",
                    .hint = {}};
@@ -75,7 +75,7 @@ std::optional<Absence> why_not(const Database& mirror, const MirroredTable& ours
   }
   if (ours.mode != TableMode::Mirror) return parked("a history cannot go on from a snapshot");
   // The name is somebody's text, and what is there under it would go.
-  const bool may_be_called = theirs->name == ours.name || theirs->name == ours.wished_name ||
+  const bool may_be_called = theirs->name == ours.name || theirs->name == ours.wish.name ||
                              is_free_name(mirror, theirs->name);
   if (!may_be_called) return parked("in the snapshot it has the name of something else here");
   return std::nullopt;
@@ -83,17 +83,11 @@ std::optional<Absence> why_not(const Database& mirror, const MirroredTable& ours
 
 // What the snapshot says of its rows, and what we say of the table.
 MirroredTable joined_of(const MirroredTable& ours, MirroredTable theirs) {
-  theirs.prefix = ours.prefix;
   theirs.indexes = ours.indexes;
-  theirs.keep_days = ours.keep_days;
+  theirs.kept.days = ours.kept.days;
   theirs.wish = ours.wish;
-  theirs.wished = ours.wished;
-  theirs.wished_name = ours.wished_name;
-  theirs.set_aside.clear();
-  theirs.reason.clear();
-  theirs.hint.clear();
-  theirs.hidden = false;
-  theirs.seeded_rows = 0;  // they are counted as they come
+  theirs.standing = {};
+  theirs.seed.rows = 0;  // they are counted as they come
   return theirs;
 }
 

@@ -50,16 +50,17 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   out["source_table"] = table.is_static() ? ordered_json() : ordered_json(table.source_table);
   out["kind"] = table.is_static() ? "static" : "followed";
   if (table.mode != TableMode::Mirror) out["mode"] = mode_name(table.mode);
-  if (table.keep_days != 0) out["keep_days"] = table.keep_days;
-  if (table.where) out["where"] = table.where->text(table.shape);
-  if (!table.query.empty()) out["query"] = table.query;
-  out["state"] = table.is_static() ? "static" : state_name(table.state);
-  if (!table.reason.empty()) out["reason"] = table.reason;
-  if (!table.hint.empty()) out["hint"] = table.hint;
-  if (!table.since.empty()) out["since"] = time_json(table.since);
-  out["seeded_at"] = time_json(table.seeded_at);
-  out["seeded_rows"] = table.seeded_rows;
-  out["written_rows"] = table.written_rows;
+  if (table.kept.days != 0) out["keep_days"] = table.kept.days;
+  if (table.choice.where) out["where"] = table.choice.where->text(table.shape);
+  if (!table.choice.query.empty()) out["query"] = table.choice.query;
+  const TableStanding& standing = table.standing;
+  out["state"] = table.is_static() ? "static" : state_name(standing.state);
+  if (!standing.reason.empty()) out["reason"] = standing.reason;
+  if (!standing.hint.empty()) out["hint"] = standing.hint;
+  if (!standing.since.empty()) out["since"] = time_json(standing.since);
+  out["seeded_at"] = time_json(table.seed.at);
+  out["seeded_rows"] = table.seed.rows;
+  out["written_rows"] = table.seed.written_rows;
   const auto change =
       table.is_static() ? std::nullopt : load_change(db, table.source, table.shape.oid);
   out["last_change_at"] = change ? time_json(change->at) : nullptr;

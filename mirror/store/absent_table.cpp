@@ -15,9 +15,7 @@ namespace deltamirror {
 std::string index_there(const Database& db, const MirroredTable& table,
                         const std::vector<std::string>& columns) {
   const std::string name = index_name(table.name, columns);
-  MirroredTable only = table;
-  only.indexes = {columns};
-  const std::string sql = create_index_sql(only).front();
+  const std::string sql = create_index_sql(table.name, {columns}).front();
   const std::string on = sql.substr(("CREATE INDEX " + quote_name(name)).size());
   Statement select = db.prepare(
       "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 COLLATE NOCASE AND "
@@ -48,11 +46,11 @@ std::vector<std::string> others_sql(const Database& db, const MirroredTable& tab
   return out;
 }
 
-void remember(MirroredTable& table, const Absence& absence) {
-  if (table.state != absence.state || table.since.empty()) table.since = timestamp_now();
-  table.state = absence.state;
-  table.reason = absence.reason;
-  table.hint = absence.hint;
+void remember(TableStanding& standing, const Absence& absence) {
+  if (standing.state != absence.state || standing.since.empty()) standing.since = timestamp_now();
+  standing.state = absence.state;
+  standing.reason = absence.reason;
+  standing.hint = absence.hint;
 }
 
 // SQLite compiles the triggers of a table with each statement that would fire them.
@@ -85,21 +83,21 @@ void take_out(Database& db, MirroredTable& table, const Absence& absence, OnTrou
   if (table.mode == TableMode::Mirror && on_trouble == OnTrouble::Hide) {
     const bool there = has_table(db, table.name);
     const bool goes = !table.is_shared() || sharing(load_tables(db), table).empty();
-    if (there && goes) table.set_aside = others_sql(db, table);
+    if (there && goes) table.standing.set_aside = others_sql(db, table);
     if (there) drop_own(db, table);
-    table.hidden = true;
+    table.standing.hidden = true;
   }
-  if (!table.hidden && table.name != table.wished_name) {
-    rename_table(db, table.name, table.wished_name);
+  if (!table.standing.hidden && table.name != table.wish.name) {
+    rename_table(db, table.name, table.wish.name);
   }
-  table.name = table.wished_name;
-  if (!table.wished.table.empty()) table.source_table = table.wished.display();
-  remember(table, absence);
+  table.name = table.wish.name;
+  if (!table.wish.table.table.empty()) table.source_table = table.wish.table.display();
+  remember(table.standing, absence);
   save_table(db, table);
 }
 
 void set_absence(Database& db, MirroredTable& table, const Absence& absence) {
-  remember(table, absence);
+  remember(table.standing, absence);
   save_absent(db, table);
 }
 
@@ -109,16 +107,16 @@ void save_absent(Database& db, MirroredTable& table) {
         db.prepare("SELECT hidden FROM _deltamirror_tables WHERE source = ? AND name = ?");
     select.bind(1, table.source);
     select.bind(2, table.name);
-    if (select.step()) table.hidden = select.integer(0) != 0;
+    if (select.step()) table.standing.hidden = select.integer(0) != 0;
   }
   save_table(db, table);
 }
 
 bool same_but_name(const MirroredTable& one, const MirroredTable& other) {
   const auto rest = [](const MirroredTable& table) {
-    nlohmann::json wish = nlohmann::json::parse(table.wish);
+    nlohmann::json wish = nlohmann::json::parse(table.wish.text);
     wish.erase("table");
-    if (wish.value("as", "") == table.prefix + default_mirror_name(table.wished)) wish.erase("as");
+    if (wish.value("as", "") == table.wish.default_name()) wish.erase("as");
     return wish;
   };
   return rest(one) == rest(other);

@@ -36,7 +36,7 @@ json shape_json(const MirroredTable& table) {
           {"identity", std::string(1, shape.identity)},
           {"primary_key", shape.primary_key},
           {"identity_key", shape.identity_key},
-          {"partitioning", static_cast<int>(table.partitioning)},
+          {"partitioning", static_cast<int>(table.partitions.kind)},
           {"facts", table.facts},
           {"columns", columns}};
 }
@@ -85,40 +85,41 @@ std::vector<MirrorColumn> columns_of(const json& value) {
 json options_json(const MirroredTable& table) {
   json out = json::object();
   if (table.is_shared()) out["source_column"] = table.source_column;
-  if (!table.prefix.empty()) out["prefix"] = table.prefix;
-  if (table.wished_name != table.name) out["wished_name"] = table.wished_name;
-  if (table.written_rows != table.seeded_rows) out["written_rows"] = table.written_rows;
-  for (const auto& [oid, rows] : table.partitions) out["partitions"][std::to_string(oid)] = rows;
-  if (table.where) out["where"] = table.where->text(table.shape);
+  if (!table.wish.prefix.empty()) out["prefix"] = table.wish.prefix;
+  if (table.wish.name != table.name) out["wished_name"] = table.wish.name;
+  if (table.seed.written_rows != table.seed.rows) out["written_rows"] = table.seed.written_rows;
+  for (const auto& [oid, own] : table.partitions.rows) out["partitions"][std::to_string(oid)] = own;
+  if (table.choice.where) out["where"] = table.choice.where->text(table.shape);
   if (table.mode != TableMode::Mirror) {
+    const auto& [days, from, from_lsn] = table.kept;
     out["mode"] = mode_name(table.mode);
-    out["keep_days"] = table.keep_days;
-    out["base"] = {{"c", table.base.c}, {"s", table.base.s}, {"lsn", table.base_lsn.text()}};
+    out["keep_days"] = days;
+    out["base"] = {{"c", from.c}, {"s", from.s}, {"lsn", from_lsn.text()}};
   }
   return out;
 }
 
 void take_options(MirroredTable& table, const json& options, const Database& db) {
   table.source_column = options.value("source_column", "");
-  table.prefix = options.value("prefix", "");
-  table.wished_name = options.value("wished_name", table.name);
-  table.written_rows = options.value("written_rows", table.seeded_rows);
+  table.wish.prefix = options.value("prefix", "");
+  table.wish.name = options.value("wished_name", table.name);
+  table.seed.written_rows = options.value("written_rows", table.seed.rows);
   if (options.contains("where")) {
     TypeNames types = load_types(db, table.source);
     types.take(table.facts);  // what names meant when the table was last described
-    table.where =
+    table.choice.where =
         std::make_shared<RowFilter>(options["where"].get<std::string>(), table.shape, types);
   }
   const json partitions = options.value("partitions", json::object());
   for (const auto& [oid, rows] : partitions.items()) {
-    table.partitions.emplace(static_cast<std::uint32_t>(std::stoul(oid)), rows.get<std::string>());
+    table.partitions.rows[static_cast<std::uint32_t>(std::stoul(oid))] = rows;
   }
   if (!options.contains("mode")) return;
   table.mode = mode_named(options["mode"].get<std::string>());
-  table.keep_days = options.at("keep_days");
+  table.kept.days = options.at("keep_days");
   const json& base = options.at("base");
-  table.base = {base.at("c"), base.at("s")};
-  table.base_lsn =
+  table.kept.from = {base.at("c"), base.at("s")};
+  table.kept.from_lsn =
       daystream::Lsn::parse(base.at("lsn").get<std::string>()).value_or(daystream::Lsn{});
 }
 
@@ -137,7 +138,7 @@ TableState state_named(std::string_view name) {
 QualifiedName wished_table(const MirroredTable& table) {
   if (table.is_static()) return {};
   const std::string asked =
-      table.wish.empty() ? "" : json::parse(table.wish).value("table", std::string());
+      table.wish.text.empty() ? "" : json::parse(table.wish.text).value("table", std::string());
   return parse_table_name(asked.empty() ? daystream::unescape(table.shape.line_name) : asked);
 }
 
@@ -239,25 +240,25 @@ void save_table(Database& db, const MirroredTable& table) {
   bind(table.source);
   bind(table.name);
   bind(table.source_table);
-  bind(table.query);
+  bind(table.choice.query);
   bind(std::int64_t{table.shape.oid});
   bind(dump(columns_json(table.columns)));
-  bind(std::int64_t{table.all_columns});
+  bind(std::int64_t{table.choice.all_columns});
   bind(dump(shape_json(table)));
   bind(dump(json(table.indexes)));
-  bind(table.snapshot.text());
-  bind(table.consistent_at.text());
-  bind(std::int64_t{table.timeline});
-  bind(table.seeded_at);
-  bind(table.seeded_rows);
+  bind(table.seed.snapshot.text());
+  bind(table.seed.consistent_at.text());
+  bind(std::int64_t{table.seed.timeline});
+  bind(table.seed.at);
+  bind(table.seed.rows);
   bind(dump(options_json(table)));
-  bind(table.wish);
-  bind(state_name(table.state));
-  bind(table.reason);
-  bind(table.hint);
-  bind(table.since);
-  bind(std::int64_t{table.hidden});
-  bind(dump(json(table.set_aside)));
+  bind(table.wish.text);
+  bind(state_name(table.standing.state));
+  bind(table.standing.reason);
+  bind(table.standing.hint);
+  bind(table.standing.since);
+  bind(std::int64_t{table.standing.hidden});
+  bind(dump(json(table.standing.set_aside)));
   insert.run();
 }
 
@@ -276,28 +277,28 @@ MirroredTable table_of(Statement& select, const Database& db) {
   table.source = select.text(0);
   table.name = select.text(1);
   table.source_table = select.text(2);
-  table.query = select.text(3);
+  table.choice.query = select.text(3);
   table.columns = columns_of(json::parse(select.text(4)));
-  table.all_columns = select.integer(5) != 0;
+  table.choice.all_columns = select.integer(5) != 0;
   const json shape = json::parse(select.text(6));
   table.shape = shape_of(shape);
-  table.partitioning = static_cast<Partitioning>(shape.at("partitioning").get<int>());
+  table.partitions.kind = static_cast<Partitioning>(shape.at("partitioning").get<int>());
   table.facts = shape.at("facts").get<ValueFacts>();
   table.indexes = json::parse(select.text(7)).get<std::vector<std::vector<std::string>>>();
-  table.snapshot = MvccSnapshot::parse(select.text(8));
-  table.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
-  table.timeline = static_cast<std::uint32_t>(select.integer(10));
-  table.seeded_at = select.text(11);
-  table.seeded_rows = select.integer(12);
+  table.seed.snapshot = MvccSnapshot::parse(select.text(8));
+  table.seed.consistent_at = daystream::Lsn::parse(select.text(9)).value_or(daystream::Lsn{});
+  table.seed.timeline = static_cast<std::uint32_t>(select.integer(10));
+  table.seed.at = select.text(11);
+  table.seed.rows = select.integer(12);
   take_options(table, json::parse(select.text(13)), db);
-  table.wish = select.text(14);
-  table.wished = wished_table(table);
-  table.state = state_named(select.text(15));
-  table.reason = select.text(16);
-  table.hint = select.text(17);
-  table.since = select.text(18);
-  table.hidden = select.integer(19) != 0;
-  table.set_aside = json::parse(select.text(20)).get<std::vector<std::string>>();
+  table.wish.text = select.text(14);
+  table.wish.table = wished_table(table);
+  table.standing.state = state_named(select.text(15));
+  table.standing.reason = select.text(16);
+  table.standing.hint = select.text(17);
+  table.standing.since = select.text(18);
+  table.standing.hidden = select.integer(19) != 0;
+  table.standing.set_aside = json::parse(select.text(20)).get<std::vector<std::string>>();
   return table;
 }
 

@@ -37,7 +37,48 @@ struct MirrorColumn {
   bool operator==(const MirrorColumn&) const = default;
 };
 
-// Where a table stands between what is wished and what is here.
+// How a table was asked for. Kept whatever PostgreSQL has.
+struct TableWish {
+  std::string text;  // wish_text() of the request; empty: it is as the table is
+  std::string name;  // in SQLite; the table has another while a rename in PostgreSQL is followed
+  QualifiedName table = {};  // in PostgreSQL; empty: static
+  std::string prefix;        // of its name here, unless another was given
+
+  std::string default_name() const { return prefix + default_mirror_name(table); }
+};
+
+// What is here of the table in PostgreSQL.
+struct ChosenPart {
+  bool all_columns = true;  // false: a query or list chose some; new ones are not taken up
+  std::string query;        // as given; empty: the table itself
+  std::shared_ptr<const RowFilter> where;  // which rows; nullptr: all
+};
+
+struct TablePartitions {
+  Partitioning kind = Partitioning::None;
+  // Of a root: which rows each partition has, by its OID, as a `where` (RowFilter) in the columns'
+  // present names. Partitions for which that cannot be said exactly are left out.
+  std::map<std::uint32_t, std::string> rows;
+};
+
+// How much there is of a history.
+struct KeptHistory {
+  int days = 0;              // 0: forever
+  daystream::Position from;  // that the base table was copied at
+  daystream::Lsn from_lsn;
+};
+
+// Where the rows came from: what the snapshot saw is in the table already, and only from
+// `consistent_at` on is the table at a commit of PostgreSQL together with the others.
+struct TableSeed {
+  MvccSnapshot snapshot;
+  daystream::Lsn consistent_at;
+  std::uint32_t timeline = 0;
+  std::string at;  // when, UTC
+  std::int64_t rows = 0;
+  std::int64_t written_rows = 0;  // of them: those that were not the same here already
+};
+
 enum class TableState {
   Waiting,    // PostgreSQL or the stream has no such table now
   Copying,    // its rows are being copied
@@ -47,51 +88,37 @@ enum class TableState {
 };
 std::string state_name(TableState state);
 
+// Where a table stands between what is wished and what is here.
+struct TableStanding {
+  TableState state = TableState::Following;
+  std::string reason = {};  // of the state; empty: none is needed
+  std::string hint = {};
+  std::string since = {};  // when the state began, UTC; empty: with the seed
+  bool hidden = false;     // readers do not find it under its name
+  // SQL of what somebody put beside it (indexes, triggers, views) and what went with its table.
+  std::vector<std::string> set_aside = {};
+};
+
 struct MirroredTable {
   std::string source;         // the name of its database in this mirror
   std::string source_column;  // the first column, which names the source of each row; empty: none
-  std::string prefix;         // of its name here, unless another was given
   std::string name;           // in SQLite
   std::string source_table;   // schema.table in PostgreSQL; empty: static
   Shape shape;                // of the source as last described
   ValueFacts facts;           // as last described
-  Partitioning partitioning = Partitioning::None;
+  TablePartitions partitions;
   std::vector<MirrorColumn> columns;
-  bool all_columns = true;  // false: a query or list chose some; new ones are not taken up
-  std::string query;        // as given; empty: the table itself
   std::vector<std::vector<std::string>> indexes;  // asked for, by SQLite column names
-  std::shared_ptr<const RowFilter> where;         // which rows; nullptr: all
-  // Which rows each partition of a partitioned table has, by its OID, as a `where` (RowFilter) in
-  // the columns' present names. Partitions for which that cannot be said exactly are left out.
-  std::map<std::uint32_t, std::string> partitions;
+  ChosenPart choice;
   TableMode mode = TableMode::Mirror;
-  int keep_days = 0;  // of a history; 0: forever
-  // History mode: the position that the base table was copied at.
-  daystream::Position base;
-  daystream::Lsn base_lsn;
+  KeptHistory kept;
+  TableSeed seed;
+  TableWish wish;
+  TableStanding standing;
 
-  // The seed: what its snapshot saw is in the table already, and only from `consistent_at` on is
-  // the table at a commit of PostgreSQL together with the others.
-  MvccSnapshot snapshot;
-  daystream::Lsn consistent_at;
-  std::uint32_t timeline = 0;
-  std::string seeded_at;
-  std::int64_t seeded_rows = 0;
-  std::int64_t written_rows = 0;  // of them: those that were not the same here already
-
-  // How it was asked for: wish_text() of the request. Kept whatever PostgreSQL has.
-  std::string wish;
-  TableState state = TableState::Following;
-  std::string reason;  // of the state; empty: none is needed
-  std::string hint;
-  std::string since;    // when the state began, UTC; empty: with the seed
-  bool hidden = false;  // readers do not find it under its name
-  // SQL of what somebody put beside it (indexes, triggers, views) and what went with its table.
-  std::vector<std::string> set_aside;
-  std::string wished_name;  // in SQLite; `name` is another while a rename in PostgreSQL is followed
-  QualifiedName wished;     // the table in PostgreSQL that `wish` names; empty: static
-
-  bool is_followed() const noexcept { return state == TableState::Following && !is_static(); }
+  bool is_followed() const noexcept {
+    return standing.state == TableState::Following && !is_static();
+  }
 
   bool is_static() const noexcept { return source_table.empty(); }
   // Its rows stand in one table with those that other sources have of it (store/shared_table.h).

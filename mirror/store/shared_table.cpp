@@ -133,7 +133,7 @@ std::vector<MirroredTable> sharing(const std::vector<MirroredTable>& tables,
                                    const MirroredTable& table) {
   std::vector<MirroredTable> out;
   for (const MirroredTable& other : tables) {
-    if (other.hidden || other.source == table.source) continue;  // it has no rows there
+    if (other.standing.hidden || other.source == table.source) continue;  // it has no rows there
     if (folded(other.name) == folded(table.name)) out.push_back(other);
   }
   return out;
@@ -187,7 +187,7 @@ std::vector<MirroredTable> make_room(Database& db, const MirroredTable& table,
         "as the table has another key in source \"{}\"",
         table.name, other.source, table.source);
     db.exec("DELETE FROM " + quote_name(other.name) + where_own(other));
-    other.hidden = true;
+    other.standing.hidden = true;
     save_table(db, other);
     return true;
   });

@@ -51,7 +51,7 @@ class Gatherer {
 void check_shape(const SeedTable& source, const MirroredTable& table) {
   const MirroredTable& now = source.mirrored;
   const bool same = source.relation.oid == table.shape.oid && now.shape == table.shape &&
-                    now.facts == table.facts && now.partitioning == table.partitioning;
+                    now.facts == table.facts && now.partitions.kind == table.partitions.kind;
   if (!same) throw TooDifferent(fmt::format("table {} has another shape", table.name));
 }
 
@@ -89,7 +89,7 @@ Differences compare(DifferenceSource& thread, const LiveSeedRequest& request,
         overlay ? &*overlay : nullptr);
     rows_of.on_progress([&](std::uint64_t compared) { rows = before + compared; });
     rows_of.run(session, session.tables()[i]);
-    out.tables[i].seeded_rows = static_cast<std::int64_t>(rows_of.rows());
+    out.tables[i].seed.rows = static_cast<std::int64_t>(rows_of.rows());
     before += rows_of.rows();
     rows = before;
   }

@@ -107,11 +107,11 @@ void LiveMend::install(Applier& applier) {
     written_ += written;
     const MirroredTable& table = found_->tables[i];
     applier.tables().edit(table.name, [&](MirroredTable& mended) {
-      mended.seeded_at = now;
-      mended.seeded_rows = table.seeded_rows;
-      mended.written_rows = static_cast<std::int64_t>(written);
+      mended.seed.at = now;
+      mended.seed.rows = table.seed.rows;
+      mended.seed.written_rows = static_cast<std::int64_t>(written);
       if (request_.from_its_seam) {
-        mended.partitions = found_->at.tables[i].mirrored.partitions;
+        mended.partitions.rows = found_->at.tables[i].mirrored.partitions.rows;
       }
     });
   }

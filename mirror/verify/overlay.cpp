@@ -34,7 +34,7 @@ bool Overlay::take(Transaction& transaction, const MvccSnapshot& upto) {
   // After a fresh seed the stream says much that all of the seed has seen.
   const bool known =
       xid != 0 && std::all_of(tables_.begin(), tables_.end(), [&](const auto& table) {
-        return table.is_static() || table.snapshot.sees(xid);
+        return table.is_static() || table.seed.snapshot.sees(xid);
       });
   if (known) return true;
   for (daystream::Line line; transaction.next_line(line);) {
@@ -45,7 +45,7 @@ bool Overlay::take(Transaction& transaction, const MvccSnapshot& upto) {
 
 bool Overlay::apply(const Change& change, std::uint64_t xid) {
   const MirroredTable* const table = touched_.followed(change);
-  if (table == nullptr || (xid != 0 && table->snapshot.sees(xid))) return true;
+  if (table == nullptr || (xid != 0 && table->seed.snapshot.sees(xid))) return true;
   const std::uint32_t oid = table->shape.oid;
   touched_.take(change, [&](const std::vector<Value>& key) {
     Part& part = parts_[oid];

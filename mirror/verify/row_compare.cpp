@@ -87,7 +87,7 @@ void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
                            .json_by_server = type.array});
   }
   part.search_path.clear();
-  if (table_.where) rows.where = table_.where->sql(source.mirrored.shape);
+  if (table_.choice.where) rows.where = table_.choice.where->sql(source.mirrored.shape);
   part.copy_sql = copy_sql(source.relation, names, part.copied, rows);
   CopyPump pump(session.start_copy(part), part.copied);
   while (const RowBatch* batch = pump.next()) take(*batch);

@@ -45,8 +45,8 @@ std::vector<MirroredTable> comparable_tables(const Database& db, const std::stri
   std::vector<MirroredTable> tables = load_tables_of(db, source);
   std::erase_if(tables, [&report](const MirroredTable& table) {
     if (!table.is_static() && !table.is_followed()) {
-      report.passed_over(table.name,
-                         fmt::format("it is {}: {}", state_name(table.state), table.reason));
+      report.passed_over(table.name, fmt::format("it is {}: {}", state_name(table.standing.state),
+                                                 table.standing.reason));
       return true;
     }
     if (table.mode == TableMode::Mirror) return false;

@@ -76,7 +76,7 @@ std::vector<std::int64_t> surplus_keys(SeedSession& session, const SeedTable& so
   SeedTable asked = source;
   asked.search_path.clear();
   const std::string where =
-      table.where ? " AND " + table.where->sql(source.mirrored.shape) : std::string();
+      table.choice.where ? " AND " + table.choice.where->sql(source.mirrored.shape) : std::string();
   asked.copied = {{.wire = Wire::Int8, .type = {.kind = Kind::Integer}}};
   asked.copy_sql =
       binary_copy_sql(fmt::format("SELECT k FROM unnest('{{{}}}'::bigint[]) AS k WHERE NOT EXISTS "

@@ -12,8 +12,8 @@ namespace support {
 inline deltamirror::MirroredTable followed_table(const deltamirror::TableRequest& request,
                                                  std::uint32_t oid, const std::string& line_name) {
   deltamirror::MirroredTable table = deltamirror::absent_table(request);
-  table.state = deltamirror::TableState::Following;
-  table.hidden = false;
+  table.standing.state = deltamirror::TableState::Following;
+  table.standing.hidden = false;
   table.shape.oid = oid;
   table.shape.line_name = line_name;
   table.shape.identity = 'd';

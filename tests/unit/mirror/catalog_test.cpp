@@ -74,22 +74,22 @@ TEST_CASE("catalog: a table that is only wished for has a row with its state",
   table.source = request.source;
   table.name = "crm_flights_seed";
   table.source_table = "ops.flights";
-  table.wish = wish_text(request);
-  table.state = GENERATE(TableState::Waiting, TableState::Copying, TableState::Following,
-                         TableState::Parked, TableState::Leaving);
-  table.reason = "PostgreSQL has no such table";
-  table.hint = "it is copied when it comes";
-  table.since = "2026-11-28 20:00:00.000000";
-  table.hidden = true;
-  table.set_aside = {"CREATE INDEX i ON crm_flights(a)"};
+  table.wish.text = wish_text(request);
+  table.standing.state = GENERATE(TableState::Waiting, TableState::Copying, TableState::Following,
+                                  TableState::Parked, TableState::Leaving);
+  table.standing.reason = "PostgreSQL has no such table";
+  table.standing.hint = "it is copied when it comes";
+  table.standing.since = "2026-11-28 20:00:00.000000";
+  table.standing.hidden = true;
+  table.standing.set_aside = {"CREATE INDEX i ON crm_flights(a)"};
   save_table(db, table);
   const MirroredTable read = load_tables(db).at(0);
-  CHECK(parse_wish(read.wish) == request);
-  CHECK(state_name(read.state) == state_name(table.state));
-  CHECK(read.reason == table.reason);
-  CHECK(read.hint == table.hint);
-  CHECK(read.since == table.since);
-  CHECK(read.hidden);
-  CHECK(read.set_aside == table.set_aside);
+  CHECK(parse_wish(read.wish.text) == request);
+  CHECK(state_name(read.standing.state) == state_name(table.standing.state));
+  CHECK(read.standing.reason == table.standing.reason);
+  CHECK(read.standing.hint == table.standing.hint);
+  CHECK(read.standing.since == table.standing.since);
+  CHECK(read.standing.hidden);
+  CHECK(read.standing.set_aside == table.standing.set_aside);
   CHECK_FALSE(read.is_static());
 }

@@ -32,7 +32,7 @@ struct Lacking {
     TableRequest request;
     request.table = "t";
     MirroredTable table = absent_table(request);
-    table.state = TableState::Copying;
+    table.standing.state = TableState::Copying;
     save_table(db, table);
     options.daystream = daystream::Stream(stream.directory.path());
     options.conninfo = "host=" + (stream.directory.path() / "nobody").string();
@@ -61,16 +61,16 @@ TEST_CASE("retries: a table of which a line has told is tried after short pauses
           "[mirror][copies]") {
   MirroredTable table;
   table.name = "t";
-  table.state = TableState::Parked;
-  table.since = "1";
+  table.standing.state = TableState::Parked;
+  table.standing.since = "1";
   Retries retries;
   for (int i = 0; i < 10; ++i) {
     retries.begin(table, {}, {});
     retries.failed(table);
   }
   CHECK_FALSE(retries.is_due(table));
-  table.state = TableState::Copying;
-  table.since = "2";
+  table.standing.state = TableState::Copying;
+  table.standing.since = "2";
   retries.begin(table, {}, {});
   retries.failed(table);
   CHECK(support::eventually([&] { return retries.is_due(table); }));
@@ -91,8 +91,8 @@ TEST_CASE("retries: pauses grow to minutes, but for a newer snapshot somebody lo
                                               {Retries::From::NoSnapshot, seconds(300)}}));
   MirroredTable table;
   table.name = "t";
-  table.state = TableState::Parked;
-  table.since = "1";
+  table.standing.state = TableState::Parked;
+  table.standing.since = "1";
   Retries retries([] { return clock_of_test; });
   seconds pause{1};
   for (int i = 0; i < 12; ++i) {
@@ -133,8 +133,8 @@ TEST_CASE("retries: a table that did not fit what others have of it is tried onc
     return table;
   };
   MirroredTable parked = table_of("a", "text");
-  parked.state = TableState::Parked;
-  parked.since = "1";
+  parked.standing.state = TableState::Parked;
+  parked.standing.since = "1";
   table_of("b", "integer");
   Retries retries;
   const auto fails = [&] {
@@ -159,7 +159,7 @@ TEST_CASE("retries: a table that did not fit what others have of it is tried onc
   }
   SECTION("only kept") {
     MirroredTable kept = table_of("b", "integer");
-    kept.state = TableState::Parked;
+    kept.standing.state = TableState::Parked;
     save_table(db, kept);
   }
   retries.look(parked, shape_of_others(db, parked));

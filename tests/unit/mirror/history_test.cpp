@@ -18,10 +18,10 @@ struct History : MemoryTable {
     db.exec("ALTER TABLE t RENAME TO t_seed; INSERT INTO t_seed VALUES(1, 'one'), (2, 'two')");
     table.name = "t_seed";
     table.mode = mode;
-    table.keep_days = keep_days;
-    table.seeded_at = "1970-01-11 00:00:00";
-    table.base = {10 * kDaySeconds, 3};
-    table.base_lsn = daystream::Lsn{1};
+    table.kept.days = keep_days;
+    table.seed.at = "1970-01-11 00:00:00";
+    table.kept.from = {10 * kDaySeconds, 3};
+    table.kept.from_lsn = daystream::Lsn{1};
     begin_history(db, table);
     writer = make_history_writer(db, table);
   }

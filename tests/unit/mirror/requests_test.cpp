@@ -21,8 +21,8 @@ MirroredTable mirrored(const std::string& name, const std::string& source) {
   table.name = name;
   table.source_table = source;
   table.shape.line_name = source;
-  table.wished_name = name;
-  table.wished = parse_table_name(source);
+  table.wish.name = name;
+  table.wish.table = parse_table_name(source);
   return table;
 }
 

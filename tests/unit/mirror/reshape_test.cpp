@@ -121,7 +121,7 @@ TEST_CASE("reshape: an unknown user's type stops", "[mirror][reshape]") {
 
 TEST_CASE("reshape: a chosen subset of columns takes up no new one", "[mirror][reshape]") {
   MemoryTable t = filled();
-  t.table.all_columns = false;
+  t.table.choice.all_columns = false;
   SchemaLine line = changed(t);
   line.shape.columns.push_back({4, "n", "integer", false});
   reshape(t.db, t.table, line, {});

@@ -211,7 +211,7 @@ namespace {
 MemoryTable filtered(const char* where, std::vector<int> key = {1}, char identity = 'd') {
   MemoryTable t({{1, "id", "integer", true}, {2, "n", "integer", false}, {3, "v", "text", false}},
                 std::move(key), identity);
-  t.table.where = std::make_shared<RowFilter>(where, t.table.shape, TypeNames());
+  t.table.choice.where = std::make_shared<RowFilter>(where, t.table.shape, TypeNames());
   return t;
 }
 

@@ -83,7 +83,7 @@ TEST_CASE("shared table: its key is the source and the tables' own", "[mirror][s
 
 TEST_CASE("shared table: with nobody else a column of the key is renamed", "[mirror][sources]") {
   Shared s;
-  s.us.hidden = true;  // it waits, and has no rows there
+  s.us.standing.hidden = true;  // it waits, and has no rows there
   save_table(s.db, s.us);
   s.db.exec("DELETE FROM t WHERE src = 'us'");
   SchemaLine line = changed(s.eu);

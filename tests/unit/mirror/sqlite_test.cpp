@@ -95,7 +95,7 @@ TEST_CASE("shadow: what a file says of an index or a trigger is run as one state
                            "'' AS o; DELETE FROM o.precious' WHERE name IN ('bad', 'worse')");
   {
     Database db(path, Database::Mode::ReadWrite);
-    t.table.set_aside = {"DROP TRIGGER worse", "ATTACH 'TRIGGER' AS x"};
+    t.table.standing.set_aside = {"DROP TRIGGER worse", "ATTACH 'TRIGGER' AS x"};
     Shadow shadow(db, t.table);
     shadow.put_in_place();
     CHECK(shadow.left_out().size() == 2);

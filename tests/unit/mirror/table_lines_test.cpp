@@ -36,7 +36,7 @@ struct Followed {
     TableRequest request;
     request.table = name;
     MirroredTable table = support::followed_table(request, oid, name);
-    table.snapshot = MvccSnapshot::parse("3:3:");
+    table.seed.snapshot = MvccSnapshot::parse("3:3:");
     save_table(db, table);
     db.exec(create_table_sql(table, table.name));
   }
@@ -44,7 +44,8 @@ struct Followed {
   std::vector<std::string> stored() const {
     std::vector<std::string> out;
     for (const MirroredTable& table : load_tables(db)) {
-      out.push_back(table.name + " of " + table.source_table + ", wished as " + table.wished.table);
+      out.push_back(table.name + " of " + table.source_table + ", wished as " +
+                    table.wish.table.table);
     }
     return out;
   }
@@ -74,17 +75,17 @@ TEST_CASE("table lines: a line of a table that is waited for has it copied at on
   Followed mirror;
   mirror.drop(10, 1);
   REQUIRE(mirror.tables->absent().size() == 1);
-  CHECK(mirror.tables->absent().front().state == TableState::Waiting);
+  CHECK(mirror.tables->absent().front().standing.state == TableState::Waiting);
   Retries retries;
   retries.failed(mirror.tables->absent().front());
   CHECK_FALSE(retries.is_due(mirror.tables->absent().front()));
 
   mirror.schema(11, 2, "another");
-  CHECK(mirror.tables->absent().front().state == TableState::Waiting);
+  CHECK(mirror.tables->absent().front().standing.state == TableState::Waiting);
   CHECK_FALSE(retries.is_due(mirror.tables->absent().front()));
 
   mirror.schema(12, 3, "t");
-  CHECK(mirror.tables->absent().front().state == TableState::Copying);
+  CHECK(mirror.tables->absent().front().standing.state == TableState::Copying);
   CHECK(retries.is_due(mirror.tables->absent().front()));
   CHECK(mirror.tables->followed().size() == 0);
 
@@ -101,7 +102,7 @@ TEST_CASE("table lines: a namesake takes the place of the table that is followed
   mirror.schema(10, 2, "t");
   CHECK(mirror.tables->followed().size() == 0);
   REQUIRE(mirror.tables->absent().size() == 1);
-  CHECK(mirror.tables->absent().front().state == TableState::Copying);
+  CHECK(mirror.tables->absent().front().standing.state == TableState::Copying);
   CHECK_FALSE(has_table(mirror.db, "t"));
 }
 

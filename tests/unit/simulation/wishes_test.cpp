@@ -190,8 +190,8 @@ class World {
     for (const MirroredTable& table : tables_->absent()) {
       if (!retries_.is_due(table)) continue;
       retries_.begin(table, {}, {});
-      copy.since[table.name] = table.since;
-      const auto there = server_.find(table.wished.table);
+      copy.since[table.name] = table.standing.since;
+      const auto there = server_.find(table.wish.table.table);
       if (there != server_.end()) copy.found[table.name] = there->second;
     }
     if (!copy.since.empty()) copy_ = std::move(copy);
@@ -204,7 +204,8 @@ class World {
     for (const auto& [name, since] : copy.since) {
       MirroredTable* const table = absent(name);
       if (table == nullptr) continue;
-      const bool news = table->state == TableState::Copying && table->since != since;
+      const bool news =
+          table->standing.state == TableState::Copying && table->standing.since != since;
       const auto found = copy.found.find(name);
       if (found != copy.found.end()) {
         install(name, found->second, copy.xid);
@@ -228,9 +229,9 @@ class World {
                                      [&](const char* each) { return name == each; });
     MirroredTable table = support::followed_table(
         wish(static_cast<std::size_t>(wished - std::begin(kNames))), oid, name);
-    table.since = timestamp_now();
+    table.standing.since = timestamp_now();
     const std::string next = std::to_string(xid + 1);
-    table.snapshot = MvccSnapshot::parse(next + ":" + next + ":");
+    table.seed.snapshot = MvccSnapshot::parse(next + ":" + next + ":");
     tables_->install(table, [&] {
       db_.exec("DROP TABLE IF EXISTS " + quote_name(name));
       db_.exec(create_table_sql(table, name));
@@ -248,25 +249,25 @@ class World {
     std::map<std::string, int> wishes;
     for (const auto& each : tables_->followed()) {
       const MirroredTable& table = each->table;
-      ++wishes[table.wished.table];
+      ++wishes[table.wish.table.table];
       const auto there = server_.find(name_now(table).table);
       if (there == server_.end() || there->second != table.shape.oid) {
         return "OID " + std::to_string(table.shape.oid) + " is followed as " +
                name_now(table).table + ", which it is not";
       }
       if (!has_table(db_, table.name)) return table.name + " is followed and not in the file";
-      const auto own = server_.find(table.wished.table);
+      const auto own = server_.find(table.wish.table.table);
       if (own != server_.end() && own->second != table.shape.oid) {
-        return table.wished.table + " is there, and its wish is about another table";
+        return table.wish.table.table + " is there, and its wish is about another table";
       }
     }
     for (const MirroredTable& table : tables_->absent()) {
-      ++wishes[table.wished.table];
-      if (!server_.contains(table.wished.table)) continue;
+      ++wishes[table.wish.table.table];
+      if (!server_.contains(table.wish.table.table)) continue;
       // Nobody should have to wait for a clock: a line has told of it.
       const bool asked = copy_ && copy_->found.contains(table.name);
       if (!asked && !retries_.is_due(table) && !(copy_ && copy_->since.contains(table.name))) {
-        return table.wished.table + " is there, and waits until it is looked for again";
+        return table.wish.table.table + " is there, and waits until it is looked for again";
       }
     }
     for (std::size_t i = 0; i < kWished; ++i) {
