@@ -11,6 +11,7 @@
 #include <string>
 
 #include "remote/nats_link.h"
+#include "remote/nats_signer.h"
 
 namespace daystream::remote {
 
@@ -55,12 +56,14 @@ class NatsLink::Impl {
   jsCtx* context() const noexcept { return context_.get(); }
 
  private:
+  void connect();
   std::optional<NatsMessage> one(natsMsg* raw, natsStatus status) const;
   void set_place(natsOptions* options) const;
   void set_identity(natsOptions* options) const;
   [[noreturn]] void throw_not_connected(natsStatus status) const;
 
   const NatsAddress address_;
+  NatsSigner signer_;
   OwnedConnection connection_;
   OwnedContext context_;
 };

@@ -1,7 +1,6 @@
 #include "remote/nats_link.h"
 
 #include <algorithm>
-#include <fstream>
 #include <utility>
 
 #include "program/json.h"
@@ -15,21 +14,9 @@ using nlohmann::json;
 
 constexpr std::int64_t kConnectMs = 3000;
 constexpr std::int64_t kPingMs = 4000;
+constexpr int kMostUnsendable = 8;  // signatures in a row
 constexpr const char* kNoJetStreamHint =
     "give it \"jetstream {}\" in its configuration, and our account there";
-
-// A file with the seed of a user's key and, on another line, its public key, as `nk -gen user
-// -pubout` prints them.
-std::string public_key_of(const std::string& path) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    line.erase(line.find_last_not_of(" \t\r") + 1);
-    if (line.starts_with('U') && line.size() == 56) return line;
-  }
-  throw NeedsPerson(fmt::format("could not find a user's public key in file \"{}\"", path),
-                    "it has two lines, the seed (SU…) and the public key (U…): "
-                    "nk -gen user -pubout > FILE");
-}
 
 void no_error_output(natsConnection*, natsSubscription*, natsStatus, void*) {}
 
@@ -61,16 +48,8 @@ NatsMessage taken(natsMsg* message, std::uint64_t sequence) {
 
 // ---- a connection ------------------------------------------------------------------------------
 
-NatsLink::Impl::Impl(const NatsAddress& address) : address_(address) {
-  natsOptions* raw = nullptr;
-  require(natsOptions_Create(&raw));
-  OwnedOptions options(raw);
-  set_place(raw);
-  set_identity(raw);
-  natsConnection* connection = nullptr;
-  const natsStatus status = natsConnection_Connect(&connection, raw);
-  if (status != NATS_OK) throw_not_connected(status);
-  connection_.reset(connection);
+NatsLink::Impl::Impl(const NatsAddress& address) : address_(address), signer_(address.who) {
+  connect();
   jsOptions js_options;
   jsOptions_Init(&js_options);
   js_options.Wait = kAnswerMs;
@@ -78,6 +57,23 @@ NatsLink::Impl::Impl(const NatsAddress& address) : address_(address) {
   jsCtx* context = nullptr;
   require(natsConnection_JetStream(&context, connection_.get(), &js_options));
   context_.reset(context);
+}
+
+void NatsLink::Impl::connect() {
+  natsOptions* raw = nullptr;
+  require(natsOptions_Create(&raw));
+  const OwnedOptions options(raw);
+  set_place(raw);
+  set_identity(raw);
+  require(signer_.set(raw));
+  natsConnection* connection = nullptr;
+  natsStatus status = natsConnection_Connect(&connection, raw);
+  for (int tries = 1; status != NATS_OK && signer_.had_unsendable(); ++tries) {
+    if (tries == kMostUnsendable) break;
+    status = natsConnection_Connect(&connection, raw);
+  }
+  if (status != NATS_OK) throw_not_connected(status);
+  connection_.reset(connection);
 }
 
 void NatsLink::Impl::set_place(natsOptions* options) const {
@@ -107,16 +103,6 @@ void NatsLink::Impl::set_identity(natsOptions* options) const {
   if (!who.cert.empty()) {
     file(natsOptions_LoadCertificatesChain(options, who.cert.c_str(), who.key.c_str()),
          "certificate", who.cert);
-  }
-  if (!who.creds.empty()) {
-    if (!std::ifstream(who.creds)) {
-      throw NeedsPerson(fmt::format("could not read credentials file \"{}\"", who.creds),
-                        "name a file that this user may read: nsc makes it, with .creds");
-    }
-    require(natsOptions_SetUserCredentialsFromFiles(options, who.creds.c_str(), nullptr));
-  } else if (!who.nkey.empty()) {
-    require(
-        natsOptions_SetNKeyFromSeed(options, public_key_of(who.nkey).c_str(), who.nkey.c_str()));
   }
   for (const std::string& server : address_.servers) {
     const std::string token = token_for(who, server, address_.tls);

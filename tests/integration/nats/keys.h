@@ -38,6 +38,8 @@ constexpr const char* kUserJwt =
     "GF5bG9hZCI6LTEsInR5cGUiOiJ1c2VyIiwidmVyc2lvbiI6Mn19.Po2F9UcfysDN-0bMZKJJZJSIH8kBUp6b"
     "d1BMKRAjR18vOw_tDrPPmP6cMCUf_tvMB-pNdMg29v994qULuLLoCA";
 constexpr const char* kUserSeed = "SUAJJH5KWXAMXVXB5T3QEDIYEMXDSRCPLJSXA64GSGOKPMV5ZDJ552J6MM";
+// What kUserSeed signs with a first byte of 0.
+constexpr const char* kNoncesOfZero[] = {"nonce-000000155", "nonce-000000479", "nonce-000000509"};
 constexpr const char* kUserKey = "UCC64KNKOS6QCQ7XR7HESCMIAGW2JLR2GKRAZWW6D56NGIONKUSLQCSG";
 constexpr const char* kOtherSeed = "SUALTRGP3LS7B6YGCEOCOMR5JBJV42LUP6FJLIFLW3A4ZV7C5X4AGDUATY";
 constexpr const char* kOtherKey = "UDJJXEV2XLC7FUREV77KQ7XBV5REKUAZW2UIM3EURACGHMVUZUTJ6VBZ";
