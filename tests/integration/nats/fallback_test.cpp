@@ -105,7 +105,7 @@ TEST_CASE("nats: a day that is lost whole is not taken for one that is no longer
 }
 
 TEST_CASE("nats: the end of a day, or of all, that is lost is not taken for the end",
-          "[nats][fallback]") {
+          "[nats][fallback][end]") {
   Source source(2);
   for (int i = 0; i < 4; ++i) source.add(20'000);
   source.add_days(1);
@@ -143,7 +143,7 @@ TEST_CASE("nats: a publisher puts what is lost at the end there again", "[nats][
 }
 
 TEST_CASE("nats: a manifest that is lost is read from the fallback, else refused",
-          "[nats][fallback]") {
+          "[nats][fallback][end]") {
   Source source(2);
   ServerProcess server({"prod=" + source.path()});
   Broker broker;
