@@ -53,7 +53,7 @@ void add_run(CLI::App& app, Chosen& chosen) {
   add_mirror_option(command, options->run.mirror);
   add_daystream_option(command, options->run.daystream);
   add_connection_option(command, options->run.conninfo);
-  command.add_flag("--once", options->run.once, "end where the daystream ends now");
+  command.add_flag("--once", options->run.end.once, "end where the daystream ends now");
   command
       .add_option("--until-lsn", options->until,
                   "end with the last transaction up to this LSN; of several sources SOURCE=LSN for "
@@ -81,7 +81,7 @@ void add_run(CLI::App& app, Chosen& chosen) {
       "      mirror that is not there yet begins as a copy of the newest");
   command.callback([options, &chosen] {
     RunOptions& run = options->run;
-    for (const std::string& each : options->until) run.until_lsns.push_back(parse_until(each));
+    for (const std::string& each : options->until) run.end.until_lsns.push_back(parse_until(each));
     chosen = [options](daystream::program::Signals& signals) {
       const auto metrics = metrics_of(options->run);
       const auto healthz = healthz_of(options->run);

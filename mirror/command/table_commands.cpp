@@ -70,7 +70,7 @@ void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> ta
   options.source = command.source;
   options.daystream = place.daystream;
   options.conninfo = place.conninfo.value_or("");
-  options.seed_now = std::move(tables);
+  options.end.seed_now = std::move(tables);
   run_mirror(options, control_of(signals));
 }
 

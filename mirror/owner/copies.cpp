@@ -212,7 +212,7 @@ void Copies::look_at_others(const Applier& applier) {
 void Copies::plan(Applier& applier) {
   park_uncopied(applier);
   look_at_others(applier);
-  const bool ends = options_.once || options_.until;
+  const bool ends = options_.end.is_of_stream();
   std::vector<TableRequest> wanted;
   for (const MirroredTable& table : applier.tables().absent()) {
     const bool can_be =
@@ -460,8 +460,8 @@ void Copies::fail(const Error& error) {
   if (newer_ && !error.retryable()) newer_->drop();
   if (job.request.from && !job.required) return wait_for_snapshot(error, job);
   remember_error(db_, options_.source, error);
-  const bool ends = options_.once || options_.until || is_without_snapshots(error, job);
-  if (job.is_own() ? ends : job.required && !(error.retryable() && options_.seed_now.empty())) {
+  const bool ends = options_.end.is_of_stream() || is_without_snapshots(error, job);
+  if (job.is_own() ? ends : job.required && !(error.retryable() && options_.end.seed_now.empty())) {
     // Who ends with the stream would end without these tables, and without a word.
     failed_ = true;
     throw;

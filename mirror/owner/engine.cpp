@@ -36,14 +36,14 @@ constexpr const char* kRequestHint =
     "a request is one line of JSON, as docs/mirroring.md#the-control-socket has them";
 
 std::optional<daystream::Lsn> until_of(const RunOptions& options, const std::string& source) {
-  for (const SourceLsn& until : options.until_lsns) {
+  for (const SourceLsn& until : options.end.until_lsns) {
     if (until.source.empty() || until.source == source) return until.lsn;
   }
   return std::nullopt;
 }
 
 void check_until(const RunOptions& options, const std::vector<Checkpoint>& all) {
-  for (const SourceLsn& until : options.until_lsns) {
+  for (const SourceLsn& until : options.end.until_lsns) {
     if (until.source.empty() && all.size() == 1) continue;
     const bool known = std::any_of(all.begin(), all.end(),
                                    [&](const Checkpoint& at) { return at.source == until.source; });
@@ -68,7 +68,7 @@ std::vector<RunOptions> options_of_sources(const RunOptions& options, const Data
     own.source = place.at.source;
     own.daystream = place.daystream;
     own.conninfo = place.conninfo;
-    own.until = until_of(options, own.source);
+    own.end.until = until_of(options, own.source);
   }
   return out;
 }
@@ -195,7 +195,7 @@ class Engine {
     }
   }
 
-  bool has_config() const { return !options_.config_file.empty() && options_.seed_now.empty(); }
+  bool has_config() const { return !options_.config_file.empty() && options_.end.seed_now.empty(); }
 
   // False: one of several sources could not take it, and none is to.
   bool is_config_right() {
@@ -437,7 +437,7 @@ void run_mirror(const RunOptions& options, const RunControl& control) {
     try {
       return own_and_run(options, control);
     } catch (const daystream::Error& e) {
-      if (!may_pass(e, false) || options.once || !options.seed_now.empty()) throw;
+      if (!may_pass(e, false) || !options.end.waits_out_trouble()) throw;
       if (const auto text = repeats.met(e.what())) {
         spdlog::warn("{}", daystream::program::with_hint(*text + "; trying again", e.hint()));
       }

@@ -32,12 +32,23 @@ struct Healthz {
   std::chrono::seconds max_lag{10};  // of what is still fresh
 };
 
+// Where it ends by itself.
+struct RunEnd {
+  bool once = false;                         // where the daystream ends now
+  std::vector<SourceLsn> until_lsns;         // each source with the last transaction up to it
+  std::vector<TableRequest> seed_now;        // once these are copied and in place
+  std::optional<daystream::Lsn> until = {};  // of one source, as the Engine finds it out
+
+  bool is_of_stream() const noexcept { return once || until; }
+  // What is to end with the stream, or once tables are in place, rather fails.
+  bool waits_out_trouble() const noexcept { return !once && seed_now.empty(); }
+};
+
 struct RunOptions {
   std::string mirror;
-  daystream::Stream daystream;             // empty: where the source was read last
-  std::string source = {};                 // the only one to follow; empty: all
-  bool once = false;                       // end where the daystream ends now
-  std::vector<SourceLsn> until_lsns = {};  // each source ends with the last transaction up to it
+  daystream::Stream daystream;  // empty: where the source was read last
+  std::string source = {};      // the only one to follow; empty: all
+  RunEnd end = {};
   // What PostgreSQL committed less than so long ago is left for later, as its clock and this host's
   // tell: a mistake can be caught before it is here.
   std::chrono::seconds delay{0};
@@ -51,12 +62,8 @@ struct RunOptions {
   std::optional<OnTrouble> on_trouble = {};  // goes before the configuration's
   int max_copies = kMaxCopies;               // see SeedSession; of those that it begins by itself
   std::string on_commit;                     // socket to tell changes at; empty: none
-  std::vector<TableRequest> seed_now;        // copy these, and end once they are in place
   std::string metrics_file;                  // for Prometheus; empty: none
   Healthz healthz = {};
-
-  // Where one source ends, as the Engine finds it out.
-  std::optional<daystream::Lsn> until = {};
 };
 
 // What can end it from outside.

@@ -26,8 +26,8 @@ OwnerWork::OwnerWork(Database& db, const RunOptions& options, const RunControl& 
       feed_(feed),
       copies_(db, options, control, server, feed),
       on_trouble_(options.on_trouble.value_or(OnTrouble::Hide)) {
-  if (options_.seed_now.empty()) return;
-  copies_.ask(options_.seed_now, connection(std::nullopt), 0).required = true;
+  if (options_.end.seed_now.empty()) return;
+  copies_.ask(options_.end.seed_now, connection(std::nullopt), 0).required = true;
 }
 
 bool OwnerWork::step(Applier& applier) {
@@ -145,7 +145,7 @@ json OwnerWork::status() const {
 }
 
 void OwnerWork::reload(Applier& applier) {
-  if (options_.config_file.empty() || !options_.seed_now.empty()) return;
+  if (options_.config_file.empty() || !options_.end.seed_now.empty()) return;
   try {
     TakenConfig taken = take_config(db_, options_, applier, copies_.any());
     on_trouble_ = taken.on_trouble;

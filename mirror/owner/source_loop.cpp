@@ -25,10 +25,6 @@ namespace {
 constexpr std::uint64_t kBatchChanges = 20'000;
 constexpr std::uint64_t kCommitBytes = 16ull << 20;
 constexpr std::chrono::milliseconds kBatchTime{200};
-// Far behind, which costs more memory (store/mirror_file.h), begins and ends at so many bytes that
-// are not applied yet.
-constexpr std::uint64_t kFarBehindBytes = 64ull << 20;
-constexpr std::uint64_t kNearlyLevelBytes = 4ull << 20;
 constexpr std::chrono::seconds kBetweenLags{60};
 // How often the owner looks for other work while it is busy with the stream.
 constexpr std::chrono::milliseconds kBetweenLooks{20};
@@ -57,18 +53,18 @@ void SourceLoop::check_source(const daystream::Manifest& manifest) const {
     applier_->check_held();
     if (applier_->pending()) applier_->commit();
   }
-  if (options_.until && *options_.until < checkpoint_.consistent_at &&
+  if (options_.end.until && *options_.end.until < checkpoint_.consistent_at &&
       checkpoint_.lsn < checkpoint_.consistent_at) {
     throw ConfigError(fmt::format("cannot stop at {}: the seed saw transactions up to {}",
-                                  options_.until->text(), checkpoint_.consistent_at.text()),
+                                  options_.end.until->text(), checkpoint_.consistent_at.text()),
                       "give --until-lsn a later place");
   }
 }
 
 bool SourceLoop::batch_is_full() const {
-  return batches_ == Batches::Single || applier_->pending_changes() >= kBatchChanges ||
+  return batch_.size == Batches::Single || applier_->pending_changes() >= kBatchChanges ||
          applier_->pending_bytes() >= kCommitBytes ||
-         steady_clock::now() - batch_began_ >= kBatchTime;
+         steady_clock::now() - batch_.began >= kBatchTime;
 }
 
 // A server may let us wait. What others wait for is not held meanwhile, if it can be let go.
@@ -107,18 +103,15 @@ void SourceLoop::commit() {
   applier_->commit();
   source_.work().committed(applier_->committed());
   source_.lag().tell(applier_->committed());
-  uncommitted_ = 0;
+  batch_.transactions = 0;
   went_on();
-  look_how_far_behind();
-  source_.shared().keeper.after_commit();
+  WalKeeper& keeper = source_.shared().keeper;
+  if (backlog_looks_.due(steady_clock::now())) {
+    keeper.set_backlog(source_.name(), stream_.backlog_bytes());
+  }
+  keeper.after_commit();
   give_turn();
   if (steady_clock::now() - reported_ >= kBetweenLags) report();
-}
-
-void SourceLoop::look_how_far_behind() {
-  if (!backlog_looks_.due(steady_clock::now())) return;
-  is_behind_ = stream_.backlog_bytes() >= (is_behind_ ? kNearlyLevelBytes : kFarBehindBytes);
-  source_.shared().keeper.set_behind(source_.name(), is_behind_);
 }
 
 void SourceLoop::report() {
@@ -170,7 +163,7 @@ bool SourceLoop::take_next() {
   if (transaction == nullptr) {
     commit();
     if (!applier_->pending()) went_on();
-    batches_ = Batches::Large;
+    batch_.size = Batches::Large;
     return false;
   }
   if (past_end(*transaction)) {
@@ -183,9 +176,9 @@ bool SourceLoop::take_next() {
     return false;
   }
   take_turn();
-  if (!applier_->pending()) batch_began_ = steady_clock::now();
+  if (!applier_->pending()) batch_.began = steady_clock::now();
   if (!applier_->apply(*transaction)) return false;
-  ++uncommitted_;
+  ++batch_.transactions;
   if (batch_is_full()) commit();
   return true;
 }
@@ -197,17 +190,17 @@ void SourceLoop::run(bool again) {
               daystream::program::counted(applier_->tables().followed().size(), "table"));
   bool more = work(true);
   // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
-  if (!options_.once && !source_.work().copies().stalled()) {
+  if (!options_.end.once && !source_.work().copies().stalled()) {
     stream_.wait(std::chrono::milliseconds(0), source_.wake_fd());
   }
   source_.set_begun();
   while (!source_.stop_requested()) {
     const bool copies = source_.work().copies().any_soon(*applier_);
-    if (!options_.seed_now.empty() && !copies) break;
+    if (!options_.end.seed_now.empty() && !copies) break;
     if (at_end() && !copies) break;
     const bool followed = !at_end() && take_next();
     if (!followed) {
-      if ((stream_.is_past_end() || options_.once) && !copies) break;
+      if ((stream_.is_past_end() || options_.end.once) && !copies) break;
       const bool in_the_way =
           applier_->pending() && wanted() && !source_.work().copies().is_soon_whole();
       if (in_the_way && !source_.stop_requested()) withdraw();

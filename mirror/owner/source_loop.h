@@ -44,7 +44,7 @@ class SourceLoop {
   SourceLoop(SourceRun& source, Batches batches, Checkpoint checkpoint, const std::string& asked)
       : source_(source),
         options_(source.options()),
-        batches_(batches),
+        batch_{.size = batches},
         checkpoint_(std::move(checkpoint)),
         stream_(options_, asked) {
     try {
@@ -60,7 +60,7 @@ class SourceLoop {
     take_turn();
     applier_.reset();
     source_.work().rolled_back();
-    source_.shared().keeper.set_behind(source_.name(), false);
+    source_.shared().keeper.set_backlog(source_.name(), 0);
     give_turn();
   }
 
@@ -72,10 +72,16 @@ class SourceLoop {
   }
   // Whether the failure of one transaction has taken whole ones before it along.
   bool lost_whole_transactions() const noexcept {
-    return batches_ == Batches::Large && uncommitted_ > 0;
+    return batch_.size == Batches::Large && batch_.transactions > 0;
   }
 
  private:
+  // What goes into one SQLite commit.
+  struct Batch {
+    Batches size = Batches::Large;
+    std::uint64_t transactions = 0;  // of the source, applied since the commit before
+    std::chrono::steady_clock::time_point began{};
+  };
   std::optional<daystream::Holding> current_holding(const daystream::Manifest& manifest) const {
     const daystream::Holding* found = manifest.holding_at(checkpoint_.position);
     if (found == nullptr) return std::nullopt;
@@ -84,10 +90,11 @@ class SourceLoop {
   void check_source(const daystream::Manifest& manifest) const;
   // A table that was copied meanwhile may need more than that to be at a commit with the others.
   bool past_end(const daystream::Transaction& transaction) const {
-    return options_.until && transaction.lsn() > *options_.until && applier_->may_commit();
+    return options_.end.until && transaction.lsn() > *options_.end.until && applier_->may_commit();
   }
   bool at_end() const {
-    return options_.until && applier_->reached().lsn >= *options_.until && applier_->may_commit();
+    return options_.end.until && applier_->reached().lsn >= *options_.end.until &&
+           applier_->may_commit();
   }
   void take_turn() {
     if (has_turn_) return;
@@ -99,7 +106,6 @@ class SourceLoop {
     has_turn_ = false;
     turn_.give();
   }
-  void look_how_far_behind();
   bool wanted() const noexcept { return has_turn_ && turn_.wanted(); }
   bool batch_is_full() const;
   daystream::Transaction* next();
@@ -115,16 +121,13 @@ class SourceLoop {
   const RunOptions& options_;
   Database& db_ = source_.shared().db;
   WriteTurn& turn_ = source_.shared().turn;
-  Batches batches_;
+  Batch batch_;
   const Checkpoint checkpoint_;
   SourceReader stream_;
   std::unique_ptr<Applier> applier_;
-  std::uint64_t uncommitted_ = 0;  // source transactions applied since the last SQLite commit
   bool has_turn_ = false;
   bool went_on_ = false;
-  bool is_behind_ = false;
   daystream::program::AtMostEvery backlog_looks_{std::chrono::seconds(1)};
-  std::chrono::steady_clock::time_point batch_began_{};
   std::chrono::steady_clock::time_point next_look_{};
   std::chrono::steady_clock::time_point reported_ = std::chrono::steady_clock::now();
 };

@@ -130,7 +130,7 @@ bool SourceRun::pause(std::chrono::milliseconds length) {
 // The names of tables as lines may call them next; `seen`: those that one has taken just now.
 std::string SourceRun::tables_to_ask_for(const std::vector<std::string>& seen) const {
   // With an end to stop at, each commit counts, also one that has nothing for us.
-  if (!is_remote_ || options_.until) return {};
+  if (!is_remote_ || options_.end.until) return {};
   AskedTables asked;
   for (const MirroredTable& table : load_tables_of(shared_.db, name())) {
     if (table.is_followed()) asked.add(daystream::unescape(table.shape.line_name));
@@ -180,7 +180,7 @@ void SourceRun::follow() {
   std::vector<std::string> seen;  // by which TableNotAsked has told of
   bool quiet = false;             // where it begins was said just before
   // Nobody follows a source forever who is to end with the stream, or once tables are in place.
-  const bool stays = !options_.once && options_.seed_now.empty();
+  const bool stays = options_.end.waits_out_trouble();
   const auto in_turn = [this](const auto& act) {
     const HavingTurn turn(shared_.turn, nudge_.fd());
     return act();

@@ -15,6 +15,10 @@ using std::chrono::steady_clock;
 namespace program = daystream::program;
 
 constexpr std::chrono::hours kBetweenAnalyses{6};
+// Far behind, which costs more memory (store/mirror_file.h), begins and ends at so many bytes that
+// are not applied yet.
+constexpr std::uint64_t kFarBehindBytes = 64ull << 20;
+constexpr std::uint64_t kNearlyLevelBytes = 4ull << 20;
 // With less room than this the log is kept short, whatever it costs.
 constexpr std::uint64_t kRoomBehind = 4ull * kBehindLogPages * 4096;
 
@@ -30,10 +34,10 @@ void analyze(Database& db) {
 }
 
 void WalKeeper::after_commit() {
-  take_pace(behind_.empty() ? Pace::Level : Pace::Behind);
   const auto now = steady_clock::now();
   if (now - looked_ < limits_.between_looks) return;
   looked_ = now;
+  take_pace(behind_.empty() ? Pace::Level : Pace::Behind);
   bound_log(now);
   if (now - analyzed_ < kBetweenAnalyses) return;
   analyzed_ = now;
@@ -50,8 +54,8 @@ void WalKeeper::take_pace(Pace pace) {
   pace_ = pace;
 }
 
-void WalKeeper::set_behind(const std::string& source, bool is_behind) {
-  if (is_behind) {
+void WalKeeper::set_backlog(const std::string& source, std::uint64_t bytes) {
+  if (bytes >= (behind_.contains(source) ? kNearlyLevelBytes : kFarBehindBytes)) {
     behind_.insert(source);
   } else {
     behind_.erase(source);

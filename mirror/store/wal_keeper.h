@@ -27,8 +27,8 @@ class WalKeeper {
   explicit WalKeeper(Database& db) : WalKeeper(db, Limits{}) {}
   WalKeeper(Database& db, const Limits& limits) : db_(db), limits_(limits) {}
   void after_commit();
-  // From the next after_commit() on.
-  void set_behind(const std::string& source, bool is_behind);
+  // So much of the source's stream is not applied yet.
+  void set_backlog(const std::string& source, std::uint64_t bytes);
   // A reader keeps the log large, and a person was warned of it.
   bool warned() const noexcept { return large_ && warnings_.last() >= large_since_; }
 
@@ -38,7 +38,7 @@ class WalKeeper {
 
   Database& db_;
   const Limits limits_;
-  std::set<std::string> behind_;  // sources
+  std::set<std::string> behind_;  // sources that are far behind
   Pace pace_ = Pace::Level;
   std::chrono::steady_clock::time_point looked_{};
   std::chrono::steady_clock::time_point large_since_{};

@@ -272,7 +272,7 @@ class Up {
   void follow(std::vector<TableRequest> seed_now) {
     RunOptions run = options_.run;
     if (!is_of_several()) run.daystream = streams_.front().directory;
-    run.seed_now = std::move(seed_now);
+    run.end.seed_now = std::move(seed_now);
     run_mirror(run, {.stop = {[this] { return stopped(); }, wake_->fd()}, .signals = signals_});
   }
 

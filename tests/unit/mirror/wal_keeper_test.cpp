@@ -67,13 +67,13 @@ TEST_CASE("log: while a source is far behind it may be larger", "[mirror][wal]")
   Written s({.large_bytes = 1 << 20,
              .large_behind_bytes = 1 << 30,
              .between_looks = std::chrono::milliseconds(0)});
-  s.keeper.set_behind("a", true);
-  s.keeper.set_behind("b", true);
+  s.keeper.set_backlog("a", 64ull << 20);
+  s.keeper.set_backlog("b", 64ull << 20);
   CHECK(s.write() > 1 << 20);
   CHECK(s.db.value("PRAGMA wal_autocheckpoint") == std::to_string(kBehindLogPages));
-  s.keeper.set_behind("a", false);
+  s.keeper.set_backlog("a", 0);
   CHECK(s.write() > 3 << 20);
-  s.keeper.set_behind("b", false);
+  s.keeper.set_backlog("b", 0);
   CHECK(s.write() == 0);
   CHECK(s.db.value("PRAGMA wal_autocheckpoint") == "4096");
 }
