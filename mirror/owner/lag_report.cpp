@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <utility>
 
 #include "daystream/error.h"
 #include "remote/url_encode.h"
-#include "src/calendar.h"
 
 namespace deltamirror {
 
@@ -28,12 +26,6 @@ constexpr milliseconds kTurn{20};
 
 }  // namespace
 
-std::optional<std::int64_t> lag_since(const std::string& time, std::int64_t now_us) {
-  const auto complete = daystream::parse_timestamp_text(time);
-  if (!complete) return std::nullopt;
-  return std::max<std::int64_t>(0, now_us - complete->time_since_epoch().count()) / 1000;
-}
-
 LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirror) {
   const auto server = daystream.server();
   if (!server) return;
@@ -49,7 +41,7 @@ void LagReport::tell(const Checkpoint& at) {
   // late as it was at the last commit.
   if (at.complete_to != last_complete_to_) {
     last_complete_to_ = at.complete_to;
-    lag_ms_ = lag_since(at.complete_to, daystream::now_us()).value_or(0);
+    lag_ms_ = at.age().value_or(std::chrono::microseconds(0)).count() / 1000;
   }
   states_.put({at.position, at.lsn, lag_ms_});
 }

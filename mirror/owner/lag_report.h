@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -42,9 +41,5 @@ class LagReport {
   daystream::program::Mailbox<State> states_;
   std::jthread thread_;  // last: it uses the others
 };
-
-// Milliseconds from `time`, as a checkpoint has it, to `now_us`, microseconds since 1970; not less
-// than 0, for clocks differ. nullopt: not a time.
-std::optional<std::int64_t> lag_since(const std::string& time, std::int64_t now_us);
 
 }  // namespace deltamirror

@@ -101,83 +101,81 @@ StreamNow look_at_stream(const std::string& address, bool ask_server) {
   return now;
 }
 
-// How old what is here is; nullopt: not known.
-std::optional<double> age_seconds(const Checkpoint& at) {
-  const auto complete_to = daystream::parse_timestamp_text(at.complete_to);
-  if (!complete_to) return std::nullopt;
-  const auto age_us = daystream::now_us() - complete_to->time_since_epoch().count();
-  return std::max(0.0, static_cast<double>(age_us) / 1e6);
-}
-
-bool is_behind(const Checkpoint& at, const StreamNow& stream) {
-  return stream.end && *stream.end > at.lsn;
-}
-
-// The seconds are the age of what is here: none where the mirror has all that the stream has and
-// has heard of the source just now.
-void add_lag(ordered_json& out, const Checkpoint& at, const StreamNow& stream) {
-  const auto& end = stream.end;
-  const bool behind = is_behind(at, stream);
-  out["daystream_lsn"] = end ? ordered_json(end->text()) : ordered_json();
-  out["lag_bytes"] = end ? ordered_json(behind ? end->value - at.lsn.value : 0) : ordered_json();
-  out["lag_seconds"] = ordered_json();
-  const auto age = age_seconds(at);
-  if (age) out["lag_seconds"] = behind || *age > kSilentAfterSeconds ? *age : 0.0;
-}
-
-// A mirror can be level with a stream that nobody writes. Empty: it is written, or was until now.
-std::string stream_trouble(const Checkpoint& at, const StreamNow& stream) {
-  using daystream::program::with_hint;
-  if (!stream.streamer.is_well()) {
-    return fmt::format("the stream of source \"{}\" is not written: {}", at.source,
-                       stream.streamer.text());
+// A source, and what can be said of it.
+class SourceNow {
+ public:
+  SourceNow(const Database& db, const Checkpoint& at, bool ask_server)
+      : at_(at),
+        stream_(look_at_stream(at.directory, ask_server)),
+        error_(load_error(db, at.source)) {
+    if (const auto age = at.age()) age_s_ = static_cast<double>(age->count()) / 1e6;
   }
-  const auto age = age_seconds(at);
-  if (!stream.end || is_behind(at, stream) || !age || *age <= kSilentAfterSeconds) return {};
-  return with_hint(
-      fmt::format("nothing has been heard of source \"{}\" for {:.0f} s", at.source, *age),
-      fmt::format("look at what writes daystream \"{}\"", at.directory));
-}
 
-void add_source(ordered_json& out, const Checkpoint& at, const StreamNow& stream) {
-  out["source"] = at.source;
-  out["daystream"] = at.directory;
-  out["system_identifier"] = at.system_identifier;
-  out["database"] = at.database;
-  out["timeline"] = at.timeline;
-  out["position"] = at.position.text();
-  out["lsn"] = at.lsn.text();
-  out["consistent_at"] = at.consistent_at.text();
-  out["state"] = at.lsn >= at.consistent_at ? "following" : "seeded";
-  out["commit_time"] = time_json(at.commit_time);
-  out["applied_at"] = time_json(at.applied_at);
-  out["complete_to"] = time_json(at.complete_to);
-  add_lag(out, at, stream);
-}
-
-// What the source is at, beside its checkpoint. Gives what is wrong with it; empty: nothing.
-std::string add_state(ordered_json& out, const Database& db, const Checkpoint& at) {
-  const auto error = load_error(db, at.source);
-  if (error && error->after == AfterError::Waiting) out["state"] = "waiting";
-  if (error && error->after == AfterError::Stopped) out["state"] = "stopped";
-  out["last_error"] = error ? ordered_json(error->message) : ordered_json();
-  out["last_hint"] = error && !error->hint.empty() ? ordered_json(error->hint) : ordered_json();
-  out["last_error_at"] = error ? time_json(error->at) : nullptr;
-  if (!error || error->after == AfterError::None) return {};
-  return fmt::format("source \"{}\" is {} since {}: {}", at.source, out["state"].get<std::string>(),
-                     out["last_error_at"].get<std::string>(),
-                     daystream::program::with_hint(error->message, error->hint));
-}
-
-// "following", or which of several stand still.
-std::string state_of_all(const ordered_json& sources) {
-  std::string stopped;
-  for (const ordered_json& source : sources) {
-    if (source["state"] != "stopped") continue;
-    stopped += (stopped.empty() ? "stopped: " : ", ") + source["source"].get<std::string>();
+  const std::string& name() const noexcept { return at_.source; }
+  std::string state() const {
+    if (error_ && error_->after == AfterError::Waiting) return "waiting";
+    if (error_ && error_->after == AfterError::Stopped) return "stopped";
+    return at_.lsn >= at_.consistent_at ? "following" : "seeded";
   }
-  return stopped.empty() ? "following" : stopped;
-}
+  // The age of what is here: none where the mirror has all that the stream has and has heard of the
+  // source just now. nullopt: not known.
+  std::optional<double> lag_s() const {
+    return age_s_ && !is_behind() && !is_silent() ? 0.0 : age_s_;
+  }
+  // Why it is not followed; empty: it is.
+  std::string trouble() const {
+    if (!error_ || error_->after == AfterError::None) return {};
+    return fmt::format("source \"{}\" is {} since {}: {}", name(), state(),
+                       time_json(error_->at).get<std::string>(),
+                       daystream::program::with_hint(error_->message, error_->hint));
+  }
+  // A mirror can be level with a stream that nobody writes. Empty: it is written, or was until now.
+  std::string stream_trouble() const {
+    if (!stream_.streamer.is_well()) {
+      return fmt::format("the stream of source \"{}\" is not written: {}", name(),
+                         stream_.streamer.text());
+    }
+    if (!stream_.end || is_behind() || !is_silent()) return {};
+    return daystream::program::with_hint(
+        fmt::format("nothing has been heard of source \"{}\" for {:.0f} s", name(), *age_s_),
+        fmt::format("look at what writes daystream \"{}\"", at_.directory));
+  }
+  ordered_json json() const {
+    ordered_json out;
+    out["source"] = name();
+    out["daystream"] = at_.directory;
+    out["system_identifier"] = at_.system_identifier;
+    out["database"] = at_.database;
+    out["timeline"] = at_.timeline;
+    out["position"] = at_.position.text();
+    out["lsn"] = at_.lsn.text();
+    out["consistent_at"] = at_.consistent_at.text();
+    out["state"] = state();
+    out["commit_time"] = time_json(at_.commit_time);
+    out["applied_at"] = time_json(at_.applied_at);
+    out["complete_to"] = time_json(at_.complete_to);
+    const auto& end = stream_.end;
+    out["daystream_lsn"] = end ? ordered_json(end->text()) : ordered_json();
+    out["lag_bytes"] =
+        end ? ordered_json(is_behind() ? end->value - at_.lsn.value : 0) : ordered_json();
+    const auto lag = lag_s();
+    out["lag_seconds"] = lag ? ordered_json(*lag) : ordered_json();
+    out["last_error"] = error_ ? ordered_json(error_->message) : ordered_json();
+    out["last_hint"] =
+        error_ && !error_->hint.empty() ? ordered_json(error_->hint) : ordered_json();
+    out["last_error_at"] = error_ ? time_json(error_->at) : nullptr;
+    return out;
+  }
+
+ private:
+  bool is_behind() const { return stream_.end && *stream_.end > at_.lsn; }
+  bool is_silent() const { return age_s_ && *age_s_ > kSilentAfterSeconds; }
+
+  const Checkpoint& at_;
+  const StreamNow stream_;
+  const std::optional<LastError> error_;
+  std::optional<double> age_s_;
+};
 
 }  // namespace
 
@@ -201,22 +199,21 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
                     "its disk, and start it again",
                     owner));
   }
-  bool needs_person = false;
+  std::string stopped;
   ordered_json sources = ordered_json::array();
   for (const Checkpoint& at : all) {
-    ordered_json& source = sources.emplace_back();
-    const StreamNow stream = look_at_stream(at.directory, ask.stream);
-    add_source(source, at, stream);
-    const std::string wrong = add_state(source, db, at);
-    for (const std::string& each : {wrong, stream_trouble(at, stream)}) {
+    const SourceNow source(db, at, ask.stream);
+    sources.push_back(source.json());
+    for (const std::string& each : {source.trouble(), source.stream_trouble()}) {
       if (!each.empty()) trouble.push_back(each);
     }
-    if (source["state"] == "stopped") needs_person = true;
+    if (source.state() != "stopped") continue;
+    stopped += (stopped.empty() ? "stopped: " : ", ") + source.name();
   }
   if (all.size() == 1) {
     out.update(sources.front());
   } else {
-    out["state"] = state_of_all(sources);
+    out["state"] = stopped.empty() ? "following" : stopped;
     out["sources"] = std::move(sources);
   }
   out["size_bytes"] = file_size(mirror);
@@ -238,7 +235,7 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
     trouble.push_back(daystream::program::with_hint(std::move(text), table.value("hint", "")));
   }
   out["healthy"] = trouble.empty();
-  out["needs_person"] = needs_person;
+  out["needs_person"] = !stopped.empty();
   out["trouble"] = std::move(trouble);
   return out;
 }
@@ -253,18 +250,15 @@ daystream::program::Fitness fitness(const std::string& mirror, std::chrono::seco
   if (MirrorLock::holder(mirror) == 0) return {false, "nobody follows for it"};
   const Database db = open_for_reading(mirror);
   for (const Checkpoint& at : load_checkpoints(db)) {
+    const SourceNow now(db, at, false);
     const std::string source = fmt::format("source \"{}\"", at.source);
-    ordered_json now;
-    const StreamNow stream = look_at_stream(at.directory, false);
-    add_source(now, at, stream);
-    add_state(now, db, at);
-    const std::string state = now["state"];
+    const std::string state = now.state();
     if (state != "following") return {false, fmt::format("{} is {}", source, state)};
-    if (!stream_trouble(at, stream).empty()) return {false, source + " is not written"};
-    if (now["lag_seconds"].is_null()) return {false, source + " has not told how far it is"};
-    const double lag = now["lag_seconds"];
-    if (lag <= static_cast<double>(max_lag.count())) continue;
-    return {false, fmt::format("{} is {:.1f} s behind", source, lag)};
+    if (!now.stream_trouble().empty()) return {false, source + " is not written"};
+    const auto lag = now.lag_s();
+    if (!lag) return {false, source + " has not told how far it is"};
+    if (*lag <= static_cast<double>(max_lag.count())) continue;
+    return {false, fmt::format("{} is {:.1f} s behind", source, *lag)};
   }
   return {true, "fresh"};
 }

@@ -10,6 +10,13 @@
 
 namespace deltamirror {
 
+std::optional<std::chrono::microseconds> Checkpoint::age() const {
+  const auto complete = daystream::parse_timestamp_text(complete_to);
+  if (!complete) return std::nullopt;
+  return std::chrono::microseconds(
+      std::max<std::int64_t>(0, daystream::now_us() - complete->time_since_epoch().count()));
+}
+
 std::vector<Checkpoint> load_checkpoints(const Database& db) {
   Statement select = db.prepare(
       "SELECT source, c, s, lsn, system_identifier, database, timeline, commit_time, applied_at, "

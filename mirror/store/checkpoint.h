@@ -2,6 +2,7 @@
 // row for each source.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,6 +31,8 @@ struct Checkpoint {
   daystream::Lsn consistent_at;  // before this LSN a fresh seed is not at a commit yet
 
   daystream::SourceIdentity identity() const { return {system_identifier, database, {}}; }
+  // How old what is here is; not less than 0, for clocks differ. nullopt: not known.
+  std::optional<std::chrono::microseconds> age() const;
 };
 
 // By name. Throws NeedsPerson where there is none: the mirror was never seeded.
