@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "config/config.h"
 #include "remote/stream_kinds.h"
 
 namespace deltamirror {
@@ -46,9 +45,13 @@ daystream::Stream open_stream(const std::string& address) {
 }
 
 std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked) {
+  return source_places(db, asked,
+                       asked.config_file.empty() ? MirrorConfig() : load_config(asked.config_file));
+}
+
+std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked,
+                                       const MirrorConfig& config) {
   std::vector<Checkpoint> all = load_checkpoints(db);
-  MirrorConfig config;
-  if (!asked.config_file.empty()) config = load_config(asked.config_file);
   check_sources(config, all);
   const bool takes_config =
       !config.sources.empty() || (!asked.config_file.empty() && all.size() > 1);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "daystream/stream.h"
 #include "sqlite/sqlite.h"
 #include "store/checkpoint.h"
@@ -33,5 +34,8 @@ struct SourcePlace {
 // configuration and mirror have not the same sources. A configuration without sources is of a
 // mirror of one.
 std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked);
+// `config`: what asked.config_file says.
+std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked,
+                                       const MirrorConfig& config);
 
 }  // namespace deltamirror

@@ -57,13 +57,12 @@ void check_until(const RunOptions& options, const std::vector<Checkpoint>& all) 
 }
 
 // `options`, for each source: as the configuration says, or where each was read last.
-std::vector<RunOptions> options_of_sources(const RunOptions& options, const Database& db) {
+std::vector<RunOptions> options_of_sources(const RunOptions& options, const Database& db,
+                                           const MirrorConfig& config) {
   check_until(options, load_checkpoints(db));
   std::vector<RunOptions> out;
-  for (SourcePlace& place : source_places(db, {.config_file = options.config_file,
-                                              .source = options.source,
-                                              .daystream = options.daystream,
-                                              .conninfo = options.conninfo})) {
+  const AskedPlaces asked{options.config_file, options.source, options.daystream, options.conninfo};
+  for (SourcePlace& place : source_places(db, asked, config)) {
     RunOptions& own = out.emplace_back(options);
     own.source = place.at.source;
     own.daystream = place.daystream;
@@ -99,9 +98,12 @@ class Engine {
         place_(std::move(place)),
         shared_(options, control, db) {
     shared_.has_watchdog = notify_.has_watchdog();
-    takes_config_ = is_config_right();
-    if (takes_config_) change_sources(true);
-    for (RunOptions& each : options_of_sources(options, db)) add(std::move(each));
+    const auto config = read_config();
+    if (takes_config() && is_right(*config)) {
+      config_ = config;
+      change_sources(true);
+    }
+    for (RunOptions& each : options_of_sources(options, db, *config)) add(std::move(each));
   }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -138,7 +140,7 @@ class Engine {
 
   void add(RunOptions options) {
     sources_.push_back(std::make_unique<SourceRun>(shared_, std::move(options)));
-    if (takes_config_) sources_.back()->hear_reload();
+    if (config_ != nullptr) sources_.back()->hear_reload(config_);
     shared_.several = sources_.size() > 1;
     if (shared_.feed) shared_.feed->set_several(shared_.several);
   }
@@ -195,20 +197,23 @@ class Engine {
     }
   }
 
-  bool has_config() const { return !options_.config_file.empty() && options_.end.seed_now.empty(); }
+  bool takes_config() const {
+    return !options_.config_file.empty() && options_.end.seed_now.empty();
+  }
+
+  std::shared_ptr<const MirrorConfig> read_config() const {
+    return std::make_shared<const MirrorConfig>(
+        options_.config_file.empty() ? MirrorConfig() : load_config(options_.config_file));
+  }
 
   // False: one of several sources could not take it, and none is to.
-  bool is_config_right() {
-    if (!has_config()) return false;
-    const MirrorConfig config = load_config(options_.config_file);
+  bool is_right(const MirrorConfig& config) {
     if (config.sources.size() < 2) return true;  // the only one takes it whole or not at all
     const HavingTurn turn(shared_.turn, -1);
     bool is_right = true;
     try {
       for (const SourceConfig& source : config.sources) {
-        RunOptions own = options_;
-        own.source = source.name;
-        check_config(shared_.db, own);
+        check_config(shared_.db, config, source.name);
       }
     } catch (const Error& e) {
       refuse_config(e);
@@ -227,7 +232,7 @@ class Engine {
   void change_sources(bool first) {
     const SourceChange change = [&] {
       const HavingTurn turn(shared_.turn, -1);
-      return compare_sources(shared_.db, load_config(options_.config_file));
+      return compare_sources(shared_.db, *config_);
     }();
     for (const std::string& name : change.remove) {
       std::erase_if(sources_, [&](const auto& source) {
@@ -246,7 +251,7 @@ class Engine {
       if (first) continue;
       RunOptions own = options_;
       own.source = at.source;
-      own = options_of_sources(own, shared_.db).front();
+      own = options_of_sources(own, shared_.db, *config_).front();
       add(std::move(own));
       sources_.back()->start();
     }
@@ -254,18 +259,19 @@ class Engine {
 
   void reload() {
     try {
-      if (has_config()) {
-        if (!is_config_right()) return;
-        takes_config_ = true;
+      if (takes_config()) {
+        const auto config = read_config();
+        if (!is_right(*config)) return;
+        config_ = config;
         change_sources(false);
         const HavingTurn turn(shared_.turn, -1);
-        options_of_sources(options_, shared_.db);
+        options_of_sources(options_, shared_.db, *config_);
       }
     } catch (const Error& e) {
       return refuse_config(e);
     }
     for (const auto& source : sources_) {
-      source->hear_reload();
+      source->hear_reload(config_);
       start_stopped(*source);
     }
   }
@@ -381,7 +387,7 @@ class Engine {
   Shared shared_;
   daystream::program::Notify notify_;
   std::vector<std::unique_ptr<SourceRun>> sources_;
-  bool takes_config_ = false;  // those that begin do so
+  std::shared_ptr<const MirrorConfig> config_;  // that sources take; nullptr: none
   bool is_ready_ = false;
   bool stopping_ = false;
   bool feed_waits_ = false;

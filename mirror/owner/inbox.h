@@ -4,10 +4,13 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
+
+#include "config/config.h"
 
 namespace deltamirror {
 
@@ -25,8 +28,12 @@ class Inbox {
     requests_.push_back(std::move(request));
     has_requests_ = true;
   }
-  // To read the configuration again, and to try at once what waits for its next try.
-  void put_reload() noexcept { reload_ = true; }
+  // To take a configuration, unless it is nullptr, and to try at once what waits for its next try.
+  void put_reload(std::shared_ptr<const MirrorConfig> config) {
+    const std::lock_guard lock(mutex_);
+    config_ = std::move(config);
+    reload_ = true;
+  }
 
   std::optional<SourceRequest> take_request() {
     const std::lock_guard lock(mutex_);
@@ -36,12 +43,18 @@ class Inbox {
     has_requests_ = !requests_.empty();
     return request;
   }
-  bool take_reload() noexcept { return reload_.exchange(false); }
+  // nullopt: nobody has asked for it.
+  std::optional<std::shared_ptr<const MirrorConfig>> take_reload() {
+    const std::lock_guard lock(mutex_);
+    if (!reload_.exchange(false)) return std::nullopt;
+    return std::move(config_);
+  }
   bool empty() const noexcept { return !reload_ && !has_requests_; }
 
  private:
   std::mutex mutex_;
   std::deque<SourceRequest> requests_;
+  std::shared_ptr<const MirrorConfig> config_;
   std::atomic<bool> has_requests_ = false;
   std::atomic<bool> reload_ = false;
 };

@@ -31,9 +31,9 @@ OwnerWork::OwnerWork(Database& db, const RunOptions& options, const RunControl& 
 }
 
 bool OwnerWork::step(Applier& applier) {
-  if (inbox_.take_reload()) {
+  if (const auto reload = inbox_.take_reload()) {
     copies_.try_now();
-    reload(applier);
+    if (*reload != nullptr) take(**reload, applier);
   }
   while (const auto request = inbox_.take_request()) handle(*request, applier);
   if (applier.pending()) return true;  // to be committed first
@@ -144,10 +144,9 @@ json OwnerWork::status() const {
   return out;
 }
 
-void OwnerWork::reload(Applier& applier) {
-  if (options_.config_file.empty() || !options_.end.seed_now.empty()) return;
+void OwnerWork::take(const MirrorConfig& config, Applier& applier) {
   try {
-    TakenConfig taken = take_config(db_, options_, applier, copies_.any());
+    TakenConfig taken = take_config(db_, options_, config, applier, copies_.any());
     on_trouble_ = taken.on_trouble;
     if (!taken.to_copy.empty()) copies_.ask(taken.to_copy, connection(std::nullopt), 0);
     extra_sql_ = std::move(taken.extra_sql);

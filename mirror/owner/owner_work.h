@@ -52,7 +52,7 @@ class OwnerWork {
   void add_tables(const SourceRequest& request);
   void reseed_tables(const SourceRequest& request);
   void remove_tables(const SourceRequest& request, Applier& applier);
-  void reload(Applier& applier);
+  void take(const MirrorConfig& config, Applier& applier);
   void run_extra_sql_of_copies();
   const std::string& connection(const std::optional<std::string>& given) const;
   bool keep_as_it_was(const NeedsReseed& trouble);

@@ -80,8 +80,8 @@ void SourceRun::hear(SourceRequest request) {
   wake();
 }
 
-void SourceRun::hear_reload() noexcept {
-  work_.inbox().put_reload();
+void SourceRun::hear_reload(std::shared_ptr<const MirrorConfig> config) {
+  work_.inbox().put_reload(std::move(config));
   wake();
 }
 

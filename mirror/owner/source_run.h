@@ -52,7 +52,7 @@ class SourceRun {
   // From the thread that owns all; each wakes the source's own.
   void stop() noexcept;
   void hear(SourceRequest request);
-  void hear_reload() noexcept;
+  void hear_reload(std::shared_ptr<const MirrorConfig> config);
 
   bool has_begun() const noexcept { return begun_; }  // it has come to follow, since start()
   bool has_ended() const noexcept { return ended_; }

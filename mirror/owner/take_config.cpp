@@ -18,21 +18,20 @@ using daystream::ConfigError;
 namespace {
 
 // What the source is to hold.
-MirrorConfig wanted_config(const RunOptions& options) {
-  MirrorConfig config = load_config(options.config_file);
+MirrorConfig wanted_config(MirrorConfig config, const std::string& name) {
   if (config.sources.empty()) {
-    for (TableRequest& wanted : config.tables) wanted.source = options.source;
+    for (TableRequest& wanted : config.tables) wanted.source = name;
     check_distinct({}, config.tables);
     return config;
   }
   check_distinct({}, config.all_tables());
   for (SourceConfig& source : config.sources) {
-    if (source.name != options.source) continue;
+    if (source.name != name) continue;
     config.tables = std::move(source.tables);
     config.sources.clear();
     return config;
   }
-  throw ConfigError(fmt::format("it lacks source \"{}\" of the mirror", options.source),
+  throw ConfigError(fmt::format("it lacks source \"{}\" of the mirror", name),
                     "add it; without it the source leaves the mirror at the next start");
 }
 
@@ -88,9 +87,9 @@ bool is_wished(const std::vector<MirroredTable>& tables, const TableRequest& wan
 
 }  // namespace
 
-void check_config(Database& db, const RunOptions& options) {
-  const MirrorConfig config = wanted_config(options);
-  const std::vector<MirroredTable> tables = load_tables_of(db, options.source);
+void check_config(Database& db, const MirrorConfig& whole, const std::string& source) {
+  const MirrorConfig config = wanted_config(whole, source);
+  const std::vector<MirroredTable> tables = load_tables_of(db, source);
   const ConfigChange change = compare(tables, config);
   for (const TableRequest& wanted : change.reindex) {
     const MirroredTable& table = find_table(tables, name_for(wanted));
@@ -107,8 +106,9 @@ void check_config(Database& db, const RunOptions& options) {
   run_extra_sql(db, config.extra_sql);
 }
 
-TakenConfig take_config(Database& db, const RunOptions& options, Applier& applier, bool copying) {
-  const MirrorConfig config = wanted_config(options);
+TakenConfig take_config(Database& db, const RunOptions& options, const MirrorConfig& whole,
+                        Applier& applier, bool copying) {
+  const MirrorConfig config = wanted_config(whole, options.source);
   const std::vector<MirroredTable> tables = load_tables_of(db, options.source);
   ConfigChange change = compare(tables, config);
 

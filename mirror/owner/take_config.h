@@ -18,13 +18,15 @@ struct TakenConfig {
 
 // Throws what take_config() would, and changes nothing: what is wrong for one of several sources is
 // known before any of them takes it.
-void check_config(Database& db, const RunOptions& options);
+void check_config(Database& db, const MirrorConfig& config, const std::string& source);
 
-// What `options.config_file` says of the source: tables that are new become wishes, those it leaves
-// out go, indexes are made and dropped. It is taken whole or not at all, and committed; the Applier
-// has nothing pending before and after. `copying`: tables are on their way already.
+// What `config`, read from `options.config_file`, says of the source: tables that are new become
+// wishes, those it leaves out go, indexes are made and dropped. It is taken whole or not at all,
+// and committed; the Applier has nothing pending before and after. `copying`: tables are on their
+// way already.
 //
-// Throws what is wrong with the file; the caller makes the Applier give up.
-TakenConfig take_config(Database& db, const RunOptions& options, Applier& applier, bool copying);
+// Throws what is wrong with it; the caller makes the Applier give up.
+TakenConfig take_config(Database& db, const RunOptions& options, const MirrorConfig& config,
+                        Applier& applier, bool copying);
 
 }  // namespace deltamirror
