@@ -13,11 +13,13 @@
 #include "filter/expression.h"
 #include "model/names.h"
 #include "program/config_text.h"
+#include "program/hint.h"
 #include "program/json.h"
 
 namespace deltamirror {
 
 using daystream::ConfigError;
+using daystream::program::with_hint;
 using nlohmann::json;
 
 namespace {
@@ -51,7 +53,7 @@ void check_table(const TableRequest& table, const std::string& at,
   try {
     if (!table.table.empty()) parse_table_name(table.table);
   } catch (const ConfigError& e) {
-    problems.push_back({at + "/table", fmt::format("{}: {}", e.what(), e.hint())});
+    problems.push_back({at + "/table", with_hint(e.what(), e.hint())});
   }
   try {
     if (!table.as.empty()) check_mirror_name(table.as);
@@ -61,7 +63,7 @@ void check_table(const TableRequest& table, const std::string& at,
   try {
     if (!table.where.empty()) parse_filter(table.where);
   } catch (const ConfigError& e) {
-    problems.push_back({at + "/where", fmt::format("{}: {}", e.what(), e.hint())});
+    problems.push_back({at + "/where", with_hint(e.what(), e.hint())});
   }
 }
 

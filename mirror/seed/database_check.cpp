@@ -25,6 +25,7 @@ using daystream::ConfigError;
 using daystream::Error;
 using daystream::program::PgConn;
 using daystream::program::PgResult;
+using daystream::program::with_hint;
 
 namespace {
 
@@ -39,22 +40,17 @@ void tell_no_tables(std::vector<std::string> names) {
                fmt::join(names, ", "), count > kMostNamed ? ", …" : "");
 }
 
-std::string with_hint(const Error& error) {
-  return error.hint().empty() ? error.what() : fmt::format("{}: {}", error.what(), error.hint());
-}
-
 // A configuration is often written before the rights are given.
 void tell_unreadable(PGconn* connection, std::vector<std::string> names) {
   if (names.empty()) return;
   const std::size_t count = names.size();
   if (count > kMostNamed) names.resize(kMostNamed);
-  spdlog::warn("{}",
-               daystream::program::with_hint(
-                   fmt::format("role \"{}\" may not read {} of these yet: {}{}", PQuser(connection),
-                               daystream::program::counted(count, "table"), fmt::join(names, ", "),
-                               count > kMostNamed ? ", …" : ""),
-                   fmt::format("as their owner: GRANT SELECT ON {} TO {};", names.front(),
-                               daystream::program::quote_identifier(PQuser(connection)))));
+  spdlog::warn(
+      "{}", with_hint(fmt::format("role \"{}\" may not read {} of these yet: {}{}",
+                                  PQuser(connection), daystream::program::counted(count, "table"),
+                                  fmt::join(names, ", "), count > kMostNamed ? ", …" : ""),
+                      fmt::format("as their owner: GRANT SELECT ON {} TO {};", names.front(),
+                                  daystream::program::quote_identifier(PQuser(connection)))));
 }
 
 // Columns of a query's result. Throws Error.
@@ -102,7 +98,8 @@ class TableCheck {
       } catch (const daystream::ConnectionLost&) {
         throw;
       } catch (const Error& e) {
-        return tell("/table", with_hint(e));  // of what is not there nothing more can be said
+        // Of what is not there nothing more can be said.
+        return tell("/table", with_hint(e.what(), e.hint()));
       }
     }
     std::vector<std::string> names;
@@ -117,9 +114,9 @@ class TableCheck {
     } catch (const daystream::ConnectionLost&) {
       throw;
     } catch (const RequestProblem& e) {
-      return tell(e.pointer(), with_hint(e));
+      return tell(e.pointer(), with_hint(e.what(), e.hint()));
     } catch (const Error& e) {
-      return tell("/query", with_hint(e));
+      return tell("/query", with_hint(e.what(), e.hint()));
     }
     for (MirrorColumn& column : columns) {
       const auto other = request_.types.find(column.name);
@@ -132,7 +129,7 @@ class TableCheck {
       const bool utf8 = encoding != nullptr && std::string_view(encoding) == "UTF8";
       chosen_rows(request_, shape, types_, columns, utf8);
     } catch (const RequestProblem& e) {
-      tell(e.pointer(), with_hint(e));
+      tell(e.pointer(), with_hint(e.what(), e.hint()));
     }
     if (request_.mode == TableMode::LatestPerDay && shape.row_key().empty()) {
       tell("/mode", "the table has no key: \"latest-per-day\" needs one, \"history\" does not");
@@ -233,7 +230,7 @@ class FirstConfig {
     } catch (const daystream::ConnectionLost&) {
       throw;
     } catch (const Error& e) {
-      spdlog::warn("left out: {}", with_hint(e));
+      spdlog::warn("left out: {}", with_hint(e.what(), e.hint()));
       return;
     }
     TableRequest request;

@@ -89,7 +89,7 @@ TEST_CASE("config: each error says where, and what is allowed", "[mirror][config
         Texts{"m.json:1:45: /tables/0/types/a~1b: must be one of text, integer, real, blob: did "
               "you mean \"real\"?"});
   CHECK(problems(R"({"tables": [{"table": "a.b.c"}]})") ==
-        Texts{"m.json:1:23: /tables/0/table: \"a.b.c\" is not a table name: write TABLE or "
+        Texts{"m.json:1:23: /tables/0/table: \"a.b.c\" is not a table name; HINT: write TABLE or "
               "SCHEMA.TABLE, quoted as in SQL where needed"});
   CHECK(problems(R"({"tables": [{"table": "a", "as": "sqlite_a"}]})").size() == 1);
   CHECK(problems(R"({"tables": [{"table": "a", "table": "b"}]})") ==
