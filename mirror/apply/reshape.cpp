@@ -118,12 +118,7 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
     return out;
   };
   if (plan.dropped || plan.retyped || key_attnums(before) != key_attnums(table)) {
-    if (plan.dropped) {
-      std::erase_if(table.indexes, [&](const std::vector<std::string>& index) {
-        return !std::all_of(index.begin(), index.end(),
-                            [&](const std::string& name) { return has_column(table, name); });
-      });
-    }
+    if (plan.dropped) forget_gone_indexes(table);
     rebuild(db, table, plan, line, result);
     return result;
   }

@@ -12,6 +12,7 @@
 #include "filter/row_filter.h"
 #include "model/meaning.h"
 #include "model/names.h"
+#include "store/number_columns.h"
 
 namespace deltamirror {
 
@@ -125,6 +126,13 @@ void rename_in_indexes(MirroredTable& table, const Renames& renames) {
       if (found != renames.end()) column = found->second;
     }
   }
+}
+
+void forget_gone_indexes(MirroredTable& table) {
+  std::erase_if(table.indexes, [&](const std::vector<std::string>& index) {
+    return std::any_of(index.begin(), index.end(),
+                       [&](const std::string& name) { return !has_column(table, name); });
+  });
 }
 
 std::string value_now(const std::string& name, int attnum, const ColumnPlan& plan) {

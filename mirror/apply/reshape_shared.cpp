@@ -13,15 +13,18 @@ namespace deltamirror {
 
 namespace {
 
+bool is_used(const std::string& column, const MirroredTable& now,
+             const std::vector<MirroredTable>& others) {
+  return has_column(now, column) ||
+         std::any_of(others.begin(), others.end(),
+                     [&](const MirroredTable& other) { return has_column(other, column); });
+}
+
 // The number columns that no source has any more. They go first, as they read columns that go.
 void drop_unused_numbers(Database& db, const MirroredTable& before, const MirroredTable& now,
                          const std::vector<MirroredTable>& others) {
   for (const NumberColumn& column : number_columns(before)) {
-    const bool used = has_column(now, column.name) ||
-                      std::any_of(others.begin(), others.end(), [&](const MirroredTable& other) {
-                        return has_column(other, column.name);
-                      });
-    if (!used) drop_number_column(db, before.name, column.name);
+    if (!is_used(column.name, now, others)) drop_number_column(db, before.name, column.name);
   }
 }
 
@@ -53,11 +56,7 @@ std::vector<std::string> unused_columns(const MirroredTable& before, const Mirro
                                         const std::vector<MirroredTable>& others) {
   std::vector<std::string> out;
   for (const MirrorColumn& column : before.columns) {
-    const bool used = has_column(now, column.name) ||
-                      std::any_of(others.begin(), others.end(), [&](const MirroredTable& other) {
-                        return has_column(other, column.name);
-                      });
-    if (!used) out.push_back(column.name);
+    if (!is_used(column.name, now, others)) out.push_back(column.name);
   }
   return out;
 }
@@ -77,7 +76,7 @@ void drop_columns(Database& db, const std::string& table, const std::vector<std:
       alter_table(
           db, fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(table), quote_name(column)));
     } catch (const SqliteError& e) {
-      if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+      if (!e.is_of_schema()) throw;
       result.notice += fmt::format("column \"{}\" stays, empty: {}; ", column, e.what());
     }
   }
@@ -112,10 +111,7 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
     result.needs_rewrite = false;
   }
   rename_in_indexes(now, plan.renames);
-  std::erase_if(now.indexes, [&](const std::vector<std::string>& index) {
-    return std::any_of(index.begin(), index.end(),
-                       [&](const std::string& name) { return !has_column(now, name); });
-  });
+  forget_gone_indexes(now);
   drop_unused_numbers(db, table, now, others);
   const std::vector<std::string> unused = unused_columns(table, now, others);
   for (const std::string& column : unused) drop_indexes_on(db, table, column);

@@ -25,7 +25,7 @@ TableStates::TableStates(Database& db, MirrorCommit& commit) : db_(db), commit_(
       followed_.add(std::move(followed));
     } catch (const SqliteError& e) {
       // Somebody has dropped or altered it here.
-      if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+      if (!e.is_of_schema()) throw;
       spdlog::warn("table {}: {}", followed->table.name, e.what());
       commit_.begin();
       take_out(db_, followed->table,

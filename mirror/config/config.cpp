@@ -205,6 +205,12 @@ ReadConfig read_config(const std::string& written) {
   return out;
 }
 
+const SourceConfig* MirrorConfig::source(const std::string& name) const noexcept {
+  const auto found = std::find_if(sources.begin(), sources.end(),
+                                  [&](const SourceConfig& each) { return each.name == name; });
+  return found == sources.end() ? nullptr : &*found;
+}
+
 std::vector<TableRequest> MirrorConfig::all_tables() const {
   std::vector<TableRequest> out = tables;
   for (const SourceConfig& source : sources) {

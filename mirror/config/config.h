@@ -51,6 +51,8 @@ struct MirrorConfig {
 
   // The requests of all sources.
   std::vector<TableRequest> all_tables() const;
+  // nullptr: it names no such source.
+  const SourceConfig* source(const std::string& name) const noexcept;
 };
 
 // The JSON Schema of a configuration: the one definition of its keys, and what is read is checked

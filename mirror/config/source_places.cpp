@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "remote/stream_kinds.h"
@@ -15,9 +14,7 @@ namespace {
 
 void check_sources(const MirrorConfig& config, const std::vector<Checkpoint>& all) {
   for (const SourceConfig& source : config.sources) {
-    const bool there = std::any_of(all.begin(), all.end(),
-                                   [&](const Checkpoint& c) { return c.source == source.name; });
-    if (there) continue;
+    if (find_source(all, source.name) != nullptr) continue;
     throw ConfigError(
         fmt::format("the mirror has no source \"{}\": it has {}", source.name, names_of(all)),
         "seed another mirror with that source");
@@ -26,9 +23,8 @@ void check_sources(const MirrorConfig& config, const std::vector<Checkpoint>& al
 
 void take_config(SourcePlace& place, const MirrorConfig& config, const std::string& file) {
   const std::string& name = place.at.source;
-  const auto found = std::find_if(config.sources.begin(), config.sources.end(),
-                                  [&](const SourceConfig& s) { return s.name == name; });
-  if (found == config.sources.end()) {
+  const SourceConfig* const found = config.source(name);
+  if (found == nullptr) {
     throw ConfigError(
         fmt::format("configuration \"{}\" lacks source \"{}\" of the mirror", file, name),
         "add it; or \"deltamirror run --config\" with it takes the source out of the mirror");

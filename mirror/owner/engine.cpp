@@ -45,9 +45,7 @@ std::optional<daystream::Lsn> until_of(const RunOptions& options, const std::str
 void check_until(const RunOptions& options, const std::vector<Checkpoint>& all) {
   for (const SourceLsn& until : options.end.until_lsns) {
     if (until.source.empty() && all.size() == 1) continue;
-    const bool known = std::any_of(all.begin(), all.end(),
-                                   [&](const Checkpoint& at) { return at.source == until.source; });
-    if (known) continue;
+    if (find_source(all, until.source) != nullptr) continue;
     throw ConfigError(
         until.source.empty()
             ? fmt::format("an LSN is of one database, and the mirror has {}", names_of(all))

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-
 #include "apply/holding.h"
 #include "apply/same_source.h"
 #include "config/source_places.h"
@@ -52,10 +50,9 @@ SourceChange compare_sources(const Database& db, const MirrorConfig& config) {
   std::vector<Checkpoint> kept = load_checkpoints(db);
   const std::string has = names_of(kept);
   std::erase_if(kept, [&](const Checkpoint& at) {
-    const bool wanted = std::any_of(config.sources.begin(), config.sources.end(),
-                                    [&](const SourceConfig& s) { return s.name == at.source; });
-    if (!wanted) change.remove.push_back(at.source);
-    return !wanted;
+    if (config.source(at.source) != nullptr) return false;
+    change.remove.push_back(at.source);
+    return true;
   });
   if (kept.empty()) {
     throw daystream::ConfigError(
@@ -63,9 +60,7 @@ SourceChange compare_sources(const Database& db, const MirrorConfig& config) {
         "seed another mirror with it");
   }
   for (const SourceConfig& source : config.sources) {
-    const bool there = std::any_of(kept.begin(), kept.end(),
-                                   [&](const Checkpoint& at) { return at.source == source.name; });
-    if (there) continue;
+    if (find_source(kept, source.name) != nullptr) continue;
     Checkpoint begin = end_of(source);
     check_other_database(kept, begin);
     change.add.push_back(begin);

@@ -25,9 +25,8 @@ MirrorConfig wanted_config(MirrorConfig config, const std::string& name) {
     return config;
   }
   check_distinct({}, config.all_tables());
-  for (SourceConfig& source : config.sources) {
-    if (source.name != name) continue;
-    config.tables = std::move(source.tables);
+  if (const SourceConfig* const source = config.source(name)) {
+    config.tables = source->tables;
     config.sources.clear();
     return config;
   }

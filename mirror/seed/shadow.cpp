@@ -88,14 +88,9 @@ bool is_trigger(const std::string& sql) {
   return same_word(word, "TRIGGER") || same_word(words.next(), "TRIGGER");
 }
 
-std::vector<std::string> schema_sql(Database& db, const char* type, const std::string& table) {
+std::vector<std::string> triggers_on(const Database& db, const std::string& table) {
   std::vector<std::string> out;
-  Statement select = db.prepare(
-      "SELECT sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND type = ? AND "
-      "sql IS NOT NULL ORDER BY rowid");
-  select.bind(1, table);
-  select.bind(2, std::string_view(type));
-  while (select.step()) out.push_back(select.text(0));
+  for (auto& [name, sql] : objects_on(db, table, "trigger")) out.push_back(std::move(sql));
   return out;
 }
 
@@ -128,8 +123,8 @@ Shadow::Shadow(Database& db, const MirroredTable& table)
   db_.exec(create_table_sql(table_, table_.name));
   if (table.is_shared()) return;  // the indexes are those of the table itself
   if (has_table(db_, name_)) {
-    for (const std::string& sql : schema_sql(db_, "index", name_)) add_index(sql);
-    triggers_ = schema_sql(db_, "trigger", name_);
+    for (const auto& [name, sql] : objects_on(db_, name_, "index")) add_index(sql);
+    triggers_ = triggers_on(db_, name_);
     return;
   }
   for (const std::string& sql : create_index_sql(table)) add_index(sql);
@@ -155,7 +150,7 @@ void Shadow::add_index(const std::string& sql) {
   try {
     db_.exec_one(create(index.meanwhile, table_.name));
   } catch (const SqliteError& e) {
-    if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+    if (!e.is_of_schema()) throw;
     spdlog::warn("table {}: left out \"{}\", whose column is gone", name_, sql);
     left_out_.push_back(sql);
     return;
@@ -168,7 +163,7 @@ void Shadow::add_index(const std::string& sql) {
 // connections read the schema again.
 void Shadow::put_in_place() {
   if (table_.is_shared()) return put_rows_in_place();
-  if (has_table(db_, name_)) triggers_ = schema_sql(db_, "trigger", name_);
+  if (has_table(db_, name_)) triggers_ = triggers_on(db_, name_);
   db_.exec("DROP TABLE IF EXISTS " + quote_name(name_));
   rename_table(db_, table_.name, name_);
   if (!indexes_.empty()) {
@@ -189,7 +184,7 @@ void Shadow::put_in_place() {
     try {
       db_.exec_one(sql);
     } catch (const SqliteError& e) {
-      if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+      if (!e.is_of_schema()) throw;
       spdlog::warn("table {}: left out trigger \"{}\": {}", name_, sql, e.what());
       left_out_.push_back(sql);
     }
@@ -216,7 +211,7 @@ void Shadow::put_rows_in_place() {
     try {
       db_.exec_one(sql);
     } catch (const SqliteError& e) {
-      if ((e.code() & 0xff) != SQLITE_ERROR) throw;
+      if (!e.is_of_schema()) throw;
       if (std::string_view(e.what()).find("already exists") != std::string_view::npos) continue;
       spdlog::warn("table {}: left out \"{}\": {}", name_, sql, e.what());
       left_out_.push_back(sql);

@@ -291,6 +291,19 @@ bool has_table(const Database& db, const std::string& name) {
   return select.step();
 }
 
+std::vector<SchemaObject> objects_on(const Database& db, const std::string& table,
+                                     std::string_view type) {
+  Statement select = db.prepare(
+      "SELECT name, sql FROM sqlite_schema WHERE tbl_name = ?1 COLLATE NOCASE AND "
+      "type IN ('index', 'trigger') AND (?2 = '' OR type = ?2) AND sql IS NOT NULL "
+      "ORDER BY type, rowid");
+  select.bind(1, table);
+  select.bind(2, type);
+  std::vector<SchemaObject> out;
+  while (select.step()) out.push_back({select.text(0), select.text(1)});
+  return out;
+}
+
 // With a schema that may be written to, SQLite rewrites the views that it understands and lets the
 // others be; otherwise it refuses.
 void alter_table(Database& db, const std::string& sql) {

@@ -24,6 +24,8 @@ class SqliteError : public daystream::Error {
   daystream::ExitCode exit_code() const noexcept override;
   // What is wrong is a statement, or what is in its tables; not the file or the disk.
   bool is_of_statement() const noexcept;
+  // A statement does not fit the schema as it is.
+  bool is_of_schema() const noexcept { return (code_ & 0xff) == SQLITE_ERROR; }
 
  private:
   int code_;
@@ -163,6 +165,15 @@ class ReadTransaction {
 
 // Whether there is a table of that name, as SQLite compares names.
 bool has_table(const Database& db, const std::string& name);
+
+struct SchemaObject {
+  std::string name;
+  std::string sql;
+};
+// What stands on a table, but for what SQLite has made by itself: first its indexes, then its
+// triggers, each in the order in which they were made. `type`: only "index" or "trigger".
+std::vector<SchemaObject> objects_on(const Database& db, const std::string& table,
+                                     std::string_view type = {});
 
 // Runs one ALTER TABLE. A user's view or trigger that is broken already, as its column is gone, is
 // left as it is and does not stand in the way.

@@ -34,14 +34,8 @@ std::vector<std::string> others_sql(const Database& db, const MirroredTable& tab
   std::vector<std::string> own;
   for (const auto& columns : table.indexes) own.push_back(index_there(db, table, columns));
   std::vector<std::string> out;
-  Statement select = db.prepare(
-      "SELECT name, sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE "
-      "AND type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY type, rowid");
-  select.bind(1, table.name);
-  while (select.step()) {
-    if (std::find(own.begin(), own.end(), select.text(0)) == own.end()) {
-      out.push_back(select.text(1));
-    }
+  for (auto& [name, sql] : objects_on(db, table.name)) {
+    if (std::find(own.begin(), own.end(), name) == own.end()) out.push_back(std::move(sql));
   }
   return out;
 }
@@ -135,14 +129,7 @@ bool is_free_name(const Database& db, const std::string& name) {
 
 std::vector<std::string> take_out_broken_triggers(Database& db, const MirroredTable& table) {
   if (table.columns.empty() || triggers_compile(db, table)) return {};
-  std::vector<std::pair<std::string, std::string>> triggers;  // name, SQL
-  {
-    Statement select = db.prepare(
-        "SELECT name, sql FROM sqlite_schema WHERE tbl_name = ? COLLATE NOCASE AND "
-        "type = 'trigger' ORDER BY rowid");
-    select.bind(1, table.name);
-    while (select.step()) triggers.emplace_back(select.text(0), select.text(1));
-  }
+  const std::vector<SchemaObject> triggers = objects_on(db, table.name, "trigger");
   for (const auto& [name, sql] : triggers) db.exec("DROP TRIGGER " + quote_name(name));
   std::vector<std::string> broken;
   for (const auto& [name, sql] : triggers) {

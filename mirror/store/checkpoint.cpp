@@ -43,19 +43,24 @@ std::vector<Checkpoint> load_checkpoints(const Database& db) {
 }
 
 Checkpoint load_checkpoint(const Database& db, const std::string& source) {
-  std::vector<Checkpoint> checkpoints = load_checkpoints(db);
+  const std::vector<Checkpoint> checkpoints = load_checkpoints(db);
   if (source.empty()) {
-    if (checkpoints.size() == 1) return std::move(checkpoints.front());
+    if (checkpoints.size() == 1) return checkpoints.front();
     throw daystream::ConfigError(
         fmt::format("mirror \"{}\" has several sources: {}", db.path(), names_of(checkpoints)),
         "say which with --source NAME");
   }
-  const auto found = std::find_if(checkpoints.begin(), checkpoints.end(),
-                                  [&](const Checkpoint& c) { return c.source == source; });
-  if (found != checkpoints.end()) return std::move(*found);
+  if (const Checkpoint* const found = find_source(checkpoints, source)) return *found;
   throw daystream::ConfigError(fmt::format("mirror \"{}\" has no source \"{}\": it has {}",
                                            db.path(), source, names_of(checkpoints)),
                                "name one of those with --source");
+}
+
+const Checkpoint* find_source(const std::vector<Checkpoint>& checkpoints,
+                              const std::string& source) noexcept {
+  const auto found = std::find_if(checkpoints.begin(), checkpoints.end(),
+                                  [&](const Checkpoint& at) { return at.source == source; });
+  return found == checkpoints.end() ? nullptr : &*found;
 }
 
 std::string names_of(const std::vector<Checkpoint>& checkpoints) {

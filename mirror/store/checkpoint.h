@@ -40,6 +40,9 @@ std::vector<Checkpoint> load_checkpoints(const Database& db);
 // Of that source, or, where the name is empty, of the only one. Throws ConfigError where there is
 // no such source, or there are several to choose from, NeedsPerson as above.
 Checkpoint load_checkpoint(const Database& db, const std::string& source = {});
+// nullptr: there is no such source.
+const Checkpoint* find_source(const std::vector<Checkpoint>& checkpoints,
+                              const std::string& source) noexcept;
 // "eu", "us", "asia"
 std::string names_of(const std::vector<Checkpoint>& checkpoints);
 void save_checkpoint(Database& db, const Checkpoint& checkpoint);

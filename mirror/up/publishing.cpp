@@ -202,35 +202,39 @@ Publication find_publication(PGconn* pg, const std::string& publication) {
   return *comment == kMadeByUp ? Publication::Ours : Publication::Theirs;
 }
 
-std::vector<std::string> unpublished(PGconn* pg, const std::string& publication,
-                                     const std::vector<TableRequest>& tables) {
-  std::vector<std::string> missing;
-  for (const std::string& table : sql_names(tables)) {
-    const auto found = query_value(
-        pg,
-        "SELECT 1 FROM pg_publication_tables t, pg_class c JOIN pg_namespace n ON n.oid = "
-        "c.relnamespace WHERE t.pubname = $1 AND t.schemaname = n.nspname AND t.tablename = "
-        "c.relname AND c.oid IN (SELECT relid FROM pg_partition_tree($2::regclass) UNION SELECT "
-        "$2::regclass)",
-        {publication, table});
-    if (!found) missing.push_back(table);
-  }
-  return missing;
-}
+namespace {
 
-std::vector<std::string> published_names(PGconn* pg, const std::string& publication,
-                                         const std::vector<TableRequest>& tables) {
+// Those of `tables` of which something is published, or those of which nothing is. `oids`: of what
+// may stand for table $2, as SQL.
+std::vector<std::string> names_published(PGconn* pg, const std::string& publication,
+                                         const std::vector<TableRequest>& tables, bool published,
+                                         const std::string& oids) {
   std::vector<std::string> names;
   for (const std::string& table : sql_names(tables)) {
     const auto found = query_value(
         pg,
         "SELECT 1 FROM pg_publication_tables t, pg_class c JOIN pg_namespace n ON n.oid = "
         "c.relnamespace WHERE t.pubname = $1 AND t.schemaname = n.nspname AND t.tablename = "
-        "c.relname AND c.oid = $2::regclass",
+        "c.relname AND c.oid IN (" +
+            oids + ")",
         {publication, table});
-    if (found) names.push_back(table);
+    if (found.has_value() == published) names.push_back(table);
   }
   return names;
+}
+
+}  // namespace
+
+std::vector<std::string> unpublished(PGconn* pg, const std::string& publication,
+                                     const std::vector<TableRequest>& tables) {
+  return names_published(
+      pg, publication, tables, false,
+      "SELECT relid FROM pg_partition_tree($2::regclass) UNION SELECT $2::regclass");
+}
+
+std::vector<std::string> published_names(PGconn* pg, const std::string& publication,
+                                         const std::vector<TableRequest>& tables) {
+  return names_published(pg, publication, tables, true, "$2::regclass");
 }
 
 bool publish(PGconn* pg, const std::string& publication, const std::vector<TableRequest>& tables) {
