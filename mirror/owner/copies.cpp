@@ -89,30 +89,28 @@ void Copies::drop_shadows() {
 CopyJob& Copies::ask(std::vector<TableRequest> tables, const std::string& conninfo,
                      std::uint64_t client) {
   check_distinct(load_tables(db_), tables);
-  CopyJob& job = waiting_.emplace_back();
+  CopyJob& job = waiting_.emplace_back(job_of(std::move(tables), conninfo));
+  if (client != 0) job.clients.push_back(client);
+  return job;
+}
+
+CopyJob Copies::job_of(std::vector<TableRequest> tables, const std::string& conninfo) const {
+  CopyJob job;
   job.request = {.mirror = options_.mirror,
                  .conninfo = conninfo,
                  .daystream = options_.daystream,
-                 .config = {},
+                 .tables = std::move(tables),
                  .source = options_.source};
-  job.request.config.tables = std::move(tables);
-  if (client != 0) job.clients.push_back(client);
   return job;
 }
 
 // Tables of it that cannot be copied now do not hold up the others. Where there is no connection
 // they come from a snapshot.
 CopyJob Copies::own_job(std::vector<TableRequest> tables) const {
-  CopyJob job;
-  job.request = {.mirror = options_.mirror,
-                 .conninfo = options_.conninfo.value_or(""),
-                 .daystream = options_.daystream,
-                 .config = {},
-                 .source = options_.source,
-                 .unfit = Unfit::PassOver,
-                 .places = options_.max_copies,
-                 .from = newer_};
-  job.request.config.tables = std::move(tables);
+  CopyJob job = job_of(std::move(tables), options_.conninfo.value_or(""));
+  job.request.unfit = Unfit::PassOver;
+  job.request.places = options_.max_copies;
+  job.request.from = newer_;
   return job;
 }
 
@@ -144,7 +142,7 @@ bool Copies::wait_for_running(const Error& error) {
 
 void Copies::stall(const Error& error, CopyJob job) {
   spdlog::warn("{}: the mirror waits at its last commit until {} is copied", error.what(),
-               names_of(job.request.config.tables));
+               names_of(job.request.tables));
   job.required = true;
   stalled_ = true;
   running_.reset();
@@ -250,9 +248,9 @@ void Copies::start(std::deque<CopyJob>::iterator next, const Applier& applier) {
   running_ = Running{.job = std::move(*next), .copy = {}};
   waiting_.erase(next);
   LiveSeedRequest& request = running_->job.request;
-  if (running_->job.is_own()) leave_out_removed(request.config.tables);
+  if (running_->job.is_own()) leave_out_removed(request.tables);
   std::set<std::string> known;
-  for (const TableRequest& table : request.config.tables) {
+  for (const TableRequest& table : request.tables) {
     const MirroredTable* const absent = find_absent(applier, name_for(table));
     if (absent == nullptr) continue;
     const daystream::Position at =
@@ -279,19 +277,18 @@ bool Copies::can_mend(const CopyJob& job) const {
   const bool stands = job.request.from_its_seam;
   if (job.request.from || !job.only_rows || (stalled_ && !stands)) return false;
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
-  return std::all_of(job.request.config.tables.begin(), job.request.config.tables.end(),
-                     [&](const TableRequest& wanted) {
-                       const std::string name = name_for(wanted);
-                       const MirroredTable& table = find_table(tables, name);
-                       return table.is_followed() && !table.key().empty() &&
-                              table.mode == TableMode::Mirror &&
-                              (!stands || name_now(table) == table.wish.table);
-                     });
+  return std::all_of(
+      job.request.tables.begin(), job.request.tables.end(), [&](const TableRequest& wanted) {
+        const std::string name = name_for(wanted);
+        const MirroredTable& table = find_table(tables, name);
+        return table.is_followed() && !table.key().empty() && table.mode == TableMode::Mirror &&
+               (!stands || name_now(table) == table.wish.table);
+      });
 }
 
 void Copies::start(const Checkpoint& at) {
   const CopyJob& job = running_->job;
-  const std::string names = names_of(job.request.config.tables);
+  const std::string names = names_of(job.request.tables);
   // Not again at each look whether there is a place for it.
   const auto level =
       job.not_before == steady_clock::time_point{} ? spdlog::level::info : spdlog::level::debug;
@@ -355,9 +352,9 @@ void Copies::say_what_it_waits_for(const Applier& applier) {
   const auto now = steady_clock::now();
   if (!running_->ready_since) running_->ready_since = now;
   if (options_.delay.count() != 0 || now - *running_->ready_since < kReadyPatience) return;
-  const std::string what = fmt::format("the copy of {} waits until the mirror is at {}",
-                                       names_of(running_->job.request.config.tables),
-                                       running_->copy->consistent_at().text());
+  const std::string what =
+      fmt::format("the copy of {} waits until the mirror is at {}",
+                  names_of(running_->job.request.tables), running_->copy->consistent_at().text());
   const auto text = waits_.said.met(what);
   if (!text) return;
   const std::string whole = daystream::program::with_hint(
@@ -381,7 +378,7 @@ void Copies::install(Applier& applier) {
   running_->installed = steady_clock::now();
   running_->copy->install(applier);
   if (feed_ == nullptr || !running_->copy->replaces_tables()) return;
-  for (const TableRequest& table : running_->job.request.config.tables) {
+  for (const TableRequest& table : running_->job.request.tables) {
     feed_->whole_table(name_for(table));
   }
 }
@@ -420,7 +417,7 @@ void Copies::say_problems() const {
 void Copies::finish(const Applier& applier) {
   std::vector<TableRequest> placed;
   std::vector<TableRequest> failed;
-  for (const TableRequest& table : running_->job.request.config.tables) {
+  for (const TableRequest& table : running_->job.request.tables) {
     const bool absent = find_absent(applier, name_for(table)) != nullptr;
     (absent ? failed : placed).push_back(table);
     if (!absent) retries_.forget(name_for(table));
@@ -466,7 +463,7 @@ void Copies::fail(const Error& error) {
     failed_ = true;
     throw;
   }
-  const std::string names = names_of(job.request.config.tables);
+  const std::string names = names_of(job.request.tables);
   if (!job.is_own() && !job.required) {
     spdlog::error("could not copy {}: {}", names, error.what());
     for (const std::uint64_t client : job.clients) server_->failed(client, error);
@@ -480,12 +477,12 @@ void Copies::fail(const Error& error) {
     return try_later(std::move(job), waits_.for_server);
   }
   stalled_ = false;
-  note_failure(job, job.request.config.tables, Retries::From::PostgreSQL);
+  note_failure(job, job.request.tables, Retries::From::PostgreSQL);
 }
 
 // The tables are parked, and say so themselves: all else of the source is well.
 void Copies::wait_for_snapshot(const Error& error, const CopyJob& job) {
-  const std::vector<TableRequest>& tables = job.request.config.tables;
+  const std::vector<TableRequest>& tables = job.request.tables;
   const bool is_news = std::none_of(tables.begin(), tables.end(), [&](const TableRequest& table) {
     return retries_.has_failed(name_for(table));
   });
@@ -503,7 +500,7 @@ void Copies::try_later(CopyJob job, daystream::remote::Pauses& pauses) {
 
 // Others of the fleet are at it. What people ask for meanwhile goes before.
 void Copies::wait_for_place(const Error& error, CopyJob job) {
-  const std::string names = names_of(job.request.config.tables);
+  const std::string names = names_of(job.request.tables);
   if (const auto text = waits_.said.met(error.what())) {
     spdlog::info("waiting to copy {}: {}; {}", names, *text, error.hint());
   }
@@ -514,7 +511,7 @@ void Copies::wait_for_place(const Error& error, CopyJob job) {
 std::vector<std::string> Copies::tables() const {
   std::vector<std::string> names;
   const auto add = [&names](const CopyJob& job) {
-    for (const TableRequest& table : job.request.config.tables) names.push_back(table.table);
+    for (const TableRequest& table : job.request.tables) names.push_back(table.table);
   };
   if (running_) add(running_->job);
   for (const CopyJob& job : waiting_) add(job);
@@ -526,7 +523,7 @@ void Copies::tell_status(json& status) const {
   status["waiting"] = waiting_.size();
   if (!running_) return;
   json tables = json::array();
-  for (const TableRequest& table : running_->job.request.config.tables) {
+  for (const TableRequest& table : running_->job.request.tables) {
     tables.push_back(name_for(table));
   }
   status["seeding"] = {{"tables", tables}, {"rows", running_->copy->rows()}};

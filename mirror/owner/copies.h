@@ -102,6 +102,7 @@ class Copies {
     std::chrono::steady_clock::time_point installed{};
     std::optional<std::chrono::steady_clock::time_point> ready_since{};  // and cannot be installed
   };
+  CopyJob job_of(std::vector<TableRequest> tables, const std::string& conninfo) const;
   CopyJob own_job(std::vector<TableRequest> tables) const;
   bool is_due(const MirroredTable& table) const;
   void plan(Applier& applier);

@@ -118,10 +118,9 @@ std::unique_ptr<SeedSession> look_at_source(const SourceConfig& source, const st
   const auto manifest = look_at_daystream(source.daystream, report);
   if (!manifest) return nullptr;
   std::unique_ptr<SeedSession> session;
-  MirrorConfig asked;
-  asked.tables = source.tables;
   const bool connected = report.check("connection", [&] {
-    session = std::make_unique<SeedSession>(conninfo, *manifest, asked, signals, Unfit::PassOver);
+    session =
+        std::make_unique<SeedSession>(conninfo, *manifest, source.tables, signals, Unfit::PassOver);
     session->check();
     return fmt::format("database \"{}\" of cluster {}", session->server().database,
                        session->server().system_identifier);

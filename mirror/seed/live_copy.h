@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "apply/applier.h"
 #include "config/config.h"
@@ -20,7 +21,7 @@ struct LiveSeedRequest {
   std::string mirror;
   std::string conninfo;
   daystream::Stream daystream;
-  MirrorConfig config;      // only its tables
+  std::vector<TableRequest> tables;
   std::string source = {};  // whose they are
   Unfit unfit = Unfit::Refuse;
   int places = 0;  // how many copies the server may make at once (SeedSession); 0: any number

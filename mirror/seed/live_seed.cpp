@@ -71,7 +71,7 @@ void LiveSeed::start_again(const std::string& why) {
 }
 
 void LiveSeed::leave_out(const CopyFailed& failed) {
-  std::erase_if(request_.config.tables,
+  std::erase_if(request_.tables,
                 [&](const TableRequest& request) { return name_for(request) == failed.name(); });
   failed_.push_back(problem_of(failed));
   spdlog::info("copying the other tables again: could not copy {}: {}", failed.name(),

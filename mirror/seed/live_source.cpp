@@ -54,7 +54,7 @@ void copy(LiveSource& to, SeedSession& session, const SeedTable& table, std::siz
 
 void copy_all(LiveSource& to, const LiveSeedRequest& request,
               const daystream::program::Signals& signals) {
-  SeedSession session(request.conninfo, request.daystream, request.config, signals, request.unfit,
+  SeedSession session(request.conninfo, request.daystream, request.tables, signals, request.unfit,
                       request.places);
   const LiveSource::WithSession announced(to, session);
   session.take_snapshot();

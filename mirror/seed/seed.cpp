@@ -34,12 +34,10 @@ std::vector<SeedPart> open_parts(const SeedOptions& options,
                                  const daystream::program::Signals& signals) {
   std::vector<SeedPart> parts;
   for (const SourceConfig& source : sources_of(options)) {
-    MirrorConfig tables;
-    tables.tables = source.tables;
     const daystream::Stream stream = open_stream(source.daystream);
     SeedPart part{
         stream, std::make_unique<SeedSession>(source.connection.value_or(options.conninfo), stream,
-                                              tables, signals)};
+                                              source.tables, signals)};
     for (const SeedPart& other : parts) {
       require_other_database(other.session->source(), other.session->server().identity(),
                              source.name, part.session->server().identity());

@@ -63,22 +63,22 @@ void check_names(const std::vector<SeedTable>& tables) {
 }  // namespace
 
 SeedSession::SeedSession(const std::string& conninfo, const daystream::Stream& daystream,
-                         const MirrorConfig& config, const daystream::program::Signals& signals,
-                         Unfit unfit, int places)
-    : SeedSession(conninfo, daystream, daystream.manifest(), config, signals, unfit, places) {}
+                         const std::vector<TableRequest>& tables,
+                         const daystream::program::Signals& signals, Unfit unfit, int places)
+    : SeedSession(conninfo, daystream, daystream.manifest(), tables, signals, unfit, places) {}
 
 SeedSession::SeedSession(const std::string& conninfo, const daystream::Manifest& manifest,
-                         const MirrorConfig& config, const daystream::program::Signals& signals,
-                         Unfit unfit)
-    : SeedSession(conninfo, {}, manifest, config, signals, unfit, 0) {}
+                         const std::vector<TableRequest>& tables,
+                         const daystream::program::Signals& signals, Unfit unfit)
+    : SeedSession(conninfo, {}, manifest, tables, signals, unfit, 0) {}
 
 SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
-                         daystream::Manifest manifest, const MirrorConfig& config,
+                         daystream::Manifest manifest, const std::vector<TableRequest>& tables,
                          const daystream::program::Signals& signals, Unfit unfit, int places)
     : stream_(std::move(stream)), signals_(signals), manifest_(std::move(manifest)), unfit_(unfit) {
   require_one_database(manifest_, stream_ ? stream_.address() : manifest_.name);
   source_ = manifest_.name;
-  for (const TableRequest& asked : config.tables) {
+  for (const TableRequest& asked : tables) {
     SeedTable& table = tables_.emplace_back();
     TableRequest& request = table.request;
     request = asked;

@@ -62,12 +62,12 @@ class SeedSession {
   // with nothing written. `places`: at most so many sessions that give such a number are there at
   // once, of all mirrors of the database; NoPlace where this would be one more. 0: any number.
   SeedSession(const std::string& conninfo, const daystream::Stream& daystream,
-              const MirrorConfig& config, const daystream::program::Signals& signals,
+              const std::vector<TableRequest>& tables, const daystream::program::Signals& signals,
               Unfit unfit = Unfit::Refuse, int places = 0);
 
   // To check() only: `manifest` is of the daystream, or what one will say that is not there yet.
   SeedSession(const std::string& conninfo, const daystream::Manifest& manifest,
-              const MirrorConfig& config, const daystream::program::Signals& signals,
+              const std::vector<TableRequest>& tables, const daystream::program::Signals& signals,
               Unfit unfit = Unfit::Refuse);
 
   // Throws what take_snapshot() would throw of the tables: of their columns, and the rights to
@@ -108,8 +108,8 @@ class SeedSession {
 
  private:
   SeedSession(const std::string& conninfo, daystream::Stream stream, daystream::Manifest manifest,
-              const MirrorConfig& config, const daystream::program::Signals& signals, Unfit unfit,
-              int places);
+              const std::vector<TableRequest>& tables, const daystream::program::Signals& signals,
+              Unfit unfit, int places);
   void take_place(int places);
   void check_source();
   void check_table(SeedTable& table);

@@ -98,7 +98,7 @@ LiveSnapshot look_into(const Database& snapshot, const LiveSeedRequest& request)
   const std::vector<MirroredTable> own = load_tables_of(mirror, request.source);
   const std::vector<MirroredTable> other = load_tables_of(snapshot, request.source);
   LiveSnapshot out;
-  for (const TableRequest& wanted : request.config.tables) {
+  for (const TableRequest& wanted : request.tables) {
     const std::string name = name_for(wanted);
     const MirroredTable* const table = wished_as(own, name);
     if (table == nullptr) continue;  // removed meanwhile

@@ -87,9 +87,7 @@ void check_tables(const UpOptions& options, const OwnStream& stream,
   planned.name = stream.directory.filename().string();
   planned.holdings.push_back({.since = {}, .tables = filter_of(options, stream), .options = {}});
   if (options.partition_root) planned.holdings.back().options.emplace_back("partition-root", "on");
-  MirrorConfig config;
-  config.tables = tables;
-  SeedSession(stream.conninfo, planned, config, signals).check();
+  SeedSession(stream.conninfo, planned, tables, signals).check();
 }
 
 Ways choose_source(const UpOptions& options, OwnStream& stream, PGconn* pg) {

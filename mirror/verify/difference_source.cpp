@@ -62,7 +62,7 @@ Differences compare(DifferenceSource& thread, const LiveSeedRequest& request,
   const Checkpoint at = load_checkpoint(db, request.source);
   const std::vector<MirroredTable> all = load_tables_of(db, request.source);
   Differences out;
-  for (const TableRequest& wanted : request.config.tables) {
+  for (const TableRequest& wanted : request.tables) {
     out.tables.push_back(find_table(all, name_for(wanted)));
   }
   SeedSession session(request.conninfo, request.daystream, request_of(out.tables), signals,

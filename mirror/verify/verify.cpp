@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <optional>
 
 #include "apply/applier.h"
@@ -24,8 +23,6 @@ using daystream::Reader;
 using daystream::Transaction;
 
 namespace {
-
-// So many are named; the rest is counted.
 
 // A copy of a mirror, gone when it is no longer needed.
 class Copy {
@@ -85,12 +82,7 @@ class Verification {
       compare_brought(db);
     } else if (Overlay overlay(db, tables);
                lay_over(overlay, *session_, options_.daystream, at_, options_.conninfo, signals_)) {
-      compare(db, &overlay, [&](std::uint32_t oid) {
-        const auto found = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
-          return !t.is_static() && t.shape.oid == oid;
-        });
-        return found == tables.end() ? nullptr : &*found;
-      });
+      compare(db, &overlay, [&](std::uint32_t oid) { return find_table(tables, oid); });
       session_->finish();
     } else {
       spdlog::info("comparing a copy of the mirror: more than some rows has changed since {}",
@@ -130,18 +122,12 @@ class Verification {
   void compare(Database& db, const Overlay* overlay, const TableOf& table_of) {
     const auto tell = [&](const RowDifference& found) { report_.difference(found.what); };
     for (const SeedTable& source : session_->tables()) {
-      const MirroredTable* const table = table_of(source.relation.oid);
-      if (table == nullptr) {
-        throw daystream::NeedsPerson(
-            fmt::format("table \"{}\" is not the one that was seeded (OID {})",
-                        source.relation.name.display(), source.relation.oid),
-            "seed the mirror again");
-      }
-      RowCompare rows(db, *table, options_.repair, tell, overlay);
+      const MirroredTable& table = require_seeded(table_of(source.relation.oid), source);
+      RowCompare rows(db, table, options_.repair, tell, overlay);
       rows.run(*session_, source);
-      report_.compared(table->name, rows.rows(), rows.differences());
+      report_.compared(table.name, rows.rows(), rows.differences());
       differences_ += rows.differences();
-      if (rows.differences() > 0) different_.push_back(table->name);
+      if (rows.differences() > 0) different_.push_back(table.name);
     }
   }
 

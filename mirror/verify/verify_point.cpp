@@ -56,17 +56,31 @@ std::vector<MirroredTable> comparable_tables(const Database& db, const std::stri
   return tables;
 }
 
-MirrorConfig request_of(const std::vector<MirroredTable>& tables) {
-  MirrorConfig config;
+std::vector<TableRequest> request_of(const std::vector<MirroredTable>& tables) {
+  std::vector<TableRequest> out;
   for (const MirroredTable& table : tables) {
     if (table.is_static()) continue;
-    config.tables.push_back({.table = daystream::unescape(table.shape.line_name),
-                             .query = {},
-                             .as = table.name,
-                             .indexes = {},
-                             .types = {}});
+    out.push_back({.table = daystream::unescape(table.shape.line_name),
+                   .query = {},
+                   .as = table.name,
+                   .indexes = {},
+                   .types = {}});
   }
-  return config;
+  return out;
+}
+
+const MirroredTable* find_table(const std::vector<MirroredTable>& tables, std::uint32_t oid) {
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& table) {
+    return !table.is_static() && table.shape.oid == oid;
+  });
+  return found == tables.end() ? nullptr : &*found;
+}
+
+const MirroredTable& require_seeded(const MirroredTable* found, const SeedTable& source) {
+  if (found != nullptr) return *found;
+  throw daystream::NeedsPerson(fmt::format("table \"{}\" is not the one that was seeded (OID {})",
+                                           source.relation.name.display(), source.relation.oid),
+                               "seed the mirror again");
 }
 
 void take_snapshot_seeing(SeedSession& session, const daystream::Stream& daystream,

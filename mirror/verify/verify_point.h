@@ -15,12 +15,17 @@
 
 namespace deltamirror {
 
-// What a session asks for to see the followed tables, whole.
 // Tables that are as PostgreSQL's are; says which are not.
 std::vector<MirroredTable> comparable_tables(const Database& db, const std::string& source,
                                              VerifyReport& report);
 
-MirrorConfig request_of(const std::vector<MirroredTable>& tables);
+// What a session asks for to see the followed ones of `tables`, whole.
+std::vector<TableRequest> request_of(const std::vector<MirroredTable>& tables);
+
+// nullptr: none of `tables` is followed and has it.
+const MirroredTable* find_table(const std::vector<MirroredTable>& tables, std::uint32_t oid);
+// `found`: the mirror's own of `source`. Throws NeedsPerson where it has none: it was another.
+const MirroredTable& require_seeded(const MirroredTable* found, const SeedTable& source);
 
 // Takes snapshots until one sees every commit up to `at` (one may wait for a synchronous standby).
 void take_snapshot_seeing(SeedSession& session, const daystream::Stream& daystream,

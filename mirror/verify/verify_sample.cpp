@@ -188,16 +188,7 @@ void verify_sample(const VerifyOptions& options, const daystream::program::Signa
 
   SampleCheck check(db, session, touched, options.sample, report);
   for (const SeedTable& source : session.tables()) {
-    const auto table = std::find_if(tables.begin(), tables.end(), [&](const MirroredTable& t) {
-      return t.shape.oid == source.relation.oid;
-    });
-    if (table == tables.end()) {
-      throw daystream::NeedsPerson(
-          fmt::format("table \"{}\" is not the one that was seeded (OID {})",
-                      source.relation.name.display(), source.relation.oid),
-          "seed the mirror again");
-    }
-    check.run(source, *table);
+    check.run(source, require_seeded(find_table(tables, source.relation.oid), source));
   }
   session.finish();
 }
