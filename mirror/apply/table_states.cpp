@@ -185,8 +185,7 @@ bool TableStates::remove(const std::string& name) {
   commit_.begin();
   if (TrackedTable* const followed = followed_.by_name(name)) followed_.remove(*followed);
   std::erase_if(absent_, [&](const MirroredTable& table) { return table.name == name; });
-  if (!found->standing.hidden) drop_mirrored(db_, *found);
-  forget_table(db_, source(), name);
+  remove_mirrored(db_, *found);
   return true;
 }
 

@@ -153,10 +153,8 @@ void remove_tables(const TableCommand& asked, const std::vector<std::string>& na
   WriteTransaction transaction(db);
   for (const std::string& wanted : names) {
     const MirroredTable& table = find_table(tables, wanted);
-    const std::string& name = table.name;
-    drop_mirrored(db, table);
-    forget_table(db, table.source, name);
-    spdlog::info("removed table \"{}\"", name);
+    remove_mirrored(db, table);
+    spdlog::info("removed table \"{}\"", table.name);
   }
   transaction.commit();
 }

@@ -241,7 +241,9 @@ bool expire(Database& db, const MirroredTable& history, const std::string& day) 
   return gone;
 }
 
-void drop_mirrored(Database& db, const MirroredTable& table) {
+void remove_mirrored(Database& db, const MirroredTable& table) {
+  forget_table(db, table.source, table.name);
+  if (table.standing.hidden) return;
   if (table.mode != TableMode::Mirror) {
     db.exec("DROP VIEW IF EXISTS " + quote_name(shown_name(table)));
     make_list(db);

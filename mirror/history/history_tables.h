@@ -44,7 +44,7 @@ void make_view(Database& db, const MirroredTable& history);
 // What is older than the history's keep_days, on `day`. True: something went.
 bool expire(Database& db, const MirroredTable& history, const std::string& day);
 
-// DROP of a mirrored table, or of all of a history.
-void drop_mirrored(Database& db, const MirroredTable& table);
+// What readers find of a table goes, of a history all, and with it what is written down of it.
+void remove_mirrored(Database& db, const MirroredTable& table);
 
 }  // namespace deltamirror

@@ -78,10 +78,7 @@ void begin_source(Database& db, const Checkpoint& at) {
 
 void remove_source(Database& db, const std::string& name) {
   WriteTransaction transaction(db);
-  for (const MirroredTable& table : load_tables_of(db, name)) {
-    drop_mirrored(db, table);
-    forget_table(db, name, table.name);
-  }
+  for (const MirroredTable& table : load_tables_of(db, name)) remove_mirrored(db, table);
   for (const char* catalog : {"types", "changes", "errors", "checkpoint"}) {
     Statement remove =
         db.prepare(fmt::format("DELETE FROM _deltamirror_{} WHERE source = ?", catalog));

@@ -70,8 +70,7 @@ void complete_mirror(Database& db, const std::vector<SeedPart>& parts, const Mir
     if (asked) {
       create_missing_indexes(db, table);
     } else {
-      drop_mirrored(db, table);  // left by a seed of more sources
-      forget_table(db, table.source, table.name);
+      remove_mirrored(db, table);  // left by a seed of more sources
     }
   }
   run_extra_sql(db, config.extra_sql);
@@ -167,8 +166,7 @@ void SeedFile::begin_anew(SeedPart& part) {
   part.seam = session.seam();
   db_.exec("BEGIN");
   for (const MirroredTable& left : load_tables_of(db_, session.source())) {
-    drop_mirrored(db_, left);
-    forget_table(db_, left.source, left.name);
+    remove_mirrored(db_, left);
   }
   save_types(db_, session.source(), session.types());  // which resume() may need, to read a `where`
   {

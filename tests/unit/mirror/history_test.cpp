@@ -69,8 +69,20 @@ TEST_CASE("history: each line is a row of its day", "[mirror][history]") {
                         "1970-01-13 delete 2 -", "1970-01-13 truncate - -"});
   CHECK(t.select("SELECT name FROM sqlite_schema WHERE name GLOB 't_19*' ORDER BY 1") ==
         Rows{"t_19700111", "t_19700113"});
-  drop_mirrored(t.db, t.table);
+  create_catalog(t.db);
+  remove_mirrored(t.db, t.table);
   CHECK(t.select("SELECT name FROM sqlite_schema WHERE name NOT GLOB '_deltamirror_*'").empty());
+}
+
+TEST_CASE("history: a table that readers do not find goes without what somebody made in its place",
+          "[mirror][history]") {
+  MemoryTable t({{1, "id", "integer", true}}, {1});
+  create_catalog(t.db);
+  t.table.standing = {.state = TableState::Waiting, .hidden = true};
+  save_table(t.db, t.table);
+  remove_mirrored(t.db, t.table);
+  CHECK(has_table(t.db, "t"));
+  CHECK(load_tables(t.db).empty());
 }
 
 TEST_CASE("history: what is older than it is kept goes, day by day", "[mirror][history]") {
