@@ -12,7 +12,7 @@
 
 #include "commands.h"
 #include "daystream/error.h"
-#include "group_status.h"
+#include "group_look.h"
 #include "group_worker.h"
 #include "json_text.h"
 #include "program/common_flags.h"
@@ -81,10 +81,35 @@ int list(const GroupCommandOptions& options, const Stream& stream) {
   return 0;
 }
 
+std::string position_text(Position position) {
+  return position == Position::begin() ? "" : position.text();
+}
+
+std::string text_of(const sharing::GroupStatus& status, std::int64_t now) {
+  std::string text = fmt::format(
+      "group {}: by {} into {}, {}{}\n", status.name, by_name(status.rule.by),
+      program::counted(status.rule.into, "part"), program::counted(status.workers.size(), "worker"),
+      status.paused ? ", paused" : "");
+  text += fmt::format("{:>5} {:<22} {:>6} {:<22} {:>12} {:>8} {:>6} {:>5}\n", "part", "worker",
+                      "epoch", "done up to", "behind, B", "behind,s", "again", "dead");
+  for (const sharing::PartStatus& part : status.parts) {
+    const sharing::PartRecord& record = part.record;
+    const auto seconds = part.lag_seconds(now);
+    text += fmt::format(
+        "{:>5} {:<22} {:>6} {:<22} {:>12} {:>8} {:>6} {:>5}\n", part.part,
+        part.held ? record.holder : "-", record.epoch, position_text(record.position),
+        part.lag_bytes ? std::to_string(*part.lag_bytes) : "gone",
+        seconds ? std::to_string(*seconds) : "-", record.redeliveries, part.dead_letters);
+    if (!record.problem.empty()) text += fmt::format("      {}\n", record.problem);
+  }
+  return text;
+}
+
 int status(const GroupCommandOptions& options, const Stream& stream) {
   FileStore store = store_of(options, stream);
-  const GroupStatus status = group_status(stream, store);
-  print(options.json ? json_of(status) : text_of(status));
+  const sharing::GroupStatus status = group_status(stream, store);
+  const std::int64_t now = std::time(nullptr);
+  print(options.json ? json_page(to_json(status, now)) : text_of(status, now));
   return 0;
 }
 

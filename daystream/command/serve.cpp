@@ -6,9 +6,12 @@
 #include <spdlog/spdlog.h>
 
 #include <memory>
+#include <mutex>
 
 #include "commands.h"
 #include "daystream/error.h"
+#include "group_look.h"
+#include "group_worker.h"
 #include "log_flags.h"
 #include "places.h"
 #include "program/check_report.h"
@@ -16,10 +19,33 @@
 #include "program/config_file.h"
 #include "program/figures.h"
 #include "program/program.h"
+#include "program/repeats.h"
 
 namespace daystream::command {
 
 namespace {
+
+struct GroupProblems {
+  std::mutex mutex;
+  program::Repeats repeats;
+};
+
+// What cannot be read is said once, and then once a minute.
+serve::ServerOptions::Groups look_at_groups(const StreamKinds& kinds, GroupProblems& problems,
+                                            const std::filesystem::path& directory,
+                                            const serve::ServerOptions::Groups& before) {
+  const auto failed = [&problems](const std::string& why) {
+    const std::lock_guard lock(problems.mutex);
+    if (const auto text = problems.repeats.met(why)) spdlog::error("{}", *text);
+  };
+  try {
+    const Stream stream = kinds.open(directory.string());
+    return groups_status(stream, groups_folder(stream, {}), before, failed);
+  } catch (const std::exception& e) {
+    failed(e.what());
+    return {};
+  }
+}
 
 // All of a start: streams, certificates, tokens, addresses; and an end.
 int check(const serve::ServerOptions& options, bool json) {
@@ -111,8 +137,13 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       "  daystream pull http://127.0.0.1:8447/prod /var/lib/daystream/copy");
   command.callback([options, &command, &chosen] {
     require_place(command, "DIR");
-    chosen = [options](const Reach&) {
+    chosen = [options](const Reach& reach) {
       program::start_log("daystream serve", options->log);
+      const auto problems = std::make_shared<GroupProblems>();
+      options->server.groups = [kinds = reach.streams, problems](const auto& directory,
+                                                                 const auto& before) {
+        return look_at_groups(kinds, *problems, directory, before);
+      };
       options->server.stall = std::chrono::seconds(options->stall_s);
       options->server.limits.request_time = std::chrono::seconds(options->request_s);
       if (options->check) return check(options->server, options->json);

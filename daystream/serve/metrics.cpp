@@ -13,6 +13,8 @@ namespace {
 
 // So many copies have lines of their own; a peer may invent as many as it likes.
 constexpr std::size_t kMostCopies = 2000;
+// And so many parts of a group.
+constexpr std::size_t kMostParts = 1024;
 
 class Metrics {
  public:
@@ -47,6 +49,31 @@ class Metrics {
         text_.sample(
             {{"stream", stream}, {"copy", copy.name}, {"kind", copy.kind}, {"host", copy.host}},
             *known);
+      }
+    }
+  }
+  void per_group(const char* name, const char* help,
+                 const std::function<double(const sharing::GroupStatus&)>& value) {
+    text_.family(name, "gauge", help);
+    for (const auto& [stream, served] : streams_) {
+      for (const sharing::GroupStatus& group : served.get().groups) {
+        text_.sample({{"stream", stream}, {"group", group.name}}, value(group));
+      }
+    }
+  }
+  void per_part(const char* name, const char* type, const char* help,
+                const std::function<std::optional<double>(const sharing::PartStatus&)>& value) {
+    text_.family(name, type, help);
+    for (const auto& [stream, served] : streams_) {
+      for (const sharing::GroupStatus& group : served.get().groups) {
+        for (const sharing::PartStatus& part : group.parts) {
+          if (part.part == kMostParts) break;
+          const auto known = value(part);
+          if (!known) continue;
+          text_.sample(
+              {{"stream", stream}, {"group", group.name}, {"part", std::to_string(part.part)}},
+              *known);
+        }
       }
     }
   }
@@ -134,6 +161,50 @@ void add_copies(Metrics& metrics, std::int64_t now) {
                    });
 }
 
+void add_groups(Metrics& metrics, std::int64_t now) {
+  using sharing::GroupStatus;
+  using sharing::PartStatus;
+  using Known = std::optional<double>;
+  metrics.per_group(
+      "daystream_group_workers", "Workers of the consumer group that live.",
+      [](const GroupStatus& group) { return static_cast<double>(group.workers.size()); });
+  metrics.per_group("daystream_group_paused", "1 while the group is paused.",
+                    [](const GroupStatus& group) { return group.paused ? 1 : 0; });
+  metrics.per_part("daystream_group_part_held", "gauge", "1 while a worker has the part.",
+                   [](const PartStatus& part) -> Known { return part.held ? 1 : 0; });
+  metrics.per_part("daystream_group_lag_bytes", "gauge",
+                   "Bytes of the stream that the part has not done.",
+                   [](const PartStatus& part) -> Known {
+                     if (!part.lag_bytes) return std::nullopt;
+                     return static_cast<double>(*part.lag_bytes);
+                   });
+  metrics.per_part("daystream_group_lag_seconds", "gauge",
+                   "Since the oldest transaction that the part has not acknowledged was committed.",
+                   [now](const PartStatus& part) -> Known {
+                     const auto seconds = part.lag_seconds(now);
+                     if (!seconds) return std::nullopt;
+                     return static_cast<double>(*seconds);
+                   });
+  metrics.per_part("daystream_group_gone", "gauge",
+                   "1 where what the part needs next is no longer kept.",
+                   [](const PartStatus& part) -> Known { return part.lag_bytes ? 0 : 1; });
+  metrics.per_part("daystream_group_failures", "gauge",
+                   "How often in a row the part's next transactions were not done.",
+                   [](const PartStatus& part) -> Known { return part.record.failures; });
+  metrics.per_part("daystream_group_redeliveries_total", "counter",
+                   "Times that something was handed over again.",
+                   [](const PartStatus& part) -> Known {
+                     return static_cast<double>(part.record.redeliveries);
+                   });
+  metrics.per_part(
+      "daystream_group_expired_total", "counter",
+      "Transactions that were too old to be handed over.",
+      [](const PartStatus& part) -> Known { return static_cast<double>(part.record.expired); });
+  metrics.per_part(
+      "daystream_group_dead_letters", "gauge", "Dead letters that are there now.",
+      [](const PartStatus& part) -> Known { return static_cast<double>(part.dead_letters); });
+}
+
 }  // namespace
 
 std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant) {
@@ -145,6 +216,7 @@ std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const
   program::add_streamer_metrics(metrics.text(), metrics.facts());
   add_followers(metrics);
   add_copies(metrics, now);
+  add_groups(metrics, now);
   return metrics.text().take();
 }
 

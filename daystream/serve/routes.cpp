@@ -112,18 +112,17 @@ void Server::answer_later(const Request& request, const Grant& grant, std::funct
 
 void Server::answer_sampled(const Request& request, const Grant& grant, Reply reply) {
   constexpr std::chrono::seconds kFresh{1};
-  using Samples = std::map<std::string, StreamSample>;
-  auto samples = std::make_shared<Samples>();
+  auto samples = std::make_shared<std::map<std::string, Known>>();
   const auto now = std::chrono::steady_clock::now();
   for (auto& [name, served] : streams_) {
     if (!grant.covers(name) || now - served.stream->latest_at() < kFresh) continue;
-    (*samples)[name] = served.stream->latest();
+    (*samples)[name] = known(served);
   }
   if (samples->empty()) return reply(request);
   answer_later(request, grant, [this, samples, reply = std::move(reply)]() -> Reply {
-    for (auto& [name, sample] : *samples) sample = streams_.at(name).stream->sample(sample);
+    for (auto& [name, sample] : *samples) find_out(name, sample);
     return [this, samples, reply](const Request& asked) {
-      for (auto& [name, sample] : *samples) streams_.at(name).stream->put(std::move(sample));
+      for (auto& [name, sample] : *samples) put(streams_.at(name), std::move(sample));
       reply(asked);
     };
   });

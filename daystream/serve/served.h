@@ -10,11 +10,13 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "serve/copies.h"
 #include "serve/follower.h"
 #include "serve/served_stream.h"
 #include "serve/snapshots.h"
+#include "sharing/group_status.h"
 
 namespace daystream::serve {
 
@@ -49,6 +51,7 @@ struct Served {
   std::unique_ptr<Snapshots> snapshots;  // nullptr: none are served
   std::list<std::unique_ptr<Follower>> followers;
   std::list<std::unique_ptr<Follower>> downloads;  // of snapshots
+  std::vector<sharing::GroupStatus> groups;        // as of the last sample
   std::uint64_t sent_bytes = 0;                    // to followers that have gone
   RateSamples history;
   std::uint64_t sampled_bytes = 0;  // grown_bytes() at its last step

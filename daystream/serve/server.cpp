@@ -174,18 +174,32 @@ void Server::look_at_places() noexcept {
   if (!any) event_base_loopbreak(loop_.get());
 }
 
+Server::Known Server::known(const Served& served) {
+  return {served.stream->latest(), served.groups};
+}
+
+void Server::find_out(const std::string& name, Known& known) const {
+  const ServedStream& stream = *streams_.at(name).stream;
+  known.stream = stream.sample(known.stream);
+  if (options_.groups) known.groups = options_.groups(stream.directory(), known.groups);
+}
+
+void Server::put(Served& served, Known known) {
+  served.stream->put(std::move(known.stream));
+  served.groups = std::move(known.groups);
+}
+
 // What the streams are like is found out on a thread, whatever their size; a step of the history is
 // what is known then.
 void Server::take_samples(bool is_step) noexcept {
   if (sampling_) return;
   try {
-    using Samples = std::map<std::string, StreamSample>;
-    auto samples = std::make_shared<Samples>();
-    for (auto& [name, served] : streams_) (*samples)[name] = served.stream->latest();
+    auto samples = std::make_shared<std::map<std::string, Known>>();
+    for (auto& [name, served] : streams_) (*samples)[name] = known(served);
     sampling_ = workers_.run({}, [this, samples, is_step]() -> Workers::Finish {
       for (auto& [name, sample] : *samples) {
         try {
-          sample = streams_.at(name).stream->sample(sample);
+          find_out(name, sample);
         } catch (const std::exception& e) {
           spdlog::error("{}: {}", name, e.what());
         }
@@ -194,7 +208,7 @@ void Server::take_samples(bool is_step) noexcept {
         sampling_ = false;
         for (auto& [name, sample] : *samples) {
           Served& served = streams_.at(name);
-          served.stream->put(std::move(sample));
+          put(served, std::move(sample));
           if (is_step) served.take_step();
         }
       };

@@ -34,6 +34,10 @@ struct ServerOptions {
   std::vector<std::string> snapshots;  // DIR, of the only stream, or NAME=DIR
   bool record_copies = false;  // write into a stream's directory what its relays have on disk
   std::chrono::seconds stall{60};
+  // How the consumer groups in a stream's directory are, given how they were. Any thread calls
+  // it, and it says itself what goes wrong. Empty: no group is shown.
+  using Groups = std::vector<sharing::GroupStatus>;
+  std::function<Groups(const std::filesystem::path& directory, const Groups& before)> groups;
 };
 
 // Where a response begins, and in which state its filter is there.
@@ -102,6 +106,14 @@ class Server {
   // get another stream's lines. Once none is left, run() ends.
   void look_at_places() noexcept;
   void take_samples(bool is_step) noexcept;
+  // What is known of a stream and takes long to find out.
+  struct Known {
+    StreamSample stream;
+    ServerOptions::Groups groups;
+  };
+  static Known known(const Served& served);
+  void find_out(const std::string& name, Known& known) const;  // any thread
+  static void put(Served& served, Known known);
 
   ServerOptions options_;
   std::size_t descriptors_;

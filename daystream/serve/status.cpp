@@ -74,7 +74,8 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
   }
   value["trouble"] = ordered_json::array();
   value["streamer"] = nullptr;
-  for (const char* list : {"days", "followers", "copies"}) value[list] = ordered_json::array();
+  for (const char* list : {"days", "followers", "copies", "groups"})
+    value[list] = ordered_json::array();
   if (is_limited) return value;
   const StreamSample& sample = served.stream->latest();
   value["sent_bytes"] = served.all_sent_bytes();
@@ -96,6 +97,9 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
                      {"trouble", trouble_json(copy_trouble(copy, now))},
                      {"on_disk", copy.proven},
                      {"told_at", utc_text(at_second(copy.told))}});
+  }
+  for (const sharing::GroupStatus& group : served.groups) {
+    value["groups"].push_back(sharing::to_json(group, now));
   }
   return value;
 }

@@ -86,6 +86,10 @@ std::string position_text(Position position) {
   return position == Position::begin() ? "" : position.text();
 }
 
+bool is_forgotten(const Member& member) {
+  return member.boot != boot_id() || member.expires_at + kForgotten < boot_time();
+}
+
 Rule rule_from(const json& value) {
   Rule rule;
   rule.by = value.at("by") == by_name(By::Table) ? By::Table : By::Key;
@@ -233,17 +237,26 @@ std::vector<Member> FileStore::members() {
     if (!name.ends_with(kSuffix)) continue;
     const auto member = load(folder_ / "workers", name, member_from);
     if (!member) continue;
-    if (member->boot != boot_id() || member->expires_at + kForgotten < boot_time()) {
-      dir->remove(name);
-    } else {
-      members.push_back(*member);
-    }
+    if (!is_forgotten(*member)) members.push_back(*member);
   }
   return members;
 }
 
+// Who only looks may not be allowed to write: a new worker does it.
+void FileStore::remove_forgotten() const {
+  const auto dir = real_dir(folder_ / "workers");
+  for (const std::string& name : dir->list()) {
+    if (!name.ends_with(kSuffix)) continue;
+    const auto member = load(folder_ / "workers", name, member_from);
+    if (member && is_forgotten(*member)) dir->remove(name);
+  }
+}
+
 void FileStore::beat(const Member& member) {
   require_there();
+  if (!std::filesystem::exists(folder_ / "workers" / (member.id + std::string(kSuffix)))) {
+    remove_forgotten();
+  }
   replace_file(*real_dir(folder_ / "workers"), member.id + std::string(kSuffix),
                json_page(ordered_json{{"id", member.id},
                                       {"pid", member.pid},

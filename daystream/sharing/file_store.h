@@ -54,6 +54,7 @@ class FileStore final : public Store {
   // The epochs of which there is a record, lowest first.
   std::vector<std::uint64_t> epochs(std::uint32_t part) const;
   void require_there() const;
+  void remove_forgotten() const;
 
   std::filesystem::path folder_;
   Rule rule_;

@@ -71,7 +71,7 @@ class Store {
   virtual bool is_paused() = 0;
   virtual void set_paused(bool paused) = 0;
 
-  virtual std::vector<Member> members() = 0;  // also those that have expired
+  virtual std::vector<Member> members() = 0;  // also some that have expired
   virtual void beat(const Member& member) = 0;
   virtual void leave(const std::string& id) = 0;
 

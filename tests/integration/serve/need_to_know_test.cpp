@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "server_process.h"
+#include "sharing/file_store.h"
 #include "stream_fixture.h"
 #include "support/scratch_dir.h"
 #include "support/wait.h"
@@ -69,6 +70,8 @@ class World {
     spill(stream_.directory.path() / "status.json",
           "{\"name\":\"" + hidden.value +
               "\",\"retained_wal_bytes\":" + std::to_string(hidden.bytes) + "}");
+    sharing::FileStore::create(stream_.directory.path() / ".groups" / hidden.table,
+                               {sharing::By::Key, 3, hidden.table, Position::begin(), ""});
     const auto token = [&](const std::string& name, std::vector<std::string> limits) {
       limits.insert(limits.begin(),
                     {support::program("daystream"), "token", keys_ / "tokens", name});

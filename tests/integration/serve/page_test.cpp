@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "server_process.h"
+#include "sharing/file_store.h"
 #include "src/calendar.h"
 #include "stream_fixture.h"
 #include "support/scratch_dir.h"
@@ -65,6 +66,8 @@ TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its sc
   CHECK(outcome_of(server.url("/test/copies?copy=edge8:/srv/a.db&kind=mirror&position=1507550402/1"
                               "&lag_ms=1234"),
                    "POST") == "200");
+  sharing::FileStore::create(shown.directory.path() / ".groups/mailers",
+                             {sharing::By::Key, 3, "", Position::begin(), ""});
   CHECK(body_of(server.url("/history")).find("\"test\":{\"bytes_per_second\":[") !=
         std::string::npos);
   if (!found.ok()) {
@@ -85,6 +88,8 @@ TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its sc
   CHECK(document.find("edge7") != std::string::npos);
   CHECK(document.find("edge8:/srv/a.db") != std::string::npos);
   CHECK(document.find("1.2 s") != std::string::npos);
+  CHECK(document.find("<td data-name=\"\">mailers</td>") != std::string::npos);
+  CHECK(document.find("parts without a worker") != std::string::npos);
   // Nothing has come since 2017, and that is said first.
   CHECK(document.find("● 1 in trouble") != std::string::npos);
   CHECK(document.find("nothing has come for") != std::string::npos);

@@ -1,12 +1,15 @@
 // What a client of `daystream serve` gets: real processes, real sockets.
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <nlohmann/json.hpp>
 
 #include "daystream/durable.h"
 #include "remote/beats.h"
 #include "remote/http_client.h"
 #include "remote/http_stream.h"
 #include "server_process.h"
+#include "sharing/dead_letters.h"
+#include "sharing/file_store.h"
 #include "stream_fixture.h"
 
 using namespace daystream;
@@ -244,6 +247,77 @@ TEST_CASE("serve: status and metrics tell of followers and copies", "[serve][sta
   }));
   CHECK(body_of(server.url("/metrics")).find("daystream_copies{stream=\"test\"} 1\n") !=
         std::string::npos);
+}
+
+TEST_CASE("serve: status and metrics tell of consumer groups", "[serve][status]") {
+  WrittenStream stream;
+  Writer writer = stream.writer();
+  fill_two_days(stream, writer);
+  ServerProcess server({stream.directory.path()});
+  CHECK(body_of(server.url("/status")).find("\"groups\": []") != std::string::npos);
+
+  const auto folder = stream.directory.path() / ".groups/mail";
+  sharing::FileStore::create(folder, {sharing::By::Table, 2, "", Position::begin(), ""});
+  sharing::FileStore store(folder);
+  const auto later = sharing::boot_time() + std::chrono::hours(1);
+  store.beat({"h-1", 1, "", sharing::boot_id(), later});
+  sharing::PartRecord record;
+  record.epoch = 1;
+  record.holder = "h-1";
+  record.boot = sharing::boot_id();
+  record.expires_at = later;
+  record.redeliveries = 3;
+  record.expired = 4;
+  record.failures = 2;
+  record.problem = "it ended";
+  REQUIRE(store.take(1, record));
+  sharing::DeadLetter letter;
+  letter.part = 1;
+  letter.position = {kNoon, 1};
+  sharing::DeadLetters(folder).put(letter, [](File&) {});
+
+  nlohmann::json groups;
+  REQUIRE(eventually([&] {
+    groups = nlohmann::json::parse(body_of(server.url("/status"))).at("streams")[0].at("groups");
+    return groups.size() == 1 && groups[0].at("parts")[1].at("dead_letters") == 1;
+  }));
+  auto shown =
+      nlohmann::json::parse(support::run_ok({support::program("daystream"), "group",
+                                             stream.directory.path(), "status", "mail", "--json"}));
+  for (nlohmann::json* const one : {&groups[0], &shown}) {
+    for (nlohmann::json& part : one->at("parts")) {
+      CHECK(part.at("lag_seconds").is_number());
+      part.erase("lag_seconds");
+    }
+  }
+  CHECK(groups[0] == shown);
+
+  const std::string metrics = body_of(server.url("/metrics"));
+  const auto says = [&](const std::string& name, const std::string& value) {
+    return metrics.find(fmt::format("\ndaystream_group_{} {}\n", name, value)) != std::string::npos;
+  };
+  const std::string one = R"({stream="test",group="mail"})";
+  const std::string free = R"({stream="test",group="mail",part="0"})";
+  const std::string held = R"({stream="test",group="mail",part="1"})";
+  CHECK(says("workers" + one, "1"));
+  CHECK(says("paused" + one, "0"));
+  CHECK(says("part_held" + free, "0"));
+  CHECK(says("part_held" + held, "1"));
+  CHECK(says("failures" + held, "2"));
+  CHECK(says("redeliveries_total" + held, "3"));
+  CHECK(says("expired_total" + held, "4"));
+  CHECK(says("dead_letters" + held, "1"));
+  CHECK(says("gone" + free, "0"));
+  CHECK(says("lag_bytes" + free, shown.at("parts")[0].at("lag_bytes").dump()));
+  CHECK(metrics.find("\ndaystream_group_lag_seconds" + free) != std::string::npos);
+
+  // It is not there any more, or cannot be read: the server goes on without it.
+  spill(folder / "parts/1/1.json", "{}");
+  CHECK(eventually(
+      [&] { return body_of(server.url("/status")).find("\"groups\": []") != std::string::npos; }));
+  CHECK(server.process().err().find("not a file of a consumer group") != std::string::npos);
+  store.drop();
+  CHECK(body_of(server.url("/status")).find("\"groups\": []") != std::string::npos);
 }
 
 TEST_CASE("serve: what is no request disturbs nobody", "[serve][bad]") {

@@ -9,6 +9,7 @@
 #include <random>
 #include <sstream>
 
+#include "command/group_look.h"
 #include "command/part_runner.h"
 #include "sharing/file_store.h"
 #include "sharing/share.h"
@@ -367,6 +368,62 @@ TEST_CASE("group: a day that is gone before it was read ends the worker", "[grou
   INFO(ended.err);
   CHECK(ended.exit == support::Exit{3, 0});
   CHECK(herd.status()["parts"][0]["lag_bytes"].is_null());
+}
+
+TEST_CASE("group: looks that have no time find together what one finds", "[group]") {
+  Herd herd;
+  herd.write(40);
+  // Part 0 has what it needs far behind: 30 transactions of the key that another part has.
+  for (int i = 0; i < 30; ++i) {
+    ++herd.written;
+    herd.writer.append(
+        fmt::format("_table\tfox\t_xid\t{0}\t_action\tinsert\ta\tfar\tb\t{0}\n", herd.written) +
+        commit(herd.written));
+  }
+  herd.write(10);
+  REQUIRE(support::run(herd.consume({"--into", "2", "--once"}, herd.once_each())).ok());
+  const Stream stream(herd.directory.path().string());
+  const auto folder = herd.directory.path() / ".groups";
+  for (const char* const place : {"begin", "end"}) {
+    CAPTURE(place);
+    REQUIRE(herd.group({"reset", "g", "--to", place}).ok());
+    sharing::FileStore store(folder / "g");
+    const auto whole = command::group_status(stream, store);
+    std::optional<sharing::GroupStatus> before;
+    const auto is_known = [](const sharing::PartStatus& part) { return part.is_known; };
+    int looks = 0;
+    while (!before || !std::all_of(before->parts.begin(), before->parts.end(), is_known)) {
+      REQUIRE(++looks < 100);
+      before = command::group_status(stream, store, {before ? &*before : nullptr, {}});
+    }
+    for (const sharing::PartStatus& part : whole.parts) {
+      CHECK(part.is_known);
+      CHECK(before->parts[part.part].oldest == part.oldest);
+      CHECK(before->parts[part.part].lag_bytes == part.lag_bytes);
+      CHECK(part.lag_seconds(kNoon) == 0);
+      CHECK(part.oldest.has_value() == (part.lag_bytes > 0));
+    }
+    // What was found before a part was put back does not hold.
+    REQUIRE(herd.group({"reset", "g", "--to", "begin"}).ok());
+    const auto back = command::group_status(stream, store, {&*before, {}});
+    const auto again = command::group_status(stream, store);
+    CHECK(again.parts[0].lag_bytes > 0);
+    CHECK(back.parts[0].lag_bytes == again.parts[0].lag_bytes);
+    CHECK((!back.parts[0].oldest || back.parts[0].oldest == again.parts[0].oldest));
+  }
+}
+
+TEST_CASE("group: who looks writes nothing", "[group]") {
+  Herd herd;
+  herd.write(3);
+  const auto argv = herd.consume({"--into", "1", "--once"}, herd.once_each());
+  REQUIRE(support::run(argv).ok());
+  const std::string old = herd.path(".groups/g/workers/w.json");
+  spill(old, R"({"id":"w","pid":1,"since":"2017-10-09","boot":"another","expires_at_boot_ns":1})");
+  CHECK(herd.status()["workers"].empty());
+  CHECK(std::filesystem::exists(old));
+  REQUIRE(support::run(argv).ok());
+  CHECK_FALSE(std::filesystem::exists(old));
 }
 
 TEST_CASE("group: pauses grow, up to a minute", "[group]") {
