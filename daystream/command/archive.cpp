@@ -21,6 +21,7 @@
 #include "program/figures.h"
 #include "program/hint.h"
 #include "program/keep_flags.h"
+#include "program/notify.h"
 #include "program/program.h"
 #include "program/repeats.h"
 #include "remote/pauses.h"
@@ -130,6 +131,7 @@ int run(const ArchiveOptions& options) {
   std::uint64_t count = 0;
   bool told = false;
   program::Repeats repeats;
+  const program::Notify notify;
   auto archive = std::make_unique<Archive>(options.directory, address, options.rules, stop);
   while (!stop.requested()) {
     milliseconds pause = kBetweenLooks;
@@ -140,12 +142,15 @@ int run(const ArchiveOptions& options) {
       repeats.clear();
       pauses.reset();
       if (!options.follow) break;
+      notify.status(fmt::format("all that is over is at {}", address.name()));
+      notify.ready();
     } catch (const remote::S3Stopped&) {
       if (options.follow) break;
       throw;
     } catch (const Error& e) {
       if (!options.follow || !e.retryable()) throw;
       told = true;
+      notify.status(fmt::format("waiting: {}", e.what()));
       if (const auto text = repeats.met(e.what())) {
         spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
       }
@@ -154,6 +159,7 @@ int run(const ArchiveOptions& options) {
     }
     WaitSet{stop.fd()}.wait(pause);
   }
+  notify.stopping();
   if (count == 0 && !options.follow && !options.json) {
     fmt::print("daystream \"{}\": nothing to archive\n", options.directory);
   }

@@ -6,6 +6,7 @@
 #include "archived_source.h"
 #include "object_store.h"
 #include "stream_fixture.h"
+#include "support/notify_socket.h"
 #include "support/temp_dir.h"
 
 using namespace daystream;
@@ -223,14 +224,19 @@ TEST_CASE("archive: days that were deleted before they were archived are a hole,
 TEST_CASE("archive: --follow archives each day as it closes, and outlives an outage", "[archive]") {
   Source source;
   ObjectStore store;
+  const support::TempDir folder;
+  support::NotifySocket systemd(folder / "notify");
   support::Process process(
-      {support::program("daystream"), "archive", source.path(), store.address(), "--follow"});
+      {support::program("daystream"), "archive", source.path(), store.address(), "--follow"},
+      {.env = {{"NOTIFY_SOCKET", systemd.path().string()}}});
   REQUIRE(eventually([&] { return lines_of(process.out()) == 4; }));
+  CHECK(eventually([&] { return systemd.count("READY=1") > 0; }));
   store.meet("503 503 cut");
   source.add_days(2);
   REQUIRE(eventually([&] { return lines_of(process.out()) == 6; }));
   process.signal(SIGTERM);
   CHECK(process.wait() == support::Exit{0, 0});
+  CHECK(systemd.count("STOPPING=1") == 1);
   CHECK(daystream_command({"verify", store.address()}).ok());
 }
 
@@ -258,6 +264,17 @@ TEST_CASE("archive: what is too old there goes, from the front, and readers hear
   CHECK(std::filesystem::exists(store.object("prod/2017-10-12.tsv.zst")));
   source.add_days(1);
   CHECK(archive(source, store).ok());
+}
+
+TEST_CASE("archive: the service's example is understood, but for the bucket", "[archive]") {
+  Source source;
+  ObjectStore store;
+  const auto checked =
+      daystream_command({"archive", "--follow", "--config",
+                         SOURCE_ROOT "/packaging/examples/daystream-archive-example.json", "--dir",
+                         source.path(), "--archive", store.address(), "--check"});
+  INFO(checked.err << checked.out);
+  CHECK(checked.exit.code == 0);
 }
 
 TEST_CASE("archive: --check says what is missing and changes nothing", "[archive]") {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "broker.h"
+#include "support/notify_socket.h"
 #include "support/temp_dir.h"
 #include "support/wait.h"
 
@@ -153,6 +154,26 @@ TEST_CASE("nats: what cannot be is refused with what to do", "[nats]") {
   const auto none = daystream_command({"cat", broker.address("other")});
   CHECK(none.exit.code == 3);
   CHECK(none.err.find("publish") != std::string::npos);
+}
+
+TEST_CASE("nats: the service's example is understood, and says when it runs", "[nats]") {
+  Source source(1);
+  Broker broker;
+  const support::TempDir folder;
+  support::NotifySocket systemd(folder / "notify");
+  support::Process process({support::program("daystream"), "publish", "--config",
+                            SOURCE_ROOT "/packaging/examples/daystream-publish-example.json",
+                            "--dir", source.path(), "--stream", broker.address()},
+                           {.env = {{"NOTIFY_SOCKET", systemd.path().string()}}});
+  const bool ready = eventually([&] { return systemd.count("READY=1") > 0 || !process.running(); });
+  INFO(process.err());
+  CHECK(ready);
+  CHECK(process.running());
+  CHECK(eventually([&] {
+    return daystream_command({"cat", broker.address()}).out == source.cat();
+  }));
+  process.signal(SIGTERM);
+  CHECK(process.wait() == support::Exit{0, 0});
 }
 
 TEST_CASE("nats: --check says what is there, and makes nothing", "[nats]") {

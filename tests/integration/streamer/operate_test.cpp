@@ -1,7 +1,5 @@
 // What an operator sees of a running deltastream: systemd, logs, status, warnings, pauses.
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +10,7 @@
 
 #include "stream.h"
 #include "support/cut_proxy.h"
-#include "support/fd.h"
+#include "support/notify_socket.h"
 #include "support/slot.h"
 
 using deltastream_test::contains;
@@ -25,38 +23,6 @@ using support::Process;
 using support::Result;
 
 namespace {
-
-// systemd's end of sd_notify.
-class NotifySocket {
- public:
-  explicit NotifySocket(const std::filesystem::path& path)
-      : path_(path), fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.string().copy(address.sun_path, sizeof address.sun_path - 1);
-    REQUIRE(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
-  }
-  const std::filesystem::path& path() const { return path_; }
-
-  // All messages so far.
-  const std::vector<std::string>& messages() {
-    char buffer[4096];
-    for (;;) {
-      const ssize_t size = ::recv(fd_.get(), buffer, sizeof buffer, 0);
-      if (size <= 0) return all_;
-      all_.emplace_back(buffer, static_cast<std::size_t>(size));
-    }
-  }
-  std::ptrdiff_t count(const std::string& message) {
-    const auto& all = messages();
-    return std::count(all.begin(), all.end(), message);
-  }
-
- private:
-  std::filesystem::path path_;
-  support::Fd fd_;
-  std::vector<std::string> all_;
-};
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -82,7 +48,7 @@ TEST_CASE("systemd: told when the stream runs, that it lives, and that it stops"
   const Cluster cluster;
   const Stream stream(cluster);
   const support::TempDir dir;
-  NotifySocket systemd(dir / "notify");
+  support::NotifySocket systemd(dir / "notify");
   Process process(
       stream.command({"--create-slot"}),
       {.env = {{"NOTIFY_SOCKET", systemd.path().string()}, {"WATCHDOG_USEC", "2000000"}}});
@@ -102,7 +68,7 @@ TEST_CASE("systemd: a stream that cannot begin is alive, but not ready", "[strea
   REQUIRE(stream.run_to_end().ok());
   cluster.stop();
   const support::TempDir dir;
-  NotifySocket systemd(dir / "notify");
+  support::NotifySocket systemd(dir / "notify");
   Process process(stream.command(), {.env = {{"NOTIFY_SOCKET", systemd.path().string()},
                                              {"WATCHDOG_USEC", "1000000"}}});
   REQUIRE(support::eventually([&] { return contains(process.err(), " WARN "); }));
