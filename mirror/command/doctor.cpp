@@ -42,9 +42,7 @@ namespace {
 
 struct DoctorOptions {
   std::string mirror;
-  std::optional<std::string> conninfo;
-  daystream::Stream daystream;  // empty: where it was read last
-  std::string config_file;
+  AskedPlaces places;
   bool deep = false;
   bool json = false;
 };
@@ -134,12 +132,9 @@ class Doctor {
     std::optional<SourcePlace> found;
     report_.check("place", [&] {
       const Database db = open_for_reading(options_.mirror);
-      for (SourcePlace& place : source_places(db, {.config_file = options_.config_file,
-                                                  .source = name,
-                                                  .daystream = options_.daystream,
-                                                  .conninfo = options_.conninfo})) {
-        found = std::move(place);
-      }
+      AskedPlaces asked = options_.places;
+      asked.source = name;
+      found = source_places(db, asked).front();
       return fmt::format("read from {}", found->daystream.address());
     });
     return found;
@@ -258,10 +253,10 @@ void add_doctor(CLI::App& app, Chosen& chosen) {
   CLI::App& command = *app.add_subcommand(
       "doctor", "look at everything of one mirror, say what is wrong and what to do");
   add_mirror_option(command, options->mirror);
-  add_connection_option(command, options->conninfo)
+  add_connection_option(command, options->places.conninfo)
       ->description("look at the server and its slot, too");
-  add_daystream_option(command, options->daystream);
-  add_sources_config_option(command, options->config_file);
+  add_daystream_option(command, options->places.daystream);
+  add_sources_config_option(command, options->places.config_file);
   command.add_flag("--deep", options->deep, "read all of the file, for damage");
   daystream::program::add_json_flag(command, options->json, daystream::program::kJsonChecks);
   command.footer(

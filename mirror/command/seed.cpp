@@ -38,14 +38,14 @@ int check(const SeedArguments& options, const daystream::program::Signals& signa
     check_absent(mirror);
     return fmt::format("\"{}\" will be made", mirror);
   });
-  const bool named = options.command.daystream || !options.choice.config.sources.empty();
+  const bool named = options.command.places.daystream || !options.choice.config.sources.empty();
   if (!named) {
     report.check("daystream", []() -> std::string {
       throw daystream::ConfigError("no daystream specified", "a new mirror needs --daystream DIR");
     });
   }
-  check_seed({mirror, options.command.conninfo.value_or(""), options.command.daystream,
-              options.choice.config},
+  check_seed({mirror, options.command.places.conninfo.value_or(""),
+              options.command.places.daystream, options.choice.config},
              signals, report);
   return report.exit_code();
 }
@@ -62,7 +62,9 @@ int run(const SeedArguments& options, daystream::program::Signals& signals) {
     add_tables(options.command, config, signals);
     return 0;
   }
-  seed({mirror, options.command.conninfo.value_or(""), options.command.daystream, config}, signals);
+  seed({mirror, options.command.places.conninfo.value_or(""), options.command.places.daystream,
+        config},
+       signals);
   return 0;
 }
 
@@ -73,15 +75,15 @@ void add_seed(CLI::App& app, Chosen& chosen) {
   CLI::App& command = *app.add_subcommand(
       "seed", "make a mirror from one snapshot of PostgreSQL; add tables to one that is there");
   add_mirror_option(command, options->command.mirror);
-  add_connection_option(command, options->command.conninfo);
-  add_daystream_option(command, options->command.daystream)
+  add_connection_option(command, options->command.places.conninfo);
+  add_daystream_option(command, options->command.places.daystream)
       ->description(
           "directory of the daystream, its http(s):// or nats:// URL, or s3:// archive; not needed "
           "to add "
           "tables");
   add_table_choice(command, options->choice);
   add_from_option(command, options->from);
-  add_source_option(command, options->command.source,
+  add_source_option(command, options->command.places.source,
                     "of several sources the one that has the tables to add");
   auto* const check_flag = command.add_flag(
       "--check", options->check,

@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 
 #include "command/commands.h"
-#include "config/source_places.h"
 #include "history/history_tables.h"
 #include "owner/control.h"
 #include "seed/progress.h"
@@ -27,15 +26,15 @@ namespace {
 // The owner reads the daystream that it was started with, whatever this command is given.
 void check_daystream_of_owner(const TableCommand& command) {
   const int owner = MirrorLock::holder(command.mirror);
-  if (!command.daystream || owner == 0) return;
+  if (!command.places.daystream || owner == 0) return;
   const std::string place =
-      load_checkpoint(open_for_reading(command.mirror), command.source).directory;
-  if (open_stream(place).absolute_address() == command.daystream.absolute_address()) {
+      load_checkpoint(open_for_reading(command.mirror), command.places.source).directory;
+  if (open_stream(place).absolute_address() == command.places.daystream.absolute_address()) {
     return;
   }
   throw ConfigError(
       fmt::format("process {} owns mirror \"{}\" and reads daystream \"{}\", not \"{}\"", owner,
-                  command.mirror, place, command.daystream.address()),
+                  command.mirror, place, command.places.daystream.address()),
       "leave out --daystream, or end that process first");
 }
 
@@ -43,8 +42,8 @@ void check_daystream_of_owner(const TableCommand& command) {
 bool ask(const TableCommand& command, json request, const std::string& what,
          const daystream::program::Signals& signals) {
   check_daystream_of_owner(command);
-  if (command.conninfo) request["conninfo"] = *command.conninfo;
-  if (!command.source.empty()) request["source"] = command.source;
+  if (command.places.conninfo) request["conninfo"] = *command.places.conninfo;
+  if (!command.places.source.empty()) request["source"] = command.places.source;
   std::optional<ProgressLine> progress;
   const auto answer = ask_owner(command.mirror, request, signals, [&](const json& running) {
     if (running.contains("waits")) {
@@ -61,13 +60,10 @@ bool ask(const TableCommand& command, json request, const std::string& what,
 
 void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> tables,
                        daystream::program::Signals& signals) {
-  const SourcePlace place =
-      source_places(open_for_reading(command.mirror),
-                    {command.config_file, command.source, command.daystream, command.conninfo})
-          .front();
+  const SourcePlace place = source_places(open_for_reading(command.mirror), command.places).front();
   RunOptions options;
   options.mirror = command.mirror;
-  options.source = command.source;
+  options.source = command.places.source;
   options.daystream = place.daystream;
   options.conninfo = place.conninfo.value_or("");
   options.end.seed_now = std::move(tables);
@@ -102,8 +98,9 @@ std::string source_of(const Database& db, const std::vector<std::string>& tables
 void add_tables(const TableCommand& asked, const MirrorConfig& config,
                 daystream::program::Signals& signals) {
   TableCommand command = asked;
-  command.source = load_checkpoint(open_for_reading(command.mirror), asked.source).source;
-  command.config_file.clear();  // it names what to add, not where the mirror is read
+  command.places.source =
+      load_checkpoint(open_for_reading(command.mirror), asked.places.source).source;
+  command.places.config_file.clear();  // it names what to add, not where the mirror is read
   json request = {{"request", "seed"}, {"tables", json::array()}};
   for (const TableRequest& table : config.tables) request["tables"].push_back(to_json(table));
   for (const MirroredTable& table : load_tables(open_for_reading(command.mirror))) {
@@ -122,8 +119,8 @@ void reseed_tables(const TableCommand& asked, const std::vector<std::string>& na
                    daystream::program::Signals& signals) {
   TableCommand command = asked;
   const Database mirror = open_for_reading(command.mirror);
-  command.source = source_of(mirror, names, asked.source);
-  const std::vector<MirroredTable> tables = load_tables_of(mirror, command.source);
+  command.places.source = source_of(mirror, names, asked.places.source);
+  const std::vector<MirroredTable> tables = load_tables_of(mirror, command.places.source);
   // Apart, as rows without a key cannot be mended one by one.
   std::vector<std::string> with_key;
   std::vector<std::string> others;
@@ -145,11 +142,11 @@ void reseed_tables(const TableCommand& asked, const std::vector<std::string>& na
 void remove_tables(const TableCommand& asked, const std::vector<std::string>& names,
                    const daystream::program::Signals& signals) {
   TableCommand command = asked;
-  command.source = source_of(open_for_reading(command.mirror), names, asked.source);
+  command.places.source = source_of(open_for_reading(command.mirror), names, asked.places.source);
   if (ask(command, {{"request", "remove"}, {"tables", names}}, "removing", signals)) return;
   const MirrorLock owner(command.mirror);
   Database db = open_owned(command.mirror);
-  const std::vector<MirroredTable> tables = load_tables_of(db, command.source);
+  const std::vector<MirroredTable> tables = load_tables_of(db, command.places.source);
   WriteTransaction transaction(db);
   for (const std::string& wanted : names) {
     const MirroredTable& table = find_table(tables, wanted);
@@ -174,7 +171,7 @@ void add_tables_options(CLI::App& command, TablesOptions& options) {
       ->required()
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
-  add_source_option(command, options.command.source,
+  add_source_option(command, options.command.places.source,
                     "of several sources the one whose tables they are");
 }
 
@@ -185,9 +182,9 @@ void add_reseed(CLI::App& app, Chosen& chosen) {
   CLI::App& command = *app.add_subcommand(
       "reseed", "make tables of a mirror the same as PostgreSQL's, while it runs");
   add_tables_options(command, *options);
-  add_connection_option(command, options->command.conninfo);
-  add_daystream_option(command, options->command.daystream);
-  add_sources_config_option(command, options->command.config_file);
+  add_connection_option(command, options->command.places.conninfo);
+  add_daystream_option(command, options->command.places.daystream);
+  add_sources_config_option(command, options->command.places.config_file);
   command.add_flag("--whole", options->command.whole,
                    "copy them whole; else only rows that differ are written, where they are few");
   command.footer(

@@ -2,23 +2,19 @@
 // themselves.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
-#include "daystream/stream.h"
+#include "config/source_places.h"
 #include "program/program.h"
 
 namespace deltamirror {
 
 struct TableCommand {
   std::string mirror;
-  std::optional<std::string> conninfo;  // nullopt: the owner's own
-  daystream::Stream daystream;          // empty: where the mirror was last read from
-  bool whole = false;                   // reseed: copies the tables, not only the rows that differ
-  std::string source = {};              // whose tables, of a mirror of named ones; empty: not said
-  std::string config_file = {};         // says how those are reached
+  AskedPlaces places;  // without a connection the owner's own is used
+  bool whole = false;  // reseed: copies the tables, not only the rows that differ
 };
 
 // All end once the tables are in place, readers included. They throw as seeds do.

@@ -7,7 +7,6 @@
 
 #include "command/commands.h"
 #include "command/table_commands.h"
-#include "config/source_places.h"
 #include "program/common_flags.h"
 #include "program/figures.h"
 #include "store/mirror_file.h"
@@ -44,12 +43,10 @@ int run(const VerifyArguments& options, daystream::program::Signals& signals) {
       different = verify(own, signals, report);
     }
     if (!owned || different.empty()) continue;
-    reseed_tables({.mirror = options.mirror,
-                   .conninfo = place.conninfo,
-                   .daystream = options.places.daystream,
-                   .source = source,
-                   .config_file = options.places.config_file},
-                  different, signals);
+    AskedPlaces only = options.places;
+    only.source = source;
+    only.conninfo = place.conninfo;
+    reseed_tables({.mirror = options.mirror, .places = std::move(only)}, different, signals);
   }
   report.finish();
   const std::uint64_t differences = report.differences();

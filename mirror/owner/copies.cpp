@@ -522,10 +522,8 @@ void Copies::tell_status(json& status) const {
   status["stalled"] = stalled_;
   status["waiting"] = waiting_.size();
   if (!running_) return;
-  json tables = json::array();
-  for (const TableRequest& table : running_->job.request.tables) {
-    tables.push_back(name_for(table));
-  }
+  std::vector<std::string> tables;
+  for (const TableRequest& table : running_->job.request.tables) tables.push_back(name_for(table));
   status["seeding"] = {{"tables", tables}, {"rows", running_->copy->rows()}};
 }
 
