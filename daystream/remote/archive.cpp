@@ -14,6 +14,7 @@
 #include "manifest_json.h"
 #include "packing.h"
 #include "program/sha256.h"
+#include "remote/s3_file.h"
 #include "scanner.h"
 #include "stream_view.h"
 
@@ -21,7 +22,6 @@ namespace daystream::remote {
 
 namespace {
 
-constexpr std::uint64_t kMostParts = 10'000;
 constexpr std::uint64_t kPiece = 1024 * 1024;
 
 std::string read(const File& file, std::uint64_t begin, std::uint64_t size) {
@@ -183,59 +183,18 @@ Archive::Step Archive::archive(std::int64_t day) {
   }
   entry.sha256 = sha256.text();
   Step step{Step::Kind::Archived, entry.key(), entry.summary.size_bytes, entry.stored_bytes, 0};
-  if (!is_there(entry.key(), *stored, entry.sha256)) {
-    step.sent_bytes = put_object(entry.key(), *stored, entry.sha256);
-    if (!is_there(entry.key(), *stored, entry.sha256)) {
-      throw ConnectionLost(fmt::format("{}: what was put there is not there",
-                                       client_.address().name_of(entry.key())),
-                           "it tries again; look whether others write there");
-    }
+  S3FileRules rules{rules_.part_bytes, {}};
+  if (progress) {
+    rules.progress = [&](std::uint64_t done, std::uint64_t size) {
+      progress(entry.key(), done, size);
+    };
   }
+  step.sent_bytes = put_file(client_, entry.key(), *stored, entry.sha256, rules);
   ArchiveIndex index = index_;
   index.days.push_back(entry);
   save_index(client_, index);
   index_ = std::move(index);
   return step;
-}
-
-bool Archive::is_there(const std::string& key, const File& file, const std::string& sha256) {
-  const auto head = client_.head(key);
-  return head && head->size_bytes == file.size() && head->sha256 == sha256;
-}
-
-// Gives how many bytes were sent.
-std::uint64_t Archive::put_object(const std::string& key, const File& file,
-                                  const std::string& sha256) {
-  const std::uint64_t size = file.size();
-  if (size > rules_.part_bytes) return put_parts(key, file, sha256);
-  client_.put(key, read(file, 0, size), sha256);
-  return size;
-}
-
-std::uint64_t Archive::put_parts(const std::string& key, const File& file,
-                                 const std::string& sha256) {
-  const std::uint64_t size = file.size();
-  const std::uint64_t part_size = std::max(rules_.part_bytes, size / (kMostParts - 1));
-  const auto begun = client_.begun_parts(key);
-  const std::string upload = begun ? *begun : client_.begin_parts(key, sha256);
-  const auto there = begun ? client_.parts(key, upload) : std::map<int, S3Client::Part>{};
-  std::vector<S3Client::Part> parts;
-  std::uint64_t sent = 0;
-  for (std::uint64_t at = 0; at < size; at += part_size) {
-    const std::string bytes = read(file, at, std::min(part_size, size - at));
-    const int number = static_cast<int>(parts.size()) + 1;
-    const auto found = there.find(number);
-    if (found != there.end() && found->second.size_bytes == bytes.size() &&
-        found->second.etag == md5_of(bytes)) {
-      parts.push_back(found->second);
-    } else {
-      parts.push_back(client_.put_part(key, upload, number, bytes));
-      sent += bytes.size();
-    }
-    if (progress) progress(key, at + bytes.size(), size);
-  }
-  client_.complete(key, upload, parts);
-  return sent;
 }
 
 // Only from the front, and never the last: what is kept has no holes, and says where to go on.

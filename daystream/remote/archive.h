@@ -69,9 +69,6 @@ class Archive {
   void require_continuation(const ArchivedDay& last);
   std::optional<std::int64_t> next_day();
   Step archive(std::int64_t day);
-  std::uint64_t put_object(const std::string& key, const File& file, const std::string& sha256);
-  std::uint64_t put_parts(const std::string& key, const File& file, const std::string& sha256);
-  bool is_there(const std::string& key, const File& file, const std::string& sha256);
   std::optional<Step> delete_one();
   void delete_leftovers();
 

@@ -7,17 +7,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
 #include "program/hint.h"
-#include "program/json.h"
 #include "program/repeats.h"
 #include "program/sha256.h"
 #include "remote/pauses.h"
-#include "remote/refusal.h"
+#include "remote/s3_client.h"
 #include "src/place.h"
 #include "src/waiting.h"
 #include "write_all.h"
@@ -25,38 +23,6 @@
 namespace daystream::remote {
 
 namespace {
-
-using std::chrono::milliseconds;
-
-constexpr milliseconds kTurn{1000};
-
-struct Newest {
-  std::string id;
-  std::uint64_t size_bytes;
-};
-
-// Throws Behind where the server is still computing which it has.
-Newest newest_of(const Options& options, const Url& url) {
-  const std::string where = url.base + "/snapshots";
-  const auto body = program::parse_json<nlohmann::json>(request(options, "GET", where).body);
-  try {
-    if (!body.at("snapshots").empty()) {
-      const auto& first = body.at("snapshots").front();
-      const auto id = first.at("id").get<std::string>();
-      // It becomes part of a file's name here.
-      if (id.size() == 64 && id.find_first_not_of("0123456789abcdef") == std::string::npos) {
-        return {id, first.at("size_bytes").get<std::uint64_t>()};
-      }
-    } else if (body.at("preparing").get<std::uint64_t>() > 0) {
-      throw Behind(fmt::format("{}: the server is reading its snapshots", where));
-    } else {
-      throw NoSnapshot(fmt::format("{}: the server has no snapshot", where),
-                       "put one into the directory of its --snapshots, or seed from PostgreSQL");
-    }
-  } catch (const nlohmann::json::exception&) {
-  }
-  throw ProtocolError(fmt::format("{}: the answer cannot be understood", where));
-}
 
 [[noreturn]] void fail(const char* action, const std::filesystem::path& path) {
   throw IoError(fmt::format("could not {} file \"{}\"", action, path.string()), errno);
@@ -73,9 +39,8 @@ UniqueFd open_part(const std::filesystem::path& part) {
 }
 
 // False: told to stop.
-bool receive(const Options& options, const std::string& url, const Newest& newest,
-             const UniqueFd& fd, const std::filesystem::path& part, const Stop& stop,
-             std::uint64_t& resumed_at) {
+bool receive(SnapshotPlace& place, const OfferedSnapshot& newest, const UniqueFd& fd,
+             const std::filesystem::path& part, const Stop& stop, std::uint64_t& resumed_at) {
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) fail("open", part);
   auto size = static_cast<std::uint64_t>(status.st_size);
@@ -84,20 +49,14 @@ bool receive(const Options& options, const std::string& url, const Newest& newes
     size = 0;
   }
   resumed_at = size;
-  if (size < newest.size_bytes) {
-    Download download(options, url, size);
-    while (size < newest.size_bytes) {
-      if (stop.requested()) return false;
-      if (!download.wait(kTurn, stop.fd())) continue;
-      std::string& bytes = download.bytes();
-      if (size + bytes.size() > newest.size_bytes) {
-        throw ProtocolError(fmt::format("{}: more bytes than the snapshot has", url));
-      }
-      if (!write_all(fd.get(), bytes)) fail("write", part);
-      size += bytes.size();
-      bytes.clear();
+  const auto take = [&](const std::string& bytes) {
+    if (size + bytes.size() > newest.size_bytes) {
+      throw ProtocolError(fmt::format("{}: more bytes than the snapshot has", newest.where));
     }
-  }
+    if (!write_all(fd.get(), bytes)) fail("write", part);
+    size += bytes.size();
+  };
+  if (size < newest.size_bytes && !place.receive(newest, size, take, stop)) return false;
   if (fsync(fd.get()) != 0) fail("sync", part);
   return true;
 }
@@ -110,35 +69,35 @@ void sync_folder_of(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::string newest_snapshot(const Options& options, const Url& url) {
-  return newest_of(options, url).id;
+std::string newest_snapshot(const Options& options, const std::string& address, const Stop& stop) {
+  return snapshot_place(options, address, stop)->newest().id;
 }
 
-bool fetch_newest_snapshot(const Options& options, const Url& url,
+bool fetch_newest_snapshot(const Options& options, const std::string& address,
                            const std::filesystem::path& path, const Stop& stop, Fetched& fetched,
                            const std::string& known) {
+  const auto place = snapshot_place(options, address, stop);
   Pauses pauses;
   program::Repeats repeats;
   for (bool is_let_in = false; !stop.requested();) {
     try {
-      const Newest newest = newest_of(options, url);
+      const OfferedSnapshot newest = place->newest();
       is_let_in = true;
       if (newest.id == known) {
-        throw NoSnapshot(fmt::format("{}: the server has no newer snapshot yet", url.base),
-                         "put one into the directory of its --snapshots");
+        throw NoSnapshot(fmt::format("{}: there is no newer snapshot yet", address),
+                         "put one there: \"deltamirror snapshot\"");
       }
       const std::filesystem::path part = fmt::format("{}.{}.part", path.string(), newest.id);
-      const std::string from = fmt::format("{}/snapshot?id={}", url.base, newest.id);
       const UniqueFd fd = open_part(part);
-      if (!receive(options, from, newest, fd, part, stop, fetched.resumed_at)) {
+      if (!receive(*place, newest, fd, part, stop, fetched.resumed_at)) {
         return false;
       }
       const std::string id = program::sha256_of_file(part, stop);
       if (id.empty()) return false;
       if (id != newest.id) {
         std::filesystem::remove(part);
-        throw Error(fmt::format("{}: what came has another SHA-256: {}", from, id),
-                    "it is removed: try again; if that does not help, the file at the server was "
+        throw Error(fmt::format("{}: what came has another SHA-256: {}", newest.where, id),
+                    "it is removed: try again; if that does not help, the file there was "
                     "changed after its SHA-256 was taken");
       }
       // A link does not replace what somebody has put there meanwhile.
@@ -148,6 +107,8 @@ bool fetch_newest_snapshot(const Options& options, const Url& url,
       fetched.id = newest.id;
       fetched.size_bytes = newest.size_bytes;
       return true;
+    } catch (const S3Stopped&) {
+      return false;
     } catch (const Error& e) {
       if (!(is_let_in ? e.retryable() : e.retryable_at_first())) throw;
       if (const auto text = repeats.met(e.what())) {

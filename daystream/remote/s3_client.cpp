@@ -319,6 +319,11 @@ std::vector<S3Client::Object> S3Client::list(const std::string& beginning) {
       throw ProtocolError(fmt::format("{}: the answer is no list of objects", address_.name()),
                           "look whether the endpoint speaks the S3 protocol");
     }
+    // Half of a list is one of fewer objects.
+    if (answer.body.find("</ListBucketResult>") == std::string::npos) {
+      throw ConnectionLost(fmt::format("{}: the list of objects is cut short", address_.name()),
+                           "look at what is between here and the endpoint");
+    }
     std::size_t at = 0;
     while (const auto inside = xml_inside(answer.body, "Contents", at)) {
       std::string key = xml_text(*inside, "Key");

@@ -53,8 +53,8 @@ void add_source_option(CLI::App& command, std::string& source, const std::string
 CLI::Option* add_from_option(CLI::App& command, std::string& url) {
   return command.add_option(
       "--from", url,
-      "instead: http(s)://HOST:PORT/NAME of a server with snapshots; a copy of the newest is the "
-      "beginning");
+      "instead: http(s)://HOST:PORT/NAME of a server with snapshots, or s3://BUCKET/PREFIX; a copy "
+      "of the newest is the beginning");
 }
 
 namespace {

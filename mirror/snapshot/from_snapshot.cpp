@@ -47,10 +47,9 @@ void check_fetched(const std::string& mirror, const daystream::Stop& stop) {
 bool fetch_into(const std::string& mirror, const std::string& server, const daystream::Stop& stop) {
   namespace remote = daystream::remote;
   check_absent(mirror);
-  const remote::Url url = remote::Url::parse(server);
   remote::Fetched fetched;
-  spdlog::info("fetching the newest snapshot of {}", url.base);
-  if (!remote::fetch_newest_snapshot(remote::options_from_environment(), url, mirror, stop,
+  spdlog::info("fetching the newest snapshot of {}", server.substr(0, server.find('?')));
+  if (!remote::fetch_newest_snapshot(remote::options_from_environment(), server, mirror, stop,
                                      fetched)) {
     return false;
   }
@@ -67,7 +66,7 @@ bool fetch_into(const std::string& mirror, const std::string& server, const days
     if (stop.requested()) return false;
     throw daystream::NeedsPerson(
         fmt::format("the snapshot {} is no mirror: {}", fetched.id, e.what()),
-        "put a mirror into the directory of the server's --snapshots");
+        "put a mirror there: \"deltamirror snapshot\" makes what can be taken");
   }
   return true;
 }
@@ -76,16 +75,13 @@ bool fetch_into(const std::string& mirror, const std::string& server, const days
 
 bool fetch_mirror(const std::string& mirror, const daystream::Stream& daystream,
                   const daystream::program::Signals& signals) {
-  const auto server = daystream.server();
-  if (!server) {
-    throw daystream::ConfigError(
-        fmt::format("cannot fetch a snapshot from \"{}\"", daystream.address()),
-        "--from takes the URL of a stream: https://HOST:PORT/NAME");
-  }
+  const std::string place = daystream.server().value_or(daystream.address());
+  // Of a kind that has snapshots, or it throws.
+  static_cast<void>(daystream::remote::snapshot_place({}, place, signals.stop()));
   check_absent(mirror);  // before its lock is made beside what is there
   MirrorLock owner(mirror);
   try {
-    if (fetch_into(mirror, *server, signals.stop())) return true;
+    if (fetch_into(mirror, place, signals.stop())) return true;
   } catch (...) {
     owner.remove_file();
     throw;
@@ -192,16 +188,15 @@ void NewerSnapshot::look_at_file(const std::string& known) {
 void NewerSnapshot::fetch(const std::string& known, const daystream::Stop& stop) {
   namespace remote = daystream::remote;
   const remote::Options options = remote::options_from_environment();
-  const remote::Url url = remote::Url::parse(from_);
   try {
-    if (!id_.empty() && remote::newest_snapshot(options, url) == id_) return;
+    if (!id_.empty() && remote::newest_snapshot(options, from_, stop) == id_) return;
   } catch (const remote::NoSnapshot&) {
     return;  // no better one than what is here
   }
   drop();
   remove_with_log(path_);
   remote::Fetched fetched;
-  if (!remote::fetch_newest_snapshot(options, url, path_, stop, fetched, known)) {
+  if (!remote::fetch_newest_snapshot(options, from_, path_, stop, fetched, known)) {
     throw daystream::Error("stopped before the snapshot was fetched", "the next start fetches it");
   }
   id_ = fetched.id;

@@ -1,4 +1,5 @@
-// A mirror that begins as a copy of another one, from a server that has it: no PostgreSQL is asked.
+// A mirror that begins as a copy of another one, from a server or storage that has it: no
+// PostgreSQL is asked.
 #pragma once
 
 #include <filesystem>

@@ -14,6 +14,9 @@
 
 #include "daystream/unique_fd.h"
 #include "program/disk_space.h"
+#include "program/sha256.h"
+#include "remote/s3_file.h"
+#include "src/dir.h"
 #include "src/place.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
@@ -169,15 +172,11 @@ void remove_old(const SnapshotOptions& options) {
   }
 }
 
-}  // namespace
-
-std::string take_snapshot(const SnapshotOptions& options,
-                          const daystream::program::Signals& signals) {
-  const std::string out = file_for(options);
-  check_absent(out);
+// Of all that a reader sees at one commit.
+void write_snapshot(const SnapshotOptions& options, const PartialFile& partial,
+                    const daystream::program::Signals& signals) {
   Database db = open_for_reading(options.mirror);
-  check_room(db, out);
-  PartialFile partial(out);
+  check_room(db, partial.path());
   if (options.form == SnapshotForm::Raw) {
     db.exec("BEGIN");
     static_cast<void>(load_checkpoints(db));  // the transaction begins with its first read
@@ -188,6 +187,46 @@ std::string take_snapshot(const SnapshotOptions& options,
   }
   db.close();
   without_log(partial.path());
+}
+
+// Beside the mirror first: how it ends is known only then.
+std::string put_snapshot(const SnapshotOptions& options,
+                         const daystream::program::Signals& signals) {
+  namespace remote = daystream::remote;
+  remote::S3Client client(remote::S3Address::parse(options.out), {.stop = signals.stop()});
+  const std::string name = snapshot_name(options.mirror, std::time(nullptr));
+  const PartialFile partial(beside(options.mirror, ".s3"));
+  write_snapshot(options, partial, signals);
+  const std::string sha256 = daystream::program::sha256_of_file(partial.path(), signals.stop());
+  if (sha256.empty()) stopped_meanwhile();
+  const fs::path path = fs::absolute(partial.path());
+  const auto folder = daystream::real_dir(path.parent_path());
+  remote::put_file(client, name, *folder->open(path.filename().string()), sha256, {});
+  if (!options.keep) return client.address().name_of(name);
+  std::vector<std::int64_t> times;
+  const std::string stem = fs::path(options.mirror).stem().string();
+  for (const remote::S3Client::Object& object : client.list("")) {
+    const auto snapshot = parse_snapshot_name(object.key);
+    if (snapshot && snapshot->stem == stem) times.push_back(snapshot->seconds);
+  }
+  for (const std::int64_t time : superfluous(times, *options.keep)) {
+    client.remove(snapshot_name(options.mirror, time));
+    spdlog::info("removed snapshot \"{}\"",
+                 client.address().name_of(snapshot_name(options.mirror, time)));
+  }
+  return client.address().name_of(name);
+}
+
+}  // namespace
+
+std::string take_snapshot(const SnapshotOptions& options,
+                          const daystream::program::Signals& signals) {
+  if (daystream::remote::S3Address::is_one(options.out)) return put_snapshot(options, signals);
+  const std::string out = file_for(options);
+  check_absent(out);
+  static_cast<void>(open_for_reading(options.mirror));  // it is one, before anything is made
+  PartialFile partial(out);
+  write_snapshot(options, partial, signals);
   const std::vector<Checkpoint> all = load_checkpoints(open_for_reading(partial.path()));
   partial.finish(out);
   for (const Checkpoint& at : all) {

@@ -17,14 +17,16 @@ enum class SnapshotForm {
 
 struct SnapshotOptions {
   std::string mirror;
-  std::string
-      out;  // a new file, or a directory: then the name is made of the mirror's and the time
+  std::string out;  // a new file; or a directory, or s3://BUCKET/PREFIX: then the name is made of
+                    // the mirror's and the time
   SnapshotForm form = SnapshotForm::Compact;
-  std::optional<Retention> keep;  // with a directory: which ones stay once this one is there
+  std::optional<Retention> keep;  // without a name: which ones stay once this one is there
 };
 
 // Reads as any reader does: neither the owner nor other readers wait for it. The file is on disk
 // under its name only when it is complete; it keeps no log of its own, so that it is one file.
+//
+// In object storage it is there, whole, with its SHA-256; meanwhile it lies beside the mirror.
 //
 // Returns the snapshot's name. Throws Error where the file exists, the mirror is none, there is not
 // enough room, or a stop was requested; then nothing is left.
