@@ -92,6 +92,24 @@ void append_column_types(StringInfo out, const RowWriter& writer, TupleDesc shap
   }
 }
 
+// The names of the columns, each with its number, its type and whether it may be NULL.
+void append_columns(StringInfo out, const RowWriter& writer, TupleDesc shape,
+                    const RelationName& name) {
+  for (int i = 0; i < shape->natts; ++i) {
+    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
+    if (!told(writer, name, attribute)) continue;
+    append(out, writer.options->separator);
+    append_text(out, writer.encoding, NameStr(attribute->attname));
+    append(out, writer.options->separator);
+    append_int(out, attribute->attnum);
+    append(out, " ");
+    append_text(out, writer.encoding,
+                format_type_extended(attribute->atttypid, attribute->atttypmod,
+                                     FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID));
+    if (attribute->attnotnull) append(out, " not null");
+  }
+}
+
 // What follows the transaction id; with the table's name, all that can change.
 void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
                   const RelationName& name) {
@@ -128,19 +146,7 @@ void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
   if (facts.types != NIL) append_column_types(out, writer, shape, name);
   append_value_facts(out, writer.encoding, options.separator, facts);
   append_action(out, options, "schema");
-  for (int i = 0; i < shape->natts; ++i) {
-    const FormData_pg_attribute* const attribute = TupleDescAttr(shape, i);
-    if (!told(writer, name, attribute)) continue;
-    append(out, options.separator);
-    append_text(out, writer.encoding, NameStr(attribute->attname));
-    append(out, options.separator);
-    append_int(out, attribute->attnum);
-    append(out, " ");
-    append_text(out, writer.encoding,
-                format_type_extended(attribute->atttypid, attribute->atttypmod,
-                                     FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID));
-    if (attribute->attnotnull) append(out, " not null");
-  }
+  append_columns(out, writer, shape, name);
 }
 
 char* finish(StringInfo text) {

@@ -115,38 +115,45 @@ std::string_view escaped_null(const Options& options) {
   return {out, grammar::escape_into(out, options.null_text)};
 }
 
+// Where a switch of one name is kept; nullptr: it is no switch, or none that we keep.
+bool* switch_named(std::string_view name, Options* options) {
+  const struct {
+    const char* name;
+    bool* kept;
+  } switches[] = {
+      {"include-xids", &options->include_xids},
+      {"include-lsn", &options->include_lsn},
+      {"include-transaction", &options->include_transaction},
+      {"include-schema", &options->include_schema},
+      {"include-truncate", &options->include_truncate},
+      {"full-name", &options->full_name},
+      {"only-local", &options->only_local},
+      {"partition-root", &options->partition_root},
+      {"convert-bool", &options->convert_bool},
+      {"escape-chars", &options->escape},
+      // A later name of pg-deltaflood's for the same; its source at 0c5cc0e has only the first.
+      {"escape-unicode", &options->escape},
+      {"adopt-slot", &options->claim.adopt},
+      {"only-look", &options->claim.only_look},
+  };
+  for (const auto& each : switches) {
+    if (name == each.name) return each.kept;
+  }
+  return nullptr;
+}
+
 void parse_option(const DefElem* element, Options* options) {
   static const char tables[] = "a comma-separated list of table, schema.table, with * for any run";
   static const char columns[] =
       "a comma-separated list of column, table.column, schema.table.column, with * for any run";
   static const char prefixes[] = "a comma-separated list of message prefixes, with * for any run";
   const std::string_view name = element->defname;
-  if (name == "include-xids") {
-    options->include_xids = parse_switch(element);
+  if (bool* const kept_at = switch_named(name, options); kept_at != nullptr) {
+    *kept_at = parse_switch(element);
   } else if (name == "include-oids") {
     (void)parse_switch(element);  // rows have no OIDs of their own since PostgreSQL 12
-  } else if (name == "include-lsn") {
-    options->include_lsn = parse_switch(element);
-  } else if (name == "include-transaction") {
-    options->include_transaction = parse_switch(element);
-  } else if (name == "include-schema") {
-    options->include_schema = parse_switch(element);
-  } else if (name == "include-truncate") {
-    options->include_truncate = parse_switch(element);
   } else if (name == "include-messages") {
     options->messages = parse_list(element, grammar::ListOf::Texts, prefixes);
-  } else if (name == "full-name") {
-    options->full_name = parse_switch(element);
-  } else if (name == "only-local") {
-    options->only_local = parse_switch(element);
-  } else if (name == "partition-root") {
-    options->partition_root = parse_switch(element);
-  } else if (name == "convert-bool") {
-    options->convert_bool = parse_switch(element);
-  } else if (name == "escape-chars" || name == "escape-unicode") {
-    // A later name of pg-deltaflood's for the same switch; its source at 0c5cc0e has only the
-    // first.
-    options->escape = parse_switch(element);
   } else if (name == "skip-nulls") {
     options->nulls = parse_switch(element) ? Nulls::Skipped : Nulls::Written;
   } else if (name == "null") {
@@ -159,10 +166,6 @@ void parse_option(const DefElem* element, Options* options) {
     options->claim.id = parse_id(element);
   } else if (name == "stream-name") {
     options->claim.name = parse_words(element);
-  } else if (name == "adopt-slot") {
-    options->claim.adopt = parse_switch(element);
-  } else if (name == "only-look") {
-    options->claim.only_look = parse_switch(element);
   } else if (name == "actions") {
     options->actions = parse_actions(element);
   } else if (name == "tables") {

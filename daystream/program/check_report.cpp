@@ -68,8 +68,7 @@ void CheckReport::check_room(const std::filesystem::path& directory) {
   const auto space = disk_space(directory);
   if (!space) return;
   const double free_gb = static_cast<double>(space->free_bytes) / 1e9;
-  const std::string detail =
-      fmt::format("{:.1f} GB are free for \"{}\"", free_gb, directory.string());
+  std::string detail = fmt::format("{:.1f} GB are free for \"{}\"", free_gb, directory.string());
   if (free_gb < kLittleRoomGb) return warn("room", detail, "a larger disk lasts longer");
   check("room", [&] { return detail; });
 }

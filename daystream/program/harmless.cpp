@@ -48,9 +48,8 @@ void append_harmless(std::string& out, std::string_view text, Keep keep) {
     std::size_t good = 0;
     if (byte >= 0x80) {
       good = good_character(text);
-    } else if (byte >= 0x20 && byte != 0x7F) {
-      good = 1;
-    } else if (keep != Keep::Nothing && (byte == '\n' || byte == '\t')) {
+    } else if ((byte >= 0x20 && byte != 0x7F) ||
+               (keep != Keep::Nothing && (byte == '\n' || byte == '\t'))) {
       good = 1;
     } else if (keep == Keep::Colours) {
       good = colour_code(text);

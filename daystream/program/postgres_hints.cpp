@@ -110,7 +110,7 @@ std::string missing_grant(const std::string& words, const std::string& user) {
 }  // namespace
 
 std::string connection_hint(const std::string& words) {
-  if (const std::string line = missing_hba_line(words); !line.empty()) return line;
+  if (std::string line = missing_hba_line(words); !line.empty()) return line;
   for (const Advice& advice : kConnection) {
     if (words.find(advice.words) != std::string::npos) return std::string(advice.hint);
   }

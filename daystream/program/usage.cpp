@@ -57,7 +57,7 @@ const CLI::App& chosen_command(const CLI::App& app) {
 std::string name_below(const CLI::App& app, const CLI::App& command) {
   std::string name;
   for (const CLI::App* at = &command; at != &app && at != nullptr; at = at->get_parent()) {
-    name = name.empty() ? at->get_name() : at->get_name() + " " + name;
+    name.insert(0, name.empty() ? at->get_name() : at->get_name() + " ");
   }
   return name;
 }
@@ -122,7 +122,7 @@ std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::P
     const auto word = std::find_if(left.begin(), left.end(),
                                    [](const auto& each) { return !each.starts_with('-'); });
     if (word == left.end()) return unexpected(app, command, left);
-    if (const std::string misplaced = misplaced_command(command, commands); !misplaced.empty()) {
+    if (std::string misplaced = misplaced_command(command, commands); !misplaced.empty()) {
       return misplaced;
     }
     const std::string like = did_you_mean(*word, commands);

@@ -134,7 +134,9 @@ class S3Client::Wire {
   static List headers_of(const S3Signable& signable, const S3Address& address,
                          const S3Credentials& credentials) {
     List headers;
-    for (const auto& [name, value] : signable.headers) append(headers, name + ": " + value);
+    for (const auto& [name, value] : signable.headers) {
+      append(headers, fmt::format("{}: {}", name, value));
+    }
     append(headers, "authorization: " + s3_authorization(signable, credentials, address.region));
     append(headers, "expect:");  // no pause before the body
     if (!signable.headers.contains("content-type")) append(headers, "content-type:");

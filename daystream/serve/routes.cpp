@@ -188,22 +188,27 @@ void Server::route(const Request& request) {
   if (path.size() == 2 && first == "healthz" && path[1] == "streams") return reply_health(request);
   const Grant grant = admit(request);
   if (path.size() == 1 && (first == "status" || first == "metrics" || first == "history")) {
-    request.allow({});
-    if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
-    facts_.disconnected = limits_.refused();
-    if (first == "history") return request.reply(200, kJson, history_json(streams_, grant));
-    return answer_sampled(request, grant, [this, grant, first](const Request& asked) {
-      if (first == "status") {
-        return asked.reply(200, kJson, status_json(facts_, streams_, grant));
-      }
-      asked.reply(200, kMetrics, metrics_text(facts_, streams_, grant));
-    });
+    return reply_about_all(request, first, grant);
   }
   if (path.size() > 2) {
     throw HttpError(404, "not-found", "there is nothing here");
   }
-  const std::string what = path.size() == 1 ? "info" : path[1];
-  Served& stream = served(first, grant);
+  route_stream(request, served(first, grant), path.size() == 1 ? "info" : path[1], grant);
+}
+
+void Server::reply_about_all(const Request& request, const std::string& what, const Grant& grant) {
+  request.allow({});
+  if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
+  facts_.disconnected = limits_.refused();
+  if (what == "history") return request.reply(200, kJson, history_json(streams_, grant));
+  answer_sampled(request, grant, [this, grant, what](const Request& asked) {
+    if (what == "status") return asked.reply(200, kJson, status_json(facts_, streams_, grant));
+    asked.reply(200, kMetrics, metrics_text(facts_, streams_, grant));
+  });
+}
+
+void Server::route_stream(const Request& request, Served& stream, const std::string& what,
+                          const Grant& grant) {
   if (what == "copies") {
     if (!request.is_post()) throw HttpError(405, "method", "this takes POST only");
     return take_copy(request, stream, grant);

@@ -118,7 +118,7 @@ void ServedStream::load_durable() {
     const std::uint64_t before = same_day ? durable_->size_bytes : 0;
     if (durable_) grown_bytes_ += durable->size_bytes - std::min(before, durable->size_bytes);
   }
-  durable_ = std::move(durable);
+  durable_ = durable;
 }
 
 std::optional<std::int64_t> ServedStream::take_lag_ms() {

@@ -84,6 +84,9 @@ class Server {
   void keep_out_strangers(const Request& request) const;
   Grant admit(const Request& request) const;
   void route(const Request& request);
+  // `what`: status, metrics or history.
+  void reply_about_all(const Request&, const std::string& what, const Grant&);
+  void route_stream(const Request&, Served&, const std::string& what, const Grant&);
   Served& served(const std::string& name, const Grant& grant);
 
   void reply_stream(const Request& request, Served& served, const Grant& grant);

@@ -5,7 +5,6 @@
 #include <sys/file.h>
 
 #include <cerrno>
-#include <vector>
 
 #include "calendar.h"
 #include "day_file.h"
@@ -69,31 +68,39 @@ std::optional<Housekeeping::Step> Housekeeping::step(std::optional<Lsn> confirme
   const std::int64_t current = day_number(durable->position.c);
 
   std::vector<Day> days;
-  std::uint64_t total = 0;
   for (const std::int64_t day : list_days(*dir_)) {
     const auto found = open_day_file(*dir_, day);
-    if (!found) continue;
-    days.push_back({day, found.packed, found.stored_bytes});
-    total += found.stored_bytes;
+    if (found) days.push_back({day, found.packed, found.stored_bytes});
   }
-  const auto name_of = [](const Day& day) {
-    return day.packed ? packed_file_name(day.day) : day_file_name(day.day);
-  };
+  if (auto dropped = drop_oldest(days, current, confirmed)) return dropped;
+  return compress_oldest(days, current, confirmed, stop);
+}
 
-  // Only from the front: what is kept has no holes.
-  if (!days.empty() && days.front().day < current) {
-    const Day& oldest = days.front();
-    const bool too_old =
-        rules_.keep_days && current - oldest.day > static_cast<std::int64_t>(*rules_.keep_days);
-    const bool too_much = rules_.keep_bytes && total > *rules_.keep_bytes;
-    if ((too_old || too_much) && is_confirmed(oldest.day, confirmed)) {
-      sync_durable(current);
-      dir_->remove(day_file_name(oldest.day));
-      dir_->remove(packed_file_name(oldest.day));
-      dir_->sync();
-      return Step{Step::Kind::Deleted, name_of(oldest), oldest.stored_bytes, 0};
-    }
-  }
+// Only from the front: what is kept has no holes.
+std::optional<Housekeeping::Step> Housekeeping::drop_oldest(const std::vector<Day>& days,
+                                                            std::int64_t current,
+                                                            std::optional<Lsn> confirmed) {
+  if (days.empty() || days.front().day >= current) return std::nullopt;
+  const Day& oldest = days.front();
+  std::uint64_t total = 0;
+  for (const Day& day : days) total += day.stored_bytes;
+  const bool too_old =
+      rules_.keep_days && current - oldest.day > static_cast<std::int64_t>(*rules_.keep_days);
+  const bool too_much = rules_.keep_bytes && total > *rules_.keep_bytes;
+  if ((!too_old && !too_much) || !is_confirmed(oldest.day, confirmed)) return std::nullopt;
+  sync_durable(current);
+  dir_->remove(day_file_name(oldest.day));
+  dir_->remove(packed_file_name(oldest.day));
+  dir_->sync();
+  return Step{Step::Kind::Deleted,
+              oldest.packed ? packed_file_name(oldest.day) : day_file_name(oldest.day),
+              oldest.stored_bytes, 0};
+}
+
+std::optional<Housekeeping::Step> Housekeeping::compress_oldest(const std::vector<Day>& days,
+                                                                std::int64_t current,
+                                                                std::optional<Lsn> confirmed,
+                                                                const Stop& stop) {
   if (!rules_.compress) return std::nullopt;
   for (const Day& day : days) {
     if (day.day >= current) break;

@@ -18,7 +18,7 @@ namespace daystream {
 
 class Reader::Impl {
  public:
-  Impl(std::unique_ptr<ReaderSource> source, StartAfter start)
+  Impl(std::unique_ptr<ReaderSource> source, const StartAfter& start)
       : source_(std::move(source)),
         start_(start),
         position_(start.position),
@@ -219,7 +219,7 @@ Transaction* Reader::Impl::deliver() {
   return &transaction_;
 }
 
-Reader::Reader(const Stream& stream, StartAfter start)
+Reader::Reader(const Stream& stream, const StartAfter& start)
     : impl_(std::make_unique<Impl>(stream.impl_->reader_source(), start)) {}
 Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;

@@ -122,7 +122,7 @@ void rewrite(File& file, std::uint64_t begin, std::uint64_t end) {
 class Checker {
  public:
   Checker(Dir& dir, Start start, std::optional<Lsn> confirmed)
-      : dir_(dir), confirmed_(confirmed), at_(std::move(start)) {}
+      : dir_(dir), confirmed_(confirmed), at_(start) {}
 
   // Reads `day` from where the day before ended.
   void check(std::int64_t day, bool is_last) {
@@ -230,7 +230,7 @@ Recovered recover(Dir& dir, std::optional<Lsn> confirmed_flush) {
     start = start_at_last_day(dir, days);
   }
   const std::int64_t first_day = start.day;
-  Checker checker(dir, std::move(start), confirmed_flush);
+  Checker checker(dir, start, confirmed_flush);
   for (const std::int64_t day : days) {
     if (day >= first_day) checker.check(day, day == days.back());
   }

@@ -160,10 +160,44 @@ bool GroupScanner::may_follow(Position position) const noexcept {
                                                     : position.c > last_.c && position.s == 0);
 }
 
+std::size_t GroupScanner::take_position(std::string_view line) {
+  const auto prefix = parse_prefix(line);
+  if (!prefix) damaged(at_, fmt::format("not a line: \"{}\"", quoted_start(line)));
+  const Position position = prefix->position;
+  if (!may_follow(position)) {
+    damaged(at_, fmt::format("position {} cannot follow {}", position.text(), last_.text()));
+  }
+  if (position.c < day_begin_s_ || position.c >= day_begin_s_ + kSecondsPerDay) {
+    damaged(at_, fmt::format("position {} is of {}", position.text(), position.day()));
+  }
+  last_ = position;
+  expected_.set(position);
+  if (!in_transaction_) current_.first = position;
+  return prefix->size;
+}
+
+std::uint32_t GroupScanner::checked_crc(std::string_view line, std::string_view body) {
+  const auto crc = body.size() > kCrcFieldSize && body[kCrcFieldSize - 1] == '\t'
+                       ? parse_crc(body.substr(kCrcKey.size(), 8))
+                       : std::nullopt;
+  if (!crc) damaged(at_, fmt::format("not a line with a CRC: \"{}\"", quoted_start(line)));
+  const std::size_t field_at = at_ + (line.size() - body.size());
+  body.remove_prefix(kCrcFieldSize);
+  if (offset_of(at_) == 0) begin_file(line, body, at_);
+  std::uint32_t sum = extend_crc(*chain_, {buffer_.get() + crc_at_, field_at - crc_at_});
+  sum = extend_crc(sum, {body.data(), body.size() + 1});
+  if (sum != *crc) {
+    throw Corruption(file_.path(), current_.begin,
+                     fmt::format("the CRC of what begins here and ends with line {} at byte {} is "
+                                 "{}, the line says {}",
+                                 last_.text(), offset_of(at_), crc_text(sum), crc_text(*crc)));
+  }
+  return *crc;
+}
+
 void GroupScanner::take_line(std::size_t newline, Group& group) {
   const char* const text = buffer_.get() + at_;
   const std::string_view line(text, newline - at_);
-
   std::size_t body_at;
   // The next of the same second, as most are; of a second that was of this day.
   const bool knows_next = in_transaction_ || last_.c >= day_begin_s_;
@@ -172,19 +206,7 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
     ++last_.s;
     if (!in_transaction_) current_.first = last_;
   } else {
-    const auto prefix = parse_prefix(line);
-    if (!prefix) damaged(at_, fmt::format("not a line: \"{}\"", quoted_start(line)));
-    const Position position = prefix->position;
-    if (!may_follow(position)) {
-      damaged(at_, fmt::format("position {} cannot follow {}", position.text(), last_.text()));
-    }
-    if (position.c < day_begin_s_ || position.c >= day_begin_s_ + kSecondsPerDay) {
-      damaged(at_, fmt::format("position {} is of {}", position.text(), position.day()));
-    }
-    body_at = prefix->size;
-    last_ = position;
-    expected_.set(position);
-    if (!in_transaction_) current_.first = position;
+    body_at = take_position(line);
   }
   std::string_view body = line.substr(body_at);
 
@@ -203,21 +225,8 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
   }
 
   // The line that ends the group: its CRC covers everything but its own field.
-  const auto crc = body.size() > kCrcFieldSize && body[kCrcFieldSize - 1] == '\t'
-                       ? parse_crc(body.substr(kCrcKey.size(), 8))
-                       : std::nullopt;
-  if (!crc) damaged(at_, fmt::format("not a line with a CRC: \"{}\"", quoted_start(line)));
+  const std::uint32_t crc = checked_crc(line, body);
   body.remove_prefix(kCrcFieldSize);
-  if (offset_of(at_) == 0) begin_file(line, body, at_);
-  const std::size_t field_at = at_ + body_at;
-  std::uint32_t sum = extend_crc(*chain_, {buffer_.get() + crc_at_, field_at - crc_at_});
-  sum = extend_crc(sum, {body.data(), body.size() + 1});
-  if (sum != *crc) {
-    throw Corruption(file_.path(), current_.begin,
-                     fmt::format("the CRC of what begins here and ends with line {} at byte {} is "
-                                 "{}, the line says {}",
-                                 last_.text(), offset_of(at_), crc_text(sum), crc_text(*crc)));
-  }
   Change change;
   try {
     change = parse_change(body);
@@ -230,7 +239,7 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
     damaged(at_, fmt::format("a line of action \"{}\" cannot be here", action_name(change.action)));
   }
 
-  chain_ = *crc;
+  chain_ = crc;
   expected_.count_up();
   current_.end_line = offset_of(at_);
   current_.end = offset_of(newline + 1);

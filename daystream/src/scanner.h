@@ -81,6 +81,10 @@ class GroupScanner {
   bool fill();
   void grow(std::size_t keep, std::size_t wanted);
   void take_line(std::size_t newline, Group& group);
+  // Takes the position that the line begins with, which was not foreseen, and gives its size.
+  std::size_t take_position(std::string_view line);
+  // The CRC of the line at at_ whose body is this, which fits all that it covers.
+  std::uint32_t checked_crc(std::string_view line, std::string_view body);
   void begin_file(std::string_view line, std::string_view body, std::uint64_t offset);
   std::uint64_t offset_of(std::size_t index) const noexcept { return buffer_offset_ + index; }
   [[noreturn]] void damaged(std::size_t index, const std::string& problem) const;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "daystream/lsn.h"
 #include "daystream/stop.h"
@@ -58,6 +59,11 @@ class Housekeeping {
 
  private:
   struct Day;
+  // Of days, the oldest first, before `current`, which is not over.
+  std::optional<Step> drop_oldest(const std::vector<Day>& days, std::int64_t current,
+                                  std::optional<Lsn> confirmed);
+  std::optional<Step> compress_oldest(const std::vector<Day>& days, std::int64_t current,
+                                      std::optional<Lsn> confirmed, const Stop& stop);
   void sync_durable(std::int64_t durable_day);
   bool is_confirmed(std::int64_t day, std::optional<Lsn> confirmed) const;
 

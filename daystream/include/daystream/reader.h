@@ -41,7 +41,7 @@ class Reader {
  public:
   // Throws PositionGone if what follows `start` is no longer kept (the caller must re-seed: going
   // on would skip changes), IoError if there is no daystream, Corruption.
-  Reader(const Stream& stream, StartAfter start);
+  Reader(const Stream& stream, const StartAfter& start);
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
   ~Reader();
