@@ -110,6 +110,11 @@ class BoundedQueue {
     changed_.wait(lock, [this] { return has_news(); });
     return take();
   }
+  // There is a value, or an error in its place: a next pop would be of use.
+  bool has_more() {
+    const std::lock_guard lock(mutex_);
+    return error_ != nullptr || !values_.empty();
+  }
   // The same without waiting; nullopt also where there is nothing yet.
   std::optional<T> try_pop() {
     const std::lock_guard lock(mutex_);

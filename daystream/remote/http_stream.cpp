@@ -36,6 +36,13 @@ class HttpStream final : public Stream::Impl {
                [](const json& answer) { return seam_from_json(answer.at("seam")); });
   }
 
+  std::optional<std::uint32_t> timeline() const override {
+    return ask("/timeline", [](const json& answer) -> std::optional<std::uint32_t> {
+      const json& timeline = answer.at("timeline");
+      return timeline.is_null() ? std::nullopt : std::optional(timeline.get<std::uint32_t>());
+    });
+  }
+
   std::optional<Position> before_last(std::uint64_t commits) const override {
     constexpr std::uint64_t kMost = 10000;     // PROTOCOL.md
     if (commits > kMost) return std::nullopt;  // from further back all is read

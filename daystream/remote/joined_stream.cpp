@@ -155,6 +155,10 @@ class JoinedStream final : public FilesStream {
     const auto seam = live_.find_seam(xmin);
     return seam ? seam : FilesStream::find_seam(xmin);
   }
+  std::optional<std::uint32_t> timeline() const override {
+    const auto timeline = live_.timeline();
+    return timeline ? timeline : FilesStream::timeline();
+  }
   std::optional<Position> before_last(std::uint64_t commits) const override {
     const auto position = live_.before_last(commits);
     return position ? position : FilesStream::before_last(commits);

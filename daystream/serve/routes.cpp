@@ -219,6 +219,7 @@ void Server::route_stream(const Request& request, Served& stream, const std::str
   if (what == "manifest") return reply_manifest(request, stream, grant);
   if (what == "extent") return reply_extent(request, stream, grant);
   if (what == "seam") return reply_seam(request, stream, grant);
+  if (what == "timeline") return reply_timeline(request, stream, grant);
   if (what == "back") return reply_back(request, stream, grant);
   // They hold whatever their mirrors do, not only the tables of a token.
   if (stream.snapshots && grant.tables.empty()) {
@@ -278,6 +279,14 @@ void Server::reply_seam(const Request& request, Served& served, const Grant& gra
   if (!xmin) throw HttpError(400, "bad-request", "parameter \"xmin\" is missing");
   answer_later(request, grant, [xmin = *xmin, from = served.stream->directory()]() -> Reply {
     return one_member("seam", to_json(Stream(from).find_seam(xmin)));
+  });
+}
+
+void Server::reply_timeline(const Request& request, Served& served, const Grant& grant) {
+  request.allow({});
+  answer_later(request, grant, [from = served.stream->directory()]() -> Reply {
+    const auto timeline = Stream(from).timeline();
+    return one_member("timeline", timeline ? ordered_json(*timeline) : ordered_json(nullptr));
   });
 }
 

@@ -96,6 +96,7 @@ class Server {
   void reply_manifest(const Request& request, Served& served, const Grant& grant);
   void reply_extent(const Request& request, Served& served, const Grant& grant);
   void reply_seam(const Request& request, Served& served, const Grant& grant);
+  void reply_timeline(const Request& request, Served& served, const Grant& grant);
   void reply_back(const Request& request, Served& served, const Grant& grant);
   void reply_snapshots(const Request& request, Served& served);
   void reply_snapshot(const Request& request, Served& served, const Grant& grant);

@@ -11,6 +11,24 @@
 
 namespace daystream {
 
+namespace {
+
+// Goes through all end lines from the back.
+template <typename Fits>
+std::optional<EndLine> last_end_that(const StreamView& view, const Fits& fits) {
+  for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
+    const DayView open = view.open(*day);
+    const Seeker seeker(*open.file, open.limit);
+    for (auto end = seeker.last_end_before(open.limit); end;
+         end = seeker.last_end_before(end->begin)) {
+      if (fits(*end)) return end;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 Manifest FilesSource::manifest() {
   return load_manifest(*dir_);
 }
@@ -72,20 +90,21 @@ std::optional<Seam> FilesStream::find_seam(std::uint64_t xmin) const {
   return Seam{found->end.position, found->end.lsn, *found->end.next};
 }
 
-std::optional<Position> FilesStream::before_last(std::uint64_t commits) const {
-  const auto dir = files();
-  return with_view(*dir, [commits](const StreamView& view) -> std::optional<Position> {
-    std::uint64_t seen = 0;
-    for (auto day = view.days().rbegin(); day != view.days().rend(); ++day) {
-      const DayView open = view.open(*day);
-      const Seeker seeker(*open.file, open.limit);
-      for (auto end = seeker.last_end_before(open.limit); end;
-           end = seeker.last_end_before(end->begin)) {
-        if (end->action == Action::Commit && seen++ == commits) return end->position;
-      }
-    }
-    return std::nullopt;
+std::optional<std::uint32_t> FilesStream::timeline() const {
+  const auto said = with_view(*files(), [](const StreamView& view) {
+    return last_end_that(view, [](const EndLine& end) { return end.timeline.has_value(); });
   });
+  return said ? said->timeline : std::nullopt;
+}
+
+std::optional<Position> FilesStream::before_last(std::uint64_t commits) const {
+  const auto found = with_view(*files(), [commits](const StreamView& view) {
+    std::uint64_t seen = 0;
+    return last_end_that(view, [commits, &seen](const EndLine& end) {
+      return end.action == Action::Commit && seen++ == commits;
+    });
+  });
+  return found ? std::optional(found->position) : std::nullopt;
 }
 
 }  // namespace daystream

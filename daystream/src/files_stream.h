@@ -35,6 +35,7 @@ class FilesStream : public Stream::Impl {
   Manifest manifest() const override;
   std::optional<Extent> extent() const override;
   std::optional<Seam> find_seam(std::uint64_t xmin) const override;
+  std::optional<std::uint32_t> timeline() const override;
   std::optional<Position> before_last(std::uint64_t commits) const override;
   // Each time as it is now.
   std::shared_ptr<Dir> files() const override = 0;

@@ -153,6 +153,7 @@ std::optional<EndLine> Seeker::parse_end(std::uint64_t begin, std::string_view l
     end.action = change.action;
     end.lsn = change.lsn;
     end.next = change.next;
+    end.timeline = change.timeline;
   } catch (const ProtocolError& e) {
     throw Corruption(file_.path(), begin, e.what());
   }

@@ -21,9 +21,10 @@ struct EndLine {
   Position position;
   std::uint32_t crc = 0;
   Action action = Action::Commit;
-  Lsn lsn;                            // 0/0: an abort has none
-  std::optional<std::uint64_t> next;  // `_next`
-  std::string body;                   // without prefix and `_crc`
+  Lsn lsn;                                // 0/0: an abort has none
+  std::optional<std::uint64_t> next;      // `_next`
+  std::optional<std::uint32_t> timeline;  // `_timeline`
+  std::string body;                       // without prefix and `_crc`
 };
 
 class Seeker {

@@ -63,6 +63,10 @@ std::optional<Seam> Stream::find_seam(std::uint64_t xmin) const {
   assert(impl_);
   return impl_->find_seam(xmin);
 }
+std::optional<std::uint32_t> Stream::timeline() const {
+  assert(impl_);
+  return impl_->timeline();
+}
 std::optional<Position> Stream::before_last(std::uint64_t commits) const {
   assert(impl_);
   return impl_->before_last(commits);

@@ -27,6 +27,7 @@ class Stream::Impl {
   virtual Manifest manifest() const = 0;
   virtual std::optional<Extent> extent() const = 0;
   virtual std::optional<Seam> find_seam(std::uint64_t xmin) const = 0;
+  virtual std::optional<std::uint32_t> timeline() const = 0;
   virtual std::optional<Position> before_last(std::uint64_t commits) const = 0;
   virtual StreamInfo info() const = 0;
   // The bytes, for one Reader.

@@ -24,9 +24,6 @@ constexpr std::uint64_t kLinesBetweenLooks = 4096;
 // A write to each changed table's line beside every commit would be a large part of a small one.
 constexpr std::int64_t kBetweenSavesUs = 1'000'000;
 
-const std::string kSeedAgain =
-    "seed the mirror again: remove its files and run \"deltamirror seed\"";
-
 }  // namespace
 
 Applier::Applier(Database& db, std::optional<daystream::Holding> holding, daystream::Stop stop,
@@ -131,11 +128,11 @@ void Applier::check_timeline(const Transaction& mark) {
   Checkpoint& reached = commit_.reached();
   if (reached.timeline != 0 && *timeline != reached.timeline &&
       reached.lsn < reached.consistent_at) {
-    throw NeedsPerson(
+    throw StreamGap(
         fmt::format("PostgreSQL went from timeline {} to {} before {}, up to which the seed saw "
                     "transactions: some of them may not exist any more",
                     reached.timeline, *timeline, reached.consistent_at.text()),
-        kSeedAgain);
+        kCopyAll);
   }
   reached.timeline = *timeline;
 }

@@ -41,7 +41,7 @@ class Applier {
   // be followed through takes that table out of what is followed, in the same SQLite transaction,
   // and the others go on; but where its own rows are what fails, NeedsReseed is thrown, for the
   // caller to take it out at the last commit. Throws StreamGap at a gap that a table's seed does
-  // not lie after, NeedsPerson where a timeline voids the seed.
+  // not lie after, or at a timeline that voids the seed.
   //
   // False: a stop was requested in its middle; all since the last commit() is rolled back.
   bool apply(daystream::Transaction& transaction);

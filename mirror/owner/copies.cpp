@@ -18,7 +18,6 @@
 #include "seed/snapshot_source.h"
 #include "snapshot/from_snapshot.h"
 #include "src/calendar.h"
-#include "store/last_events.h"
 #include "store/shared_table.h"
 #include "verify/live_mend.h"
 
@@ -443,6 +442,10 @@ void Copies::finish(const Applier& applier) {
   ended_ = true;
 }
 
+AfterError Copies::after_failure() const noexcept {
+  return stalled_ ? AfterError::Waiting : AfterError::None;
+}
+
 // Called where `error` is handled: what ends the following is thrown on.
 void Copies::fail(const Error& error) {
   if (db_.in_transaction()) throw;  // of a half-done install: see rolled_back()
@@ -456,7 +459,7 @@ void Copies::fail(const Error& error) {
   // What the stream does not have yet stays until it has.
   if (newer_ && !error.retryable()) newer_->drop();
   if (job.request.from && !job.required) return wait_for_snapshot(error, job);
-  remember_error(db_, options_.source, error);
+  remember_error(db_, options_.source, error, after_failure());
   const bool ends = options_.end.is_of_stream() || is_without_snapshots(error, job);
   if (job.is_own() ? ends : job.required && !(error.retryable() && options_.end.seed_now.empty())) {
     // Who ends with the stream would end without these tables, and without a word.
@@ -470,7 +473,9 @@ void Copies::fail(const Error& error) {
     return;
   }
   if (const auto text = waits_.said.met(error.what())) {
-    spdlog::warn("could not copy {}: {}; trying again", names, *text);
+    spdlog::warn(
+        "{}", daystream::program::with_hint(
+                  fmt::format("could not copy {}: {}; trying again", names, *text), error.hint()));
   }
   // That there is no server says nothing of the tables: they are not to wait for longer than that.
   if (job.required || dynamic_cast<const daystream::program::NotConnected*>(&error) != nullptr) {
@@ -504,7 +509,7 @@ void Copies::wait_for_place(const Error& error, CopyJob job) {
   if (const auto text = waits_.said.met(error.what())) {
     spdlog::info("waiting to copy {}: {}; {}", names, *text, error.hint());
   }
-  remember_error(db_, options_.source, error, stalled_ ? AfterError::Waiting : AfterError::None);
+  remember_error(db_, options_.source, error, after_failure());
   try_later(std::move(job), waits_.for_place);
 }
 

@@ -20,6 +20,7 @@
 #include "remote/pauses.h"
 #include "seed/live_copy.h"
 #include "src/waiting.h"
+#include "store/last_events.h"
 
 namespace deltamirror {
 
@@ -123,6 +124,7 @@ class Copies {
   void install(Applier& applier);
   void finish(const Applier& applier);
   void say_problems() const;
+  AfterError after_failure() const noexcept;
   void fail(const daystream::Error& error);
   void tell_progress();
   void say_what_it_waits_for(const Applier& applier);

@@ -197,8 +197,24 @@ void SeedSession::begin() {
   }
 }
 
+// Of the end of the stream, which is from after the snapshot: that it goes to another timeline
+// later is seen by who applies it.
+void SeedSession::check_timeline() const {
+  const auto theirs = stream_.timeline();
+  if (!theirs || *theirs == server_.timeline) return;
+  const bool left = *theirs > server_.timeline;
+  throw OtherTimeline(
+      fmt::format("the server is on timeline {}, and the daystream {} on timeline {}: what they "
+                  "have since the fail-over are not the same transactions",
+                  server_.timeline, left ? "goes on" : "still is", *theirs),
+      left ? "connect to the server that deltastream is connected to: this one was left behind"
+           : "where it was promoted, connect deltastream to it; where it is a copy, connect to the "
+             "server that deltastream is connected to");
+}
+
 bool SeedSession::try_seam() {
   manifest_ = stream_.manifest();
+  check_timeline();
   const auto seam = stream_.find_seam(point_.snapshot.xmin());
   if (!seam) return false;
   for (const SeedTable& table : tables_) {

@@ -40,6 +40,14 @@ class NoPlace : public daystream::Error {
   bool retryable() const noexcept override { return true; }
 };
 
+// The server was one with the one that the stream comes from, and is not any more: before or after
+// a fail-over. Either may change soon.
+class OtherTimeline : public daystream::Error {
+ public:
+  using Error::Error;
+  bool retryable() const noexcept override { return true; }
+};
+
 // Where a seed stands in the source's history.
 struct SeedPoint {
   MvccSnapshot snapshot;
@@ -52,7 +60,8 @@ struct SeedPoint {
 //     MVCC: an older snapshot might find such a table empty;
 //  2. the snapshot is taken, then E, the end of the log: what the snapshot sees, commits below E;
 //  3. a line of the daystream with `_next` <= xmin is looked for: whatever the snapshot does not
-//     see has a larger id and so is committed after that line;
+//     see has a larger id and so is committed after that line. Ids of two timelines cannot be
+//     compared: the stream has to be on that of the server;
 //  4. the tables are copied;
 //  5. finish() waits until E is flushed: an asynchronous commit that the snapshot saw might
 //     otherwise be undone by a crash, and its id used again.
@@ -77,7 +86,8 @@ class SeedSession {
   // See TableDescriber.
   void only_compare() noexcept { describer_->only_compare(); }
 
-  // Steps 1 to 3. Waits, with progress, until the daystream reaches back far enough.
+  // Steps 1 to 3. Waits, with progress, until the daystream reaches back far enough. Throws
+  // OtherTimeline.
   void take_snapshot();
   // Ends the transaction of take_snapshot(), after a pause, so that a later one can be taken.
   void give_up_snapshot();
@@ -118,6 +128,7 @@ class SeedSession {
   void begin_copy(const std::string& sql);
   bool describe_tables();
   bool try_seam();
+  void check_timeline() const;
   void wait_for_seam();
   SourceRelation relation_now(const SeedTable& table);
   void pause(int milliseconds);

@@ -46,7 +46,7 @@ class SessionThread {
   std::optional<Item> try_next() {
     wake_.clear();
     std::optional<Item> item = items_.try_pop();
-    if (item) wake_.wake();  // there may be more
+    if (items_.has_more()) wake_.wake();
     return item;
   }
 
@@ -90,8 +90,8 @@ class SessionThread {
       items_.close();
     } catch (...) {
       items_.close(std::current_exception());  // for the thread that asks for items
+      wake_.wake();
     }
-    wake_.wake();
     ended_.put({});
   }
 

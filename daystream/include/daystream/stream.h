@@ -102,6 +102,11 @@ class Stream {
   std::optional<Extent> extent() const;  // nullopt: no line yet
   // Found by binary search; nullopt: no line is old enough.
   std::optional<Seam> find_seam(std::uint64_t xmin) const;
+  // The timeline that the server of the newest lines is on: two servers that were one may both go
+  // on after a fail-over, and only one of them is where the stream comes from. nullopt: no mark
+  // names one, as in a stream that came through a pipe. Read from the back; every mark of
+  // deltastream names it.
+  std::optional<std::uint32_t> timeline() const;
   // The position after which the last `commits` transactions stand; nullopt: there are no more than
   // that. Read from the back, so that it costs what it counts.
   std::optional<Position> before_last(std::uint64_t commits) const;
