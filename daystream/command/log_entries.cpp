@@ -61,7 +61,8 @@ void LogEntries::text_entry(const Transaction& transaction, Position at, Action 
   fmt::format_to(std::back_inserter(out), "{}  xid {}  {}  {}\n", time_of(transaction),
                  transaction.end().xid, at.text(), action_name(action));
   if (action == Action::Delete) {
-    for (const auto& [name, value] : change.before) out += "    " + name + "  " + value + " →\n";
+    for (const auto& [name, value] : change.before)
+      fmt::format_to(std::back_inserter(out), "    {}  {} →\n", name, value);
   }
   for (const auto& [name, value] : change.changed) {
     const auto old = change.before.find(name);

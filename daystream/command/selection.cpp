@@ -45,7 +45,7 @@ Selection::Selection(const SelectionOptions& options) : tables_(options.tables),
     } else {
       escape_to(value, given);
     }
-    where_.push_back({Needle("\t" + column + "\t" + value), column, value});
+    where_.push_back({Needle(fmt::format("\t{}\t{}", column, value)), column, value});
   }
   for (const std::string& name : options.actions) {
     const auto action = action_named(name);

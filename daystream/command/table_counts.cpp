@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -65,7 +66,7 @@ std::string bar(std::uint64_t count, std::uint64_t most) {
   static constexpr std::array<const char*, 8> kParts = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
   const double share = static_cast<double>(count) / static_cast<double>(most);
   const auto eighths =
-      std::max<std::size_t>(1, static_cast<std::size_t>(share * 8 * kBarWidth + 0.5));
+      std::max<std::size_t>(1, static_cast<std::size_t>(std::lround(share * 8 * kBarWidth)));
   std::string text;
   for (std::size_t i = 0; i < eighths / 8; ++i) text += "█";
   return text + kParts[eighths % 8];

@@ -20,8 +20,7 @@ class NeedsReseed : public daystream::NeedsPerson {
   const std::string& line_name() const noexcept { return line_name_; }
 
   inline static const std::string kCopyIt =
-      "copy that table with \"deltamirror reseed\", or give \"run\" a -d CONNINFO, with which it "
-      "does so by itself";
+      "\"deltamirror reseed\" copies that table; \"run\" with a -d CONNINFO does so by itself";
 
  private:
   std::uint32_t oid_;

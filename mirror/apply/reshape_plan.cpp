@@ -136,7 +136,7 @@ void forget_gone_indexes(MirroredTable& table) {
 }
 
 std::string value_now(const std::string& name, int attnum, const ColumnPlan& plan) {
-  const std::string quoted = quote_name(name);
+  std::string quoted = quote_name(name);
   const auto scale = plan.to_decimal.find(attnum);
   if (scale == plan.to_decimal.end()) return quoted;
   return fmt::format(

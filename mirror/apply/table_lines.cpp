@@ -137,7 +137,9 @@ void TableLines::take_schema(const Change& change) {
   if (tables_.skips(*followed)) return;
   const SchemaLine line = parse_schema(change);
   MirroredTable& table = followed->table;
+  const bool was_alone = table.partitions.kind == Partitioning::None;
   if (take_partitioning(*followed, change.root != 0)) return;
+  if (was_alone && change.root != 0 && leave_its_name(*followed, change)) return;
   if (line.shape == table.shape && line.facts == table.facts) return;
   if (types_.take(line.facts)) save_types(db_, tables_.source(), types_);
   check_asked(line.shape.line_name);
@@ -206,6 +208,21 @@ bool TableLines::take_partitioning(TrackedTable& followed, bool is_partition) {
   if (std::exchange(partitioning, now) == now) return false;
   save_table(db_, followed.table);
   return take_holding(followed);
+}
+
+// A table that is made the first partition of a new one gives it its name, in most cases. No line
+// is of a partitioned table, so that nothing else says that the name means that one now. A table
+// that was a partition before and is called otherwise is followed as any other.
+bool TableLines::leave_its_name(TrackedTable& followed, const Change& change) {
+  const MirroredTable& table = followed.table;
+  const QualifiedName& wished = table.wish.table;
+  if (parse_table_name(daystream::unescape(change.table)) == wished) return false;
+  tables_.leave(followed, {.state = TableState::Copying,
+                           .reason = fmt::format("table {} is called {} now and was attached to a "
+                                                 "partitioned table, which may have its name",
+                                                 wished.display(), change.table),
+                           .hint = NeedsReseed::kCopyIt});
+  return true;
 }
 
 void TableLines::take_drop(const Change& change, const LineMoment& moment) {

@@ -50,6 +50,8 @@ class TableLines {
   bool take_holding(TrackedTable& table);
   bool take_holding(TrackedTable& table, daystream::Position position);
   bool take_partitioning(TrackedTable& table, bool is_partition);
+  // True: it is not followed any more.
+  bool leave_its_name(TrackedTable& followed, const daystream::Change& change);
   bool take_rows_of(TrackedTable& root, const daystream::Change& partition);
   void reshape_table(TrackedTable& table, const SchemaLine& line);
   Reshaped take_shape(MirroredTable& table, const SchemaLine& line);

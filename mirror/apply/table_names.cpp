@@ -71,7 +71,12 @@ void TableNames::take_namesake(const Change& change) {
           fmt::format("table {} is another table now (OID {})", change.table, change.oid),
           change.oid, std::string(change.table));
     }
-    tables_.look_again(table, copying ? table.standing.reason : std::string());
+    // Why it was parked is still why it has to be copied.
+    const bool waits = table.standing.state == TableState::Waiting;
+    tables_.look_again(table, waits ? fmt::format("table {} is there now (OID {}), and no line has "
+                                                  "the rows that it came with",
+                                                  change.table, change.oid)
+                                    : table.standing.reason);
   }
 }
 

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
+#include <cstdint>
 #include <utility>
 
 #include "apply/untold.h"
@@ -25,7 +26,7 @@ bool same_value(const Value& a, const Value& b) {
     case Value::Type::Integer:
       return a.integer == b.integer;
     case Value::Type::Real:
-      return std::memcmp(&a.real, &b.real, sizeof a.real) == 0;
+      return std::bit_cast<std::uint64_t>(a.real) == std::bit_cast<std::uint64_t>(b.real);
     case Value::Type::Text:
     case Value::Type::Blob:
       return a.bytes == b.bytes;

@@ -66,7 +66,7 @@ int check(const std::string& file, const std::optional<std::string>& conninfo, b
     if (code != 0) return code;
   }
   const std::size_t sources = read.config.sources.size();
-  const std::string found =
+  std::string found =
       fmt::format("{}: {}{}{}", file, counted(read.config.all_tables().size(), "table"),
                   sources == 0 ? "" : " of " + counted(sources, "source"),
                   !conninfo     ? ""

@@ -91,9 +91,9 @@ class Doctor {
   void look_at_owner() {
     report_.check("owner", [&] {
       if (owner_hangs_) {
-        throw Error(fmt::format("process {} owns the mirror and does not answer: it hangs",
-                                status_["pid"].dump()),
-                    "look at its log and its disk, and start it again");
+        throw Error(
+            fmt::format("process {} owns the mirror and does not answer", status_["pid"].dump()),
+            kOwnerHangs);
       }
       if (status_["running"] == true) return fmt::format("process {}", status_["pid"].dump());
       throw Error("no process owns the mirror", fmt::format("start \"deltamirror run {}\"; if it "

@@ -242,7 +242,7 @@ std::deque<CopyJob>::iterator Copies::next_due() {
   return due == last ? waiting_.end() : due;
 }
 
-void Copies::start(std::deque<CopyJob>::iterator next, const Applier& applier) {
+void Copies::start(const std::deque<CopyJob>::iterator& next, const Applier& applier) {
   drop_shadows();
   running_ = Running{.job = std::move(*next), .copy = {}};
   waiting_.erase(next);

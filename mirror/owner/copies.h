@@ -117,7 +117,7 @@ class Copies {
   void wait_for_place(const daystream::Error& error, CopyJob job);
   void leave_out_removed(std::vector<TableRequest>& tables) const;
   bool can_mend(const CopyJob& job) const;
-  void start(std::deque<CopyJob>::iterator next, const Applier& applier);
+  void start(const std::deque<CopyJob>::iterator& next, const Applier& applier);
   void start(const Checkpoint& at);
   bool step_running(Applier& applier);
   bool may_install(const Applier& applier) const;

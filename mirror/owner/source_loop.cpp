@@ -188,7 +188,7 @@ void SourceLoop::run(bool again) {
               "{}following \"{}\" from {} ({}), {}", source_.label(), options_.daystream.address(),
               checkpoint_.position.text(), checkpoint_.lsn.text(),
               daystream::program::counted(applier_->tables().followed().size(), "table"));
-  bool more = work(true);
+  work(true);
   // Tells it what wakes us, so that next() does not go on for long where nothing comes for us.
   if (!options_.end.once && !source_.work().copies().stalled()) {
     stream_.wait(std::chrono::milliseconds(0), source_.wake_fd());
@@ -205,7 +205,7 @@ void SourceLoop::run(bool again) {
           applier_->pending() && wanted() && !source_.work().copies().is_soon_whole();
       if (in_the_way && !source_.stop_requested()) withdraw();
     }
-    more = work(!followed);
+    const bool more = work(!followed);
     if (!followed && !more && !source_.stop_requested()) sleep();
   }
   commit();

@@ -195,9 +195,7 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   if (owner == 0) trouble.push_back("no process owns the mirror: \"deltamirror run\" is not there");
   if (owner != 0 && ask.owner_hangs) {
     trouble.push_back(
-        fmt::format("process {} owns the mirror and does not answer: it hangs; look at its log and "
-                    "its disk, and start it again",
-                    owner));
+        fmt::format("process {} owns the mirror and does not answer: {}", owner, kOwnerHangs));
   }
   std::string stopped;
   ordered_json sources = ordered_json::array();

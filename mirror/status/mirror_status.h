@@ -12,6 +12,12 @@
 
 namespace deltamirror {
 
+// What is behind an owner that does not answer, and what to do. It does all its writing on the
+// thread that answers.
+inline constexpr const char* kOwnerHangs =
+    "it hangs, or waits for a lock on the file (\"fuser\" with its name shows who has it): look at "
+    "its log and its disk, and start it again where nothing else helps";
+
 struct StatusQuestions {
   bool rows = false;         // count those of each table
   bool stream = false;       // ask servers how far their streams are, for which they may take long

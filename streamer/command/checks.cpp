@@ -205,8 +205,7 @@ std::string look_at_new_slot(ReplicationConnection& connection, const Config& co
 std::string look_at_slot(ReplicationConnection& connection, const Slot& slot,
                          const Manifest* manifest, const Config& config, CheckReport& report) {
   if (slot.active_pid) {
-    const std::string who =
-        fmt::format("in use by process {} ({})", *slot.active_pid, slot.active_for);
+    std::string who = fmt::format("in use by process {} ({})", *slot.active_pid, slot.active_for);
     if (manifest != nullptr) return who;
     throw NeedsPerson(
         fmt::format("replication slot \"{}\" is {}, and \"{}\" is no daystream yet: the slot is "

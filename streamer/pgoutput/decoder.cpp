@@ -52,7 +52,8 @@ std::vector<std::string> possible_names(const Relation& relation) {
   if (relation.schema == "public") return spellings(relation.name);
   std::vector<std::string> out;
   for (const std::string& schema : spellings(relation.schema)) {
-    for (const std::string& table : spellings(relation.name)) out.push_back(schema + '.' + table);
+    for (const std::string& table : spellings(relation.name))
+      out.push_back(fmt::format("{}.{}", schema, table));
   }
   return out;
 }

@@ -237,3 +237,32 @@ TEST_CASE("trouble: a partitioned table comes back once its partitions can be fo
   CHECK(tries() <= before + 1);
   s.end();
 }
+
+TEST_CASE("trouble: a table that became a partition of a new one of its name is not the wished one",
+          "[mirror][trouble][integration]") {
+  const bool connected = GENERATE(true, false);
+  const bool at_once = GENERATE(true, false);
+  CAPTURE(connected, at_once);
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  s.seed_tables({"t"});
+  s.start(connected);
+  const std::vector<std::string> steps = {
+      "ALTER TABLE t RENAME TO t_old", "CREATE TABLE t(id int PRIMARY KEY) PARTITION BY RANGE (id)",
+      "ALTER TABLE t ATTACH PARTITION t_old FOR VALUES FROM (0) TO (100)",
+      "CREATE TABLE t_new PARTITION OF t FOR VALUES FROM (100) TO (200)"};
+  std::string all;
+  for (const std::string& step : steps) all += step + ";";
+  if (at_once) {
+    s.cluster.execute("BEGIN; " + all + " COMMIT");
+  } else {
+    for (const std::string& step : steps) s.cluster.execute(step);
+  }
+  s.cluster.execute("INSERT INTO t VALUES(2), (101)");
+  CHECK(eventually([&] { return s.state("t") == (connected ? "parked" : "copying"); }));
+  CHECK(s.state("t_old") == "");
+  const support::Result status = support::run({program("deltamirror"), "status", s.mirror()});
+  INFO(status.out);
+  CHECK(status.exit.code != 0);
+  CHECK_THAT(status.out, Catch::Contains("partition"));
+  s.end();
+}

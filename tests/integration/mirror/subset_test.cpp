@@ -44,7 +44,7 @@ TEST_CASE("subset: a row that enters with a value that no line tells makes the t
   CHECK(stopped.exit == Exit{3, 0});
   CHECK_THAT(stopped.err, Catch::Contains("now fits its where") &&
                               Catch::Contains("\"big\", which did not change") &&
-                              Catch::Contains("HINT: copy that table"));
+                              Catch::Contains("HINT: \"deltamirror reseed\" copies that table"));
   s.runner.emplace(Texts{program("deltamirror"), "run", s.mirror(), "--daystream", s.stream(), "-d",
                          s.cluster.conninfo()});
   s.catch_up();

@@ -81,6 +81,7 @@ TEST_CASE("remote: a stream answers over HTTP what its directory answers", "[rem
   CHECK_FALSE(near.extent());
   CHECK_FALSE(far.extent());
   CHECK_FALSE(far.find_seam(6));
+  CHECK_FALSE(far.timeline());
   CHECK_FALSE(far.info().last);
   fill(stream, writer);
   CHECK(far.manifest().id == near.manifest().id);
@@ -91,6 +92,14 @@ TEST_CASE("remote: a stream answers over HTTP what its directory answers", "[rem
   CHECK_FALSE(far.find_seam(0));
   CHECK(far.before_last(3) == near.before_last(3));
   CHECK_FALSE(far.before_last(1000));
+  CHECK(near.timeline() == 1U);
+  CHECK(far.timeline() == 1U);
+  writer.mark(Lsn{0x2000000}, {7, 100, {}});
+  writer.append(transaction(31, 1));
+  writer.mark(Lsn{0x3000000}, {{}, 101, {}});  // of who does not know
+  writer.flush();
+  CHECK(near.timeline() == 7U);
+  CHECK(far.timeline() == 7U);
   CHECK(far.info().whole->writer == near.info().whole->writer);
   CHECK(near.directory() == stream.directory.path());
   CHECK_FALSE(far.directory());
