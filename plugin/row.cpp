@@ -247,8 +247,7 @@ void begin_row_line(StringInfo out, const RowWriter& writer, std::string_view ta
   append_padded(out, {fields.data, static_cast<std::size_t>(fields.len)});
 }
 
-// One case a form.
-// NOLINTNEXTLINE(readability-function-size)
+// NOLINTNEXTLINE(readability-function-size): one case a form
 void append_value(StringInfo out, Encoding* encoding, const Column& column, Datum value) {
   std::size_t size = 0;
   switch (column.form) {

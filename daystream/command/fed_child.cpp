@@ -33,6 +33,26 @@ void never_block(const UniqueFd& fd) {
   if (fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) throw IoError("could not set up a pipe", errno);
 }
 
+// Ours but for our token, with a null pointer at its end; as long as `added` lives.
+std::vector<char*> environment_with(const std::vector<std::string>& added) {
+  // A program takes the first of two values that it finds.
+  const auto is_replaced = [&](std::string_view variable) {
+    const std::string_view name = variable.substr(0, variable.find('=') + 1);
+    return std::any_of(added.begin(), added.end(),
+                       [&](const std::string& other) { return other.starts_with(name); });
+  };
+  std::vector<char*> environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (std::string_view(*variable).starts_with("DAYSTREAM_TOKEN=")) continue;
+    if (!is_replaced(*variable)) environment.push_back(*variable);
+  }
+  for (const std::string& variable : added) {
+    environment.push_back(const_cast<char*>(variable.c_str()));
+  }
+  environment.push_back(nullptr);
+  return environment;
+}
+
 }  // namespace
 
 FedChild::FedChild(const std::vector<std::string>& argv, Output output, int inherited,
@@ -52,21 +72,7 @@ FedChild::FedChild(const std::vector<std::string>& argv, Output output, int inhe
   constexpr int kFirst = STDERR_FILENO + 1;
   if (inherited >= 0) posix_spawn_file_actions_adddup2(&actions, inherited, kFirst);
   posix_spawn_file_actions_addclosefrom_np(&actions, inherited >= 0 ? kFirst + 1 : kFirst);
-  // A program takes the first of two values that it finds.
-  const auto is_replaced = [&](std::string_view variable) {
-    const std::string_view name = variable.substr(0, variable.find('=') + 1);
-    return std::any_of(added.begin(), added.end(),
-                       [&](const std::string& other) { return other.starts_with(name); });
-  };
-  std::vector<char*> environment;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (std::string_view(*variable).starts_with("DAYSTREAM_TOKEN=")) continue;
-    if (!is_replaced(*variable)) environment.push_back(*variable);
-  }
-  for (const std::string& variable : added) {
-    environment.push_back(const_cast<char*>(variable.c_str()));
-  }
-  environment.push_back(nullptr);
+  const std::vector<char*> environment = environment_with(added);
   // We ignore SIGPIPE, and an ignored signal stays ignored across exec. The child must not ignore
   // it.
   posix_spawnattr_t attributes;

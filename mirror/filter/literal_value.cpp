@@ -82,6 +82,7 @@ bool is_decimal(std::string_view text) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): one case a type
 OwnedValue literal_value(Comparable type, const FilterLiteral& literal) {
   const bool is_text = literal.kind == FilterLiteral::Kind::Text;
   const bool is_truth =

@@ -66,6 +66,7 @@ const std::vector<int>& Shape::row_key() const noexcept {
   return primary_key;
 }
 
+// NOLINTNEXTLINE(readability-function-size): one branch a key
 SchemaLine parse_schema(const daystream::Change& change) {
   SchemaLine line;
   Shape& shape = line.shape;

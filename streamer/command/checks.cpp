@@ -227,6 +227,15 @@ std::string look_at_slot(ReplicationConnection& connection, const Slot& slot,
   return fmt::format("free, WAL {}", slot.wal_status);
 }
 
+// A start would wait for room.
+void look_at_room(const std::string& directory, CheckReport& report) {
+  const auto space = daystream::program::disk_space(directory);
+  if (!space || daystream::program::has_room(*space)) return report.check_room(directory);
+  report.check("room", [&]() -> std::string {
+    throw daystream::IoError(fmt::format("could not write to daystream \"{}\"", directory), ENOSPC);
+  });
+}
+
 }  // namespace
 
 int run_checks(const Config& config) {
@@ -235,16 +244,7 @@ int run_checks(const Config& config) {
   PgServer server;
   std::optional<Manifest> manifest;
   report.check_directory(config.directory);
-  // A start would wait for room.
-  const auto space = daystream::program::disk_space(config.directory);
-  if (space && !daystream::program::has_room(*space)) {
-    report.check("room", [&]() -> std::string {
-      throw daystream::IoError(fmt::format("could not write to daystream \"{}\"", config.directory),
-                               ENOSPC);
-    });
-  } else {
-    report.check_room(config.directory);
-  }
+  look_at_room(config.directory, report);
   if (!config.metrics_file.empty()) {
     report.check("metrics", [&] {
       program::check_metrics_file(config.metrics_file);
