@@ -180,7 +180,7 @@ class DayObject final : public ReadOnlyFile {
 }  // namespace
 
 ArchiveDir::ArchiveDir(const S3Address& address)
-    : Dir(address.name()), shelf_(std::make_shared<Shelf>(address)) {}
+    : ReadOnlyDir(address.name()), shelf_(std::make_shared<Shelf>(address)) {}
 ArchiveDir::~ArchiveDir() = default;
 
 std::unique_ptr<File> ArchiveDir::open(const std::string& name) {

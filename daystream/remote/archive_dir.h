@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "dir.h"
 #include "remote/archive_index.h"
 #include "remote/s3_client.h"
+#include "src/read_only_dir.h"
 
 namespace daystream::remote {
 
@@ -19,7 +19,7 @@ namespace daystream::remote {
 // Errors:  those of S3Client; NeedsPerson where there is no archive; Corruption where an object is
 //          not there, or shorter than archive.json says; PositionGone where the day was deleted
 //          from the archive.
-class ArchiveDir final : public Dir {
+class ArchiveDir final : public ReadOnlyDir {
  public:
   explicit ArchiveDir(const S3Address& address);
   ~ArchiveDir() override;
@@ -27,19 +27,13 @@ class ArchiveDir final : public Dir {
   std::unique_ptr<File> open(const std::string& name) override;
   std::vector<std::string> list() override;
 
-  std::unique_ptr<File> open_writable(const std::string& name) override { refuse(name); }
-  std::unique_ptr<File> create(const std::string& name) override { refuse(name); }
-  void rename(const std::string& from, const std::string&) override { refuse(from); }
-  void remove(const std::string& name) override { refuse(name); }
-  void sync() override { refuse(""); }
-
   // Whether anything has changed since.
   bool look_again();
 
   class Shelf;
 
  private:
-  [[noreturn]] void refuse(const std::string& name) const;
+  [[noreturn]] void refuse(const std::string& name) const override;
 
   std::shared_ptr<Shelf> shelf_;  // files that are open have it too
 };

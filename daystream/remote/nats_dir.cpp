@@ -34,7 +34,7 @@ class DayMessages final : public ReadOnlyFile {
 }  // namespace
 
 NatsDir::NatsDir(const NatsAddress& address, const StreamKinds& kinds)
-    : Dir(address.name()), store_(std::make_shared<NatsStore>(address, kinds)) {}
+    : ReadOnlyDir(address.name()), store_(std::make_shared<NatsStore>(address, kinds)) {}
 NatsDir::~NatsDir() = default;
 
 std::unique_ptr<File> NatsDir::open(const std::string& name) {

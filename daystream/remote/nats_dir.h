@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "daystream/stream.h"
-#include "dir.h"
 #include "remote/nats_address.h"
+#include "src/read_only_dir.h"
 
 namespace daystream::remote {
 
@@ -27,7 +27,7 @@ class NatsStore;
 // Errors:  ConnectionLost; NeedsPerson where there is no such stream, or nothing of ours in it;
 //          Corruption where bytes are missing or damaged; WrongSource where the stream was made
 //          again for another daystream.
-class NatsDir final : public Dir {
+class NatsDir final : public ReadOnlyDir {
  public:
   // `kinds`: what opens the fallback.
   NatsDir(const NatsAddress& address, const StreamKinds& kinds);
@@ -35,12 +35,6 @@ class NatsDir final : public Dir {
 
   std::unique_ptr<File> open(const std::string& name) override;
   std::vector<std::string> list() override;
-
-  std::unique_ptr<File> open_writable(const std::string& name) override { refuse(name); }
-  std::unique_ptr<File> create(const std::string& name) override { refuse(name); }
-  void rename(const std::string& from, const std::string&) override { refuse(from); }
-  void remove(const std::string& name) override { refuse(name); }
-  void sync() override { refuse(""); }
 
   // As Reader::wait(). A broker that is away is waited for.
   bool wait(std::chrono::milliseconds timeout, int wake_fd);
@@ -54,7 +48,7 @@ class NatsDir final : public Dir {
   void require_fallback();
 
  private:
-  [[noreturn]] void refuse(const std::string& name) const;
+  [[noreturn]] void refuse(const std::string& name) const override;
 
   std::shared_ptr<NatsStore> store_;  // files that are open have it too
 };

@@ -6,5 +6,7 @@ namespace support {
 // One of the loopback address that nobody has now. A test that loses it to somebody else before its
 // server listens fails, saying so.
 int free_port();
+// Whether somebody listens at one of the loopback address.
+bool listens(int port);
 
 }  // namespace support

@@ -1,16 +1,12 @@
 #include "object_store.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
 
-#include "support/fd.h"
 #include "support/free_port.h"
 #include "support/temp_dir.h"
 #include "support/wait.h"
@@ -18,15 +14,6 @@
 namespace archive_test {
 
 namespace {
-
-bool listens(int port) {
-  const support::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-}
 
 std::filesystem::path s3rver_script() {
   const char* said = std::getenv("DELTAFLOOD_S3RVER");
@@ -36,7 +23,7 @@ std::filesystem::path s3rver_script() {
 
 std::optional<support::Process> started(std::vector<std::string> argv, int port) {
   std::optional<support::Process> process(std::in_place, std::move(argv));
-  if (!support::eventually([&] { return !process->running() || listens(port); }) ||
+  if (!support::eventually([&] { return !process->running() || support::listens(port); }) ||
       !process->running()) {
     throw std::runtime_error("a server of object storage: " + process->err());
   }

@@ -1,14 +1,10 @@
 #include "broker.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <csignal>
 #include <stdexcept>
 
-#include "support/fd.h"
 #include "support/free_port.h"
 #include "support/temp_dir.h"
 #include "support/wait.h"
@@ -16,15 +12,6 @@
 namespace nats_test {
 
 namespace {
-
-bool listens(int port) {
-  const support::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-}
 
 // A file that is written grows by blocks, of which the end is not written yet.
 std::string written(const std::filesystem::path& file) {
@@ -74,7 +61,7 @@ void Broker::start(int server) {
   auto& process = processes_.at(at);
   process.emplace(std::vector<std::string>{NATS_SERVER, "-c",
                                            (folder_ / fmt::format("{}.conf", server)).string()});
-  const auto ready = [&] { return !process->running() || listens(ports_.at(at)); };
+  const auto ready = [&] { return !process->running() || support::listens(ports_.at(at)); };
   if (!support::eventually(ready) || !process->running()) {
     throw std::runtime_error("nats-server: " + process->err());
   }
