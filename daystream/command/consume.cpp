@@ -220,6 +220,23 @@ CLI::Option* add_group_options(CLI::App& command, GroupOptions& options) {
   return group;
 }
 
+// How much COMMAND is handed before it has acknowledged, and how it is ended.
+void add_handing_options(CLI::App& command, ConsumeOptions& options) {
+  command.add_flag("--batch", options.batch,
+                   "start COMMAND for each batch; exit code 0 acknowledges it");
+  command
+      .add_option("--window", options.window,
+                  "transactions handed over and not acknowledged, or in a batch, at most")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}))
+      ->capture_default_str();
+  command
+      .add_option("--stop-timeout", options.stop_timeout_s,
+                  "seconds that COMMAND has after SIGTERM to acknowledge and end; then it is sent "
+                  "SIGTERM too, and killed 5 s later")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void add_consume(CLI::App& app, Chosen& chosen) {
@@ -233,19 +250,7 @@ void add_consume(CLI::App& app, Chosen& chosen) {
   auto* checkpoint = command.add_option("--checkpoint", options->checkpoint,
                                         "file that keeps how far it is; made when there is none");
   add_group_options(command, options->group)->excludes(checkpoint);
-  command.add_flag("--batch", options->batch,
-                   "start COMMAND for each batch; exit code 0 acknowledges it");
-  command
-      .add_option("--window", options->window,
-                  "transactions handed over and not acknowledged, or in a batch, at most")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000}))
-      ->capture_default_str();
-  command
-      .add_option("--stop-timeout", options->stop_timeout_s,
-                  "seconds that COMMAND has after SIGTERM to acknowledge and end; then it is sent "
-                  "SIGTERM too, and killed 5 s later")
-      ->check(CLI::Range(0, 86400))
-      ->capture_default_str();
+  add_handing_options(command, *options);
   command.add_option("--after", options->after,
                      "where there is no checkpoint yet: a position, C/S, or \"end\" (default: the "
                      "first line there is)");

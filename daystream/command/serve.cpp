@@ -25,6 +25,16 @@ namespace daystream::command {
 
 namespace {
 
+struct ServeOptions {
+  serve::ServerOptions server;
+  program::LogOptions log;
+  std::string config;
+  bool check = false;
+  bool json = false;
+  std::uint32_t stall_s = 60;
+  std::uint32_t request_s = 10;
+};
+
 struct GroupProblems {
   std::mutex mutex;
   program::Repeats repeats;
@@ -61,19 +71,64 @@ int check(const serve::ServerOptions& options, bool json) {
   return report.exit_code();
 }
 
+int run_server(ServeOptions& options, const StreamKinds& kinds) {
+  program::start_log("daystream serve", options.log);
+  const auto problems = std::make_shared<GroupProblems>();
+  options.server.groups = [kinds, problems](const auto& directory, const auto& before) {
+    return look_at_groups(kinds, *problems, directory, before);
+  };
+  options.server.stall = std::chrono::seconds(options.stall_s);
+  options.server.limits.request_time = std::chrono::seconds(options.request_s);
+  if (options.check) return check(options.server, options.json);
+  program::Signals signals;
+  serve::Server server(options.server);
+  for (const std::string& address : server.addresses()) spdlog::info("serving at {}", address);
+  server.run(signals);
+  spdlog::info("told to stop");
+  return 0;
+}
+
+// Who may read, and how both sides know each other.
+void add_access_options(CLI::App& command, serve::ServerOptions& server) {
+  auto* cert = command.add_option("--tls-cert", server.tls.cert,
+                                  "file with the server's certificate chain (PEM)");
+  auto* key = command.add_option("--tls-key", server.tls.key, "file with its private key (PEM)");
+  cert->needs(key);
+  key->needs(cert);
+  command
+      .add_option("--client-ca", server.tls.client_ca,
+                  "file with the certificates that may vouch for clients (PEM)")
+      ->needs(cert);
+  command.add_option("--tokens", server.tokens,
+                     "file of who may read what; see \"daystream token\"");
+}
+
+// What one peer, one address and all of them may take.
+void add_limit_options(CLI::App& command, ServeOptions& options) {
+  command
+      .add_option("--request-timeout", options.request_s,
+                  "seconds a peer has for the handshake and its request")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str();
+  command
+      .add_option("--most-connections", options.server.limits.connections,
+                  "how many there may be in all")
+      ->capture_default_str();
+  command
+      .add_option("--most-per-address", options.server.limits.connections_per_address,
+                  "…and of one address")
+      ->capture_default_str();
+  command
+      .add_option("--stall-timeout", options.stall_s,
+                  "seconds after which a follower that takes nothing is let go")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void add_serve(CLI::App& app, Chosen& chosen) {
-  struct Options {
-    serve::ServerOptions server;
-    program::LogOptions log;
-    std::string config;
-    bool check = false;
-    bool json = false;
-    std::uint32_t stall_s = 60;
-    std::uint32_t request_s = 10;
-  };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ServeOptions>();
   CLI::App& command = *app.add_subcommand("serve", "serve daystreams to readers on other hosts");
   command.set_help_flag("-h,--help", "show this help and exit");
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -82,36 +137,8 @@ void add_serve(CLI::App& app, Chosen& chosen) {
   command.add_option("--listen", options->server.listen, "HOST:PORT or unix:PATH; may be repeated")
       ->capture_default_str()
       ->allow_extra_args(false);
-  auto* cert = command.add_option("--tls-cert", options->server.tls.cert,
-                                  "file with the server's certificate chain (PEM)");
-  auto* key =
-      command.add_option("--tls-key", options->server.tls.key, "file with its private key (PEM)");
-  cert->needs(key);
-  key->needs(cert);
-  command
-      .add_option("--client-ca", options->server.tls.client_ca,
-                  "file with the certificates that may vouch for clients (PEM)")
-      ->needs(cert);
-  command.add_option("--tokens", options->server.tokens,
-                     "file of who may read what; see \"daystream token\"");
-  command
-      .add_option("--request-timeout", options->request_s,
-                  "seconds a peer has for the handshake and its request")
-      ->check(CLI::Range(1, 3600))
-      ->capture_default_str();
-  command
-      .add_option("--most-connections", options->server.limits.connections,
-                  "how many there may be in all")
-      ->capture_default_str();
-  command
-      .add_option("--most-per-address", options->server.limits.connections_per_address,
-                  "…and of one address")
-      ->capture_default_str();
-  command
-      .add_option("--stall-timeout", options->stall_s,
-                  "seconds after which a follower that takes nothing is let go")
-      ->check(CLI::Range(1, 86400))
-      ->capture_default_str();
+  add_access_options(command, options->server);
+  add_limit_options(command, *options);
   command
       .add_option("--snapshots", options->server.snapshots,
                   "directory of mirrors, *.db, for \"deltamirror up --from\": DIR, or NAME=DIR "
@@ -137,23 +164,7 @@ void add_serve(CLI::App& app, Chosen& chosen) {
       "  daystream pull http://127.0.0.1:8447/prod /var/lib/daystream/copy");
   command.callback([options, &command, &chosen] {
     require_place(command, "DIR");
-    chosen = [options](const Reach& reach) {
-      program::start_log("daystream serve", options->log);
-      const auto problems = std::make_shared<GroupProblems>();
-      options->server.groups = [kinds = reach.streams, problems](const auto& directory,
-                                                                 const auto& before) {
-        return look_at_groups(kinds, *problems, directory, before);
-      };
-      options->server.stall = std::chrono::seconds(options->stall_s);
-      options->server.limits.request_time = std::chrono::seconds(options->request_s);
-      if (options->check) return check(options->server, options->json);
-      program::Signals signals;
-      serve::Server server(options->server);
-      for (const std::string& address : server.addresses()) spdlog::info("serving at {}", address);
-      server.run(signals);
-      spdlog::info("told to stop");
-      return 0;
-    };
+    chosen = [options](const Reach& reach) { return run_server(*options, reach.streams); };
   });
 }
 

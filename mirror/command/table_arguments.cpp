@@ -42,6 +42,20 @@ void add_table_options(CLI::App* app, TableWords& words) {
       ->allow_extra_args(false);
 }
 
+// As a configuration of these tables is checked.
+void check_requests(const std::vector<TableRequest>& requests) {
+  if (requests.empty()) return;
+  nlohmann::json config = {{"tables", nlohmann::json::array()}};
+  for (const TableRequest& request : requests) {
+    if (request.table.empty() && request.as.empty()) {
+      usage("a --query without --table before it needs --as after it");
+    }
+    config["tables"].push_back(to_json(request));
+  }
+  const ReadConfig read = read_config(config.dump());
+  if (!read.problems.empty()) usage(read.problems.front().message);
+}
+
 std::vector<TableRequest> table_requests(const CLI::App& app, const TableWords& words) {
   std::vector<TableRequest> out;
   std::size_t table = 0;
@@ -74,17 +88,7 @@ std::vector<TableRequest> table_requests(const CLI::App& app, const TableWords& 
       of_table("--mode").mode = mode_named(words.modes.at(mode++));
     }
   }
-  for (const TableRequest& request : out) {
-    if (request.table.empty() && request.as.empty()) {
-      usage("a --query without --table before it needs --as after it");
-    }
-  }
-  // The rest is as in a configuration.
-  nlohmann::json config = {{"tables", nlohmann::json::array()}};
-  for (const TableRequest& request : out) config["tables"].push_back(to_json(request));
-  if (out.empty()) return out;
-  const ReadConfig read = read_config(config.dump());
-  if (!read.problems.empty()) usage(read.problems.front().message);
+  check_requests(out);
   return out;
 }
 

@@ -147,15 +147,28 @@ bool wait_for(const std::string& mirror, const WaitGoal& goal, std::optional<mil
   }
 }
 
+struct WaitOptions {
+  std::string mirror;
+  WaitGoal goal;
+  std::optional<milliseconds> timeout;
+};
+
+int wait(const WaitOptions& options, const daystream::program::Signals& signals) {
+  if (wait_for(options.mirror, options.goal, options.timeout, signals)) return 0;
+  if (signals.stop_requested()) {
+    throw daystream::Error(fmt::format("stopped before mirror \"{}\" had reached {}",
+                                       options.mirror, options.goal.text()),
+                           "the same command waits again");
+  }
+  throw daystream::Error(
+      fmt::format("mirror \"{}\" has not reached {} in time", options.mirror, options.goal.text()),
+      "\"deltamirror status\" says how far it is, and what is wrong; --timeout waits longer");
+}
+
 }  // namespace
 
 void add_wait(CLI::App& app, Chosen& chosen) {
-  struct Options {
-    std::string mirror;
-    WaitGoal goal;
-    std::optional<milliseconds> timeout;
-  };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<WaitOptions>();
   CLI::App& command = *app.add_subcommand("wait", "wait until a mirror has come to an LSN or time");
   add_mirror_option(command, options->mirror);
   command.add_option_function<std::string>(
@@ -204,18 +217,7 @@ void add_wait(CLI::App& app, Chosen& chosen) {
       "Exit code 1: not there in time, or a table of --table cannot be followed.");
   command.callback([options, &chosen] {
     if (!options->goal.lsn && options->goal.time.empty()) usage("give --lsn or --time");
-    chosen = [options](daystream::program::Signals& signals) {
-      if (wait_for(options->mirror, options->goal, options->timeout, signals)) return 0;
-      if (signals.stop_requested()) {
-        throw daystream::Error(fmt::format("stopped before mirror \"{}\" had reached {}",
-                                           options->mirror, options->goal.text()),
-                               "the same command waits again");
-      }
-      throw daystream::Error(
-          fmt::format("mirror \"{}\" has not reached {} in time", options->mirror,
-                      options->goal.text()),
-          "\"deltamirror status\" says how far it is, and what is wrong; --timeout waits longer");
-    };
+    chosen = [options](daystream::program::Signals& signals) { return wait(*options, signals); };
   });
 }
 

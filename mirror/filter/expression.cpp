@@ -206,6 +206,37 @@ class Parser {
     node.literals.push_back(std::move(literal));
     return node;
   }
+  // Each of these from behind its first word.
+  FilterNode is_null(std::string column) {
+    const bool negate = take_word("not");
+    if (!take_word("null")) fail("NULL");
+    FilterNode node{.kind = FilterNode::Kind::IsNull};
+    node.columns = {std::move(column)};
+    return negated(std::move(node), negate);
+  }
+  FilterNode between(const std::string& column) {
+    FilterNode node{.kind = FilterNode::Kind::And};
+    node.parts.push_back(compare(Comparison::GreaterOrEqual, column, required_literal()));
+    if (!take_word("and")) fail("AND");
+    node.parts.push_back(compare(Comparison::LessOrEqual, column, required_literal()));
+    return node;
+  }
+  FilterNode in(std::string column) {
+    FilterNode node{.kind = FilterNode::Kind::In};
+    node.columns = {std::move(column)};
+    if (!take_sign("(")) fail("\"(\"");
+    do {
+      node.literals.push_back(required_literal());
+    } while (take_sign(","));
+    if (!take_sign(")")) fail("\",\" or \")\"");
+    return node;
+  }
+  FilterNode like(std::string column) {
+    FilterNode node{.kind = FilterNode::Kind::Like};
+    node.columns = {std::move(column)};
+    node.literals = {required_literal()};
+    return node;
+  }
 
   FilterNode test() {
     if (auto first = literal()) {
@@ -220,37 +251,11 @@ class Parser {
       node.columns = {std::move(name), column()};
       return node;
     }
-    if (take_word("is")) {
-      const bool negate = take_word("not");
-      if (!take_word("null")) fail("NULL");
-      FilterNode node{.kind = FilterNode::Kind::IsNull};
-      node.columns = {std::move(name)};
-      return negated(std::move(node), negate);
-    }
+    if (take_word("is")) return is_null(std::move(name));
     const bool negate = take_word("not");
-    if (take_word("between")) {
-      FilterNode node{.kind = FilterNode::Kind::And};
-      node.parts.push_back(compare(Comparison::GreaterOrEqual, name, required_literal()));
-      if (!take_word("and")) fail("AND");
-      node.parts.push_back(compare(Comparison::LessOrEqual, name, required_literal()));
-      return negated(std::move(node), negate);
-    }
-    if (take_word("in")) {
-      FilterNode node{.kind = FilterNode::Kind::In};
-      node.columns = {std::move(name)};
-      if (!take_sign("(")) fail("\"(\"");
-      do {
-        node.literals.push_back(required_literal());
-      } while (take_sign(","));
-      if (!take_sign(")")) fail("\",\" or \")\"");
-      return negated(std::move(node), negate);
-    }
-    if (take_word("like")) {
-      FilterNode node{.kind = FilterNode::Kind::Like};
-      node.columns = {std::move(name)};
-      node.literals = {required_literal()};
-      return negated(std::move(node), negate);
-    }
+    if (take_word("between")) return negated(between(name), negate);
+    if (take_word("in")) return negated(in(std::move(name)), negate);
+    if (take_word("like")) return negated(like(std::move(name)), negate);
     if (negate) fail("BETWEEN, IN or LIKE");
     FilterNode node{.kind = FilterNode::Kind::Column};
     node.columns = {std::move(name)};
