@@ -393,6 +393,7 @@ int openat64(int folder, const char* path, int flags, ...) {
   va_end(arguments);
   return open_at(folder, path, flags, mode);
 }
+// NOLINTBEGIN(bugprone-reserved-identifier): what glibc makes of open() with _FORTIFY_SOURCE
 int __open_2(const char* path, int flags) {
   return open_at(AT_FDCWD, path, flags, 0);
 }
@@ -405,6 +406,7 @@ int __openat_2(int folder, const char* path, int flags) {
 int __openat64_2(int folder, const char* path, int flags) {
   return open_at(folder, path, flags, 0);
 }
+// NOLINTEND(bugprone-reserved-identifier)
 int creat(const char* path, mode_t mode) {
   return open_at(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -83,6 +84,42 @@ std::size_t status_bytes(pid_t pid, std::string_view key) {
   return 0;
 }
 
+// What a child is to be, once it is forked.
+struct Program {
+  std::vector<char*> arguments;
+  std::vector<char*> environment;
+  std::array<int, 3> descriptors;  // its 0, 1 and 2
+};
+
+// In a child, and only async-signal-safe calls in it: the test may have threads.
+[[noreturn]] void become(const Program& program, const Process::Options& options, pid_t parent) {
+  if (options.own_group) setpgid(0, 0);
+  // Duplicates first: a lent descriptor may itself be 0, 1 or 2.
+  std::array<int, 3> duplicates{};
+  for (std::size_t i = 0; i < 3; ++i) {
+    duplicates[i] = fcntl(program.descriptors[i], F_DUPFD, 3);
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    dup2(duplicates[i], static_cast<int>(i));
+    close(duplicates[i]);
+  }
+  if (options.user.uid) {
+    if (setgroups(0, nullptr) != 0 || setgid(options.user.gid) != 0 ||
+        setuid(*options.user.uid) != 0) {
+      _exit(126);
+    }
+  }
+  if (!options.folder.empty() && chdir(options.folder.c_str()) != 0) _exit(126);
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  prctl(PR_SET_PDEATHSIG, options.death_signal);  // after setuid, which clears it
+  if (getppid() != parent) _exit(126);
+  execvpe(program.arguments[0], program.arguments.data(), program.environment.data());
+  _exit(127);
+}
+
 }  // namespace
 
 User User::named(const std::string& name) {
@@ -99,9 +136,6 @@ User User::server() {
 
 Process::Process(std::vector<std::string> argv, const Options& options) : name_(argv.at(0)) {
   std::vector<std::string> env = environment_with(options.env);
-  std::vector<char*> arguments = pointers_to(argv);
-  std::vector<char*> environment = pointers_to(env);
-
   Fd child_input;
   if (options.input_pipe) {
     int ends[2];
@@ -115,9 +149,11 @@ Process::Process(std::vector<std::string> argv, const Options& options) : name_(
   }
   if (options.output_fd < 0) out_ = memory_file("output");
   if (options.error_fd < 0) err_ = memory_file("error");
-  const int fd0 = options.input_fd < 0 ? child_input.get() : options.input_fd;
-  const int fd1 = options.output_fd < 0 ? out_.get() : options.output_fd;
-  const int fd2 = options.error_fd < 0 ? err_.get() : options.error_fd;
+  const Program program{pointers_to(argv),
+                        pointers_to(env),
+                        {options.input_fd < 0 ? child_input.get() : options.input_fd,
+                         options.output_fd < 0 ? out_.get() : options.output_fd,
+                         options.error_fd < 0 ? err_.get() : options.error_fd}};
 
   // Until the child is its own program, a signal must not run the test's handlers in it.
   sigset_t all, before;
@@ -127,34 +163,7 @@ Process::Process(std::vector<std::string> argv, const Options& options) : name_(
   pid_ = fork();
   if (pid_ != 0) sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid_ < 0) fail("could not start \"" + name_ + "\"");
-  if (pid_ == 0) {
-    // Only async-signal-safe calls from here: the test may have threads.
-    if (options.own_group) setpgid(0, 0);
-    // Duplicates first: a lent descriptor may itself be 0, 1 or 2.
-    const int in = fcntl(fd0, F_DUPFD, 3), out = fcntl(fd1, F_DUPFD, 3),
-              err = fcntl(fd2, F_DUPFD, 3);
-    dup2(in, 0);
-    dup2(out, 1);
-    dup2(err, 2);
-    close(in);
-    close(out);
-    close(err);
-    if (options.user.uid) {
-      if (setgroups(0, nullptr) != 0 || setgid(options.user.gid) != 0 ||
-          setuid(*options.user.uid) != 0) {
-        _exit(126);
-      }
-    }
-    if (!options.folder.empty() && chdir(options.folder.c_str()) != 0) _exit(126);
-    for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
-    prctl(PR_SET_PDEATHSIG, options.death_signal);  // after setuid, which clears it
-    if (getppid() != parent) _exit(126);
-    execvpe(arguments[0], arguments.data(), environment.data());
-    _exit(127);
-  }
+  if (pid_ == 0) become(program, options, parent);
   // By both, so that the group is there whoever comes first. (One that has got its program by now
   // has it.)
   if (options.own_group) setpgid(pid_, pid_);

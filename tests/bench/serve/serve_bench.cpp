@@ -151,6 +151,106 @@ void write_changes(Writer& writer, int per_second, int seconds, Flushes& flushes
   }
 }
 
+int port_of(const support::Process& server) {
+  const std::string sign = "://127.0.0.1:";
+  support::eventually([&] { return server.err().find(sign) != std::string::npos; });
+  const std::string said = server.err();
+  return std::stoi(said.substr(said.find(sign) + sign.size()));
+}
+
+// Followers, of which the last ones never read.
+class Crowd {
+ public:
+  Crowd(int port, int followers, int stuck)
+      : reading_(static_cast<std::size_t>(followers - stuck)), poll_(epoll_create1(EPOLL_CLOEXEC)) {
+    for (int i = 0; i < followers; ++i) {
+      all_.emplace_back(port);
+      if (i >= followers - stuck) continue;
+      epoll_event event{EPOLLIN, {.u32 = static_cast<std::uint32_t>(i)}};
+      epoll_ctl(poll_.get(), EPOLL_CTL_ADD, all_.back().fd(), &event);
+    }
+  }
+
+  std::size_t reading() const { return reading_; }
+
+  // Of those that read.
+  template <typename Condition>
+  std::size_t count(Condition&& condition) const {
+    return static_cast<std::size_t>(
+        std::count_if(all_.begin(), all_.begin() + static_cast<std::ptrdiff_t>(reading_),
+                      std::forward<Condition>(condition)));
+  }
+
+  // Waits shortly. Calls `ready` first, which sees what was there when they were woken, then
+  // `took` for each that has read, with its index.
+  template <typename Ready, typename Took>
+  void read(Ready&& ready, Took&& took) {
+    epoll_event events[256];
+    const int count = epoll_wait(poll_.get(), events, 256, 100);
+    ready();
+    for (int i = 0; i < count; ++i) {
+      const std::uint32_t index = events[i].data.u32;
+      if (!all_[index].take()) throw std::runtime_error("the server let a follower go");
+      took(index, all_[index]);
+    }
+  }
+
+  // All have the first bytes: they have been let in.
+  void let_in(std::uint64_t bytes) {
+    const auto end = steady_clock::now() + std::chrono::seconds(30);
+    while (count([&](const Follower& one) { return one.size() >= bytes; }) < reading_) {
+      if (steady_clock::now() > end) throw std::runtime_error("not all were let in");
+      read([] {}, [](std::uint32_t, const Follower&) {});
+    }
+  }
+
+ private:
+  std::size_t reading_;
+  support::Fd poll_;
+  std::vector<Follower> all_;
+};
+
+// How long each flush took to each follower, sorted. Returns when all have all that was written, or
+// at `deadline`.
+std::vector<float> latencies_ms(Crowd& crowd, Flushes& flushes, const std::atomic<bool>& written,
+                                const Writer& writer, steady_clock::time_point deadline) {
+  std::vector<float> out;
+  std::vector<std::size_t> next(crowd.reading(), 0);  // flush that each waits for
+  std::vector<Flushes::One> known;
+  bool done = false;
+  while (!done && steady_clock::now() < deadline) {
+    bool last = false;
+    const auto ready = [&] {
+      last = written;
+      const std::lock_guard lock(flushes.mutex);
+      known.insert(known.end(), flushes.all.begin() + static_cast<std::ptrdiff_t>(known.size()),
+                   flushes.all.end());
+    };
+    crowd.read(ready, [&](std::uint32_t index, const Follower& follower) {
+      const auto now = steady_clock::now();
+      for (std::size_t& flush = next[index];
+           flush < known.size() && known[flush].size <= follower.size(); ++flush) {
+        const std::chrono::duration<float, std::milli> waited = now - known[flush].at;
+        out.push_back(std::max(0.0F, waited.count()));
+      }
+    });
+    const auto has_all = [&](const Follower& one) { return one.size() == writer.appended_bytes(); };
+    done = last && crowd.count(has_all) == crowd.reading();
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::string text_of_days(const std::filesystem::path& directory) {
+  std::string text;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() != ".tsv") continue;  // one day, unless it is midnight
+    std::ifstream day(entry.path(), std::ios::binary);
+    text.append(std::istreambuf_iterator<char>(day), {});
+  }
+  return text;
+}
+
 int run(int count, char** arguments) {
   const int followers = std::stoi(argument(count, arguments, 1, "1000"));
   const int stuck = std::stoi(argument(count, arguments, 2, "200"));
@@ -169,30 +269,8 @@ int run(int count, char** arguments) {
 
   support::Process server({support::program("daystream"), "serve", directory.path(), "--listen",
                            "127.0.0.1:0", "--most-per-address", "10000"});
-  const std::string sign = "://127.0.0.1:";
-  support::eventually([&] { return server.err().find(sign) != std::string::npos; });
-  const std::string said = server.err();
-  const int port = std::stoi(said.substr(said.find(sign) + sign.size()));
-
-  std::vector<Follower> all;
-  const int poll = epoll_create1(EPOLL_CLOEXEC);
-  for (int i = 0; i < followers; ++i) {
-    all.emplace_back(port);
-    if (i >= followers - stuck) continue;  // these never read
-    epoll_event event{EPOLLIN, {.u32 = static_cast<std::uint32_t>(i)}};
-    epoll_ctl(poll, EPOLL_CTL_ADD, all.back().fd(), &event);
-  }
-  const auto reading = static_cast<std::size_t>(followers - stuck);
-
-  // All have been let in before the clock starts.
-  const auto begin_by = steady_clock::now() + std::chrono::seconds(30);
-  const auto has_begun = [before](const Follower& one) { return one.size() >= before; };
-  while (!std::all_of(all.begin(), all.end() - stuck, has_begun)) {
-    if (steady_clock::now() > begin_by) throw std::runtime_error("not all were let in");
-    epoll_event events[256];
-    const int ready = epoll_wait(poll, events, 256, 100);
-    for (int i = 0; i < ready; ++i) all[events[i].data.u32].take();
-  }
+  Crowd crowd(port_of(server), followers, stuck);
+  crowd.let_in(before);  // before the clock starts
 
   Flushes flushes;
   std::atomic<bool> written{false};
@@ -202,66 +280,28 @@ int run(int count, char** arguments) {
     write_changes(writer, per_second, seconds, flushes);
     written = true;
   });
-
-  std::vector<std::size_t> next(all.size(), 0);  // flush that each waits for
-  std::vector<float> latencies_ms;
-  std::vector<Flushes::One> known;
-  const auto deadline = began + std::chrono::seconds(seconds + 30);
-  std::size_t done = 0;
-  while (done < reading && steady_clock::now() < deadline) {
-    epoll_event events[256];
-    const int ready = epoll_wait(poll, events, 256, 100);
-    const bool last = written;
-    {
-      const std::lock_guard lock(flushes.mutex);
-      known.insert(known.end(), flushes.all.begin() + static_cast<std::ptrdiff_t>(known.size()),
-                   flushes.all.end());
-    }
-    for (int i = 0; i < ready; ++i) {
-      const std::uint32_t index = events[i].data.u32;
-      if (!all[index].take()) throw std::runtime_error("the server let a follower go");
-      const auto now = steady_clock::now();
-      for (; next[index] < known.size() && known[next[index]].size <= all[index].size();
-           ++next[index]) {
-        const std::chrono::duration<float, std::milli> waited = now - known[next[index]].at;
-        latencies_ms.push_back(std::max(0.0F, waited.count()));
-      }
-    }
-    if (!last) continue;
-    done = static_cast<std::size_t>(
-        std::count_if(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(reading),
-                      [&](const Follower& one) { return one.size() == writer.appended_bytes(); }));
-  }
+  const auto latencies =
+      latencies_ms(crowd, flushes, written, writer, began + std::chrono::seconds(seconds + 30));
   const std::chrono::duration<double> took = steady_clock::now() - began;
   work.join();
   const double cpu = cpu_seconds(server.pid()) - cpu_before;
-  const std::size_t memory = server.peak_resident_bytes();
 
-  std::string file;
-  for (const auto& entry : std::filesystem::directory_iterator(directory.path())) {
-    if (entry.path().extension() != ".tsv") continue;  // one day, unless it is midnight
-    std::ifstream day(entry.path(), std::ios::binary);
-    file.append(std::istreambuf_iterator<char>(day), {});
-  }
-  const std::uint32_t expected = daystream::extend_crc(0, file);
-  const auto good = std::count_if(
-      all.begin(), all.begin() + static_cast<std::ptrdiff_t>(reading),
-      [&](const Follower& one) { return one.size() == file.size() && one.crc() == expected; });
-  std::sort(latencies_ms.begin(), latencies_ms.end());
+  const std::string text = text_of_days(directory.path());
+  const std::uint32_t expected = daystream::extend_crc(0, text);
+  const std::size_t good = crowd.count(
+      [&](const Follower& one) { return one.size() == text.size() && one.crc() == expected; });
   const auto percentile = [&](double part) {
-    return latencies_ms.empty() ? 0.0F
-                                : latencies_ms[static_cast<std::size_t>(
-                                      part * static_cast<double>(latencies_ms.size() - 1))];
+    const auto last = static_cast<double>(latencies.size() - 1);
+    return latencies.empty() ? 0.0F : latencies[static_cast<std::size_t>(part * last)];
   };
   fmt::print("{} followers, {} of them stuck, {} changes/s for {} s ({:.1f} MB each)\n", followers,
-             stuck, per_second, seconds, static_cast<double>(file.size() - before) / 1e6);
-  fmt::print("  every byte, in order: {} of {}\n", good, reading);
+             stuck, per_second, seconds, static_cast<double>(text.size() - before) / 1e6);
+  fmt::print("  every byte, in order: {} of {}\n", good, crowd.reading());
   fmt::print("  durable to delivered: p50 {:.1f} ms, p99 {:.1f} ms, most {:.1f} ms\n",
              percentile(0.5), percentile(0.99), percentile(1));
   fmt::print("  server: {:.2f} cores, {:.0f} MiB at most\n", cpu / took.count(),
-             static_cast<double>(memory) / 1048576);
-  close(poll);
-  return good == static_cast<std::ptrdiff_t>(reading) ? 0 : 1;
+             static_cast<double>(server.peak_resident_bytes()) / 1048576);
+  return good == crowd.reading() ? 0 : 1;
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ std::vector<Decoded> drain(support::Session& session, const std::string& slot,
       current = {};
     } else if (text.starts_with("COMMIT")) {
       current.lsn = support::parse_lsn(*row[0]);
-      if (!current.changes.empty()) out.push_back(std::move(current));
+      if (!current.changes.empty()) out.push_back(std::exchange(current, {}));
     } else {
       const Change change = parse_test_decoding(text);
       if (std::find(tables.begin(), tables.end(), change.table) != tables.end()) {

@@ -122,7 +122,7 @@ std::string RecordedSession::prefix_complaint(const StreamContent& content) cons
   const auto found = content.commits();
   for (std::size_t i = 0; i < found.size(); ++i) {
     if (i == wanted.size()) return "more than there was: " + fingerprint(*found[i])[0];
-    const std::string wrong = first_difference(fingerprint(*wanted[i]), fingerprint(*found[i]));
+    std::string wrong = first_difference(fingerprint(*wanted[i]), fingerprint(*found[i]));
     if (!wrong.empty()) return wrong;
   }
   return "";
@@ -130,7 +130,7 @@ std::string RecordedSession::prefix_complaint(const StreamContent& content) cons
 
 std::string RecordedSession::complaint(const std::filesystem::path& directory) const {
   const StreamContent content = support::check_stream(directory);
-  const std::string wrong = prefix_complaint(content);
+  std::string wrong = prefix_complaint(content);
   if (!wrong.empty()) return wrong;
   const std::size_t missing = expected_.commits().size() - content.commits().size();
   return missing == 0 ? "" : fmt::format("the last {} transactions are missing", missing);

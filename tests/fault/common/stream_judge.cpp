@@ -9,7 +9,7 @@ namespace fault {
 using support::FaultPreload;
 using support::StreamContent;
 
-ConfirmedSampler::ConfirmedSampler(std::string conninfo, std::string slot,
+ConfirmedSampler::ConfirmedSampler(const std::string& conninfo, const std::string& slot,
                                    const FaultPreload& faults, int per_second)
     : faults_(faults),
       thread_([this, conninfo, slot, per_second] { run(conninfo, slot, per_second); }) {}
@@ -24,7 +24,7 @@ std::vector<ConfirmedSample> ConfirmedSampler::stop() {
   return samples_;
 }
 
-void ConfirmedSampler::run(std::string conninfo, std::string slot, int per_second) {
+void ConfirmedSampler::run(const std::string& conninfo, const std::string& slot, int per_second) {
   std::optional<support::Session> session;
   while (!stop_) {
     std::this_thread::sleep_for(std::chrono::microseconds(1000000 / per_second));

@@ -24,13 +24,13 @@ struct ConfirmedSample {
 // while there is a server to ask.
 class ConfirmedSampler {
  public:
-  ConfirmedSampler(std::string conninfo, std::string slot, const support::FaultPreload&,
-                   int per_second = 50);
+  ConfirmedSampler(const std::string& conninfo, const std::string& slot,
+                   const support::FaultPreload&, int per_second = 50);
   ~ConfirmedSampler();  // stops
   std::vector<ConfirmedSample> stop();
 
  private:
-  void run(std::string conninfo, std::string slot, int per_second);
+  void run(const std::string& conninfo, const std::string& slot, int per_second);
   const support::FaultPreload& faults_;
   std::atomic<bool> stop_{false};
   std::vector<ConfirmedSample> samples_;

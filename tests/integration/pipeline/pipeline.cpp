@@ -191,6 +191,28 @@ std::uint64_t lsn_value(const std::string& text) {
          std::stoull(text.substr(slash + 1), nullptr, 16);
 }
 
+struct LineFacts {
+  std::string second;
+  std::pair<long long, long long> position;
+  std::string verb;
+  std::string lsn;
+};
+
+// Nullopt: this is no line.
+std::optional<LineFacts> facts_of(const std::string& line) {
+  const std::vector<std::string> fields = split(line);
+  if (fields.size() < 6 || fields[0] != "_c" || fields[2] != "_s") return std::nullopt;
+  LineFacts facts{fields[1], {std::stoll(fields[1]), std::stoll(fields[3])}, {}, {}};
+  for (std::size_t i = 4; i + 1 < fields.size(); i += 2) {
+    if (fields[i] == "_lsn") facts.lsn = fields[i + 1];
+    if (fields[i] == "_action") {
+      facts.verb = fields[i + 1];
+      break;
+    }
+  }
+  return facts;
+}
+
 }  // namespace
 
 DaystreamCounts check_daystream(const fs::path& dir) {
@@ -206,35 +228,26 @@ DaystreamCounts check_daystream(const fs::path& dir) {
     std::ifstream in(day);
     for (std::string line; std::getline(in, line);) {
       ++counts.lines;
-      const std::vector<std::string> fields = split(line);
       const auto broken = [&](const std::string& what) {
         throw std::runtime_error(day.string() + ": " + what + ": " + line);
       };
-      if (fields.size() < 6 || fields[0] != "_c" || fields[2] != "_s") broken("not a line");
-      const std::pair<long long, long long> position{std::stoll(fields[1]), std::stoll(fields[3])};
-      if (position <= last) broken("the position does not increase");
-      last = position;
-      std::string verb, lsn;
-      for (std::size_t i = 4; i + 1 < fields.size(); i += 2) {
-        if (fields[i] == "_lsn") lsn = fields[i + 1];
-        if (fields[i] == "_action") {
-          verb = fields[i + 1];
-          break;
-        }
-      }
-      if (verb == "mark") {
+      const std::optional<LineFacts> facts = facts_of(line);
+      if (!facts) broken("not a line");
+      if (facts->position <= last) broken("the position does not increase");
+      last = facts->position;
+      if (facts->verb == "mark") {
         ++counts.marks;
         if (open_second) broken("a mark inside a transaction");
-      } else if (verb == "abort") {
+      } else if (facts->verb == "abort") {
         ++counts.aborts;
         open_second.reset();
       } else {
-        if (open_second && *open_second != fields[1]) broken("a transaction over two seconds");
-        open_second = fields[1];
-        if (verb == "commit") {
+        if (open_second && *open_second != facts->second) broken("a transaction over two seconds");
+        open_second = facts->second;
+        if (facts->verb == "commit") {
           ++counts.commits;
-          if (lsn_value(lsn) <= last_commit) broken("the commit LSN does not increase");
-          last_commit = lsn_value(lsn);
+          if (lsn_value(facts->lsn) <= last_commit) broken("the commit LSN does not increase");
+          last_commit = lsn_value(facts->lsn);
           open_second.reset();
         }
       }

@@ -80,7 +80,7 @@ TEST_CASE("stored snapshots: of several the newest is taken, and old ones go", "
   const auto older = p.put();
   REQUIRE(older.ok());
   const auto copy_to = [&](const std::string& name) {
-    const auto to = p.store.object("prod/" + name);
+    auto to = p.store.object("prod/" + name);
     for (const char* const end : {".object", ".meta"}) {
       std::filesystem::copy_file(std::filesystem::path(p.object(older.out)).replace_extension(end),
                                  std::filesystem::path(to).replace_extension(end));

@@ -32,7 +32,7 @@ struct Program {
     program::add_config_option(serve, text);
     app.add_subcommand("cat")->add_option("--window", text);
   }
-  Texts expand(const std::string& json, Texts arguments) {
+  Texts expand(const std::string& json, const Texts& arguments) {
     support::write_file(file, json);
     return with_config_file(app, arguments);
   }

@@ -65,7 +65,7 @@ struct WrittenStream {
   Writer writer(std::optional<Lsn> confirmed = std::nullopt) {
     return Writer(directory.path(), source(), confirmed, options());
   }
-  Reader reader(StartAfter start = {}) { return Reader(directory.path(), start); }
+  Reader reader(const StartAfter& start = {}) { return Reader(directory.path(), start); }
   std::string day_path(const std::string& day = "2017-10-09") {
     return (directory.path() / (day + ".tsv")).string();
   }

@@ -47,7 +47,7 @@ struct Shared {
     return t;
   }
   Reshaped change(MirroredTable& t, const SchemaLine& line) {
-    const Reshaped out = reshape_shared(db, t, line, {}, sharing(load_tables(db), t));
+    Reshaped out = reshape_shared(db, t, line, {}, sharing(load_tables(db), t));
     save_table(db, t);
     return out;
   }

@@ -25,7 +25,7 @@ std::string date(std::int64_t days) {
 std::string timestamp(std::int64_t us, Wire wire = Wire::TimestampTz) {
   return text_of(wire, big_endian(static_cast<std::uint64_t>(us), 8));
 }
-std::string numeric(std::vector<int> places, int weight, int sign, int scale) {
+std::string numeric(const std::vector<int>& places, int weight, int sign, int scale) {
   std::string bytes = big_endian(places.size(), 2);
   bytes += big_endian(static_cast<std::uint16_t>(weight), 2);
   bytes += big_endian(static_cast<std::uint16_t>(sign), 2);

@@ -145,7 +145,7 @@ class Kept final : public ShapeKeeper {
 };
 
 struct Session {
-  explicit Session(std::vector<ShapeRow> known = {{16390, "shape", shape_of(16390, "zzz")}},
+  explicit Session(const std::vector<ShapeRow>& known = {{16390, "shape", shape_of(16390, "zzz")}},
                    std::uint64_t next = 88628920)
       : spool(temp.path() / ".spool"), decoder(spool, keeper, "flood", known, next) {}
 
