@@ -53,6 +53,40 @@ class Onlooker {
   std::thread thread_;
 };
 
+// Whichever of the two takes writes.
+std::string conninfo_of(const support::Cluster& one, const support::Cluster& other) {
+  return "host=" + one.socket_dir() + "," + other.socket_dir() +
+         " user=postgres dbname=postgres target_session_attrs=read-write";
+}
+
+support::Process streaming(const std::string& conninfo, const std::filesystem::path& stream) {
+  return support::Process({support::program("deltastream"), "-d", conninfo, "-S", "m", "-D", stream,
+                           "--create-slot", "--if-not-exists", "--on-lost-slot", "replace"});
+}
+
+void wait_for(const std::string& mirror, const support::Cluster& server) {
+  support::run_ok({support::program("deltamirror"), "wait", mirror, "--lsn",
+                   server.scalar("SELECT pg_current_wal_flush_lsn()"), "--timeout", "60"});
+}
+
+void require_replayed(const support::Cluster& standby, const support::Cluster& primary) {
+  const std::string last = primary.scalar("SELECT pg_current_wal_flush_lsn()");
+  REQUIRE(support::eventually(
+      [&] { return standby.scalar("SELECT pg_last_wal_replay_lsn() >= '" + last + "'") == "t"; }));
+}
+
+void require_read(const support::Cluster& server, const support::Process& stream) {
+  INFO(stream.err());
+  REQUIRE(support::eventually([&] {
+    return server.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
+  }));
+}
+
+void check_stops(support::Process& process) {
+  process.signal(SIGTERM);
+  CHECK(process.wait() == support::Exit{0, 0});
+}
+
 constexpr const char* kTransfer =
     "BEGIN; UPDATE part SET n = n + 1 WHERE id % 100 = 0; UPDATE total SET n = n + 10; COMMIT";
 
@@ -66,12 +100,9 @@ TEST_CASE("deltamirror: a standby without the slot takes over, and nobody who re
       "INSERT INTO part SELECT g, 0 FROM generate_series(1, 1000) g; INSERT INTO total VALUES (1, "
       "0)");
   support::Cluster standby({.standby_of = &primary});
-  const std::string conninfo = "host=" + primary.socket_dir() + "," + standby.socket_dir() +
-                               " user=postgres dbname=postgres target_session_attrs=read-write";
+  const std::string conninfo = conninfo_of(primary, standby);
   const support::TempDir dir;
-  support::Process stream({support::program("deltastream"), "-d", conninfo, "-S", "m", "-D",
-                           dir / "stream", "--create-slot", "--if-not-exists", "--on-lost-slot",
-                           "replace"});
+  support::Process stream = streaming(conninfo, dir / "stream");
   wait_until_streaming(dir / "stream", stream);
 
   std::vector<std::string> mirrors;
@@ -86,28 +117,16 @@ TEST_CASE("deltamirror: a standby without the slot takes over, and nobody who re
                                  conninfo, "--daystream", dir / "stream"}));
     onlookers.push_back(std::make_unique<Onlooker>(mirrors.back()));
   }
-  const auto catch_up = [&](const support::Cluster& server) {
-    const std::string lsn = server.scalar("SELECT pg_current_wal_flush_lsn()");
-    for (const std::string& mirror : mirrors) {
-      support::run_ok(
-          {support::program("deltamirror"), "wait", mirror, "--lsn", lsn, "--timeout", "60"});
-    }
-    return lsn;
-  };
   for (int i = 0; i < 20; ++i) primary.execute(kTransfer);
-  const std::string last = catch_up(primary);
-  REQUIRE(support::eventually(
-      [&] { return standby.scalar("SELECT pg_last_wal_replay_lsn() >= '" + last + "'") == "t"; }));
+  for (const std::string& mirror : mirrors) wait_for(mirror, primary);
+  require_replayed(standby, primary);
 
   primary.kill9();
   standby.promote();
   for (int i = 0; i < 20; ++i) standby.execute(kTransfer);
-  INFO(stream.err());
-  REQUIRE(support::eventually([&] {
-    return standby.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
-  }));
+  require_read(standby, stream);
   for (int i = 0; i < 20; ++i) standby.execute(kTransfer);
-  catch_up(standby);
+  for (const std::string& mirror : mirrors) wait_for(mirror, standby);
   for (std::size_t i = 0; i < mirrors.size(); ++i) {
     INFO(owners[i]->err());
     CHECK(onlookers[i]->stop() == "");
@@ -115,8 +134,7 @@ TEST_CASE("deltamirror: a standby without the slot takes over, and nobody who re
     support::SqliteReader reader(mirrors[i]);
     CHECK(reader.scalar("SELECT n FROM total") == standby.scalar("SELECT n FROM total"));
     CHECK(reader.scalar("SELECT count(*) FROM part WHERE n = 60") == "10");
-    owners[i]->signal(SIGTERM);
-    CHECK(owners[i]->wait() == support::Exit{0, 0});
+    check_stops(*owners[i]);
   }
 }
 
@@ -129,12 +147,9 @@ TEST_CASE(
       "CREATE TABLE part(id int PRIMARY KEY, n int);"
       "INSERT INTO part SELECT g, 0 FROM generate_series(1, 1000) g");
   support::Cluster standby({.standby_of = &primary});
-  const std::string conninfo = "host=" + primary.socket_dir() + "," + standby.socket_dir() +
-                               " user=postgres dbname=postgres target_session_attrs=read-write";
+  const std::string conninfo = conninfo_of(primary, standby);
   const support::TempDir dir;
-  support::Process stream({support::program("deltastream"), "-d", conninfo, "-S", "m", "-D",
-                           dir / "stream", "--create-slot", "--if-not-exists", "--on-lost-slot",
-                           "replace"});
+  support::Process stream = streaming(conninfo, dir / "stream");
   wait_until_streaming(dir / "stream", stream);
   const std::vector<std::string> mirrors = {dir / "it's one.db", dir / "two.db"};
   for (const std::string& mirror : mirrors) {
@@ -146,22 +161,13 @@ TEST_CASE(
   // What is there to be had of the second comes from a snapshot of the first.
   support::Process second({support::program("deltamirror"), "run", mirrors[1], "--daystream",
                            dir / "stream", "--from", dir / "newer.db"});
-  const auto catch_up = [&](const support::Cluster& server, const std::string& mirror) {
-    support::run_ok({support::program("deltamirror"), "wait", mirror, "--lsn",
-                     server.scalar("SELECT pg_current_wal_flush_lsn()"), "--timeout", "60"});
-  };
   primary.execute("UPDATE part SET n = 1");
-  for (const std::string& mirror : mirrors) catch_up(primary, mirror);
-  const std::string last = primary.scalar("SELECT pg_current_wal_flush_lsn()");
-  REQUIRE(support::eventually(
-      [&] { return standby.scalar("SELECT pg_last_wal_replay_lsn() >= '" + last + "'") == "t"; }));
+  for (const std::string& mirror : mirrors) wait_for(mirror, primary);
+  require_replayed(standby, primary);
   primary.kill9();
   standby.promote();
   standby.execute("UPDATE part SET n = 2");
-  INFO(stream.err());
-  REQUIRE(support::eventually([&] {
-    return standby.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
-  }));
+  require_read(standby, stream);
   standby.execute("UPDATE part SET n = n + 1 WHERE id = 1");
 
   CHECK(first.wait() == support::Exit{3, 0});
@@ -179,7 +185,7 @@ TEST_CASE(
                {"PGUSER", "postgres"},
                {"PGTARGETSESSIONATTRS", "read-write"}}});
   const auto is_equal = [&](const std::string& mirror) {
-    catch_up(standby, mirror);
+    wait_for(mirror, standby);
     support::SqliteReader reader(mirror);
     CHECK(reader.scalar("SELECT sum(n) FROM part") == standby.scalar("SELECT sum(n) FROM part"));
   };
@@ -197,10 +203,7 @@ TEST_CASE(
   is_equal(mirrors[1]);
   standby.execute("UPDATE part SET n = n + 1 WHERE id = 3");
   is_equal(mirrors[1]);
-  for (support::Process* process : {&again, &second}) {
-    process->signal(SIGTERM);
-    CHECK(process->wait() == support::Exit{0, 0});
-  }
+  for (support::Process* process : {&again, &second}) check_stops(*process);
 }
 
 // Both go on: an old primary that nobody has fenced, or a copy of the primary that was promoted to
@@ -214,13 +217,8 @@ TEST_CASE("deltamirror: no row is taken from a server that is on another timelin
       "CREATE TABLE t(id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')");
   support::Cluster promoted({.standby_of = &old});
   const support::TempDir dir;
-  const auto streaming_from = [&](const support::Cluster& server) {
-    return std::make_unique<support::Process>(std::vector<std::string>{
-        support::program("deltastream"), "-d", server.conninfo(), "-S", "m", "-D", dir / "stream",
-        "--create-slot", "--if-not-exists", "--on-lost-slot", "replace"});
-  };
-  auto stream = streaming_from(old);
-  wait_until_streaming(dir / "stream", *stream);
+  support::Process stream = streaming(old.conninfo(), dir / "stream");
+  wait_until_streaming(dir / "stream", stream);
   const auto mirror = [&](const char* command, const std::string& file, const support::Cluster& d,
                           const std::vector<std::string>& more) {
     std::vector<std::string> argv = {support::program("deltamirror"), command, file, "-d",
@@ -232,25 +230,17 @@ TEST_CASE("deltamirror: no row is taken from a server that is on another timelin
   const std::vector<std::string> table = {"--daystream", dir / "stream", "--table", "t"};
   const std::string file = dir / "m.db";
   support::run_ok(mirror("seed", file, old, table));
-  REQUIRE(support::eventually([&] {
-    return promoted.scalar("SELECT count(*) FROM t") == "2" &&
-           promoted.scalar("SELECT pg_last_wal_replay_lsn() >= '" +
-                           old.scalar("SELECT pg_current_wal_flush_lsn()") + "'") == "t";
-  }));
+  require_replayed(promoted, old);
   promoted.promote();
   if (stream_goes_over) {
-    stream->signal(SIGTERM);
-    REQUIRE(stream->wait() == support::Exit{0, 0});
-    stream = streaming_from(promoted);
+    check_stops(stream);
+    stream = streaming(promoted.conninfo(), dir / "stream");
   }
   support::Cluster& right = stream_goes_over ? promoted : old;
   support::Cluster& wrong = stream_goes_over ? old : promoted;
   for (int i = 0; i < 20; ++i) wrong.execute("SELECT txid_current()");
   wrong.execute("INSERT INTO t VALUES (666, 'wrong'); DELETE FROM t WHERE id = 1");
-  INFO(stream->err());
-  REQUIRE(support::eventually([&] {
-    return right.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
-  }));
+  require_read(right, stream);
   right.execute("INSERT INTO t VALUES (201, 'right')");
   right.execute("CREATE TABLE big AS SELECT repeat('x', 1000) FROM generate_series(1, 9000)");
   right.execute("INSERT INTO t VALUES (202, 'right')");
@@ -271,12 +261,10 @@ TEST_CASE("deltamirror: no row is taken from a server that is on another timelin
     CHECK(status.exit.code == 1);
     CHECK(says_so(status.out));
   } else {
-    support::run_ok({support::program("deltamirror"), "wait", file, "--lsn",
-                     right.scalar("SELECT pg_current_wal_flush_lsn()"), "--timeout", "60"});
+    wait_for(file, right);
   }
   CHECK(support::SqliteReader(file).scalar("SELECT count(*) FROM t WHERE id = 666") == "0");
-  run.signal(SIGTERM);
-  CHECK(run.wait() == support::Exit{0, 0});
+  check_stops(run);
   std::vector<std::vector<std::string>> commands = {mirror("verify", file, wrong, from),
                                                     mirror("seed", dir / "new.db", wrong, table)};
   // Behind a gap it waits until there is a server that has what is missing.
@@ -291,13 +279,11 @@ TEST_CASE("deltamirror: no row is taken from a server that is on another timelin
   CHECK_FALSE(std::filesystem::exists(dir / "new.db"));
 
   support::Process again(mirror("run", file, right, from));
-  support::run_ok({support::program("deltamirror"), "wait", file, "--lsn",
-                   right.scalar("SELECT pg_current_wal_flush_lsn()"), "--timeout", "60"});
+  wait_for(file, right);
   INFO(again.err());
   CHECK(support::SqliteReader(file).scalar("SELECT group_concat(id) FROM t") ==
         right.scalar("SELECT string_agg(id::text, ',' ORDER BY id) FROM t"));
-  again.signal(SIGTERM);
-  CHECK(again.wait() == support::Exit{0, 0});
+  check_stops(again);
 }
 
 TEST_CASE(
@@ -314,8 +300,7 @@ TEST_CASE(
                                            " user=postgres dbname=postgres'"},
                             .standby_of = &primary,
                             .standby_slot = "standby"});
-  const std::string conninfo = "host=" + primary.socket_dir() + "," + standby.socket_dir() +
-                               " user=postgres dbname=postgres target_session_attrs=read-write";
+  const std::string conninfo = conninfo_of(primary, standby);
   const support::TempDir dir;
   // Nothing is told that the standby does not have: where it is behind, so are we.
   primary.configure({"synchronized_standby_slots = 'standby'"});
@@ -326,17 +311,13 @@ TEST_CASE(
                    "--daystream", dir / "stream", "--table", "part"});
   support::Process owner(
       {support::program("deltamirror"), "run", dir / "m.db", "--daystream", dir / "stream"});
-  const auto catch_up = [&](const support::Cluster& server) {
-    support::run_ok({support::program("deltamirror"), "wait", dir / "m.db", "--lsn",
-                     server.scalar("SELECT pg_current_wal_flush_lsn()"), "--timeout", "60"});
-  };
   REQUIRE(support::eventually([&] {
     return standby.scalar(
                "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'm' AND synced AND NOT "
                "temporary") == "1";
   }));
   primary.execute("INSERT INTO part SELECT g, 0 FROM generate_series(1, 1000) g");
-  catch_up(primary);
+  wait_for(dir / "m.db", primary);
 
   // A standby that stands still is waited for, and status says so.
   standby.stop();
@@ -347,20 +328,16 @@ TEST_CASE(
   }));
   CHECK(support::SqliteReader(dir / "m.db").scalar("SELECT sum(n) FROM part") == "0");
   standby.start();
-  catch_up(primary);
+  wait_for(dir / "m.db", primary);
 
   primary.kill9();
   standby.promote();
   standby.execute("UPDATE part SET n = n + 1");
-  INFO(stream.err());
-  REQUIRE(support::eventually([&] {
-    return standby.scalar("SELECT count(*) FROM pg_replication_slots WHERE active") == "1";
-  }));
-  catch_up(standby);
+  require_read(standby, stream);
+  wait_for(dir / "m.db", standby);
   CHECK(support::SqliteReader(dir / "m.db").scalar("SELECT sum(n) FROM part") == "2000");
   CHECK(support::run_ok({support::program("daystream"), "cat", dir / "stream"})
             .find("\t_action\tgap") == std::string::npos);
   CHECK(owner.err().find("copied") == std::string::npos);
-  owner.signal(SIGTERM);
-  CHECK(owner.wait() == support::Exit{0, 0});
+  check_stops(owner);
 }

@@ -93,11 +93,8 @@ std::string Broker::address_of(int server, const std::string& stream) const {
 }
 
 std::optional<int> Broker::leader_of(const std::string& stream) const {
-  using daystream::remote::NatsAddress;
-  using daystream::remote::NatsLink;
   try {
-    const auto info =
-        NatsLink(NatsAddress::parse({}, address(stream))).api("STREAM.INFO." + stream, nullptr);
+    const auto info = link_to(address(stream)).api("STREAM.INFO." + stream, nullptr);
     const std::string name = info->at("cluster").at("leader");
     return std::stoi(name.substr(1));
   } catch (const std::exception&) {

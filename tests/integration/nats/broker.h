@@ -67,6 +67,16 @@ inline support::Process daystream_process(std::vector<std::string> arguments) {
   return support::Process(arguments);
 }
 
+// What `daystream cat` says of it.
+inline support::Result cat(const std::string& address, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"cat", address});
+  return daystream_command(std::move(more));
+}
+
+inline daystream::remote::NatsLink link_to(const std::string& address) {
+  return daystream::remote::NatsLink(daystream::remote::NatsAddress::parse({}, address));
+}
+
 // A daystream that grows when it is told to.
 struct Source : WrittenStream {
   // `id`: another one makes it another daystream, not a copy.

@@ -25,11 +25,6 @@ using namespace nats_test;
 
 namespace {
 
-support::Result cat(const std::string& address, std::vector<std::string> more = {}) {
-  more.insert(more.begin(), {"cat", address});
-  return daystream_command(more);
-}
-
 void make_certificate(const support::ScratchDir& folder, const std::string& name) {
   support::run_ok({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=" + name,

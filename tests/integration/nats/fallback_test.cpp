@@ -44,18 +44,37 @@ struct Loser {
   const NatsAddress address;
 };
 
+// A daystream that is published to a broker which can lose some of it.
+struct Published {
+  // Some days, and then so many transactions of several messages each.
+  explicit Published(int days, int large = 0) : source(days) {
+    add_large(large);
+    publish_again();
+  }
+  void add_large(int count) {
+    for (int i = 0; i < count; ++i) source.add(20'000);
+    source.flush();
+  }
+  void publish_again() const { REQUIRE(publish(source, broker).ok()); }
+
+  Source source;
+  Broker broker;
+  Loser loser{broker};
+};
+
 // Reads, without a fallback and with each kind of one: exit 3 and the beginning at most, or all.
-void check_refused_or_filled(const Source& source, const Broker& broker,
+void check_refused_or_filled(const Published& published,
                              const std::vector<std::string>& fallbacks) {
+  const auto& [source, broker, loser] = published;
   const std::string whole = source.cat();
-  const auto refused = daystream_command({"cat", broker.address()});
+  const auto refused = cat(broker.address());
   CAPTURE(refused.err);
   CHECK(refused.exit.code == 3);
   CHECK(refused.err.find("--fallback") != std::string::npos);
   CHECK(whole.starts_with(refused.out));
   CHECK(refused.out != whole);
   for (const std::string& fallback : fallbacks) {
-    const auto filled = daystream_command({"cat", broker.address(), "--fallback", fallback});
+    const auto filled = cat(broker.address(), {"--fallback", fallback});
     CAPTURE(fallback, filled.err);
     CHECK(filled.exit.code == 0);
     CHECK(filled.out == whole);
@@ -71,109 +90,85 @@ void check_refused_or_filled(const Source& source, const Broker& broker,
 }  // namespace
 
 TEST_CASE("nats: what is lost is read from the fallback, else refused", "[nats][fallback]") {
-  Source source(2);
-  for (int i = 0; i < 6; ++i) source.add(20'000);
-  source.add_days(2);
-  Broker broker;
-  const Loser loser(broker);
-  REQUIRE(publish(source, broker).ok());
-  ServerProcess server({"prod=" + source.path()});
-  const std::uint64_t last = loser.last();
+  Published prod(2, 6);
+  prod.source.add_days(2);
+  prod.publish_again();
+  ServerProcess server({"prod=" + prod.source.path()});
+  const std::uint64_t last = prod.loser.last();
   REQUIRE(last > 10);
   for (const std::uint64_t sequence : {last / 2, last / 2 + 1, std::uint64_t{2}}) {
     CAPTURE(sequence, last);
-    loser.lose(sequence);
-    check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
+    prod.loser.lose(sequence);
+    check_refused_or_filled(prod, {prod.source.path(), server.url("/prod")});
   }
 }
 
 TEST_CASE("nats: a day that is lost whole is not taken for one that is no longer kept",
           "[nats][fallback]") {
-  Source source(4);
-  ServerProcess server({"prod=" + source.path()});
   for (const char* const day : {"20171009", "20171010", "20171012"}) {
     CAPTURE(day);
-    Broker broker;
-    const Loser loser(broker);
-    REQUIRE(publish(source, broker).ok());
-    loser.lose_all(day);
-    check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
+    const Published prod(4);
+    ServerProcess server({"prod=" + prod.source.path()});
+    prod.loser.lose_all(day);
+    check_refused_or_filled(prod, {prod.source.path(), server.url("/prod")});
     // The publisher does not take it for that either.
-    REQUIRE(publish(source, broker).ok());
-    check_refused_or_filled(source, broker, {source.path()});
+    prod.publish_again();
+    check_refused_or_filled(prod, {prod.source.path()});
   }
 }
 
 TEST_CASE("nats: the end of a day, or of all, that is lost is not taken for the end",
           "[nats][fallback][end]") {
-  Source source(2);
-  for (int i = 0; i < 4; ++i) source.add(20'000);
-  source.add_days(1);
-  source.add(20'000);
-  source.flush();
-  ServerProcess server({"prod=" + source.path()});
-  Broker broker;
-  const Loser loser(broker);
-  REQUIRE(publish(source, broker).ok());
+  Published prod(2, 4);
+  prod.source.add_days(1);
+  prod.add_large(1);
+  prod.publish_again();
+  ServerProcess server({"prod=" + prod.source.path()});
   // The last one of the third day.
-  std::uint64_t sequence = 0;
-  {
-    NatsLink link(loser.address);
-    sequence = link.last_of(loser.address.subject_of("20171011"))->sequence;
-  }
-  loser.lose(sequence);
-  check_refused_or_filled(source, broker, {source.path()});
-  loser.lose(loser.last());
-  check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
+  const auto end = NatsLink(prod.loser.address).last_of(prod.loser.address.subject_of("20171011"));
+  REQUIRE(end);
+  prod.loser.lose(end->sequence);
+  check_refused_or_filled(prod, {prod.source.path()});
+  prod.loser.lose(prod.loser.last());
+  check_refused_or_filled(prod, {prod.source.path(), server.url("/prod")});
 }
 
 TEST_CASE("nats: a publisher puts what is lost at the end there again", "[nats][fallback]") {
-  Source source(2);
-  for (int i = 0; i < 4; ++i) source.add(20'000);
-  source.flush();
-  Broker broker;
-  const Loser loser(broker);
-  REQUIRE(publish(source, broker).ok());
-  for (int i = 0; i < 3; ++i) loser.lose(loser.last() - static_cast<std::uint64_t>(i));
-  CHECK(daystream_command({"cat", broker.address()}).exit.code == 3);
-  const auto again = publish(source, broker);
+  const Published prod(2, 4);
+  for (int i = 0; i < 3; ++i) prod.loser.lose(prod.loser.last() - static_cast<std::uint64_t>(i));
+  CHECK(cat(prod.broker.address()).exit.code == 3);
+  const auto again = publish(prod.source, prod.broker);
   CHECK(again.ok());
   CHECK(again.err.find("publishing that again") != std::string::npos);
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  CHECK(cat(prod.broker.address()).out == prod.source.cat());
 }
 
 TEST_CASE("nats: a manifest that is lost is read from the fallback, else refused",
           "[nats][fallback][end]") {
-  Source source(2);
+  Published prod(2);
+  Source& source = prod.source;
   ServerProcess server({"prod=" + source.path()});
-  Broker broker;
-  const Loser loser(broker);
-  REQUIRE(publish(source, broker).ok());
-  const std::uint64_t before = loser.last();
+  const std::uint64_t before = prod.loser.last();
   // It changes in the middle of a day, and a mark says so.
   source.writer_.declare_holding({{}, "fox", {{"exclude-tables", "hare"}}});
   source.writer_.mark(Lsn{0x9000}, {1, 900, {{"tables", "fox"}}});
   source.add(2);
   source.flush();
-  REQUIRE(publish(source, broker).ok());
+  prod.publish_again();
   support::ScratchDir copies;
-  REQUIRE(daystream_command({"pull", broker.address(), copies / "copy", "--once"}).ok());
+  REQUIRE(daystream_command({"pull", prod.broker.address(), copies / "copy", "--once"}).ok());
   CHECK(slurp(copies / "copy" / "daystream.json") == slurp(source.directory / "daystream.json"));
-  loser.lose(before + 1);  // there is the older one still
-  check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
-  loser.lose_all("manifest");
-  check_refused_or_filled(source, broker, {source.path(), server.url("/prod")});
-  REQUIRE(publish(source, broker).ok());
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  prod.loser.lose(before + 1);  // there is the older one still
+  check_refused_or_filled(prod, {source.path(), server.url("/prod")});
+  prod.loser.lose_all("manifest");
+  check_refused_or_filled(prod, {source.path(), server.url("/prod")});
+  prod.publish_again();
+  CHECK(cat(prod.broker.address()).out == source.cat());
 }
 
 TEST_CASE("nats: a message of other bytes than its sum is no message", "[nats][fallback]") {
-  Source source(2);
-  for (int i = 0; i < 4; ++i) source.add(20'000);
-  source.flush();
-  Broker broker;
-  const Loser loser(broker);
-  REQUIRE(publish(source, broker).ok());
+  const Published prod(2, 4);
+  const Loser& loser = prod.loser;
   NatsLink link(loser.address);
   auto last = *link.message(loser.last());
   loser.lose(last.sequence);
@@ -183,56 +178,44 @@ TEST_CASE("nats: a message of other bytes than its sum is no message", "[nats][f
   remote::NatsOutbox outbox(link, "prod");
   outbox.send(last.subject, {last.headers.begin(), last.headers.end()}, last.data, loser.last());
   REQUIRE(outbox.take() == remote::NatsOutbox::Stored::Yes);
-  check_refused_or_filled(source, broker, {source.path()});
+  check_refused_or_filled(prod, {prod.source.path()});
   // The publisher puts the right one behind it.
-  REQUIRE(publish(source, broker).ok());
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  prod.publish_again();
+  CHECK(cat(prod.broker.address()).out == prod.source.cat());
 }
 
 TEST_CASE("nats: messages of somebody else in the stream are passed over", "[nats][fallback]") {
-  Source source(2);
-  Broker broker;
-  const Loser loser(broker);
-  REQUIRE(publish(source, broker).ok());
-  loser.put("hello", "fox");
-  loser.put("20171011", "fox");
-  CHECK(daystream_command({"cat", broker.address(), "--fallback", source.path()}).out ==
-        source.cat());
-  source.add(3);
-  source.flush();
-  loser.put("hello", "fox");
-  REQUIRE(publish(source, broker).ok());
-  const auto read = daystream_command({"cat", broker.address()});
-  CHECK(read.out == source.cat());
-  loser.put("hello", "fox");
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  Published prod(2);
+  const std::string address = prod.broker.address();
+  prod.loser.put("hello", "fox");
+  prod.loser.put("20171011", "fox");
+  CHECK(cat(address, {"--fallback", prod.source.path()}).out == prod.source.cat());
+  prod.source.add(3);
+  prod.source.flush();
+  prod.loser.put("hello", "fox");
+  prod.publish_again();
+  CHECK(cat(address).out == prod.source.cat());
+  prod.loser.put("hello", "fox");
+  CHECK(cat(address).out == prod.source.cat());
 }
 
 TEST_CASE("nats: a fallback that is away is missed only where it is needed", "[nats][fallback]") {
-  Source source(2);
-  Broker broker;
-  const Loser loser(broker);
-  REQUIRE(publish(source, broker).ok());
-  const std::string away = "http://127.0.0.1:1/prod";
-  CHECK(daystream_command({"cat", broker.address(), "--fallback", away}).out == source.cat());
-  loser.lose(loser.last());
-  const auto needed = daystream_command({"cat", broker.address(), "--fallback", away});
+  const Published prod(2);
+  const std::vector<std::string> away = {"--fallback", "http://127.0.0.1:1/prod"};
+  CHECK(cat(prod.broker.address(), away).out == prod.source.cat());
+  prod.loser.lose(prod.loser.last());
+  const auto needed = cat(prod.broker.address(), away);
   CHECK(needed.exit.code == 1);
-  CHECK(source.cat().starts_with(needed.out));
+  CHECK(prod.source.cat().starts_with(needed.out));
 }
 
 TEST_CASE("nats: a fallback that is another stream gives no other bytes", "[nats][fallback]") {
-  Source source(1);
-  for (int i = 0; i < 6; ++i) source.add(20'000);
-  source.flush();
-  Broker broker;
-  const Loser loser(broker);
-  REQUIRE(publish(source, broker).ok());
+  const Published prod(1, 6);
   Source other(1);
   for (int i = 0; i < 6; ++i) other.add(20'001);
   other.flush();
-  loser.lose(loser.last() / 2);
-  const auto refused = daystream_command({"cat", broker.address(), "--fallback", other.path()});
+  prod.loser.lose(prod.loser.last() / 2);
+  const auto refused = cat(prod.broker.address(), {"--fallback", other.path()});
   CHECK(refused.exit.code == 3);
-  CHECK(source.cat().starts_with(refused.out));
+  CHECK(prod.source.cat().starts_with(refused.out));
 }

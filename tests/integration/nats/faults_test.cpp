@@ -1,9 +1,8 @@
 // What a broker can lose, and what its death does.
 #include <catch2/catch.hpp>
 #include <csignal>
-#include <random>
 
-#include "broker.h"
+#include "flow.h"
 #include "support/temp_dir.h"
 #include "support/wait.h"
 
@@ -15,92 +14,62 @@ using support::eventually;
 TEST_CASE("nats: publisher, reader and broker killed anywhere leave the same bytes",
           "[nats][faults]") {
   auto random = seeded("killed anywhere");
-  const auto one_of = [&random](int count) { return below(random, count); };
-  Source source(1);
-  Broker broker;
-  support::ScratchDir copies;
-  const std::vector<std::string> publishing = {"publish", source.path(), broker.address()};
-  const std::vector<std::string> pulling = {"pull", broker.address(), copies / "copy"};
-  auto publisher = daystream_process(publishing);
-  REQUIRE(eventually([&] { return can_be_read(broker); }));
-  auto puller = daystream_process(pulling);
+  Flow flow;
   const int count = rounds(25, 500);
   for (int round = 0; round < count; ++round) {
-    for (int i = one_of(8); i >= 0; --i) {
-      source.add(1 + (one_of(10) == 0 ? 20'000 : one_of(5)), one_of(20) == 0 ? 86400 : 1);
-      if (one_of(2) == 0) source.flush();
-    }
-    source.flush();
-    std::this_thread::sleep_for(std::chrono::milliseconds(one_of(40)));
-    switch (one_of(3)) {
+    flow.grow(random);
+    std::this_thread::sleep_for(std::chrono::milliseconds(below(random, 40)));
+    switch (below(random, 3)) {
       case 0:
-        publisher = daystream_process(publishing);  // the old one is killed
+        flow.start_publisher();
         break;
       case 1:
-        puller = daystream_process(pulling);
+        flow.start_puller();
         break;
       default:
-        broker.restart();
+        flow.broker.restart();
     }
   }
-  CHECK(eventually(
-      [&] { return slurp(copies / "copy" / "durable") == slurp(source.directory / "durable"); }));
-  CHECK(difference(source.directory.path(), copies / "copy") == "");
-  CAPTURE(publisher.err(), puller.err());
-  CHECK(publisher.running());
-  CHECK(puller.running());
+  CAPTURE(flow.publisher->err(), flow.puller->err());
+  CHECK(eventually([&] { return flow.is_same(); }));
+  CHECK(flow.publisher->running());
+  CHECK(flow.puller->running());
 }
 
 TEST_CASE("nats: a stream that is deleted is made again, and readers go on", "[nats][faults]") {
-  Source source;
-  Broker broker;
-  support::ScratchDir copies;
-  auto publisher = daystream_process({"publish", source.path(), broker.address()});
-  REQUIRE(eventually([&] { return can_be_read(broker); }));
-  auto puller = daystream_process({"pull", broker.address(), copies / "copy"});
-  const auto is_there = [&] {
-    return slurp(copies / "copy" / "durable") == slurp(source.directory / "durable");
-  };
-  REQUIRE(eventually(is_there));
-  broker.kill();
-  std::filesystem::remove_all(broker.store());
-  broker.start();
-  source.add(3);
-  source.flush();
-  CHECK(eventually(is_there));
-  CHECK(difference(source.directory.path(), copies / "copy") == "");
+  Flow flow(3);
+  flow.broker.kill();
+  std::filesystem::remove_all(flow.broker.store());
+  flow.broker.start();
+  flow.source.add(3);
+  flow.source.flush();
+  CHECK(eventually([&] { return flow.is_same(); }));
+  CHECK(flow.publisher->running());
+  CHECK(flow.puller->running());
 }
 
 TEST_CASE("nats: a store put back to an older copy gives no other bytes", "[nats][faults]") {
-  Source source(2);
-  Broker broker;
+  Flow flow(2);
+  Broker& broker = flow.broker;
   support::ScratchDir copies;
-  auto publisher = daystream_process({"publish", source.path(), broker.address()});
-  REQUIRE(eventually([&] { return can_be_read(broker); }));
-  auto puller = daystream_process({"pull", broker.address(), copies / "copy"});
-  const auto is_there = [&] {
-    return slurp(copies / "copy" / "durable") == slurp(source.directory / "durable");
-  };
-  REQUIRE(eventually(is_there));
   broker.signal(SIGTERM);
   broker.kill();
   copy_of(broker.store(), copies / "old");
   broker.start();
   for (int i = 0; i < 30; ++i) {
-    source.add(3, i == 15 ? 86400 : 1);
-    source.flush();
+    flow.source.add(3, i == 15 ? 86400 : 1);
+    flow.source.flush();
   }
-  REQUIRE(eventually(is_there));
+  REQUIRE(eventually([&] { return flow.is_same(); }));
   broker.kill();
   put_back(copies / "old", broker.store());
   broker.start();
-  source.add(3);
-  source.flush();
-  CHECK(eventually(is_there));
-  CHECK(difference(source.directory.path(), copies / "copy") == "");
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
-  CHECK(publisher.running());
-  CHECK(puller.running());
+  flow.source.add(3);
+  flow.source.flush();
+  CHECK(eventually([&] { return flow.is_same(); }));
+  CHECK(cat(broker.address()).out == flow.source.cat());
+  CHECK(flow.publisher->running());
+  CHECK(flow.puller->running());
 }
 
 TEST_CASE("nats: flipped bits in the broker's files are never read as something else",
@@ -123,13 +92,13 @@ TEST_CASE("nats: flipped bits in the broker's files are never read as something 
     REQUIRE(!blocks.empty());
     for (int i = 0; i < 4; ++i) flip_a_bit(blocks[random() % blocks.size()], random);
     broker.start();
-    const auto read = daystream_command({"cat", broker.address()});
+    const auto read = cat(broker.address());
     CAPTURE(round, read.err);
     CHECK((read.exit.code == 0 || read.exit.code == 3 || read.exit.code == 1));
     // Whole lines of what is right, and no more.
     CHECK(whole.starts_with(read.out));
     refused += read.exit.code == 0 ? 0 : 1;
-    const auto filled = daystream_command({"cat", broker.address(), "--fallback", source.path()});
+    const auto filled = cat(broker.address(), {"--fallback", source.path()});
     CAPTURE(filled.err);
     if (filled.exit.code == 0) CHECK(whole.starts_with(filled.out));
     if (read.exit.code == 3) CHECK(filled.out == whole);

@@ -11,8 +11,6 @@
 using namespace daystream;
 using namespace daystream::test;
 using namespace nats_test;
-using daystream::remote::NatsAddress;
-using daystream::remote::NatsLink;
 using support::eventually;
 
 namespace {
@@ -60,7 +58,7 @@ struct Edge {
     const std::string address = name == "hub" ? at_hub() : at_leaf();
     REQUIRE(eventually([&] {
       try {
-        NatsLink(NatsAddress::parse({}, address)).api("INFO", nullptr);
+        link_to(address).api("INFO", nullptr);
         return true;
       } catch (const Error&) {
         return false;
@@ -85,9 +83,9 @@ TEST_CASE("nats: a mirror of the stream at a leaf node reads as the hub's does",
   Edge edge;
   auto publisher = daystream_process({"publish", source.path(), edge.at_hub()});
   const auto mirror = nlohmann::json::parse(block_of_page("\"mirror\":"));
-  NatsLink(NatsAddress::parse({}, edge.at_leaf())).api("STREAM.CREATE.prod", mirror);
+  link_to(edge.at_leaf()).api("STREAM.CREATE.prod", mirror);
   const auto is_level = [&](const std::string& address) {
-    return eventually([&] { return daystream_command({"cat", address}).out == source.cat(); });
+    return eventually([&] { return cat(address).out == source.cat(); });
   };
   CHECK(is_level(edge.at_leaf()));
   CHECK(is_level(edge.at_leaf() + "?domain=hub"));

@@ -19,7 +19,7 @@ TEST_CASE("nats: a published daystream reads as its directory does", "[nats]") {
   const auto published = publish(source, broker);
   REQUIRE(published.exit.code == 0);
   const std::string address = broker.address();
-  const auto all = daystream_command({"cat", address});
+  const auto all = cat(address);
   CHECK(all.err == "");
   CHECK(all.out == source.cat());
   for (std::vector<std::string> command : std::vector<std::vector<std::string>>{
@@ -87,7 +87,7 @@ TEST_CASE("nats: a transaction of many messages goes through, and lies there byt
   source.flush();
   Broker broker;
   REQUIRE(publish(source, broker).ok());
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  CHECK(cat(broker.address()).out == source.cat());
   support::ScratchDir copies;
   REQUIRE(daystream_command({"pull", broker.address(), copies / "copy", "--once"}).ok());
   CHECK(difference(source.directory.path(), copies / "copy") == "");
@@ -102,11 +102,11 @@ TEST_CASE("nats: what is not durable is not published", "[nats]") {
   CHECK(published.err.find("ERROR") == std::string::npos);
   REQUIRE(published.ok());
   const std::string durable = source.cat();
-  CHECK(daystream_command({"cat", broker.address()}).out == durable);
+  CHECK(cat(broker.address()).out == durable);
   source.flush();
   CHECK(source.cat() != durable);
   REQUIRE(publish(source, broker).ok());
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  CHECK(cat(broker.address()).out == source.cat());
 }
 
 TEST_CASE("nats: follow shows what is committed, through a broker that is killed", "[nats]") {
@@ -135,8 +135,8 @@ TEST_CASE("nats: --keep-days deletes whole days there", "[nats]") {
   const auto info =
       nlohmann::json::parse(daystream_command({"info", broker.address(), "--json"}).out);
   CHECK(info.at("days").size() == 3);
-  CHECK(source.cat().ends_with(daystream_command({"cat", broker.address()}).out));
-  const auto gone = daystream_command({"cat", broker.address(), "--after", "1507550403/1"});
+  CHECK(source.cat().ends_with(cat(broker.address()).out));
+  const auto gone = cat(broker.address(), {"--after", "1507550403/1"});
   CHECK(gone.exit.code == 3);
 }
 
@@ -147,11 +147,11 @@ TEST_CASE("nats: what cannot be is refused with what to do", "[nats]") {
        {"nats://", "nats://h", "nats://h/", "nats://u:p@h/s", "nats://h/a.b", "nats://h,/s",
         "nats://h/s?nothing=1", "nats://h/s?tls=2"}) {
     CAPTURE(address);
-    const auto refused = daystream_command({"cat", address});
+    const auto refused = cat(address);
     CHECK(refused.exit.code == 2);
     CHECK(refused.err.find("HINT") != std::string::npos);
   }
-  const auto none = daystream_command({"cat", broker.address("other")});
+  const auto none = cat(broker.address("other"));
   CHECK(none.exit.code == 3);
   CHECK(none.err.find("publish") != std::string::npos);
 }
@@ -169,9 +169,7 @@ TEST_CASE("nats: the service's example is understood, and says when it runs", "[
   INFO(process.err());
   CHECK(ready);
   CHECK(process.running());
-  CHECK(eventually([&] {
-    return daystream_command({"cat", broker.address()}).out == source.cat();
-  }));
+  CHECK(eventually([&] { return cat(broker.address()).out == source.cat(); }));
   process.signal(SIGTERM);
   CHECK(process.wait() == support::Exit{0, 0});
 }
@@ -182,7 +180,7 @@ TEST_CASE("nats: --check says what is there, and makes nothing", "[nats]") {
   const auto before = publish(source, broker, {"--check"});
   CHECK(before.exit.code == 0);
   CHECK(before.out.find("will be made") != std::string::npos);
-  CHECK(daystream_command({"cat", broker.address()}).exit.code == 3);
+  CHECK(cat(broker.address()).exit.code == 3);
   REQUIRE(publish(source, broker).ok());
   const auto after = publish(source, broker, {"--check"});
   CHECK(after.out.find("the stream is there, 0 ") != std::string::npos);

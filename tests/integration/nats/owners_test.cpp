@@ -8,8 +8,6 @@
 using namespace daystream;
 using namespace daystream::test;
 using namespace nats_test;
-using daystream::remote::NatsAddress;
-using daystream::remote::NatsLink;
 using support::eventually;
 
 namespace {
@@ -80,7 +78,7 @@ TEST_CASE("nats: the publisher of a forked copy ends, and readers have one of th
     CHECK(forked.err.find("other bytes") != std::string::npos);
     fork.add(50);
   }
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  CHECK(cat(broker.address()).out == source.cat());
 }
 
 TEST_CASE("nats: of two publishers at once, one of a forked copy, one ends and one stays",
@@ -102,8 +100,8 @@ TEST_CASE("nats: of two publishers at once, one of a forked copy, one ends and o
   CHECK(loser.wait().code == 3);
   CHECK(loser.err().find("other bytes") != std::string::npos);
   const std::string winner = is_source ? source.path() : fork.path();
-  const std::string whole = daystream_command({"cat", winner}).out;
-  CHECK(eventually([&] { return daystream_command({"cat", broker.address()}).out == whole; }));
+  const std::string whole = cat(winner).out;
+  CHECK(eventually([&] { return cat(broker.address()).out == whole; }));
   CHECK((is_source ? one : other).running());
 }
 
@@ -118,7 +116,7 @@ TEST_CASE("nats: a second daystream is not published onto the stream of another"
     CHECK(refused.exit.code == 3);
     CHECK((refused.err + refused.out).find("another daystream") != std::string::npos);
   }
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  CHECK(cat(broker.address()).out == source.cat());
 }
 
 TEST_CASE("nats: of a stream that has no more than a manifest, it is known whose it is",
@@ -136,9 +134,8 @@ TEST_CASE("nats: of a stream that has no more than a manifest, it is known whose
 TEST_CASE("nats: a stream by whose limits the broker deletes is refused", "[nats][owners]") {
   Source source(1);
   Broker broker;
-  const auto make = [&](nlohmann::json more) {
-    const auto address = NatsAddress::parse({}, broker.address());
-    NatsLink link(address);
+  const auto make = [&](const nlohmann::json& more) {
+    auto link = link_to(broker.address());
     link.api("STREAM.DELETE.prod", nullptr);
     nlohmann::json config = {{"name", "prod"}, {"subjects", {"ds.prod.>"}}};
     config.update(more);
@@ -159,7 +156,7 @@ TEST_CASE("nats: a stream by whose limits the broker deletes is refused", "[nats
   // One that takes no more when it is full loses nothing.
   make({{"max_bytes", 100'000'000}, {"discard", "new"}});
   CHECK(publish(source, broker).ok());
-  CHECK(daystream_command({"cat", broker.address()}).out == source.cat());
+  CHECK(cat(broker.address()).out == source.cat());
 }
 
 TEST_CASE("nats: what was made again for another daystream is not read on", "[nats][owners]") {
@@ -169,7 +166,7 @@ TEST_CASE("nats: what was made again for another daystream is not read on", "[na
   REQUIRE(publish(source, broker).ok());
   auto follower = daystream_process({"tail", broker.address(), "-n", "1000", "--follow"});
   REQUIRE(eventually([&] { return follower.out() == source.tail(); }));
-  NatsLink(NatsAddress::parse({}, broker.address())).api("STREAM.DELETE.prod", nullptr);
+  link_to(broker.address()).api("STREAM.DELETE.prod", nullptr);
   REQUIRE(publish(other, broker).ok());
   CHECK(follower.wait().code == 3);
   CHECK(follower.err().find("another daystream") != std::string::npos);
