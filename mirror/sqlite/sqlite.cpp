@@ -45,7 +45,6 @@ bool is_read_only_by_accident(sqlite3* db, int code) {
 int code_of(sqlite3* db) {
   const int code = sqlite3_extended_errcode(db);
   const int reason = sqlite3_system_errno(db);
-  if (is_read_only_by_accident(db, code)) return SQLITE_IOERR;
   if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN) return code;
   if (reason == ENOSPC || reason == EDQUOT) return SQLITE_FULL;
   return reason == EACCES || reason == EPERM || reason == EROFS ? SQLITE_PERM : code;
@@ -80,11 +79,11 @@ SqliteError refusal(sqlite3* db, const char* sql, int code) {
   spdlog::debug("what SQLite refuses: {}", sql == nullptr ? "" : sql);
   const char* const file = sqlite3_db_filename(db, "main");  // empty: in memory
   const bool named = file != nullptr && file[0] != '\0';
-  const std::string text = is_read_only_by_accident(db, sqlite3_extended_errcode(db))
-                               ? "a file of it could not be opened for writing"
-                               : message(db, code);
-  return {fmt::format("{}: {}", named ? fmt::format("mirror \"{}\"", file) : "SQLite", text),
-          code_of(db)};
+  const bool by_accident = is_read_only_by_accident(db, sqlite3_extended_errcode(db));
+  return {
+      fmt::format("{}: {}", named ? fmt::format("mirror \"{}\"", file) : "SQLite",
+                  by_accident ? "a file of it could not be opened for writing" : message(db, code)),
+      by_accident ? SQLITE_IOERR : code_of(db)};
 }
 
 // An empty string_view may have a null pointer, which SQLite would take for NULL.

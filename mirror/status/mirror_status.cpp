@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <ctime>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -36,11 +38,33 @@ using nlohmann::ordered_json;
 // Also an idle source is heard of every 10 s or so: of one that is not nobody knows what it has.
 constexpr double kSilentAfterSeconds = 25;
 
-// A time as the mirror has it, 2026-11-21 10:15:04.123456, for machines; null: there is none.
-ordered_json time_json(std::string time) {
-  if (time.size() <= 10) return nullptr;
+// A time as the mirror has it, 2026-11-21 10:15:04.123456, for machines; empty: there is none.
+std::string time_text(std::string time) {
+  if (time.size() <= 10) return {};
   time[10] = 'T';
   return time + 'Z';
+}
+
+ordered_json time_json(const std::string& time) {
+  std::string text = time_text(time);
+  return text.empty() ? ordered_json() : ordered_json(std::move(text));
+}
+
+std::string state_of(const MirroredTable& table) {
+  return table.is_static() ? "static" : state_name(table.standing.state);
+}
+
+bool is_in_trouble(const MirroredTable& table) {
+  return !table.is_static() && !table.is_followed();
+}
+
+// Why it is not as it should be.
+std::string trouble_of(const MirroredTable& table) {
+  const TableStanding& standing = table.standing;
+  std::string text = fmt::format("table {} is {}", shown_name(table), state_of(table));
+  if (!standing.since.empty()) text += " since " + time_text(standing.since);
+  if (!standing.reason.empty()) text += ": " + standing.reason;
+  return daystream::program::with_hint(std::move(text), standing.hint);
 }
 
 ordered_json table_json(const Database& db, const MirroredTable& table, bool rows, bool analyzed) {
@@ -54,7 +78,7 @@ ordered_json table_json(const Database& db, const MirroredTable& table, bool row
   if (table.choice.where) out["where"] = table.choice.where->text(table.shape);
   if (!table.choice.query.empty()) out["query"] = table.choice.query;
   const TableStanding& standing = table.standing;
-  out["state"] = table.is_static() ? "static" : state_name(standing.state);
+  out["state"] = state_of(table);
   if (!standing.reason.empty()) out["reason"] = standing.reason;
   if (!standing.hint.empty()) out["hint"] = standing.hint;
   if (!standing.since.empty()) out["since"] = time_json(standing.since);
@@ -104,14 +128,15 @@ StreamNow look_at_stream(const std::string& address, bool ask_server) {
 // A source, and what can be said of it.
 class SourceNow {
  public:
-  SourceNow(const Database& db, const Checkpoint& at, bool ask_server)
-      : at_(at),
-        stream_(look_at_stream(at.directory, ask_server)),
-        error_(load_error(db, at.source)) {
-    if (const auto age = at.age()) age_s_ = static_cast<double>(age->count()) / 1e6;
+  SourceNow(const Database& db, Checkpoint at, bool ask_server)
+      : at_(std::move(at)),
+        stream_(look_at_stream(at_.directory, ask_server)),
+        error_(load_error(db, at_.source)) {
+    if (const auto age = at_.age()) age_s_ = static_cast<double>(age->count()) / 1e6;
   }
 
   const std::string& name() const noexcept { return at_.source; }
+  const Checkpoint& at() const noexcept { return at_; }
   std::string state() const {
     if (error_ && error_->after == AfterError::Waiting) return "waiting";
     if (error_ && error_->after == AfterError::Stopped) return "stopped";
@@ -125,8 +150,7 @@ class SourceNow {
   // Why it is not followed; empty: it is.
   std::string trouble() const {
     if (!error_ || error_->after == AfterError::None) return {};
-    return fmt::format("source \"{}\" is {} since {}: {}", name(), state(),
-                       time_json(error_->at).get<std::string>(),
+    return fmt::format("source \"{}\" is {} since {}: {}", name(), state(), time_text(error_->at),
                        daystream::program::with_hint(error_->message, error_->hint));
   }
   // A mirror can be level with a stream that nobody writes. Empty: it is written, or was until now.
@@ -171,11 +195,48 @@ class SourceNow {
   bool is_behind() const { return stream_.end && *stream_.end > at_.lsn; }
   bool is_silent() const { return age_s_ && *age_s_ > kSilentAfterSeconds; }
 
-  const Checkpoint& at_;
-  const StreamNow stream_;
-  const std::optional<LastError> error_;
+  Checkpoint at_;
+  StreamNow stream_;
+  std::optional<LastError> error_;
   std::optional<double> age_s_;
 };
+
+// A mirror, and what can be said of it.
+struct MirrorNow {
+  int owner = 0;  // its process; 0: none
+  std::vector<SourceNow> sources;
+  std::vector<MirroredTable> tables;  // those in trouble first
+  std::uint64_t size_bytes = 0;
+  std::uint64_t wal_size_bytes = 0;
+  std::vector<std::string> trouble;
+  std::string stopped;  // "stopped: eu, us": the sources that will not go on; empty: none
+};
+
+MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQuestions ask) {
+  MirrorNow now;
+  now.owner = MirrorLock::holder(mirror);
+  if (now.owner == 0) {
+    now.trouble.emplace_back("no process owns the mirror: \"deltamirror run\" is not there");
+  } else if (ask.owner_hangs) {
+    now.trouble.push_back(
+        fmt::format("process {} owns the mirror and does not answer: {}", now.owner, kOwnerHangs));
+  }
+  for (Checkpoint& at : load_checkpoints(db)) {
+    const SourceNow& source = now.sources.emplace_back(db, std::move(at), ask.stream);
+    for (std::string& each : std::array{source.trouble(), source.stream_trouble()}) {
+      if (!each.empty()) now.trouble.push_back(std::move(each));
+    }
+    if (source.state() != "stopped") continue;
+    now.stopped += (now.stopped.empty() ? "stopped: " : ", ") + source.name();
+  }
+  now.size_bytes = file_size(mirror);
+  now.wal_size_bytes = file_size(beside(mirror, "-wal"));
+  now.tables = load_tables(db);
+  const auto well = std::stable_partition(now.tables.begin(), now.tables.end(),
+                                          [](const auto& table) { return is_in_trouble(table); });
+  std::transform(now.tables.begin(), well, std::back_inserter(now.trouble), trouble_of);
+  return now;
+}
 
 }  // namespace
 
@@ -185,56 +246,29 @@ bool is_in_trouble(const ordered_json& table) {
 
 ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   const Database db = open_for_reading(mirror);
-  const std::vector<Checkpoint> all = load_checkpoints(db);
+  const MirrorNow now = look_at_mirror(db, mirror, ask);
   ordered_json out;
   out["mirror"] = mirror;
-  const int owner = MirrorLock::holder(mirror);
-  out["running"] = owner != 0;
-  out["pid"] = owner != 0 ? ordered_json(owner) : ordered_json();
-  ordered_json trouble = ordered_json::array();
-  if (owner == 0) trouble.push_back("no process owns the mirror: \"deltamirror run\" is not there");
-  if (owner != 0 && ask.owner_hangs) {
-    trouble.push_back(
-        fmt::format("process {} owns the mirror and does not answer: {}", owner, kOwnerHangs));
-  }
-  std::string stopped;
-  ordered_json sources = ordered_json::array();
-  for (const Checkpoint& at : all) {
-    const SourceNow source(db, at, ask.stream);
-    sources.push_back(source.json());
-    for (const std::string& each : {source.trouble(), source.stream_trouble()}) {
-      if (!each.empty()) trouble.push_back(each);
-    }
-    if (source.state() != "stopped") continue;
-    stopped += (stopped.empty() ? "stopped: " : ", ") + source.name();
-  }
-  if (all.size() == 1) {
-    out.update(sources.front());
+  out["running"] = now.owner != 0;
+  out["pid"] = now.owner != 0 ? ordered_json(now.owner) : ordered_json();
+  if (now.sources.size() == 1) {
+    out.update(now.sources.front().json());
   } else {
-    out["state"] = stopped.empty() ? "following" : stopped;
-    out["sources"] = std::move(sources);
+    out["state"] = now.stopped.empty() ? "following" : now.stopped;
+    out["sources"] = ordered_json::array();
+    for (const SourceNow& source : now.sources) out["sources"].push_back(source.json());
   }
-  out["size_bytes"] = file_size(mirror);
-  out["wal_size_bytes"] = file_size(beside(mirror, "-wal"));
+  out["size_bytes"] = now.size_bytes;
+  out["wal_size_bytes"] = now.wal_size_bytes;
   out["tables"] = ordered_json::array();
   const bool analyzed =
       db.value("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").has_value();
-  for (const MirroredTable& table : load_tables(db)) {
+  for (const MirroredTable& table : now.tables) {
     out["tables"].push_back(table_json(db, table, ask.rows, analyzed));
   }
-  // Those in trouble come first.
-  std::stable_partition(out["tables"].begin(), out["tables"].end(), is_in_trouble);
-  for (const ordered_json& table : out["tables"]) {
-    if (!is_in_trouble(table)) break;
-    std::string text = fmt::format(
-        "table {} is {}{}{}{}{}", table["name"].get<std::string>(),
-        table["state"].get<std::string>(), table.contains("since") ? " since " : "",
-        table.value("since", ""), table.contains("reason") ? ": " : "", table.value("reason", ""));
-    trouble.push_back(daystream::program::with_hint(std::move(text), table.value("hint", "")));
-  }
-  out["healthy"] = trouble.empty();
-  out["needs_person"] = !stopped.empty();
-  out["trouble"] = std::move(trouble);
+  out["healthy"] = now.trouble.empty();
+  out["needs_person"] = !now.stopped.empty();
+  out["trouble"] = now.trouble;
   return out;
 }
 
@@ -265,52 +299,46 @@ namespace {
 
 using daystream::program::MetricsText;
 
-// The sources of a status; the only one is the status itself.
-std::vector<ordered_json> sources_of(const ordered_json& status) {
-  if (status.contains("sources")) return status["sources"];
-  return {status};
-}
-
-void add_sources(MetricsText& out, const std::string& mirror, const ordered_json& status) {
-  const std::vector<ordered_json> sources = sources_of(status);
-  const auto labels = [&](const ordered_json& source) {
+void add_sources(MetricsText& out, const std::string& mirror,
+                 const std::vector<SourceNow>& sources) {
+  const auto labels = [&](const SourceNow& source) {
     return std::vector<daystream::program::MetricLabel>{{"mirror", mirror},
-                                                        {"source", source["source"]}};
+                                                        {"source", source.name()}};
   };
   out.family("deltamirror_source_up", "gauge", "1 while the source is followed.");
-  for (const ordered_json& source : sources) {
-    out.sample(labels(source), source["state"] == "following" ? 1 : 0);
+  for (const SourceNow& source : sources) {
+    out.sample(labels(source), source.state() == "following" ? 1 : 0);
   }
   out.family("deltamirror_complete_timestamp_seconds", "gauge",
              "All that PostgreSQL committed before this time is in the mirror.");
-  for (const ordered_json& source : sources) {
-    if (source["complete_to"].is_null()) continue;
-    const auto time = daystream::parse_timestamp_text(source["complete_to"].get<std::string>());
+  for (const SourceNow& source : sources) {
+    const auto time = daystream::parse_timestamp_text(source.at().complete_to);
     if (time)
       out.sample(labels(source), static_cast<double>(time->time_since_epoch().count()) / 1e6);
   }
   out.family("deltamirror_lsn_bytes", "gauge", "The LSN that the mirror has, as a number.");
-  for (const ordered_json& source : sources) {
-    const auto lsn = daystream::Lsn::parse(source["lsn"].get<std::string>());
-    if (lsn) out.sample(labels(source), static_cast<double>(lsn->value));
+  for (const SourceNow& source : sources) {
+    out.sample(labels(source), static_cast<double>(source.at().lsn.value));
   }
 }
 
-void add_tables(MetricsText& out, const std::string& mirror, const ordered_json& status) {
+void add_tables(MetricsText& out, const std::string& mirror,
+                const std::vector<MirroredTable>& tables) {
   std::map<std::string, int> states = {{"following", 0}};
-  for (const ordered_json& table : status["tables"]) ++states[table["state"].get<std::string>()];
+  for (const MirroredTable& table : tables) ++states[state_of(table)];
   out.family("deltamirror_tables", "gauge", "Tables by what becomes of them.");
   for (const auto& [state, count] : states)
     out.sample({{"mirror", mirror}, {"state", state}}, count);
 }
 
-void add_sizes(MetricsText& out, const std::string& mirror, const ordered_json& status) {
+void add_sizes(MetricsText& out, const std::string& mirror, const MirrorNow& now) {
   const auto size = [&](const char* name, const char* help, double bytes) {
     out.family(name, "gauge", help);
     out.sample({{"mirror", mirror}}, bytes);
   };
-  size("deltamirror_size_bytes", "The mirror's file.", status["size_bytes"]);
-  size("deltamirror_wal_size_bytes", "SQLite's log beside it.", status["wal_size_bytes"]);
+  size("deltamirror_size_bytes", "The mirror's file.", static_cast<double>(now.size_bytes));
+  size("deltamirror_wal_size_bytes", "SQLite's log beside it.",
+       static_cast<double>(now.wal_size_bytes));
   std::error_code error;
   const auto space = std::filesystem::space(std::filesystem::path(mirror).parent_path(), error);
   if (!error) {
@@ -328,19 +356,19 @@ std::string mirror_metrics(const std::string& mirror) {
   out.build_info("deltamirror_build_info", {{"mirror", name}});
   out.family("deltamirror_written_timestamp_seconds", "gauge", "When this was written.");
   out.sample({{"mirror", name}}, static_cast<double>(std::time(nullptr)));
-  std::optional<ordered_json> status;
+  std::optional<MirrorNow> now;
   try {
-    status = mirror_status(mirror, {.rows = false, .stream = false});
+    now = look_at_mirror(open_for_reading(mirror), mirror, {});
   } catch (const daystream::Error&) {
     // No mirror yet, or none that can be read: the process that has it says so.
   }
   out.family("deltamirror_up", "gauge",
              "1 while \"deltamirror status\" finds nothing wrong with the mirror.");
-  out.sample({{"mirror", name}}, status && (*status)["healthy"] == true ? 1 : 0);
-  if (!status) return out.take();
-  add_sources(out, name, *status);
-  add_tables(out, name, *status);
-  add_sizes(out, name, *status);
+  out.sample({{"mirror", name}}, now && now->trouble.empty() ? 1 : 0);
+  if (!now) return out.take();
+  add_sources(out, name, now->sources);
+  add_tables(out, name, now->tables);
+  add_sizes(out, name, *now);
   return out.take();
 }
 
