@@ -43,7 +43,8 @@ class Session {
 // Removed on destruction; if the test dies, the kernel stops the postmaster and a reaper removes
 // the folder. When an operation fails, the exception carries the end of the server's log.
 // Cost: about 0.3 s, as one initdb is shared by all clusters of a build folder; hence these have
-// the same system identifier unless `own_system_identifier`.
+// the same system identifier unless `own_system_identifier`. A test that has ended leaves its data
+// folder to the next one of its process, which takes back what was changed.
 class Cluster {
  public:
   struct Options {

@@ -30,6 +30,8 @@ class TempDir {
   // Something has failed: with DELTAFLOOD_TEST_KEEP=failed the folders that there are now outlive
   // their tests, and standard error tells where they are. Without, it does nothing.
   static void keep_all();
+  // It outlives its test, for whoever wants to look at it.
+  bool is_kept() const noexcept { return kept_ || reaper_ < 0; }
 
  private:
   std::filesystem::path path_;
