@@ -1,6 +1,8 @@
 // A storm of changes, with programs killed and connections lost between any two lines: at every
 // calm the mirror holds what it is to hold, as a fresh seed has it, or says that it does not.
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <cstdio>
 
 #include "common/seed.h"
 #include "weather.h"
@@ -12,9 +14,15 @@ namespace {
 void weather(const std::string& name, const Climate& climate, int in_short, int between) {
   Random random(name);
   Weather weather(random, climate);
+  // The long form takes an hour and more: each minute it tells how far it is.
+  auto told = std::chrono::steady_clock::now();
   for (int i = 1, count = rounds(in_short, 10'000); i <= count; ++i) {
     weather.step();
     if (i % between != 0) continue;
+    if (std::chrono::steady_clock::now() - told >= std::chrono::minutes(1)) {
+      told = std::chrono::steady_clock::now();
+      std::fprintf(stderr, "%s: %d of %d steps\n", name.c_str(), i, count);
+    }
     const std::string complaint = weather.complaint();
     if (!complaint.empty()) {
       CAPTURE(i);
