@@ -21,9 +21,9 @@ class CommandFailed : public Error {
   using Error::Error;
 };
 // It acknowledged what it was not handed.
-class WrongAcknowledgement : public ProtocolError {
+class WrongAcknowledgement : public CommandFailed {
  public:
-  using ProtocolError::ProtocolError;
+  using CommandFailed::CommandFailed;
 };
 
 // The part of the program that has started a command and waits for its work.

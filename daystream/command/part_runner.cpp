@@ -169,8 +169,6 @@ bool PartRunner::work_once(const sharing::PartRecord& record) {
     }
   } catch (const CommandFailed& e) {
     count_failure(e.what(), alone);
-  } catch (const WrongAcknowledgement& e) {
-    count_failure(e.what(), alone);
   }
   progress_ = nullptr;
   if (session.gap) throw *session.gap;
@@ -286,8 +284,6 @@ void PartRunner::retry(sharing::DeadLetter letter) {
     if (work_.batch && how.empty()) progress.acknowledge_all();
     if (progress.pending() > 0) consumer.ended(how);
   } catch (const CommandFailed& e) {
-    how = e.what();
-  } catch (const WrongAcknowledgement& e) {
     how = e.what();
   }
   progress_ = nullptr;

@@ -103,7 +103,8 @@ class WrongSource : public Error {
   ExitCode exit_code() const noexcept override { return ExitCode::NeedsPerson; }
 };
 
-// The peer or its text does not keep to the protocol or the line format.
+// The peer or its text does not keep to the protocol or the line format: it would say the same
+// again, so nobody waits for it.
 class ProtocolError : public Error {
  public:
   explicit ProtocolError(const std::string& message,
@@ -111,6 +112,7 @@ class ProtocolError : public Error {
                              "who wrote that is of another version, or it was "
                              "damaged on its way: use one version of all parts")
       : Error(message, std::move(hint)) {}
+  ExitCode exit_code() const noexcept override { return ExitCode::NeedsPerson; }
 };
 
 // The connection ended or could not be made; trying again may help.

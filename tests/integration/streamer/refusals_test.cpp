@@ -542,6 +542,18 @@ TEST_CASE("refusal: lines without commit lines on standard input", "[streamer][s
   }
 }
 
+TEST_CASE("refusal: what is none of our lines on standard input is for a person",
+          "[streamer][stdin]") {
+  const support::TempDir temp;
+  const std::string directory = (temp / "daystream").string();
+  for (const std::string input :
+       {"BEGIN 741\ntable public.fox: INSERT: a[integer]:1\nCOMMIT 741\n",
+        "_table\tfox\t_xid\tseven\t_action\tinsert\n", "_table\tfox\t_xid\t7\t_action\n"}) {
+    check_refused(run_program({"--stdin", "-D", directory}, input), 3, "line");
+    CHECK_FALSE(std::filesystem::exists(directory));
+  }
+}
+
 TEST_CASE("refusal: a directory filled from a pipe is not a slot's, nor the other way",
           "[streamer][stdin]") {
   const Cluster& cluster = shared();
