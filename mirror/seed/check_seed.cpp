@@ -12,11 +12,9 @@
 #include "config/source_places.h"
 #include "history/history_tables.h"
 #include "program/figures.h"
-#include "seed/load_table.h"
+#include "seed/rehearsal.h"
 #include "seed/requests.h"
-#include "seed/seed_file.h"
 #include "src/json_text.h"
-#include "store/mirror_file.h"
 #include "store/number_columns.h"
 
 namespace deltamirror {
@@ -131,34 +129,6 @@ std::unique_ptr<SeedSession> look_at_source(const SourceConfig& source, const st
   return session;
 }
 
-// SQLite takes any, and looks at what they name when they are read.
-void check_views(const Database& db) {
-  Statement views = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'");
-  while (views.step()) {
-    try {
-      static_cast<void>(db.prepare("SELECT 1 FROM " + quote_name(views.text(0))));
-    } catch (const SqliteError& e) {
-      throw daystream::ConfigError(
-          fmt::format("view \"{}\" of extra_sql cannot be read: {}", views.text(0), e.what()),
-          "name tables and columns as the mirror has them");
-    }
-  }
-}
-
-// As a seed makes them, without a row.
-void try_in_memory(const std::vector<SeedPart>& parts, const MirrorConfig& config) {
-  Database db(":memory:", Database::Mode::Create);
-  create_catalog(db);
-  for (const SeedPart& part : parts) {
-    for (SeedTable& table : part.session->tables()) {
-      make_table(db, table.mirrored);
-      save_table(db, table.mirrored);
-    }
-  }
-  complete_mirror(db, parts, config);
-  check_views(db);
-}
-
 }  // namespace
 
 void check_seed(const SeedOptions& options, const daystream::program::Signals& signals,
@@ -181,7 +151,7 @@ void check_seed(const SeedOptions& options, const daystream::program::Signals& s
   }
   if (report.exit_code() != 0) return;  // without a table, SQL that names it would fail as well
   report.check("SQLite", [&] {
-    try_in_memory(parts, options.config);
+    rehearse(parts, options.config);
     return fmt::format("takes the tables, their indexes{}",
                        options.config.extra_sql.empty()
                            ? ""

@@ -14,6 +14,7 @@
 #include "config/source_places.h"
 #include "program/figures.h"
 #include "seed/load_table.h"
+#include "seed/rehearsal.h"
 #include "seed/requests.h"
 #include "seed/seed_file.h"
 #include "seed/seed_session.h"
@@ -63,6 +64,14 @@ void check_shapes(const std::vector<SeedPart>& parts) {
     }
     part.session->give_up_snapshot();
   }
+}
+
+// Before hours go into what ends with it. The tables are looked at twice for it, which takes
+// seconds where there are thousands.
+void check_extra_sql(const std::vector<SeedPart>& parts, const MirrorConfig& config) {
+  if (config.extra_sql.empty()) return;
+  for (const SeedPart& part : parts) part.session->check();
+  rehearse(parts, config);
 }
 
 // Before hours go into what ends with them.
@@ -147,6 +156,7 @@ void seed(const SeedOptions& options, const daystream::program::Signals& signals
   check_distinct({}, options.config.all_tables());
   std::vector<SeedPart> parts = open_parts(options, signals);
   check_shapes(parts);
+  check_extra_sql(parts, options.config);
   std::optional<MirrorLock> owner;
   if (options.owner == nullptr) owner.emplace(options.mirror);
   Watch watch;

@@ -447,6 +447,42 @@ TEST_CASE("config check: a view over what is not there is found, which SQLite wo
   }
 }
 
+TEST_CASE("seed: extra_sql that SQLite does not take is known before a row is copied",
+          "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  s.cluster.execute("INSERT INTO fox VALUES (1)");
+  s.start_stream();
+  const std::string file = s.dir / "c.json";
+  const auto seed = [&](const std::string& sql, const std::string& divisor) {
+    const std::string query = "SELECT id, 1 / (" + divisor + ") AS n FROM fox";
+    const nlohmann::json config = {
+        {"tables", {{{"table", "fox"}}, {{"query", query}, {"as", "f"}}}}, {"extra_sql", {sql}}};
+    std::ofstream(file) << config;
+    return s.seed({"--config", file});
+  };
+  const std::string fails_at_first_row = "id - id";
+  const auto check_refused = [&](const std::string& sql, const std::string& words) {
+    const Result result = seed(sql, fails_at_first_row);
+    CAPTURE(result.err);
+    CHECK(result.exit.code == 2);
+    CHECK_THAT(result.err, Catch::Contains(words) && Catch::Contains("\nHINT: ") &&
+                               !Catch::Contains("division by zero"));
+    for (const auto& entry : std::filesystem::directory_iterator(s.dir.path())) {
+      CHECK(entry.path().filename().string().find(".seeding") == std::string::npos);
+    }
+  };
+  check_refused("CREATE VIEW v AS SELEKT 1", "extra_sql[0]: SQLite: near \"SELEKT\"");
+  check_refused("CREATE INDEX i ON fox(nope)", "extra_sql[0]: SQLite: ");
+  check_refused("CREATE VIEW v AS SELECT nope FROM f", "view \"v\" of extra_sql cannot be read");
+  check_refused("DROP TABLE f", "extra_sql[0] removes table \"f\"");
+  CHECK_THAT(seed("CREATE VIEW v AS SELECT n FROM f", fails_at_first_row).err,
+             Catch::Contains("division by zero"));
+  const Result right = seed("CREATE VIEW v AS SELECT n FROM f", "id");
+  CAPTURE(right.err);
+  CHECK(right.ok());
+}
+
 TEST_CASE("config init: what the role may not read yet is named", "[mirror][check]") {
   Pipeline s;
   s.cluster.execute(std::string(kTables) +
