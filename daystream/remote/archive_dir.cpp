@@ -217,9 +217,9 @@ bool ArchiveDir::look_again() {
   return shelf_->look_again();
 }
 
-void ArchiveDir::refuse(const std::string& name) const {
-  throw Error(fmt::format("cannot change \"{}\": it is an archive", path_of(name)),
-              kOnlyArchiveWrites);
+Error ArchiveDir::refusal(const std::string& name) const {
+  return Error(fmt::format("cannot change \"{}\": it is an archive", path_of(name)),
+               kOnlyArchiveWrites);
 }
 
 }  // namespace daystream::remote

@@ -33,7 +33,7 @@ class ArchiveDir final : public ReadOnlyDir {
   class Shelf;
 
  private:
-  [[noreturn]] void refuse(const std::string& name) const override;
+  Error refusal(const std::string& name) const override;
 
   std::shared_ptr<Shelf> shelf_;  // files that are open have it too
 };

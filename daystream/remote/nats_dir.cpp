@@ -71,9 +71,9 @@ void NatsDir::require_fallback() {
   store_->require_fallback();
 }
 
-void NatsDir::refuse(const std::string& name) const {
-  throw Error(fmt::format("cannot change \"{}\": it is on JetStream", path_of(name)),
-              "only \"daystream publish\" writes there");
+Error NatsDir::refusal(const std::string& name) const {
+  return Error(fmt::format("cannot change \"{}\": it is on JetStream", path_of(name)),
+               "only \"daystream publish\" writes there");
 }
 
 }  // namespace daystream::remote

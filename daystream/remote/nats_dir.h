@@ -48,7 +48,7 @@ class NatsDir final : public ReadOnlyDir {
   void require_fallback();
 
  private:
-  [[noreturn]] void refuse(const std::string& name) const override;
+  Error refusal(const std::string& name) const override;
 
   std::shared_ptr<NatsStore> store_;  // files that are open have it too
 };
