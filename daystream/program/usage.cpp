@@ -131,7 +131,11 @@ std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::P
         like.empty() ? fmt::format(": there are {}", fmt::join(commands, ", ")) : like);
   }
   const bool is_extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
-  if (!left.empty() && (is_extra || error.get_exit_code() == 0)) {
+  // What lacks may be what was mistyped.
+  const bool is_mistyped =
+      dynamic_cast<const CLI::RequiredError*>(&error) != nullptr &&
+      std::any_of(left.begin(), left.end(), [](const auto& each) { return each.starts_with('-'); });
+  if (!left.empty() && (is_extra || is_mistyped || error.get_exit_code() == 0)) {
     return unexpected(app, command, left);
   }
   return of_value(error.what());

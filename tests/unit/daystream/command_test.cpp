@@ -211,6 +211,9 @@ TEST_CASE("command: what is wrong is said in one line, with its exit code", "[co
   check("catt " + farm.dir, 2, "unknown command \"catt\": did you mean \"cat\"?");
   check("cat " + farm.dir + " --formt tsv", 2,
         "unrecognized option \"--formt\": did you mean \"--format\"?");
+  // Also where it was to give what lacks otherwise.
+  check("log " + farm.dir + " --tabel fox", 2,
+        "unrecognized option \"--tabel\": did you mean \"--table\"?");
   check("cat " + farm.dir + " --frobnicate", 2, "unrecognized option \"--frobnicate\"");
   check("cat " + farm.dir + " other", 2, "unrecognized argument \"other\"");
   check("--json cat " + farm.dir, 2, "option \"--json\" is one of \"cat\": write it behind that");
