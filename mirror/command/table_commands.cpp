@@ -1,6 +1,7 @@
 #include "command/table_commands.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "command/commands.h"
 #include "history/history_tables.h"
 #include "owner/control.h"
+#include "program/figures.h"
 #include "seed/progress.h"
 #include "seed/requests.h"
 #include "store/checkpoint.h"
@@ -58,6 +60,12 @@ bool ask(const TableCommand& command, json request, const std::string& what,
   return true;
 }
 
+// What is said of the progress.
+std::string seeding(const std::vector<std::string>& tables) {
+  if (tables.size() > 3) return "seeding " + daystream::program::counted(tables.size(), "table");
+  return fmt::format("seeding {}", fmt::join(tables, ", "));
+}
+
 void seed_by_ourselves(const TableCommand& command, std::vector<TableRequest> tables,
                        daystream::program::Signals& signals) {
   const SourcePlace place = source_places(open_for_reading(command.mirror), command.places).front();
@@ -102,7 +110,11 @@ void add_tables(const TableCommand& asked, const MirrorConfig& config,
       load_checkpoint(open_for_reading(command.mirror), asked.places.source).source;
   command.places.config_file.clear();  // it names what to add, not where the mirror is read
   json request = {{"request", "seed"}, {"tables", json::array()}};
-  for (const TableRequest& table : config.tables) request["tables"].push_back(to_json(table));
+  std::vector<std::string> names;
+  for (const TableRequest& table : config.tables) {
+    request["tables"].push_back(to_json(table));
+    names.push_back(name_for(table));
+  }
   for (const MirroredTable& table : load_tables(open_for_reading(command.mirror))) {
     for (const TableRequest& wanted : config.tables) {
       if (name_for(wanted) != table.name) continue;
@@ -111,7 +123,7 @@ void add_tables(const TableCommand& asked, const MirrorConfig& config,
           "\"deltamirror reseed\" copies it again; for a new mirror name another file");
     }
   }
-  if (ask(command, request, "seeding", signals)) return;
+  if (ask(command, request, seeding(names), signals)) return;
   seed_by_ourselves(command, config.tables, signals);
 }
 
@@ -133,7 +145,7 @@ void reseed_tables(const TableCommand& asked, const std::vector<std::string>& na
   for (const auto& group : {with_key, others}) {
     if (group.empty()) continue;
     const json request = {{"request", "reseed"}, {"tables", group}, {"whole", command.whole}};
-    if (ask(command, request, "seeding", signals)) continue;
+    if (ask(command, request, seeding(group), signals)) continue;
     for (const std::string& name : group) requests.push_back(request_for(find_table(tables, name)));
   }
   if (!requests.empty()) seed_by_ourselves(command, std::move(requests), signals);

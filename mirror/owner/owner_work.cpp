@@ -9,6 +9,7 @@
 
 #include "apply/needs_reseed.h"
 #include "owner/take_config.h"
+#include "program/hint.h"
 #include "seed/requests.h"
 #include "store/absent_table.h"
 
@@ -49,7 +50,7 @@ void OwnerWork::run_extra_sql_of_copies() {
     run_extra_sql(db_, std::exchange(extra_sql_, {}));
     transaction.commit();
   } catch (const ConfigError& e) {
-    spdlog::error("{}", e.what());
+    spdlog::error("{}", daystream::program::with_hint(e.what(), e.hint()));
   }
 }
 
