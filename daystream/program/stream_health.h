@@ -22,7 +22,7 @@ class MetricsText;
 
 // A deltastream replaces its status every 5 s, also while it waits; one that has not for this long
 // hangs or is gone, whatever it said last.
-constexpr std::int64_t kStreamerSilentS = 12;
+constexpr std::int64_t kStreamerSilentS = 10;
 
 struct StreamHealth {
   std::string trouble;       // what is wrong, for a person; empty: nothing

@@ -9,12 +9,16 @@
 
 namespace daystream::serve {
 
-void Copies::tell(Copy copy) {
+void Copies::tell(Copy copy, bool has_more) {
   forget_old(copy.told);
   const std::pair key(copy.grant, copy.name);
   const auto known = copies_.find(key);
   if (known != copies_.end()) {
-    if (known->second.proven && !copy.proven) return;
+    const Copy& before = known->second;
+    if (before.proven && !copy.proven) return;
+    if (has_more && before.position == copy.position) {
+      copy.still_since = before.still_since != 0 ? before.still_since : copy.told;
+    }
   } else if (copies_.size() >= kMost) {
     const auto older = [](const auto& a, const auto& b) {
       return std::pair(a.second.proven, a.second.told) < std::pair(b.second.proven, b.second.told);

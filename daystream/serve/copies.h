@@ -22,7 +22,10 @@ struct Copy {
   Lsn lsn;
   std::int64_t lag_ms = 0;  // as it sees it itself
   std::int64_t told = 0;    // seconds since 1970
-  bool proven = false;      // it named one of our lines with its CRC: it has all before it on disk
+  std::string trouble;      // why it does not go on, as it sees it itself; empty: it does
+  // Since when it has said the same position while the stream had more; 0: it goes on.
+  std::int64_t still_since = 0;
+  bool proven = false;  // it named one of our lines with its CRC: it has all before it on disk
 };
 
 // The copies of one stream, by grant and name. A copy that has reported nothing for a day is
@@ -33,7 +36,8 @@ class Copies {
  public:
   static constexpr std::size_t kMost = 10000;
 
-  void tell(Copy copy);
+  // `has_more`: the stream is durable beyond where the copy is.
+  void tell(Copy copy, bool has_more);
   // What is proven to be on other disks, as `copies.json` has it.
   std::string record() const;
   using ByName = std::map<std::pair<std::string, std::string>, Copy>;

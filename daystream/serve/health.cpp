@@ -38,14 +38,17 @@ program::StreamFacts stream_facts(const std::string& name, const Served& served,
 
 std::string copy_trouble(const Copy& copy, std::int64_t now) {
   const std::int64_t silent_s = now - copy.told;
-  return silent_s > kCopySilentS ? fmt::format("silent for {} s", silent_s) : std::string();
+  return silent_s > kCopySilentS ? fmt::format("silent for {} s", silent_s) : copy.trouble;
 }
 
 std::int64_t copy_lag_ms(const Copy& copy, const std::optional<Durable>& durable,
                          std::int64_t now) {
   if (durable && copy.position >= durable->position) return 0;
-  const std::int64_t silent_ms = std::max<std::int64_t>(0, now - copy.told) * 1000;
-  return silent_ms > kCopySilentS * 1000 ? copy.lag_ms + silent_ms : copy.lag_ms;
+  // It says how late its last commit was, however long ago that is.
+  std::int64_t since = now;
+  if (now - copy.told > kCopySilentS) since = copy.told;
+  if (copy.still_since != 0) since = std::min(since, copy.still_since);
+  return copy.lag_ms + (now - since) * 1000;
 }
 
 }  // namespace daystream::serve

@@ -16,7 +16,7 @@ namespace daystream::serve {
 // A relay, which has no status of its own, gets a mark about every 10 s even of an idle server.
 constexpr std::int64_t kStreamSilentS = 45;
 // A mirror or relay reports at least every 4 s.
-constexpr std::int64_t kCopySilentS = 12;
+constexpr std::int64_t kCopySilentS = 10;
 
 using program::StreamHealth;
 
@@ -27,11 +27,10 @@ StreamHealth stream_health(const StreamSample& sample, std::optional<std::int64_
 StreamHealth stream_health(const Served& served, std::int64_t now);
 program::StreamFacts stream_facts(const std::string& name, const Served& served, std::int64_t now);
 
-// What is wrong with a copy of a stream that is durable up to `durable`; empty: nothing. It is
-// silent, or so late that people should know.
+// What is wrong with a copy; empty: nothing. It is silent, or says itself what it waits for.
 std::string copy_trouble(const Copy& copy, std::int64_t now);
 // How old what the copy has is, in milliseconds: 0 if it has all that is durable, whatever it said
-// last; longer than it said where it has been silent since.
+// last; longer than it said where it has been silent or stood still since.
 std::int64_t copy_lag_ms(const Copy& copy, const std::optional<Durable>& durable, std::int64_t now);
 
 }  // namespace daystream::serve

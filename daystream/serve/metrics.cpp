@@ -141,7 +141,7 @@ void add_copies(Metrics& metrics, std::int64_t now) {
                      [](Served& served) {
                        return std::optional(static_cast<double>(served.copies.all().size()));
                      });
-  metrics.per_copy("daystream_copy_up", "1 while the mirror or relay reports.",
+  metrics.per_copy("daystream_copy_up", "1 while the mirror or relay reports, and no trouble.",
                    [now](const Served&, const Copy& copy) -> std::optional<double> {
                      return copy_trouble(copy, now).empty() ? 1 : 0;
                    });

@@ -36,12 +36,11 @@ HttpError bad_parameter(const std::string& name, const char* what) {
 
 }  // namespace
 
-std::string plain(std::string text) {
-  constexpr std::size_t kMost = 100;
+std::string plain(std::string text, std::size_t most) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   }
-  if (text.size() > kMost) text.resize(kMost);
+  if (text.size() > most) text.resize(most);
   return text;
 }
 

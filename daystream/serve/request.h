@@ -56,7 +56,7 @@ class Request {
 };
 
 // What a peer says of itself, made fit to be shown: no control characters, cut where it is long.
-std::string plain(std::string text);
+std::string plain(std::string text, std::size_t most = 100);
 
 const char* reason_of(int status) noexcept;  // "Not Found"
 

@@ -28,6 +28,7 @@ namespace {
 
 constexpr std::uint64_t kMostCommitsBack = 10000;  // each is looked for
 constexpr std::size_t kMostName = 100;             // of what a peer calls itself
+constexpr std::size_t kMostTrouble = 300;          // of what it says is wrong with it
 
 constexpr const char* kJson = "application/json";
 constexpr const char* kMetrics = "text/plain; version=0.0.4";
@@ -304,7 +305,7 @@ void Server::reply_back(const Request& request, Served& served, const Grant& gra
 
 // What a copy says of itself is shown; only what a relay proves to have is counted.
 void Server::take_copy(const Request& request, Served& served, const Grant& grant) {
-  request.allow({"copy", "kind", "position", "lsn", "crc", "lag_ms"});
+  request.allow({"copy", "kind", "position", "lsn", "crc", "lag_ms", "trouble"});
   const auto name = request.parameter("copy");
   const auto position = request.position("position");
   if (!name || name->empty() || name->size() > kMostName || !position) {
@@ -320,9 +321,15 @@ void Server::take_copy(const Request& request, Served& served, const Grant& gran
   copy.lsn = request.lsn("lsn").value_or(Lsn{});
   copy.lag_ms = static_cast<std::int64_t>(request.number("lag_ms").value_or(0));
   copy.told = std::time(nullptr);
+  copy.trouble = plain(request.parameter("trouble").value_or(""), kMostTrouble);
+  const auto tell = [&served](Copy told) {
+    const auto& durable = served.stream->durable();
+    const bool has_more = durable && told.position < durable->position;
+    served.copies.tell(std::move(told), has_more);
+  };
   const auto crc = request.crc("crc");
   if (!crc) {
-    served.copies.tell(std::move(copy));
+    tell(std::move(copy));
     return request.reply(200, kJson, "{}\n");
   }
   if (grant.is_limited()) {
@@ -330,12 +337,12 @@ void Server::take_copy(const Request& request, Served& served, const Grant& gran
   }
   // The very line, with its CRC: so all before it is the same there. The LSN is by our own files.
   const ServedStream& stream = *served.stream;
-  answer_later(request, grant, [this, &served, &stream, copy, crc]() mutable -> Reply {
+  answer_later(request, grant, [this, &served, &stream, tell, copy, crc]() mutable -> Reply {
     const Beginning line = stream.begin_at_line(copy.position, crc);
     copy.lsn = stream.begin_after({line.after, {}}).lsn;
     copy.proven = true;
-    return [this, &served, copy](const Request& asked) {
-      served.copies.tell(copy);
+    return [this, &served, tell, copy](const Request& asked) {
+      tell(copy);
       if (options_.record_copies) record_copies(served);
       asked.reply(200, kJson, "{}\n");
     };

@@ -41,9 +41,17 @@ void LagReport::tell(const Checkpoint& at) {
   // late as it was at the last commit.
   if (at.complete_to != last_complete_to_) {
     last_complete_to_ = at.complete_to;
-    lag_ms_ = at.age().value_or(std::chrono::microseconds(0)).count() / 1000;
+    now_.lag_ms = at.age().value_or(std::chrono::microseconds(0)).count() / 1000;
   }
-  states_.put({at.position, at.lsn, lag_ms_});
+  now_.position = at.position;
+  now_.lsn = at.lsn;
+  states_.put(now_);
+}
+
+void LagReport::set_trouble(const std::string& what) {
+  if (what == now_.trouble) return;
+  now_.trouble = what;
+  if (now_.position != daystream::Position{}) states_.put(now_);
 }
 
 void LagReport::run(const std::stop_token& stop) {
@@ -74,8 +82,10 @@ void LagReport::run(const std::stop_token& stop) {
 
 void LagReport::report(daystream::remote::Notices& notices, const State& state) const {
   try {
-    notices.post(fmt::format("{}&position={}&lsn={}&lag_ms={}", url_, state.position.text(),
-                             state.lsn.text(), state.lag_ms));
+    notices.post(fmt::format(
+        "{}&position={}&lsn={}&lag_ms={}{}", url_, state.position.text(), state.lsn.text(),
+        state.lag_ms,
+        state.trouble.empty() ? "" : "&trouble=" + daystream::remote::url_encode(state.trouble)));
   } catch (const std::exception& e) {
     spdlog::debug("could not tell the server of the mirror: {}", e.what());
   }

@@ -94,6 +94,7 @@ void SourceLoop::went_on() {
   const bool had_turn = has_turn_;
   take_turn();
   forget_error(db_, source_.name());
+  source_.lag().set_trouble({});
   if (!had_turn) give_turn();
 }
 

@@ -186,6 +186,7 @@ void SourceRun::follow() {
     return act();
   };
   const auto remember = [&](const daystream::Error& e, AfterError after) {
+    lag_.set_trouble(e.what());  // first, as the mirror may be what is not to be had
     in_turn([&] { remember_error(shared_.db, name(), e, after); });
   };
   const auto is_taken_over = [&](const daystream::Error& e) {

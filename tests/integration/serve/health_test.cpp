@@ -1,4 +1,6 @@
 // What is wrong with a stream or a mirror is told everywhere, and told to be over when it is.
+#include <sqlite3.h>
+
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
@@ -9,6 +11,7 @@
 #include "../pipeline/pipeline.h"
 #include "server_process.h"
 #include "stream_fixture.h"
+#include "support/free_port.h"
 #include "support/scratch_dir.h"
 
 using daystream::test::spill;
@@ -125,6 +128,41 @@ TEST_CASE("health: a mirror that hangs is told, and one that is level is not lat
     }));
     CHECK(std::stod(of_mirror("daystream_copy_lag_seconds")) < 5);
   }
+}
+
+TEST_CASE("health: a mirror that waits says for what, and gets later meanwhile",
+          "[serve][health]") {
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
+  p.start_stream();
+  ServerProcess server({"app=" + p.daystream().string()});
+  p.seed({"fox"});
+  const Process mirror(
+      {support::program("deltamirror"), "run", p.mirror(), "--daystream", server.url("/app")});
+  const auto copy = [&] {
+    const nlohmann::json copies = first_stream(server)["copies"];
+    return copies.empty() ? nlohmann::json{{"trouble", {"not there"}}, {"lag_seconds", -1}}
+                          : copies[0];
+  };
+  p.execute("INSERT INTO fox VALUES (1)");
+  REQUIRE(eventually([&] { return copy()["lag_seconds"] == 0 && copy()["trouble"].empty(); }));
+  {
+    sqlite3* other = nullptr;
+    REQUIRE(sqlite3_open(p.mirror().c_str(), &other) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+    p.execute("INSERT INTO fox VALUES (2)");
+    CHECK(eventually([&] {
+      const nlohmann::json trouble = copy()["trouble"];
+      return !trouble.empty() &&
+             trouble[0].get<std::string>().find("database is locked") != std::string::npos;
+    }));
+    CHECK(metrics(server).find("\ndaystream_copy_up{") != std::string::npos);
+    CHECK(std::regex_search(metrics(server), std::regex("\ndaystream_copy_up\\{[^}]*\\} 0\n")));
+    const double lag = copy()["lag_seconds"].get<double>();
+    CHECK(eventually([&] { return copy()["lag_seconds"].get<double>() > lag + 2; }));
+    sqlite3_close(other);
+  }
+  CHECK(eventually([&] { return copy()["trouble"].empty() && copy()["lag_seconds"] == 0; }));
 }
 
 TEST_CASE("health: from commit to durable is known of a stream that is written all the time",
@@ -335,4 +373,62 @@ TEST_CASE("metrics: Prometheus' own checker and rules take them", "[serve][healt
     CAPTURE(metric);
     CHECK(text.find("# TYPE " + metric + " ") != std::string::npos);
   }
+}
+
+TEST_CASE(
+    "alerts: a Prometheus tells that a stream hangs and a mirror was killed, and that it is over",
+    "[serve][health]") {
+  if (!support::run({"sh", "-c", "command -v prometheus"}).ok()) {
+    WARN("prometheus is not installed: no alert was seen");
+    return;
+  }
+  Pipeline p;
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
+  p.start_stream();
+  ServerProcess server({"app=" + p.daystream().string()});
+  p.seed({"fox"});
+  const std::vector<std::string> follow = {support::program("deltamirror"), "run", p.mirror(),
+                                           "--daystream", server.url("/app")};
+  std::optional<Process> mirror(follow);
+
+  support::ScratchDir folder;
+  const std::string address = "127.0.0.1:" + std::to_string(support::free_port());
+  spill(folder / "alerts.yml", text_of("/daystream/serve/monitoring/alerts.yml"));
+  spill(folder / "prometheus.yml",
+        "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
+        "scrape_configs:\n"
+        "  - job_name: daystream\n"
+        "    static_configs: [{targets: [\"127.0.0.1:" +
+            std::to_string(server.port()) + "\"]}]\nrule_files: [alerts.yml]\n");
+  const Process prometheus({"prometheus", "--config.file=" + (folder / "prometheus.yml").string(),
+                            "--storage.tsdb.path=" + (folder / "data").string(),
+                            "--web.listen-address=" + address, "--log.level=error"});
+  // What Prometheus says of `expression` now: labels and values of its series.
+  const auto series = [&](const std::string& expression) {
+    const auto said = support::run({"curl", "-sSfG", "http://" + address + "/api/v1/query",
+                                    "--data-urlencode", "query=" + expression});
+    return said.ok() ? nlohmann::json::parse(said.out)["data"]["result"] : nlohmann::json();
+  };
+  const auto is_firing = [&](const std::string& alert) {
+    const auto found = series("ALERTS{alertstate=\"firing\",alertname=\"" + alert + "\"}");
+    return found.is_array() && !found.empty();
+  };
+  REQUIRE(eventually([&] {
+    return series("daystream_up == 1").size() == 1 && series("daystream_copy_up == 1").size() == 1;
+  }));
+  CHECK_FALSE(is_firing("DaystreamDown"));
+  CHECK_FALSE(is_firing("DeltamirrorSilent"));
+
+  const auto began = std::chrono::steady_clock::now();
+  p.stream().signal(SIGSTOP);
+  mirror->signal(SIGKILL);
+  mirror->wait();
+  REQUIRE(eventually([&] { return is_firing("DaystreamDown") && is_firing("DeltamirrorSilent"); }));
+  const auto took = std::chrono::steady_clock::now() - began;
+  if (took > std::chrono::seconds(15)) {
+    WARN("told after " << std::chrono::duration<double>(took).count() << " s: is it busy here?");
+  }
+  p.stream().signal(SIGCONT);
+  mirror.emplace(follow);
+  CHECK(eventually([&] { return !is_firing("DaystreamDown") && !is_firing("DeltamirrorSilent"); }));
 }

@@ -99,7 +99,7 @@ TEST_CASE("copies: a proof is replaced by a proof only, and by nobody else", "[s
     copy.position = Position{at, 0};
     copy.told = at;
     copy.proven = proven;
-    copies.tell(copy);
+    copies.tell(copy, false);
   };
   tell("a", "relay", 100, true);
   tell("a", "relay", 101, false);

@@ -81,3 +81,33 @@ TEST_CASE("health: a mirror that has all of it is not late, whatever it said las
   CHECK(copy_lag_ms(copy, durable, kNow) == 126'000);
   CHECK(copy_trouble(copy, kNow) == "silent for 100 s");
 }
+
+TEST_CASE("health: a mirror that stands still gets later, also while it reports",
+          "[serve][health]") {
+  Copies copies;
+  Durable durable;
+  durable.position = {kNow, 1};
+  const auto tell = [&](std::int64_t at, Position position, const std::string& trouble) {
+    Copy copy;
+    copy.name = "m";
+    copy.kind = "mirror";
+    copy.position = position;
+    copy.lag_ms = 200;
+    copy.told = at;
+    copy.trouble = trouble;
+    copies.tell(copy, position < durable.position);
+    return copies.all().begin()->second;
+  };
+  const Position first{kNow - 90, 1};
+  CHECK(copy_lag_ms(tell(kNow - 80, first, ""), durable, kNow - 79) == 200);
+  CHECK(copy_lag_ms(tell(kNow - 76, first, ""), durable, kNow - 75) == 1'200);
+  const Copy full = tell(kNow - 4, first, "disk is full");
+  CHECK(copy_lag_ms(full, durable, kNow) == 76'200);
+  CHECK(copy_trouble(full, kNow) == "disk is full");
+  // One that goes on is as late as it says, and one that has all is not.
+  const Copy on = tell(kNow, {kNow - 80, 1}, "");
+  CHECK(copy_lag_ms(on, durable, kNow) == 200);
+  CHECK(copy_trouble(on, kNow).empty());
+  CHECK(tell(kNow + 4, durable.position, "").still_since == 0);
+  CHECK(tell(kNow + 8, durable.position, "").still_since == 0);
+}
