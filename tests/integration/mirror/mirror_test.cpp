@@ -130,7 +130,7 @@ TEST_CASE("mirror: a reader under another user id may read in every state",
       ".execute('SELECT count(*) FROM t').fetchone()[0])";
   // What people have: the shell, Python where it is installed, both without any option of ours.
   const auto read = [&] {
-    const std::string count = run_ok(
+    std::string count = run_ok(
         {"sqlite3", "-readonly", pipeline.mirror(), "SELECT count(*) FROM t"}, {.user = nobody});
     if (std::filesystem::exists("/usr/bin/python3")) {
       CHECK(run_ok({"/usr/bin/python3", "-c", python, pipeline.mirror()}, {.user = nobody}) ==

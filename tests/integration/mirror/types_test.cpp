@@ -151,7 +151,7 @@ std::string back(const deltamirror::Statement& row, int column, const Type& type
     return fmt::format("{}", value);
   }
   static const std::regex bounds(R"(^(\[-?\d+:-?\d+\])+=)");
-  const std::string text = row.text(column);
+  std::string text = row.text(column);
   if (!array || std::regex_search(text, bounds)) return text;
   return array_literal(nlohmann::json::parse(text), type.name == "box" ? ';' : ',');
 }
