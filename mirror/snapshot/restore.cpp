@@ -110,6 +110,17 @@ std::string snapshot_for(const RestoreOptions& options, const Goal& goal) {
   return options.snapshot;
 }
 
+// A copy of pages carries their damage along, and who reads the mirror would find it on another
+// day.
+void check_whole(Database& db, const std::string& snapshot) {
+  db.exec("PRAGMA cell_size_check = ON");
+  const auto found = db.value("PRAGMA quick_check(1)");
+  if (found == "ok") return;
+  throw NeedsPerson(
+      fmt::format("snapshot \"{}\" is damaged: {}", snapshot, found.value_or("it cannot be read")),
+      "name an older one: --snapshot takes a file, too");
+}
+
 // Takes up what belongs to the goal. Throws where the stream does not reach it.
 void replay(Database& db, const RestoreOptions& options, const SourcePlace& place, const Goal& goal,
             const daystream::program::Signals& signals) {
@@ -174,6 +185,7 @@ void restore(const RestoreOptions& options, const daystream::program::Signals& s
                   signals);
     Database db = open_for_loading(options.out, Loading::GoOn);
     db.give_up_when(signals.stop());
+    check_whole(db, snapshot);
     std::vector<SourcePlace> places = source_places(db, {.config_file = options.config_file,
                                                          .source = {},
                                                          .daystream = options.daystream,

@@ -1,4 +1,5 @@
 // Snapshots of a mirror that runs, mirrors that begin with one, and the past made again.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <csignal>
@@ -8,6 +9,7 @@
 
 #include "pipeline.h"
 #include "support/row_compare.h"
+#include "support/temp_dir.h"
 
 using namespace support;
 namespace fs = std::filesystem;
@@ -197,6 +199,29 @@ TEST_CASE("restore: equals what PostgreSQL held at a commit, by LSN, position an
   CHECK(Fleet::rows_of(s.file("again.db")) == commits.back().rows);
   REQUIRE(s.restore(s.file("latest.db"), first, "latest").ok());
   CHECK(Fleet::rows_of(s.file("latest.db")) == commits.back().rows);
+}
+
+TEST_CASE("restore: a damaged snapshot becomes no mirror", "[mirror][snapshot][integration]") {
+  Fleet s;
+  s.cluster.execute("INSERT INTO t SELECT g, 'v' || g, 0 FROM generate_series(1000, 5000) g");
+  REQUIRE(s.run_once().ok());
+  REQUIRE(s.snapshot({s.file("whole.db")}).ok());
+  std::string bytes = support::read_file(s.file("whole.db"));
+  // Pages in the middle: what is before and after them says nothing of it.
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() / 2 / 4096 * 4096), 4096,
+              '\x5a');
+  support::write_file(s.file("bad.db"), bytes);
+  for (const char* name : {"bad", "whole"}) {
+    CAPTURE(name);
+    const Result restored =
+        s.restore(s.file("was.db"), s.file(name + std::string(".db")), "latest");
+    CAPTURE(restored.err);
+    CHECK(restored.ok() == (name == std::string("whole")));
+    if (restored.ok()) continue;
+    CHECK(restored.exit == Exit{3, 0});
+    CHECK_THAT(restored.err, Catch::Contains("bad.db\" is damaged: "));
+    CHECK_FALSE(fs::exists(s.file("was.db")));
+  }
 }
 
 TEST_CASE("delay: a delayed mirror never has what is younger", "[mirror][snapshot][integration]") {
