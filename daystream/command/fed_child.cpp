@@ -73,13 +73,13 @@ FedChild::FedChild(const std::vector<std::string>& argv, Output output, int inhe
   if (inherited >= 0) posix_spawn_file_actions_adddup2(&actions, inherited, kFirst);
   posix_spawn_file_actions_addclosefrom_np(&actions, inherited >= 0 ? kFirst + 1 : kFirst);
   const std::vector<char*> environment = environment_with(added);
-  // We ignore SIGPIPE, and an ignored signal stays ignored across exec. The child must not ignore
-  // it.
+  // What we ignore stays ignored across exec. The child must not ignore it.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t defaults;
   sigemptyset(&defaults);
   sigaddset(&defaults, SIGPIPE);
+  sigaddset(&defaults, SIGXFSZ);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
 

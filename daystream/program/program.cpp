@@ -136,6 +136,7 @@ GivenUmask::~GivenUmask() {
 
 int run(const std::string& program, const std::function<int()>& body) noexcept {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a write then says EFBIG, which is waited for as a full disk is
   umask(given_umask | kOthersMayNot);
   try {
     const int code = body();

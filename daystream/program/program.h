@@ -25,8 +25,8 @@ void start_log(const std::string& program, const LogOptions&);
 // Runs `body` and turns how it ends into an exit code: an Error is reported once, as one line and a
 // `HINT: ` line (in a JSON log: as one of its lines), with its own exit code; CLI11's help and
 // version end with 0, its errors with `PROGRAM: what`, `Try "PROGRAM --help" for more information.`
-// and 2. SIGPIPE is ignored; EPIPE on standard output ends with 0. Whatever file is made in it,
-// others than owner and group may not read it, and the group not write it.
+// and 2. SIGPIPE and SIGXFSZ are ignored; EPIPE on standard output ends with 0. Whatever file is
+// made in it, others than owner and group may not read it, and the group not write it.
 int run(const std::string& program, const std::function<int()>& body) noexcept;
 
 // While it lives, the umask is the one that the program was started with, for a child that is not

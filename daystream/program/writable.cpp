@@ -9,6 +9,7 @@
 
 #include "daystream/error.h"
 #include "src/dir.h"
+#include "src/reasons.h"
 
 namespace daystream::program {
 
@@ -43,7 +44,7 @@ void require_writable(const std::filesystem::path& directory) {
   }
   if (open_unnamed_in(there)) return;
   const int error = errno;
-  if (error == ENOSPC || error == EDQUOT) return;
+  if (is_no_room(error)) return;
   throw NeedsPerson(
       fmt::format("cannot write to directory \"{}\": {}", there.string(), std::strerror(error)),
       hint_of(error, there));

@@ -30,6 +30,10 @@ const char* hint_of(int error_number) {
     case ENOSPC:
     case EDQUOT:
       return "make room on its disk, or raise the quota";
+    case EFBIG:
+      return "raise the limit of a file's size: LimitFSIZE=, ulimit -f; or choose a file system "
+             "that "
+             "takes larger files";
     case EROFS:
       return "it is on a file system that is mounted read-only";
     case EMFILE:

@@ -13,12 +13,19 @@ struct ErrnoReason {
   Reason reason;
 };
 constexpr ErrnoReason kErrno[] = {
-    {EAGAIN, Reason::Away},         {EDQUOT, Reason::Away},
-    {EMFILE, Reason::Away},         {ENFILE, Reason::Away},
-    {ENOMEM, Reason::Away},         {ENOSPC, Reason::Away},
-    {EACCES, Reason::NeedsPerson},  {EISDIR, Reason::NeedsPerson},
-    {ELOOP, Reason::NeedsPerson},   {ENAMETOOLONG, Reason::NeedsPerson},
-    {ENOTDIR, Reason::NeedsPerson}, {EPERM, Reason::NeedsPerson},
+    {EAGAIN, Reason::Away},
+    {EDQUOT, Reason::Away},
+    {EFBIG, Reason::Away},
+    {EMFILE, Reason::Away},
+    {ENFILE, Reason::Away},
+    {ENOMEM, Reason::Away},
+    {ENOSPC, Reason::Away},
+    {EACCES, Reason::NeedsPerson},
+    {EISDIR, Reason::NeedsPerson},
+    {ELOOP, Reason::NeedsPerson},
+    {ENAMETOOLONG, Reason::NeedsPerson},
+    {ENOTDIR, Reason::NeedsPerson},
+    {EPERM, Reason::NeedsPerson},
     {EROFS, Reason::NeedsPerson},
 };
 
@@ -69,6 +76,10 @@ Reason reason_of_errno(int error_number) noexcept {
     if (known.number == error_number) return known.reason;
   }
   return Reason::Failed;
+}
+
+bool is_no_room(int error_number) noexcept {
+  return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
 }
 
 Reason reason_of_sqlstate(std::string_view sqlstate) noexcept {

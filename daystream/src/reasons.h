@@ -13,6 +13,9 @@ namespace daystream {
 
 // By errno.
 Reason reason_of_errno(int error_number) noexcept;
+// Nothing more can be written there: the disk is full, a quota is used up, or the file is as large
+// as it may be.
+bool is_no_room(int error_number) noexcept;
 // By PostgreSQL's SQLSTATE.
 Reason reason_of_sqlstate(std::string_view sqlstate) noexcept;
 // By SQLite's result code, extended or not.

@@ -71,9 +71,11 @@ class Doctor {
  private:
   bool look_at_file() {
     return report_.check("file", [&] {
-      owner_hangs_ = owner_hangs(options_.mirror);
-      status_ = mirror_status(options_.mirror,
-                              {.rows = false, .stream = false, .owner_hangs = owner_hangs_});
+      const OwnerSays owner = ask_how_it_is(options_.mirror);
+      owner_hangs_ = owner.hangs;
+      status_ = mirror_status(
+          options_.mirror,
+          {.rows = false, .stream = false, .owner_hangs = owner.hangs, .unstored = owner.unstored});
       if (options_.deep) check_deeply();
       return fmt::format("\"{}\" is a mirror{}", options_.mirror,
                          options_.deep ? ", and whole" : "; --deep reads all of it");

@@ -112,9 +112,11 @@ void add_status(CLI::App& app, Chosen& chosen) {
       "3 not so, and a source waits for a person.");
   command.callback([options, &chosen] {
     chosen = [options](daystream::program::Signals&) {
-      const ordered_json facts = mirror_status(
-          options->mirror,
-          {.rows = options->rows, .stream = true, .owner_hangs = owner_hangs(options->mirror)});
+      const OwnerSays owner = ask_how_it_is(options->mirror);
+      const ordered_json facts = mirror_status(options->mirror, {.rows = options->rows,
+                                                                 .stream = true,
+                                                                 .owner_hangs = owner.hangs,
+                                                                 .unstored = owner.unstored});
       fmt::print("{}", options->json ? daystream::json_page(facts) : text_of(facts, options->all));
       return static_cast<int>(exit_code_of(facts));
     };

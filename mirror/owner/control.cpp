@@ -177,17 +177,40 @@ std::optional<json> ask_owner(const std::string& mirror, const json& request,
   }
 }
 
-bool owner_hangs(const std::string& mirror) {
+namespace {
+
+std::map<std::string, LastError> unstored_in(const json& answer) {
+  std::map<std::string, LastError> out;
+  for (const json& source : answer.value("sources", json::array())) {
+    if (!source.contains("unstored_error")) continue;
+    const json& error = source["unstored_error"];
+    out[source.at("source")] = {error.at("at"), error.at("message"), error.at("hint"),
+                                static_cast<AfterError>(error.at("after").get<int>())};
+  }
+  return out;
+}
+
+}  // namespace
+
+OwnerSays ask_how_it_is(const std::string& mirror) {
   constexpr int kPatienceMs = 5000;
   daystream::UniqueFd fd;
   try {
     fd = connect_to(control_path(mirror));
   } catch (const IoError&) {
-    return false;
+    return {};
   }
   const std::string line = daystream::json_line(json{{"version", kVersion}, {"request", "status"}});
-  if (send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return false;
-  return !daystream::WaitSet{fd.get()}.wait(std::chrono::milliseconds(kPatienceMs));
+  if (send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0) return {};
+  LineBuffer in;
+  std::string text;
+  while (!in.next(text)) {
+    if (!daystream::WaitSet{fd.get()}.wait(std::chrono::milliseconds(kPatienceMs))) {
+      return {.hangs = true};
+    }
+    if (in.fill(fd.get()) != LineBuffer::Read::Again) return {};  // it ends just now
+  }
+  return {.unstored = unstored_in(json::parse(text))};
 }
 
 }  // namespace deltamirror

@@ -22,6 +22,7 @@
 
 #include <functional>
 #include <list>
+#include <map>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -31,6 +32,7 @@
 #include "daystream/unique_fd.h"
 #include "owner/unix_socket.h"
 #include "program/program.h"
+#include "store/last_events.h"
 
 namespace deltamirror {
 
@@ -77,8 +79,13 @@ std::optional<nlohmann::json> ask_owner(const std::string& mirror, const nlohman
                                         const daystream::program::Signals& signals,
                                         const std::function<void(const nlohmann::json&)>& running);
 
-// Whether the owner of `mirror` is there and does not answer, for 5 s: one that lives does so also
-// within a transaction. False where it cannot be asked: it does not listen, or not to this user.
-bool owner_hangs(const std::string& mirror);
+// What the owner of `mirror` says of itself. Nothing where it cannot be asked: it does not listen,
+// or not to this user.
+struct OwnerSays {
+  bool hangs = false;  // it is there and does not answer, for 5 s: one that lives does so also
+                       // within a transaction
+  std::map<std::string, LastError> unstored = {};  // by source: errors that it could not write
+};
+OwnerSays ask_how_it_is(const std::string& mirror);
 
 }  // namespace deltamirror

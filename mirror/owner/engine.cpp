@@ -339,6 +339,12 @@ class Engine {
     for (const auto& source : sources_) {
       json& own = sources.emplace_back(source->status());
       own["stopped"] = told_.contains(source->name());
+      if (const auto error = unstored_error(source->name())) {
+        own["unstored_error"] = {{"at", error->at},
+                                 {"message", error->message},
+                                 {"hint", error->hint},
+                                 {"after", static_cast<int>(error->after)}};
+      }
     }
     shared_.server->done(client, {{"pid", getpid()}, {"sources", std::move(sources)}});
   }

@@ -42,11 +42,12 @@ bool is_read_only_by_accident(sqlite3* db, int code) {
 // SQLite knows a full disk from a write that fails; a quota that is used up, and a log that cannot
 // grow, are the same to us. That this user may not open a file it tells from one that is not there
 // by the reason alone.
-int code_of(sqlite3* db) {
+// `last`: errno after the call, before which it was 0: of a COMMIT that fails SQLite keeps none.
+int code_of(sqlite3* db, int last) {
   const int code = sqlite3_extended_errcode(db);
   const int reason = sqlite3_system_errno(db);
   if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN) return code;
-  if (reason == ENOSPC || reason == EDQUOT) return SQLITE_FULL;
+  if (daystream::is_no_room(reason != 0 ? reason : last)) return SQLITE_FULL;
   return reason == EACCES || reason == EPERM || reason == EROFS ? SQLITE_PERM : code;
 }
 
@@ -56,7 +57,7 @@ std::string hint_of(int code) {
     case SQLITE_LOCKED:
       return "another program holds its lock: \"fuser\" with the file's name shows which one";
     case SQLITE_FULL:
-      return "make room on its disk";
+      return "make room on its disk, or raise its quota or the limit of a file's size (ulimit -f)";
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_CANTOPEN:
@@ -76,6 +77,7 @@ std::string hint_of(int code) {
 
 // Before anything resets what it is about.
 SqliteError refusal(sqlite3* db, const char* sql, int code) {
+  const int last = errno;
   spdlog::debug("what SQLite refuses: {}", sql == nullptr ? "" : sql);
   const char* const file = sqlite3_db_filename(db, "main");  // empty: in memory
   const bool named = file != nullptr && file[0] != '\0';
@@ -83,7 +85,7 @@ SqliteError refusal(sqlite3* db, const char* sql, int code) {
   return {
       fmt::format("{}: {}", named ? fmt::format("mirror \"{}\"", file) : "SQLite",
                   by_accident ? "a file of it could not be opened for writing" : message(db, code)),
-      by_accident ? SQLITE_IOERR : code_of(db)};
+      by_accident ? SQLITE_IOERR : code_of(db, last)};
 }
 
 // An empty string_view may have a null pointer, which SQLite would take for NULL.
@@ -111,6 +113,7 @@ bool SqliteError::is_of_statement() const noexcept {
 
 Statement::Statement(sqlite3* db, std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
+  errno = 0;
   const int code = sqlite3_prepare_v3(db, sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   statement_.reset(statement);
@@ -132,6 +135,7 @@ void Statement::bind_static_blob(int index, std::string_view bytes) {
 }
 
 bool Statement::step() {
+  errno = 0;
   const int code = sqlite3_step(raw());
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
@@ -165,11 +169,13 @@ Database::Database(const std::string& path, Mode mode) : path_(path) {
   if (mode == Mode::ReadWrite) flags |= SQLITE_OPEN_READWRITE;
   if (mode == Mode::Create) flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   sqlite3* db = nullptr;
+  errno = 0;
   const int code = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
+  const int last = errno;
   db_.reset(db);
   if (code != SQLITE_OK) {
     throw SqliteError(fmt::format("could not open mirror \"{}\": {}", path, message(db, code)),
-                      db == nullptr ? code : code_of(db));
+                      db == nullptr ? code : code_of(db, last));
   }
   sqlite3_busy_timeout(db, 10'000);
   // "name" is a name and never a string: else an index on a column that is gone would silently be
@@ -182,6 +188,7 @@ Database::Database(const std::string& path, Mode mode) : path_(path) {
 }
 
 void Database::exec(const std::string& sql) {
+  errno = 0;
   const int code = sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) throw refusal(db_.get(), sql.c_str(), code);
 }
@@ -189,6 +196,7 @@ void Database::exec(const std::string& sql) {
 void Database::exec_one(const std::string& sql) {
   sqlite3_stmt* raw = nullptr;
   const char* rest = nullptr;
+  errno = 0;
   const int code =
       sqlite3_prepare_v2(db_.get(), sql.c_str(), static_cast<int>(sql.size()) + 1, &raw, &rest);
   if (code != SQLITE_OK) throw refusal(db_.get(), sql.c_str(), code);

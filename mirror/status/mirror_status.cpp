@@ -128,10 +128,12 @@ StreamNow look_at_stream(const std::string& address, bool ask_server) {
 // A source, and what can be said of it.
 class SourceNow {
  public:
-  SourceNow(const Database& db, Checkpoint at, bool ask_server)
-      : at_(std::move(at)),
-        stream_(look_at_stream(at_.directory, ask_server)),
-        error_(load_error(db, at_.source)) {
+  // `unstored`: by source, errors that the owner could not write.
+  SourceNow(const Database& db, Checkpoint at, bool ask_server,
+            const std::map<std::string, LastError>& unstored = {})
+      : at_(std::move(at)), stream_(look_at_stream(at_.directory, ask_server)) {
+    const auto found = unstored.find(at_.source);
+    error_ = found == unstored.end() ? load_error(db, at_.source) : std::optional(found->second);
     if (const auto age = at_.age()) age_s_ = static_cast<double>(age->count()) / 1e6;
   }
 
@@ -222,7 +224,7 @@ MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQu
         fmt::format("process {} owns the mirror and does not answer: {}", now.owner, kOwnerHangs));
   }
   for (Checkpoint& at : load_checkpoints(db)) {
-    const SourceNow& source = now.sources.emplace_back(db, std::move(at), ask.stream);
+    const SourceNow& source = now.sources.emplace_back(db, std::move(at), ask.stream, ask.unstored);
     for (std::string& each : std::array{source.trouble(), source.stream_trouble()}) {
       if (!each.empty()) now.trouble.push_back(std::move(each));
     }

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "daystream/error.h"
 #include "program/health_server.h"
+#include "store/last_events.h"
 
 namespace deltamirror {
 
@@ -19,9 +21,11 @@ inline constexpr const char* kOwnerHangs =
     "its log and its disk, and start it again where nothing else helps";
 
 struct StatusQuestions {
-  bool rows = false;         // count those of each table
-  bool stream = false;       // ask servers how far their streams are, for which they may take long
-  bool owner_hangs = false;  // what the caller found: the process that owns it does not answer
+  bool rows = false;    // count those of each table
+  bool stream = false;  // ask servers how far their streams are, for which they may take long
+  // What the caller has heard of the process that owns it.
+  bool owner_hangs = false;                        // it does not answer
+  std::map<std::string, LastError> unstored = {};  // by source: errors that it could not write
 };
 
 // What docs/monitoring.md#the-mirror describes, as JSON. Throws Error where there is no mirror, or

@@ -1,8 +1,42 @@
 #include "store/last_events.h"
 
+#include <map>
+#include <mutex>
+
 #include "store/checkpoint.h"
 
 namespace deltamirror {
+
+namespace {
+
+// By source: a process owns one mirror. For its threads, of which some only report.
+class Unstored {
+ public:
+  std::optional<LastError> find(const std::string& source) {
+    const std::lock_guard lock(mutex_);
+    const auto found = errors_.find(source);
+    return found == errors_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void keep(const std::string& source, LastError error) {
+    const std::lock_guard lock(mutex_);
+    errors_.insert_or_assign(source, std::move(error));
+  }
+  void forget(const std::string& source) {
+    const std::lock_guard lock(mutex_);
+    errors_.erase(source);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, LastError> errors_;
+};
+
+Unstored& unstored() {
+  static Unstored errors;
+  return errors;
+}
+
+}  // namespace
 
 void save_change(Database& db, const std::string& source, std::uint32_t oid,
                  const LastChange& change) {
@@ -31,21 +65,25 @@ void remember_error(Database& db, const std::string& source, const daystream::Er
     // What goes on for long keeps its beginning, however often it is met.
     const auto before = load_error(db, source);
     const bool goes_on = before && after != AfterError::None && before->after == after;
+    const LastError now{goes_on ? before->at : timestamp_now(), error.what(), error.hint(), after};
+    unstored().keep(source, now);
     WriteTransaction transaction(db);
     Statement insert = db.prepare("INSERT OR REPLACE INTO _deltamirror_errors VALUES(?,?,?,?,?)");
     insert.bind(1, source);
-    insert.bind(2, goes_on ? before->at : timestamp_now());
-    insert.bind(3, std::string_view(error.what()));
-    insert.bind(4, error.hint());
+    insert.bind(2, now.at);
+    insert.bind(3, now.message);
+    insert.bind(4, now.hint);
     insert.bind(5, static_cast<std::int64_t>(after));
     insert.run();
     transaction.commit();
+    unstored().forget(source);
   } catch (...) {
     // As promised: a full disk, say, must not hide what came before it.
   }
 }
 
 void forget_error(Database& db, const std::string& source) {
+  unstored().forget(source);
   if (!load_error(db, source)) return;
   WriteTransaction transaction(db);
   Statement remove = db.prepare("DELETE FROM _deltamirror_errors WHERE source = ?");
@@ -55,12 +93,17 @@ void forget_error(Database& db, const std::string& source) {
 }
 
 std::optional<LastError> load_error(const Database& db, const std::string& source) {
+  if (auto error = unstored_error(source)) return error;
   Statement select =
       db.prepare("SELECT at, message, hint, after_it FROM _deltamirror_errors WHERE source = ?");
   select.bind(1, source);
   if (!select.step()) return std::nullopt;
   return LastError{select.text(0), select.text(1), select.text(2),
                    static_cast<AfterError>(select.integer(3))};
+}
+
+std::optional<LastError> unstored_error(const std::string& source) {
+  return unstored().find(source);
 }
 
 }  // namespace deltamirror

@@ -32,11 +32,14 @@ struct LastError {
   std::string hint;
   AfterError after = AfterError::None;
 };
-// In a transaction of its own. Says nothing where it cannot: the error itself is what counts.
+// In a transaction of its own. What cannot be stored, as on a full disk, this process keeps in
+// memory until something can be stored again.
 void remember_error(Database& db, const std::string& source, const daystream::Error& error,
                     AfterError after = AfterError::None) noexcept;
 // The source has gone on since: what was wrong is mended.
 void forget_error(Database& db, const std::string& source);
 std::optional<LastError> load_error(const Database& db, const std::string& source);
+// What this process has in memory alone.
+std::optional<LastError> unstored_error(const std::string& source);
 
 }  // namespace deltamirror

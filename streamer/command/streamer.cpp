@@ -20,6 +20,7 @@
 #include "server/one_line.h"
 #include "server/server_version.h"
 #include "server/timeline.h"
+#include "src/reasons.h"
 #include "src/waiting.h"
 #include "write/disk_wait.h"
 
@@ -44,7 +45,7 @@ constexpr std::chrono::milliseconds kLeastSampleInterval{1'000};
 constexpr std::chrono::milliseconds kLongestSampleInterval{8'000};
 
 bool is_full(const IoError& error) noexcept {
-  return error.error_number() == ENOSPC || error.error_number() == EDQUOT;
+  return daystream::is_no_room(error.error_number());
 }
 
 Manifest manifest_for(const Config& config, const daystream::Holding& holding,

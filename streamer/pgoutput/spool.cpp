@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "src/reasons.h"
 
 namespace deltastream::pgoutput {
 
@@ -17,7 +18,7 @@ constexpr std::size_t kBufferBytes = 256 * 1024;
 constexpr std::size_t kHeader = sizeof(std::uint32_t);
 
 bool is_full(const daystream::IoError& error) noexcept {
-  return error.error_number() == ENOSPC || error.error_number() == EDQUOT;
+  return daystream::is_no_room(error.error_number());
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // What a mirror does when one of its tables cannot be followed: the others go on.
 #include "troubled.h"
 
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
@@ -134,4 +136,34 @@ TEST_CASE("wait: a table that is being copied is not there yet, and one in troub
   CHECK(place.value("SELECT group_concat(name || state) FROM _deltamirror_status") ==
         "afollowing,bfollowing");
   place.end();
+}
+
+// RLIMIT_FSIZE kills who does not ignore SIGXFSZ.
+TEST_CASE("trouble: a file that may not grow any more is waited for as a full disk is",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY, v text)");
+  s.seed_tables({"t"});
+  s.start(false);
+  s.catch_up();
+  const auto limit = [&](Process& process, rlim_t bytes) {
+    const rlimit now{bytes, RLIM_INFINITY};
+    REQUIRE(prlimit(process.pid(), RLIMIT_FSIZE, &now, nullptr) == 0);
+  };
+  for (Process* const limited : {&*s.runner, &*s.streamer}) {
+    // Not one page more of the mirror; its log is a file as well.
+    limit(*limited, limited == &*s.runner ? 4096 : 512 * 1024);
+    s.cluster.execute(
+        "INSERT INTO t SELECT g, repeat(md5(g::text), 20) FROM generate_series(1, 4000) g");
+    CHECK(eventually([&] { return limited->err().find("trying again") != std::string::npos; }));
+    CHECK(limited->running());
+    // Where nothing can be written, status has it from the process itself.
+    const Result status = support::run({program("deltamirror"), "status", s.mirror()});
+    CHECK(status.exit == Exit{1, 0});
+    CHECK_THAT(status.out, Catch::Contains("TROUBLE: "));
+    limit(*limited, RLIM_INFINITY);
+    s.check_equal("t", "id || v");
+    s.cluster.execute("TRUNCATE t");
+    s.check_equal("t", "id || v");
+  }
+  s.end();
 }

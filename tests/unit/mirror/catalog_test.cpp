@@ -93,3 +93,29 @@ TEST_CASE("catalog: a table that is only wished for has a row with its state",
   CHECK(read.standing.set_aside == table.standing.set_aside);
   CHECK_FALSE(read.is_static());
 }
+
+TEST_CASE("catalog: an error that cannot be stored is told all the same", "[mirror][catalog]") {
+  Database db(":memory:", Database::Mode::Create);
+  create_catalog(db);
+  db.exec("PRAGMA query_only = ON");
+  remember_error(db, "eu", daystream::Error("full", "make room"), AfterError::Waiting);
+  REQUIRE(unstored_error("eu"));
+  REQUIRE(load_error(db, "eu"));
+  CHECK(load_error(db, "eu")->message == "full");
+  CHECK(load_error(db, "eu")->after == AfterError::Waiting);
+  CHECK_FALSE(load_error(db, "us"));
+  const std::string since = load_error(db, "eu")->at;
+  SECTION("and stored once it can be, with its beginning") {
+    db.exec("PRAGMA query_only = OFF");
+    remember_error(db, "eu", daystream::Error("full", "make room"), AfterError::Waiting);
+    CHECK_FALSE(unstored_error("eu"));
+    REQUIRE(load_error(db, "eu"));
+    CHECK(load_error(db, "eu")->at == since);
+  }
+  SECTION("and forgotten once the source goes on") {
+    db.exec("PRAGMA query_only = OFF");
+    forget_error(db, "eu");
+    CHECK_FALSE(load_error(db, "eu"));
+  }
+  forget_error(db, "eu");
+}

@@ -1,7 +1,10 @@
 // What no text in a mirror's schema can do: the file may be somebody else's (docs/security.md).
 #include "sqlite/sqlite.h"
 
+#include <sys/resource.h>
+
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 
 #include "fixture.h"
@@ -109,4 +112,27 @@ TEST_CASE("shadow: what a file says of an index or a trigger is run as one state
   }
   Database db(other, Database::Mode::ReadOnly);
   CHECK(db.value("SELECT count(*) FROM precious") == "1");
+}
+
+TEST_CASE("sqlite: a file that may not grow is a full disk, also to a commit", "[mirror][sqlite]") {
+  const support::ScratchDir dir;
+  Database db((dir.path() / "m.db").string(), Database::Mode::Create);
+  db.exec("PRAGMA journal_mode = WAL; CREATE TABLE t(x)");
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const rlimit little{4096, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &little) == 0);
+  bool retryable = false;
+  std::string what;
+  try {
+    db.exec("BEGIN; INSERT INTO t VALUES(1)");
+    db.exec("COMMIT");
+  } catch (const SqliteError& e) {
+    retryable = e.retryable();
+    what = e.what();
+  }
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  CAPTURE(what);
+  CHECK(retryable);
 }
