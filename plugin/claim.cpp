@@ -89,10 +89,16 @@ bool is_unread(const char* text, XLogRecPtr now) {
   text[strcspn(text, "\n")] = '\0';
   const char* name = strchr(text, ' ');
   name = name == nullptr ? nullptr : strchr(name + 1, ' ');
-  ereport(ERROR, (errcode(ERRCODE_OTHER_DAYSTREAM),
-                  errmsg("the slot belongs to another daystream, which has read from it"),
-                  errdetail("It is that of %s, and not of %s.", name == nullptr ? "?" : name + 1,
-                            claim.name.empty() ? "this one" : claim.name.data())));
+  name = name == nullptr ? "?" : name + 1;
+  const bool replaced = !claim.name.empty() && strcmp(name, claim.name.data()) == 0;
+  ereport(ERROR,
+          (errcode(ERRCODE_OTHER_DAYSTREAM),
+           errmsg("the slot belongs to another daystream, which has read from it"),
+           replaced ? errdetail("That one was %s, where a new one is now: the directory was "
+                                "replaced (its daystream had the id %.*s, and has %s now).",
+                                name, static_cast<int>(strcspn(text, " ")), text, claim.id.data())
+                    : errdetail("It is that of %s, and not of %s.", name,
+                                claim.name.empty() ? "this one" : claim.name.data())));
   pg_unreachable();
 }
 

@@ -602,8 +602,12 @@ BEGIN
   IF held.stream IS NOT NULL AND NOT adopt AND held.lsn <> confirmed THEN
     RAISE EXCEPTION 'the slot belongs to another daystream, which has read from it'
       USING ERRCODE = 'DF001',
-            DETAIL = pg_catalog.format('It is that of %s, and not of %s.', held.called,
-                                       claim.called);
+            DETAIL = CASE WHEN held.called = claim.called
+              THEN pg_catalog.format('That one was %s, where a new one is now: the directory was '
+                                     'replaced (its daystream had the id %s, and has %s now).',
+                                     held.called, held.stream, claim.stream)
+              ELSE pg_catalog.format('It is that of %s, and not of %s.', held.called, claim.called)
+            END;
   END IF;
   DELETE FROM deltaflood.claims c
   WHERE c.slot = claim.slot

@@ -247,6 +247,19 @@ TEST_CASE("refusal: of several starts on a new directory one wins, the others sa
   check_sound(stream);
 }
 
+TEST_CASE("refusal: of a directory that took another's place, that is what is said", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  cluster.execute("CREATE TABLE t(id int PRIMARY KEY)");
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  cluster.execute("INSERT INTO t VALUES(1)");
+  REQUIRE(stream.run_to_end().ok());
+  std::filesystem::remove_all(stream.directory());
+  const Result refused = stream.run();
+  check_refused(refused, 3, "the slot belongs to another daystream, which has read from it");
+  CHECK(contains(refused.err, "the directory was replaced (its daystream had the id "));
+}
+
 TEST_CASE("refusal: a new directory does not take a slot that another has read from",
           "[streamer]") {
   const Cluster cluster;
