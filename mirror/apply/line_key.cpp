@@ -31,7 +31,7 @@ bool LineKey::read(std::string_view columns) {
     if (at == raw_names_.end()) continue;
     const auto i = static_cast<std::size_t>(at - raw_names_.begin());
     unescaped_[i] = daystream::unescape(raw);
-    values_[i] = convert(table_.columns[key_[i]].type, unescaped_[i], scratch_[i]);
+    values_[i] = value_for(table_.columns[key_[i]], unescaped_[i], scratch_[i]);
     ++found;
   }
   return found == values_.size();

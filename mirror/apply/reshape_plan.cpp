@@ -81,6 +81,53 @@ std::optional<MirrorColumn> wished_column(const MirroredTable& table, const Sour
   return wished;
 }
 
+const SourceColumn* column_called(const Shape& shape, const std::string& name) {
+  const auto found = std::find_if(shape.columns.begin(), shape.columns.end(),
+                                  [&](const SourceColumn& column) { return column.name == name; });
+  return found == shape.columns.end() ? nullptr : &*found;
+}
+
+bool is_mirrored(const MirroredTable& table, int attnum) {
+  return std::any_of(table.columns.begin(), table.columns.end(),
+                     [&](const MirrorColumn& column) { return column.attnum == attnum; });
+}
+
+bool chooses_rows(const MirroredTable& table, int attnum) {
+  if (!table.choice.where) return false;
+  const std::vector<int>& read = table.choice.where->attnums();
+  return std::find(read.begin(), read.end(), attnum) != read.end();
+}
+
+[[noreturn]] void only_a_copy_has(const Shape& table, const std::string& column) {
+  throw NeedsReseed(
+      fmt::format("column \"{}\" of table {} is another column now", column, table.line_name),
+      table.oid, table.line_name);
+}
+
+// A column is asked for by its name, as a table is: it stays the one that was asked for while it
+// is renamed, until another column has that name. Then that one is asked for, and this one only
+// where the configuration has its new name, too. nullopt: it has not.
+std::optional<MirrorColumn> still_wished(const MirroredTable& table, const MirrorColumn& column,
+                                         const SourceColumn& was, const SourceColumn& now,
+                                         const Shape& line, const std::vector<MirrorColumn>& has) {
+  MirrorColumn next = column;
+  const std::string& asked = column.asked.empty() ? was.name : column.asked;
+  if (asked == now.name || column_called(line, asked) == nullptr) {
+    next.asked = asked == now.name ? "" : asked;
+    if (now.name != was.name && column.name == was.name) next.name = now.name;
+    return next;
+  }
+  const auto own = wished_column(table, now, has);
+  if (chooses_rows(table, column.attnum) || !table.choice.query.empty() ||
+      (own && own->type_override != column.type_override)) {
+    only_a_copy_has(line, asked);
+  }
+  if (!own) return std::nullopt;
+  next.asked.clear();
+  next.name = own->name;
+  return next;
+}
+
 // Whether values that are there read otherwise from here on, and why.
 void take_meaning(const MirroredTable& table, const SchemaLine& line, const SourceColumn& was,
                   const SourceColumn& now, bool other_storage, Reshaped& result) {
@@ -104,10 +151,12 @@ std::optional<int> kept_scale(const ColumnType& was, const ColumnType& now, cons
 
 // A column that goes away may stand in the way of one that takes its name. (SQLite would let the
 // table have both for a while, and then not read its own schema any more.)
-void move_out_of_the_way(const MirroredTable& table, const Shape& now, ColumnPlan& plan) {
+void move_out_of_the_way(const MirroredTable& table, ColumnPlan& plan) {
   int number = 0;
   for (const MirrorColumn& column : table.columns) {
-    if (column.attnum == kSourceColumn || now.column(column.attnum) != nullptr) continue;
+    const bool stays = std::any_of(plan.columns.begin(), plan.columns.end(),
+                                   [&](const auto& c) { return c.attnum == column.attnum; });
+    if (stays) continue;
     const bool wanted = std::any_of(plan.renames.begin(), plan.renames.end(), [&](const auto& r) {
       return folded(r.second) == folded(column.name);
     });
@@ -148,7 +197,7 @@ std::string missing_literal(const MissingValues& missing, const MirrorColumn& co
   for (const auto& [attnum, text] : missing) {
     if (attnum != column.attnum || !text) continue;
     std::string scratch;
-    return literal(convert(column.type, *text, scratch));
+    return literal(value_for(column, *text, scratch));
   }
   return "NULL";
 }
@@ -167,11 +216,14 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
       plan.dropped = true;
       continue;
     }
-    MirrorColumn next = column;
-    if (was != nullptr && now->name != was->name && column.name == was->name) {
-      next.name = now->name;
-      plan.renames.emplace_back(column.name, now->name);
+    const auto wished =
+        was == nullptr ? column : still_wished(table, column, *was, *now, line.shape, plan.columns);
+    if (!wished) {
+      plan.dropped = true;
+      continue;
     }
+    MirrorColumn next = *wished;
+    if (next.name != column.name) plan.renames.emplace_back(column.name, next.name);
     if (was != nullptr) {
       if (now->type != was->type || now->type_oid != was->type_oid) {
         next.type = type_of(*now, column.type_override, types, line.shape);
@@ -184,14 +236,16 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
     plan.columns.push_back(std::move(next));
   }
   for (const SourceColumn& column : line.shape.columns) {
-    if (table.shape.column(column.attnum) != nullptr) continue;
+    const SourceColumn* const was = table.shape.column(column.attnum);
+    if (is_mirrored(table, column.attnum) || (was != nullptr && was->name == column.name)) continue;
     auto wished = wished_column(table, column, plan.columns);
     if (!wished) continue;
+    if (was != nullptr) only_a_copy_has(line.shape, column.name);  // no line has its rows of before
     wished->type = type_of(column, wished->type_override, types, line.shape);
     plan.added.push_back(plan.columns.size());
     plan.columns.push_back(std::move(*wished));
   }
-  move_out_of_the_way(table, line.shape, plan);
+  move_out_of_the_way(table, plan);
   if (plan.columns.size() == (table.is_shared() ? 1U : 0U)) {
     throw NeedsPerson(
         fmt::format("table {} has no column left that is mirrored", line.shape.line_name),

@@ -71,7 +71,7 @@ void RowReader::read(std::string_view columns, Row& row) {
       daystream::unescape_to(cell.unescaped, raw);
       raw = cell.unescaped;
     }
-    cell.value = convert(table_.columns[target].type, raw, cell.scratch);
+    cell.value = value_for(table_.columns[target], raw, cell.scratch);
   }
 }
 

@@ -41,6 +41,18 @@ std::string rowid_name(const MirroredTable& table) {
 }  // namespace
 
 void check_identity(const MirroredTable& table) {
+  for (const int attnum : table.shape.row_key()) {
+    const bool there =
+        std::any_of(table.columns.begin(), table.columns.end(),
+                    [&](const MirrorColumn& column) { return column.attnum == attnum; });
+    if (there) continue;
+    throw daystream::NeedsPerson(
+        fmt::format("the key of table {} has the column \"{}\" now, which is not mirrored",
+                    table.shape.line_name, table.shape.column(attnum)->name),
+        "add it to the \"columns\" or the query of the table: without it updates and deletes "
+        "cannot "
+        "be followed");
+  }
   if (table.key().empty()) rowid_name(table);
 }
 

@@ -124,8 +124,9 @@ void TableLines::take_partition(const Change& change) {
 bool TableLines::take_rows_of(TrackedTable& root, const Change& partition) {
   const auto erased = erase_partition(db_, root.table, partition.oid, types_);
   if (!erased) return false;
-  spdlog::info("table {}: partition {} was detached or dropped, {} went with it", root.table.name,
-               partition.table, daystream::program::counted(*erased, "row"));
+  spdlog::info("table {}: partition {} was detached or dropped, {} went with it",
+               shown_name(root.table), partition.table,
+               daystream::program::counted(*erased, "row"));
   root.changed = true;
   commit_.count_change();
   return true;
@@ -185,7 +186,7 @@ void TableLines::reshape_table(TrackedTable& followed, const SchemaLine& line) {
     followed.needs_rewrite = true;
     followed.meaning = reshaped.meaning;
   }
-  if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", table.name, reshaped.notice);
+  if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", shown_name(table), reshaped.notice);
   if (table.mode != TableMode::Mirror) return;
   for (std::string& sql : take_out_broken_triggers(db_, table)) {
     spdlog::warn("table {}: left out trigger \"{}\", which no longer compiles", table.name, sql);

@@ -26,7 +26,7 @@ TableStates::TableStates(Database& db, MirrorCommit& commit) : db_(db), commit_(
     } catch (const SqliteError& e) {
       // Somebody has dropped or altered it here.
       if (!e.is_of_schema()) throw;
-      spdlog::warn("table {}: {}", followed->table.name, e.what());
+      spdlog::warn("table {}: {}", shown_wish(followed->table), e.what());
       commit_.begin();
       take_out(db_, followed->table,
                {.state = TableState::Copying, .reason = e.what(), .hint = NeedsReseed::kCopyIt},
@@ -91,7 +91,8 @@ void TableStates::leave(TrackedTable& followed, const Absence& absence, Leave wh
   if (limit_ || (why == Leave::Trouble && (keeps || on_trouble_ == OnTrouble::Stop))) {
     throw NeedsReseed(absence.reason, table.shape.oid, table.shape.line_name, absence.hint);
   }
-  spdlog::warn("table {}: {}{}", table.name, absence.reason,
+  // As it is called from now on: what it has meanwhile may be a name of our own.
+  spdlog::warn("table {}: {}{}", shown_wish(table), absence.reason,
                table.mode == TableMode::Mirror ? "; readers do not find it until it is back" : "");
   commit_.begin();
   const QualifiedName name = name_now(table);

@@ -163,7 +163,7 @@ void remove_tables(const TableCommand& asked, const std::vector<std::string>& na
   for (const std::string& wanted : names) {
     const MirroredTable& table = find_table(tables, wanted);
     remove_mirrored(db, table);
-    spdlog::info("removed table \"{}\"", table.name);
+    spdlog::info("removed table \"{}\"", shown_name(table));
   }
   transaction.commit();
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "command/commands.h"
+#include "history/history_tables.h"
 #include "program/when.h"
 #include "seed/requests.h"
 #include "src/calendar.h"
@@ -79,16 +80,19 @@ struct AbsentTable {
 
 // Those of the goal's tables that are not followed now.
 std::vector<AbsentTable> absent_tables(const Database& db, const WaitGoal& goal) {
-  Statement select = db.prepare(
-      "SELECT name, state, reason, source FROM _deltamirror_status "
-      "WHERE state NOT IN ('following', 'static')");
+  const std::vector<MirroredTable> tables = load_tables(db);
+  std::vector<const MirroredTable*> asked;
+  for (const std::string& name : goal.tables) {
+    for (const MirroredTable* const table : find_tables(tables, name)) asked.push_back(table);
+  }
   std::vector<AbsentTable> absent;
-  while (select.step()) {
-    AbsentTable table{select.text(0), select.text(1), select.text(2)};
-    const bool asked = goal.tables.empty() || std::find(goal.tables.begin(), goal.tables.end(),
-                                                        table.name) != goal.tables.end();
-    const bool of_source = goal.source.empty() || goal.source == select.text(3);
-    if (asked && of_source) absent.push_back(std::move(table));
+  for (const MirroredTable& table : tables) {
+    if (table.is_static() || table.is_followed()) continue;
+    const bool is_asked =
+        goal.tables.empty() || std::find(asked.begin(), asked.end(), &table) != asked.end();
+    const bool of_source = goal.source.empty() || goal.source == table.source;
+    if (!is_asked || !of_source) continue;
+    absent.push_back({shown_name(table), state_name(table.standing.state), table.standing.reason});
   }
   return absent;
 }

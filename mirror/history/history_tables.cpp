@@ -78,6 +78,10 @@ std::string shown_name(const MirroredTable& table) {
   return table.mode == TableMode::Mirror ? table.name : shown_name(table.name);
 }
 
+std::string shown_wish(const MirroredTable& table) {
+  return table.mode == TableMode::Mirror ? table.wish.name : shown_name(table.wish.name);
+}
+
 std::string days_name(const MirroredTable& history) {
   return shown_name(history) + "_days";
 }

@@ -20,6 +20,7 @@
 namespace deltamirror {
 
 std::string base_name(const std::string& shown);      // T → T_seed
+std::string shown_wish(const MirroredTable& table);   // of any mode, as it was asked for
 std::string shown_name(const std::string& base);      // T_seed → T
 std::string shown_name(const MirroredTable& table);   // of a mirrored table its own name
 std::string days_name(const MirroredTable& history);  // T_days

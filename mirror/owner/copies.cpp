@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "history/history_tables.h"
 #include "model/joined.h"
 #include "program/figures.h"
 #include "program/hint.h"
@@ -37,7 +38,7 @@ constexpr std::chrono::seconds kServerPatience{10};
 constexpr std::chrono::seconds kReadyPatience{1};
 
 std::string names_of(const std::vector<TableRequest>& tables) {
-  return joined(tables, ", ", name_for);
+  return joined(tables, ", ", shown_name_for);
 }
 
 // Its server will never offer one.
@@ -77,10 +78,15 @@ Copies::Copies(Database& db, const RunOptions& options, const RunControl& contro
   drop_shadows();
 }
 
+// Where each try fails, as on a full disk, each leaves some.
 void Copies::drop_shadows() {
   WriteTransaction transaction(db_);
+  const std::vector<MirroredTable> stored = load_tables_of(db_, options_.source);
   for (const std::string& name : Shadow::drop_left_over(db_, options_.source)) {
-    spdlog::info("dropped a half-made copy of table \"{}\"", name);
+    const MirroredTable* const table = wished_as(stored, name);
+    const auto text = waits_.said.met(fmt::format("dropped a half-made copy of table \"{}\"",
+                                                  table == nullptr ? name : shown_name(*table)));
+    if (text) spdlog::info("{}", *text);
   }
   transaction.commit();
 }
@@ -404,11 +410,18 @@ void Copies::tell_progress() {
   for (const std::uint64_t client : running_->job.clients) server_->tell(client, progress);
 }
 
+std::string Copies::shown_name_of(const TableProblem& problem) const {
+  for (const TableRequest& table : running_->job.request.tables) {
+    if (name_for(table) == problem.name) return shown_name_for(table);
+  }
+  return problem.name;
+}
+
 // Those that were said before are not said again.
 void Copies::say_problems() const {
   for (const TableProblem& problem : running_->copy->problems()) {
     if (retries_.has_failed(problem.name)) continue;
-    spdlog::warn("table {} is {}: {}", problem.name, state_name(problem.absence.state),
+    spdlog::warn("table {} is {}: {}", shown_name_of(problem), state_name(problem.absence.state),
                  daystream::program::with_hint(problem.absence.reason, problem.absence.hint));
   }
 }
@@ -528,7 +541,8 @@ void Copies::tell_status(json& status) const {
   status["waiting"] = waiting_.size();
   if (!running_) return;
   std::vector<std::string> tables;
-  for (const TableRequest& table : running_->job.request.tables) tables.push_back(name_for(table));
+  for (const TableRequest& table : running_->job.request.tables)
+    tables.push_back(shown_name_for(table));
   status["seeding"] = {{"tables", tables}, {"rows", running_->copy->rows()}};
 }
 

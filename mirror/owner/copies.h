@@ -123,6 +123,7 @@ class Copies {
   bool may_install(const Applier& applier) const;
   void install(Applier& applier);
   void finish(const Applier& applier);
+  std::string shown_name_of(const TableProblem& problem) const;
   void say_problems() const;
   AfterError after_failure() const noexcept;
   void fail(const daystream::Error& error);

@@ -65,9 +65,9 @@ std::vector<MirrorColumn> chosen_columns(const TableRequest& request, const Shap
                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
     if (there) continue;
     throw RequestProblem("/columns",
-                         fmt::format("the key column \"{}\" of table {} is not among them",
+                         fmt::format("the key column \"{}\" of table {} is not among \"columns\"",
                                      shape.column(attnum)->name, shape.line_name),
-                         "without it updates and deletes cannot be followed");
+                         "add it: without it updates and deletes cannot be followed");
   }
   return out;
 }

@@ -74,7 +74,7 @@ void check_row_key(const MirroredTable& table) {
     if (there) continue;
     throw ConfigError(fmt::format("the query for \"{}\" leaves out the key column \"{}\"",
                                   table.source_table, table.shape.column(attnum)->name),
-                      "without it updates and deletes cannot be followed");
+                      "add it: without it updates and deletes cannot be followed");
   }
 }
 
@@ -111,8 +111,11 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
   if (mirrored.choice.where) rows.where = mirrored.choice.where->sql(mirrored.shape);
   table.copied.clear();
   for (std::size_t i = 0; i < spelt.size(); ++i) {
-    const ColumnType& type = mirrored.columns[i].type;
-    table.copied.push_back({.wire = wire_of(types_, spelt[i], type), .type = type});
+    const MirrorColumn& column = mirrored.columns[i];
+    table.copied.push_back({.wire = wire_of(types_, spelt[i], column.type),
+                            .type = column.type,
+                            .name = column.name,
+                            .asked = column.type_override});
   }
   table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied, rows)
                                                : binary_copy_sql(table.select_sql, table.copied);

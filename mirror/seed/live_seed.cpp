@@ -71,11 +71,14 @@ void LiveSeed::start_again(const std::string& why) {
 }
 
 void LiveSeed::leave_out(const CopyFailed& failed) {
-  std::erase_if(request_.tables,
-                [&](const TableRequest& request) { return name_for(request) == failed.name(); });
+  std::string shown = failed.name();
+  std::erase_if(request_.tables, [&](const TableRequest& request) {
+    if (name_for(request) != failed.name()) return false;
+    shown = shown_name_for(request);
+    return true;
+  });
   failed_.push_back(problem_of(failed));
-  spdlog::info("copying the other tables again: could not copy {}: {}", failed.name(),
-               failed.what());
+  spdlog::info("copying the other tables again: could not copy {}: {}", shown, failed.what());
   start();
 }
 

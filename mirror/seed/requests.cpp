@@ -101,23 +101,39 @@ MirroredTable absent_table(const TableRequest& request) {
   return table;
 }
 
+std::string shown_name_for(const TableRequest& request) {
+  return request.as.empty() ? request.prefix + default_mirror_name(parse_table_name(request.table))
+                            : request.as;
+}
+
 std::string name_for(const TableRequest& request) {
-  const std::string shown =
-      request.as.empty() ? request.prefix + default_mirror_name(parse_table_name(request.table))
-                         : request.as;
+  const std::string shown = shown_name_for(request);
   return request.mode == TableMode::Mirror ? shown : base_name(shown);
 }
 
-const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name) {
-  for (const MirroredTable& table : tables) {
-    if (table.name == name || shown_name(table) == name || table.wish.name == name) return table;
-  }
-  for (const MirroredTable& table : tables) {
-    if (table.is_static()) continue;
-    if (table.wish.table == parse_table_name(name)) return table;
+std::vector<const MirroredTable*> find_tables(const std::vector<MirroredTable>& tables,
+                                              const std::string& name) {
+  std::vector<const MirroredTable*> found;
+  const auto add_if = [&](const auto& is_it) {
+    for (const MirroredTable& table : tables) {
+      if (is_it(table)) found.push_back(&table);
+    }
+    return !found.empty();
+  };
+  const bool here = add_if([&](const MirroredTable& table) {
+    return table.name == name || shown_name(table) == name || table.wish.name == name;
+  });
+  if (here || add_if([&](const MirroredTable& table) {
+        return !table.is_static() && table.wish.table == parse_table_name(name);
+      })) {
+    return found;
   }
   throw ConfigError(fmt::format("the mirror has no table \"{}\"", name),
                     "\"deltamirror status\" names those it has");
+}
+
+const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name) {
+  return *find_tables(tables, name).front();
 }
 
 const MirroredTable* wished_as(const std::vector<MirroredTable>& tables, const std::string& name) {

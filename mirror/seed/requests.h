@@ -20,11 +20,17 @@ MirroredTable absent_table(const TableRequest& request);
 
 // The name in the mirror that a request comes to: of a history its beginning's.
 std::string name_for(const TableRequest& request);
+// What readers and people call it: of a history without what its beginning has behind its name.
+std::string shown_name_for(const TableRequest& request);
 
 // Whether both ask for the same rows and columns: all but indexes and retention.
 bool same_definition(const TableRequest& a, const TableRequest& b);
 
-// By its name in the mirror or in PostgreSQL. Throws ConfigError where the mirror has none.
+// By its name in the mirror or in PostgreSQL: of several sources each that has one. Throws
+// ConfigError where the mirror has none.
+std::vector<const MirroredTable*> find_tables(const std::vector<MirroredTable>& tables,
+                                              const std::string& name);
+// The first of them.
 const MirroredTable& find_table(const std::vector<MirroredTable>& tables, const std::string& name);
 
 // By what name_for() says of its wish; nullptr: none.

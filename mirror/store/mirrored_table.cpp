@@ -64,6 +64,7 @@ json columns_json(const std::vector<MirrorColumn>& columns) {
                    {"array", column.type.array},
                    {"delimiter", std::string(1, column.type.delimiter)},
                    {"override", column.type_override}});
+    if (!column.asked.empty()) out.back()["asked"] = column.asked;
   }
   return out;
 }
@@ -78,6 +79,7 @@ std::vector<MirrorColumn> columns_of(const json& value) {
     made.type.array = column.at("array");
     made.type.delimiter = column.at("delimiter").get<std::string>().at(0);
     made.type_override = column.at("override");
+    made.asked = column.value("asked", "");
   }
   return out;
 }
@@ -203,13 +205,24 @@ constexpr const char* kCatalog = R"(
       after_it INTEGER NOT NULL  -- 1: the owner tries again, 2: a person is needed
       ) WITHOUT ROWID;
     CREATE VIEW _deltamirror_status AS
-      SELECT name, source, source_table,
+      SELECT CASE WHEN options NOT LIKE '%"mode":"%' THEN name
+                  ELSE substr(name, 1, length(name) - length('_seed')) END AS name,
+             source, source_table,
              CASE source_table WHEN '' THEN 'static' ELSE state END AS state,
              reason, hint, since, hidden AS is_hidden, lsn, commit_time, complete_to
       FROM _deltamirror_tables JOIN _deltamirror_checkpoint USING(source);
   )";
 
 }  // namespace
+
+Value value_for(const MirrorColumn& column, std::string_view text, std::string& scratch) {
+  try {
+    return convert(column.type, text, scratch);
+  } catch (const daystream::ProtocolError&) {
+    if (column.type_override.empty()) throw;
+    does_not_fit(column.name, column.type_override);
+  }
+}
 
 std::vector<int> MirroredTable::key() const {
   std::vector<int> out;

@@ -33,9 +33,15 @@ struct MirrorColumn {
   std::string name;           // in SQLite
   ColumnType type;            // what its values become
   std::string type_override;  // the configured word, or empty
+  std::string asked = {};     // what the source called it when it was asked for, where it has
+                              // another name now
 
   bool operator==(const MirrorColumn&) const = default;
 };
+
+// As convert(), of a text that came. Throws NeedsPerson where it does not fit a type that was asked
+// for.
+Value value_for(const MirrorColumn& column, std::string_view text, std::string& scratch);
 
 // How a table was asked for. Kept whatever PostgreSQL has.
 struct TableWish {

@@ -20,7 +20,8 @@ namespace {
   throw daystream::NeedsPerson(
       fmt::format("table \"{}\" of source \"{}\" does not fit that of source \"{}\": {}",
                   table.name, table.source, there.source, why),
-      "make them equal, or keep them apart: without \"source_column\", with a \"prefix\"");
+      "once they are equal, \"deltamirror reseed\" copies it, and \"run\" with a -d CONNINFO does "
+      "so by itself; or keep them apart: without \"source_column\", with a \"prefix\"");
 }
 
 std::string described(const MirroredTable& table, int column) {

@@ -76,6 +76,19 @@ std::string binary_copy_sql(std::string_view select, const std::vector<CopyColum
                      select, names);
 }
 
+namespace {
+
+Value value_in(const CopyColumn& column, std::string_view bytes, std::string& scratch) {
+  try {
+    return decode(column.wire, column.type, bytes, scratch);
+  } catch (const daystream::ProtocolError&) {
+    if (column.asked.empty()) throw;
+    does_not_fit(column.name, column.asked);
+  }
+}
+
+}  // namespace
+
 BinaryCopy::BinaryCopy(std::vector<CopyColumn> columns) : columns_(std::move(columns)) {}
 
 void BinaryCopy::take(std::string_view message, RowBatch& batch) {
@@ -101,7 +114,7 @@ void BinaryCopy::take(std::string_view message, RowBatch& batch) {
       continue;
     }
     const std::string_view bytes = take_bytes(message, size);
-    const Value value = decode(column.wire, column.type, bytes, scratch_);
+    const Value value = value_in(column, bytes, scratch_);
     std::size_t at = 0;
     if (value.type == Value::Type::Text || value.type == Value::Type::Blob) {
       const bool borrows_row =

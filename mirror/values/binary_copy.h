@@ -16,6 +16,9 @@ struct CopyColumn {
   // Of an array: the server takes it apart and makes the JSON, where it has one dimension that
   // begins at 1. Nothing of how we read arrays is asked then, so what we misread is found.
   bool json_by_server = false;
+  // Where `type` was asked for: the column's name, and the word.
+  std::string name = {};
+  std::string asked = {};
 };
 
 // `select`: a query with as many columns. Those that we do not decode ourselves come as their

@@ -259,6 +259,13 @@ void Value::copy_to(Statement& statement, int index) const {
   bind_to(statement, index);
 }
 
+void does_not_fit(const std::string& column, const std::string& word) {
+  throw daystream::NeedsPerson(
+      fmt::format("column \"{}\" is {} here, as \"types\" says, and has a value that is not",
+                  column, word),
+      "give it another type in \"types\", or none: its own holds all of its values");
+}
+
 Value convert(const ColumnType& type, std::string_view text, std::string& scratch) {
   if (type.array) {
     // Bounds that do not begin at 1 have no place in JSON: `[0:1]={1,2}` stays.

@@ -89,8 +89,6 @@ std::optional<ColumnType> type_named(std::string_view word);
 // A SQLite value. `bytes` borrows the text that was converted, or `scratch`.
 struct Value {
   enum class Type : std::uint8_t { Null, Integer, Real, Text, Blob };
-  // As SQLite has it; borrows its bytes.
-  Value value_of(sqlite3_value* stored);
   Type type = Type::Null;
   std::int64_t integer = 0;
   double real = 0;
@@ -106,6 +104,9 @@ struct Value {
 };
 // As SQLite has it; borrows its bytes.
 Value value_of(sqlite3_value* stored);
+
+// A value of `column` is none of the type `word`, which was asked for. Throws NeedsPerson.
+[[noreturn]] void does_not_fit(const std::string& column, const std::string& word);
 
 // `text`: what the type's output function gave, under the plugin's fixed settings. Throws
 // ProtocolError where it is no such text.

@@ -201,6 +201,112 @@ TEST_CASE("trouble: a chosen column that was dropped is there again once the tab
              Catch::Contains(R"("indexes" of table "t" names a column "gone" that it has not)"));
 }
 
+TEST_CASE("trouble: a column that was chosen is the one that has its name",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, v text, w text); INSERT INTO t VALUES(1, 'a', 'b')");
+  support::write_file(s.dir / "c.json", R"({"tables": [{"table": "t", "columns": ["id", "v"]}]})");
+  REQUIRE(s.seed({"--config", s.dir / "c.json"}).ok());
+  const auto columns = [&] {
+    return s.value("SELECT group_concat(name) FROM pragma_table_info('t')");
+  };
+  s.start(false);
+  s.cluster.execute("ALTER TABLE t RENAME v TO old");
+  s.catch_up();
+  CHECK(columns() == "id,old");
+  s.cluster.execute(
+      "ALTER TABLE t ADD v text DEFAULT 'new'; INSERT INTO t VALUES(2, 'c', 'd', 'e')");
+  s.catch_up();
+  CHECK(columns() == "id,v");
+  s.check_equal("t", "id || v");
+  // No line has the rows of the column that is called so now.
+  s.cluster.execute("BEGIN; ALTER TABLE t RENAME v TO x; ALTER TABLE t RENAME w TO v; COMMIT");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_THAT(s.value("SELECT reason FROM _deltamirror_status"),
+             Catch::Contains("column \"v\" of table t is another column now"));
+  s.end();
+  s.start(true);
+  s.check_equal("t", "id || v");
+  CHECK(columns() == "id,v");
+  s.end();
+}
+
+TEST_CASE("trouble: a type that was asked for and fits no more is named",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, p text, n int); INSERT INTO t VALUES(1, '5', 6);"
+      "CREATE TABLE u(id int PRIMARY KEY, p text); INSERT INTO u VALUES(1, '5')");
+  support::write_file(s.dir / "c.json", R"({"tables": [{"table": "t", "types": {"n": "integer"}},
+    {"table": "u", "types": {"p": "integer"}}]})");
+  REQUIRE(s.seed({"--config", s.dir / "c.json"}).ok());
+  s.start(true);
+  s.cluster.execute("INSERT INTO u VALUES(2, 'six')");
+  s.cluster.execute("ALTER TABLE t DROP n; ALTER TABLE t ADD n text DEFAULT 'seven'");
+  CHECK(eventually([&] { return s.state("t") == "parked" && s.state("u") == "parked"; }));
+  INFO(s.runner->err());
+  CHECK(s.rows("SELECT reason FROM _deltamirror_status ORDER BY name") ==
+        Texts{"column \"n\" is integer here, as \"types\" says, and has a value that is not",
+              "column \"p\" is integer here, as \"types\" says, and has a value that is not"});
+  CHECK_THAT(s.runner->err(), !Catch::Contains("as PostgreSQL writes it"));
+  CHECK_THAT(s.value("SELECT hint FROM _deltamirror_status WHERE name = 't'"),
+             Catch::Contains("give it another type in \"types\""));
+  s.cluster.execute("UPDATE u SET p = 6 WHERE id = 2; UPDATE t SET n = 7");
+  s.check_equal("u", "id || p");
+  s.check_equal("t", "id || p || n");
+  s.end();
+}
+
+TEST_CASE("trouble: a key whose column is not mirrored is named",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, o int NOT NULL, v text); INSERT INTO t VALUES(1, 2, "
+      "'a')");
+  support::write_file(s.dir / "c.json", R"({"tables": [{"table": "t", "columns": ["id", "v"]}]})");
+  REQUIRE(s.seed({"--config", s.dir / "c.json"}).ok());
+  s.start(false);
+  s.cluster.execute(
+      "BEGIN; ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ADD PRIMARY KEY(o); COMMIT;"
+      "UPDATE t SET v = 'b'");
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK(s.value("SELECT reason FROM _deltamirror_status") ==
+        "the key of table t has the column \"o\" now, which is not mirrored");
+  CHECK_THAT(s.value("SELECT hint FROM _deltamirror_status"), Catch::Contains("add it to"));
+  s.end();
+}
+
+TEST_CASE("trouble: wait knows a table by each of its names", "[mirror][trouble][integration]") {
+  Troubled s("CREATE SCHEMA ops; CREATE TABLE ops.t(id int PRIMARY KEY); CREATE TABLE u(id int)");
+  s.seed_tables({"ops.t"});
+  s.start(false);
+  s.cluster.execute("DROP TABLE ops.t; CREATE TABLE ops.t(id int PRIMARY KEY)");
+  s.cluster.execute("INSERT INTO ops.t VALUES(1)");
+  CHECK(eventually([&] { return s.state("ops_t") == "parked"; }));
+  const std::string lsn = s.cluster.scalar("SELECT pg_current_wal_insert_lsn()");
+  for (const char* name : {"ops_t", "ops.t", "OPS.t"}) {
+    const Result waited = support::run({program("deltamirror"), "wait", s.mirror(), "--lsn", lsn,
+                                        "--table", name, "--timeout", "20"});
+    CAPTURE(name, waited.err);
+    CHECK(waited.exit == Exit{1, 0});
+    CHECK_THAT(waited.err, Catch::Contains("table ops_t is parked"));
+  }
+  s.end();
+}
+
+TEST_CASE("trouble: a history is called as readers call it", "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  support::write_file(s.dir / "c.json", R"({"tables": [{"table": "t", "mode": "history"}]})");
+  REQUIRE(s.seed({"--config", s.dir / "c.json"}).ok());
+  s.start(true);
+  CHECK(s.value("SELECT name FROM _deltamirror_status") == "t");
+  s.cluster.execute("BEGIN; DROP TABLE t; CREATE TABLE t(id int PRIMARY KEY); COMMIT");
+  s.cluster.execute("INSERT INTO t VALUES(1), (2)");
+  CHECK(
+      eventually([&] { return s.runner->err().find("t: 2 rows in place") != std::string::npos; }));
+  CHECK(eventually([&] { return s.state("t_seed") == "following"; }));
+  CHECK_THAT(s.runner->err(), !Catch::Contains("t_seed"));
+  s.end();
+}
+
 TEST_CASE("trouble: a partitioned table comes back once its partitions can be followed",
           "[mirror][trouble][integration]") {
   Troubled s(

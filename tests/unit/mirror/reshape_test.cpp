@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "apply/needs_reseed.h"
+#include "filter/row_filter.h"
 #include "fixture.h"
 
 using namespace deltamirror;
@@ -126,6 +128,101 @@ TEST_CASE("reshape: a chosen subset of columns takes up no new one", "[mirror][r
   line.shape.columns.push_back({4, "n", "integer", false});
   reshape(t.db, t.table, line, {});
   CHECK(t.table.columns.size() == 3);
+}
+
+namespace {
+
+// Of t(id, a, b) the mirror has id and a, by a list.
+MemoryTable chosen() {
+  MemoryTable t({{1, "id", "integer", true}, {2, "a", "text", false}}, {1});
+  t.db.exec("INSERT INTO t VALUES(1, 'fox'), (2, 'hen')");
+  t.table.shape.columns.push_back({3, "b", "text", false});
+  t.table.choice.all_columns = false;
+  t.table.wish.text = R"({"table": "t", "columns": ["id", "a"]})";
+  return t;
+}
+
+std::string names_of(const MemoryTable& t) {
+  return t.db.value("SELECT group_concat(name) FROM pragma_table_info('t')").value();
+}
+
+}  // namespace
+
+TEST_CASE("reshape: a chosen column is the one that has its name, or had it last",
+          "[mirror][reshape][chosen]") {
+  MemoryTable t = chosen();
+  SchemaLine line = changed(t);
+  line.shape.columns[1].name = "old";
+  reshape(t.db, t.table, line, {});
+  CHECK(names_of(t) == "id,old");  // as long as there is no other
+
+  SECTION("another column comes") {
+    line.shape.columns[1].name = "older";
+    reshape(t.db, t.table, line, {});
+    line.shape.columns.push_back({4, "a", "text", false});
+    line.missing = {{4, "new"}};
+    CHECK_FALSE(reshape(t.db, t.table, line, {}).needs_rewrite);
+    CHECK(names_of(t) == "id,a");
+    CHECK(t.rows() == Rows{"1|new", "2|new"});
+    // Only a copy has the rows of the first one, which the mirror has given up.
+    line.shape.columns.pop_back();
+    line.shape.columns[1].name = "a";
+    CHECK_THROWS_WITH(reshape(t.db, t.table, line, {}),
+                      "column \"a\" of table t is another column now");
+  }
+  SECTION("and at once") {
+    line.shape.columns.push_back({4, "a", "text", false});
+    line.shape.columns[1].name = "older";
+    reshape(t.db, t.table, line, {});
+    CHECK(t.rows() == Rows{"1|NULL", "2|NULL"});
+  }
+  SECTION("it is called as before again") {
+    line.shape.columns[1].name = "a";
+    reshape(t.db, t.table, line, {});
+    CHECK(t.rows() == Rows{"1|fox", "2|hen"});
+    CHECK(t.table.columns[1].asked.empty());
+  }
+  SECTION("one that is not mirrored takes its name") {
+    line.shape.columns[2].name = "a";
+    CHECK_THROWS_AS(reshape(t.db, t.table, line, {}), NeedsReseed);
+  }
+  SECTION("what is remembered of it is stored") {
+    create_catalog(t.db);
+    save_table(t.db, t.table);
+    const std::vector<MirroredTable> stored = load_tables(t.db);
+    REQUIRE(stored.size() == 1);
+    CHECK(stored[0].columns[1].asked == "a");
+  }
+}
+
+TEST_CASE("reshape: what a configuration says of a column is of the one that has the name",
+          "[mirror][reshape][chosen]") {
+  MemoryTable t = filled();
+  t.table.wish.text = R"({"table": "t", "rename": {"a": "x"}, "types": {"x": "text"}})";
+  t.table.columns[1].name = "x";
+  t.table.columns[1].type_override = "text";
+  t.table.indexes.clear();
+  t.db.exec("ALTER TABLE t RENAME COLUMN a TO x");
+  SchemaLine line = changed(t);
+  SECTION("of another type here: its values have to be copied") {
+    std::swap(line.shape.columns[1].name, line.shape.columns[2].name);
+    CHECK_THROWS_AS(reshape(t.db, t.table, line, {}), NeedsReseed);
+  }
+  SECTION("of the same") {
+    t.table.wish.text = R"({"table": "t", "rename": {"a": "x"}})";
+    t.table.columns[1].type_override.clear();
+    std::swap(line.shape.columns[1].name, line.shape.columns[2].name);
+    reshape(t.db, t.table, line, {});
+    CHECK(t.db.value("SELECT b || coalesce(x, '') FROM t WHERE id = 1") == "foxx");
+  }
+  SECTION("a where chooses by it") {
+    t.table.wish.text = R"({"table": "t", "where": "a = 'fox'"})";
+    t.table.columns[1].type_override.clear();
+    t.table.choice.where = std::make_shared<RowFilter>("a = 'fox'", t.table.shape, TypeNames());
+    line.shape.columns[1].name = "old";
+    line.shape.columns.push_back({4, "a", "text", false});
+    CHECK_THROWS_AS(reshape(t.db, t.table, line, {}), NeedsReseed);
+  }
 }
 
 namespace {
