@@ -12,7 +12,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 extern "C" {
 PG_MODULE_MAGIC;
-void _PG_output_plugin_init(OutputPluginCallbacks* callbacks);
+void _PG_output_plugin_init(OutputPluginCallbacks* callbacks);  // NOLINT: the server's name for it
 }
 #pragma GCC visibility pop
 

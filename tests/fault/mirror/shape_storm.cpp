@@ -388,7 +388,7 @@ ShapeStorm::Lines ShapeStorm::change_partitions(const Table& table) {
       query("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = to_regclass('" +
             table.name + "') ORDER BY random() LIMIT 1");
   const std::string name = fresh_name("part");
-  const Lines attach = {
+  Lines attach = {
       "CREATE TABLE " + name + "(LIKE " + table.name + ")",
       "ALTER TABLE " + name + " ADD PRIMARY KEY (id)",
       "INSERT INTO " + name + "(id) VALUES (31), (32)",

@@ -119,7 +119,7 @@ std::string World::stop_part(Random& random) {
 std::string World::arm_part(Random& random) {
   Part& part = any_part(random);
   ++counts_.armed;
-  const std::string what = part.arm(random);
+  std::string what = part.arm(random);
   // As a disk that is full for a while: it ends before anybody's patience does.
   std::this_thread::sleep_for(up_to(random, 300));
   if (random.one_in(2)) part.heal();

@@ -38,7 +38,7 @@ support::Session Database::session(const std::string& user) const {
 }
 
 Lines Database::written() {
-  const Lines lines = first_column(query(
+  Lines lines = first_column(query(
       "SELECT concat_ws(' ', d.kind, (SELECT s.shape->>'table' FROM deltaflood.ddl s WHERE s.relid "
       "= d.relid AND s.kind = 'shape' AND s.id <= d.id ORDER BY s.id DESC LIMIT 1)) "
       "FROM deltaflood.ddl d WHERE d.id > " +

@@ -75,7 +75,7 @@ Source::~Source() {
 }
 
 std::string Source::add_slot(const std::string& plugin) const {
-  const std::string name = database_ + "_" + plugin;
+  std::string name = database_ + "_" + plugin;
   execute("SELECT pg_create_logical_replication_slot(" + literal(name) + ", " + literal(plugin) +
           ")");
   return name;

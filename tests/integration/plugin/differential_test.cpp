@@ -77,7 +77,7 @@ TEST_CASE("differential: random changes are those test_decoding sees", "[plugin]
   for (int round = 0; round < 150; ++round) {
     std::string sql = "BEGIN;";
     for (auto i = 1 + random() % 5; i > 0; --i) {
-      const std::string table = tables[random() % tables.size()];
+      const std::string& table = tables[random() % tables.size()];
       const std::string on_conflict =
           table == "f" ? "" : " ON CONFLICT (k) DO UPDATE SET a = excluded.a + 1";
       switch (random() % 8) {

@@ -47,7 +47,7 @@ struct SideBySide {
   Lines same() const {
     read_on();
     check_sound(managed);
-    const Lines lines = told(managed);
+    Lines lines = told(managed);
     const Lines wanted = told(plugin);
     CHECK(lacking(lines, wanted) == Lines{});
     CHECK(lacking(wanted, lines) == Lines{});

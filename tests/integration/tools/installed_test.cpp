@@ -39,7 +39,7 @@ struct Installed {
   }
   // Compiles the example with what pkg-config says; `flags` are its options.
   std::string build(const std::string& name, const std::string& flags) const {
-    const std::string out = (dir.path() / name).string();
+    std::string out = (dir.path() / name).string();
     run_ok({"sh", "-c",
             "${CXX:-c++} -std=c++20 " + (examples / "follow.cpp").string() + " $(pkg-config " +
                 flags + " daystream) -o " + out},
