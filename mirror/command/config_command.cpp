@@ -12,6 +12,7 @@
 #include "program/common_flags.h"
 #include "program/config_text.h"
 #include "program/figures.h"
+#include "program/json_schema.h"
 #include "seed/check_seed.h"
 #include "seed/database_check.h"
 #include "seed/requests.h"
@@ -84,7 +85,7 @@ void add_schema(CLI::App& config, Chosen& chosen) {
   CLI::App& command = *config.add_subcommand("schema", "print the JSON Schema of configurations");
   command.callback([&chosen] {
     chosen = [](daystream::program::Signals&) {
-      fmt::print("{}", config_schema());
+      fmt::print("{}", daystream::program::mirror_config_schema());
       return 0;
     };
   });

@@ -7,18 +7,17 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "config/json_schema.h"
-#include "config_schema.h"
 #include "daystream/error.h"
 #include "filter/expression.h"
 #include "model/names.h"
 #include "program/config_text.h"
 #include "program/hint.h"
-#include "program/json.h"
+#include "program/json_schema.h"
 
 namespace deltamirror {
 
 using daystream::ConfigError;
+using daystream::program::SchemaProblem;
 using daystream::program::with_hint;
 using nlohmann::json;
 
@@ -142,52 +141,15 @@ void read_sources(const json& root, MirrorConfig& config, std::vector<SchemaProb
   }
 }
 
-// After "parse error at line 1, column 2: ".
-std::string parser_words(const json::parse_error& error) {
-  const std::string text = error.what();
-  const std::size_t column = text.find("column ");
-  const std::size_t colon = text.find(": ", column == std::string::npos ? 0 : column);
-  return colon == std::string::npos ? text : text.substr(colon + 2);
-}
-
-// The parser says which number no double holds, and not where.
-std::string quoted_in(std::string_view words) {
-  const std::size_t begin = std::min(words.find('\''), words.size() - 1) + 1;
-  return std::string(words.substr(begin, words.rfind('\'') - begin));
-}
-
 }  // namespace
 
-std::string_view config_schema() {
-  return kConfigSchema;
-}
-
-std::string ConfigProblem::text(const std::string& file) const {
-  return fmt::format("{}:{}:{}: {}{}{}", file, place.line, place.column, pointer,
-                     pointer.empty() ? "" : ": ", message);
-}
-
-ReadConfig read_config(const std::string& written) {
-  const std::string text = daystream::program::without_comments(written);
-  static const json schema = json::parse(kConfigSchema);
-  json root;
-  try {
-    root = json::parse(text);
-  } catch (const json::parse_error& e) {
-    const std::size_t at = e.byte == 0 ? 0 : e.byte - 1;
-    return {{}, JsonPlaces("null"), {{"", place_of(text, at), "not JSON: " + parser_words(e)}}};
-  } catch (const json::out_of_range& e) {
-    const std::string number = quoted_in(e.what());
-    return {{},
-            JsonPlaces("null"),
-            {{"", place_of(text, text.find(number)), fmt::format("{} is too large", number)}}};
-  }
-  ReadConfig out{{}, JsonPlaces(text), {}};
-  std::vector<SchemaProblem> problems = schema_problems(schema, root);
-  for (const std::string& twice : out.places.repeated()) {
-    problems.push_back({twice, "is there twice", true});
-  }
-  if (problems.empty()) {
+ReadConfig read_config(const std::string& text) {
+  static const json schema = json::parse(daystream::program::mirror_config_schema());
+  auto checked = daystream::program::check_json(text, schema);
+  ReadConfig out{{}, std::move(checked.places), std::move(checked.problems)};
+  std::vector<SchemaProblem> problems;  // beyond the schema
+  if (out.problems.empty()) {
+    const json& root = checked.value;
     if (root.contains("tables")) {
       out.config.tables = read_tables(root["tables"], "/tables", problems);
     }
@@ -196,9 +158,7 @@ ReadConfig read_config(const std::string& written) {
     out.config.extra_sql = root.value("extra_sql", std::vector<std::string>());
   }
   for (SchemaProblem& problem : problems) {
-    const TextPlace place =
-        problem.of_key ? out.places.key(problem.pointer) : out.places.value(problem.pointer);
-    out.problems.push_back({std::move(problem.pointer), place, std::move(problem.message)});
+    out.problems.push_back(daystream::program::placed(std::move(problem), out.places));
   }
   std::stable_sort(out.problems.begin(), out.problems.end(),
                    [](const auto& a, const auto& b) { return a.place < b.place; });

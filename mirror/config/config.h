@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "config/json_places.h"
+#include "program/json_places.h"
 #include "store/absent_table.h"
 #include "store/table_mode.h"
 
@@ -55,24 +55,14 @@ struct MirrorConfig {
   const SourceConfig* source(const std::string& name) const noexcept;
 };
 
-// The JSON Schema of a configuration: the one definition of its keys, and what is read is checked
-// against it.
-std::string_view config_schema();
+using ConfigProblem = daystream::program::JsonProblem;
 
-struct ConfigProblem {
-  std::string pointer;  // JSON pointer of what is wrong
-  TextPlace place;
-  std::string message;
-
-  // FILE:LINE:COLUMN: POINTER: MESSAGE
-  std::string text(const std::string& file) const;
-};
-
-// A configuration's text, all that is wrong with it, and, where that is nothing, what it says.
+// A configuration's text, all that is wrong with it (its schema is mirror_config_schema(), the one
+// definition of its keys), and, where that is nothing, what it says.
 // (What is wrong in it with a database, check_with_database() knows.)
 struct ReadConfig {
   MirrorConfig config;
-  JsonPlaces places;
+  daystream::program::JsonPlaces places;
   std::vector<ConfigProblem> problems;  // in the order of the text
 };
 ReadConfig read_config(const std::string& text);

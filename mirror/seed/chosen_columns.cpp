@@ -55,7 +55,7 @@ std::vector<MirrorColumn> chosen_columns(const TableRequest& request, const Shap
     const bool there =
         column != nullptr && std::find(chosen.begin(), chosen.end(), column) != chosen.end();
     if (there) continue;
-    throw RequestProblem("/rename/" + pointer_token(name),
+    throw RequestProblem("/rename/" + daystream::program::pointer_token(name),
                          column == nullptr
                              ? no_column(name, names_of(shape))
                              : fmt::format("column \"{}\" is not among \"columns\"", name));

@@ -178,7 +178,8 @@ class TableCheck {
       }
     }
     for (const auto& [column, type] : request_.types) {
-      if (!has(column)) tell("/types/" + pointer_token(column), no_column(column, names), true);
+      if (!has(column))
+        tell("/types/" + daystream::program::pointer_token(column), no_column(column, names), true);
     }
   }
 

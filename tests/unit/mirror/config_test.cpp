@@ -3,11 +3,12 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "config/json_schema.h"
 #include "daystream/error.h"
+#include "program/json_schema.h"
 #include "program/usage.h"
 
 using namespace deltamirror;
+using daystream::program::mirror_config_schema;
 using nlohmann::json;
 using Texts = std::vector<std::string>;
 
@@ -118,7 +119,7 @@ TEST_CASE("config: all errors are told, in the order of the text", "[mirror][con
 // would be taken and forgotten.
 TEST_CASE("config: each key of the schema is read, and each that is written is in it",
           "[mirror][config]") {
-  const json schema = json::parse(config_schema());
+  const json schema = json::parse(mirror_config_schema());
   const json& properties = schema["$defs"]["table"]["properties"];
   for (const auto& [key, rule] : properties.items()) {
     CAPTURE(key);

@@ -1,15 +1,22 @@
-#include "config/json_places.h"
+#include "program/json_places.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-namespace deltamirror {
+namespace daystream::program {
 
 TextPlace place_of(std::string_view text, std::size_t at) noexcept {
   const std::string_view before = text.substr(0, at);
   const std::size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
   return {static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1,
           static_cast<int>(before.size() - line_begin) + 1};
+}
+
+std::string JsonProblem::text(const std::string& file) const {
+  return fmt::format("{}:{}:{}: {}{}{}", file, place.line, place.column, pointer,
+                     pointer.empty() ? "" : ": ", message);
 }
 
 std::string pointer_token(std::string_view name) {
@@ -97,4 +104,4 @@ TextPlace JsonPlaces::key(const std::string& pointer) const {
   return found == keys_.end() ? value(pointer) : found->second;
 }
 
-}  // namespace deltamirror
+}  // namespace daystream::program

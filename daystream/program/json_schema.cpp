@@ -1,4 +1,4 @@
-#include "config/json_schema.h"
+#include "program/json_schema.h"
 
 #include <fmt/format.h>
 
@@ -7,13 +7,11 @@
 #include <set>
 #include <stdexcept>
 
-#include "config/json_places.h"
+#include "config_schema.h"
+#include "program/json.h"
 #include "program/usage.h"
 
-namespace deltamirror {
-
-using daystream::program::did_you_mean;
-using daystream::program::most_like;
+namespace daystream::program {
 
 using nlohmann::json;
 
@@ -164,6 +162,24 @@ class Check {
   std::vector<SchemaProblem>& problems_;
 };
 
+// After "parse error at line 1, column 2: ".
+std::string parser_words(const json::parse_error& error) {
+  const std::string text = error.what();
+  const std::size_t column = text.find("column ");
+  const std::size_t colon = text.find(": ", column == std::string::npos ? 0 : column);
+  return colon == std::string::npos ? text : text.substr(colon + 2);
+}
+
+// The parser says which number no double holds, and not where.
+std::string quoted_in(std::string_view words) {
+  const std::size_t begin = std::min(words.find('\''), words.size() - 1) + 1;
+  return std::string(words.substr(begin, words.rfind('\'') - begin));
+}
+
+CheckedJson no_json(const TextPlace& place, std::string why) {
+  return {nullptr, JsonPlaces("null"), {{"", place, std::move(why)}}};
+}
+
 }  // namespace
 
 std::vector<SchemaProblem> schema_problems(const json& schema, const json& value) {
@@ -172,4 +188,37 @@ std::vector<SchemaProblem> schema_problems(const json& schema, const json& value
   return problems;
 }
 
-}  // namespace deltamirror
+JsonProblem placed(SchemaProblem problem, const JsonPlaces& places) {
+  const TextPlace place =
+      problem.of_key ? places.key(problem.pointer) : places.value(problem.pointer);
+  return {std::move(problem.pointer), place, std::move(problem.message)};
+}
+
+CheckedJson check_json(const std::string& written, const json& schema) {
+  const std::string text = without_comments(written);
+  if (is_too_deep(text)) return no_json({1, 1}, "is too deep");
+  json value;
+  try {
+    value = json::parse(text);
+  } catch (const json::parse_error& e) {
+    return no_json(place_of(text, e.byte == 0 ? 0 : e.byte - 1), "not JSON: " + parser_words(e));
+  } catch (const json::out_of_range& e) {
+    const std::string number = quoted_in(e.what());
+    return no_json(place_of(text, text.find(number)), fmt::format("{} is too large", number));
+  }
+  CheckedJson out{std::move(value), JsonPlaces(text), {}};
+  std::vector<SchemaProblem> problems = schema_problems(schema, out.value);
+  for (const std::string& twice : out.places.repeated()) {
+    problems.push_back({twice, "is there twice", true});
+  }
+  for (SchemaProblem& problem : problems) {
+    out.problems.push_back(placed(std::move(problem), out.places));
+  }
+  return out;
+}
+
+std::string_view mirror_config_schema() {
+  return kConfigSchema;
+}
+
+}  // namespace daystream::program

@@ -6,13 +6,23 @@
 #include <string_view>
 #include <vector>
 
-namespace deltamirror {
+namespace daystream::program {
 
 struct TextPlace {
   int line = 0;    // from 1
   int column = 0;  // from 1, in bytes
 
   auto operator<=>(const TextPlace&) const = default;
+};
+
+// What is wrong with a text, and where.
+struct JsonProblem {
+  std::string pointer;  // JSON pointer of what is wrong
+  TextPlace place;
+  std::string message;
+
+  // FILE:LINE:COLUMN: POINTER: MESSAGE
+  std::string text(const std::string& file) const;
 };
 
 // Where byte `at` of `text` stands.
@@ -26,6 +36,7 @@ class JsonPlaces {
   // `text` must be JSON: it has been parsed already.
   explicit JsonPlaces(std::string_view text);
 
+  bool has(const std::string& pointer) const { return values_.contains(pointer); }
   // By JSON pointer; of what is not there, its nearest parent's.
   TextPlace value(std::string pointer) const;
   // Where the key of an object's member stands; for anything else, where its value does.
@@ -40,4 +51,4 @@ class JsonPlaces {
   std::vector<std::string> repeated_;
 };
 
-}  // namespace deltamirror
+}  // namespace daystream::program
