@@ -32,6 +32,7 @@ void add_split(CLI::App& app, Chosen& chosen);
 void add_merge(CLI::App& app, Chosen& chosen);
 void add_serve(CLI::App& app, Chosen& chosen);
 void add_pull(CLI::App& app, Chosen& chosen);
+void add_fleet(CLI::App& app, Chosen& chosen);
 void add_archive(CLI::App& app, Chosen& chosen);
 void add_publish(CLI::App& app, Chosen& chosen);
 void add_token(CLI::App& app, Chosen& chosen);

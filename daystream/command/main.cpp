@@ -91,6 +91,7 @@ int parse_and_run(int count, char** arguments) {
   add_publish(app, chosen);
 #endif
   add_token(app, chosen);
+  add_fleet(app, chosen);
   remote::Options remote_options;
   add_remote_options(app, remote_options);
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {

@@ -1,0 +1,245 @@
+// daystream fleet: the configurations of many mirrors, which "daystream serve --fleet" offers.
+#include "serve/fleet.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "calendar.h"
+#include "commands.h"
+#include "daystream/error.h"
+#include "json_text.h"
+#include "program/common_flags.h"
+#include "program/figures.h"
+
+namespace daystream::command {
+
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+using serve::FleetContent;
+using serve::FleetDirectory;
+using serve::FleetDraft;
+using serve::Labels;
+using serve::Revision;
+
+struct FleetOptions {
+  std::string directory;
+  std::vector<std::string> names;
+  std::vector<std::string> labels;
+  std::string author;
+  std::string text;
+  std::uint64_t first = 0;
+  std::optional<std::uint64_t> second;
+  bool json = false;
+};
+
+std::string own_user_name() {
+  const passwd* const user = getpwuid(getuid());
+  return user != nullptr ? user->pw_name : fmt::format("uid {}", getuid());
+}
+
+// Throws ConfigError where something is wrong, and prints what.
+FleetDraft right_draft(const FleetDirectory& fleet, const FleetOptions& options) {
+  FleetDraft draft = fleet.draft(options.names, serve::parse_labels(options.labels));
+  for (const std::string& problem : draft.problems) fmt::print("{}\n", problem);
+  if (draft.problems.empty()) return draft;
+  throw ConfigError(fmt::format("fleet \"{}\" has {}", options.directory,
+                                program::counted(draft.problems.size(), "problem")),
+                    "each line above says where, and what may stand there");
+}
+
+std::size_t tables_of(const json& config) {
+  std::size_t count = config.value("tables", json::array()).size();
+  for (const json& source : config.value("sources", json::array())) {
+    count += source.value("tables", json::array()).size();
+  }
+  return count;
+}
+
+int check_fleet(const FleetOptions& options) {
+  const FleetDirectory fleet(options.directory);
+  const FleetDraft draft = right_draft(fleet, options);
+  for (const std::string& name : options.names) {
+    const auto config = draft.content.config_of(name, serve::parse_labels(options.labels));
+    fmt::print("{}: {}\n", name, program::counted(tables_of(*config), "table"));
+  }
+  fmt::print("{}: {}, {}\n", options.directory,
+             program::counted(draft.content.fleet["mirrors"].size(), "rule"),
+             program::counted(draft.content.parts.size(), "part"));
+  return 0;
+}
+
+int show_fleet(const FleetOptions& options) {
+  const FleetDirectory fleet(options.directory);
+  const FleetContent content = options.second ? fleet.revision(*options.second).content
+                                              : right_draft(fleet, options).content;
+  const auto config = content.config_of(options.names.front(), serve::parse_labels(options.labels));
+  if (!config) {
+    throw ConfigError(fmt::format("no rule is about \"{}\"", options.names.front()),
+                      "look at the names and labels in fleet.json, and at --label");
+  }
+  fmt::print("{}", json_page(*config));
+  return 0;
+}
+
+int publish_content(const FleetDirectory& fleet, const FleetContent& content,
+                    const FleetOptions& options, const std::string& text) {
+  const std::string author = options.author.empty() ? own_user_name() : options.author;
+  const auto made = fleet.publish(content, author, text);
+  if (made) {
+    fmt::print("published revision {}\n", made->number);
+  } else {
+    fmt::print("nothing has changed: revision {} stays the newest\n", fleet.newest().value_or(0));
+  }
+  return 0;
+}
+
+int publish_fleet(const FleetOptions& options) {
+  const FleetDirectory fleet(options.directory);
+  return publish_content(fleet, right_draft(fleet, options).content, options, options.text);
+}
+
+int roll_back_fleet(const FleetOptions& options) {
+  const FleetDirectory fleet(options.directory);
+  const FleetContent content = fleet.revision(options.first).content;
+  const std::string text =
+      options.text.empty() ? fmt::format("back to revision {}", options.first) : options.text;
+  publish_content(fleet, content, options, text);
+  const FleetDraft draft = fleet.draft();
+  if (draft.problems.empty() && draft.content == content) return 0;
+  fmt::print("the files in {} are as they were: mend them before you publish again\n",
+             options.directory);
+  return 0;
+}
+
+int log_fleet(const FleetOptions& options) {
+  const FleetDirectory fleet(options.directory);
+  std::vector<std::uint64_t> numbers = fleet.revisions();
+  for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
+    const Revision revision = fleet.revision(*number);
+    if (options.json) {
+      fmt::print("{}", json_line(ordered_json{{"revision", revision.number},
+                                              {"author", revision.author},
+                                              {"time", utc_text(revision.time)},
+                                              {"text", revision.text}}));
+    } else {
+      fmt::print("{:>6}  {}  {}{}{}\n", revision.number, utc_text(revision.time), revision.author,
+                 revision.text.empty() ? "" : ": ", revision.text);
+    }
+  }
+  return 0;
+}
+
+// The values in a file, by their JSON pointers.
+std::map<std::string, std::string> values_of(const json& file) {
+  std::map<std::string, std::string> out;
+  const json flat = file.flatten();
+  for (const auto& [pointer, value] : flat.items()) out[pointer] = value.dump();
+  return out;
+}
+
+void print_differences(const std::string& name, const json& before, const json& after) {
+  const auto old_values = values_of(before);
+  const auto new_values = values_of(after);
+  std::set<std::string> pointers;
+  for (const auto& [pointer, value] : old_values) pointers.insert(pointer);
+  for (const auto& [pointer, value] : new_values) pointers.insert(pointer);
+  for (const std::string& pointer : pointers) {
+    const auto old_value = old_values.find(pointer);
+    const auto new_value = new_values.find(pointer);
+    const bool was = old_value != old_values.end();
+    const bool is = new_value != new_values.end();
+    if (was && is && old_value->second == new_value->second) continue;
+    if (was) fmt::print("- {}: {}: {}\n", name, pointer, old_value->second);
+    if (is) fmt::print("+ {}: {}: {}\n", name, pointer, new_value->second);
+  }
+}
+
+int diff_fleet(const FleetOptions& options) {
+  const FleetDirectory fleet(options.directory);
+  const FleetContent before = fleet.revision(options.first).content;
+  const FleetContent after = options.second ? fleet.revision(*options.second).content
+                                            : right_draft(fleet, options).content;
+  print_differences("fleet.json", before.fleet, after.fleet);
+  std::set<std::string> names;
+  for (const auto& [name, part] : before.parts) names.insert(name);
+  for (const auto& [name, part] : after.parts) names.insert(name);
+  const auto part_of = [](const FleetContent& content, const std::string& name) {
+    const auto found = content.parts.find(name);
+    return found == content.parts.end() ? json::object() : found->second;
+  };
+  for (const std::string& name : names) {
+    print_differences(name, part_of(before, name), part_of(after, name));
+  }
+  return 0;
+}
+
+void add_labels(CLI::App& command, FleetOptions& options) {
+  command.add_option("--label", options.labels, "KEY=VALUE that the mirrors have; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
+void add_author(CLI::App& command, FleetOptions& options) {
+  command.add_option("--author", options.author, "who makes it (default: who runs this)");
+  command.add_option("-m,--message", options.text, "why, for the log");
+}
+
+}  // namespace
+
+void add_fleet(CLI::App& app, Chosen& chosen) {
+  auto options = std::make_shared<FleetOptions>();
+  CLI::App& command =
+      *app.add_subcommand("fleet", "check and publish the configurations of many mirrors");
+  command.set_help_flag("-h,--help", "show this help and exit");
+  command.add_option("DIR", options->directory, "the fleet's directory, with fleet.json")
+      ->required();
+  command.require_subcommand(1);
+  const auto add = [&](const std::string& name, const std::string& what,
+                       int (*act)(const FleetOptions&)) -> CLI::App& {
+    CLI::App& each = *command.add_subcommand(name, what);
+    each.set_help_flag("-h,--help", "show this help and exit");
+    each.fallthrough();
+    each.callback([options, &chosen, act] {
+      chosen = [options, act](const Reach&) { return act(*options); };
+    });
+    return each;
+  };
+  CLI::App& check = add("check", "tell all that is wrong with the files", check_fleet);
+  check.add_option("NAME", options->names, "mirrors to check besides");
+  add_labels(check, *options);
+  CLI::App& show = add("show", "print what a mirror gets", show_fleet);
+  show.add_option("NAME", options->names, "the mirror")->required()->expected(1);
+  add_labels(show, *options);
+  show.add_option("--revision", options->second,
+                  "as published with this number (default: the files as they are)");
+  add_author(add("publish", "make the files the next revision, if all is right", publish_fleet),
+             *options);
+  program::add_json_flag(add("log", "the revisions, the newest first", log_fleet), options->json);
+  CLI::App& diff = add("diff", "what differs between two revisions", diff_fleet);
+  diff.add_option("FROM", options->first, "number of a revision")->required();
+  diff.add_option("TO", options->second, "of another (default: the files as they are)");
+  CLI::App& back = add("rollback", "make an old revision the newest again", roll_back_fleet);
+  back.add_option("N", options->first, "number of the revision")->required();
+  add_author(back, *options);
+  command.footer(
+      "Mirrors get what was published, from \"daystream serve --fleet DIR\": files that are being\n"
+      "edited are offered to nobody.\n\n"
+      "Examples:\n"
+      "  daystream fleet /etc/deltaflood/fleet check edge-7 --label region=eu\n"
+      "  daystream fleet /etc/deltaflood/fleet publish -m \"aircraft for all\"\n"
+      "  daystream fleet /etc/deltaflood/fleet diff 3\n"
+      "  daystream fleet /etc/deltaflood/fleet rollback 3");
+}
+
+}  // namespace daystream::command
