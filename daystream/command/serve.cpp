@@ -144,6 +144,9 @@ void add_serve(CLI::App& app, Chosen& chosen) {
                   "directory of mirrors, *.db, for \"deltamirror up --from\": DIR, or NAME=DIR "
                   "where several streams are served")
       ->allow_extra_args(false);
+  command.add_option("--fleet", options->server.fleet,
+                     "directory of mirrors' configurations, which \"daystream fleet\" publishes: "
+                     "offered as /fleet/NAME");
   command.add_flag("--record-copies", options->server.record_copies,
                    "write into each DIR what relays have on disk, for deltastream "
                    "--require-copies");

@@ -15,6 +15,7 @@ void add_token(CLI::App& app, Chosen& chosen) {
     std::string name;
     std::vector<std::string> streams;
     std::string tables;
+    std::vector<std::string> fleet;
     std::string expires;
   };
   auto options = std::make_shared<Options>();
@@ -27,6 +28,11 @@ void add_token(CLI::App& app, Chosen& chosen) {
       ->delimiter(',');
   command.add_option("--tables", options->tables,
                      "good for these tables only, and no whole copy: flights,ops.*");
+  command
+      .add_option("--fleet", options->fleet,
+                  "may read the configurations of these mirrors (\"daystream serve --fleet\"), or "
+                  "of those that fit a pattern: edge7, edge-*")
+      ->delimiter(',');
   command.add_option("--expires", options->expires, "good through this day, UTC: 2026-12-31");
   command.footer(
       "Prints the token, which is stored nowhere: FILE gets its SHA-256 only. Several are good at\n"
@@ -38,9 +44,10 @@ void add_token(CLI::App& app, Chosen& chosen) {
   command.callback([options, &chosen] {
     chosen = [options](const Reach&) {
       const std::string token = serve::Access::make_token();
-      serve::Access::append_line(options->file,
-                                 serve::Access::line_for(token, options->name, options->streams,
-                                                         options->tables, options->expires));
+      serve::Access::append_line(
+          options->file,
+          serve::Access::line_for(token, options->name, options->streams, options->tables,
+                                  options->fleet, options->expires));
       std::puts(token.c_str());
       return 0;
     };

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fnmatch.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
@@ -25,7 +26,8 @@ namespace daystream::serve {
 namespace {
 
 constexpr const char* kLineHint =
-    "a line is sha256:DIGITS or cert:NAME, a name, then streams=, tables=, expires= as need be, "
+    "a line is sha256:DIGITS or cert:NAME, a name, then streams=, tables=, fleet=, expires= as "
+    "need be, "
     "and \"end\": \"daystream token\" writes one";
 
 constexpr std::string_view kBearer = "Bearer ";
@@ -39,6 +41,16 @@ std::string hex(const unsigned char* bytes, std::size_t size) {
   std::string text;
   for (std::size_t i = 0; i < size; ++i) text += fmt::format("{:02x}", bytes[i]);
   return text;
+}
+
+// Of a list with commas.
+std::vector<std::string> words_of(const std::string& list) {
+  std::vector<std::string> out;
+  std::istringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (!word.empty()) out.push_back(word);
+  }
+  return out;
 }
 
 bool is_word(std::string_view text) {
@@ -84,6 +96,12 @@ ConfigError cut_short() {
 
 bool Grant::covers(std::string_view stream) const {
   return streams.empty() || std::find(streams.begin(), streams.end(), stream) != streams.end();
+}
+
+bool Grant::covers_mirror(const std::string& mirror) const {
+  return std::any_of(fleet.begin(), fleet.end(), [&](const std::string& pattern) {
+    return fnmatch(pattern.c_str(), mirror.c_str(), 0) == 0;
+  });
 }
 
 Access::Access(std::filesystem::path file) : file_(std::move(file)), entries_(load(file_)) {}
@@ -143,12 +161,12 @@ Access::Entry Access::parse(const std::string& line) {
     if (word == kEnd) {
       entry.has_end = true;
     } else if (word.starts_with("streams=")) {
-      std::istringstream streams(word.substr(8));
-      for (std::string stream; std::getline(streams, stream, ',');) {
-        if (!stream.empty()) entry.grant.streams.push_back(stream);
-      }
+      entry.grant.streams = words_of(word.substr(8));
       // An empty list would mean all of them.
       if (entry.grant.streams.empty()) throw ConfigError("\"streams=\" names none", kLineHint);
+    } else if (word.starts_with("fleet=")) {
+      entry.grant.fleet = words_of(word.substr(6));
+      if (entry.grant.fleet.empty()) throw ConfigError("\"fleet=\" names none", kLineHint);
     } else if (word.starts_with("tables=")) {
       entry.grant.tables = word.substr(7);
       // Throws where it is no table list, the empty one included.
@@ -194,7 +212,7 @@ std::string Access::make_token() {
 
 std::string Access::line_for(const std::string& token, const std::string& name,
                              const std::vector<std::string>& streams, const std::string& tables,
-                             const std::string& expires) {
+                             const std::vector<std::string>& fleet, const std::string& expires) {
   if (!is_word(name))
     throw ConfigError(fmt::format("\"{}\" is not a name: one word", name),
                       "choose one without spaces");
@@ -202,6 +220,11 @@ std::string Access::line_for(const std::string& token, const std::string& name,
     if (!is_word(stream))
       throw ConfigError(fmt::format("\"{}\" is not a stream's name", stream),
                         "name it as the server does: letters, digits, - _ .");
+  }
+  for (const std::string& mirror : fleet) {
+    if (!is_word(mirror))
+      throw ConfigError(fmt::format("\"{}\" is not a mirror's name, or a pattern of one", mirror),
+                        "name it as /fleet/NAME has it, or write a pattern: edge-*");
   }
   if (!tables.empty() && !std::all_of(tables.begin(), tables.end(),
                                       [](unsigned char c) { return c > ' ' && c != 0x7f; })) {
@@ -211,6 +234,7 @@ std::string Access::line_for(const std::string& token, const std::string& name,
   std::string line = fmt::format("sha256:{} {}", program::sha256_of(token), name);
   if (!streams.empty()) line += fmt::format(" streams={}", fmt::join(streams, ","));
   if (!tables.empty()) line += " tables=" + tables;
+  if (!fleet.empty()) line += fmt::format(" fleet={}", fmt::join(fleet, ","));
   if (!expires.empty()) line += " expires=" + expires;
   line += fmt::format(" {}", kEnd);
   parse(line);

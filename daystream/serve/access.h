@@ -11,19 +11,22 @@ namespace daystream::serve {
 
 // The client that asks, and what it may see.
 struct Grant {
-  std::string name;                  // for the log; nothing secret
-  std::vector<std::string> streams;  // empty: all
-  std::string tables;                // a table list, of each of them; empty: all
+  std::string name;                     // for the log; nothing secret
+  std::vector<std::string> streams;     // empty: all
+  std::string tables;                   // a table list, of each of them; empty: all
+  std::vector<std::string> fleet = {};  // patterns of the mirrors whose configurations it may read
 
   bool covers(std::string_view stream) const;
+  bool covers_mirror(const std::string& name) const;
   bool is_limited() const noexcept { return !tables.empty(); }  // to some tables (PROTOCOL.md)
 };
 
 // A file of lines, of which any number may be in force at once, so that a token can be replaced
 // while the old one is still good:
 //
-//   sha256:HEX NAME [streams=prod,test] [tables=flights,ops.*] [expires=2026-12-31] end
-//   cert:COMMON-NAME NAME [streams=…] [tables=…] [expires=…] [end]
+//   sha256:HEX NAME [streams=prod,test] [tables=flights,ops.*] [fleet=edge-*] [expires=2026-12-31]
+//   … end
+//   cert:COMMON-NAME NAME [streams=…] [tables=…] [fleet=…] [expires=…] [end]
 //
 // A line that was cut short would allow more than was meant. So a token's ends in the word `end`;
 // one that people write, of a certificate, in that or in a newline.
@@ -43,10 +46,10 @@ class Access {
 
   // A new token, 256 bits from the system, as it is to be handed out.
   static std::string make_token();
-  // The line for it. Throws ConfigError on a name, stream or day that cannot be in one.
+  // The line for it. Throws ConfigError on a name, stream, mirror or day that cannot be in one.
   static std::string line_for(const std::string& token, const std::string& name,
                               const std::vector<std::string>& streams, const std::string& tables,
-                              const std::string& expires);
+                              const std::vector<std::string>& fleet, const std::string& expires);
   // Appends a line, making the file if need be; on disk when this returns. Throws ConfigError where
   // what is there cannot be understood, and adds nothing then.
   static void append_line(const std::filesystem::path& file, const std::string& line);

@@ -52,6 +52,8 @@ const char* reason_of(int status) noexcept {
       return "No Content";
     case 206:
       return "Partial Content";
+    case 304:
+      return "Not Modified";
     case 400:
       return "Bad Request";
     case 401:
@@ -100,7 +102,7 @@ Request::Request(evhttp_request* request) : request_(request) {
     throw HttpError(400, "bad-request", "the query cannot be understood");
   }
   for (const evkeyval* pair = pairs.tqh_first; pair != nullptr; pair = pair->next.tqe_next) {
-    query_[pair->key] = pair->value;
+    query_.emplace(pair->key, pair->value);
   }
   evhttp_clear_headers(&pairs);
 }
@@ -122,9 +124,16 @@ void Request::allow(std::initializer_list<std::string_view> known) const {
 }
 
 std::optional<std::string> Request::parameter(const std::string& name) const {
-  const auto found = query_.find(name);
-  if (found == query_.end()) return std::nullopt;
-  return found->second;
+  const auto [begin, end] = query_.equal_range(name);
+  if (begin == end) return std::nullopt;
+  return std::prev(end)->second;
+}
+
+std::vector<std::string> Request::parameters(const std::string& name) const {
+  std::vector<std::string> out;
+  const auto [begin, end] = query_.equal_range(name);
+  for (auto at = begin; at != end; ++at) out.push_back(at->second);
+  return out;
 }
 
 std::optional<Position> Request::position(const std::string& name) const {

@@ -30,7 +30,8 @@ class Request {
   // Query parameters. A name that is not in `known` is refused, so that a misspelt one is no
   // silent change of meaning.
   void allow(std::initializer_list<std::string_view> known) const;
-  std::optional<std::string> parameter(const std::string& name) const;
+  std::optional<std::string> parameter(const std::string& name) const;  // the last of that name
+  std::vector<std::string> parameters(const std::string& name) const;
   std::optional<Position> position(const std::string& name) const;  // 400 where it is none
   std::optional<Lsn> lsn(const std::string& name) const;
   std::optional<std::uint32_t> crc(const std::string& name) const;
@@ -52,7 +53,7 @@ class Request {
  private:
   evhttp_request* request_;
   std::vector<std::string> path_;
-  std::map<std::string, std::string> query_;
+  std::multimap<std::string, std::string> query_;
 };
 
 // What a peer says of itself, made fit to be shown: no control characters, cut where it is long.

@@ -16,6 +16,7 @@
 #include "json_text.h"
 #include "manifest_json.h"
 #include "serve/describe.h"
+#include "serve/fleet_route.h"
 #include "serve/health.h"
 #include "serve/metrics.h"
 #include "serve/own_name.h"
@@ -191,6 +192,7 @@ void Server::route(const Request& request) {
   if (path.size() == 1 && (first == "status" || first == "metrics" || first == "history")) {
     return reply_about_all(request, first, grant);
   }
+  if (fleet_ && path.size() == 2 && first == "fleet") return reply_fleet(request, path[1], grant);
   if (path.size() > 2) {
     throw HttpError(404, "not-found", "there is nothing here");
   }

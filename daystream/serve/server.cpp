@@ -14,6 +14,7 @@
 #include "daystream/error.h"
 #include "program/hint.h"
 #include "serve/descriptors.h"
+#include "serve/fleet_route.h"
 
 namespace daystream::serve {
 
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int kMostHeaderBytes = 16 * 1024;
 constexpr int kMostBodyBytes = 64 * 1024;
+constexpr const char* kFleet = "fleet";  // before the names of mirrors in URLs
 constexpr std::chrono::seconds kLookForDead{5};
 constexpr const char* kLostHint =
     "bring the directory back, or start \"daystream serve\" again to serve what is there now";
@@ -109,6 +111,14 @@ Server::Server(const ServerOptions& options)
     });
   }
   for (const std::string& argument : options.snapshots) serve_snapshots(argument);
+  if (!options.fleet.empty()) {
+    if (streams_.count(kFleet) != 0) {
+      throw ConfigError(
+          fmt::format("a daystream is called \"{}\", as the configurations of --fleet", kFleet),
+          "serve it by another name: NAME=DIR");
+    }
+    fleet_ = std::make_unique<FleetRoute>(loop_.get(), options.fleet, options.stall);
+  }
   for (const std::string& text : options.listen) listen(text);
   sample_.start(RateSamples::kStep);
   dead_.start(kLookForDead);
@@ -279,6 +289,7 @@ void Server::reload() noexcept {
   };
   if (tls_) attempt("certificates", [this] { tls_->reload(); });
   if (access_) attempt("tokens", [this] { access_->reload(); });
+  if (fleet_) fleet_->look();
 }
 
 Server::~Server() {
@@ -287,6 +298,7 @@ Server::~Server() {
     served.followers.clear();
     served.downloads.clear();
   }
+  fleet_.reset();
   for (const program::ListenAddress& address : addresses_) {
     if (address.is_unix()) unlink(address.path.c_str());
   }

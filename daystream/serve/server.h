@@ -25,6 +25,8 @@
 
 namespace daystream::serve {
 
+class FleetRoute;
+
 struct ServerOptions {
   std::vector<std::string> streams;  // DIR or NAME=DIR
   std::vector<std::string> listen{"127.0.0.1:8447"};
@@ -32,6 +34,7 @@ struct ServerOptions {
   std::string tokens;  // file that says who may read what; empty: everybody
   Limits limits;
   std::vector<std::string> snapshots;  // DIR, of the only stream, or NAME=DIR
+  std::string fleet;           // directory of mirrors' configurations; empty: none is offered
   bool record_copies = false;  // write into a stream's directory what its relays have on disk
   std::chrono::seconds stall{60};
   // How the consumer groups in a stream's directory are, given how they were. Any thread calls
@@ -100,6 +103,7 @@ class Server {
   void reply_back(const Request& request, Served& served, const Grant& grant);
   void reply_snapshots(const Request& request, Served& served);
   void reply_snapshot(const Request& request, Served& served, const Grant& grant);
+  void reply_fleet(const Request& request, const std::string& name, const Grant& grant);
   void reply_page(const Request& request);
   void reply_health(const Request& request);
   void take_copy(const Request& request, Served& served, const Grant& grant);
@@ -132,6 +136,7 @@ class Server {
   ServedStreams streams_;
   ServerFacts facts_;
   Page page_;
+  std::unique_ptr<FleetRoute> fleet_;  // nullptr: no configuration is offered
   Event bury_;
   Event sample_;
   Event dead_;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "day_file.h"
 #include "daystream/error.h"
@@ -28,7 +29,11 @@ bool refused(const std::string& action) {
 
 }  // namespace
 
-DurableWatch::DurableWatch(const std::filesystem::path& directory) : directory_(directory) {
+DurableWatch::DurableWatch(const std::filesystem::path& directory)
+    : DurableWatch(directory, kDurableName) {}
+
+DurableWatch::DurableWatch(const std::filesystem::path& directory, std::string name)
+    : directory_(directory), name_(std::move(name)) {
   begin();
 }
 
@@ -48,7 +53,9 @@ bool DurableWatch::begin() {
 }
 
 void DurableWatch::watch_file() {
-  const std::string path = (directory_ / kDurableName).string();
+  watching_ = true;
+  if (name_.empty()) return;
+  const std::string path = (directory_ / name_).string();
   file_watch_ = inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY);
   watching_ = file_watch_ >= 0 || errno == ENOENT ||
               refused(fmt::format("could not watch file \"{}\"", path));
@@ -66,7 +73,7 @@ bool DurableWatch::drain() {
       std::memcpy(&event, events + at, sizeof event);
       const std::string_view name = event.len > 0 ? events + at + sizeof event : "";
       if (event.wd == file_watch_ || (event.mask & IN_Q_OVERFLOW) != 0) touched = true;
-      if (name == kDurableName) {
+      if (name == name_ || (name_.empty() && !name.empty())) {
         watch_file();
         touched = true;
       }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <string>
 
 #include "daystream/unique_fd.h"
 
@@ -12,7 +13,12 @@ namespace daystream {
 // get one each time: readers are not to end for what others use up.
 class DurableWatch {
  public:
+  // Instead of the name of one file: any that is made in the directory, or replaced.
+  static constexpr const char* kAnyName = "";
+
   explicit DurableWatch(const std::filesystem::path& directory);
+  // The same of another file than `durable`.
+  DurableWatch(const std::filesystem::path& directory, std::string name);
 
   // Sleeps until `durable` was touched since the last call, `wake_fd` (-1: none) is readable or
   // the time is over. True: touched. The first call is always true: what happened before the watch
@@ -32,6 +38,7 @@ class DurableWatch {
   bool drain();
 
   std::filesystem::path directory_;
+  std::string name_;
   UniqueFd inotify_;
   int file_watch_ = -1;
   bool watching_ = false;  // false: there was no inotify to be had
