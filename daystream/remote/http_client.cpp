@@ -331,6 +331,22 @@ Url Url::parse(const std::string& text) {
   return url;
 }
 
+namespace {
+
+Response whole_answer(Transfer& transfer, CURLcode code) {
+  transfer.response.status = transfer.status();
+  if (transfer.cut && transfer.response.status / 100 == 2) {
+    throw ProtocolError(fmt::format("{}: the answer is larger than {} MiB",
+                                    transfer.url.substr(0, transfer.url.find('?')),
+                                    kMostAnswer / (1024 * 1024)));
+  }
+  if (code != CURLE_OK && !transfer.cut) transfer.fail(code);
+  if (transfer.response.status / 100 != 2) throw_refusal(transfer.url, transfer.response);
+  return std::move(transfer.response);
+}
+
+}  // namespace
+
 Response request(const Options& options, const std::string& method, const std::string& url) {
   Transfer transfer(options, url);
   transfer.set(CURLOPT_TIMEOUT, kWholeSeconds);
@@ -338,15 +354,29 @@ Response request(const Options& options, const std::string& method, const std::s
     transfer.set(CURLOPT_POSTFIELDS, "");
     transfer.set(CURLOPT_CUSTOMREQUEST, method.c_str());
   }
-  const CURLcode code = curl_easy_perform(transfer.easy.get());
-  transfer.response.status = transfer.status();
-  if (transfer.cut && transfer.response.status / 100 == 2) {
-    throw ProtocolError(fmt::format("{}: the answer is larger than {} MiB",
-                                    url.substr(0, url.find('?')), kMostAnswer / (1024 * 1024)));
+  return whole_answer(transfer, curl_easy_perform(transfer.easy.get()));
+}
+
+std::optional<Response> long_request(const Options& options, const std::string& url,
+                                     std::chrono::seconds most, const Stop& stop) {
+  constexpr int kBetweenLooksMs = 1000;  // at a stop without a descriptor
+  Transfer transfer(options, url);
+  transfer.set(CURLOPT_TIMEOUT, static_cast<long>(most.count()));
+  const Multi multi(curl_multi_init());
+  curl_multi_add_handle(multi.get(), transfer.easy.get());
+  int running = 1;
+  while (running != 0 && !stop.requested()) {
+    curl_multi_perform(multi.get(), &running);
+    if (running == 0) break;
+    curl_waitfd extra{stop.fd(), CURL_WAIT_POLLIN, 0};
+    curl_multi_poll(multi.get(), &extra, stop.fd() < 0 ? 0 : 1, kBetweenLooksMs, nullptr);
   }
-  if (code != CURLE_OK && !transfer.cut) transfer.fail(code);
-  if (transfer.response.status / 100 != 2) throw_refusal(url, transfer.response);
-  return std::move(transfer.response);
+  int left = 0;
+  const CURLMsg* const message = running == 0 ? curl_multi_info_read(multi.get(), &left) : nullptr;
+  const CURLcode code = message != nullptr ? message->data.result : CURLE_OK;
+  curl_multi_remove_handle(multi.get(), transfer.easy.get());
+  if (running != 0) return std::nullopt;
+  return whole_answer(transfer, code);
 }
 
 class Download::Impl {

@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "daystream/stop.h"
 
 namespace daystream::remote {
 
@@ -61,6 +64,10 @@ void throw_refusal(const std::string& url, const Response& response);
 // where it is larger than kMostAnswer, and what throw_refusal() does.
 inline constexpr std::size_t kMostAnswer = 64 * 1024 * 1024;
 Response request(const Options& options, const std::string& method, const std::string& url);
+
+// The same of an answer that the server holds back, for at most `most`. nullopt: asked to stop.
+std::optional<Response> long_request(const Options& options, const std::string& url,
+                                     std::chrono::seconds most, const Stop& stop);
 
 // A long response. Ended by its destructor.
 // Threads: one.

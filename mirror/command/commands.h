@@ -41,7 +41,7 @@ void add_mirror_option(CLI::App& command, std::string& mirror);
 // libpq connects without it too: whether that is wanted, only the option says. nullopt: not given.
 CLI::Option* add_connection_option(CLI::App& command, std::optional<std::string>& conninfo);
 CLI::Option* add_daystream_option(CLI::App& command, daystream::Stream& daystream);
-void add_tables_config_option(CLI::App& command, std::string& file);
+CLI::Option* add_tables_config_option(CLI::App& command, std::string& file);
 void add_sources_config_option(CLI::App& command, std::string& file);
 void add_source_option(CLI::App& command, std::string& source, const std::string& what);
 CLI::Option* add_from_option(CLI::App& command, std::string& url);

@@ -35,11 +35,12 @@ CLI::Option* add_daystream_option(CLI::App& command, daystream::Stream& daystrea
       "from)");
 }
 
-void add_tables_config_option(CLI::App& command, std::string& file) {
-  command.add_option("--config", file,
-                     "JSON file, with comments if need be, with \"tables\", or \"sources\" with "
-                     "theirs, and \"extra_sql\"; \"run\" and "
-                     "\"up\" read it again at SIGHUP");
+CLI::Option* add_tables_config_option(CLI::App& command, std::string& file) {
+  return command.add_option(
+      "--config", file,
+      "JSON file, with comments if need be, with \"tables\", or \"sources\" with "
+      "theirs, and \"extra_sql\"; \"run\" and "
+      "\"up\" read it again at SIGHUP");
 }
 
 void add_sources_config_option(CLI::App& command, std::string& file) {

@@ -8,6 +8,7 @@
 
 #include "command/commands.h"
 #include "config/config.h"
+#include "config/fleet_config.h"
 #include "config/source_places.h"
 #include "seed/seed.h"
 #include "snapshot/from_snapshot.h"
@@ -36,9 +37,20 @@ bool seed_first(RunOptions& run, const daystream::program::Signals& signals) {
   if (run.config_file.empty()) return true;
   spdlog::info("there is no mirror \"{}\" yet: seeding it with the tables of \"{}\"", run.mirror,
                run.config_file);
-  seed({run.mirror, run.conninfo.value_or(""), run.daystream, load_config(run.config_file)},
+  seed({run.mirror, run.conninfo.value_or(""), run.daystream,
+        run.fleet ? run.fleet->wanted() : load_config(run.config_file)},
        signals);
   return true;
+}
+
+// False: asked to stop.
+bool fetch_config(RunOptions& run, const std::vector<std::string>& labels,
+                  const daystream::program::Signals& signals) {
+  if (!FleetConfig::is_address(run.config_file)) return true;
+  run.fleet = std::make_shared<FleetConfig>(run.config_file, labels, run.mirror);
+  // Without its descriptor: a SIGHUP has nothing to be read again yet.
+  return run.fleet->begin({[&signals] { return signals.stop_requested(); }},
+                          run.end.waits_out_trouble());
 }
 
 }  // namespace
@@ -47,6 +59,7 @@ void add_run(CLI::App& app, Chosen& chosen) {
   struct Options {
     RunOptions run;
     std::vector<std::string> until;
+    std::vector<std::string> labels;
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("run", "follow the daystream until told to stop");
@@ -61,7 +74,18 @@ void add_run(CLI::App& app, Chosen& chosen) {
       ->type_name("[SOURCE=]LSN")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
-  add_tables_config_option(command, options->run.config_file);
+  add_tables_config_option(command, options->run.config_file)
+      ->type_name("FILE|URL")
+      ->description(
+          "JSON file, with comments if need be, with \"tables\", or \"sources\" with theirs, and "
+          "\"extra_sql\", read again at SIGHUP; or https://HOST:PORT/fleet/NAME of a \"daystream "
+          "serve --fleet\", whose changes are followed");
+  command
+      .add_option("--label", options->labels,
+                  "KEY=VALUE that rules of the fleet may ask for; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
   add_from_option(command, options->run.from)
       ->type_name("URL|FILE")
       ->description(
@@ -75,6 +99,8 @@ void add_run(CLI::App& app, Chosen& chosen) {
       "  deltamirror run flights.db -d service=prod --config flights.json\n"
       "      copies what no line of the stream has, and takes up what the configuration adds;\n"
       "      a mirror that is not there yet is seeded first\n"
+      "  deltamirror run flights.db -d service=prod --config https://stream1:8447/fleet/edge7\n"
+      "      the same, by a configuration that a server offers\n"
       "  deltamirror run copy.db --daystream https://stream1:8447/prod --once\n"
       "  deltamirror run copy.db --from https://stream1:8447/prod\n"
       "      without PostgreSQL: what no line has comes from a newer snapshot of that server; a\n"
@@ -82,7 +108,11 @@ void add_run(CLI::App& app, Chosen& chosen) {
   command.callback([options, &chosen] {
     RunOptions& run = options->run;
     for (const std::string& each : options->until) run.end.until_lsns.push_back(parse_until(each));
+    if (!options->labels.empty() && !FleetConfig::is_address(run.config_file)) {
+      usage("--label is about a --config from a server");
+    }
     chosen = [options](daystream::program::Signals& signals) {
+      if (!fetch_config(options->run, options->labels, signals)) return 0;
       const auto metrics = metrics_of(options->run);
       const auto healthz = healthz_of(options->run);
       if (seed_first(options->run, signals)) run_mirror(options->run, control_of(signals));

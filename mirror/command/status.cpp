@@ -72,8 +72,8 @@ void write_tables(std::string& out, const ordered_json& facts, bool all) {
 }
 
 // What is not one line of key and value.
-const std::set<std::string> kToldApart = {"tables", "sources", "healthy", "trouble",
-                                          "needs_person"};
+const std::set<std::string> kToldApart = {"tables",  "sources",      "healthy",
+                                          "trouble", "needs_person", "config"};
 
 std::string text_of(const ordered_json& facts, bool all) {
   std::string out;
@@ -83,6 +83,12 @@ std::string text_of(const ordered_json& facts, bool all) {
   for (const auto& [key, value] : facts.items()) {
     if (kToldApart.contains(key)) continue;
     out += fmt::format("{:<18}{}\n", key, shown(value));
+  }
+  if (const ordered_json& config = facts["config"]; !config.is_null()) {
+    out += "config\n";
+    for (const auto& [key, value] : config.items()) {
+      out += fmt::format("  {:<18}{}\n", key, shown(value));
+    }
   }
   for (const ordered_json& source : facts.value("sources", ordered_json::array())) {
     out += fmt::format("source {}\n", shown(source["source"]));

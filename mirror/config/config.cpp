@@ -190,6 +190,10 @@ MirrorConfig parse_config(const std::string& text, const std::string& file) {
 }
 
 MirrorConfig load_config(const std::string& file) {
+  if (file.find("://") != std::string::npos) {
+    throw ConfigError(fmt::format("\"{}\" is no file", file),
+                      "\"deltamirror run\" alone takes a configuration from a server");
+  }
   return parse_config(daystream::program::read_config_text(file), file);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -43,11 +44,14 @@ struct SourceConfig {
   bool own_tables = false;                // not those that sources share
 };
 
+struct FleetOffer;  // config/fleet_config.h
+
 struct MirrorConfig {
   std::vector<TableRequest> tables;         // of a mirror of one source
   std::vector<std::string> extra_sql = {};  // run in the mirror at the seed's end: views, indexes
   std::vector<SourceConfig> sources = {};   // of a mirror of named ones: then `tables` is empty
   std::optional<OnTrouble> on_trouble = {};
+  std::shared_ptr<const FleetOffer> offer = {};  // that it is; nullptr: none of a server's
 
   // The requests of all sources.
   std::vector<TableRequest> all_tables() const;

@@ -11,6 +11,7 @@
 #include <set>
 #include <vector>
 
+#include "config/fleet_config.h"
 #include "config/source_places.h"
 #include "owner/source_changes.h"
 #include "owner/source_run.h"
@@ -96,12 +97,14 @@ class Engine {
         place_(std::move(place)),
         shared_(options, control, db) {
     shared_.has_watchdog = notify_.has_watchdog();
-    const auto config = read_config();
-    if (takes_config() && is_right(*config)) {
+    bool right = false;
+    const auto config = first_config(right);
+    if (right) {
       config_ = config;
       change_sources(true);
     }
     for (RunOptions& each : options_of_sources(options, db, *config)) add(std::move(each));
+    if (options_.fleet) options_.fleet->follow();
   }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -116,7 +119,7 @@ class Engine {
       sleep();
       place_.look();
       if (control_.stop.requested()) stop();
-      if (control_.signals.take_reload()) reload();
+      if (control_.signals.take_reload() || fleet_has_news_) reload();
       serve_requests();
       serve_feed();
       pat_watchdog();
@@ -152,11 +155,15 @@ class Engine {
     const int feed = shared_.feed ? shared_.feed->fd() : -1;
     daystream::WaitSet news{shared_.news.fd(), shared_.server ? shared_.server->fd() : -1, feed};
     if (!stopping_) news.add(control_.stop.fd());
+    const int fleet = options_.fleet ? options_.fleet->fd() : -1;
+    news.add(fleet);
     news.wait(notify_.has_watchdog() ? std::chrono::milliseconds(250)
                                      : daystream::PlaceWatch::kBetweenLooks);
     if (news.ready(control_.stop.fd())) control_.signals.clear();
     if (news.ready(shared_.news.fd())) shared_.news.clear();
     feed_waits_ = news.ready(feed);
+    fleet_has_news_ = news.ready(fleet);
+    if (fleet_has_news_) options_.fleet->clear();
   }
 
   // False: none goes on.
@@ -200,8 +207,25 @@ class Engine {
   }
 
   std::shared_ptr<const MirrorConfig> read_config() const {
+    if (options_.fleet) return std::make_shared<const MirrorConfig>(options_.fleet->wanted());
     return std::make_shared<const MirrorConfig>(
         options_.config_file.empty() ? MirrorConfig() : load_config(options_.config_file));
+  }
+
+  // What to begin with: of a server the one that was in force last, where the newest cannot be.
+  // `right`: the sources are to take it.
+  std::shared_ptr<const MirrorConfig> first_config(bool& right) {
+    auto kept = options_.fleet ? options_.fleet->kept() : std::nullopt;
+    try {
+      auto newest = read_config();
+      right = takes_config() && is_right(*newest);
+      if (right || !kept) return newest;
+    } catch (const ConfigError& e) {
+      if (!kept) throw;
+      refuse_config(e);
+    }
+    right = is_right(*kept);
+    return std::make_shared<const MirrorConfig>(std::move(*kept));
   }
 
   // False: one of several sources could not take it, and none is to.
@@ -224,6 +248,7 @@ class Engine {
   void refuse_config(const Error& error) const {
     spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",
                   options_.config_file, error.what());
+    if (options_.fleet) options_.fleet->refused(error.what());
   }
 
   // Takes up those that the configuration has in addition, and lets those go that it has not.
@@ -395,6 +420,7 @@ class Engine {
   bool is_ready_ = false;
   bool stopping_ = false;
   bool feed_waits_ = false;
+  bool fleet_has_news_ = false;
   std::set<const SourceRun*> alive_;  // since the watchdog heard of it last
   std::set<std::string> told_;        // sources that have stopped
   std::exception_ptr first_error_;
@@ -414,6 +440,8 @@ void own_and_run(const RunOptions& options, const RunControl& control) {
   // Before the lock, as a lock file beside no mirror would only puzzle.
   static_cast<void>(open_for_reading(options.mirror));
   const MirrorLock owner(options.mirror);
+  // It goes by something else from now on.
+  if (!options.fleet && options.end.seed_now.empty()) FleetState::remove(options.mirror);
   Database db = open_owned(options.mirror);
   db.give_up_when(control.stop);
   daystream::PlaceWatch place(

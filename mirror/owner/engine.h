@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@
 #include "store/absent_table.h"
 
 namespace deltamirror {
+
+class FleetConfig;
 
 // A place in the log of one source's PostgreSQL.
 struct SourceLsn {
@@ -58,6 +61,7 @@ struct RunOptions {
   // that the stream is read from, if it is one.
   std::string from = {};
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
+  std::shared_ptr<FleetConfig> fleet = {};  // where that is a server's URL; has begun
   ShapePolicy shapes = ShapePolicy::Follow;
   std::optional<OnTrouble> on_trouble = {};  // goes before the configuration's
   int max_copies = kMaxCopies;               // see SeedSession; of those that it begins by itself

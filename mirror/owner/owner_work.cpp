@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "apply/needs_reseed.h"
+#include "config/fleet_config.h"
 #include "owner/take_config.h"
 #include "program/hint.h"
 #include "seed/requests.h"
@@ -151,10 +152,12 @@ void OwnerWork::take(const MirrorConfig& config, Applier& applier) {
     on_trouble_ = taken.on_trouble;
     if (!taken.to_copy.empty()) copies_.ask(taken.to_copy, connection(std::nullopt), 0);
     extra_sql_ = std::move(taken.extra_sql);
+    if (options_.fleet) options_.fleet->taken(config);
   } catch (const Error& e) {
     applier.give_up();
     spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",
                   options_.config_file, e.what());
+    if (options_.fleet && config.offer) options_.fleet->refused(config.offer->revision, e.what());
   }
 }
 

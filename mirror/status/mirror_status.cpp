@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "config/fleet_config.h"
 #include "config/source_places.h"
 #include "daystream/error.h"
 #include "daystream/stream.h"
@@ -208,6 +209,7 @@ struct MirrorNow {
   int owner = 0;  // its process; 0: none
   std::vector<SourceNow> sources;
   std::vector<MirroredTable> tables;  // those in trouble first
+  std::optional<FleetState> config;   // of a server; nullopt: none is
   std::uint64_t size_bytes = 0;
   std::uint64_t wal_size_bytes = 0;
   std::vector<std::string> trouble;
@@ -231,6 +233,13 @@ MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQu
     if (source.state() != "stopped") continue;
     now.stopped += (now.stopped.empty() ? "stopped: " : ", ") + source.name();
   }
+  now.config = FleetState::load(mirror);
+  if (now.config && now.config->is_refused()) {
+    now.trouble.push_back(daystream::program::with_hint(
+        fmt::format("revision {} of {} could not be taken: {}", *now.config->wanted,
+                    now.config->source, now.config->error),
+        "publish one that can: \"daystream fleet DIR\""));
+  }
   now.size_bytes = file_size(mirror);
   now.wal_size_bytes = file_size(beside(mirror, "-wal"));
   now.tables = load_tables(db);
@@ -253,6 +262,7 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   out["mirror"] = mirror;
   out["running"] = now.owner != 0;
   out["pid"] = now.owner != 0 ? ordered_json(now.owner) : ordered_json();
+  out["config"] = now.config ? to_json(*now.config) : ordered_json();
   if (now.sources.size() == 1) {
     out.update(now.sources.front().json());
   } else {

@@ -41,9 +41,10 @@ struct DownOptions {
   bool yes = false;
 };
 
-constexpr const char* kSuffixes[] = {"",         "-wal",         "-shm",         "-journal",
-                                     ".seeding", ".seeding-wal", ".seeding-shm", ".seeding-journal",
-                                     ".verify",  ".sock"};
+constexpr const char* kSuffixes[] = {
+    "",         "-wal",         "-shm",         "-journal",         ".config.json",
+    ".seeding", ".seeding-wal", ".seeding-shm", ".seeding-journal", ".verify",
+    ".sock"};
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;

@@ -420,6 +420,14 @@ TEST_CASE("docs: the examples of network.md run", "[pipeline][docs]") {
   host.follow("docs/network.md");
 }
 
+TEST_CASE("docs: the examples of fleet.md run", "[pipeline][docs]") {
+  Host host;
+  host.follow("docs/postgresql.md");
+  host.follow("docs/streaming.md");
+  host.change_something();
+  host.follow("docs/fleet.md");
+}
+
 TEST_CASE("docs: the examples of groups.md run", "[pipeline][docs]") {
   Host host;
   host.follow("docs/postgresql.md");
@@ -438,9 +446,10 @@ TEST_CASE("docs: the examples of managed.md run", "[pipeline][docs]") {
 TEST_CASE("docs: what is shown is run, or the page says why not", "[pipeline][docs]") {
   // Those that the cases above follow.
   const std::set<std::string> followed = {
-      "README.md",         "docs/groups.md",  "docs/install.md",    "docs/managed.md",
-      "docs/mirroring.md", "docs/network.md", "docs/monitoring.md", "docs/postgresql.md",
-      "docs/querying.md",  "docs/reading.md", "docs/runbooks.md",   "docs/streaming.md"};
+      "README.md",          "docs/fleet.md",     "docs/groups.md",  "docs/install.md",
+      "docs/managed.md",    "docs/mirroring.md", "docs/network.md", "docs/monitoring.md",
+      "docs/postgresql.md", "docs/querying.md",  "docs/reading.md", "docs/runbooks.md",
+      "docs/streaming.md"};
   // What it shows builds and tests the sources.
   const std::string of_sources = "docs/developers.md";
   std::vector<std::string> pages = {"README.md"};

@@ -1,0 +1,254 @@
+// Mirrors whose configuration comes from a server: run --config URL.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "pipeline.h"
+#include "support/free_port.h"
+
+using namespace support;
+using nlohmann::json;
+
+namespace {
+
+struct FleetHosts : Pipeline {
+  FleetHosts() {
+    cluster.execute(
+        "CREATE TABLE fox(id int PRIMARY KEY, name text); INSERT INTO fox VALUES (1, 'a');"
+        "CREATE TABLE hen(id int PRIMARY KEY, name text); INSERT INTO hen VALUES (1, 'b')");
+    start_stream();
+    std::filesystem::create_directories(fleet());
+    put("fleet.json", R"({"mirrors": [{"name": "edge-*", "use": ["base.json"]},
+                                      {"name": "edge-2", "use": ["two.json"]}]})");
+    put("two.json", "{}");
+    put_tables("{\"table\": \"fox\"}");
+    publish();
+    start_server();
+  }
+  std::string fleet() const { return (dir / "fleet").string(); }
+  std::string file(const std::string& name) const { return (dir / (name + ".db")).string(); }
+  std::string url(const std::string& name) const {
+    return "http://127.0.0.1:" + std::to_string(port) + "/fleet/" + name;
+  }
+  void put(const std::string& name, const std::string& text) const {
+    std::ofstream(fleet() + "/" + name) << text;
+  }
+  void put_tables(const std::string& tables) const {
+    put("base.json", "{\"tables\": [" + tables + "]}");
+  }
+  Result command(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {program("daystream"), "fleet", fleet()});
+    return run(arguments);
+  }
+  void publish() const { REQUIRE(command({"publish"}).ok()); }
+  void publish_tables(const std::string& tables) const {
+    put_tables(tables);
+    publish();
+  }
+
+  void start_server(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> argv = {program("daystream"),
+                                     "serve",
+                                     stream(),
+                                     "--fleet",
+                                     fleet(),
+                                     "--listen",
+                                     "127.0.0.1:" + std::to_string(port)};
+    argv.insert(argv.end(), more.begin(), more.end());
+    server.emplace(argv);
+    REQUIRE(eventually([&] {
+      return !server->running() || server->err().find("serving at") != std::string::npos;
+    }));
+  }
+  void kill_server() {
+    server->signal(SIGKILL);
+    server->wait();
+  }
+  std::vector<std::string> run_argv(const std::string& name) const {
+    return {program("deltamirror"), "run",      file(name), "--daystream", stream(), "-d",
+            cluster.conninfo(),     "--config", url(name)};
+  }
+  void start(const std::string& name) { hosts.insert_or_assign(name, Process(run_argv(name))); }
+  void kill(const std::string& name) {
+    hosts.at(name).signal(SIGKILL);
+    hosts.at(name).wait();
+  }
+
+  json status(const std::string& name) const {
+    return json::parse(run({program("deltamirror"), "status", file(name), "--json"}).out, nullptr,
+                       false);
+  }
+  json config(const std::string& name) const {
+    const json all = status(name);
+    return all.is_object() ? all["config"] : json();
+  }
+  bool applies(const std::string& name, int revision) const {
+    return eventually([&] {
+      const json found = config(name);
+      return found.is_object() && found["revision"] == revision;
+    });
+  }
+  std::string count(const std::string& name, const std::string& table) const {
+    try {
+      const deltamirror::Database db(file(name), deltamirror::Database::Mode::ReadOnly);
+      return db.value("SELECT count(*) FROM " + table).value_or("NULL");
+    } catch (const std::exception&) {
+      return "none";
+    }
+  }
+  bool says(const std::string& name, const std::string& text) const {
+    return hosts.at(name).err().find(text) != std::string::npos;
+  }
+
+  const int port = free_port();
+  std::optional<Process> server;
+  std::map<std::string, Process> hosts;
+};
+
+}  // namespace
+
+TEST_CASE("fleet: what is published is on all hosts, and rolled back on all", "[mirror][fleet]") {
+  FleetHosts fleet;
+  for (const char* const name : {"edge-1", "edge-2"}) fleet.start(name);
+  for (const char* const name : {"edge-1", "edge-2"}) {
+    CHECK(fleet.applies(name, 1));
+    CHECK(fleet.count(name, "fox") == "1");
+    CHECK(fleet.count(name, "hen") == "none");
+  }
+  CHECK(fleet.config("edge-1") == json{{"source", fleet.url("edge-1")},
+                                       {"revision", 1},
+                                       {"wanted_revision", 1},
+                                       {"error", nullptr}});
+
+  // What is not right is not published, and what is being edited reaches nobody.
+  fleet.put_tables("{\"table\": \"fox\"}, {\"tabel\": \"hen\"}");
+  CHECK(fleet.command({"publish"}).exit.code == 2);
+
+  fleet.publish_tables("{\"table\": \"fox\"}, {\"table\": \"hen\"}");
+  for (const char* const name : {"edge-1", "edge-2"}) {
+    CHECK(eventually([&] { return fleet.count(name, "hen") == "1"; }));
+    CHECK(fleet.applies(name, 2));
+  }
+  fleet.cluster.execute("INSERT INTO hen VALUES (2, 'c')");
+  CHECK(eventually([&] { return fleet.count("edge-1", "hen") == "2"; }));
+
+  CHECK(fleet.command({"rollback", "1"}).ok());
+  for (const char* const name : {"edge-1", "edge-2"}) {
+    CHECK(eventually([&] { return fleet.count(name, "hen") == "none"; }));
+    CHECK(fleet.applies(name, 3));
+  }
+  // A rule that is taken away takes nothing from a host.
+  fleet.put("fleet.json", R"({"mirrors": [{"name": "edge-2", "use": ["base.json"]}]})");
+  fleet.publish();
+  CHECK(fleet.applies("edge-2", 4));
+  CHECK(eventually([&] {
+    const json found = fleet.config("edge-1");
+    return found["error"].is_string() &&
+           found["error"].get<std::string>().find("no rule") != std::string::npos;
+  }));
+  CHECK(fleet.count("edge-1", "fox") == "1");
+  CHECK(fleet.config("edge-1")["revision"] == 3);
+}
+
+TEST_CASE("fleet: what a host refuses leaves the configuration before in force, and is told",
+          "[mirror][fleet]") {
+  FleetHosts fleet;
+  for (const char* const name : {"edge-1", "edge-2"}) fleet.start(name);
+  for (const char* const name : {"edge-1", "edge-2"}) CHECK(fleet.applies(name, 1));
+  // A column that the table does not have: nothing but the database knows.
+  fleet.put("two.json", R"({"tables": [{"table": "fox", "indexes": ["tail"]}, {"table": "hen"}]})");
+  fleet.publish_tables("{\"table\": \"fox\", \"indexes\": [\"name\"]}");
+  CHECK(fleet.applies("edge-1", 2));
+  REQUIRE(eventually([&] { return fleet.config("edge-2")["wanted_revision"] == 2; }));
+  const json status = fleet.status("edge-2");
+  CHECK(status["config"]["revision"] == 1);
+  CHECK(status["config"]["error"].get<std::string>().find("tail") != std::string::npos);
+  CHECK(status["healthy"] == false);
+  CHECK(status["trouble"].dump().find("revision 2 of ") != std::string::npos);
+  CHECK(fleet.says("edge-2", "could not take configuration"));
+  CHECK(fleet.count("edge-2", "hen") == "none");
+
+  // So it is after a start, too, and the next one may be right.
+  fleet.kill("edge-2");
+  fleet.start("edge-2");
+  CHECK(eventually([&] { return fleet.says("edge-2", "could not take configuration"); }));
+  CHECK(fleet.config("edge-2")["revision"] == 1);
+  fleet.cluster.execute("INSERT INTO fox VALUES (2, 'b')");
+  CHECK(eventually([&] { return fleet.count("edge-2", "fox") == "2"; }));
+  fleet.put("two.json", R"({"tables": [{"table": "fox"}, {"table": "hen"}]})");
+  fleet.publish();
+  CHECK(fleet.applies("edge-2", 3));
+  CHECK(fleet.config("edge-2")["error"].is_null());
+  CHECK(eventually([&] { return fleet.count("edge-2", "hen") == "1"; }));
+}
+
+TEST_CASE("fleet: a host starts with what it had while the server is away", "[mirror][fleet]") {
+  FleetHosts fleet;
+  fleet.start("edge-1");
+  CHECK(fleet.applies("edge-1", 1));
+  fleet.kill("edge-1");
+  fleet.kill_server();
+
+  fleet.start("edge-1");
+  CHECK(eventually([&] { return fleet.says("edge-1", "going on with revision 1"); }));
+  fleet.cluster.execute("INSERT INTO fox VALUES (2, 'b')");
+  CHECK(eventually([&] { return fleet.count("edge-1", "fox") == "2"; }));
+  CHECK(fleet.config("edge-1")["error"].is_string());
+  CHECK(eventually([&] { return fleet.status("edge-1")["healthy"] == true; }));
+
+  fleet.publish_tables("{\"table\": \"fox\"}, {\"table\": \"hen\"}");
+  fleet.start_server();
+  CHECK(fleet.applies("edge-1", 2));
+  CHECK(eventually([&] { return fleet.count("edge-1", "hen") == "1"; }));
+  CHECK(eventually([&] { return fleet.config("edge-1")["error"].is_null(); }));
+
+  // SIGTERM ends it while an answer is held.
+  fleet.hosts.at("edge-1").signal(SIGTERM);
+  CHECK(fleet.hosts.at("edge-1").wait() == Exit{0, 0});
+
+  SECTION("and with none it had, it waits, or fails where it is to end by itself") {
+    fleet.kill_server();
+    std::vector<std::string> once = fleet.run_argv("edge-2");
+    once.emplace_back("--once");
+    CHECK(run(once).exit.code == 1);
+    CHECK_FALSE(std::filesystem::exists(fleet.file("edge-2")));
+  }
+  SECTION("a run by something else forgets it") {
+    CHECK(std::filesystem::exists(fleet.file("edge-1") + ".config.json"));
+    CHECK(run({program("deltamirror"), "run", fleet.file("edge-1"), "--once"}).ok());
+    CHECK_FALSE(std::filesystem::exists(fleet.file("edge-1") + ".config.json"));
+    CHECK(fleet.config("edge-1").is_null());
+  }
+}
+
+TEST_CASE("fleet: who has another's token gets nothing", "[mirror][fleet][security]") {
+  FleetHosts fleet;
+  fleet.kill_server();
+  const std::string tokens = (fleet.dir / "tokens").string();
+  std::string token =
+      run_ok({program("daystream"), "token", tokens, "edge-2", "--fleet", "edge-2"});
+  token.pop_back();
+  fleet.start_server({"--tokens", tokens});
+  Process::Options options;
+  options.env = {{"DAYSTREAM_TOKEN", token}};
+  const Result refused = run(fleet.run_argv("edge-1"), options);
+  CHECK(refused.exit.code == 3);
+  CHECK(refused.err.find("may not read the configuration of \"edge-1\"") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(fleet.file("edge-1")));
+  fleet.hosts.insert_or_assign("edge-2", Process(fleet.run_argv("edge-2"), options));
+  CHECK(fleet.applies("edge-2", 1));
+
+  std::vector<std::string> labelled = fleet.run_argv("edge-2");
+  labelled.insert(labelled.end(), {"--label", "region"});
+  CHECK(run(labelled, options).exit.code == 2);
+  CHECK(run({program("deltamirror"), "run", fleet.file("edge-2"), "--label", "a=b"}).exit.code ==
+        2);
+  const Result seed =
+      run({program("deltamirror"), "seed", fleet.file("other"), "--config", fleet.url("edge-1"),
+           "-d", fleet.cluster.conninfo(), "--daystream", fleet.stream()});
+  CHECK(seed.exit.code == 2);
+  CHECK(seed.err.find("alone takes a configuration from a server") != std::string::npos);
+}
