@@ -16,8 +16,9 @@ void Copies::tell(Copy copy, bool has_more) {
   if (known != copies_.end()) {
     const Copy& before = known->second;
     if (before.proven && !copy.proven) return;
-    if (has_more && before.position == copy.position) {
-      copy.still_since = before.still_since != 0 ? before.still_since : copy.told;
+    if (before.position == copy.position) {
+      copy.lag_ms = before.lag_ms;  // of the same commit, unless it had all there was since
+      if (has_more) copy.still_since = before.still_since != 0 ? before.still_since : copy.told;
     }
   } else if (copies_.size() >= kMost) {
     const auto older = [](const auto& a, const auto& b) {
@@ -27,6 +28,7 @@ void Copies::tell(Copy copy, bool has_more) {
     if (oldest->second.proven && !copy.proven) return;
     copies_.erase(oldest);
   }
+  if (!has_more) copy.lag_ms = 0;
   copies_[key] = std::move(copy);
 }
 

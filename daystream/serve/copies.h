@@ -20,7 +20,7 @@ struct Copy {
   std::string host;
   Position position;
   Lsn lsn;
-  std::int64_t lag_ms = 0;  // as it sees it itself
+  std::int64_t lag_ms = 0;  // of its last commit, as it says; 0 once it has had all there was
   std::int64_t told = 0;    // seconds since 1970
   std::string trouble;      // why it does not go on, as it sees it itself; empty: it does
   // Since when it has said the same position while the stream had more; 0: it goes on.

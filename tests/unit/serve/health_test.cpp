@@ -111,3 +111,30 @@ TEST_CASE("health: a mirror that stands still gets later, also while it reports"
   CHECK(tell(kNow + 4, durable.position, "").still_since == 0);
   CHECK(tell(kNow + 8, durable.position, "").still_since == 0);
 }
+
+TEST_CASE("health: how late a last commit was is over once the mirror has had all there was",
+          "[serve][health]") {
+  Copies copies;
+  Durable durable;
+  const auto tell = [&](std::int64_t at, Position position) {
+    Copy copy;
+    copy.name = "m";
+    copy.kind = "mirror";
+    copy.position = position;
+    copy.lag_ms = 8'281;
+    copy.told = at;
+    copies.tell(copy, position < durable.position);
+    return copies.all().begin()->second;
+  };
+  const Position commit{kNow - 20, 1};
+  durable.position = commit;
+  CHECK(copy_lag_ms(tell(kNow - 15, {kNow - 40, 1}), durable, kNow - 15) == 8'281);
+  const Copy level = tell(kNow - 14, commit);
+  CHECK(copy_lag_ms(level, durable, kNow - 14) == 0);
+  // A mark that it has not reported yet makes it a moment late, not as late as it once was; nor do
+  // signs of life in between, which say the same of the same commit.
+  durable.position = {kNow - 10, 1};
+  CHECK(copy_lag_ms(level, durable, kNow - 10) == 0);
+  CHECK(copy_lag_ms(tell(kNow - 10, commit), durable, kNow - 10) == 0);
+  CHECK(copy_lag_ms(tell(kNow - 7, commit), durable, kNow - 7) == 3'000);
+}
