@@ -68,6 +68,9 @@ TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its sc
                    "POST") == "200");
   sharing::FileStore::create(shown.directory.path() / ".groups/mailers",
                              {sharing::By::Key, 3, "", Position::begin(), ""});
+  // The server looks for groups now and then.
+  CHECK(eventually(
+      [&] { return body_of(server.url("/status")).find("mailers") != std::string::npos; }));
   CHECK(body_of(server.url("/history")).find("\"test\":{\"bytes_per_second\":[") !=
         std::string::npos);
   if (!found.ok()) {
