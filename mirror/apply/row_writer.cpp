@@ -50,8 +50,7 @@ void check_identity(const MirroredTable& table) {
         fmt::format("the key of table {} has the column \"{}\" now, which is not mirrored",
                     table.shape.line_name, table.shape.column(attnum)->name),
         "add it to the \"columns\" or the query of the table: without it updates and deletes "
-        "cannot "
-        "be followed");
+        "cannot be followed");
   }
   if (table.key().empty()) rowid_name(table);
 }

@@ -210,7 +210,11 @@ OwnerSays ask_how_it_is(const std::string& mirror) {
     }
     if (in.fill(fd.get()) != LineBuffer::Read::Again) return {};  // it ends just now
   }
-  return {.unstored = unstored_in(json::parse(text))};
+  try {
+    return {.unstored = unstored_in(json::parse(text))};
+  } catch (const json::exception&) {
+    return {};  // another version's words, say: the mirror's own file tells the rest
+  }
 }
 
 }  // namespace deltamirror

@@ -103,6 +103,7 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
   if (table.relation.oid != 0 && !only_compare_) {
     check_may_read(pg_, now, attnums_read(mirrored));
   }
+  check_row_key(mirrored);
   if (mirrored.mode != TableMode::Mirror) {
     check_history(mirrored);
   } else if (table.relation.oid != 0) {
@@ -119,7 +120,6 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
   }
   table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied, rows)
                                                : binary_copy_sql(table.select_sql, table.copied);
-  check_row_key(mirrored);
 }
 
 void TableDescriber::describe_relation(SeedTable& table, const SourceRelation& now) {
