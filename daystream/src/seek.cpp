@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daystream/error.h"
+#include "last_newline.h"
 #include "line_prefix.h"
 #include "number.h"
 #include "packed_day.h"
@@ -170,7 +171,7 @@ std::optional<EndLine> Seeker::last_end_before(std::uint64_t offset) const {
     const std::string bytes = read(begin, end);
     std::size_t line_end = bytes.size() - 1;  // the newline
     for (;;) {
-      const auto before = line_end == 0 ? std::string::npos : bytes.rfind('\n', line_end - 1);
+      const auto before = last_newline(std::string_view(bytes).substr(0, line_end));
       if (before == std::string::npos && begin > 0) break;
       const std::size_t line_begin = before == std::string::npos ? 0 : before + 1;
       const std::string_view line(bytes.data() + line_begin, line_end - line_begin);
@@ -232,7 +233,7 @@ std::optional<Seeker::PlacedLine> Seeker::last_line() const {
     std::string bytes = read(begin, limit_);
     if (bytes.empty() || bytes.back() != '\n') return std::nullopt;
     bytes.pop_back();
-    const auto newline = bytes.rfind('\n');
+    const auto newline = last_newline(bytes);
     if (newline != std::string::npos)
       return PlacedLine{begin + newline + 1, bytes.substr(newline + 1)};
     if (begin == 0) return PlacedLine{0, std::move(bytes)};
@@ -244,7 +245,7 @@ std::uint64_t Seeker::whole_lines_end() const {
   while (end > 0) {
     const std::uint64_t begin = end > kLargeRead ? end - kLargeRead : 0;
     const std::string bytes = read(begin, end);
-    const auto newline = bytes.rfind('\n');
+    const auto newline = last_newline(bytes);
     if (newline != std::string::npos) return begin + newline + 1;
     end = begin;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daystream/error.h"
+#include "last_newline.h"
 
 namespace daystream {
 
@@ -62,8 +63,8 @@ bool Transaction::Impl::next_line_where(const Find& find, Line& line) {
       skip(lines);
       continue;
     }
-    const auto before = lines.rfind('\n', found == 0 ? 0 : found - 1);
-    const std::size_t begin = found == 0 || before == std::string_view::npos ? 0 : before + 1;
+    const auto before = last_newline(lines.substr(0, found));
+    const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;
     go_to(lines, begin);
     return next_line(line);
   }
@@ -90,7 +91,7 @@ std::string_view Transaction::Impl::whole_lines() {
   constexpr std::string_view kReplace = "\t_action\treplace\t";
   for (std::size_t searched = 0;; fill()) {
     const std::string_view rest(buffer_.data() + at_, buffer_.size() - at_);
-    const auto newline = rest.substr(searched).rfind('\n');
+    const auto newline = last_newline(rest.substr(searched));
     if (newline == std::string_view::npos) {
       searched = rest.size();
       continue;
@@ -98,7 +99,7 @@ std::string_view Transaction::Impl::whole_lines() {
     std::string_view lines = rest.substr(0, searched + newline + 1);
     if (offset_ == group_.end_line) return lines;
     // A `replace` stays with its `update`.
-    const auto before = lines.substr(0, lines.size() - 1).rfind('\n');
+    const auto before = last_newline(lines.substr(0, lines.size() - 1));
     const std::size_t last = before == std::string_view::npos ? 0 : before + 1;
     if (lines.find(kReplace, last) != std::string_view::npos) lines = lines.substr(0, last);
     if (!lines.empty()) return lines;
