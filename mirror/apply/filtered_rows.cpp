@@ -12,14 +12,13 @@ namespace deltamirror {
 FilteredRows::FilteredRows(const MirroredTable& table, RowWriter& writer)
     : table_(table), writer_(writer) {
   for (const int attnum : table_.choice.where->attnums()) {
-    const auto found = std::find_if(table_.columns.begin(), table_.columns.end(),
-                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
-    if (found == table_.columns.end()) {
+    const MirrorColumn* const found = column_of(table_.columns, attnum);
+    if (found == nullptr) {
       throw daystream::NeedsPerson(
           fmt::format("table \"{}\" lacks a column that its where reads", table_.name),
           "remove it from the mirror and seed it again");
     }
-    columns_.push_back(static_cast<std::size_t>(found - table_.columns.begin()));
+    columns_.push_back(static_cast<std::size_t>(found - table_.columns.data()));
   }
   values_.resize(columns_.size());
 }

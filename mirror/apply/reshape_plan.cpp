@@ -81,17 +81,6 @@ std::optional<MirrorColumn> wished_column(const MirroredTable& table, const Sour
   return wished;
 }
 
-const SourceColumn* column_called(const Shape& shape, const std::string& name) {
-  const auto found = std::find_if(shape.columns.begin(), shape.columns.end(),
-                                  [&](const SourceColumn& column) { return column.name == name; });
-  return found == shape.columns.end() ? nullptr : &*found;
-}
-
-bool is_mirrored(const MirroredTable& table, int attnum) {
-  return std::any_of(table.columns.begin(), table.columns.end(),
-                     [&](const MirrorColumn& column) { return column.attnum == attnum; });
-}
-
 bool chooses_rows(const MirroredTable& table, int attnum) {
   if (!table.choice.where) return false;
   const std::vector<int>& read = table.choice.where->attnums();
@@ -112,7 +101,7 @@ std::optional<MirrorColumn> still_wished(const MirroredTable& table, const Mirro
                                          const Shape& line, const std::vector<MirrorColumn>& has) {
   MirrorColumn next = column;
   const std::string& asked = column.asked.empty() ? was.name : column.asked;
-  if (asked == now.name || column_called(line, asked) == nullptr) {
+  if (asked == now.name || line.column_called(asked) == nullptr) {
     next.asked = asked == now.name ? "" : asked;
     if (now.name != was.name && column.name == was.name) next.name = now.name;
     return next;
@@ -154,9 +143,7 @@ std::optional<int> kept_scale(const ColumnType& was, const ColumnType& now, cons
 void move_out_of_the_way(const MirroredTable& table, ColumnPlan& plan) {
   int number = 0;
   for (const MirrorColumn& column : table.columns) {
-    const bool stays = std::any_of(plan.columns.begin(), plan.columns.end(),
-                                   [&](const auto& c) { return c.attnum == column.attnum; });
-    if (stays) continue;
+    if (column_of(plan.columns, column.attnum) != nullptr) continue;
     const bool wanted = std::any_of(plan.renames.begin(), plan.renames.end(), [&](const auto& r) {
       return folded(r.second) == folded(column.name);
     });
@@ -237,7 +224,8 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
   }
   for (const SourceColumn& column : line.shape.columns) {
     const SourceColumn* const was = table.shape.column(column.attnum);
-    if (is_mirrored(table, column.attnum) || (was != nullptr && was->name == column.name)) continue;
+    if (column_of(table.columns, column.attnum) != nullptr) continue;
+    if (was != nullptr && was->name == column.name) continue;
     auto wished = wished_column(table, column, plan.columns);
     if (!wished) continue;
     if (was != nullptr) only_a_copy_has(line.shape, column.name);  // no line has its rows of before

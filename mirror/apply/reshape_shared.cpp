@@ -40,8 +40,7 @@ OwnValues own_values(const MirroredTable& before, const MirroredTable& now, cons
       if (value != "NULL" || has_column(before, column.name)) out.emplace(column.name, value);
       continue;
     }
-    const auto was = std::find_if(before.columns.begin(), before.columns.end(),
-                                  [&](const MirrorColumn& c) { return c.attnum == column.attnum; });
+    const MirrorColumn* const was = column_of(before.columns, column.attnum);
     if (was->name == column.name && was->type.declared() == column.type.declared()) continue;
     out.emplace(column.name, value_now(was->name, was->attnum, plan));
   }

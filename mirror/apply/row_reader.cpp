@@ -21,11 +21,8 @@ RowReader::RowReader(const MirroredTable& table) : table_(table), shared_(table.
   for (const SourceColumn& column : table.shape.columns) {
     std::string& raw = raw_names_.emplace_back();
     daystream::escape_to(raw, column.name);
-    const auto found =
-        std::find_if(table.columns.begin(), table.columns.end(),
-                     [&](const MirrorColumn& c) { return c.attnum == column.attnum; });
-    targets_.push_back(
-        found == table.columns.end() ? -1 : static_cast<int>(found - table.columns.begin()));
+    const MirrorColumn* const found = column_of(table.columns, column.attnum);
+    targets_.push_back(found == nullptr ? -1 : static_cast<int>(found - table.columns.data()));
   }
 }
 

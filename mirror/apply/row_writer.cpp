@@ -41,14 +41,10 @@ std::string rowid_name(const MirroredTable& table) {
 }  // namespace
 
 void check_identity(const MirroredTable& table) {
-  for (const int attnum : table.shape.row_key()) {
-    const bool there =
-        std::any_of(table.columns.begin(), table.columns.end(),
-                    [&](const MirrorColumn& column) { return column.attnum == attnum; });
-    if (there) continue;
+  if (const SourceColumn* const missing = missing_of_key(table.shape, table.columns)) {
     throw daystream::NeedsPerson(
         fmt::format("the key of table {} has the column \"{}\" now, which is not mirrored",
-                    table.shape.line_name, table.shape.column(attnum)->name),
+                    table.shape.line_name, missing->name),
         "add it to the \"columns\" or the query of the table: without it updates and deletes "
         "cannot be followed");
   }

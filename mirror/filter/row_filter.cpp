@@ -75,9 +75,8 @@ RowFilter::RowFilter(std::string_view text, const Shape& shape, const TypeNames&
     : root_(bind(parse_filter(text), shape, types)) {}
 
 int RowFilter::column(const std::string& name, const Shape& shape) {
-  const auto found = std::find_if(shape.columns.begin(), shape.columns.end(),
-                                  [&](const SourceColumn& c) { return c.name == name; });
-  if (found == shape.columns.end()) {
+  const SourceColumn* const found = shape.column_called(name);
+  if (found == nullptr) {
     throw ConfigError(fmt::format("where: the table has no column \"{}\"", name),
                       "names are PostgreSQL's; a text stands in single quotes");
   }

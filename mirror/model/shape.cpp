@@ -59,6 +59,13 @@ const SourceColumn* Shape::column(int attnum) const noexcept {
   return nullptr;
 }
 
+const SourceColumn* Shape::column_called(const std::string& name) const noexcept {
+  for (const SourceColumn& column : columns) {
+    if (column.name == name) return &column;
+  }
+  return nullptr;
+}
+
 const std::vector<int>& Shape::row_key() const noexcept {
   static const std::vector<int> kNone;
   if (identity == 'i') return identity_key;

@@ -41,6 +41,7 @@ struct Shape {
   bool operator==(const Shape&) const = default;
 
   const SourceColumn* column(int attnum) const noexcept;
+  const SourceColumn* column_called(const std::string& name) const noexcept;
   // What old rows are named by: the identity's columns, or with FULL the primary key, which the
   // whole old row contains. Empty: nothing, or with FULL all columns.
   const std::vector<int>& row_key() const noexcept;

@@ -81,8 +81,10 @@ Copies::Copies(Database& db, const RunOptions& options, const RunControl& contro
 // Where each try fails, as on a full disk, each leaves some.
 void Copies::drop_shadows() {
   WriteTransaction transaction(db_);
-  const std::vector<MirroredTable> stored = load_tables_of(db_, options_.source);
-  for (const std::string& name : Shadow::drop_left_over(db_, options_.source)) {
+  const std::vector<std::string> dropped = Shadow::drop_left_over(db_, options_.source);
+  const auto stored =
+      dropped.empty() ? std::vector<MirroredTable>() : load_tables_of(db_, options_.source);
+  for (const std::string& name : dropped) {
     const MirroredTable* const table = wished_as(stored, name);
     const auto text = waits_.said.met(fmt::format("dropped a half-made copy of table \"{}\"",
                                                   table == nullptr ? name : shown_name(*table)));

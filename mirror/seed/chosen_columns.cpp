@@ -10,12 +10,6 @@ namespace deltamirror {
 
 namespace {
 
-const SourceColumn* column_named(const Shape& shape, const std::string& name) {
-  const auto found = std::find_if(shape.columns.begin(), shape.columns.end(),
-                                  [&](const SourceColumn& c) { return c.name == name; });
-  return found == shape.columns.end() ? nullptr : &*found;
-}
-
 std::vector<std::string> names_of(const Shape& shape) {
   std::vector<std::string> out;
   for (const SourceColumn& column : shape.columns) out.push_back(column.name);
@@ -33,7 +27,7 @@ std::vector<MirrorColumn> chosen_columns(const TableRequest& request, const Shap
                                          const TypeNames& types) {
   std::vector<const SourceColumn*> chosen;
   for (std::size_t i = 0; i < request.columns.size(); ++i) {
-    chosen.push_back(column_named(shape, request.columns[i]));
+    chosen.push_back(shape.column_called(request.columns[i]));
     if (chosen.back() == nullptr) {
       throw RequestProblem(fmt::format("/columns/{}", i),
                            no_column(request.columns[i], names_of(shape)));
@@ -51,7 +45,7 @@ std::vector<MirrorColumn> chosen_columns(const TableRequest& request, const Shap
                    .type_override = {}});
   }
   for (const auto& [name, to] : request.rename) {
-    const SourceColumn* const column = column_named(shape, name);
+    const SourceColumn* const column = shape.column_called(name);
     const bool there =
         column != nullptr && std::find(chosen.begin(), chosen.end(), column) != chosen.end();
     if (there) continue;
@@ -60,13 +54,10 @@ std::vector<MirrorColumn> chosen_columns(const TableRequest& request, const Shap
                              ? no_column(name, names_of(shape))
                              : fmt::format("column \"{}\" is not among \"columns\"", name));
   }
-  for (const int attnum : shape.row_key()) {
-    const bool there = std::any_of(out.begin(), out.end(),
-                                   [&](const MirrorColumn& c) { return c.attnum == attnum; });
-    if (there) continue;
+  if (const SourceColumn* const missing = missing_of_key(shape, out)) {
     throw RequestProblem("/columns",
                          fmt::format("the key column \"{}\" of table {} is not among \"columns\"",
-                                     shape.column(attnum)->name, shape.line_name),
+                                     missing->name, shape.line_name),
                          "add it: without it updates and deletes cannot be followed");
   }
   return out;
@@ -84,9 +75,8 @@ std::shared_ptr<const RowFilter> chosen_rows(const TableRequest& request, const 
   }
   for (const int attnum : filter->attnums()) {
     const std::string& name = shape.column(attnum)->name;
-    const auto found = std::find_if(columns.begin(), columns.end(),
-                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
-    if (found == columns.end()) {
+    const MirrorColumn* const found = column_of(columns, attnum);
+    if (found == nullptr) {
       throw RequestProblem(
           "/where", fmt::format("where: column \"{}\" is not mirrored", name),
           "add it to \"columns\": whether a row fits is decided by what the mirror has of it");

@@ -68,12 +68,9 @@ void apply_overrides(const TableRequest& request, MirroredTable& table) {
 }
 
 void check_row_key(const MirroredTable& table) {
-  for (const int attnum : table.shape.row_key()) {
-    const bool there = std::any_of(table.columns.begin(), table.columns.end(),
-                                   [&](const MirrorColumn& c) { return c.attnum == attnum; });
-    if (there) continue;
+  if (const SourceColumn* const missing = missing_of_key(table.shape, table.columns)) {
     throw ConfigError(fmt::format("the query for \"{}\" leaves out the key column \"{}\"",
-                                  table.source_table, table.shape.column(attnum)->name),
+                                  table.source_table, missing->name),
                       "add it: without it updates and deletes cannot be followed");
   }
 }

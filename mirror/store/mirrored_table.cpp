@@ -215,6 +215,20 @@ constexpr const char* kCatalog = R"(
 
 }  // namespace
 
+const MirrorColumn* column_of(const std::vector<MirrorColumn>& columns, int attnum) noexcept {
+  for (const MirrorColumn& column : columns) {
+    if (column.attnum == attnum) return &column;
+  }
+  return nullptr;
+}
+
+const SourceColumn* missing_of_key(const Shape& shape, const std::vector<MirrorColumn>& columns) {
+  for (const int attnum : shape.row_key()) {
+    if (column_of(columns, attnum) == nullptr) return shape.column(attnum);
+  }
+  return nullptr;
+}
+
 Value value_for(const MirrorColumn& column, std::string_view text, std::string& scratch) {
   try {
     return convert(column.type, text, scratch);
@@ -227,10 +241,9 @@ Value value_for(const MirrorColumn& column, std::string_view text, std::string& 
 std::vector<int> MirroredTable::key() const {
   std::vector<int> out;
   for (const int attnum : shape.row_key()) {
-    const auto found = std::find_if(columns.begin(), columns.end(),
-                                    [&](const MirrorColumn& c) { return c.attnum == attnum; });
-    if (found == columns.end()) return {};
-    out.push_back(static_cast<int>(found - columns.begin()));
+    const MirrorColumn* const found = column_of(columns, attnum);
+    if (found == nullptr) return {};
+    out.push_back(static_cast<int>(found - columns.data()));
   }
   if (is_shared() && !out.empty()) out.insert(out.begin(), 0);
   return out;

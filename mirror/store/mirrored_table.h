@@ -39,6 +39,11 @@ struct MirrorColumn {
   bool operator==(const MirrorColumn&) const = default;
 };
 
+// The one that has column `attnum` of the source; nullptr: none.
+const MirrorColumn* column_of(const std::vector<MirrorColumn>& columns, int attnum) noexcept;
+// The first column of the key that none of `columns` has; nullptr: all are there.
+const SourceColumn* missing_of_key(const Shape& shape, const std::vector<MirrorColumn>& columns);
+
 // As convert(), of a text that came. Throws NeedsPerson where it does not fit a type that was asked
 // for.
 Value value_for(const MirrorColumn& column, std::string_view text, std::string& scratch);
