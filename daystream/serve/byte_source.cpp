@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "last_newline.h"
 #include "line_prefix.h"
 #include "serve/zstd_frame.h"
 
@@ -42,7 +43,7 @@ bool WholeSource::read(evbuffer* out) {
 // Takes the position of the last line that begins in `text`, if one does, for the status page.
 void WholeSource::look_for_position(std::string_view text) {
   if (text.size() <= 1) return;
-  const auto newline = text.rfind('\n', text.size() - 2);
+  const auto newline = last_newline(text.substr(0, text.size() - 1));
   const std::size_t line = newline == std::string_view::npos ? 0 : newline + 1;
   if (const auto prefix = parse_prefix(text.substr(line, 64))) position_ = prefix->position;
 }

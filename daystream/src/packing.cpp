@@ -13,6 +13,7 @@
 #include "crc32c.h"
 #include "day_file.h"
 #include "daystream/error.h"
+#include "last_newline.h"
 #include "line_prefix.h"
 #include "packed_day.h"
 #include "read_only_file.h"
@@ -140,7 +141,7 @@ class Packer {
   std::uint64_t frame_end() {
     hold(kFrameText);
     const std::string_view text(buffer_.data(), buffer_.size());
-    const auto newline = text.rfind('\n');
+    const auto newline = last_newline(text);
     if (newline != std::string_view::npos) return at_ + newline + 1;
     std::vector<char> more(kPackReadSize);
     for (std::uint64_t at = at_ + buffer_.size(); at < size_;) {

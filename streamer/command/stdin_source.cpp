@@ -13,6 +13,7 @@
 #include "daystream/line.h"
 #include "daystream/writer.h"
 #include "program/program.h"
+#include "src/last_newline.h"
 #include "src/waiting.h"
 #include "write/sink.h"
 
@@ -75,7 +76,7 @@ class StdinSource {
     if (got < 0) throw daystream::IoError("could not read standard input", problem);
     if (got == 0) return false;
     // Only the new bytes can hold the newline that ends a line begun before.
-    const std::size_t newline = std::string_view(pending_).substr(old).rfind('\n');
+    const std::size_t newline = daystream::last_newline(std::string_view(pending_).substr(old));
     if (newline == std::string_view::npos) return true;
     const std::string_view lines = std::string_view(pending_).substr(0, old + newline);
     take(lines);

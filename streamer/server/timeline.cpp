@@ -13,6 +13,7 @@
 #include "daystream/error.h"
 #include "daystream/line.h"
 #include "daystream/unique_fd.h"
+#include "src/last_newline.h"
 
 namespace deltastream {
 
@@ -52,7 +53,8 @@ std::optional<TimelineId> timeline_in(std::string_view text) {
   while (end > 0) {
     const std::size_t key = text.substr(0, end).rfind("\t_timeline\t");
     if (key == std::string_view::npos) return std::nullopt;
-    const std::size_t begin = text.rfind('\n', key) + 1;  // npos + 1 is 0: the first line
+    const std::size_t begin =
+        daystream::last_newline(text.substr(0, key)) + 1;  // npos + 1 is 0: the first line
     const std::size_t stop = text.find('\n', key);
     end = key;
     if (stop == std::string_view::npos) continue;
