@@ -40,12 +40,25 @@ std::string text_of(const std::string& path) {
   return support::run_ok({"cat", std::string(SOURCE_ROOT) + path});
 }
 
+// A table `fox` and its stream.
+struct Streamed : Pipeline {
+  Streamed() {
+    execute("CREATE TABLE fox (id int PRIMARY KEY)");
+    start_stream();
+  }
+};
+
+// A server of that, and a mirror that nothing runs yet.
+struct Seeded {
+  Seeded() { p.seed({"fox"}); }
+  Streamed p;
+  ServerProcess server{{"app=" + p.daystream().string()}};
+};
+
 }  // namespace
 
 TEST_CASE("health: a deltastream that hangs, is killed and comes again", "[serve][health]") {
-  Pipeline p;
-  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
-  p.start_stream();
+  Streamed p;
   ServerProcess server({"app=" + p.daystream().string()});
   REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
   CHECK(outcome_of(server.url("/healthz/streams")) == "200");
@@ -91,11 +104,9 @@ TEST_CASE("health: a status file that says anything hides nobody's status", "[se
 
 TEST_CASE("health: a mirror that hangs is told, and one that is level is not late",
           "[serve][health]") {
-  Pipeline p;
-  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
-  p.start_stream();
-  ServerProcess server({"app=" + p.daystream().string()});
-  p.seed({"fox"});
+  Seeded seeded;
+  Pipeline& p = seeded.p;
+  const ServerProcess& server = seeded.server;
   Process mirror(
       {support::program("deltamirror"), "run", p.mirror(), "--daystream", server.url("/app")});
   p.execute("INSERT INTO fox VALUES (1)");
@@ -132,11 +143,9 @@ TEST_CASE("health: a mirror that hangs is told, and one that is level is not lat
 
 TEST_CASE("health: a mirror that waits says for what, and gets later meanwhile",
           "[serve][health]") {
-  Pipeline p;
-  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
-  p.start_stream();
-  ServerProcess server({"app=" + p.daystream().string()});
-  p.seed({"fox"});
+  Seeded seeded;
+  Pipeline& p = seeded.p;
+  const ServerProcess& server = seeded.server;
   const Process mirror(
       {support::program("deltamirror"), "run", p.mirror(), "--daystream", server.url("/app")});
   const auto copy = [&] {
@@ -335,9 +344,7 @@ TEST_CASE("metrics: files tell of a stream and a mirror where nothing is served"
 }
 
 TEST_CASE("metrics: Prometheus' own checker and rules take them", "[serve][health]") {
-  Pipeline p;
-  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
-  p.start_stream();
+  Streamed p;
   ServerProcess server({"app=" + p.daystream().string()});
   REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
   CHECK(outcome_of(server.url("/app/copies?copy=a%22b%5Cc&kind=mirror&position=1/1&lag_ms=5"),
@@ -382,11 +389,9 @@ TEST_CASE(
     WARN("prometheus is not installed: no alert was seen");
     return;
   }
-  Pipeline p;
-  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
-  p.start_stream();
-  ServerProcess server({"app=" + p.daystream().string()});
-  p.seed({"fox"});
+  Seeded seeded;
+  Pipeline& p = seeded.p;
+  const ServerProcess& server = seeded.server;
   const std::vector<std::string> follow = {support::program("deltamirror"), "run", p.mirror(),
                                            "--daystream", server.url("/app")};
   std::optional<Process> mirror(follow);

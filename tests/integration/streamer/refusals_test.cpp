@@ -33,6 +33,14 @@ void check_refused(const Result& result, int code, const std::string& message) {
   CHECK(contains(result.err, message));
 }
 
+// After it the slot is one that `stream` has read from.
+void read_a_row(const Cluster& cluster, const Stream& stream) {
+  cluster.execute("CREATE TABLE t(id int PRIMARY KEY)");
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  cluster.execute("INSERT INTO t VALUES(1)");
+  REQUIRE(stream.run_to_end().ok());
+}
+
 // What a person typed wrong: nothing of the server is asked.
 Result run_program(std::vector<std::string> arguments, const std::string& input = {}) {
   arguments.insert(arguments.begin(), support::program("deltastream"));
@@ -250,10 +258,7 @@ TEST_CASE("refusal: of several starts on a new directory one wins, the others sa
 TEST_CASE("refusal: of a directory that took another's place, that is what is said", "[streamer]") {
   const Cluster cluster;
   const Stream stream(cluster);
-  cluster.execute("CREATE TABLE t(id int PRIMARY KEY)");
-  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
-  cluster.execute("INSERT INTO t VALUES(1)");
-  REQUIRE(stream.run_to_end().ok());
+  read_a_row(cluster, stream);
   std::filesystem::remove_all(stream.directory());
   const Result refused = stream.run();
   check_refused(refused, 3, "the slot belongs to another daystream, which has read from it");
@@ -264,10 +269,7 @@ TEST_CASE("refusal: a new directory does not take a slot that another has read f
           "[streamer]") {
   const Cluster cluster;
   const Stream stream(cluster);
-  cluster.execute("CREATE TABLE t(id int PRIMARY KEY)");
-  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
-  cluster.execute("INSERT INTO t VALUES(1)");
-  REQUIRE(stream.run_to_end().ok());
+  read_a_row(cluster, stream);
   cluster.execute("INSERT INTO t VALUES(2)");
   const std::string confirmed = stream.confirmed();
   const Stream typo(cluster);  // the same slot, another directory
