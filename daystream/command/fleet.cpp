@@ -49,7 +49,7 @@ std::string own_user_name() {
 
 // Throws ConfigError where something is wrong, and prints what.
 FleetDraft right_draft(const FleetDirectory& fleet, const FleetOptions& options) {
-  FleetDraft draft = fleet.draft(options.names, serve::parse_labels(options.labels));
+  FleetDraft draft = fleet.draft(options.names, program::parse_labels(options.labels));
   for (const std::string& problem : draft.problems) fmt::print("{}\n", problem);
   if (draft.problems.empty()) return draft;
   throw ConfigError(fmt::format("fleet \"{}\" has {}", options.directory,
@@ -69,7 +69,7 @@ int check_fleet(const FleetOptions& options) {
   const FleetDirectory fleet(options.directory);
   const FleetDraft draft = right_draft(fleet, options);
   for (const std::string& name : options.names) {
-    const auto config = draft.content.config_of(name, serve::parse_labels(options.labels));
+    const auto config = draft.content.config_of(name, program::parse_labels(options.labels));
     fmt::print("{}: {}\n", name, program::counted(tables_of(*config), "table"));
   }
   fmt::print("{}: {}, {}\n", options.directory,
@@ -82,7 +82,8 @@ int show_fleet(const FleetOptions& options) {
   const FleetDirectory fleet(options.directory);
   const FleetContent content = options.second ? fleet.revision(*options.second).content
                                               : right_draft(fleet, options).content;
-  const auto config = content.config_of(options.names.front(), serve::parse_labels(options.labels));
+  const auto config =
+      content.config_of(options.names.front(), program::parse_labels(options.labels));
   if (!config) {
     throw ConfigError(fmt::format("no rule is about \"{}\"", options.names.front()),
                       "look at the names and labels in fleet.json, and at --label");
@@ -184,10 +185,8 @@ int diff_fleet(const FleetOptions& options) {
 }
 
 void add_labels(CLI::App& command, FleetOptions& options) {
-  command.add_option("--label", options.labels, "KEY=VALUE that the mirrors have; may be repeated")
-      ->type_name("KEY=VALUE")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false);
+  program::add_label_option(command, options.labels,
+                            "KEY=VALUE that the mirrors have; may be repeated");
 }
 
 void add_author(CLI::App& command, FleetOptions& options) {

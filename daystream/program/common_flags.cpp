@@ -81,6 +81,14 @@ CLI::Option* add_json_flag(CLI::App& command, bool& json, const std::string& wha
   return command.add_flag("--json", json, what);
 }
 
+CLI::Option* add_label_option(CLI::App& command, std::vector<std::string>& labels,
+                              const std::string& what) {
+  return command.add_option("--label", labels, what)
+      ->type_name("KEY=VALUE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
 std::string cli_description(const CLI::App& app) {
   return describe(app).dump(1);
 }

@@ -15,6 +15,10 @@ void add_common_flags(CLI::App& app, const std::string& formats);
 CLI::Option* add_json_flag(CLI::App& command, bool& json,
                            const std::string& what = "print JSON, for scripts");
 
+// Adds --label KEY=VALUE, which may be repeated (program/labels.h).
+CLI::Option* add_label_option(CLI::App& command, std::vector<std::string>& labels,
+                              const std::string& what);
+
 // What --metrics-file does, of those that have it.
 inline constexpr const char* kMetricsFileHelp =
     "write metrics for Prometheus into FILE every 5 s: one that ends in .prom, in the folder of "

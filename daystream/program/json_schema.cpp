@@ -182,6 +182,10 @@ CheckedJson no_json(const TextPlace& place, std::string why) {
 
 }  // namespace
 
+std::string SchemaProblem::text() const {
+  return pointer.empty() ? message : fmt::format("{}: {}", pointer, message);
+}
+
 std::vector<SchemaProblem> schema_problems(const json& schema, const json& value) {
   std::vector<SchemaProblem> problems;
   Check(schema, problems).run(schema, value, "");

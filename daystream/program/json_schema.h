@@ -14,6 +14,8 @@ struct SchemaProblem {
   std::string pointer;  // JSON pointer of the value that is wrong
   std::string message;  // what is wrong and what is allowed
   bool of_key = false;  // it is the member's key that is wrong
+
+  std::string text() const;  // POINTER: MESSAGE
 };
 
 // All that is wrong with `value`. Keywords: type, enum, properties, additionalProperties, required,

@@ -201,8 +201,7 @@ class DraftCheck {
             placed(problem, part.places).text((path_ / parts[k].get<std::string>()).string()));
       }
     }
-    tell_of_fleet(rule, fmt::format("what {} gets: {}{}{}", called(name, labels), problem.pointer,
-                                    problem.pointer.empty() ? "" : ": ", problem.message));
+    tell_of_fleet(rule, fmt::format("what {} gets: {}", called(name, labels), problem.text()));
   }
 
   void tell_of_fleet(const std::string& at, const std::string& message) {
@@ -262,19 +261,6 @@ std::optional<Revision> parse_revision(const std::string& text, std::uint64_t nu
 }
 
 }  // namespace
-
-Labels parse_labels(const std::vector<std::string>& texts) {
-  Labels labels;
-  for (const std::string& text : texts) {
-    const std::size_t equals = text.find('=');
-    if (equals == 0 || equals == std::string::npos) {
-      throw ConfigError(fmt::format("label \"{}\" is not KEY=VALUE", text),
-                        "write it like region=eu");
-    }
-    labels[text.substr(0, equals)] = text.substr(equals + 1);
-  }
-  return labels;
-}
 
 std::optional<json> FleetContent::config_of(const std::string& name, const Labels& labels) const {
   const auto rules = matching(name, labels);
@@ -369,9 +355,7 @@ std::optional<Revision> FleetDirectory::publish(const FleetContent& content,
 std::vector<std::string> config_problems(const json& config) {
   std::vector<std::string> out;
   for (const auto& problem : program::schema_problems(mirror_schema(), config)) {
-    out.push_back(problem.pointer.empty()
-                      ? problem.message
-                      : fmt::format("{}: {}", problem.pointer, problem.message));
+    out.push_back(problem.text());
   }
   return out;
 }

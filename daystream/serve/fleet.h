@@ -11,12 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "program/labels.h"
+
 namespace daystream::serve {
 
-using Labels = std::map<std::string, std::string>;
-
-// KEY=VALUE each. Throws ConfigError.
-Labels parse_labels(const std::vector<std::string>& texts);
+using program::Labels;
 
 // What is composed: the rules of fleet.json, and the parts that they use, by name.
 struct FleetContent {

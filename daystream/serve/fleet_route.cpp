@@ -142,7 +142,7 @@ void FleetRoute::reply(const Request& request, const std::string& name,
                        const std::function<void()>& require_room) {
   Labels labels;
   try {
-    labels = parse_labels(request.parameters("label"));
+    labels = program::parse_labels(request.parameters("label"));
   } catch (const ConfigError& e) {
     throw HttpError(400, "bad-request", e.what(), e.hint());
   }

@@ -80,12 +80,8 @@ void add_run(CLI::App& app, Chosen& chosen) {
           "JSON file, with comments if need be, with \"tables\", or \"sources\" with theirs, and "
           "\"extra_sql\", read again at SIGHUP; or https://HOST:PORT/fleet/NAME of a \"daystream "
           "serve --fleet\", whose changes are followed");
-  command
-      .add_option("--label", options->labels,
-                  "KEY=VALUE that rules of the fleet may ask for; may be repeated")
-      ->type_name("KEY=VALUE")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->allow_extra_args(false);
+  daystream::program::add_label_option(
+      command, options->labels, "KEY=VALUE that rules of the fleet may ask for; may be repeated");
   add_from_option(command, options->run.from)
       ->type_name("URL|FILE")
       ->description(

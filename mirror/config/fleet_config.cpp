@@ -13,6 +13,7 @@
 #include "program/handover.h"
 #include "program/hint.h"
 #include "program/json.h"
+#include "program/labels.h"
 #include "program/repeats.h"
 #include "remote/http_client.h"
 #include "remote/pauses.h"
@@ -31,7 +32,14 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr const char* kSuffix = ".config.json";
+std::filesystem::path kept_path(const std::string& mirror) {
+  return beside(mirror, ".config.json");
+}
+
+std::unique_ptr<daystream::Dir> dir_of(const std::filesystem::path& file) {
+  return daystream::real_dir(file.has_parent_path() ? file.parent_path() : ".");
+}
+
 // What an answer may take beyond the time for which it is held.
 constexpr seconds kPatience{20};
 // So that a fleet that was woken in one moment does not come back in one.
@@ -57,10 +65,9 @@ MirrorConfig parse_offer(const std::string& url, const std::shared_ptr<const Fle
 }  // namespace
 
 std::optional<FleetState> FleetState::load(const std::string& mirror) {
-  const std::filesystem::path path = beside(mirror, kSuffix);
-  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  const std::filesystem::path path = kept_path(mirror);
   try {
-    const auto file = daystream::real_dir(folder)->open(path.filename());
+    const auto file = dir_of(path)->open(path.filename());
     if (!file) return std::nullopt;
     const auto root = daystream::program::parse_json<json>(daystream::read_whole(*file));
     FleetState state;
@@ -79,15 +86,14 @@ std::optional<FleetState> FleetState::load(const std::string& mirror) {
 }
 
 void FleetState::save(const std::string& mirror) const {
-  const std::filesystem::path path = beside(mirror, kSuffix);
   ordered_json out = to_json(*this);
   out["config"] = applied ? ordered_json::parse(applied->text) : ordered_json();
-  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  daystream::replace_file(*daystream::real_dir(folder), path.filename(), daystream::json_page(out));
+  const std::filesystem::path path = kept_path(mirror);
+  daystream::replace_file(*dir_of(path), path.filename(), daystream::json_page(out));
 }
 
 void FleetState::remove(const std::string& mirror) noexcept {
-  unlink(beside(mirror, kSuffix).c_str());
+  unlink(kept_path(mirror).c_str());
 }
 
 ordered_json to_json(const FleetState& state) {
@@ -102,12 +108,8 @@ ordered_json to_json(const FleetState& state) {
 FleetConfig::FleetConfig(const std::string& url, const std::vector<std::string>& labels,
                          std::string mirror)
     : url_(daystream::remote::Url::parse(url).base), mirror_(std::move(mirror)) {
-  for (const std::string& label : labels) {
-    if (label.find('=') == std::string::npos || label.starts_with('=')) {
-      throw daystream::ConfigError(fmt::format("label \"{}\" is not KEY=VALUE", label),
-                                   "write it like region=eu");
-    }
-    query_ += "&label=" + daystream::remote::url_encode(label);
+  for (const auto& [key, value] : daystream::program::parse_labels(labels)) {
+    query_ += "&label=" + daystream::remote::url_encode(key + "=" + value);
   }
   if (auto kept = FleetState::load(mirror_); kept && kept->source == url_) {
     state_ = std::move(*kept);
