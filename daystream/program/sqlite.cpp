@@ -1,4 +1,4 @@
-#include "sqlite/sqlite.h"
+#include "program/sqlite.h"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -12,7 +12,7 @@
 #include "program/quoted.h"
 #include "src/reasons.h"
 
-namespace deltamirror {
+namespace daystream::program {
 
 namespace {
 
@@ -83,7 +83,7 @@ SqliteError refusal(sqlite3* db, const char* sql, int code) {
   const bool named = file != nullptr && file[0] != '\0';
   const bool by_accident = is_read_only_by_accident(db, sqlite3_extended_errcode(db));
   return {
-      fmt::format("{}: {}", named ? fmt::format("mirror \"{}\"", file) : "SQLite",
+      fmt::format("{}: {}", named ? fmt::format("{} \"{}\"", database_noun, file) : "SQLite",
                   by_accident ? "a file of it could not be opened for writing" : message(db, code)),
       by_accident ? SQLITE_IOERR : code_of(db, last)};
 }
@@ -174,8 +174,9 @@ Database::Database(const std::string& path, Mode mode) : path_(path) {
   const int last = errno;
   db_.reset(db);
   if (code != SQLITE_OK) {
-    throw SqliteError(fmt::format("could not open mirror \"{}\": {}", path, message(db, code)),
-                      db == nullptr ? code : code_of(db, last));
+    throw SqliteError(
+        fmt::format("could not open {} \"{}\": {}", database_noun, path, message(db, code)),
+        db == nullptr ? code : code_of(db, last));
   }
   sqlite3_busy_timeout(db, 10'000);
   // "name" is a name and never a string: else an index on a column that is gone would silently be
@@ -205,8 +206,8 @@ void Database::exec_one(const std::string& sql) {
       std::string_view(sql).substr(static_cast<std::size_t>(rest - sql.c_str()));
   if (raw == nullptr || more.find_first_not_of("; \t\r\n") != std::string_view::npos) {
     spdlog::debug("what is more than one statement: {}", sql);
-    throw NotOneStatement(fmt::format("mirror \"{}\": what should be one statement is {}", path_,
-                                      raw == nullptr ? "none" : "several"),
+    throw NotOneStatement(fmt::format("{} \"{}\": what should be one statement is {}",
+                                      database_noun, path_, raw == nullptr ? "none" : "several"),
                           SQLITE_ERROR);
   }
   statement.run();
@@ -334,10 +335,10 @@ std::string question_marks(std::size_t count) {
 }
 
 std::string quote_name(std::string_view name) {
-  return daystream::program::quoted(name, '"');
+  return quoted(name, '"');
 }
 std::string quote_text(std::string_view text) {
-  return daystream::program::quoted(text, '\'');
+  return quoted(text, '\'');
 }
 
-}  // namespace deltamirror
+}  // namespace daystream::program
