@@ -5,6 +5,8 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -18,6 +20,10 @@
 #include "json_text.h"
 #include "program/common_flags.h"
 #include "program/figures.h"
+#include "program/json.h"
+#include "remote/http_client.h"
+#include "serve/fleet_reports.h"
+#include "serve/report_store.h"
 
 namespace daystream::command {
 
@@ -40,6 +46,8 @@ struct FleetOptions {
   std::uint64_t first = 0;
   std::optional<std::uint64_t> second;
   bool json = false;
+  bool all = false;
+  remote::Options http;
 };
 
 std::string own_user_name() {
@@ -184,6 +192,85 @@ int diff_fleet(const FleetOptions& options) {
   return 0;
 }
 
+// What the server knows now, or what it has kept, judged by the clock of this host.
+ordered_json mirrors_of(const FleetOptions& options) {
+  if (options.directory.find("://") != std::string::npos) {
+    return program::parse_json(remote::request(options.http, "GET", options.directory).body);
+  }
+  const FleetDirectory fleet(options.directory);
+  const serve::ReportStore store(options.directory);
+  if (!store.exists()) {
+    throw ConfigError(fmt::format("no mirror has reported to fleet \"{}\"", options.directory),
+                      "\"daystream serve --fleet\" keeps there what they say");
+  }
+  const serve::FleetReports reports(store.load(), 0);
+  return serve::fleet_json(reports.view(std::time(nullptr), fleet.newest().value_or(0)), {});
+}
+
+std::string shown(const ordered_json& value) {
+  if (value.is_null()) return "-";
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+bool is_in_trouble(const ordered_json& mirror) {
+  return mirror["state"] != "well" && mirror["state"] != "copying";
+}
+
+void print_mirror(const ordered_json& mirror) {
+  const ordered_json config = mirror.value("config", ordered_json());
+  const ordered_json lag = mirror.value("lag_seconds", ordered_json());
+  fmt::print(
+      "{:<8} {:<24} revision {}, {}{}\n", shown(mirror["state"]), shown(mirror["name"]),
+      shown(config.is_object() ? config["revision"] : ordered_json()),
+      lag.is_number() ? program::seconds_text(lag.get<double>()) + " behind" : "lag not known",
+      mirror["trouble"].empty() ? "" : ": " + shown(mirror["trouble"][0]));
+}
+
+// One mirror, with all that it says and what became of it.
+int show_mirror(const FleetOptions& options, const ordered_json& fleet) {
+  for (ordered_json mirror : fleet["mirrors"]) {
+    if (mirror["name"] != options.names.front()) continue;
+    fmt::print("{}", json_page(mirror));
+    return is_in_trouble(mirror) ? 1 : 0;
+  }
+  throw ConfigError(fmt::format("mirror \"{}\" has not reported", options.names.front()),
+                    "\"status\" without a name shows those that have");
+}
+
+int fleet_status(const FleetOptions& options) {
+  constexpr std::size_t kMostWell = 50;
+  const ordered_json fleet = mirrors_of(options);
+  if (!fleet.is_object() || !fleet.contains("mirrors")) {
+    throw ProtocolError(fmt::format("{}: the answer is no state of a fleet", options.directory),
+                        "the URL is https://HOST:PORT/fleet of a \"daystream serve --fleet\"");
+  }
+  if (!options.names.empty()) return show_mirror(options, fleet);
+  const ordered_json& mirrors = fleet["mirrors"];
+  const auto troubled =
+      static_cast<std::size_t>(std::count_if(mirrors.begin(), mirrors.end(), is_in_trouble));
+  if (options.json) {
+    fmt::print("{}", json_page(fleet));
+    return troubled > 0 ? 1 : 0;
+  }
+  std::string states;
+  for (const auto& [state, count] : fleet["states"].items()) {
+    if (count != 0)
+      states += fmt::format("{}{} {}", states.empty() ? ": " : ", ", shown(count), state);
+  }
+  fmt::print("revision {}, {}{}\n", shown(fleet["revision"]),
+             program::counted(mirrors.size(), "mirror"), states);
+  std::size_t named = 0;
+  for (const ordered_json& mirror : mirrors) {
+    if (!options.all && named == troubled + kMostWell) break;
+    ++named;
+    print_mirror(mirror);
+  }
+  if (named < mirrors.size()) {
+    fmt::print("and {} more (--all names them)\n", mirrors.size() - named);
+  }
+  return troubled > 0 ? 1 : 0;
+}
+
 void add_labels(CLI::App& command, FleetOptions& options) {
   program::add_label_option(command, options.labels,
                             "KEY=VALUE that the mirrors have; may be repeated");
@@ -201,7 +288,10 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   CLI::App& command =
       *app.add_subcommand("fleet", "check and publish the configurations of many mirrors");
   command.set_help_flag("-h,--help", "show this help and exit");
-  command.add_option("DIR", options->directory, "the fleet's directory, with fleet.json")
+  command
+      .add_option("DIR", options->directory,
+                  "the fleet's directory, with fleet.json; of \"status\" also "
+                  "https://HOST:PORT/fleet of its server")
       ->required();
   command.require_subcommand(1);
   const auto add = [&](const std::string& name, const std::string& what,
@@ -210,7 +300,10 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
     each.set_help_flag("-h,--help", "show this help and exit");
     each.fallthrough();
     each.callback([options, &chosen, act] {
-      chosen = [options, act](const Reach&) { return act(*options); };
+      chosen = [options, act](const Reach& reach) {
+        options->http = reach.http;
+        return act(*options);
+      };
     });
     return each;
   };
@@ -231,6 +324,10 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   CLI::App& back = add("rollback", "make an old revision the newest again", roll_back_fleet);
   back.add_option("N", options->first, "number of the revision")->required();
   add_author(back, *options);
+  CLI::App& status = add("status", "how the mirrors are, those in trouble first", fleet_status);
+  status.add_option("NAME", options->names, "all that is known of one of them")->expected(1);
+  program::add_json_flag(status, options->json);
+  status.add_flag("--all", options->all, "name each mirror, also where there are many");
   command.footer(
       "Mirrors get what was published, from \"daystream serve --fleet DIR\": files that are being\n"
       "edited are offered to nobody.\n\n"
@@ -238,7 +335,9 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
       "  daystream fleet /etc/deltaflood/fleet check edge-7 --label region=eu\n"
       "  daystream fleet /etc/deltaflood/fleet publish -m \"aircraft for all\"\n"
       "  daystream fleet /etc/deltaflood/fleet diff 3\n"
-      "  daystream fleet /etc/deltaflood/fleet rollback 3");
+      "  daystream fleet /etc/deltaflood/fleet status\n"
+      "  daystream fleet /etc/deltaflood/fleet rollback 3\n\n"
+      "Exit codes of \"status\": 0 all is well; 1 a mirror is in trouble, or silent.");
 }
 
 }  // namespace daystream::command

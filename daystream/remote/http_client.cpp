@@ -357,10 +357,12 @@ Response request(const Options& options, const std::string& method, const std::s
   return whole_answer(transfer, curl_easy_perform(transfer.easy.get()));
 }
 
-std::optional<Response> long_request(const Options& options, const std::string& url,
-                                     std::chrono::seconds most, const Stop& stop) {
+namespace {
+
+// nullopt: asked to stop.
+std::optional<Response> answer_within(Transfer& transfer, std::chrono::seconds most,
+                                      const Stop& stop) {
   constexpr int kBetweenLooksMs = 1000;  // at a stop without a descriptor
-  Transfer transfer(options, url);
   transfer.set(CURLOPT_TIMEOUT, static_cast<long>(most.count()));
   const Multi multi(curl_multi_init());
   curl_multi_add_handle(multi.get(), transfer.easy.get());
@@ -377,6 +379,25 @@ std::optional<Response> long_request(const Options& options, const std::string& 
   curl_multi_remove_handle(multi.get(), transfer.easy.get());
   if (running != 0) return std::nullopt;
   return whole_answer(transfer, code);
+}
+
+}  // namespace
+
+std::optional<Response> long_request(const Options& options, const std::string& url,
+                                     std::chrono::seconds most, const Stop& stop) {
+  Transfer transfer(options, url);
+  return answer_within(transfer, most, stop);
+}
+
+std::optional<Response> post_json(const Options& options, const std::string& url,
+                                  const std::string& body, const Stop& stop) {
+  Transfer transfer(options, url);
+  transfer.add_header("Content-Type: application/json");
+  transfer.add_header("Expect:");  // it is small: nobody need be asked whether it may come
+  transfer.set(CURLOPT_HTTPHEADER, transfer.headers.get());
+  transfer.set(CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
+  transfer.set(CURLOPT_POSTFIELDS, body.c_str());
+  return answer_within(transfer, std::chrono::seconds(kWholeSeconds), stop);
 }
 
 class Download::Impl {

@@ -69,6 +69,10 @@ Response request(const Options& options, const std::string& method, const std::s
 std::optional<Response> long_request(const Options& options, const std::string& url,
                                      std::chrono::seconds most, const Stop& stop);
 
+// Sends a small JSON and reads the whole answer. nullopt: asked to stop.
+std::optional<Response> post_json(const Options& options, const std::string& url,
+                                  const std::string& body, const Stop& stop);
+
 // A long response. Ended by its destructor.
 // Threads: one.
 class Download {

@@ -5,11 +5,14 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <ctime>
 #include <utility>
 
+#include "calendar.h"
 #include "daystream/error.h"
 #include "json_text.h"
 #include "program/figures.h"
+#include "program/hint.h"
 #include "serve/server.h"
 
 namespace daystream::serve {
@@ -19,10 +22,12 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t kMostHeldInput = 4096;  // of what comes while an answer is held
+constexpr std::size_t kMostNameBytes = 100;   // of a mirror
+constexpr std::chrono::seconds kBetweenSaves{2};
 
 }  // namespace
 
-FleetRoute::FleetRoute(event_base* loop, const std::filesystem::path& directory,
+FleetRoute::FleetRoute(event_base* loop, Workers& workers, const std::filesystem::path& directory,
                        std::chrono::seconds stall)
     : directory_(directory),
       stall_(stall),
@@ -35,14 +40,85 @@ FleetRoute::FleetRoute(event_base* loop, const std::filesystem::path& directory,
       }()),
       watch_(directory_.revisions_path(), DurableWatch::kAnyName),
       watch_event_(loop, watch_.fd(), true, [this] { watched(); }),
-      tick_(loop, -1, false, [this] { tick(); }) {
+      tick_(loop, -1, false, [this] { tick(); }),
+      workers_(workers),
+      store_(std::make_shared<ReportStore>(directory)),
+      reports_(open_store(), std::time(nullptr)),
+      save_(loop, -1, true, [this] { save(); }) {
+  save_.start(kBetweenSaves);
   // What came since it was read is found by the first look, which is due at once.
   watch_event_.start(DurableWatch::kBetweenLooks);
   spdlog::info("fleet \"{}\": revision {} is offered", directory_.path().string(),
                revision_.number);
 }
 
+// Without it all is as well as with it, but for what was before.
+MirrorReports FleetRoute::open_store() noexcept {
+  try {
+    store_->open_for_writing();
+    return store_->load();
+  } catch (const Error& e) {
+    spdlog::error("what mirrors report is not kept: {}", program::with_hint(e.what(), e.hint()));
+  } catch (const std::exception& e) {
+    spdlog::error("what mirrors report is not kept: {}", e.what());
+  }
+  return {};
+}
+
+void FleetRoute::save() noexcept {
+  if (saving_) return;
+  try {
+    ReportBatch batch = reports_.take_batch(std::time(nullptr));
+    if (batch.empty()) return;
+    saving_ = workers_.run({}, [this, store = store_, batch = std::move(batch)]() {
+      std::string trouble;
+      try {
+        store->save(batch);
+      } catch (const std::exception& e) {
+        trouble = e.what();
+      }
+      return [this, trouble] {
+        saving_ = false;
+        if (trouble.empty()) return store_troubles_.clear();
+        const auto text = store_troubles_.met(trouble);
+        if (text) spdlog::error("could not keep what mirrors report: {}", *text);
+      };
+    });
+  } catch (const std::exception& e) {
+    spdlog::error("{}", e.what());
+  }
+}
+
+FleetView FleetRoute::view() const {
+  return reports_.view(std::time(nullptr), revision_.number);
+}
+
+void FleetRoute::take_report(const Request& request, const std::string& name) {
+  const std::string body = request.body();
+  if (name.size() > kMostNameBytes || plain(name) != name) {
+    throw HttpError(400, "bad-request",
+                    fmt::format("a mirror's name has at most {} bytes", kMostNameBytes));
+  }
+  if (body.size() > kMostReportBytes) {
+    throw HttpError(400, "bad-request",
+                    fmt::format("a report has at most {} bytes", kMostReportBytes));
+  }
+  auto report = parse_report(name, body, std::time(nullptr));
+  if (!report) throw HttpError(400, "bad-request", "this is no report of a mirror");
+  if (!reports_.tell(std::move(*report))) {
+    throw HttpError(
+        503, "busy", fmt::format("{} mirrors are known already: no other is kept", kMostMirrors),
+        fmt::format("those that are silent for {} days make room", kMirrorGoneS / kSecondsPerDay));
+  }
+  request.reply(200, "application/json", "{}\n");
+}
+
 FleetRoute::~FleetRoute() {
+  try {
+    store_->save(reports_.take_batch(std::time(nullptr)));
+  } catch (const std::exception& e) {
+    spdlog::error("could not keep what mirrors report: {}", e.what());
+  }
   for (const Held& held : held_) {
     evhttp_connection* connection = evhttp_request_get_connection(held.request.raw());
     evhttp_connection_set_closecb(connection, nullptr, nullptr);
@@ -186,15 +262,64 @@ void FleetRoute::closed(evhttp_connection*, void* argument) {
   if (evhttp_request_get_connection(request) == nullptr) evhttp_send_reply_end(request);
 }
 
+namespace {
+
+void require_right(const Grant& grant, bool authenticates, const std::string& name) {
+  if (!authenticates || grant.covers_mirror(name)) return;
+  throw HttpError(403, "forbidden",
+                  fmt::format("this token may not read the configuration of \"{}\"", plain(name)),
+                  "give it one that may: \"daystream token --fleet\"");
+}
+
+std::string events_json(const std::vector<ReportEvent>& events) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  for (const ReportEvent& event : events) {
+    out.push_back({{"at", utc_text(at_second(event.at))},
+                   {"state", event.state},
+                   {"revision", event.revision ? nlohmann::ordered_json(*event.revision)
+                                               : nlohmann::ordered_json()},
+                   {"trouble", event.trouble}});
+  }
+  return json_page(nlohmann::ordered_json{{"events", std::move(out)}});
+}
+
+}  // namespace
+
 void Server::reply_fleet(const Request& request, const std::string& name, const Grant& grant) {
   request.allow({"label", "after", "wait"});
   if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
-  if (access_ && !grant.covers_mirror(name)) {
-    throw HttpError(403, "forbidden",
-                    fmt::format("this token may not read the configuration of \"{}\"", plain(name)),
-                    "give it one that may: \"daystream token --fleet\"");
-  }
+  require_right(grant, access_.has_value(), name);
   fleet_->reply(request, name, [&] { require_room_to_stay(request); });
+}
+
+void Server::take_mirror_report(const Request& request, const std::string& name,
+                                const Grant& grant) {
+  request.allow({});
+  require_right(grant, access_.has_value(), name);
+  if (request.is_post()) return fleet_->take_report(request, name);
+  answer_later(request, grant, [store = fleet_->store(), name]() -> Reply {
+    const std::string body = events_json(store->events(name));
+    return [body](const Request& asked) { asked.reply(200, "application/json", body); };
+  });
+}
+
+void Server::reply_mirrors(const Request& request, const Grant& grant) {
+  request.allow({"search", "most"});
+  if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
+  FleetQuery query;
+  query.search = request.parameter("search").value_or("");
+  if (const auto most = request.number("most")) query.most = *most;
+  if (access_) {
+    if (grant.fleet.empty()) {
+      throw HttpError(403, "forbidden", "this token may not read how mirrors are",
+                      "give it one that may: \"daystream token --fleet\"");
+    }
+    query.covers = [grant](const std::string& name) { return grant.covers_mirror(name); };
+  }
+  answer_later(request, grant, [view = fleet_->view(), query]() -> Reply {
+    const std::string body = json_page(fleet_json(view, query));
+    return [body](const Request& asked) { asked.reply(200, "application/json", body); };
+  });
 }
 
 }  // namespace daystream::serve

@@ -1,5 +1,5 @@
 // GET /fleet/NAME: what a mirror is to hold by the newest revision, and answers that wait for the
-// next one.
+// next one. POST /fleet/NAME/report: how it is.
 #pragma once
 
 #include <chrono>
@@ -7,13 +7,18 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "program/repeats.h"
 #include "serve/fleet.h"
+#include "serve/fleet_reports.h"
 #include "serve/libevent.h"
+#include "serve/report_store.h"
 #include "serve/request.h"
+#include "serve/workers.h"
 #include "wake.h"
 
 struct evhttp_connection;
@@ -27,9 +32,11 @@ class FleetRoute {
  public:
   static constexpr std::uint64_t kMostWaitSeconds = 300;
 
-  // `stall`: a peer that takes nothing for so long is let go. Throws ConfigError where the
-  // directory has no revision, NeedsPerson where the newest is damaged.
-  FleetRoute(event_base* loop, const std::filesystem::path& directory, std::chrono::seconds stall);
+  // `stall`: a peer that takes nothing for so long is let go. `workers` write what is reported, and
+  // are to be gone first. Throws ConfigError where the directory has no revision, NeedsPerson where
+  // the newest is damaged.
+  FleetRoute(event_base* loop, Workers& workers, const std::filesystem::path& directory,
+             std::chrono::seconds stall);
   FleetRoute(const FleetRoute&) = delete;
   FleetRoute& operator=(const FleetRoute&) = delete;
   ~FleetRoute();
@@ -38,6 +45,12 @@ class FleetRoute {
   // HttpError.
   void reply(const Request& request, const std::string& name,
              const std::function<void()>& require_room);
+  // Keeps what the mirror of that name says of itself, and answers. Throws HttpError.
+  void take_report(const Request& request, const std::string& name);
+  // All that is known now.
+  FleetView view() const;
+  // What was stored, for any thread.
+  std::shared_ptr<const ReportStore> store() const { return store_; }
   // Looks whether there is a newer revision, as it does by itself when one is published.
   void look() noexcept;
 
@@ -59,6 +72,8 @@ class FleetRoute {
   static void closed(evhttp_connection*, void* held);
   void watched() noexcept;
   void tick() noexcept;
+  MirrorReports open_store() noexcept;
+  void save() noexcept;
   void take(std::uint64_t number);
   void answer(const Request& request, const std::string& name, const Labels& labels);
   void answer_held(Held held) noexcept;
@@ -74,6 +89,12 @@ class FleetRoute {
   DurableWatch watch_;
   Event watch_event_;
   Event tick_;
+  Workers& workers_;
+  const std::shared_ptr<ReportStore> store_;
+  FleetReports reports_;
+  program::Repeats store_troubles_;
+  bool saving_ = false;
+  Event save_;
 };
 
 }  // namespace daystream::serve

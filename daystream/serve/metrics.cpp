@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kMostCopies = 2000;
 // And so many parts of a group.
 constexpr std::size_t kMostParts = 1024;
+// And so many revisions of a fleet, which a peer says that it has.
+constexpr std::size_t kMostRevisions = 10;
 
 class Metrics {
  public:
@@ -205,9 +207,31 @@ void add_groups(Metrics& metrics, std::int64_t now) {
       [](const PartStatus& part) -> Known { return static_cast<double>(part.dead_letters); });
 }
 
+// By state and by revision: a series for each of ten thousand mirrors is more than is looked at.
+void add_fleet(program::MetricsText& text, const FleetView& fleet) {
+  text.gauge("daystream_fleet_revision", "The newest revision of the fleet.",
+             static_cast<double>(fleet.revision));
+  text.family("daystream_fleet_mirrors", "gauge", "Mirrors of the fleet by how they are.");
+  for (const auto& [state, count] : fleet.states()) {
+    text.sample({{"state", state}}, static_cast<double>(count));
+  }
+  text.family("daystream_fleet_revision_mirrors", "gauge",
+              "Mirrors by the revision that is in force there, of the newest ones.");
+  const auto revisions = fleet.revisions();
+  std::size_t left = kMostRevisions;
+  for (auto each = revisions.rbegin(); each != revisions.rend() && left > 0; ++each, --left) {
+    text.sample({{"revision", each->first ? std::to_string(*each->first) : "none"}},
+                static_cast<double>(each->second));
+  }
+  double lag = 0;
+  for (const auto& mirror : fleet.mirrors) lag = std::max(lag, mirror->lag_seconds.value_or(0));
+  text.gauge("daystream_fleet_lag_seconds", "How old what the mirror has is that is last.", lag);
+}
+
 }  // namespace
 
-std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant) {
+std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
+                         const FleetView* fleet) {
   const std::int64_t now = std::time(nullptr);
   Metrics metrics(streams, grant, now);
   program::add_durable_metrics(metrics.text(), metrics.facts());
@@ -217,6 +241,7 @@ std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const
   add_followers(metrics);
   add_copies(metrics, now);
   add_groups(metrics, now);
+  if (fleet != nullptr) add_fleet(metrics.text(), *fleet);
   return metrics.text().take();
 }
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "serve/fleet_reports.h"
 #include "serve/status.h"
 
 namespace daystream::serve {
@@ -10,6 +11,8 @@ namespace daystream::serve {
 // In the text format of Prometheus, by its conventions: base units, times as _timestamp_seconds.
 // What is not known now has no line, so that no old number passes for a new one. Of each stream
 // what `grant` lets one see (PROTOCOL.md, "Need to know").
-std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant);
+// `fleet`: nullptr: there is none.
+std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
+                         const FleetView* fleet);
 
 }  // namespace daystream::serve

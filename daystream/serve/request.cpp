@@ -181,6 +181,13 @@ std::string Request::peer() const {
   return address != nullptr && *address != '\0' ? address : "local";
 }
 
+std::string Request::body() const {
+  evbuffer* const buffer = evhttp_request_get_input_buffer(request_);
+  std::string out(evbuffer_get_length(buffer), '\0');
+  evbuffer_copyout(buffer, out.data(), out.size());
+  return out;
+}
+
 void Request::pause_reading() const {
   bufferevent* connection =
       evhttp_connection_get_bufferevent(evhttp_request_get_connection(request_));

@@ -39,6 +39,7 @@ class Request {
 
   std::string header(const char* name) const;  // empty: absent
   std::string peer() const;                    // address, without port
+  std::string body() const;
 
   // Until it is answered, nothing that comes on its connection is looked at, and no time is
   // counted.

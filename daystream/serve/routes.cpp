@@ -192,7 +192,11 @@ void Server::route(const Request& request) {
   if (path.size() == 1 && (first == "status" || first == "metrics" || first == "history")) {
     return reply_about_all(request, first, grant);
   }
-  if (fleet_ && path.size() == 2 && first == "fleet") return reply_fleet(request, path[1], grant);
+  if (fleet_ && first == "fleet") {
+    if (path.size() == 1) return reply_mirrors(request, grant);
+    if (path.size() == 2) return reply_fleet(request, path[1], grant);
+    if (path.size() == 3 && path[2] == "report") return take_mirror_report(request, path[1], grant);
+  }
   if (path.size() > 2) {
     throw HttpError(404, "not-found", "there is nothing here");
   }
@@ -205,8 +209,12 @@ void Server::reply_about_all(const Request& request, const std::string& what, co
   facts_.disconnected = limits_.refused();
   if (what == "history") return request.reply(200, kJson, history_json(streams_, grant));
   answer_sampled(request, grant, [this, grant, what](const Request& asked) {
-    if (what == "status") return asked.reply(200, kJson, status_json(facts_, streams_, grant));
-    asked.reply(200, kMetrics, metrics_text(facts_, streams_, grant));
+    if (what == "status") {
+      const bool shown = fleet_ && (!access_ || !grant.fleet.empty());
+      return asked.reply(200, kJson, status_json(facts_, streams_, grant, shown));
+    }
+    const auto fleet = fleet_ ? std::optional(fleet_->view()) : std::nullopt;
+    asked.reply(200, kMetrics, metrics_text(facts_, streams_, grant, fleet ? &*fleet : nullptr));
   });
 }
 

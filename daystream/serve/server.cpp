@@ -117,7 +117,7 @@ Server::Server(const ServerOptions& options)
           fmt::format("a daystream is called \"{}\", as the configurations of --fleet", kFleet),
           "serve it by another name: NAME=DIR");
     }
-    fleet_ = std::make_unique<FleetRoute>(loop_.get(), options.fleet, options.stall);
+    fleet_ = std::make_unique<FleetRoute>(loop_.get(), workers_, options.fleet, options.stall);
   }
   for (const std::string& text : options.listen) listen(text);
   sample_.start(RateSamples::kStep);

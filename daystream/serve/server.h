@@ -104,6 +104,8 @@ class Server {
   void reply_snapshots(const Request& request, Served& served);
   void reply_snapshot(const Request& request, Served& served, const Grant& grant);
   void reply_fleet(const Request& request, const std::string& name, const Grant& grant);
+  void take_mirror_report(const Request& request, const std::string& name, const Grant& grant);
+  void reply_mirrors(const Request& request, const Grant& grant);
   void reply_page(const Request& request);
   void reply_health(const Request& request);
   void take_copy(const Request& request, Served& served, const Grant& grant);

@@ -106,7 +106,8 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
 
 }  // namespace
 
-std::string status_json(const ServerFacts& facts, ServedStreams& streams, const Grant& grant) {
+std::string status_json(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
+                        bool has_fleet) {
   const std::int64_t now = std::time(nullptr);
   ordered_json value;
   value["version"] = DELTAFLOOD_VERSION;
@@ -117,6 +118,7 @@ std::string status_json(const ServerFacts& facts, ServedStreams& streams, const 
     value["refused"] = facts.refused;
     value["disconnected"] = facts.disconnected;
   }
+  value["fleet"] = has_fleet;
   value["streams"] = ordered_json::array();
   for (auto& [name, served] : streams) {
     if (!grant.covers(name)) continue;

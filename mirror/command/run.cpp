@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "config/fleet_config.h"
 #include "config/source_places.h"
+#include "owner/fleet_report.h"
 #include "seed/seed.h"
 #include "snapshot/from_snapshot.h"
 
@@ -109,6 +110,8 @@ void add_run(CLI::App& app, Chosen& chosen) {
     }
     chosen = [options](daystream::program::Signals& signals) {
       if (!fetch_config(options->run, options->labels, signals)) return 0;
+      const FleetReport report(options->run.fleet ? options->run.config_file : "", options->labels,
+                               options->run.mirror);
       const auto metrics = metrics_of(options->run);
       const auto healthz = healthz_of(options->run);
       if (seed_first(options->run, signals)) run_mirror(options->run, control_of(signals));

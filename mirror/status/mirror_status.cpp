@@ -1,11 +1,14 @@
 #include "status/mirror_status.h"
 
 #include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <ctime>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -17,9 +20,11 @@
 #include "daystream/stream.h"
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
+#include "program/disk_space.h"
 #include "program/hint.h"
 #include "program/metrics_text.h"
 #include "program/stream_health.h"
+#include "snapshot/rotation.h"
 #include "src/calendar.h"
 #include "src/dir.h"
 #include "store/checkpoint.h"
@@ -213,7 +218,16 @@ struct MirrorNow {
   std::uint64_t size_bytes = 0;
   std::uint64_t wal_size_bytes = 0;
   std::vector<std::string> trouble;
-  std::string stopped;  // "stopped: eu, us": the sources that will not go on; empty: none
+  std::string stopped;      // "stopped: eu, us": the sources that will not go on; empty: none
+  std::size_t copying = 0;  // of `trouble`: tables whose turn it is, and that need nobody
+
+  // As one word.
+  std::string state() const {
+    if (!stopped.empty()) return "stopped";
+    if (config && config->is_refused()) return "refused";
+    if (trouble.empty()) return "well";
+    return trouble.size() == copying ? "copying" : "trouble";
+  }
 };
 
 MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQuestions ask) {
@@ -246,6 +260,9 @@ MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQu
   const auto well = std::stable_partition(now.tables.begin(), now.tables.end(),
                                           [](const auto& table) { return is_in_trouble(table); });
   std::transform(now.tables.begin(), well, std::back_inserter(now.trouble), trouble_of);
+  now.copying = static_cast<std::size_t>(std::count_if(now.tables.begin(), well, [](const auto& t) {
+    return t.standing.state == TableState::Copying || t.standing.state == TableState::Leaving;
+  }));
   return now;
 }
 
@@ -309,6 +326,124 @@ daystream::program::Fitness fitness(const std::string& mirror, std::chrono::seco
 
 namespace {
 
+// Of a report, which a server keeps of each of its mirrors.
+constexpr std::size_t kMostNamed = 20;
+constexpr std::size_t kMostReason = 300;
+
+std::string cut(std::string text) {
+  if (text.size() > kMostReason) text.resize(kMostReason);  // JSON is written without half a letter
+  return text;
+}
+
+std::map<std::string, int> counts_by_state(const std::vector<MirroredTable>& tables) {
+  std::map<std::string, int> states = {{"following", 0}};
+  for (const MirroredTable& table : tables) ++states[state_of(table)];
+  return states;
+}
+
+ordered_json short_json(const SourceNow& source) {
+  const ordered_json all = source.json();
+  ordered_json out;
+  for (const char* key :
+       {"source", "state", "lsn", "complete_to", "lag_seconds", "last_error", "last_error_at"}) {
+    out[key] = all[key].is_string() ? ordered_json(cut(all[key].get<std::string>())) : all[key];
+  }
+  return out;
+}
+
+ordered_json memory_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t all = 0;
+  std::uint64_t resident = 0;
+  if (!(statm >> all >> resident)) return nullptr;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// Those that lie where docs/mirroring.md#snapshots-and-the-past puts them.
+ordered_json snapshots_at_hand(const std::filesystem::path& mirror) {
+  std::size_t count = 0;
+  std::int64_t newest = 0;
+  for (const auto& folder : {mirror.parent_path(), mirror.parent_path() / "snapshots"}) {
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end;
+         at.increment(error)) {
+      const auto name = parse_snapshot_name(at->path().filename().string());
+      if (!name || name->stem != mirror.stem()) continue;
+      ++count;
+      newest = std::max(newest, name->seconds);
+    }
+  }
+  return {
+      {"count", count},
+      {"newest_at", count == 0 ? ordered_json()
+                               : ordered_json(daystream::utc_text(daystream::at_second(newest)))}};
+}
+
+void add_host(ordered_json& out, const std::filesystem::path& mirror) {
+  const auto space = daystream::program::disk_space(mirror.parent_path());
+  out["disk_free_bytes"] = space ? ordered_json(space->free_bytes) : ordered_json();
+  out["disk_size_bytes"] = space ? ordered_json(space->size_bytes) : ordered_json();
+  out["memory_bytes"] = memory_bytes();
+  out["snapshots"] = snapshots_at_hand(mirror);
+  out["version"] = DELTAFLOOD_VERSION;
+  out["sqlite"] = sqlite3_libversion();
+  utsname system{};
+  out["kernel"] = uname(&system) == 0 ? ordered_json(system.release) : ordered_json();
+}
+
+}  // namespace
+
+ordered_json mirror_report(const std::string& mirror, const StatusQuestions& ask) {
+  const std::filesystem::path path = std::filesystem::absolute(mirror).lexically_normal();
+  ordered_json out;
+  if (!std::filesystem::exists(path)) {
+    out["state"] = "copying";
+    out["mirror"] = path.string();
+    const auto config = FleetState::load(mirror);
+    out["config"] = config ? to_json(*config) : ordered_json();
+    out["trouble"] = ordered_json::array();
+    add_host(out, path);
+    return out;
+  }
+  const Database db = open_for_reading(mirror);
+  const MirrorNow now = look_at_mirror(db, mirror, ask);
+  out["state"] = now.state();
+  out["mirror"] = path.string();
+  out["config"] = now.config ? to_json(*now.config) : ordered_json();
+  out["trouble"] = ordered_json::array();
+  for (const std::string& each : now.trouble) {
+    if (out["trouble"].size() < kMostNamed) out["trouble"].push_back(cut(each));
+  }
+  std::optional<double> lag = 0;
+  out["sources"] = ordered_json::array();
+  for (const SourceNow& source : now.sources) {
+    const auto own = source.lag_s();
+    lag = lag && own ? std::optional(std::max(*lag, *own)) : std::nullopt;
+    if (out["sources"].size() < kMostNamed) out["sources"].push_back(short_json(source));
+  }
+  out["lag_seconds"] = lag ? ordered_json(*lag) : ordered_json();
+  out["tables"] = counts_by_state(now.tables);
+  out["tables_in_trouble"] = ordered_json::array();
+  for (const MirroredTable& table : now.tables) {
+    if (!is_in_trouble(table) || out["tables_in_trouble"].size() == kMostNamed) break;
+    out["tables_in_trouble"].push_back({{"name", shown_name(table)},
+                                        {"state", state_of(table)},
+                                        {"reason", cut(table.standing.reason)}});
+  }
+  const auto rows = has_table(db, "sqlite_stat1")
+                        ? db.value(
+                              "SELECT sum(rows) FROM (SELECT max(CAST(stat AS INTEGER)) rows "
+                              "FROM sqlite_stat1 GROUP BY tbl)")
+                        : std::nullopt;
+  out["about_rows"] = rows ? ordered_json(std::stoll(*rows)) : ordered_json();
+  out["size_bytes"] = now.size_bytes;
+  out["wal_size_bytes"] = now.wal_size_bytes;
+  add_host(out, path);
+  return out;
+}
+
+namespace {
+
 using daystream::program::MetricsText;
 
 void add_sources(MetricsText& out, const std::string& mirror,
@@ -336,8 +471,7 @@ void add_sources(MetricsText& out, const std::string& mirror,
 
 void add_tables(MetricsText& out, const std::string& mirror,
                 const std::vector<MirroredTable>& tables) {
-  std::map<std::string, int> states = {{"following", 0}};
-  for (const MirroredTable& table : tables) ++states[state_of(table)];
+  const std::map<std::string, int> states = counts_by_state(tables);
   out.family("deltamirror_tables", "gauge", "Tables by what becomes of them.");
   for (const auto& [state, count] : states)
     out.sample({{"mirror", mirror}, {"state", state}}, count);

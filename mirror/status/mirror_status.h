@@ -32,6 +32,11 @@ struct StatusQuestions {
 // none that can be read.
 nlohmann::ordered_json mirror_status(const std::string& mirror, StatusQuestions ask);
 
+// The same, short, for the server of a fleet (docs/fleet.md#reports): one word of how it is, counts
+// of tables, those in trouble by name, sizes, and what it runs on. Where there is no mirror yet,
+// that it is being made. Throws Error where there is one that cannot be read.
+nlohmann::ordered_json mirror_report(const std::string& mirror, const StatusQuestions& ask);
+
 // Whether a table of that status is neither followed nor static. Those come first.
 bool is_in_trouble(const nlohmann::ordered_json& table);
 

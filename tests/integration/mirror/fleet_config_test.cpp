@@ -99,6 +99,23 @@ struct FleetHosts : Pipeline {
       return "none";
     }
   }
+  // As the server knows it.
+  json told(const std::string& name) const {
+    const json all = json::parse(
+        run({program("daystream"), "fleet", fleet(), "status", "--json"}).out, nullptr, false);
+    if (!all.is_object()) return json();
+    for (const json& mirror : all["mirrors"]) {
+      if (mirror["name"] == name) return mirror;
+    }
+    return json();
+  }
+  bool is_told(const std::string& name, const std::string& state, int revision) const {
+    return eventually([&] {
+      const json found = told(name);
+      return found.is_object() && found["state"] == state && found["config"].is_object() &&
+             found["config"]["revision"] == revision;
+    });
+  }
   bool says(const std::string& name, const std::string& text) const {
     return hosts.at(name).err().find(text) != std::string::npos;
   }
@@ -222,6 +239,43 @@ TEST_CASE("fleet: a host starts with what it had while the server is away", "[mi
     CHECK_FALSE(std::filesystem::exists(fleet.file("edge-1") + ".config.json"));
     CHECK(fleet.config("edge-1").is_null());
   }
+}
+
+TEST_CASE("fleet: a host reports how it is, what it runs, and what it refused",
+          "[mirror][fleet][reports]") {
+  FleetHosts fleet;
+  std::vector<std::string> argv = fleet.run_argv("edge-1");
+  argv.insert(argv.end(), {"--label", "region=eu"});
+  fleet.hosts.insert_or_assign("edge-1", Process(argv));
+  fleet.start("edge-2");
+  CHECK(fleet.is_told("edge-1", "well", 1));
+  CHECK(fleet.is_told("edge-2", "well", 1));
+  const json report = fleet.told("edge-1");
+  CHECK(report["tables"] == json{{"following", 1}});
+  CHECK(report["labels"] == json{{"region", "eu"}});
+  CHECK(report["size_bytes"] > 0);
+  CHECK(report["disk_free_bytes"] > 0);
+  CHECK(report["memory_bytes"] > 0);
+  CHECK(report["about_rows"].is_number());
+  CHECK(report["snapshots"]["count"] == 0);
+  CHECK(report["sources"][0]["state"] == "following");
+  for (const char* key : {"version", "sqlite", "kernel", "host", "mirror"}) {
+    CHECK(report[key].is_string());
+  }
+
+  // The server is away and comes back meanwhile.
+  fleet.kill_server();
+  fleet.put("two.json", R"({"tables": [{"table": "fox", "indexes": ["tail"]}]})");
+  fleet.publish();
+  fleet.start_server();
+  CHECK(fleet.is_told("edge-1", "well", 2));
+  CHECK(fleet.is_told("edge-2", "refused", 1));
+  CHECK(fleet.told("edge-2")["trouble"][0].get<std::string>().find("tail") != std::string::npos);
+  CHECK(fleet.command({"status"}).exit.code == 1);
+  CHECK(fleet.command({"rollback", "1"}).ok());
+  CHECK(fleet.is_told("edge-2", "well", 3));
+  CHECK(eventually([&] { return fleet.is_told("edge-1", "well", 3); }));
+  CHECK(fleet.command({"status"}).exit.code == 0);
 }
 
 TEST_CASE("fleet: who has another's token gets nothing", "[mirror][fleet][security]") {

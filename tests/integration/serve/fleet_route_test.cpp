@@ -2,7 +2,9 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "program/sqlite.h"
 #include "server_process.h"
 #include "stream_fixture.h"
 #include "support/scratch_dir.h"
@@ -56,6 +58,34 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+// A report as a mirror makes it.
+nlohmann::json report(const std::string& state, int revision, const std::string& trouble = {}) {
+  nlohmann::json out = {{"state", state},
+                        {"host", "host-a"},
+                        {"labels", {{"region", "eu"}}},
+                        {"config", {{"revision", revision}, {"wanted_revision", revision}}},
+                        {"trouble", nlohmann::json::array()},
+                        {"lag_seconds", 0.25}};
+  if (!trouble.empty()) out["trouble"].push_back(trouble);
+  return out;
+}
+
+std::string tell(const std::string& url, const std::string& body, const std::string& token = "x") {
+  return run({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H",
+              "Authorization: Bearer " + token, "--data-binary", body, url + "/report"})
+      .out;
+}
+
+nlohmann::json json_of(const std::string& url) {
+  return nlohmann::json::parse(body_of(url), nullptr, false);
+}
+
+std::vector<std::string> names_of(const nlohmann::json& fleet) {
+  std::vector<std::string> out;
+  for (const auto& mirror : fleet["mirrors"]) out.push_back(mirror["name"]);
+  return out;
+}
+
 // Of a connection whose request the server has taken, as nothing says so from outside.
 std::string open_descriptors(Process& process) {
   return run({"bash", "-c", "ls /proc/" + std::to_string(process.pid()) + "/fd | wc -l"}).out;
@@ -85,7 +115,7 @@ TEST_CASE("fleet: a mirror is told what it is to hold by the newest revision", "
   CHECK(outcome_of(server.url("/fleet/edge-1?label=a")) == "400 bad-request");
   CHECK(outcome_of(server.url("/fleet/edge-1?after=1&wait=301")) == "400 bad-request");
   CHECK(outcome_of(server.url("/fleet/edge-1"), "POST") == "405 method");
-  CHECK(outcome_of(server.url("/fleet")) == "404 no-such-stream");
+  CHECK(outcome_of(server.url("/fleet")) == "200");
 
   SECTION("what is being edited is offered to nobody") {
     spill(offered.fleet / "base.json", R"({"tables": [{"tab)");
@@ -176,6 +206,139 @@ TEST_CASE("fleet: a token reads the configurations that it names, and no other",
   CHECK(outcome_of(server.url("/fleet/edge-1")) == "401 unauthorized");
   CHECK(run({support::program("daystream"), "token", tokens, "x", "--fleet", "a b"}).exit.code ==
         2);
+}
+
+TEST_CASE("fleet: what mirrors report is shown, those in trouble first, and outlives the server",
+          "[serve][fleet][reports]") {
+  const Offered offered;
+  std::optional<ServerProcess> server(
+      std::in_place, std::vector<std::string>{offered.directory.path()}, offered.options());
+  const auto url = [&](const std::string& path) { return server->url(path); };
+  CHECK(names_of(json_of(url("/fleet"))).empty());
+  CHECK(tell(url("/fleet/edge-1"), report("well", 1).dump()) == "200");
+  CHECK(tell(url("/fleet/edge-2"), report("trouble", 1, "its disk is full").dump()) == "200");
+  CHECK(tell(url("/fleet/edge-3"), report("copying", 1, "table a is copying").dump()) == "200");
+  CHECK(tell(url("/fleet/edge-4"), report("stopped", 1, "a gap").dump()) == "200");
+  CHECK(tell(url("/fleet/edge-5"), report("refused", 1, "no column").dump()) == "200");
+
+  const nlohmann::json fleet = json_of(url("/fleet"));
+  CHECK(fleet["revision"] == 1);
+  CHECK(names_of(fleet) ==
+        std::vector<std::string>{"edge-4", "edge-5", "edge-2", "edge-3", "edge-1"});
+  CHECK(fleet["states"] == nlohmann::json{{"stopped", 1},
+                                          {"refused", 1},
+                                          {"trouble", 1},
+                                          {"silent", 0},
+                                          {"copying", 1},
+                                          {"well", 1}});
+  CHECK(fleet["mirrors"][0]["labels"]["region"] == "eu");
+  CHECK(fleet["mirrors"][0]["lag_seconds"] == 0.25);
+  const nlohmann::json two = json_of(url("/fleet?most=2"));
+  CHECK(names_of(two) == std::vector<std::string>{"edge-4", "edge-5"});
+  CHECK(two["left_out"] == 3);
+  CHECK(names_of(json_of(url("/fleet?search=disk"))) == std::vector<std::string>{"edge-2"});
+  CHECK(names_of(json_of(url("/fleet?search=region%3Deu"))).size() == 5);
+  CHECK(names_of(json_of(url("/fleet?search=region%3Dus"))).empty());
+  CHECK(names_of(json_of(url("/fleet?search=well"))) == std::vector<std::string>{"edge-1"});
+
+  const std::string metrics = body_of(url("/metrics"));
+  CHECK(has(metrics, "\ndaystream_fleet_mirrors{state=\"stopped\"} 1\n"));
+  CHECK(has(metrics, "\ndaystream_fleet_revision_mirrors{revision=\"1\"} 5\n"));
+  CHECK(has(metrics, "\ndaystream_fleet_revision 1\n"));
+  CHECK_FALSE(has(metrics, "edge-2"));
+
+  // What is no report is none, whoever sends it.
+  CHECK(tell(url("/fleet/edge-1"), "{") == "400");
+  CHECK(tell(url("/fleet/edge-1"), "[]") == "400");
+  CHECK(tell(url("/fleet/edge-1"), R"({"state": "fine", "trouble": []})") == "400");
+  CHECK(tell(url("/fleet/edge-1"), R"({"state": "silent", "trouble": []})") == "400");
+  CHECK(tell(url("/fleet/edge-1"), R"({"state": "well", "trouble": {}})") == "400");
+  CHECK(tell(url("/fleet/edge-1"), report("well", 1, std::string(20000, 'x')).dump()) == "400");
+  CHECK(tell(url("/fleet/" + std::string(101, 'x')), report("well", 1).dump()) == "400");
+  const std::string odd =
+      R"({"state": "well", "trouble": [7], "labels": [1], "config": 3, "host": {}, "lag_seconds": "x"})";
+  CHECK(tell(url("/fleet/odd"), odd) == "200");
+  CHECK(json_of(url("/fleet"))["mirrors"].size() == 6);
+  CHECK(outcome_of(url("/fleet?seek=x")) == "400 bad-request");
+
+  const std::string directory = offered.fleet.path();
+  const auto status = [&](const std::string& where, std::vector<std::string> more = {}) {
+    std::vector<std::string> argv = {support::program("daystream"), "fleet", where, "status"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    return run(argv);
+  };
+  const auto shown = status(url("/fleet"));
+  CHECK(shown.exit.code == 1);
+  CHECK(has(shown.out, "revision 1, 6 mirrors: "));
+  CHECK(shown.out.find("stopped  edge-4") < shown.out.find("trouble  edge-2"));
+  CHECK(has(shown.out, "its disk is full"));
+
+  // Killed just after, it has kept what was said, and what became of each.
+  CHECK(tell(url("/fleet/edge-2"), report("well", 1).dump()) == "200");
+  REQUIRE(eventually([&] { return json_of(url("/fleet/edge-2/report"))["events"].size() == 2; }));
+  server->process().signal(SIGKILL);
+  server->process().wait();
+  const auto kept = status(directory, {"--json"});
+  CHECK(nlohmann::json::parse(kept.out)["states"]["well"] == 3);
+  CHECK(has(status(directory, {"edge-2"}).out, "\"host\": \"host-a\""));
+  CHECK(status(directory, {"edge-9"}).exit.code == 2);
+  {
+    const program::Database db((offered.fleet / "reports/reports.db").string(),
+                               program::Database::Mode::ReadWrite);
+    db.prepare("UPDATE heard SET at = at - 60").run();
+  }
+  CHECK(has(status(directory).out, "silent for 6"));
+  // Nobody is missed before he could be heard.
+  server.emplace(std::vector<std::string>{offered.directory.path()}, offered.options());
+  CHECK(json_of(url("/fleet"))["states"]["silent"] == 0);
+  CHECK(json_of(url("/fleet"))["states"]["well"] == 3);
+}
+
+TEST_CASE("fleet: without a place to keep reports the server goes on, and says so",
+          "[serve][fleet][reports]") {
+  const Offered offered;
+  spill(offered.fleet / "reports", "in the way");
+  ServerProcess server({offered.directory.path()}, offered.options());
+  CHECK(has(server.process().err(), "what mirrors report is not kept"));
+  CHECK(tell(server.url("/fleet/edge-1"), report("well", 1).dump()) == "200");
+  CHECK(names_of(json_of(server.url("/fleet"))) == std::vector<std::string>{"edge-1"});
+  CHECK(eventually([&] { return has(server.process().err(), "could not keep what mirrors"); }));
+}
+
+TEST_CASE("fleet: a token reports for the mirrors that it names, and sees no others",
+          "[serve][fleet][reports][security]") {
+  const Offered offered;
+  const std::string tokens = (offered.fleet / "tokens").string();
+  const auto make = [&](const std::string& name, std::vector<std::string> more) {
+    more.insert(more.begin(), {support::program("daystream"), "token", tokens, name});
+    std::string token = run_ok(more);
+    token.pop_back();
+    return token;
+  };
+  const std::string own = make("edge-1", {"--fleet", "edge-1"});
+  const std::string all = make("all", {"--fleet", "*"});
+  const std::string stream = make("stream", {"--streams", "test"});
+  ServerProcess server({offered.directory.path()}, offered.options({"--tokens", tokens}));
+  const std::string good = report("well", 1).dump();
+  CHECK(tell(server.url("/fleet/edge-1"), good, own) == "200");
+  CHECK(tell(server.url("/fleet/edge-2"), good, own) == "403");
+  CHECK(tell(server.url("/fleet/edge-1"), good, stream) == "403");
+  CHECK(tell(server.url("/fleet/edge-1"), good, "y") == "401");
+  CHECK(tell(server.url("/fleet/edge-2"), good, all) == "200");
+  const auto names = [&](const std::string& token) {
+    return run({"curl", "-sS", "-H", "Authorization: Bearer " + token, server.url("/fleet")}).out;
+  };
+  CHECK_FALSE(has(names(own), "edge-2"));
+  CHECK(has(names(own), "edge-1"));
+  CHECK(has(names(all), "edge-2"));
+  CHECK(has(names(stream), "may not read how mirrors are"));
+  const auto code = [&](const std::string& token, const std::string& path) {
+    return run({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H",
+                "Authorization: Bearer " + token, server.url(path)})
+        .out;
+  };
+  CHECK(code(own, "/fleet/edge-2/report") == "403");
+  CHECK(code(all, "/fleet/edge-2/report") == "200");
 }
 
 TEST_CASE("fleet: a server that cannot offer configurations does not start", "[serve][fleet]") {

@@ -99,6 +99,45 @@ TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its sc
   CHECK(document.find("<title>(1) test") != std::string::npos);
 }
 
+TEST_CASE("page: a browser shows the mirrors of a fleet, those in trouble first", "[serve][page]") {
+  if (!support::run({"sh", "-c", "command -v chromium"}).ok()) {
+    WARN("chromium is not installed: the page was not loaded");
+    return;
+  }
+  Shown shown;
+  support::ScratchDir fleet;
+  spill(fleet / "fleet.json", R"({"mirrors": [{"with": {"tables": [{"table": "a"}]}}]})");
+  support::run_ok({support::program("daystream"), "fleet", fleet.path(), "publish"});
+  ServerProcess server({shown.directory.path()}, {"--fleet", fleet.path()});
+  const auto tell = [&](const std::string& name, const std::string& report) {
+    support::run_ok(
+        {"curl", "-sSf", "--data-binary", report, server.url("/fleet/" + name + "/report")});
+  };
+  tell("edge-1", R"({"state": "well", "trouble": [], "labels": {"region": "eu"}, "lag_seconds": 0.5,
+                     "config": {"revision": 1}})");
+  tell("edge-2",
+       R"({"state": "trouble", "trouble": ["<b>its disk</b> is full"], "lag_seconds": null})");
+  for (int i = 0; i < 120; ++i) {
+    tell("more-" + std::to_string(i), R"({"state": "well", "trouble": []})");
+  }
+  support::ScratchDir profile;
+  const std::string document =
+      support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",
+                    "--disable-dev-shm-usage", "--user-data-dir=" + profile.path().string(),
+                    "--virtual-time-budget=3000", "--dump-dom", server.url("/")},
+                   {}, std::chrono::seconds{120})
+          .out;
+  CHECK(document.find("● 2 in trouble") != std::string::npos);
+  const auto trouble = document.find("edge-2");
+  const auto well = document.find("edge-1");
+  REQUIRE(trouble != std::string::npos);
+  REQUIRE(well != std::string::npos);
+  CHECK(trouble < well);
+  CHECK(document.find("&lt;b&gt;its disk") != std::string::npos);
+  CHECK(document.find("region=eu") != std::string::npos);
+  CHECK(document.find("and 22 more: search for them") != std::string::npos);
+}
+
 TEST_CASE("page: with nothing wrong it says that it is live", "[serve][page]") {
   if (!support::run({"sh", "-c", "command -v chromium"}).ok()) {
     WARN("chromium is not installed: the page was not loaded");

@@ -1,0 +1,138 @@
+#include "serve/report_store.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <utility>
+
+#include "daystream/error.h"
+#include "dir.h"
+#include "program/sqlite.h"
+
+namespace daystream::serve {
+
+using program::Database;
+using program::Statement;
+
+namespace {
+
+constexpr const char* kFormat = "1";
+
+constexpr const char* kSchema = R"(
+CREATE TABLE report(mirror TEXT PRIMARY KEY, told_at INTEGER NOT NULL, report TEXT NOT NULL);
+CREATE TABLE heard(mirror TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE event(id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, at INTEGER NOT NULL,
+                   state TEXT NOT NULL, revision INTEGER, trouble TEXT NOT NULL);
+CREATE INDEX event_of_mirror ON event(mirror, id);
+)";
+
+void run_for(Database& db, const char* sql, const std::string& mirror) {
+  Statement statement = db.prepare(sql);
+  statement.bind(1, std::string_view(mirror));
+  statement.run();
+}
+
+}  // namespace
+
+ReportStore::ReportStore(const std::filesystem::path& directory)
+    : file_(directory / kFolder / "reports.db") {
+  program::database_noun = "file of reports";
+}
+
+bool ReportStore::exists() const {
+  std::error_code error;
+  return std::filesystem::exists(file_, error);
+}
+
+void ReportStore::open_for_writing() {
+  make_directory(file_.parent_path());
+  Database db(file_.string(), Database::Mode::Create);
+  // A reader without any right to write needs no -shm.
+  db.exec("PRAGMA journal_mode = TRUNCATE");
+  const std::string format = db.value("PRAGMA user_version").value_or("0");
+  if (format == kFormat) return;
+  if (format != "0") {
+    throw NeedsPerson(fmt::format("file of reports \"{}\" is of another format", file_.string()),
+                      "remove it: mirrors say again what is in it");
+  }
+  program::WriteTransaction making(db);
+  db.exec(kSchema);
+  db.exec(fmt::format("PRAGMA user_version = {}", kFormat));
+  making.commit();
+}
+
+MirrorReports ReportStore::load() const {
+  const Database db(file_.string(), Database::Mode::ReadOnly);
+  Statement select = db.prepare(
+      "SELECT mirror, coalesce(heard.at, told_at), report FROM report LEFT JOIN heard USING "
+      "(mirror)");
+  MirrorReports out;
+  while (select.step()) {
+    const std::string name = select.text(0);
+    auto report = parse_report(name, select.text(2), select.integer(1));
+    if (report) out[name] = std::make_shared<const MirrorReport>(std::move(*report));
+  }
+  return out;
+}
+
+std::vector<ReportEvent> ReportStore::events(const std::string& mirror) const {
+  const Database db(file_.string(), Database::Mode::ReadOnly);
+  Statement select =
+      db.prepare("SELECT at, state, revision, trouble FROM event WHERE mirror = ? ORDER BY id");
+  select.bind(1, std::string_view(mirror));
+  std::vector<ReportEvent> out;
+  while (select.step()) {
+    ReportEvent& event = out.emplace_back();
+    event.mirror = mirror;
+    event.at = select.integer(0);
+    event.state = select.text(1);
+    if (!select.is_null(2)) event.revision = static_cast<std::uint64_t>(select.integer(2));
+    event.trouble = select.text(3);
+  }
+  return out;
+}
+
+void ReportStore::save(const ReportBatch& batch) {
+  const std::lock_guard lock(writing_);
+  Database db(file_.string(), Database::Mode::ReadWrite);
+  db.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL");
+  program::WriteTransaction writing(db);
+  Statement report = db.prepare("INSERT OR REPLACE INTO report VALUES (?, ?, ?)");
+  for (const auto& each : batch.reports) {
+    report.bind(1, std::string_view(each->name));
+    report.bind(2, each->told_at);
+    report.bind(3, std::string_view(each->text));
+    report.run();
+  }
+  Statement heard = db.prepare("INSERT OR REPLACE INTO heard VALUES (?, ?)");
+  for (const auto& [mirror, at] : batch.heard) {
+    heard.bind(1, std::string_view(mirror));
+    heard.bind(2, at);
+    heard.run();
+  }
+  Statement event =
+      db.prepare("INSERT INTO event(mirror, at, state, revision, trouble) VALUES (?, ?, ?, ?, ?)");
+  Statement prune = db.prepare(
+      fmt::format("DELETE FROM event WHERE mirror = ?1 AND id <= (SELECT id FROM event WHERE "
+                  "mirror = ?1 ORDER BY id DESC LIMIT 1 OFFSET {})",
+                  kMostEvents));
+  for (const ReportEvent& each : batch.events) {
+    event.bind(1, std::string_view(each.mirror));
+    event.bind(2, each.at);
+    event.bind(3, std::string_view(each.state));
+    event.bind_null(4);
+    if (each.revision) event.bind(4, static_cast<std::int64_t>(*each.revision));
+    event.bind(5, std::string_view(each.trouble));
+    event.run();
+    prune.bind(1, std::string_view(each.mirror));
+    prune.run();
+  }
+  for (const std::string& mirror : batch.gone) {
+    for (const char* table : {"report", "heard", "event"}) {
+      run_for(db, fmt::format("DELETE FROM {} WHERE mirror = ?", table).c_str(), mirror);
+    }
+  }
+  writing.commit();
+}
+
+}  // namespace daystream::serve

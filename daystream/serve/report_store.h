@@ -1,0 +1,37 @@
+// The reports of a fleet's mirrors on disk, DIR/reports/reports.db: so that a server that starts
+// again knows whom to miss, and what became of each. What is lost of it mirrors say again.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "serve/fleet_reports.h"
+
+namespace daystream::serve {
+
+// Threads: any.
+class ReportStore {
+ public:
+  static constexpr const char* kFolder = "reports";
+  static constexpr std::size_t kMostEvents = 100;  // that are kept of each mirror
+
+  // `directory`: the fleet's.
+  explicit ReportStore(const std::filesystem::path& directory);
+
+  bool exists() const;
+  // Makes it where there is none. Throws Error.
+  void open_for_writing();
+  // Both throw Error where there is none, or none that can be read.
+  MirrorReports load() const;
+  std::vector<ReportEvent> events(const std::string& mirror) const;  // the oldest first
+  void save(const ReportBatch& batch);                               // throws Error
+
+ private:
+  const std::filesystem::path file_;
+  std::mutex writing_;
+};
+
+}  // namespace daystream::serve

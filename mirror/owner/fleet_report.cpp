@@ -1,0 +1,96 @@
+#include "owner/fleet_report.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "daystream/error.h"
+#include "owner/control.h"
+#include "program/handover.h"
+#include "program/hint.h"
+#include "program/labels.h"
+#include "program/repeats.h"
+#include "remote/http_client.h"
+#include "remote/pauses.h"
+#include "src/json_text.h"
+#include "status/mirror_status.h"
+
+namespace deltamirror {
+
+using nlohmann::ordered_json;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr milliseconds kLookEvery{2'000};
+// The server misses who says nothing for serve/fleet_reports.h's kMirrorSilentS.
+constexpr milliseconds kReportAgain{10'000};
+
+ordered_json report_of(const std::string& mirror, const std::vector<std::string>& labels) {
+  ordered_json report;
+  try {
+    const OwnerSays owner = ask_how_it_is(mirror);
+    report = mirror_report(mirror, {.owner_hangs = owner.hangs, .unstored = owner.unstored});
+  } catch (const daystream::Error& e) {
+    report["state"] = "trouble";
+    report["mirror"] = mirror;
+    report["config"] = nullptr;
+    report["trouble"] = {daystream::program::with_hint(e.what(), e.hint())};
+  }
+  report["labels"] = daystream::program::parse_labels(labels);
+  report["host"] = daystream::remote::own_host();
+  return report;
+}
+
+// What is not to wait for its turn. (A figure differs each time, also within a trouble's text.)
+std::string news_of(const ordered_json& report) {
+  std::string news = daystream::json_line(report["state"]) + daystream::json_line(report["config"]);
+  if (report.contains("tables")) news += daystream::json_line(report["tables"]);
+  return news;
+}
+
+}  // namespace
+
+FleetReport::FleetReport(const std::string& url, const std::vector<std::string>& labels,
+                         std::string mirror)
+    : mirror_(std::move(mirror)), labels_(labels) {
+  if (url.empty()) return;
+  url_ = daystream::remote::Url::parse(url).base + "/report";
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+void FleetReport::run(const std::stop_token& stop) {
+  const std::stop_callback wake(stop, [this] { ending_.wake(); });
+  const daystream::Stop asked([&stop] { return stop.stop_requested(); }, ending_.fd());
+  daystream::remote::Pauses spread(kLookEvery, kLookEvery);
+  daystream::program::Repeats repeats;
+  std::string told;
+  auto told_at = steady_clock::now() - kReportAgain;
+  do {
+    try {
+      const ordered_json report = report_of(mirror_, labels_);
+      std::string news = news_of(report);
+      const auto now = steady_clock::now();
+      if (news == told && now - told_at < kReportAgain) continue;
+      told = std::move(news);
+      told_at = now;
+      if (!daystream::remote::post_json(daystream::remote::options_from_environment(), url_,
+                                        daystream::json_line(report), asked)) {
+        return;
+      }
+      repeats.clear();
+    } catch (const daystream::Error& e) {
+      if (const auto text = repeats.met(e.what())) {
+        spdlog::warn("could not report how the mirror is: {}",
+                     daystream::program::with_hint(*text, e.hint()));
+      }
+    } catch (const std::exception& e) {
+      spdlog::error("{}", e.what());
+    }
+  } while (daystream::program::sleep(stop, spread.next()));
+}
+
+}  // namespace deltamirror
