@@ -19,12 +19,10 @@
 #include "program/common_flags.h"
 #include "program/config_file.h"
 #include "program/figures.h"
-#include "program/hint.h"
 #include "program/keep_flags.h"
 #include "program/notify.h"
 #include "program/program.h"
-#include "program/repeats.h"
-#include "remote/pauses.h"
+#include "program/retries.h"
 #include "src/waiting.h"
 
 namespace daystream::command {
@@ -127,10 +125,9 @@ void archive_all(Archive& archive, bool json, std::uint64_t& count) {
 int run(const ArchiveOptions& options) {
   const S3Address address = address_of(options);
   const Stop stop = program::Signals().stop();
-  remote::Pauses pauses;
   std::uint64_t count = 0;
   bool told = false;
-  program::Repeats repeats;
+  program::Retries retries;
   const program::Notify notify;
   auto archive = std::make_unique<Archive>(options.directory, address, options.rules, stop);
   while (!stop.requested()) {
@@ -139,8 +136,7 @@ int run(const ArchiveOptions& options) {
       say_progress(*archive);
       archive_all(*archive, options.json, count);
       if (std::exchange(told, false)) spdlog::info("{}: it is there again", address.name());
-      repeats.clear();
-      pauses.reset();
+      retries.worked();
       if (!options.follow) break;
       notify.status(fmt::format("all that is over is at {}", address.name()));
       notify.ready();
@@ -151,11 +147,9 @@ int run(const ArchiveOptions& options) {
       if (!options.follow || !e.retryable()) throw;
       told = true;
       notify.status(fmt::format("waiting: {}", e.what()));
-      if (const auto text = repeats.met(e.what())) {
-        spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
-      }
+      retries.failed(e);
       archive = std::make_unique<Archive>(options.directory, address, options.rules, stop);
-      pause = pauses.next();
+      pause = retries.pause();
     }
     WaitSet{stop.fd()}.wait(pause);
   }

@@ -1,7 +1,5 @@
 #include "patient_reader.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "src/waiting.h"
@@ -38,15 +36,15 @@ void PatientReader::wait_for(const TornEnd& end) {
   // What was delivered is whole, and stays where it is.
   if (reader_ && reader_->position() != start_.position) {
     start_ = {reader_->position(), std::nullopt, start_.tables};
-    pauses_.reset();
+    retries_.worked();
   }
   reader_.reset();
-  if (const auto text = said_.met(end.what())) spdlog::warn("{}; trying again", *text);
+  retries_.failed(end.what(), {});
 }
 
 bool PatientReader::wait(std::chrono::milliseconds timeout, int wake_fd) {
   if (reader_) return reader_->wait(timeout, wake_fd);
-  return !WaitSet{wake_fd}.wait(std::min(timeout, pauses_.next()));
+  return !WaitSet{wake_fd}.wait(std::min(timeout, retries_.pause()));
 }
 
 }  // namespace daystream::command

@@ -6,8 +6,7 @@
 
 #include "daystream/error.h"
 #include "daystream/reader.h"
-#include "program/repeats.h"
-#include "remote/pauses.h"
+#include "program/retries.h"
 
 namespace daystream::command {
 
@@ -31,8 +30,7 @@ class PatientReader {
   const bool waits_;
   StartAfter start_;              // of the next Reader
   std::optional<Reader> reader_;  // nullopt: the last one came to where it is torn
-  program::Repeats said_;
-  remote::Pauses pauses_;
+  program::Retries retries_;
 };
 
 }  // namespace daystream::command

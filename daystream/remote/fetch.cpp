@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,10 +10,8 @@
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
-#include "program/hint.h"
-#include "program/repeats.h"
+#include "program/retries.h"
 #include "program/sha256.h"
-#include "remote/pauses.h"
 #include "remote/s3_client.h"
 #include "src/place.h"
 #include "src/waiting.h"
@@ -77,12 +74,11 @@ bool fetch_newest_snapshot(const Options& options, const std::string& address,
                            const std::filesystem::path& path, const Stop& stop, Fetched& fetched,
                            const std::string& known) {
   const auto place = snapshot_place(options, address, stop);
-  Pauses pauses;
-  program::Repeats repeats;
-  for (bool is_let_in = false; !stop.requested();) {
+  program::Retries retries;
+  while (!stop.requested()) {
     try {
       const OfferedSnapshot newest = place->newest();
-      is_let_in = true;
+      retries.let_in();
       if (newest.id == known) {
         throw NoSnapshot(fmt::format("{}: there is no newer snapshot yet", address),
                          "put one there: \"deltamirror snapshot\"");
@@ -110,11 +106,9 @@ bool fetch_newest_snapshot(const Options& options, const std::string& address,
     } catch (const S3Stopped&) {
       return false;
     } catch (const Error& e) {
-      if (!(is_let_in ? e.retryable() : e.retryable_at_first())) throw;
-      if (const auto text = repeats.met(e.what())) {
-        spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
-      }
-      WaitSet{stop.fd()}.wait(pauses.next());
+      if (!retries.may_pass(e)) throw;
+      retries.failed(e);
+      WaitSet{stop.fd()}.wait(retries.pause());
     }
   }
   return false;

@@ -1,5 +1,7 @@
 #include "remote/nats_fallback.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -7,6 +9,7 @@
 #include "day_file.h"
 #include "daystream/error.h"
 #include "manifest_file.h"
+#include "program/hint.h"
 #include "remote/nats_address.h"
 #include "stream_impl.h"
 #include "stream_view.h"
@@ -21,6 +24,16 @@ constexpr std::chrono::seconds kFallbackPatience{20};
 constexpr std::chrono::seconds kBetweenLists{20};
 
 }  // namespace
+
+void NatsFallback::stands_in_for(const std::string& missing) {
+  if (const auto text = repeats_.met(missing))
+    spdlog::warn("{}; reading what is there from {}", *text, name());
+}
+
+void NatsFallback::is_away(const Error& error) {
+  if (const auto text = repeats_.met(error.what()))
+    spdlog::warn("{}", program::with_hint(*text + "; going on without its days", error.hint()));
+}
 
 std::shared_ptr<Dir> NatsFallback::files() {
   if (!files_) files_ = files_of(copy_);

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "daystream/durable.h"
+#include "daystream/error.h"
 #include "daystream/stream.h"
+#include "program/repeats.h"
 #include "reader_source.h"
 #include "remote/http_client.h"
 
@@ -26,9 +28,17 @@ class NatsFallback {
   static constexpr const char* kHint =
       "give a copy to read it from: --fallback ADDRESS of a \"daystream serve\", of an archive, or "
       "a directory";
+  // For one that says that it is missing here too.
+  static constexpr const char* kHintToCopy =
+      "look whether that is a copy of this daystream, and how far it is";
 
   // `who`: we, to a server.
   NatsFallback(Stream copy, Options who) : copy_(std::move(copy)), who_(std::move(who)) {}
+
+  const std::string& name() const noexcept { return copy_.address(); }
+  // Warns, at once and then once a minute: what is missing is read from here; or it is not here.
+  void stands_in_for(const std::string& missing);
+  void is_away(const Error& error);
 
   // Up to where a daystream can be read.
   struct End {
@@ -58,6 +68,7 @@ class NatsFallback {
 
   const Stream copy_;
   const Options who_;
+  program::Repeats repeats_;
   std::vector<std::int64_t> days_;
   std::chrono::steady_clock::time_point days_until_{};
   std::shared_ptr<Dir> files_;  // of a kind that has some

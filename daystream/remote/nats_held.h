@@ -11,9 +11,6 @@
 
 namespace daystream::remote {
 
-// A place in a daystream: day, and byte of its file.
-using Spot = std::pair<std::int64_t, std::uint64_t>;
-
 struct HeldMessage {
   NatsRange range;
   std::string bytes;

@@ -18,10 +18,10 @@
 #include "program/hint.h"
 #include "program/notify.h"
 #include "program/repeats.h"
+#include "program/retries.h"
 #include "remote/nats_link.h"
 #include "remote/nats_range.h"
 #include "remote/nats_tail.h"
-#include "remote/pauses.h"
 #include "remote/published_day.h"
 #include "src/waiting.h"
 #include "stream_impl.h"
@@ -55,27 +55,22 @@ class NatsPublisher::Impl {
   }
 
   void run(const Stop& stop) {
-    program::Repeats repeats;
-    Pauses pauses;
     while (!stop.requested() && !done_) {
       try {
         begin(stop);
         if (stop.requested() || done_) break;
-        is_let_in_ = true;
-        repeats.clear();
-        session(stop, pauses);
+        retries_.let_in();
+        session(stop);
       } catch (const Error& e) {
         outbox_.reset();
         link_.reset();
         source_.reset();
         // Who is to end with the stream does not wait for a broker that it has never seen.
-        const bool may_pass = is_let_in_ ? e.retryable() : e.retryable_at_first() && !rules_.once;
-        if (!may_pass) throw;
-        if (const auto text = repeats.met(e.what()))
-          spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
+        if (!retries_.may_pass(e) || (rules_.once && !retries_.is_let_in())) throw;
+        retries_.failed(e);
         notify_.status(fmt::format("waiting: {}", e.what()));
         notify_.alive();
-        WaitSet{stop.fd()}.wait(pauses.next());
+        WaitSet{stop.fd()}.wait(retries_.pause());
       }
     }
   }
@@ -366,7 +361,7 @@ class NatsPublisher::Impl {
 
   // ---- publishing ------------------------------------------------------------------------------
 
-  void session(const Stop& stop, Pauses& pauses) {
+  void session(const Stop& stop) {
     if (!publish_manifest() || !delete_old()) return;
     notify_.status(fmt::format("publishing to {}", address_.name()));
     notify_.ready();
@@ -380,7 +375,7 @@ class NatsPublisher::Impl {
       const Step step = publish_one();
       if (step == Step::Overtaken) return;
       if (step == Step::Done) {
-        pauses.reset();
+        retries_.worked();
         continue;
       }
       if (!arrive(0)) return;
@@ -510,7 +505,7 @@ class NatsPublisher::Impl {
   std::optional<NatsManifest> manifest_;   // nullopt: none that is to do
   std::uint64_t manifest_sequence_ = 0;
   std::unique_ptr<PublishedDay> at_;
-  bool is_let_in_ = false;  // by the broker, since the start
+  program::Retries retries_;
   bool told_ = false;
   bool done_ = false;
 };

@@ -5,12 +5,16 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "daystream/durable.h"
 #include "daystream/manifest.h"
 #include "remote/nats_link.h"
 
 namespace daystream::remote {
+
+// A place in a daystream: day, and byte of its file.
+using Spot = std::pair<std::int64_t, std::uint64_t>;
 
 inline constexpr const char* kManifestToken = "manifest";  // of its subject
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <thread>
 #include <utility>
 
@@ -15,7 +14,6 @@
 #include "day_file.h"
 #include "daystream/error.h"
 #include "manifest_file.h"
-#include "program/hint.h"
 #include "src/waiting.h"
 
 namespace daystream::remote {
@@ -33,14 +31,17 @@ constexpr std::chrono::seconds kNatsPatience{20};
 // one had.
 constexpr int kTriesAtReplicas = 5;
 constexpr milliseconds kBetweenTries{100};
-constexpr std::size_t kMostPlaces = 4096;
 
 }  // namespace
 
 NatsStore::NatsStore(const NatsAddress& address, const StreamKinds& kinds)
-    : address_(address), name_(address.name()) {
-  if (!address.fallback.empty()) fallback_.emplace(kinds.open(address.fallback), address.who);
-}
+    : address_(address),
+      name_(address.name()),
+      fallback_(address.fallback.empty()
+                    ? std::nullopt
+                    : std::optional<NatsFallback>(std::in_place, kinds.open(address.fallback),
+                                                  address.who)),
+      view_(name_, fallback_ ? &*fallback_ : nullptr) {}
 
 std::string NatsStore::path_of(std::int64_t day) const {
   return fmt::format("{}/{}", name_, day_file_name(day));
@@ -49,27 +50,24 @@ std::string NatsStore::path_of(std::int64_t day) const {
 std::string NatsStore::manifest() {
   const std::lock_guard lock(mutex_);
   know();
-  return manifest_;
+  return view_.manifest();
 }
 
 NatsFallback::End NatsStore::end() {
   const std::lock_guard lock(mutex_);
   know();
-  return end_;
+  return view_.end();
 }
 
 std::vector<std::int64_t> NatsStore::days() {
   const std::lock_guard lock(mutex_);
   know();
-  std::vector<std::int64_t> days;
-  for (const auto& [day, known] : days_) days.push_back(day);
+  std::vector<std::int64_t> days = view_.days();
   if (!fallback_) return days;
   try {
     for (const std::int64_t day : fallback_->days()) days.push_back(day);
   } catch (const ConnectionLost& e) {
-    // It is not needed yet, perhaps.
-    if (const auto text = repeats_.met(e.what()))
-      spdlog::warn("{}", program::with_hint(*text + "; going on without its days", e.hint()));
+    fallback_->is_away(e);  // it is not needed yet, perhaps
   }
   std::sort(days.begin(), days.end());
   days.erase(std::unique(days.begin(), days.end()), days.end());
@@ -79,7 +77,7 @@ std::vector<std::int64_t> NatsStore::days() {
 bool NatsStore::has(std::int64_t day) {
   const std::lock_guard lock(mutex_);
   know();
-  if (days_.contains(day)) return true;
+  if (view_.has(day)) return true;
   if (!fallback_) return false;
   const auto theirs = fallback_->days();
   return std::binary_search(theirs.begin(), theirs.end(), day);
@@ -93,7 +91,7 @@ void NatsStore::require_fallback() {
 // ---- looking at the stream ---------------------------------------------------------------------
 
 void NatsStore::know() {
-  if (!looked_) patiently([this] { look(); });
+  if (!view_.is_known()) patiently([this] { look(); });
 }
 
 NatsLink& NatsStore::link() {
@@ -101,34 +99,27 @@ NatsLink& NatsStore::link() {
   return *link_;
 }
 
+void NatsStore::lose_link() {
+  feed_.reset();
+  link_.reset();
+}
+
 // Does `work`, with another connection where the one that there is breaks.
 void NatsStore::patiently(const std::function<void()>& work) {
-  Pauses pauses;
+  program::Pauses pauses;
   const auto give_up = steady_clock::now() + kNatsPatience;
   for (;;) {
     try {
       work();
       return;
     } catch (const ConnectionLost& e) {
-      feed_.reset();
-      link_.reset();
+      lose_link();
       // Who has seen nothing of it yet is told so at once.
-      if (!looked_ || steady_clock::now() >= give_up) throw;
-      if (const auto text = repeats_.met(e.what()))
-        spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
+      if (!view_.is_known() || steady_clock::now() >= give_up) throw;
+      retries_.failed(e);
       std::this_thread::sleep_for(pauses.next());
     }
   }
-}
-
-void NatsStore::forget() {
-  feed_.reset();
-  days_.clear();
-  sizes_.clear();
-  held_.clear();
-  last_sequence_ = 0;
-  manifest_sequence_ = 0;
-  end_ = {};
 }
 
 // What is at the end of the stream, once it is not just that a replica lags.
@@ -137,7 +128,8 @@ NatsTail NatsStore::tail_there() {
   for (int tries = 1;; ++tries) {
     const auto info = nats_info(link(), address_.stream);
     // Where there was one, it may be made again.
-    if (!info && looked_) throw ConnectionLost(fmt::format("{}: the stream is gone", name_), hint);
+    if (!info && view_.is_known())
+      throw ConnectionLost(fmt::format("{}: the stream is gone", name_), hint);
     if (!info) {
       throw NeedsPerson(fmt::format("there is no stream \"{}\" at {}", address_.stream, name_),
                         hint);
@@ -156,135 +148,59 @@ NatsTail NatsStore::tail_there() {
 // How the stream is now: a few requests, however much it holds.
 void NatsStore::look() {
   const NatsTail tail = tail_there();
-  // Made again, or put back to an older copy: what was known of it says nothing.
-  if (looked_ && (tail.created != created_ || tail.last_sequence < last_sequence_)) forget();
-  created_ = tail.created;
-  prefix_ = tail.prefix;
-  take_manifest(tail);
-  take_days(tail);
-  take_end(tail);
-  last_sequence_ = std::max(last_sequence_, tail.last_sequence);
-  looked_ = true;
+  if (view_.is_of_another(tail)) {
+    feed_.reset();
+    held_.clear();
+  }
+  view_.take(tail);
   look_at_ = steady_clock::now() + kBetweenNatsLooks;
-}
-
-// An older one would say of tables that they are in the stream, or are not, where that has changed.
-void NatsStore::take_manifest(const NatsTail& tail) {
-  if (tail.has_manifest_of_range())
-    return see_manifest(tail.manifest->text, tail.manifest_sequence);
-  const std::string problem = "the manifest that holds for its end is not there, or damaged";
-  if (!fallback_) throw Corruption(name_, 0, problem, NatsFallback::kHint);
-  if (const auto text = repeats_.met(fmt::format("{}: {}", name_, problem)))
-    spdlog::warn("{}; reading it from {}", *text, address_.fallback);
-  const NatsManifest theirs{"", fallback_->manifest(), {}};
-  if (theirs.text.empty() || (tail.range && theirs.sum() != tail.range->manifest_sum)) {
-    throw Corruption(name_, 0,
-                     fmt::format("{}, and {} has another one", problem, address_.fallback),
-                     "look whether that is a copy of this daystream, and how far it is");
-  }
-  see_manifest(theirs.text, tail.range_sequence);
-}
-
-void NatsStore::see_manifest(const std::string& text, std::uint64_t sequence) {
-  const std::string id = stream_id_of(parse_manifest(text, name_, name_));
-  if (!id_.empty() && id != id_) {
-    throw WrongSource(fmt::format("{} was made again for another daystream", name_),
-                      "give each daystream a stream of its own");
-  }
-  id_ = id;
-  manifest_ = text;
-  manifest_sum_ = extend_crc(0, text);
-  manifest_sequence_ = sequence;
-}
-
-void NatsStore::take_days(const NatsTail& tail) {
-  for (const std::int64_t day : tail.days) days_.try_emplace(day);
-  if (!tail.manifest || !tail.manifest->first_day) return;
-  // One that was not deleted by the publisher is to be there: who needs it finds that it is lost.
-  days_.erase(days_.begin(), days_.lower_bound(*tail.manifest->first_day));
-  days_.try_emplace(*tail.manifest->first_day);
-}
-
-// What can no longer be read at the end was read before, or the fallback has it, or it is damage.
-void NatsStore::take_end(const NatsTail& tail) {
-  if (tail.range && tail.range->stream_id != id_) {
-    throw WrongSource(
-        fmt::format("{} has messages of another daystream ({}) than its manifest says", name_,
-                    tail.range->stream_id),
-        "give each daystream a stream of its own");
-  }
-  if (tail.range) {
-    const NatsRange& range = *tail.range;
-    days_[range.day][range.begin] = {tail.range_sequence, range.end};
-    if (Spot{range.day, range.end} >= end_.spot())
-      end_ = {range.durable, true, range.day, range.end};
-  }
-  if (tail.lost.empty() || tail.lost_sequence <= last_sequence_) return;
-  const auto further = fallback_ ? fallback_->end() : std::nullopt;
-  if (!further || further->spot() <= end_.spot()) {
-    throw Corruption(name_, 0, fmt::format("what was published last: {}", tail.lost),
-                     NatsFallback::kHint);
-  }
-  if (const auto text = repeats_.met(fmt::format("{}: {}", name_, tail.lost)))
-    spdlog::warn("{}; reading what is from there on from {}", *text, address_.fallback);
-  end_ = *further;
-  days_.try_emplace(end_.day);
 }
 
 std::optional<NatsMessage> NatsStore::ask(std::uint64_t sequence, std::int64_t day) {
   return link().first_from(std::max<std::uint64_t>(sequence, 1), subject_of(day));
 }
 
+// nullopt: it is none of this daystream.
+std::optional<NatsRange> NatsStore::range_of(const NatsMessage& message, std::string& why) const {
+  auto range = read_range(message, why);
+  if (!range || range->stream_id == view_.id()) return range;
+  why = fmt::format("message {} is of another daystream", message.sequence);
+  return std::nullopt;
+}
+
 // ---- following ---------------------------------------------------------------------------------
 
 void NatsStore::start_feed(std::uint64_t sequence, const Spot& next) {
   feed_.reset();
-  feed_ = std::make_unique<NatsFeed>(address_, prefix_ + ">", sequence);
+  feed_ = std::make_unique<NatsFeed>(address_, view_.prefix() + ">", sequence);
   feed_next_ = next;
 }
 
 // Takes a message of the feed in. False: it is not what comes next, so that the feed is of no use.
 bool NatsStore::see(NatsMessage message) {
-  last_sequence_ = std::max(last_sequence_, message.sequence);
-  if (!day_of_subject(message.subject)) {
-    const bool is_news =
-        message.subject == prefix_ + kManifestToken && message.sequence > manifest_sequence_;
-    if (!is_news) return true;
-    const auto manifest = read_manifest(message);
-    if (manifest) see_manifest(manifest->text, message.sequence);
-    return manifest.has_value();
-  }
-  if (!is_range(message)) return true;
+  view_.saw(message.sequence);
+  if (message.subject == view_.prefix() + kManifestToken) return view_.take_manifest(message);
+  if (!day_of_subject(message.subject) || !is_range(message)) return true;
   std::string why;
-  auto range = read_range(message, why);
-  if (!range || range->stream_id != id_) return false;
+  auto range = range_of(message, why);
+  if (!range) return false;
   // What was read elsewhere, as it was lost, and then was published again.
-  if (Spot{range->day, range->end} <= feed_next_) return true;
+  const Spot end{range->day, range->end};
+  if (end <= feed_next_) return true;
   const Spot begin{range->day, range->begin};
   const Spot ended =
       range->before ? Spot{range->before->day, range->before->size_bytes} : Spot{0, 0};
   const bool is_next_day = range->begin == 0 && ended == feed_next_;
   if (begin != feed_next_ && !is_next_day) return false;
-  return see_range(std::move(*range), std::move(message));
-}
-
-bool NatsStore::see_range(NatsRange range, NatsMessage message) {
-  const bool is_news = Spot{range.day, range.end} > end_.spot();
-  if (is_news && range.manifest_sum != manifest_sum_) return false;
-  if (range.before) sizes_[range.before->day] = range.before->size_bytes;
-  feed_next_ = {range.day, range.end};
-  Places& places = days_[range.day];
-  places[range.begin] = {message.sequence, range.end};
-  // A few of them are enough to find the others by.
-  if (places.size() > kMostPlaces) places.erase(std::next(places.begin()));
-  if (is_news) end_ = {range.durable, true, range.day, range.end};
-  held_.hold({std::move(range), std::move(message.data)});
+  if (!view_.take_range(*range, message.sequence)) return false;
+  feed_next_ = end;
+  held_.hold({std::move(*range), std::move(message.data)});
   return true;
 }
 
 // Whether there is more than before.
 bool NatsStore::drain() {
-  const Spot before = end_.spot();
+  const Spot before = view_.end().spot();
   for (std::size_t bytes = 0; feed_ && bytes < HeldMessages::kMostBytes / 2;) {
     auto message = feed_->take();
     if (!message) break;
@@ -294,30 +210,28 @@ bool NatsStore::drain() {
       look_at_ = {};
     }
   }
-  return end_.spot() > before;
+  return view_.end().spot() > before;
 }
 
 void NatsStore::take_news() {
   const std::lock_guard lock(mutex_);
   // A feed that is behind is of who reads on, not of who waits for more.
-  if (feed_ && feed_next_ >= end_.spot()) drain();
+  if (feed_ && feed_next_ >= view_.end().spot()) drain();
 }
 
 bool NatsStore::wait(milliseconds timeout, int wake_fd) {
   const std::lock_guard lock(mutex_);
   const auto end = steady_clock::now() + timeout;
-  const Spot before = end_.spot();
+  const Spot before = view_.end().spot();
   for (;;) {
     try {
       if (has_come(before, wake_fd, end)) return true;
     } catch (const ConnectionLost& e) {
-      feed_.reset();
-      link_.reset();
+      lose_link();
       look_at_ = {};
-      if (!looked_ && !e.retryable_at_first()) throw;
-      if (const auto text = repeats_.met(e.what()))
-        spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
-      WaitSet{wake_fd}.wait_until(std::min(end, steady_clock::now() + pauses_.next()));
+      if (!view_.is_known() && !e.retryable_at_first()) throw;
+      retries_.failed(e);
+      WaitSet{wake_fd}.wait_until(std::min(end, steady_clock::now() + retries_.pause()));
     }
     if (wake_fd >= 0 && WaitSet{wake_fd}.wait(milliseconds(0))) return false;
     if (steady_clock::now() >= end) return false;
@@ -327,22 +241,22 @@ bool NatsStore::wait(milliseconds timeout, int wake_fd) {
 // One turn of wait(): whether the stream has another end than `before`.
 bool NatsStore::has_come(const Spot& before, int wake_fd, steady_clock::time_point end) {
   if (steady_clock::now() >= look_at_) {
-    const Spot was = end_.spot();
+    const Spot was = view_.end().spot();
     look();
-    if (end_.spot() > was) feed_.reset();  // it should have said so
+    if (view_.end().spot() > was) feed_.reset();  // it should have said so
   }
-  if (end_.spot() != before) return true;
-  if (!feed_ || feed_next_ < end_.spot()) start_feed(last_sequence_ + 1, end_.spot());
+  if (view_.end().spot() != before) return true;
+  if (!feed_ || feed_next_ < view_.end().spot())
+    start_feed(view_.last_sequence() + 1, view_.end().spot());
   const auto until = std::min(end, look_at_);
   const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
   if (!feed_->wait(std::max(left, milliseconds(0)), wake_fd)) return false;
   look_at_ = steady_clock::now() + kBetweenNatsLooks;
-  repeats_.clear();
   if (drain()) {
-    pauses_.reset();
+    retries_.worked();
     return true;
   }
-  if (!feed_) WaitSet{wake_fd}.wait(pauses_.next());
+  if (!feed_) WaitSet{wake_fd}.wait(retries_.pause());
   return false;
 }
 
@@ -351,47 +265,46 @@ bool NatsStore::has_come(const Spot& before, int wake_fd, steady_clock::time_poi
 std::uint64_t NatsStore::size_of(std::int64_t day) {
   const std::lock_guard lock(mutex_);
   know();
-  if (day == end_.day) return end_.size;
-  if (const auto known = sizes_.find(day); known != sizes_.end()) return known->second;
+  if (const auto known = view_.size_of(day)) return *known;
   std::string why = "it is not there";
   std::uint64_t size = 0;
-  if (days_.contains(day)) {
+  if (view_.has(day)) {
     patiently([&] {
       size = size_by_next_day(day);
       if (size == 0) size = size_by_last_message(day, why);
     });
   }
-  if (fallback_ && !sizes_.contains(day)) size = std::max(size, fallback_->size_of(day));
+  if (fallback_ && !view_.size_of(day)) size = std::max(size, fallback_->size_of(day));
   if (size == 0) {
     throw Corruption(path_of(day), 0, fmt::format("its last message: {}", why),
                      NatsFallback::kHint);
   }
-  return sizes_[day] = size;
+  view_.note_size(day, size);
+  return size;
 }
 
 // What the next day's first message says; 0: that cannot be read. The day that ended before that
 // one may be another, which is lost whole.
 std::uint64_t NatsStore::size_by_next_day(std::int64_t day) {
-  const auto next = days_.upper_bound(day);
-  if (next == days_.end()) return 0;
-  auto message = ask(1, next->first);
+  const auto next = view_.day_after(day);
+  auto message = next ? ask(1, *next) : std::nullopt;
   std::string why;
-  auto range = message ? read_range(*message, why) : std::nullopt;
-  if (!range || range->stream_id != id_ || range->begin != 0 || !range->before) return 0;
-  next->second[0] = {message->sequence, range->end};
+  auto range = message ? range_of(*message, why) : std::nullopt;
+  if (!range || range->begin != 0 || !range->before) return 0;
+  view_.note(*range, message->sequence);
   const auto ended = *range->before;
   held_.hold({std::move(*range), std::move(message->data)});
-  sizes_[ended.day] = ended.size_bytes;
-  days_.try_emplace(ended.day);
+  view_.note_size(ended.day, ended.size_bytes);
+  view_.expect(ended.day);
   return ended.day == day ? ended.size_bytes : 0;
 }
 
 // What its own last message says; 0: that cannot be read.
 std::uint64_t NatsStore::size_by_last_message(std::int64_t day, std::string& why) {
   const auto last = link().last_of(subject_of(day));
-  const auto range = last ? read_range(*last, why) : std::nullopt;
-  if (!range || range->stream_id != id_) return 0;
-  days_[day][range->begin] = {last->sequence, range->end};
+  const auto range = last ? range_of(*last, why) : std::nullopt;
+  if (!range) return 0;
+  view_.note(*range, last->sequence);
   return range->end;
 }
 
@@ -416,11 +329,11 @@ const HeldMessage& NatsStore::held(const Spot& place) {
   const std::int64_t day = place.first;
   std::string why = "it is not there";
   HeldMessage* found = held_.find(place);
-  if (found == nullptr && days_.contains(day)) {
+  if (found == nullptr && view_.has(day)) {
     patiently([&] {
-      if (from_feed(place) || from_stream(place, why) || days_[day].empty()) return;
+      if (from_feed(place) || from_stream(place, why) || view_.places(day).empty()) return;
       // Unless what was known of its places is of a stream that was made again.
-      days_[day].clear();
+      view_.places(day).clear();
       from_stream(place, why);
     });
     found = held_.find(place);
@@ -432,12 +345,11 @@ const HeldMessage& NatsStore::held(const Spot& place) {
   }
   if (found == nullptr) found = from_fallback(place, why);
   found->is_seen = true;
-  note_order(found->range);
+  order_.read(found->range);
   return *found;
 }
 
-// Whether messages are read one after the other.
-void NatsStore::note_order(const NatsRange& range) {
+void ReadingOrder::read(const NatsRange& range) {
   const Spot begin{range.day, range.begin};
   const Spot end{range.day, range.end};
   if (begin == read_last_ || (range.begin == 0 && range.day > read_last_.first)) {
@@ -451,8 +363,7 @@ void NatsStore::note_order(const NatsRange& range) {
 HeldMessage* NatsStore::from_fallback(const Spot& place, const std::string& why) {
   const auto [day, offset] = place;
   if (!fallback_) lost(place, why, NatsFallback::kHint);
-  if (const auto text = repeats_.met(fmt::format("{}: {}", path_of(day), why)))
-    spdlog::warn("{}; reading it from {}", *text, address_.fallback);
+  fallback_->stands_in_for(fmt::format("{}: {}", path_of(day), why));
   std::optional<Durable> known;
   if (const auto* before = offset > 0 ? held_.find({day, offset - 1}) : nullptr;
       before != nullptr && before->range.durable.size_bytes > 0) {
@@ -464,8 +375,8 @@ HeldMessage* NatsStore::from_fallback(const Spot& place, const std::string& why)
   held.bytes = fallback_->read(day, offset, known);
   held.range.end = offset + held.bytes.size();
   if (held.bytes.empty()) {
-    lost(place, fmt::format("{}, and {} does not have it", why, address_.fallback),
-         "look whether that is a copy of this daystream, and how far it is");
+    lost(place, fmt::format("{}, and {} does not have it", why, fallback_->name()),
+         NatsFallback::kHintToCopy);
   }
   held_.hold(std::move(held));
   return held_.find(place);
@@ -474,7 +385,7 @@ HeldMessage* NatsStore::from_fallback(const Spot& place, const std::string& why)
 void NatsStore::lost(const Spot& place, const std::string& why, const std::string& hint) {
   const std::string path = path_of(place.first);
   patiently([this] { look(); });
-  if (days_.contains(place.first)) throw Corruption(path, place.second, why, hint);
+  if (view_.has(place.first)) throw Corruption(path, place.second, why, hint);
   throw PositionGone(fmt::format("day file \"{}\" is no longer kept", path),
                      "start again from a fresh copy of the tables");
 }
@@ -482,16 +393,13 @@ void NatsStore::lost(const Spot& place, const std::string& why, const std::strin
 // Who has read some messages one after the other gets what follows from a consumer. False: it does
 // not have this byte.
 bool NatsStore::from_feed(const Spot& place) {
-  constexpr int kEnough = 3;
   constexpr milliseconds kPatienceWithIt{1000};
   if (!feed_ || feed_next_ != place) {
-    if (in_order_ < kEnough || read_last_ != place) return false;
-    const Places& places = days_[place.first];
-    const auto after = places.lower_bound(place.second);
-    if (after == places.begin() || std::prev(after)->second.end != place.second) return false;
-    const std::uint64_t before = std::prev(after)->second.sequence;
-    if (before >= last_sequence_) return false;  // nothing is behind it
-    start_feed(before + 1, place);
+    if (!order_.comes_to(place)) return false;
+    const auto* const before = view_.places(place.first).ending_at(place.second);
+    // Nothing is behind the last message.
+    if (before == nullptr || before->sequence >= view_.last_sequence()) return false;
+    start_feed(before->sequence + 1, place);
   }
   while (feed_) {
     auto message = feed_->take();
@@ -502,100 +410,33 @@ bool NatsStore::from_feed(const Spot& place) {
   return false;
 }
 
-// Between messages whose places are known it asks for the one that should be nearest, or in the
-// middle where that does not help.
-struct NatsStore::Search {
-  Search(const Spot& place, Places& all) : wanted(place), places(all) {
-    const auto after = places.upper_bound(place.second);
-    if (after != places.end()) {
-      high = after->second.sequence;
-      high_begin = after->first;
-    }
-    if (after == places.begin()) return;
-    const auto& [begin, before] = *std::prev(after);
-    const bool has_it = place.second < before.end;
-    low = has_it ? before.sequence : before.sequence + 1;
-    low_end = has_it ? begin : before.end;
-  }
-
-  // The sequence to ask for; nullopt: none is left.
-  std::optional<std::uint64_t> next() {
-    while (damaged.contains(low)) ++low;
-    if (low >= high) return std::nullopt;
-    asked = low;
-    if (high != UINT64_MAX && wanted.second > low_end) {
-      const double part = step++ % 3 == 2 ? 0.5
-                                          : static_cast<double>(wanted.second - low_end) /
-                                                static_cast<double>(high_begin - low_end);
-      asked += static_cast<std::uint64_t>(part * static_cast<double>(high - low - 1));
-    }
-    return asked;
-  }
-
-  const Spot wanted;
-  Places& places;
-  std::uint64_t low = 1;  // messages before it end before `low_end`
-  std::uint64_t low_end = 0;
-  std::uint64_t high = UINT64_MAX;  // those from it on begin at `high_begin`, or later
-  std::uint64_t high_begin = 0;
-  std::uint64_t asked = 0;  // for the first message from there on
-  std::set<std::uint64_t> damaged;
-  int step = 0;
-};
-
 bool NatsStore::from_stream(const Spot& place, std::string& why) {
-  Search search(place, days_[place.first]);
+  NatsPlaces& places = view_.places(place.first);
+  if (!places.has_one_behind(place.second)) {
+    // Between two that are known others are found in a few steps.
+    std::string damage;
+    size_by_last_message(place.first, damage);
+  }
+  NatsSearch search(places, place.second, view_.last_sequence());
+  auto found = NatsSearch::Found::Elsewhere;
   int misses = 0;
-  while (const auto sequence = search.next()) {
+  while (found == NatsSearch::Found::Elsewhere) {
+    const auto sequence = search.next();
+    if (!sequence) break;
     auto message = ask(*sequence, place.first);
     if (!message && ++misses < kTriesAtReplicas) {
       std::this_thread::sleep_for(kBetweenTries);
       continue;
     }
-    if (!message || message->sequence >= search.high) {
-      if (*sequence == search.low) return false;
-      search.high = *sequence;
-      continue;
-    }
-    if (const auto found = take_found(search, std::move(*message), why)) return *found;
+    std::string bad;
+    auto range = message ? range_of(*message, bad) : std::nullopt;
+    found = !message ? search.saw_nothing()
+            : !range ? search.saw_damage(message->sequence, bad)
+                     : search.saw(*range, message->sequence);
+    if (found == NatsSearch::Found::Here) held_.hold({std::move(*range), std::move(message->data)});
   }
-  return false;
-}
-
-// Whether that message has the place, or none can have it; nullopt: it says where to search on.
-std::optional<bool> NatsStore::take_found(Search& search, NatsMessage message, std::string& why) {
-  const std::uint64_t offset = search.wanted.second;
-  const bool is_first = search.asked == search.low;
-  std::string bad;
-  auto range = read_range(message, bad);
-  if (!range || range->stream_id != id_) {
-    why = range ? fmt::format("message {} is of another daystream", message.sequence) : bad;
-    search.damaged.insert(message.sequence);
-    (is_first ? search.low : search.high) = is_first ? message.sequence : search.asked;
-    return std::nullopt;
-  }
-  const bool is_past = search.high != UINT64_MAX && range->end > search.high_begin;
-  if (range->begin < search.low_end || is_past) {
-    why = fmt::format("message {} is not in order", message.sequence);
-    return false;
-  }
-  search.places[range->begin] = {message.sequence, range->end};
-  if (range->begin <= offset && offset < range->end) {
-    held_.hold({std::move(*range), std::move(message.data)});
-    return true;
-  }
-  if (range->end <= offset) {
-    search.low = message.sequence + 1;
-    search.low_end = range->end;
-  } else if (is_first) {
-    why = fmt::format("no message has this byte, message {} has what is from byte {} on",
-                      message.sequence, range->begin);
-    return false;
-  } else {
-    search.high = search.asked;
-    search.high_begin = range->begin;
-  }
-  return std::nullopt;
+  if (!search.why().empty()) why = search.why();
+  return found == NatsSearch::Found::Here;
 }
 
 void NatsStore::release(std::int64_t day, std::uint64_t offset) {

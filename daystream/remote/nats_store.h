@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,16 +11,30 @@
 #include <string>
 #include <vector>
 
-#include "daystream/durable.h"
 #include "daystream/stream.h"
-#include "program/repeats.h"
+#include "program/retries.h"
 #include "remote/nats_fallback.h"
 #include "remote/nats_held.h"
 #include "remote/nats_link.h"
 #include "remote/nats_tail.h"
-#include "remote/pauses.h"
+#include "remote/nats_view.h"
 
 namespace daystream::remote {
+
+// Whether messages are read one after the other.
+class ReadingOrder {
+ public:
+  void read(const NatsRange& range);
+  // The last few followed each other, up to there.
+  bool comes_to(const Spot& place) const noexcept {
+    return in_order_ >= kEnough && read_last_ == place;
+  }
+
+ private:
+  static constexpr int kEnough = 3;
+  Spot read_last_{0, 0};  // where the message ends that was read last
+  int in_order_ = 0;
+};
 
 // Threads: any; wait() and release() those of one Reader.
 // Errors:  as NatsDir says.
@@ -47,30 +60,17 @@ class NatsStore {
   std::string path_of(std::int64_t day) const;
 
  private:
-  // Messages of a day whose places are known: by their first byte.
-  struct Known {
-    std::uint64_t sequence;
-    std::uint64_t end;
-  };
-  using Places = std::map<std::uint64_t, Known>;
-  struct Search;
-
   // ---- looking at the stream ----
   void know();
   void look();
   NatsTail tail_there();
-  void forget();
-  void take_manifest(const NatsTail& tail);
-  void see_manifest(const std::string& text, std::uint64_t sequence);
-  void take_days(const NatsTail& tail);
-  void take_end(const NatsTail& tail);
   void patiently(const std::function<void()>& work);
   NatsLink& link();
+  void lose_link();
 
   // ---- following ----
   void start_feed(std::uint64_t sequence, const Spot& next);
   bool see(NatsMessage message);
-  bool see_range(NatsRange range, NatsMessage message);
   bool drain();
   bool has_come(const Spot& before, int wake_fd, std::chrono::steady_clock::time_point end);
 
@@ -80,37 +80,24 @@ class NatsStore {
   const HeldMessage& held(const Spot& place);
   bool from_feed(const Spot& place);
   bool from_stream(const Spot& place, std::string& why);
-  std::optional<bool> take_found(Search& search, NatsMessage message, std::string& why);
   HeldMessage* from_fallback(const Spot& place, const std::string& why);
   [[noreturn]] void lost(const Spot& place, const std::string& why, const std::string& hint);
   std::optional<NatsMessage> ask(std::uint64_t sequence, std::int64_t day);
-  void note_order(const NatsRange& range);
-  std::string subject_of(std::int64_t day) const { return prefix_ + day_token(day); }
+  std::optional<NatsRange> range_of(const NatsMessage& message, std::string& why) const;
+  std::string subject_of(std::int64_t day) const { return view_.prefix() + day_token(day); }
 
   const NatsAddress address_;
   const std::string name_;
   std::optional<NatsFallback> fallback_;
 
   std::mutex mutex_;  // of what follows
+  NatsView view_;
   std::unique_ptr<NatsLink> link_;
   std::unique_ptr<NatsFeed> feed_;
   Spot feed_next_{0, 0};  // what comes from it next, if nothing is missing
-  bool looked_ = false;
-  std::string created_;  // of the stream, by the server
-  std::string prefix_;   // of its subjects
-  std::string manifest_;
-  std::uint32_t manifest_sum_ = 0;
-  std::uint64_t manifest_sequence_ = 0;
-  std::string id_;
-  std::uint64_t last_sequence_ = 0;  // of all that was seen
-  NatsFallback::End end_;
-  std::map<std::int64_t, Places> days_;
-  std::map<std::int64_t, std::uint64_t> sizes_;  // of days that are over
   HeldMessages held_;
-  Spot read_last_{0, 0};  // where the message ends that was read last
-  int in_order_ = 0;      // so many were read one after the other
-  program::Repeats repeats_;
-  Pauses pauses_;
+  ReadingOrder order_;
+  program::Retries retries_;  // of wait()
   std::chrono::steady_clock::time_point look_at_{};
 };
 

@@ -8,8 +8,6 @@
 
 #include "daystream/error.h"
 #include "manifest_file.h"
-#include "program/hint.h"
-#include "program/repeats.h"
 #include "program/writable.h"
 #include "src/waiting.h"
 
@@ -30,24 +28,20 @@ Relay::Relay(std::string address, std::filesystem::path directory, bool once)
 Relay::~Relay() = default;
 
 void Relay::run(const Stop& stop) {
-  program::Repeats repeats;
   while (!stop.requested() && !done_) {
     try {
       // What was written beyond `durable` is cut by opening again, and asked for again.
       writer_.reset();
       open();
-      is_let_in_ = true;
-      repeats.clear();
+      retries_.let_in();
       session(stop);
     } catch (const Error& e) {
       end();
       // Who is to end with the stream does not wait for one that it has never seen.
-      const bool may_pass = is_let_in_ ? e.retryable() : e.retryable_at_first() && !once_;
-      if (!may_pass) throw;
-      if (const auto text = repeats.met(e.what()))
-        spdlog::warn("{}", program::with_hint(*text + "; trying again", e.hint()));
+      if (!retries_.may_pass(e) || (once_ && !retries_.is_let_in())) throw;
+      retries_.failed(e);
       notify_.status(fmt::format("waiting: {}", e.what()));
-      wait(pauses_.next(), stop);
+      wait(retries_.pause(), stop);
     }
   }
 }
@@ -80,7 +74,7 @@ void Relay::session(const Stop& stop) {
   while (!stop.requested()) {
     notify_.alive();
     place_->look();
-    if (receive(stop)) pauses_.reset();
+    if (receive(stop)) retries_.worked();
     const auto now = steady_clock::now();
     if (at_tail() || writer_->unflushed_bytes() >= kFlushBytes || now - flushed_at >= kFlushAfter) {
       writer_->flush();

@@ -10,7 +10,7 @@
 
 #include "daystream/stop.h"
 #include "program/notify.h"
-#include "remote/pauses.h"
+#include "program/retries.h"
 #include "remote/relay_writer.h"
 #include "src/place.h"
 
@@ -53,11 +53,10 @@ class Relay {
   const std::string address_;
   const std::filesystem::path directory_;
   const bool once_;
-  Pauses pauses_;
+  program::Retries retries_;
   program::Notify notify_;
   std::unique_ptr<RelayWriter> writer_;
   std::optional<PlaceWatch> place_;  // of the directory, once it is ours
-  bool is_let_in_ = false;           // by the server, since the start
   bool done_ = false;
 };
 

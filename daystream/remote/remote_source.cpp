@@ -12,7 +12,6 @@
 #include "manifest_file.h"
 #include "number.h"
 #include "program/figures.h"
-#include "program/hint.h"
 #include "remote/refusal.h"
 #include "remote/url_encode.h"
 #include "src/waiting.h"
@@ -84,10 +83,8 @@ void RemoteSource::lost(const Error& error) {
   download_.reset();
   if (!error.retryable()) throw;
   ++failures_;
-  if (const auto text = troubles_.met(error.what())) {
-    spdlog::warn("{}", program::with_hint(*text + "; trying again", error.hint()));
-  }
-  try_again_at_ = steady_clock::now() + pauses_.next();
+  retries_.failed(error);
+  try_again_at_ = steady_clock::now() + retries_.pause();
 }
 
 std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
@@ -102,7 +99,7 @@ std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
     check_filter();
   } catch (const Behind&) {
     download_.reset();
-    try_again_at_ = steady_clock::now() + pauses_.next();
+    try_again_at_ = steady_clock::now() + retries_.pause();
     return std::nullopt;
   }
   Place place;
@@ -149,11 +146,10 @@ bool RemoteSource::take() {
   if (runs_.last() != Position::begin()) last_ = runs_.last();
   at_tail_ = beats_.at_tail();
   caught_up_ = caught_up_ || at_tail_;
-  pauses_.reset();
+  retries_.worked();
   if (failures_ > 0) {
     spdlog::info("{}: connected again after {}", url_.base, program::counted(failures_, "failure"));
     failures_ = 0;
-    troubles_.clear();
   }
   return true;
 }

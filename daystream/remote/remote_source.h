@@ -7,12 +7,11 @@
 #include <string>
 
 #include "daystream/error.h"
-#include "program/repeats.h"
+#include "program/retries.h"
 #include "reader_source.h"
 #include "remote/beats.h"
 #include "remote/http_client.h"
 #include "remote/line_runs.h"
-#include "remote/pauses.h"
 #include "remote/running_chain.h"
 #include "remote/spool.h"
 
@@ -69,9 +68,8 @@ class RemoteSource final : public ReaderSource {
   int wake_fd_ = -1;                   // that wait() was given last
   bool begun_ = false;                 // resolve() found where
   std::optional<Limit> told_;          // what limit() said last
-  Pauses pauses_;
+  program::Retries retries_;
   int failures_ = 0;  // to connect, since bytes came last
-  program::Repeats troubles_;
   std::chrono::steady_clock::time_point try_again_at_;
 };
 

@@ -10,10 +10,10 @@
 #include <ctime>
 #include <map>
 
+#include "program/pauses.h"
 #include "program/sha256.h"
 #include "remote/curl_handles.h"
 #include "remote/http_client.h"
-#include "remote/pauses.h"
 #include "remote/s3_answer.h"
 #include "src/waiting.h"
 
@@ -254,7 +254,7 @@ S3Client::Answer S3Client::send_once(const Request& request) {
 
 S3Client::Answer S3Client::send(const Request& request) {
   const std::lock_guard lock(mutex_);
-  Pauses pauses;
+  program::Pauses pauses;
   std::optional<steady_clock::time_point> give_up_at;
   for (;;) {
     try {

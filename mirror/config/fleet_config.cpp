@@ -14,9 +14,9 @@
 #include "program/hint.h"
 #include "program/json.h"
 #include "program/labels.h"
+#include "program/pauses.h"
 #include "program/repeats.h"
 #include "remote/http_client.h"
-#include "remote/pauses.h"
 #include "remote/url_encode.h"
 #include "src/dir.h"
 #include "src/json_text.h"
@@ -139,7 +139,7 @@ std::optional<FleetOffer> FleetConfig::ask(std::optional<std::uint64_t> after,
 }
 
 bool FleetConfig::begin(const daystream::Stop& stop, bool patient) {
-  daystream::remote::Pauses pauses;
+  daystream::program::Pauses pauses;
   daystream::program::Repeats repeats;
   while (!stop.requested()) {
     try {
@@ -174,8 +174,8 @@ void FleetConfig::follow() {
 void FleetConfig::run(const std::stop_token& stop) {
   const std::stop_callback wake(stop, [this] { ending_.wake(); });
   const daystream::Stop asked([&stop] { return stop.stop_requested(); }, ending_.fd());
-  daystream::remote::Pauses pauses;
-  daystream::remote::Pauses spread(kSpread, kSpread);
+  daystream::program::Pauses pauses;
+  daystream::program::Pauses spread(kSpread, kSpread);
   daystream::program::Repeats repeats;
   // Whether the server is there: else it is asked what there is, and not what comes next.
   bool is_there = [this] {

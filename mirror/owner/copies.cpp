@@ -513,7 +513,7 @@ void Copies::wait_for_snapshot(const Error& error, const CopyJob& job) {
       is_without_snapshots(error, job) ? Retries::From::NoSnapshot : Retries::From::Snapshot);
 }
 
-void Copies::try_later(CopyJob job, daystream::remote::Pauses& pauses) {
+void Copies::try_later(CopyJob job, daystream::program::Pauses& pauses) {
   job.not_before = steady_clock::now() + pauses.next();
   stalled_ ? waiting_.push_front(std::move(job)) : waiting_.push_back(std::move(job));
 }

@@ -16,8 +16,8 @@
 #include "owner/control.h"
 #include "owner/engine.h"
 #include "owner/retries.h"
+#include "program/pauses.h"
 #include "program/repeats.h"
-#include "remote/pauses.h"
 #include "seed/live_copy.h"
 #include "src/waiting.h"
 #include "store/last_events.h"
@@ -113,7 +113,7 @@ class Copies {
   void wait_for_snapshot(const daystream::Error& error, const CopyJob& job);
   void stall(const daystream::Error& error, CopyJob job);
   std::deque<CopyJob>::iterator next_due();
-  void try_later(CopyJob job, daystream::remote::Pauses& pauses);
+  void try_later(CopyJob job, daystream::program::Pauses& pauses);
   void wait_for_place(const daystream::Error& error, CopyJob job);
   void leave_out_removed(std::vector<TableRequest>& tables) const;
   bool can_mend(const CopyJob& job) const;
@@ -145,8 +145,8 @@ class Copies {
   struct Waits {
     daystream::program::Repeats said;
     // Between looks whether there is a place for a copy: hundreds may look.
-    daystream::remote::Pauses for_place{std::chrono::seconds(1), std::chrono::seconds(5)};
-    daystream::remote::Pauses for_server;  // between looks whether it is there
+    daystream::program::Pauses for_place{std::chrono::seconds(1), std::chrono::seconds(5)};
+    daystream::program::Pauses for_server;  // between looks whether it is there
   };
   Waits waits_;
   bool stalled_ = false;

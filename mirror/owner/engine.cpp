@@ -19,8 +19,7 @@
 #include "program/hint.h"
 #include "program/json.h"
 #include "program/notify.h"
-#include "program/repeats.h"
-#include "remote/pauses.h"
+#include "program/retries.h"
 #include "src/waiting.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
@@ -469,19 +468,16 @@ bool pause(std::chrono::milliseconds length, const RunControl& control) {
 // What a source waits for once it is followed is waited for before that as well: the file may be
 // locked, or its disk full, when the host starts.
 void run_mirror(const RunOptions& options, const RunControl& control) {
-  daystream::remote::Pauses pauses;
-  daystream::program::Repeats repeats;
+  daystream::program::Retries retries;
   do {
     try {
       return own_and_run(options, control);
     } catch (const daystream::Error& e) {
       if (!may_pass(e, false) || !options.end.waits_out_trouble()) throw;
-      if (const auto text = repeats.met(e.what())) {
-        spdlog::warn("{}", daystream::program::with_hint(*text + "; trying again", e.hint()));
-      }
+      retries.failed(e);
       daystream::program::Notify().status(fmt::format("waiting: {}", e.what()));
     }
-  } while (pause(pauses.next(), control));
+  } while (pause(retries.pause(), control));
 }
 
 }  // namespace deltamirror

@@ -14,10 +14,8 @@
 #include "apply/same_source.h"
 #include "model/shell_word.h"
 #include "owner/source_loop.h"
-#include "program/hint.h"
 #include "program/notify.h"
-#include "program/repeats.h"
-#include "remote/pauses.h"
+#include "program/retries.h"
 #include "src/reasons.h"
 #include "store/last_events.h"
 
@@ -174,8 +172,7 @@ std::string SourceRun::what_copies() const {
 }
 
 void SourceRun::follow() {
-  daystream::remote::Pauses pauses;
-  daystream::program::Repeats repeats;
+  daystream::program::Retries retries;
   Batches batches = Batches::Large;
   std::vector<std::string> seen;  // by which TableNotAsked has told of
   bool quiet = false;             // where it begins was said just before
@@ -210,8 +207,7 @@ void SourceRun::follow() {
       } catch (const daystream::Error& e) {
         // To begin well says little: on a full disk it is the first commit that fails.
         if (loop.committed_anything()) {
-          pauses.reset();
-          repeats.clear();
+          retries.worked();
         }
         // Whole transactions may have gone back with the one that failed: they are applied again
         // one by one, to fail at that very place.
@@ -226,17 +222,12 @@ void SourceRun::follow() {
       if ((may_pass(e, begun_) || is_away(e)) && stays) {
         batches = Batches::Large;
         // First, as the mirror may be what is not to be had.
-        if (const auto text = repeats.met(e.what())) {
-          spdlog::warn("{}{}", label(),
-                       daystream::program::with_hint(*text + "; trying again", e.hint()));
-        } else {
-          quiet = true;
-        }
+        quiet = quiet || !retries.failed(e, label());
         daystream::program::Notify().status(fmt::format("{}waiting: {}", label(), e.what()));
         remember(e, AfterError::Waiting);
         // A copy that is behind comes in its own time: it is not spared by longer pauses.
         const bool behind = dynamic_cast<const StreamBehind*>(&e) != nullptr;
-        if (!pause(behind ? kBehindPause : pauses.next())) return;
+        if (!pause(behind ? kBehindPause : retries.pause())) return;
         continue;
       }
       if (dynamic_cast<const StreamGap*>(&e) != nullptr) {

@@ -11,7 +11,6 @@
 #include "command/claim.h"
 #include "command/slot_commands.h"
 #include "command/unused_patterns.h"
-#include "daystream/reader.h"
 #include "program/disk_space.h"
 #include "program/hint.h"
 #include "program/notify.h"
@@ -77,22 +76,10 @@ std::vector<std::pair<std::string, std::string>> plugin_options(const Config& co
   return options;
 }
 
-// Of the tables that a publication has now, those that the stream says it holds.
-PublishedTables held_still(const PublishedTables& now, const std::string& held) {
-  if (held.empty()) return now;
-  if (now.empty()) return {held};
-  PublishedTables both;
-  for (const std::string& table : now) {
-    if (daystream::table_list_matches(held, table)) both.push_back(table);
-  }
-  if (both.empty()) both.emplace_back("deltaflood.ddl");
-  return both;
-}
-
 }  // namespace
 
 Streamer::Streamer(Config& config, program::Signals& signals)
-    : config_(config), signals_(signals) {}
+    : config_(config), signals_(signals), publication_(config) {}
 
 void Streamer::run() {
   while (!signals_.stop_requested()) {
@@ -116,26 +103,24 @@ void Streamer::run() {
     } catch (const daystream::Error& e) {
       const bool replaces =
           config_.replace_lost_slot && dynamic_cast<const SlotLost*>(&e) != nullptr;
-      const bool may_pass = is_let_in_ ? e.retryable() : e.retryable_at_first();
-      if (!(may_pass || replaces) || !config_.loop) {
+      if (!(retries_.may_pass(e) || replaces) || !config_.loop) {
         fail(e);
         throw;
       }
-      if (dynamic_cast<const pgoutput::SpoolFull*>(&e) != nullptr) in_progress_ = false;
+      if (dynamic_cast<const pgoutput::SpoolFull*>(&e) != nullptr)
+        publication_.wants_whole_transactions();
       problem = e.what();
       hint = e.hint();
     }
     problem = one_line(std::move(problem));
-    if (const auto text = problems_.met(problem)) {
-      spdlog::warn("{}", program::with_hint(*text + "; trying again", hint));
-    }
+    retries_.failed(problem, hint);
     if (progress_) {
       progress_->waiting(problem, one_line(hint));
     } else {
       program::Notify().status(fmt::format("waiting: {}", problem));
     }
     settle();
-    const auto length = pauses_.next();
+    const auto length = retries_.pause();
     spdlog::debug("next try in {} ms", length.count());
     pause(length);
   }
@@ -145,12 +130,14 @@ void Streamer::run() {
 StreamLoop::End Streamer::stream() {
   if (!writer_) require_room();
   ReplicationConnection connection(config_.conninfo);
-  is_let_in_ = true;
+  retries_.let_in();
   const PgServer server = meet(connection);
   const std::optional<Manifest> manifest = find_manifest(config_.directory);
   if (manifest) check_source(*manifest, server, config_.slot, config_.directory);
-  meet_publication(connection, manifest);
-  if (config_.create_slot && !slot_created_) create_slot_first(connection, manifest.has_value());
+  const bool has_plugin = config_.publication.empty();
+  holding_ = has_plugin ? config_.holding() : publication_.meet(connection, manifest);
+  if (config_.create_slot && slot_origin_ == SlotOrigin::Unknown)
+    create_slot_first(connection, manifest.has_value());
   const std::optional<Slot> slot = usable_slot(connection, server, manifest.has_value());
   if (!slot) return StreamLoop::End::Reconnect;
   set_failover(connection, *slot, config_.failover);
@@ -167,63 +154,27 @@ StreamLoop::End Streamer::stream() {
   facts.holds = holding_.fields();
   const Lsn from = proof.pending() ? proof.begin() : begin;
   const std::string id = manifest ? manifest->id : new_id_;
-  if (!config_.publication.empty() && !id.empty()) {
+  if (!has_plugin && !id.empty()) {
+    const bool is_ours = slot_origin_ == SlotOrigin::MadeByUs;
     claim_slot(config_.conninfo, config_.slot,
-               {id, name_of(config_), config_.adopt_slot || slot_made_});
+               {id, name_of(config_), config_.adopt_slot || is_ours});
   }
-  connection.start(config_.slot, from, plugin_options(config_, id, in_progress_));
+  connection.start(config_.slot, from, plugin_options(config_, id, publication_.takes_parts()));
 
   if (!writer_) open_writer(server, slot->confirmed_flush);
   write_beginning(begin, facts);
-  copies_.emplace(config_.directory, config_.require_copies);
-  copies_->told_before(slot->confirmed_flush);
+  RequiredCopies copies(config_.directory, config_.require_copies);
+  copies.told_before(slot->confirmed_flush);
   watch_server();
-  if (config_.publication.empty()) return follow(connection, server, proof);
-  PgoutputSource source(
-      config_, connection,
-      {from, slot->confirmed_flush, *facts.next, told_, std::exchange(first_shapes_, {})});
+  if (has_plugin) return follow(connection, server, proof, copies);
+  PgoutputSource source(config_, connection,
+                        publication_.begin(from, slot->confirmed_flush, *facts.next));
   try {
-    return follow(source.stream(), server, proof);
+    return follow(source.stream(), server, proof, copies);
   } catch (const ConnectionLost&) {
-    changed_ = source.changed();
+    publication_.has_changed(source.changed());
     throw;
   }
-}
-
-std::function<void(const std::string&)> Streamer::look_at_shapes() {
-  if (config_.publication.empty()) return {};
-  return [this](const std::string& snapshot) {
-    first_shapes_ = read_shapes(config_.conninfo, snapshot, config_.publication);
-  };
-}
-
-// A table that has come into the publication is held only once no transaction runs any more that
-// may have written to it before: that comes with the next connection (PublicationWatch).
-void Streamer::meet_publication(ReplicationConnection& connection,
-                                const std::optional<Manifest>& manifest) {
-  holding_ = config_.holding();
-  if (config_.publication.empty()) return;
-  PGconn* const pg = connection.get();
-  check_publication(pg, config_.publication);
-  for (const std::string& table : tables_without_identity(pg, config_.publication)) {
-    if (!without_identity_.insert(table).second) continue;
-    const std::string what = fmt::format(
-        "table {} of publication \"{}\" has no replica identity: PostgreSQL refuses "
-        "every UPDATE and DELETE of it",
-        table, config_.publication);
-    const std::string hint = fmt::format(
-        "ALTER TABLE {0} ADD PRIMARY KEY …, or ALTER TABLE {0} REPLICA IDENTITY FULL", table);
-    // One that came later is no reason to stop a stream that is there.
-    if (!manifest) throw NeedsPerson(what, hint);
-    spdlog::warn("{}", program::with_hint(what, hint));
-  }
-  fix_settings(connection);
-  told_ = published_tables(pg, config_.publication);
-  holding_.options = {{"publication", config_.publication}};
-  if (manifest && manifest->holdings.back().options == holding_.options && told_ != changed_) {
-    told_ = held_still(told_, manifest->holdings.back().tables);
-  }
-  holding_.tables = table_list(told_);
 }
 
 void Streamer::require_room() const {
@@ -238,11 +189,7 @@ PgServer Streamer::meet(ReplicationConnection& connection) {
   PgServer server = identify(connection);
   timeline_ = server.timeline;
   clock_.set_server(server.clock_us);
-  if (const std::string faults = known_faults(server.version);
-      !faults.empty() && server.version != version_told_) {
-    spdlog::warn("{}", faults);
-  }
-  version_told_ = server.version;
+  warn_once(known_faults(server.version));
   check_settings(connection, config_);
   warn_of_unused_patterns(connection);
   return server;
@@ -293,9 +240,9 @@ void Streamer::write_beginning(Lsn begin, const daystream::MarkFacts& facts) {
 }
 
 StreamLoop::End Streamer::follow(ReplicationStream& connection, const PgServer& server,
-                                 HistoryProof& proof) {
+                                 HistoryProof& proof, RequiredCopies& copies) {
   StreamLoop loop({connection, *writer_, flusher_, signals_, clock_, server, &*monitor_, *progress_,
-                   *copies_, proof, settings(server.synchronous_standby),
+                   copies, proof, settings(server.synchronous_standby),
                    [this] { return reload(); }});
   const Clock::time_point since = Clock::now();
   StreamLoop::End end{};
@@ -305,27 +252,28 @@ StreamLoop::End Streamer::follow(ReplicationStream& connection, const PgServer& 
     // Only a stream that got somewhere shows that the trouble was over: a server that accepts us
     // and breaks off at once is not to be asked ten times a second.
     if (loop.kept_any() || Clock::now() >= since + kLongestPause) {
-      pauses_.reset();
-      problems_.clear();
+      retries_.worked();
     }
     throw;
   }
-  const std::string waiting = copies_->waiting_for(writer_->flushed());
+  const std::string waiting = copies.waiting_for(writer_->flushed());
   spdlog::info("stopped at {}, position={}: all of it is on disk{}{}", writer_->flushed().text(),
                writer_->position().text(), waiting.empty() ? " and confirmed" : "; ", waiting);
   return end;
 }
 
-// Once each, however often the connection is made.
 void Streamer::warn_of_unused_patterns(ReplicationConnection& connection) {
   for (const std::string& pattern : unused_patterns(connection, config_)) {
-    if (!patterns_told_.insert(pattern).second) continue;
-    spdlog::warn("{}", program::with_hint(
-                           fmt::format("database \"{}\" has nothing that this filter names: {}",
+    warn_once(
+        program::with_hint(fmt::format("database \"{}\" has nothing that this filter names: {}",
                                        PQdb(connection.get()), pattern),
-                           "names are folded to lower case as in SQL, and are of schema public "
-                           "without another one before them"));
+                           "names are folded to lower case as in SQL, and are of schema "
+                           "public without another one before them"));
   }
+}
+
+void Streamer::warn_once(const std::string& text) {
+  if (!text.empty() && warned_.insert(text).second) spdlog::warn("{}", text);
 }
 
 void Streamer::open_writer(const PgServer& server, std::optional<Lsn> confirmed_flush) {
@@ -356,9 +304,8 @@ void Streamer::open_writer(const PgServer& server, std::optional<Lsn> confirmed_
 void Streamer::keep_house() {
   const daystream::HousekeepingRules& rules = config_.housekeeping;
   writer_->declare_keeping(rules.keep_days, rules.keep_bytes);
-  if (housekeeper_ && kept_by_ == rules) return;
+  if (housekeeper_ && housekeeper_->rules() == rules) return;
   housekeeper_.reset();
-  kept_by_ = rules;
   if (rules.any()) housekeeper_.emplace(config_.directory, rules);
 }
 
@@ -367,10 +314,12 @@ void Streamer::create_slot_first(ReplicationConnection& connection, bool directo
   if (exists && !config_.if_not_exists) throw slot_exists(config_.slot);
   if (!exists && !directory_is_there) {
     program::require_writable(config_.directory);
-    deltastream::create_slot(connection, config_, signals_, look_at_shapes());
-    slot_made_ = true;
+    const auto look = config_.publication.empty() ? nullptr : publication_.look_at_shapes();
+    deltastream::create_slot(connection, config_, signals_, look);
+    slot_origin_ = SlotOrigin::MadeByUs;
+  } else {
+    slot_origin_ = SlotOrigin::NotOurs;
   }
-  slot_created_ = true;
 }
 
 // A new slot begins now: what happened since the daystream's end would be skipped without a word.
@@ -413,7 +362,7 @@ void Streamer::fail(const daystream::Error& error) {
 }
 
 void Streamer::abandon_slot() {
-  if (!slot_made_ || writer_) return;
+  if (slot_origin_ != SlotOrigin::MadeByUs || writer_) return;
   try {
     ReplicationConnection connection(config_.conninfo);
     drop_slot(connection, config_, true);
@@ -463,11 +412,10 @@ std::optional<StreamLoop::Settings> Streamer::reload() {
 }
 
 void Streamer::watch_server() {
-  if (!monitor_ || monitored_ != config_.conninfo) {
+  if (!monitor_ || monitor_->conninfo() != config_.conninfo) {
     const auto interval =
         std::clamp(config_.status_interval, kLeastSampleInterval, kLongestSampleInterval);
     monitor_.emplace(config_.conninfo, config_.slot, interval);
-    monitored_ = config_.conninfo;
   }
   // What it said before is of another connection, perhaps of another server.
   if (const auto answer = monitor_->take()) progress_->take(*answer);

@@ -7,12 +7,11 @@
 #include <set>
 #include <string>
 
+#include "command/followed_publication.h"
 #include "command/stream_loop.h"
 #include "config/stream_config.h"
 #include "daystream/writer.h"
-#include "program/repeats.h"
-#include "remote/pauses.h"
-#include "server/pgoutput_source.h"
+#include "program/retries.h"
 #include "server/server.h"
 #include "server/server_monitor.h"
 #include "server/slot.h"
@@ -46,14 +45,12 @@ class Streamer {
                           const Slot& slot);
   HistoryProof proof_of(const Slot& slot, daystream::Lsn begin) const;
   void write_beginning(daystream::Lsn begin, const daystream::MarkFacts& facts);
-  StreamLoop::End follow(ReplicationStream& connection, const PgServer& server,
-                         HistoryProof& proof);
-  // pgoutput: what a new slot's snapshot is looked at for. Empty: nothing.
-  std::function<void(const std::string&)> look_at_shapes();
-  // pgoutput: what the stream is to say it holds, and what the server needs to be told first.
-  void meet_publication(ReplicationConnection& connection,
-                        const std::optional<daystream::Manifest>& manifest);
+  StreamLoop::End follow(ReplicationStream& connection, const PgServer& server, HistoryProof& proof,
+                         RequiredCopies& copies);
   void warn_of_unused_patterns(ReplicationConnection& connection);
+  // What is true for as long as the server and the filter stay as they are is said once, however
+  // often the connection is made.
+  void warn_once(const std::string& text);
   void open_writer(const PgServer& server, std::optional<daystream::Lsn> confirmed_flush);
   void create_slot_first(ReplicationConnection& connection, bool directory_is_there);
   // The slot to go on with. One that is lost is replaced where that is asked for: nullopt, and all
@@ -79,32 +76,22 @@ class Streamer {
   Config& config_;
   daystream::program::Signals& signals_;
   ClockGuard clock_;
-  std::optional<RequiredCopies> copies_;  // of the present connection
   Flusher flusher_;
   std::unique_ptr<daystream::Writer> writer_;  // kept across connections; none before the first
   std::optional<Housekeeper> housekeeper_;     // once the directory is ours, if there are rules
-  daystream::HousekeepingRules kept_by_;       // housekeeper_'s
   std::optional<Progress> progress_;           // once the directory is ours
   std::optional<ServerMonitor> monitor_;       // from the first stream on
-  std::string monitored_;                      // by what connection string
   TimelineId timeline_ = 0;                    // of the server we are connected to
+  daystream::Holding holding_;                 // of the present connection
   // A server that comes back is not mobbed, neither by one stream nor by hundreds at once.
   inline static constexpr std::chrono::milliseconds kLongestPause{30'000};
-  daystream::program::Repeats problems_;
-  daystream::remote::Pauses pauses_{std::chrono::milliseconds{100}, kLongestPause};
-  bool is_let_in_ = false;  // a connection was made, in this run
-  int version_told_ = 0;    // of the server, to say once what is wrong with it
+  daystream::program::Retries retries_{
+      daystream::program::Pauses(std::chrono::milliseconds{100}, kLongestPause)};
   const std::string new_id_ = daystream::new_stream_id();  // of a directory that is made now
-  std::set<std::string> patterns_told_;                    // filters that were said to name nothing
-  bool slot_made_ = false;                                 // by us, in this run
-  bool slot_created_ = false;                              // --create-slot is done with
-  daystream::Holding holding_;                             // of the present connection
-  // pgoutput
-  PublishedTables told_;                          // as the stream says
-  std::optional<PublishedTables> changed_;        // what it may say from the next connection on
-  std::vector<pgoutput::ShapeRow> first_shapes_;  // as the slot that we made began
-  std::set<std::string> without_identity_;        // of which it was warned
-  bool in_progress_ = true;  // transactions come while they run; false: there was no room for them
+  std::set<std::string> warned_;                           // by warn_once()
+  // What --create-slot asks for is done with once it is known where the slot is from.
+  enum class SlotOrigin { Unknown, NotOurs, MadeByUs } slot_origin_ = SlotOrigin::Unknown;
+  FollowedPublication publication_;  // where there is one
 };
 
 }  // namespace deltastream

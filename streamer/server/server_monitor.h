@@ -45,6 +45,7 @@ class ServerMonitor {
   ServerMonitor(const ServerMonitor&) = delete;
   ServerMonitor& operator=(const ServerMonitor&) = delete;
 
+  const std::string& conninfo() const noexcept { return conninfo_; }
   // The newest not yet taken.
   std::optional<ServerAnswer> take();
 

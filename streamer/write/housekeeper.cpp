@@ -46,7 +46,7 @@ std::string text_of(const Housekeeping::Step& step) {
 
 Housekeeper::Housekeeper(const std::filesystem::path& directory,
                          const daystream::HousekeepingRules& rules)
-    : directory_(directory), housekeeping_(directory, rules) {
+    : directory_(directory), rules_(rules), housekeeping_(directory, rules) {
   thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
 }
 

@@ -26,6 +26,8 @@ class Housekeeper {
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
 
+  const daystream::HousekeepingRules& rules() const noexcept { return rules_; }
+
   // How far the stream is: PostgreSQL has the confirmation of `confirmed`, and `durable` is on
   // disk. The call is cheap; a new day wakes the thread.
   void tell(daystream::Lsn confirmed, const daystream::Position& durable);
@@ -35,6 +37,7 @@ class Housekeeper {
   bool step(const std::stop_token& stop);
 
   const std::filesystem::path directory_;
+  const daystream::HousekeepingRules rules_;
   daystream::Housekeeping housekeeping_;  // the thread's
   daystream::program::Repeats problems_;  // the thread's
   std::int64_t day_ = -1;                 // the caller's

@@ -7,7 +7,7 @@
 #include "daystream/error.h"
 #include "program/disk_space.h"
 #include "program/figures.h"
-#include "remote/pauses.h"
+#include "program/pauses.h"
 #include "server/frames.h"
 #include "server/server_error.h"
 #include "server/server_monitor.h"
@@ -133,7 +133,7 @@ TEST_CASE("clock: only one that is ahead of server and stream is refused", "[clo
 }
 
 TEST_CASE("pauses: grow, end growing, begin again, and differ from stream to stream", "[pauses]") {
-  using daystream::remote::Pauses;
+  using daystream::program::Pauses;
   const auto within = [](std::chrono::milliseconds pause, int least, int most) {
     return pause.count() >= least && pause.count() <= most;
   };

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <random>
 
-namespace daystream::remote {
+namespace daystream::program {
 
 class Pauses {
  public:
@@ -30,4 +30,4 @@ class Pauses {
   std::minstd_rand random_{std::random_device{}()};
 };
 
-}  // namespace daystream::remote
+}  // namespace daystream::program
