@@ -16,6 +16,7 @@
 #include "program/labels.h"
 #include "program/pauses.h"
 #include "program/repeats.h"
+#include "program/retries.h"
 #include "remote/http_client.h"
 #include "remote/url_encode.h"
 #include "src/dir.h"
@@ -139,8 +140,7 @@ std::optional<FleetOffer> FleetConfig::ask(std::optional<std::uint64_t> after,
 }
 
 bool FleetConfig::begin(const daystream::Stop& stop, bool patient) {
-  daystream::program::Pauses pauses;
-  daystream::program::Repeats repeats;
+  daystream::program::Retries retries;
   while (!stop.requested()) {
     try {
       auto offer = ask(std::nullopt, stop);
@@ -157,12 +157,10 @@ bool FleetConfig::begin(const daystream::Stop& stop, bool patient) {
         note(e.what());
         return true;
       }
-      if (!patient || !e.retryable_at_first()) throw;
-      if (const auto text = repeats.met(e.what())) {
-        spdlog::warn("{}", daystream::program::with_hint(*text + "; trying again", e.hint()));
-      }
+      if (!patient || !retries.may_pass(e)) throw;
+      retries.failed(e);
     }
-    daystream::WaitSet{stop.fd()}.wait(pauses.next());
+    daystream::WaitSet{stop.fd()}.wait(retries.pause());
   }
   return false;
 }

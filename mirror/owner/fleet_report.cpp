@@ -11,9 +11,9 @@
 #include "program/handover.h"
 #include "program/hint.h"
 #include "program/labels.h"
+#include "program/pauses.h"
 #include "program/repeats.h"
 #include "remote/http_client.h"
-#include "remote/pauses.h"
 #include "src/json_text.h"
 #include "status/mirror_status.h"
 
@@ -65,7 +65,7 @@ FleetReport::FleetReport(const std::string& url, const std::vector<std::string>&
 void FleetReport::run(const std::stop_token& stop) {
   const std::stop_callback wake(stop, [this] { ending_.wake(); });
   const daystream::Stop asked([&stop] { return stop.stop_requested(); }, ending_.fd());
-  daystream::remote::Pauses spread(kLookEvery, kLookEvery);
+  daystream::program::Pauses spread(kLookEvery, kLookEvery);
   daystream::program::Repeats repeats;
   std::string told;
   auto told_at = steady_clock::now() - kReportAgain;
