@@ -24,6 +24,7 @@
 #include "remote/http_client.h"
 #include "serve/fleet_reports.h"
 #include "serve/report_store.h"
+#include "serve/rollout.h"
 
 namespace daystream::command {
 
@@ -47,6 +48,9 @@ struct FleetOptions {
   std::optional<std::uint64_t> second;
   bool json = false;
   bool all = false;
+  std::string steps;
+  std::int64_t healthy_seconds = 10;
+  std::string action;
   remote::Options http;
 };
 
@@ -100,11 +104,23 @@ int show_fleet(const FleetOptions& options) {
   return 0;
 }
 
+std::string author_of(const FleetOptions& options) {
+  return options.author.empty() ? own_user_name() : options.author;
+}
+
 int publish_content(const FleetDirectory& fleet, const FleetContent& content,
                     const FleetOptions& options, const std::string& text) {
-  const std::string author = options.author.empty() ? own_user_name() : options.author;
-  const auto made = fleet.publish(content, author, text);
-  if (made) {
+  std::optional<serve::RolloutPlan> plan;
+  if (!options.steps.empty()) {
+    plan.emplace();
+    plan->steps = serve::parse_steps(options.steps);
+    plan->healthy_seconds = options.healthy_seconds;
+  }
+  const auto made = fleet.publish(content, author_of(options), text, plan ? &*plan : nullptr);
+  if (made && serve::load_plan(fleet.path(), made->number)) {
+    fmt::print("published revision {}, which goes out in steps: {} rollout status\n", made->number,
+               fmt::format("daystream fleet {}", options.directory));
+  } else if (made) {
     fmt::print("published revision {}\n", made->number);
   } else {
     fmt::print("nothing has changed: revision {} stays the newest\n", fleet.newest().value_or(0));
@@ -192,6 +208,8 @@ int diff_fleet(const FleetOptions& options) {
   return 0;
 }
 
+std::optional<ordered_json> rollout_of(const FleetDirectory& fleet);
+
 // What the server knows now, or what it has kept, judged by the clock of this host.
 ordered_json mirrors_of(const FleetOptions& options) {
   if (options.directory.find("://") != std::string::npos) {
@@ -204,7 +222,11 @@ ordered_json mirrors_of(const FleetOptions& options) {
                       "\"daystream serve --fleet\" keeps there what they say");
   }
   const serve::FleetReports reports(store.load(), 0);
-  return serve::fleet_json(reports.view(std::time(nullptr), fleet.newest().value_or(0)), {});
+  serve::FleetView view = reports.view(std::time(nullptr), fleet.newest().value_or(0));
+  if (const auto rollout = rollout_of(fleet); rollout && (*rollout)["state"] != "done") {
+    view.rollout = std::make_shared<const ordered_json>(*rollout);
+  }
+  return serve::fleet_json(view, {});
 }
 
 std::string shown(const ordered_json& value) {
@@ -224,6 +246,16 @@ void print_mirror(const ordered_json& mirror) {
       shown(config.is_object() ? config["revision"] : ordered_json()),
       lag.is_number() ? program::seconds_text(lag.get<double>()) + " behind" : "lag not known",
       mirror["trouble"].empty() ? "" : ": " + shown(mirror["trouble"][0]));
+}
+
+void print_rollout(const ordered_json& rollout) {
+  std::string steps;
+  for (const ordered_json& step : rollout["steps"]) {
+    steps += (steps.empty() ? "" : ", ") + shown(step);
+  }
+  fmt::print("roll-out of revision {} (from {}; {}): {} at {}{}\n", shown(rollout["revision"]),
+             shown(rollout["from"]), steps, shown(rollout["state"]), shown(rollout["step"]),
+             rollout["reason"].is_null() ? "" : ": " + shown(rollout["reason"]));
 }
 
 // One mirror, with all that it says and what became of it.
@@ -259,6 +291,7 @@ int fleet_status(const FleetOptions& options) {
   }
   fmt::print("revision {}, {}{}\n", shown(fleet["revision"]),
              program::counted(mirrors.size(), "mirror"), states);
+  if (!fleet["rollout"].is_null()) print_rollout(fleet["rollout"]);
   std::size_t named = 0;
   for (const ordered_json& mirror : mirrors) {
     if (!options.all && named == troubled + kMostWell) break;
@@ -269,6 +302,35 @@ int fleet_status(const FleetOptions& options) {
     fmt::print("and {} more (--all names them)\n", mirrors.size() - named);
   }
   return troubled > 0 ? 1 : 0;
+}
+
+// As the server has it; where none has taken it up yet, as it will begin.
+std::optional<ordered_json> rollout_of(const FleetDirectory& fleet) {
+  const auto number = fleet.newest();
+  const auto plan = number ? serve::load_plan(fleet.path(), *number) : std::nullopt;
+  if (!plan) return std::nullopt;
+  serve::Rollout rollout(*number, *plan, serve::load_progress(fleet.path()));
+  return serve::to_json(*plan, rollout.progress());
+}
+
+int show_rollout(const FleetOptions& options) {
+  const auto rollout = rollout_of(FleetDirectory(options.directory));
+  if (options.json) {
+    fmt::print("{}", json_page(rollout.value_or(ordered_json())));
+  } else if (!rollout) {
+    fmt::print("the newest revision goes to all mirrors\n");
+  } else {
+    print_rollout(*rollout);
+  }
+  return rollout && (*rollout)["state"] == "stopped" ? 1 : 0;
+}
+
+int steer_rollout(const FleetOptions& options) {
+  if (options.action == "status") return show_rollout(options);
+  const FleetDirectory fleet(options.directory);
+  fleet.order_rollout(options.action == "stop", author_of(options));
+  fmt::print("\"{}\" is ordered: the server does it at once\n", options.action);
+  return 0;
 }
 
 void add_labels(CLI::App& command, FleetOptions& options) {
@@ -315,8 +377,19 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   add_labels(show, *options);
   show.add_option("--revision", options->second,
                   "as published with this number (default: the files as they are)");
-  add_author(add("publish", "make the files the next revision, if all is right", publish_fleet),
-             *options);
+  CLI::App& publish =
+      add("publish", "make the files the next revision, if all is right", publish_fleet);
+  add_author(publish, *options);
+  publish
+      .add_option("--steps", options->steps,
+                  "to so many mirrors first, or such a share of them: 1,5%,all (default: to all at "
+                  "once)")
+      ->type_name("STEPS");
+  publish
+      .add_option("--healthy-for", options->healthy_seconds,
+                  "seconds for which the mirrors of a step are to be well before the next")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
   program::add_json_flag(add("log", "the revisions, the newest first", log_fleet), options->json);
   CLI::App& diff = add("diff", "what differs between two revisions", diff_fleet);
   diff.add_option("FROM", options->first, "number of a revision")->required();
@@ -324,6 +397,14 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   CLI::App& back = add("rollback", "make an old revision the newest again", roll_back_fleet);
   back.add_option("N", options->first, "number of the revision")->required();
   add_author(back, *options);
+  CLI::App& rollout =
+      add("rollout", "how far the newest revision is on its way in steps; steer it", steer_rollout);
+  rollout
+      .add_option("ACTION", options->action, "status; stop; or continue, also with the next step")
+      ->required()
+      ->check(CLI::IsMember({"status", "stop", "continue"}));
+  program::add_json_flag(rollout, options->json);
+  rollout.add_option("--author", options->author, "who says so (default: who runs this)");
   CLI::App& status = add("status", "how the mirrors are, those in trouble first", fleet_status);
   status.add_option("NAME", options->names, "all that is known of one of them")->expected(1);
   program::add_json_flag(status, options->json);
@@ -334,10 +415,13 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  daystream fleet /etc/deltaflood/fleet check edge-7 --label region=eu\n"
       "  daystream fleet /etc/deltaflood/fleet publish -m \"aircraft for all\"\n"
+      "  daystream fleet /etc/deltaflood/fleet publish --steps 1,5%,all\n"
+      "  daystream fleet /etc/deltaflood/fleet rollout status\n"
       "  daystream fleet /etc/deltaflood/fleet diff 3\n"
       "  daystream fleet /etc/deltaflood/fleet status\n"
       "  daystream fleet /etc/deltaflood/fleet rollback 3\n\n"
-      "Exit codes of \"status\": 0 all is well; 1 a mirror is in trouble, or silent.");
+      "Exit codes of \"status\": 0 all is well; 1 a mirror is in trouble, or silent; of \"rollout\n"
+      "status\" 1 where it has stopped.");
 }
 
 }  // namespace daystream::command

@@ -17,6 +17,7 @@
 #include "program/config_text.h"
 #include "program/json.h"
 #include "program/json_schema.h"
+#include "serve/rollout.h"
 
 namespace daystream::serve {
 
@@ -338,18 +339,51 @@ Revision FleetDirectory::revision(std::uint64_t number) const {
 }
 
 std::optional<Revision> FleetDirectory::publish(const FleetContent& content,
-                                                const std::string& author,
-                                                const std::string& text) const {
+                                                const std::string& author, const std::string& text,
+                                                const RolloutPlan* plan) const {
   make_directory(revisions_path());
-  const UniqueFd lock =
-      lock_file(revisions_path() / "lock",
-                {"fleet", path_, "wait until that is done: a revision is made in a moment"});
+  const UniqueFd lock = lock_revisions();
   const auto last = newest();
   if (last && revision(*last).content == content) return std::nullopt;
   const Revision fresh{last.value_or(0) + 1, author, at_second(std::time(nullptr)), text, content};
+  // Before the revision is there: a server that sees it knows at once to whom it goes. Where the
+  // one before has not reached all, they have what it came from.
+  remove_plan(path_, fresh.number);
+  if (plan != nullptr && last) {
+    RolloutPlan own = *plan;
+    own.from = reached_by_all(*last);
+    save_plan(path_, fresh.number, own);
+  }
   const auto dir = real_dir(revisions_path());
   replace_file(*dir, file_of(fresh.number), json_page(to_json(fresh)));
   return fresh;
+}
+
+std::uint64_t FleetDirectory::reached_by_all(std::uint64_t number) const {
+  const auto plan = load_plan(path_, number);
+  if (!plan) return number;
+  const auto progress = load_progress(path_);
+  return progress && progress->revision == number && progress->is_done() ? number : plan->from;
+}
+
+void FleetDirectory::order_rollout(bool stop, const std::string& by) const {
+  const UniqueFd lock = lock_revisions();
+  const auto number = newest();
+  auto plan = number ? load_plan(path_, *number) : std::nullopt;
+  if (!plan) {
+    throw ConfigError(fmt::format("the newest revision of fleet \"{}\" is not rolled out in steps",
+                                  path_.string()),
+                      "\"daystream fleet DIR publish --steps 1,5%,all\" begins a roll-out");
+  }
+  ++plan->order;
+  plan->order_is_stop = stop;
+  plan->order_by = by;
+  save_plan(path_, *number, *plan);
+}
+
+UniqueFd FleetDirectory::lock_revisions() const {
+  return lock_file(revisions_path() / "lock",
+                   {"fleet", path_, "wait until that is done: a revision is made in a moment"});
 }
 
 std::vector<std::string> config_problems(const json& config) {

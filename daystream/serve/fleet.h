@@ -11,11 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "daystream/unique_fd.h"
 #include "program/labels.h"
 
 namespace daystream::serve {
 
 using program::Labels;
+struct RolloutPlan;
 
 // What is composed: the rules of fleet.json, and the parts that they use, by name.
 struct FleetContent {
@@ -66,12 +68,19 @@ class FleetDirectory {
   // Throws ConfigError where there is none of that number, NeedsPerson where it is damaged.
   Revision revision(std::uint64_t number) const;
 
-  // Makes the next revision. nullopt: the newest has that content already. Throws Error where
-  // somebody else publishes now, IoError.
+  // Makes the next revision. nullopt: the newest has that content already. `plan`: it goes out in
+  // steps; nullptr: to all at once. Throws Error where somebody else publishes now, IoError.
   std::optional<Revision> publish(const FleetContent& content, const std::string& author,
-                                  const std::string& text) const;
+                                  const std::string& text, const RolloutPlan* plan = nullptr) const;
+  // Somebody orders the roll-out of the newest to stop, or to go on. Throws ConfigError where there
+  // is none.
+  void order_rollout(bool stop, const std::string& by) const;
 
  private:
+  UniqueFd lock_revisions() const;
+  // The newest that all mirrors are to have, of those up to `number`.
+  std::uint64_t reached_by_all(std::uint64_t number) const;
+
   std::filesystem::path path_;
 };
 

@@ -150,6 +150,7 @@ ordered_json fleet_json(const FleetView& all, const FleetQuery& query) {
   ordered_json out;
   out["time"] = utc_text(at_second(view.now));
   out["revision"] = view.revision;
+  out["rollout"] = view.rollout ? *view.rollout : ordered_json();
   out["states"] = view.states();
   out["revisions"] = ordered_json::array();
   for (const auto& [revision, count] : view.revisions()) {

@@ -59,6 +59,7 @@ struct FleetView {
   std::int64_t now = 0;
   std::int64_t listening_since = 0;  // none is missed before it could be heard
   std::uint64_t revision = 0;        // the newest that is offered
+  std::shared_ptr<const nlohmann::ordered_json> rollout = {};  // of it; nullptr: it goes to all
 
   // As it says, or `silent`.
   std::string state_of(const MirrorReport& mirror) const;
@@ -74,7 +75,7 @@ struct FleetQuery {
   std::optional<std::size_t> most;                 // of the mirrors that are named
   std::function<bool(const std::string&)> covers;  // which mirrors may be seen; empty: all
 };
-// {time, revision, states, revisions, mirrors, left_out}: those in trouble first.
+// {time, revision, rollout, states, revisions, mirrors, left_out}: those in trouble first.
 nlohmann::ordered_json fleet_json(const FleetView& view, const FleetQuery& query);
 
 // What is to be stored.

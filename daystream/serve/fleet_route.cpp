@@ -31,9 +31,9 @@ FleetRoute::FleetRoute(event_base* loop, Workers& workers, const std::filesystem
                        std::chrono::seconds stall)
     : directory_(directory),
       stall_(stall),
-      revision_([this] {
+      newest_([this] {
         const auto newest = directory_.newest();
-        if (newest) return directory_.revision(*newest);
+        if (newest) return Offer{directory_.revision(*newest)};
         throw ConfigError(
             fmt::format("fleet \"{}\" has no revision yet", directory_.path().string()),
             fmt::format("make one: daystream fleet {} publish", directory_.path().string()));
@@ -46,10 +46,11 @@ FleetRoute::FleetRoute(event_base* loop, Workers& workers, const std::filesystem
       reports_(open_store(), std::time(nullptr)),
       save_(loop, -1, true, [this] { save(); }) {
   save_.start(kBetweenSaves);
+  offer(std::move(newest_));
   // What came since it was read is found by the first look, which is due at once.
   watch_event_.start(DurableWatch::kBetweenLooks);
   spdlog::info("fleet \"{}\": revision {} is offered", directory_.path().string(),
-               revision_.number);
+               newest_.revision.number);
 }
 
 // Without it all is as well as with it, but for what was before.
@@ -65,20 +66,25 @@ MirrorReports FleetRoute::open_store() noexcept {
   return {};
 }
 
+// One write at a time, of what there is when it begins.
 void FleetRoute::save() noexcept {
   if (saving_) return;
   try {
     ReportBatch batch = reports_.take_batch(std::time(nullptr));
-    if (batch.empty()) return;
-    saving_ = workers_.run({}, [this, store = store_, batch = std::move(batch)]() {
+    auto progress = std::exchange(unsaved_progress_, std::nullopt);
+    if (batch.empty() && !progress) return;
+    saving_ = workers_.run({}, [this, store = store_, batch = std::move(batch),
+                                progress = std::move(progress), to = directory_.path()]() {
       std::string trouble;
       try {
-        store->save(batch);
+        if (progress) save_progress(to, *progress);
+        if (!batch.empty()) store->save(batch);
       } catch (const std::exception& e) {
         trouble = e.what();
       }
       return [this, trouble] {
         saving_ = false;
+        if (unsaved_progress_) save();
         if (trouble.empty()) return store_troubles_.clear();
         const auto text = store_troubles_.met(trouble);
         if (text) spdlog::error("could not keep what mirrors report: {}", *text);
@@ -90,7 +96,12 @@ void FleetRoute::save() noexcept {
 }
 
 FleetView FleetRoute::view() const {
-  return reports_.view(std::time(nullptr), revision_.number);
+  FleetView view = reports_.view(std::time(nullptr), newest_.revision.number);
+  if (rollout_) {
+    view.rollout = std::make_shared<const nlohmann::ordered_json>(
+        to_json(rollout_->plan(), rollout_->progress()));
+  }
+  return view;
 }
 
 void FleetRoute::take_report(const Request& request, const std::string& name) {
@@ -115,6 +126,7 @@ void FleetRoute::take_report(const Request& request, const std::string& name) {
 
 FleetRoute::~FleetRoute() {
   try {
+    if (unsaved_progress_) save_progress(directory_.path(), *unsaved_progress_);
     store_->save(reports_.take_batch(std::time(nullptr)));
   } catch (const std::exception& e) {
     spdlog::error("could not keep what mirrors report: {}", e.what());
@@ -129,6 +141,7 @@ FleetRoute::~FleetRoute() {
 void FleetRoute::watched() noexcept {
   try {
     if (watch_.wait(std::chrono::milliseconds(0), -1)) look();
+    look_at_rollout();
   } catch (const std::exception& e) {
     spdlog::error("fleet: {}", e.what());
   }
@@ -137,22 +150,108 @@ void FleetRoute::watched() noexcept {
 void FleetRoute::look() noexcept {
   try {
     const auto newest = directory_.newest();
-    if (newest && *newest != revision_.number) take(*newest);
+    if (newest && *newest != newest_.revision.number) take(*newest);
+    if (!rollout_) return;
+    if (auto plan = load_plan(directory_.path(), newest_.revision.number)) {
+      rollout_->hear(std::move(*plan));
+    }
   } catch (const std::exception& e) {
     spdlog::error("fleet \"{}\": revision {} stays in force: {}", directory_.path().string(),
-                  revision_.number, e.what());
+                  newest_.revision.number, e.what());
   }
 }
 
 void FleetRoute::take(std::uint64_t number) {
-  revision_ = directory_.revision(number);
-  composed_.clear();
-  spdlog::info("fleet \"{}\": revision {} by {} is offered, at once to {}",
-               directory_.path().string(), number, plain(revision_.author),
-               program::counted(held_.size(), "mirror"));
-  for (std::list<Held> due = std::exchange(held_, {}); !due.empty(); due.pop_front()) {
-    answer_held(due.front());
+  offer(Offer{directory_.revision(number)});
+  spdlog::info("fleet \"{}\": revision {} by {} is offered, {}", directory_.path().string(), number,
+               plain(newest_.revision.author),
+               rollout_ ? fmt::format("in steps: {}", fmt::join(rollout_->plan().steps, ", "))
+                        : "at once to " + program::counted(held_.size(), "mirror"));
+  look_at_rollout();
+  answer_due();
+}
+
+// All of it, or, where something of it cannot be read, nothing.
+void FleetRoute::offer(Offer newest) {
+  const std::uint64_t number = newest.revision.number;
+  std::optional<Offer> former;
+  std::optional<Rollout> rollout;
+  if (auto plan = load_plan(directory_.path(), number)) {
+    rollout.emplace(number, std::move(*plan), load_progress(directory_.path()));
+    if (rollout->is_done()) {
+      rollout.reset();
+    } else {
+      former = Offer{directory_.revision(rollout->plan().from)};
+    }
   }
+  newest_ = std::move(newest);
+  former_ = std::move(former);
+  rollout_ = std::move(rollout);
+}
+
+void FleetRoute::look_at_rollout() noexcept {
+  if (!rollout_) return;
+  try {
+    const RolloutProgress before = rollout_->progress();
+    rollout_->look(view(), [this](const MirrorReport& mirror) {
+      const auto body = [&](Offer& offer) {
+        const auto rules = offer.revision.content.matching(mirror.name, mirror.labels);
+        return rules.empty() ? std::string() : offer.of(rules).body;
+      };
+      return body(newest_) != body(*former_);
+    });
+    keep_progress(before);
+    if (before.step != rollout_->progress().step ||
+        before.mirrors.size() != rollout_->progress().mirrors.size()) {
+      answer_due();
+    }
+    if (rollout_->is_done()) {
+      former_.reset();
+      rollout_.reset();
+    }
+  } catch (const std::exception& e) {
+    spdlog::error("fleet: {}", e.what());
+  }
+}
+
+void FleetRoute::keep_progress(const RolloutProgress& before) noexcept {
+  const RolloutProgress& now = rollout_->progress();
+  if (before == now) return;
+  if (before.state != now.state || before.step != now.step) {
+    const std::string what = fmt::format("fleet \"{}\": the roll-out of revision {}",
+                                         directory_.path().string(), now.revision);
+    if (now.state == "stopped") {
+      spdlog::error("{} has stopped: {}", what,
+                    program::with_hint(now.reason,
+                                       "\"daystream fleet DIR rollback\", or "
+                                       "\"rollout continue\""));
+    } else if (now.is_done()) {
+      spdlog::info("{} is done", what);
+    } else {
+      spdlog::info("{} goes on: {}", what, rollout_->plan().steps.at(now.step));
+    }
+  }
+  unsaved_progress_ = now;
+  // What is waited for changes often, and is written with the reports.
+  if (before.state != now.state || before.mirrors.size() != now.mirrors.size() ||
+      before.step != now.step || before.order != now.order) {
+    save();
+  }
+}
+
+void FleetRoute::answer_due() {
+  std::list<Held> due;
+  for (auto at = held_.begin(); at != held_.end();) {
+    const auto each = at++;
+    if (offer_for(each->name).revision.number != each->after) {
+      due.splice(due.end(), held_, each);
+    }
+  }
+  for (; !due.empty(); due.pop_front()) answer_held(due.front());
+}
+
+FleetRoute::Offer& FleetRoute::offer_for(const std::string& name) {
+  return rollout_ && !rollout_->offers(name) ? *former_ : newest_;
 }
 
 // The time of those that wait is over now and then: they get what there is.
@@ -181,27 +280,28 @@ void FleetRoute::answer_held(Held held) noexcept {
   }
 }
 
-const FleetRoute::Composed& FleetRoute::composed(const std::vector<std::size_t>& rules) {
-  const auto found = composed_.find(rules);
-  if (found != composed_.end()) return found->second;
-  const nlohmann::json config = revision_.content.compose(rules);
+const FleetRoute::Composed& FleetRoute::Offer::of(const std::vector<std::size_t>& rules) {
+  const auto found = composed.find(rules);
+  if (found != composed.end()) return found->second;
+  const nlohmann::json config = revision.content.compose(rules);
   Composed made{json_page(config), {}};
   if (const auto problems = config_problems(config); !problems.empty()) made.problem = problems[0];
-  return composed_[rules] = std::move(made);
+  return composed[rules] = std::move(made);
 }
 
 void FleetRoute::answer(const Request& request, const std::string& name, const Labels& labels) {
-  const std::string number = std::to_string(revision_.number);
+  Offer& offer = offer_for(name);
+  const std::string number = std::to_string(offer.revision.number);
   const std::string tag = fmt::format("\"{}\"", number);
   request.set_header("Daystream-Revision", number);
-  const auto rules = revision_.content.matching(name, labels);
+  const auto rules = offer.revision.content.matching(name, labels);
   if (rules.empty()) {
     throw HttpError(
         404, "no-configuration",
         fmt::format("no rule of the fleet's revision {} is about \"{}\"", number, plain(name)),
         "\"daystream fleet DIR check NAME --label …\" there says what a mirror gets");
   }
-  const Composed& config = composed(rules);
+  const Composed& config = offer.of(rules);
   if (!config.problem.empty()) {
     throw HttpError(
         404, "no-configuration",
@@ -228,14 +328,16 @@ void FleetRoute::reply(const Request& request, const std::string& name,
     throw HttpError(400, "bad-request",
                     fmt::format("an answer waits for at most {} s", kMostWaitSeconds));
   }
-  if (!after || *after != revision_.number || wait == 0) return answer(request, name, labels);
+  if (!after || *after != offer_for(name).revision.number || wait == 0) {
+    return answer(request, name, labels);
+  }
   require_room();
-  hold(request, name, labels, std::chrono::seconds(wait));
+  hold(request, name, labels, *after, std::chrono::seconds(wait));
 }
 
 void FleetRoute::hold(const Request& request, const std::string& name, const Labels& labels,
-                      std::chrono::seconds wait) {
-  held_.push_back({this, request, name, labels, steady_clock::now() + wait});
+                      std::uint64_t after, std::chrono::seconds wait) {
+  held_.push_back({this, request, name, labels, after, steady_clock::now() + wait});
   held_.back().self = std::prev(held_.end());
   evhttp_connection* connection = evhttp_request_get_connection(request.raw());
   evhttp_connection_set_closecb(connection, closed, &held_.back());

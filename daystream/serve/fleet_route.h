@@ -18,6 +18,7 @@
 #include "serve/libevent.h"
 #include "serve/report_store.h"
 #include "serve/request.h"
+#include "serve/rollout.h"
 #include "serve/workers.h"
 #include "wake.h"
 
@@ -60,6 +61,7 @@ class FleetRoute {
     Request request;
     std::string name;
     Labels labels;
+    std::uint64_t after;
     std::chrono::steady_clock::time_point until;
     std::list<Held>::iterator self = {};
   };
@@ -67,6 +69,12 @@ class FleetRoute {
   struct Composed {
     std::string body;
     std::string problem;  // not empty: it is offered to nobody
+  };
+  struct Offer {
+    Revision revision;
+    std::map<std::vector<std::size_t>, Composed> composed = {};
+
+    const Composed& of(const std::vector<std::size_t>& rules);
   };
 
   static void closed(evhttp_connection*, void* held);
@@ -78,13 +86,19 @@ class FleetRoute {
   void answer(const Request& request, const std::string& name, const Labels& labels);
   void answer_held(Held held) noexcept;
   void hold(const Request& request, const std::string& name, const Labels& labels,
-            std::chrono::seconds wait);
-  const Composed& composed(const std::vector<std::size_t>& rules);
+            std::uint64_t after, std::chrono::seconds wait);
+  Offer& offer_for(const std::string& name);
+  void offer(Offer newest);
+  void look_at_rollout() noexcept;
+  void keep_progress(const RolloutProgress& before) noexcept;
+  // Those whose answer is another one by now.
+  void answer_due();
 
   const FleetDirectory directory_;
   const std::chrono::seconds stall_;
-  Revision revision_;
-  std::map<std::vector<std::size_t>, Composed> composed_;
+  Offer newest_;
+  std::optional<Offer> former_;     // while the newest is rolled out: what the others get
+  std::optional<Rollout> rollout_;  // the same
   std::list<Held> held_;
   DurableWatch watch_;
   Event watch_event_;
@@ -93,6 +107,7 @@ class FleetRoute {
   const std::shared_ptr<ReportStore> store_;
   FleetReports reports_;
   program::Repeats store_troubles_;
+  std::optional<RolloutProgress> unsaved_progress_;
   bool saving_ = false;
   Event save_;
 };

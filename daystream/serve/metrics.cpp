@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "program/metrics_text.h"
 #include "serve/health.h"
@@ -211,6 +212,9 @@ void add_groups(Metrics& metrics, std::int64_t now) {
 void add_fleet(program::MetricsText& text, const FleetView& fleet) {
   text.gauge("daystream_fleet_revision", "The newest revision of the fleet.",
              static_cast<double>(fleet.revision));
+  text.gauge("daystream_fleet_rollout_stopped",
+             "1 while the roll-out of the newest revision stands still until somebody looks at it.",
+             fleet.rollout && (*fleet.rollout)["state"] == "stopped" ? 1 : 0);
   text.family("daystream_fleet_mirrors", "gauge", "Mirrors of the fleet by how they are.");
   for (const auto& [state, count] : fleet.states()) {
     text.sample({{"state", state}}, static_cast<double>(count));

@@ -278,6 +278,97 @@ TEST_CASE("fleet: a host reports how it is, what it runs, and what it refused",
   CHECK(fleet.command({"status"}).exit.code == 0);
 }
 
+TEST_CASE("fleet: a revision goes to one host, and to all once somebody or its health says so",
+          "[mirror][fleet][rollout]") {
+  FleetHosts fleet;
+  const std::vector<std::string> names = {"edge-1", "edge-2", "edge-3"};
+  for (const std::string& name : names) fleet.start(name);
+  for (const std::string& name : names) CHECK(fleet.is_told(name, "well", 1));
+  const auto with = [&](int revision) {
+    int count = 0;
+    for (const std::string& name : names) {
+      const json found = fleet.config(name);
+      if (found.is_object() && found["revision"] == revision) ++count;
+    }
+    return count;
+  };
+  const auto says = [&](const std::string& text) {
+    return eventually([&] {
+      return fleet.command({"rollout", "status"}).out.find(text) != std::string::npos;
+    });
+  };
+  CHECK(fleet.command({"rollout", "stop"}).exit.code == 2);
+  CHECK(says("goes to all mirrors"));
+  fleet.put("two.json", R"({"tables": [{"table": "fox"}, {"table": "hen"}]})");
+  fleet.put_tables("{\"table\": \"fox\"}, {\"table\": \"hen\"}");
+  CHECK(fleet.command({"publish", "--steps", "1,,2"}).exit.code == 2);
+  const Result published = fleet.command({"publish", "--steps", "1", "--healthy-for", "3600"});
+  REQUIRE(published.ok());
+  CHECK(published.out.find("published revision 2, which goes out in steps") == 0);
+  CHECK(eventually([&] { return with(2) == 1; }));
+  CHECK(says("roll-out of revision 2 (from 1; 1, all): running at 1"));
+  CHECK(fleet.command({"status"}).out.find("running at 1") != std::string::npos);
+
+  // The server is killed meanwhile: it goes on from there, and one that begins is offered the
+  // former.
+  fleet.kill_server();
+  fleet.start_server();
+  fleet.start("edge-4");
+  CHECK(fleet.is_told("edge-4", "well", 1));
+  CHECK(with(2) == 1);
+  CHECK(with(1) == 2);
+  CHECK(fleet.command({"rollout", "continue"}).ok());
+  CHECK(eventually([&] { return with(2) == 3; }));
+  CHECK(fleet.applies("edge-4", 2));
+  CHECK(says("running at all"));
+  CHECK(fleet.command({"rollout", "continue"}).ok());
+  CHECK(says("done at all"));
+
+  // What is next begins with one again, and is with all by itself, as each step is well.
+  fleet.put_tables("{\"table\": \"fox\"}");
+  fleet.put("two.json", "{}");
+  for (const std::string& name : names) CHECK(fleet.is_told(name, "well", 2));
+  CHECK(fleet.command({"publish", "--steps", "1,50%", "--healthy-for", "1"}).ok());
+  CHECK(says("(from 2; 1, 50%, all)"));
+  CHECK(eventually([&] { return with(3) == 3; }));
+  CHECK(says("done at all"));
+  CHECK(fleet.applies("edge-4", 3));
+}
+
+TEST_CASE("fleet: a revision that the first host refuses stops there, and is rolled back",
+          "[mirror][fleet][rollout]") {
+  FleetHosts fleet;
+  const std::vector<std::string> names = {"edge-1", "edge-2", "edge-3"};
+  for (const std::string& name : names) fleet.start(name);
+  for (const std::string& name : names) CHECK(fleet.is_told(name, "well", 1));
+  fleet.put("fleet.json", R"({"mirrors": [{"name": "edge-*", "use": ["base.json"]}]})");
+  fleet.put_tables("{\"table\": \"fox\", \"indexes\": [\"tail\"]}");
+  REQUIRE(fleet.command({"publish", "--steps", "1,all", "--healthy-for", "0"}).ok());
+  Result status;
+  CHECK(eventually([&] {
+    status = fleet.command({"rollout", "status"});
+    return status.exit.code == 1;
+  }));
+  CHECK(status.out.find("stopped at 1: ") != std::string::npos);
+  CHECK(status.out.find("refused it: ") != std::string::npos);
+  CHECK(status.out.find("tail") != std::string::npos);
+  CHECK(fleet.server->err().find("the roll-out of revision 2 has stopped") != std::string::npos);
+  int asked = 0;
+  for (const std::string& name : names) {
+    CHECK(fleet.config(name)["revision"] == 1);
+    if (fleet.config(name)["wanted_revision"] == 2) ++asked;
+  }
+  CHECK(asked == 1);
+  // So it is when the server starts again.
+  fleet.kill_server();
+  fleet.start_server();
+  CHECK(fleet.command({"rollout", "status"}).exit.code == 1);
+
+  CHECK(fleet.command({"rollback", "1"}).ok());
+  for (const std::string& name : names) CHECK(fleet.is_told(name, "well", 3));
+  CHECK(fleet.command({"rollout", "status"}).exit.code == 0);
+}
+
 TEST_CASE("fleet: who has another's token gets nothing", "[mirror][fleet][security]") {
   FleetHosts fleet;
   fleet.kill_server();

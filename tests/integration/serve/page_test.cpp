@@ -135,7 +135,7 @@ TEST_CASE("page: a browser shows the mirrors of a fleet, those in trouble first"
   CHECK(trouble < well);
   CHECK(document.find("&lt;b&gt;its disk") != std::string::npos);
   CHECK(document.find("region=eu") != std::string::npos);
-  CHECK(document.find("and 22 more: search for them") != std::string::npos);
+  CHECK(document.find("and 102 more: search for them") != std::string::npos);
 }
 
 TEST_CASE("page: with nothing wrong it says that it is live", "[serve][page]") {
