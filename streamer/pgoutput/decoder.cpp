@@ -136,10 +136,10 @@ void Decoder::take_in_block(Kind kind, std::string_view message) {
 }
 
 void Decoder::take_stream_commit(std::string_view message) {
-  replay_end_ = parse_stream_commit(message);
-  begin(replay_end_.xid, Part::Streamed);
-  replay_ = spool_.take(replay_end_.xid);
-  if (!replay_) commit(replay_end_.end_lsn, replay_end_.time_us);
+  replay_.end = parse_stream_commit(message);
+  begin(replay_.end.xid, Part::Streamed);
+  replay_.rows = spool_.take(replay_.end.xid);
+  if (!replay_.rows) commit(replay_.end.end_lsn, replay_.end.time_us);
 }
 
 void Decoder::go_on(std::size_t bytes) {
@@ -147,9 +147,9 @@ void Decoder::go_on(std::size_t bytes) {
   std::string_view message;
   // What makes no lines takes its time, too.
   for (std::size_t read = 0; lines_.size() < until && read < 16 * bytes;) {
-    if (!replay_->next(message)) {
-      replay_.reset();
-      return commit(replay_end_.end_lsn, replay_end_.time_us);
+    if (!replay_.rows->next(message)) {
+      replay_.rows.reset();
+      return commit(replay_.end.end_lsn, replay_.end.time_us);
     }
     read += message.size();
     take_change(kind_of(message), message);
@@ -157,31 +157,31 @@ void Decoder::go_on(std::size_t bytes) {
 }
 
 void Decoder::begin(std::uint32_t xid, Part part) {
-  if (open_)
-    throw ProtocolError(fmt::format("transaction {} of pgoutput begins within {}", xid, xid_));
-  open_ = true;
-  xid_ = xid;
-  xid_text_ = std::to_string(xid);
-  part_ = part;
-  ++number_;
-  emitted_ = false;
+  if (now_.open)
+    throw ProtocolError(fmt::format("transaction {} of pgoutput begins within {}", xid, now_.xid));
+  now_.open = true;
+  now_.xid = xid;
+  now_.xid_text = std::to_string(xid);
+  now_.part = part;
+  ++now_.number;
+  now_.has_lines = false;
 }
 
 void Decoder::commit(Lsn lsn, Microseconds time_us) {
-  if (!open_)
+  if (!now_.open)
     throw ProtocolError(fmt::format("a commit of pgoutput at {} without a begin", lsn.text()));
   settle_pending();
-  for (const std::uint32_t oid : std::exchange(holding_, {})) {
+  for (const std::uint32_t oid : std::exchange(now_.holding, {})) {
     Table& table = table_of(oid);
     if (table.held) doubt(table, "no shape of it was told");
   }
-  next_ = std::max(next_, widen(xid_) + 1);
-  if (!rows_.empty()) keeper_.keep(lsn, rows_);
-  rows_.clear();
-  open_ = false;
-  if (!emitted_) return;
+  next_ = std::max(next_, widen(now_.xid) + 1);
+  if (!now_.shape_rows.empty()) keeper_.keep(lsn, now_.shape_rows);
+  now_.shape_rows.clear();
+  now_.open = false;
+  if (!now_.has_lines) return;
   begin_line();
-  lines_ += fmt::format("_xid\t{}\t_lsn\t{}\t_next\t{}\t_time\t{}\t_action\tcommit", xid_text_,
+  lines_ += fmt::format("_xid\t{}\t_lsn\t{}\t_next\t{}\t_time\t{}\t_action\tcommit", now_.xid_text,
                         lsn.text(), next_, time_text(time_us));
   at_commit_ = true;
 }
@@ -193,22 +193,22 @@ std::uint64_t Decoder::widen(std::uint32_t xid) const noexcept {
 }
 
 void Decoder::take_change(Kind kind, std::string_view message) {
-  if (!open_) {
+  if (!now_.open) {
     throw ProtocolError(fmt::format("a message \"{}\" of pgoutput outside of a transaction",
                                     static_cast<char>(kind)));
   }
   switch (kind) {
     case Kind::Relation:
-      return take_relation(parse_relation(message, part_));
+      return take_relation(parse_relation(message, now_.part));
     case Kind::Insert:
     case Kind::Update:
     case Kind::Delete:
-      parse_row(message, part_, row_);
+      parse_row(message, now_.part, row_);
       return take_row(message);
     case Kind::Truncate:
-      return take_truncate(parse_truncate(message, part_));
+      return take_truncate(parse_truncate(message, now_.part));
     default:
-      return check_skipped(message, part_);
+      return check_skipped(message, now_.part);
   }
 }
 
@@ -272,7 +272,7 @@ void Decoder::take_truncate(const Truncate& truncate) {
 
 bool Decoder::is_of_this(std::string_view xid) const {
   const auto number = daystream::parse_number<std::uint64_t>(xid);
-  return number && static_cast<std::uint32_t>(*number) == xid_;
+  return number && static_cast<std::uint32_t>(*number) == now_.xid;
 }
 
 void Decoder::take_shape_row(const Table& table) {
@@ -290,15 +290,15 @@ void Decoder::take_shape_row(const Table& table) {
     }
   }
   note(out);
-  rows_.push_back(std::move(out));
+  now_.shape_rows.push_back(std::move(out));
 }
 
 void Decoder::note(const ShapeRow& row) {
   if (row.kind == "error") {
-    all_unknown_ = true;
+    now_.all_unknown = true;
     return;
   }
-  Pending& pending = pending_[row.relation];
+  Pending& pending = now_.pending[row.relation];
   if (row.kind == "rewrite") {
     pending.rewritten = true;
   } else if (row.kind == "gone") {
@@ -320,9 +320,9 @@ void Decoder::note(const ShapeRow& row) {
 // Drops first: a reader that goes by names must be rid of the old table before a new one of the
 // same name comes.
 void Decoder::settle_pending() {
-  if (pending_.empty() && !all_unknown_) return;
-  if (std::exchange(all_unknown_, false)) forget_all();
-  std::map<std::uint32_t, Pending> pending = std::exchange(pending_, {});
+  if (now_.pending.empty() && !now_.all_unknown) return;
+  if (std::exchange(now_.all_unknown, false)) forget_all();
+  std::map<std::uint32_t, Pending> pending = std::exchange(now_.pending, {});
   for (const bool gone : {true, false}) {
     for (auto& [oid, each] : pending) {
       const bool stays = each.shape && each.shape->is_told();
@@ -406,10 +406,10 @@ void Decoder::make_plan(Table& table) {
 
 // CREATE TABLE AS writes its rows before its shape can be told.
 void Decoder::hold(Table& table, std::string_view message) {
-  if (table.doubted_in == number_) return;
+  if (table.doubted_in == now_.number) return;
   if (!table.held) {
     table.held = spool_.new_file();
-    holding_.push_back(table.oid);
+    now_.holding.push_back(table.oid);
   }
   table.held->append(message);
   if (table.held->size() > kMostHeld) doubt(table, "no shape of it was told");
@@ -420,7 +420,7 @@ void Decoder::release_held(Table& table) {
   const std::unique_ptr<SpoolFile> held = std::move(table.held);
   std::string_view message;
   while (held->next(message)) {
-    parse_row(message, part_, row_);
+    parse_row(message, now_.part, row_);
     tell(table);
     write_row(table);
   }
@@ -430,7 +430,7 @@ void Decoder::tell(Table& table) {
   if (table.told) return;
   table.told = true;
   begin_line();
-  lines_ += "_table\t" + escaped(table.shape->line_name) + "\t_xid\t" + xid_text_;
+  lines_ += "_table\t" + escaped(table.shape->line_name) + "\t_xid\t" + now_.xid_text;
   // What the server sends of generated columns it says with the first row.
   lines_ += schema_fields(*table.shape, is_known(table) ? &*table.relation : nullptr);
 }
@@ -439,7 +439,7 @@ void Decoder::tell(Table& table) {
 void Decoder::doubt(Table& table, std::string_view why) {
   table.held.reset();
   if (!is_known(table) && table.relation) unknown_.insert(table.oid);
-  if (std::exchange(table.doubted_in, number_) == number_) return;
+  if (std::exchange(table.doubted_in, now_.number) == now_.number) return;
   if (table.shape) {
     write_doubt(table.shape->line_name, why);
   } else if (table.relation) {
@@ -450,13 +450,13 @@ void Decoder::doubt(Table& table, std::string_view why) {
 
 void Decoder::write_doubt(std::string_view name, std::string_view why) {
   begin_line();
-  lines_ += "_table\t" + escaped(name) + "\t_xid\t" + xid_text_ + "\t_untold\t" + escaped(why) +
+  lines_ += "_table\t" + escaped(name) + "\t_xid\t" + now_.xid_text + "\t_untold\t" + escaped(why) +
             "\t_action\toversize";
 }
 
 void Decoder::write_table_line(const Table& table, std::string_view fields) {
   begin_line();
-  lines_ += "_table\t" + escaped(table.shape->line_name) + "\t_xid\t" + xid_text_;
+  lines_ += "_table\t" + escaped(table.shape->line_name) + "\t_xid\t" + now_.xid_text;
   lines_ += fields;
 }
 
@@ -477,7 +477,7 @@ void Decoder::write_line(const Table& table, std::string_view verb, const Tuple&
   const Plan& plan = table.plan;
   begin_line();
   lines_ += plan.head;
-  lines_ += xid_text_;
+  lines_ += now_.xid_text;
   if (!plan.has_identity && verb != "insert") lines_ += "\t_identity\tnone";
   lines_ += "\t_action\t";
   lines_ += verb;
@@ -503,7 +503,7 @@ void Decoder::write_line(const Table& table, std::string_view verb, const Tuple&
 
 void Decoder::begin_line() {
   if (!lines_.empty()) lines_ += '\n';
-  emitted_ = true;
+  now_.has_lines = true;
 }
 
 }  // namespace deltastream::pgoutput

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -54,7 +55,7 @@ class Decoder {
 
   // A transaction in progress has been committed, and its lines are being made: so many bytes of
   // them more.
-  bool busy() const noexcept { return replay_ != nullptr; }
+  bool busy() const noexcept { return replay_.rows != nullptr; }
   void go_on(std::size_t bytes);
 
   // What has been made of it: lines with a newline between them, none at the end. The lines of a
@@ -103,6 +104,25 @@ class Decoder {
     std::optional<Shape> shape;
   };
 
+  // The transaction at hand.
+  struct Current {
+    bool open = false;
+    std::uint32_t xid = 0;
+    std::string xid_text;
+    Part part = Part::Whole;
+    std::uint64_t number = 0;  // counts transactions, from 1
+    bool has_lines = false;
+    std::vector<ShapeRow> shape_rows;
+    std::map<std::uint32_t, Pending> pending;
+    bool all_unknown = false;
+    std::vector<std::uint32_t> holding;  // tables with rows held back
+  };
+  // One that was kept in the spool, and has been committed.
+  struct Replay {
+    std::unique_ptr<SpoolFile> rows;
+    Commit end;
+  };
+
   void begin(std::uint32_t xid, Part part);
   void commit(daystream::Lsn lsn, Microseconds time_us);
   void take_in_block(Kind kind, std::string_view message);
@@ -142,20 +162,9 @@ class Decoder {
   std::string lines_;
   bool at_commit_ = false;
 
-  // The transaction at hand.
-  bool open_ = false;
-  std::uint32_t xid_ = 0;
-  std::string xid_text_;
-  Part part_ = Part::Whole;
-  std::uint64_t number_ = 0;  // counts transactions, from 1
-  bool emitted_ = false;
-  std::vector<ShapeRow> rows_;  // of deltaflood.ddl
-  std::map<std::uint32_t, Pending> pending_;
-  bool all_unknown_ = false;
-  std::vector<std::uint32_t> holding_;  // tables with rows held back
-  RowChange row_;
-  std::unique_ptr<SpoolFile> replay_;
-  Commit replay_end_;
+  Current now_;
+  RowChange row_;  // taken apart last
+  Replay replay_;
 };
 
 }  // namespace deltastream::pgoutput
