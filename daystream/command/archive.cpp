@@ -82,14 +82,17 @@ void print(const Archive::Step& step, bool json) {
   std::fflush(stdout);
 }
 
-void say_progress(Archive& archive) {
+void say_progress(Archive& archive, const program::Notify& notify) {
   program::AtMostEvery words{std::chrono::seconds(10)};
   (void)words.due();  // nothing is said of what takes less
-  archive.progress = [words](const std::string& file, std::uint64_t done,
-                             std::uint64_t size) mutable {
+  archive.progress = [words, &notify](const std::string& file, std::uint64_t done,
+                                      std::uint64_t size) mutable {
     if (!words.due()) return;
-    spdlog::info("{}: {} of {} are there", file, program::bytes_text(static_cast<double>(done)),
-                 program::bytes_text(static_cast<double>(size)));
+    const std::string text =
+        fmt::format("{}: {} of {} are there", file, program::bytes_text(static_cast<double>(done)),
+                    program::bytes_text(static_cast<double>(size)));
+    spdlog::info("{}", text);
+    notify.status(text);
   };
 }
 
@@ -114,33 +117,36 @@ int check(const ArchiveOptions& options) {
   return report.exit_code();
 }
 
-// Everything that can be done now.
-void archive_all(Archive& archive, bool json, std::uint64_t& count) {
+// Everything that can be done now. systemd hears after the first day that it works: there may be
+// years of them.
+void archive_all(Archive& archive, bool json, const program::Notify& notify, std::uint64_t& count) {
   while (const auto step = archive.step()) {
     ++count;
     print(*step, json);
+    notify.ready();
   }
+  notify.ready();
 }
 
 int run(const ArchiveOptions& options) {
   const S3Address address = address_of(options);
-  const Stop stop = program::Signals().stop();
+  program::Notify notify;
+  const Stop stop = notify.watched(program::Signals().stop());
   std::uint64_t count = 0;
   bool told = false;
   program::Retries retries;
-  const program::Notify notify;
   auto archive = std::make_unique<Archive>(options.directory, address, options.rules, stop);
   while (!stop.requested()) {
     milliseconds pause = kBetweenLooks;
     try {
-      say_progress(*archive);
-      archive_all(*archive, options.json, count);
+      notify.status(fmt::format("archiving to {}", address.name()));
+      say_progress(*archive, notify);
+      archive_all(*archive, options.json, notify, count);
       if (std::exchange(told, false)) spdlog::info("{}: it is there again", address.name());
       retries.worked();
       if (!options.follow) break;
       notify.status(fmt::format("all that is over is at {}", address.name()));
-      notify.ready();
-    } catch (const remote::S3Stopped&) {
+    } catch (const remote::Stopped&) {
       if (options.follow) break;
       throw;
     } catch (const Error& e) {
@@ -151,7 +157,7 @@ int run(const ArchiveOptions& options) {
       archive = std::make_unique<Archive>(options.directory, address, options.rules, stop);
       pause = retries.pause();
     }
-    WaitSet{stop.fd()}.wait(pause);
+    sleep(stop, pause);
   }
   notify.stopping();
   if (count == 0 && !options.follow && !options.json) {

@@ -33,4 +33,12 @@ void Notify::alive() {
   sd_notify(0, "WATCHDOG=1");
 }
 
+Stop Notify::watched(const Stop& stop) {
+  const auto requested = [this, stop] {
+    alive();
+    return stop.requested();
+  };
+  return {requested, stop.fd()};
+}
+
 }  // namespace daystream::program

@@ -46,7 +46,7 @@ void check_text(const File& text, std::int64_t day, const ScanState& before,
   while (scanner.next(group)) {
     if (group.end < asked_at + kPiece) continue;
     asked_at = group.end;
-    if (stop.requested()) throw S3Stopped();
+    if (stop.requested()) throw Stopped();
   }
   const ScanState end = scanner.state();
   if (scanner.half_line() || end.in_transaction || end.offset != summary.size_bytes ||
@@ -170,7 +170,7 @@ Archive::Step Archive::archive(std::int64_t day) {
   } else {
     stored = unnamed_file();
     const auto packed = pack_text(*found.file, *stored, day, rules_.compress, stop_);
-    if (!packed) throw S3Stopped();
+    if (!packed) throw Stopped();
     entry.summary = *packed;
   }
   const ScanState before = index_.days.empty() ? ScanState{} : end_of(index_.days.back());
@@ -178,7 +178,7 @@ Archive::Step Archive::archive(std::int64_t day) {
   entry.stored_bytes = stored->size();
   program::Sha256 sha256;
   for (std::uint64_t at = 0; at < entry.stored_bytes; at += kPiece) {
-    if (stop_.requested()) throw S3Stopped();
+    if (stop_.requested()) throw Stopped();
     sha256.add(read(*stored, at, std::min(kPiece, entry.stored_bytes - at)));
   }
   entry.sha256 = sha256.text();

@@ -103,12 +103,12 @@ bool fetch_newest_snapshot(const Options& options, const std::string& address,
       fetched.id = newest.id;
       fetched.size_bytes = newest.size_bytes;
       return true;
-    } catch (const S3Stopped&) {
+    } catch (const Stopped&) {
       return false;
     } catch (const Error& e) {
       if (!retries.may_pass(e)) throw;
       retries.failed(e);
-      WaitSet{stop.fd()}.wait(retries.pause());
+      sleep(stop, retries.pause());
     }
   }
   return false;

@@ -48,6 +48,9 @@ class NatsLink::Impl {
   void require(natsStatus status) const;
   // Throws what the server said, where we may not do what it did not answer.
   void require_permission() const;
+  void require_open() const {
+    if (natsConnection_IsClosed(connection_.get())) throw lost("the connection was closed");
+  }
   const NatsAddress& address() const noexcept { return address_; }
   // Ends the connection, and with it the thread that reads from it. A subscription may be destroyed
   // only then: libnats before 3.6.1 may still be handing a message to it.

@@ -236,6 +236,9 @@ std::optional<NatsMessage> NatsLink::Impl::one(natsMsg* raw, natsStatus status) 
 NatsLink::NatsLink(const NatsAddress& address) : impl_(std::make_unique<Impl>(address)) {}
 NatsLink::~NatsLink() = default;
 
+void NatsLink::require_open() const {
+  impl_->require_open();
+}
 std::optional<json> NatsLink::api(const std::string& what, const json& request) {
   return impl_->api(what, request);
 }

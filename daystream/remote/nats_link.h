@@ -39,6 +39,10 @@ class NatsLink {
   NatsLink& operator=(const NatsLink&) = delete;
   ~NatsLink();
 
+  // Throws ConnectionLost where the server has let go of us, which nothing else says while nothing
+  // is asked of it.
+  void require_open() const;
+
   // The answer to a request of JetStream's API, like STREAM.INFO.x. nullopt: what it is about is
   // not there. Throws NeedsPerson with what the server says where it refuses.
   std::optional<nlohmann::json> api(const std::string& what, const nlohmann::json& request);

@@ -23,6 +23,7 @@
 #include "remote/nats_range.h"
 #include "remote/nats_tail.h"
 #include "remote/published_day.h"
+#include "remote/stopped.h"
 #include "src/waiting.h"
 #include "stream_impl.h"
 
@@ -55,12 +56,15 @@ class NatsPublisher::Impl {
   }
 
   void run(const Stop& stop) {
-    while (!stop.requested() && !done_) {
+    stop_ = notify_.watched(stop);
+    while (!stop_.requested() && !done_) {
       try {
-        begin(stop);
-        if (stop.requested() || done_) break;
+        begin();
+        if (stop_.requested() || done_) break;
         retries_.let_in();
-        session(stop);
+        session();
+      } catch (const Stopped&) {
+        break;
       } catch (const Error& e) {
         outbox_.reset();
         link_.reset();
@@ -69,10 +73,10 @@ class NatsPublisher::Impl {
         if (!retries_.may_pass(e) || (rules_.once && !retries_.is_let_in())) throw;
         retries_.failed(e);
         notify_.status(fmt::format("waiting: {}", e.what()));
-        notify_.alive();
-        WaitSet{stop.fd()}.wait(retries_.pause());
+        sleep(stop_, retries_.pause());
       }
     }
+    notify_.stopping();
   }
 
   State look() {
@@ -244,7 +248,7 @@ class NatsPublisher::Impl {
   // ---- where to go on --------------------------------------------------------------------------
 
   // Finds out what is there, and stands behind it.
-  void begin(const Stop& stop) {
+  void begin() {
     if (outbox_) {  // it may wait for answers, and takes the connection with it
       outbox_.reset();
       link_.reset();
@@ -254,7 +258,7 @@ class NatsPublisher::Impl {
     outbox_ = std::make_unique<NatsOutbox>(*link_, address_.stream);
     if (!source_) source_ = reader_source_of(stream_);
     if (at_) at_->go_back();
-    for (program::Repeats repeats; !stop.requested();) {
+    for (program::Repeats repeats; !stop_.requested();) {
       const auto info = nats_info(*link_, address_.stream);
       if (!info) throw link_lost("the stream is gone");
       const auto last = look_there(*info);
@@ -267,13 +271,13 @@ class NatsPublisher::Impl {
               repeats.met(fmt::format("{} is further than \"{}\": another publisher is ahead",
                                       address_.name(), stream_.address())))
         spdlog::warn("{}; waiting", *text);
+      notify_.status(fmt::format("another publisher is ahead at {}", address_.name()));
       notify_.ready();
-      notify_.alive();
       if (rules_.once) {
         done_ = true;
         return;
       }
-      source_->wait(kBetweenStops, stop.fd());
+      source_->wait(kBetweenStops, stop_.fd());
     }
   }
 
@@ -293,7 +297,7 @@ class NatsPublisher::Impl {
                 std::optional<NatsRange::DayEnd> before) {
     auto file = source_->open_day(day);
     if (!file) throw gone(day);
-    at_ = std::make_unique<PublishedDay>(std::move(file), day, from, lsn, before);
+    at_ = std::make_unique<PublishedDay>(std::move(file), day, from, lsn, before, stop_);
   }
 
   PositionGone gone(std::int64_t day) const {
@@ -361,7 +365,7 @@ class NatsPublisher::Impl {
 
   // ---- publishing ------------------------------------------------------------------------------
 
-  void session(const Stop& stop) {
+  void session() {
     if (!publish_manifest() || !delete_old()) return;
     notify_.status(fmt::format("publishing to {}", address_.name()));
     notify_.ready();
@@ -370,8 +374,7 @@ class NatsPublisher::Impl {
           "publishing \"{}\" to {} after {}", stream_.address(), address_.name(),
           at_ && at_->durable().size_bytes > 0 ? at_->durable().position.text() : "nothing");
     }
-    while (!stop.requested()) {
-      notify_.alive();
+    while (!stop_.requested()) {
       const Step step = publish_one();
       if (step == Step::Overtaken) return;
       if (step == Step::Done) {
@@ -383,7 +386,8 @@ class NatsPublisher::Impl {
         done_ = true;
         return;
       }
-      source_->wait(kBetweenStops, stop.fd());
+      link_->require_open();
+      source_->wait(kBetweenStops, stop_.fd());
     }
   }
 
@@ -492,6 +496,7 @@ class NatsPublisher::Impl {
   const NatsAddress address_;
   const PublishRules rules_;
   program::Notify notify_;
+  Stop stop_;  // of run(); who asks it pats the watchdog
   std::shared_ptr<Dir> files_;
   std::string id_;
   std::unique_ptr<ReaderSource> source_;

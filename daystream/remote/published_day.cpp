@@ -9,20 +9,27 @@
 #include "day_file.h"
 #include "daystream/error.h"
 #include "durable_file.h"
+#include "remote/stopped.h"
 
 namespace daystream::remote {
 
 PublishedDay::PublishedDay(std::unique_ptr<File> file, std::int64_t day, const ScanState& from,
-                           Lsn lsn, std::optional<NatsRange::DayEnd> before)
+                           Lsn lsn, std::optional<NatsRange::DayEnd> before, Stop stop)
     : file_(std::move(file)),
       day_(day),
       before_(before),
+      stop_(std::move(stop)),
       scanner_(*file_, day, from, 0),
       lsn_(lsn) {}
+
+void PublishedDay::require_time() const {
+  if (stop_.requested()) throw Stopped();
+}
 
 PublishedDay::Same PublishedDay::pass_over(const NatsRange& last) {
   std::string bytes;
   while (end_ < last.end) {
+    require_time();
     bytes.resize(std::min<std::uint64_t>(kMostMessage, last.end - end_));
     if (file_->read_at(bytes, end_) < bytes.size()) return Same::Shorter;
     sum_ = extend_crc(sum_, bytes);
@@ -38,7 +45,12 @@ PublishedDay::Same PublishedDay::pass_over(const NatsRange& last) {
 void PublishedDay::scan_to(std::uint64_t end) {
   scanner_.set_limit(std::max(end, scanner_.limit()));
   Group group;
+  std::uint64_t ask_at = scanner_.state().offset + kMostMessage;
   while (scanner_.next(group)) {
+    if (group.end >= ask_at) {
+      require_time();
+      ask_at = group.end + kMostMessage;
+    }
     const Change& change = group.end_change;
     if (change.action == Action::Commit || change.action == Action::Mark) lsn_ = change.lsn;
     if (change.action == Action::Mark && !change.columns.empty()) manifest_due_ = true;

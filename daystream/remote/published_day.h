@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "daystream/durable.h"
+#include "daystream/stop.h"
 #include "dir.h"
 #include "reader_source.h"
 #include "remote/nats_range.h"
@@ -19,12 +20,13 @@ namespace daystream::remote {
 
 // From the file's first byte on. Every byte is checked, as a Reader does, before it goes anywhere.
 //
-// Threads: one. Errors: Corruption.
+// Threads: one. Errors: Corruption; Stopped once `stop` is requested, which what reads much asks
+// now and then.
 class PublishedDay {
  public:
   // `before`: the day before it, if that was published.
   PublishedDay(std::unique_ptr<File> file, std::int64_t day, const ScanState& from, Lsn lsn,
-               std::optional<NatsRange::DayEnd> before);
+               std::optional<NatsRange::DayEnd> before, Stop stop);
 
   std::int64_t day() const noexcept { return day_; }
   std::uint64_t end() const noexcept { return end_; }  // sent up to here
@@ -54,6 +56,7 @@ class PublishedDay {
   Lsn lsn() const noexcept { return lsn_; }
 
  private:
+  void require_time() const;
   void scan_to(std::uint64_t end);
   void check_end(const ReaderSource::Limit& limit) const;
 
@@ -65,6 +68,7 @@ class PublishedDay {
   const std::unique_ptr<File> file_;
   const std::int64_t day_;
   const std::optional<NatsRange::DayEnd> before_;
+  const Stop stop_;
   GroupScanner scanner_;
   // Scanned, perhaps beyond `end_`: where the last group ends.
   Durable group_{Position::begin(), {}, 0, 0};

@@ -21,12 +21,10 @@ namespace daystream::remote {
 
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr long kConnectSeconds = 10;
 constexpr long kSlowBytesPerSecond = 1000;
-constexpr milliseconds kBetweenLooks{200};  // at whether to stop
 constexpr const char* kSha256Header = "x-amz-meta-ds-sha256";
 
 std::string digest_md5(std::string_view bytes) {
@@ -108,7 +106,7 @@ class S3Client::Wire {
         address.base_url() + s3_encoded_path(signable.path) + (query.empty() ? "" : "?" + query);
     set_up(url, headers, request);
     const CURLcode code = curl_easy_perform(easy_.get());
-    if (code == CURLE_ABORTED_BY_CALLBACK) throw S3Stopped();
+    if (code == CURLE_ABORTED_BY_CALLBACK) throw Stopped();
     if (code != CURLE_OK) fail(code, what, address);
     long status = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
@@ -264,11 +262,7 @@ S3Client::Answer S3Client::send(const Request& request) {
       if (!give_up_at) give_up_at = now + patience_.whole;
       const auto pause = pauses.next();
       if (now + pause > *give_up_at) throw;
-      for (const auto until = now + pause; steady_clock::now() < until;) {
-        if (patience_.stop.requested()) throw S3Stopped();
-        const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
-        WaitSet{}.wait(std::clamp(left, milliseconds(0), kBetweenLooks));
-      }
+      if (!sleep(patience_.stop, pause)) throw Stopped();
     }
   }
 }

@@ -15,6 +15,7 @@
 #include "daystream/error.h"
 #include "daystream/stop.h"
 #include "remote/s3_address.h"
+#include "remote/stopped.h"
 
 namespace daystream::remote {
 
@@ -23,18 +24,13 @@ namespace daystream::remote {
 struct S3Patience {
   std::chrono::milliseconds whole{20'000};  // counted from the first failure
   std::chrono::seconds silence{20};         // less than 1 kB/s for so long is a cut connection
-  Stop stop = {};  // asked now and then: once requested, the call ends with S3Stopped
-};
-
-class S3Stopped : public Error {
- public:
-  S3Stopped() : Error("stopped: what was begun is not finished", "the same command goes on") {}
+  Stop stop = {};  // asked now and then: once requested, the call ends with Stopped
 };
 
 // Keys are relative to the prefix of the address.
 //
 // Threads: any number; one request at a time.
-// Errors:  ConnectionLost (above), S3Stopped, NeedsPerson for what is refused.
+// Errors:  ConnectionLost (above), Stopped, NeedsPerson for what is refused.
 class S3Client {
  public:
   explicit S3Client(S3Address address, S3Patience patience = {});

@@ -66,4 +66,16 @@ bool WaitSet::ready(int fd) const noexcept {
   return false;
 }
 
+bool sleep(const Stop& stop, std::chrono::milliseconds length) {
+  constexpr std::chrono::milliseconds kBetweenLooks{200};  // at a stop without a descriptor
+  const std::chrono::milliseconds most = stop.fd() < 0 ? kBetweenLooks : std::chrono::seconds(1);
+  const auto end = std::chrono::steady_clock::now() + length;
+  while (!stop.requested()) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= end) return true;
+    WaitSet{stop.fd()}.wait_until(std::min<std::chrono::steady_clock::time_point>(end, now + most));
+  }
+  return false;
+}
+
 }  // namespace daystream

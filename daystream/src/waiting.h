@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <span>
 
+#include "daystream/stop.h"
 #include "daystream/unique_fd.h"
 
 namespace daystream {
@@ -70,5 +71,9 @@ class WaitSet {
   std::array<pollfd, kMost> polled_{};
   std::size_t count_ = 0;
 };
+
+// Sleeps so long, and asks `stop` at least once a second meanwhile. False: it was requested. Throws
+// IoError.
+bool sleep(const Stop& stop, std::chrono::milliseconds length);
 
 }  // namespace daystream

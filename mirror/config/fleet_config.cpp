@@ -160,7 +160,7 @@ bool FleetConfig::begin(const daystream::Stop& stop, bool patient) {
       if (!patient || !retries.may_pass(e)) throw;
       retries.failed(e);
     }
-    daystream::WaitSet{stop.fd()}.wait(retries.pause());
+    daystream::sleep(stop, retries.pause());
   }
   return false;
 }

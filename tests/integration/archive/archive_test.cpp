@@ -240,6 +240,32 @@ TEST_CASE("archive: --follow archives each day as it closes, and outlives an out
   CHECK(daystream_command({"verify", store.address()}).ok());
 }
 
+TEST_CASE(
+    "archive: --follow pats systemd's watchdog while it waits, and while storage is in trouble",
+    "[archive]") {
+  Source source;
+  ObjectStore store;
+  const support::TempDir folder;
+  support::NotifySocket systemd(folder / "notify");
+  support::Process process(
+      {support::program("daystream"), "archive", source.path(), store.address(), "--follow"},
+      {.env = {{"NOTIFY_SOCKET", systemd.path().string()}, {"WATCHDOG_USEC", "2000000"}}});
+  auto pats = [&systemd, seen = std::ptrdiff_t{0}]() mutable {
+    seen = systemd.count("WATCHDOG=1");
+    return eventually([&] { return systemd.count("WATCHDOG=1") >= seen + 3; });
+  };
+  REQUIRE(eventually([&] { return systemd.count("READY=1") > 0; }));
+  CHECK(pats());
+  store.meet("503 503 503 503 503 silent");
+  source.add_days(1);
+  REQUIRE(eventually([&] { return store.faults_left() == "503 503 503 silent"; }));
+  CHECK(pats());
+  REQUIRE(eventually([&] { return store.faults_left().empty(); }));
+  CHECK(pats());
+  process.signal(SIGTERM);
+  CHECK(process.wait() == support::Exit{0, 0});
+}
+
 TEST_CASE("archive: what is too old there goes, from the front, and readers hear that it went",
           "[archive]") {
   Source source;

@@ -51,7 +51,7 @@ TEST_CASE("archive: a large day is put in parts, and goes on with those that are
     archive.progress = [&](const std::string&, std::uint64_t done, std::uint64_t size) {
       stop = done > size / 2;
     };
-    CHECK_THROWS_AS(archive.step(), remote::S3Stopped);
+    CHECK_THROWS_AS(archive.step(), remote::Stopped);
   }
   CHECK_THROWS_AS(remote::archive_stream(store.address()).extent(), NeedsPerson);
   Archive archive(stream.directory.path(), address, rules, [] { return false; });

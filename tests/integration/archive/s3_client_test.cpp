@@ -152,5 +152,5 @@ TEST_CASE("s3 client: it ends a pause when it is told to stop", "[s3]") {
   patience.stop = [&] { return std::exchange(stop, true); };
   S3Client client(S3Address::parse(store.address()), patience);
   store.meet("503 503 503 503 503 503 503");
-  CHECK_THROWS_AS(client.get("x"), remote::S3Stopped);
+  CHECK_THROWS_AS(client.get("x"), remote::Stopped);
 }

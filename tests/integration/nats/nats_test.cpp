@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "broker.h"
+#include "remote/nats_publisher.h"
+#include "remote/stream_kinds.h"
 #include "support/notify_socket.h"
 #include "support/temp_dir.h"
 #include "support/wait.h"
@@ -172,6 +174,50 @@ TEST_CASE("nats: the service's example is understood, and says when it runs", "[
   CHECK(eventually([&] { return cat(broker.address()).out == source.cat(); }));
   process.signal(SIGTERM);
   CHECK(process.wait() == support::Exit{0, 0});
+}
+
+TEST_CASE("nats: publish pats systemd's watchdog, with and without a broker", "[nats]") {
+  Source source(1);
+  Broker broker;
+  const support::TempDir folder;
+  support::NotifySocket systemd(folder / "notify");
+  support::Process process(
+      {support::program("daystream"), "publish", source.path(), broker.address()},
+      {.env = {{"NOTIFY_SOCKET", systemd.path().string()}, {"WATCHDOG_USEC", "2000000"}}});
+  auto pats = [&systemd, seen = std::ptrdiff_t{0}]() mutable {
+    seen = systemd.count("WATCHDOG=1");
+    return eventually([&] { return systemd.count("WATCHDOG=1") >= seen + 3; });
+  };
+  REQUIRE(eventually([&] { return systemd.count("READY=1") > 0; }));
+  CHECK(systemd.count("STATUS=publishing to " + broker.address()) == 1);
+  CHECK(pats());
+  broker.kill();
+  CHECK(eventually([&] {
+    const auto& all = systemd.messages();
+    return std::any_of(all.begin(), all.end(), [](const std::string& message) {
+      return message.starts_with("STATUS=waiting: nats://");
+    });
+  }));
+  CHECK(pats());
+  process.signal(SIGTERM);
+  CHECK(process.wait() == support::Exit{0, 0});
+  CHECK(systemd.count("STOPPING=1") == 1);
+}
+
+TEST_CASE("nats: a publisher that reads through a large day hears that it is to stop", "[nats]") {
+  Source source(1);
+  for (int i = 0; i < 40; ++i) source.add(2000);
+  source.flush();
+  Broker broker;
+  REQUIRE(publish(source, broker).ok());
+  // One that begins again compares all of the day; asked once is enough there.
+  int asked = 0;
+  const daystream::Stop stop([&asked] { return ++asked > 3; });
+  const auto address = daystream::remote::NatsAddress::parse({}, broker.address());
+  daystream::remote::NatsPublisher(daystream::remote::stream_kinds({}).open(source.path()), address,
+                                   {.once = true})
+      .run(stop);
+  CHECK(asked < 8);
 }
 
 TEST_CASE("nats: --check says what is there, and makes nothing", "[nats]") {
