@@ -43,7 +43,7 @@ class MetricsTarget {
 // Threads: `text` is called on that thread, the last time on the destroyer's.
 class MetricsFile {
  public:
-  static constexpr std::chrono::seconds kInterval{5};
+  static constexpr std::chrono::seconds kInterval{3};
 
   // `file` empty: does nothing.
   MetricsFile(std::filesystem::path file, std::function<std::string()> text);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -174,11 +175,13 @@ Database::Database(const std::string& path, Mode mode) : path_(path) {
   const int last = errno;
   db_.reset(db);
   if (code != SQLITE_OK) {
-    throw SqliteError(
-        fmt::format("could not open {} \"{}\": {}", database_noun, path, message(db, code)),
-        db == nullptr ? code : code_of(db, last));
+    // What the system says of a file that cannot be opened, SQLite keeps to itself.
+    const bool is_known = (code & 0xff) == SQLITE_CANTOPEN && last != 0;
+    throw SqliteError(fmt::format("could not open {} \"{}\": {}", database_noun, path,
+                                  is_known ? std::strerror(last) : message(db, code)),
+                      db == nullptr ? code : code_of(db, last));
   }
-  sqlite3_busy_timeout(db, 10'000);
+  set_lock_patience(std::chrono::seconds(10));
   // "name" is a name and never a string: else an index on a column that is gone would silently be
   // one on a constant.
   sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
@@ -237,6 +240,11 @@ void Database::give_up_when(daystream::Stop stop, std::chrono::milliseconds pati
   patience_.reset(new Patience{std::move(stop), patience, std::nullopt});
   const auto is_over = [](void* given) { return static_cast<Patience*>(given)->is_over() ? 1 : 0; };
   sqlite3_progress_handler(db_.get(), kInstructionsBetweenLooks, is_over, patience_.get());
+}
+
+void Database::set_lock_patience(std::chrono::milliseconds patience) noexcept {
+  lock_patience_ = patience;
+  sqlite3_busy_timeout(db_.get(), static_cast<int>(patience.count()));
 }
 
 std::optional<std::string> Database::value(std::string_view sql) const {

@@ -108,6 +108,9 @@ class Database {
   // runs one.
   void give_up_when(daystream::Stop stop,
                     std::chrono::milliseconds patience = std::chrono::seconds(3));
+  // What somebody else has locked is waited for this long; 10 s where nothing is set.
+  void set_lock_patience(std::chrono::milliseconds patience) noexcept;
+  std::chrono::milliseconds lock_patience() const noexcept { return lock_patience_; }
   // Closes now; throws where statements are still alive.
   void close();
 
@@ -123,6 +126,7 @@ class Database {
     void operator()(Patience* patience) const noexcept;
   };
   std::string path_;
+  std::chrono::milliseconds lock_patience_{0};
   std::unique_ptr<Patience, Forget> patience_;  // which db_ asks
   std::unique_ptr<sqlite3, Close> db_;
   Statement begin_;

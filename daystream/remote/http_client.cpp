@@ -27,7 +27,8 @@ using std::chrono::steady_clock;
 
 constexpr long kConnectSeconds = 10;
 constexpr long kProbeSeconds = 5;
-constexpr long kWholeSeconds = 30;  // for an answer that is read whole
+constexpr long kWholeSeconds = 30;              // for a refusal, and the answer to a notice
+constexpr std::size_t kMostNotice = 64 * 1024;  // of the answer to a notice
 
 std::string trimmed(std::string text) {
   const char* const spaces = " \t\r\n";
@@ -349,7 +350,7 @@ Response whole_answer(Transfer& transfer, CURLcode code) {
 
 Response request(const Options& options, const std::string& method, const std::string& url) {
   Transfer transfer(options, url);
-  transfer.set(CURLOPT_TIMEOUT, kWholeSeconds);
+  transfer.set(CURLOPT_TIMEOUT, static_cast<long>(options.answer_within.count()));
   if (method != "GET") {
     transfer.set(CURLOPT_POSTFIELDS, "");
     transfer.set(CURLOPT_CUSTOMREQUEST, method.c_str());
@@ -493,7 +494,9 @@ class Notices::Impl {
   bool busy() const { return transfer_ != nullptr; }
   void post(const std::string& url) {
     if (busy()) return;
+    answer_.reset();
     transfer_ = std::make_unique<Transfer>(options_, url);
+    transfer_->most_answer = kMostNotice;
     transfer_->set(CURLOPT_TIMEOUT, kWholeSeconds);
     transfer_->set(CURLOPT_POSTFIELDS, "");
     curl_multi_add_handle(multi_.get(), transfer_->easy.get());
@@ -503,8 +506,17 @@ class Notices::Impl {
     if (!busy()) return;
     int running = 0;
     curl_multi_perform(multi_.get(), &running);
-    if (running == 0) stop();
+    if (running != 0) return;
+    int left = 0;
+    const CURLMsg* const message = curl_multi_info_read(multi_.get(), &left);
+    const bool is_whole = message != nullptr && message->data.result == CURLE_OK;
+    if (is_whole && transfer_->status() / 100 == 2) {
+      transfer_->response.status = transfer_->status();
+      answer_ = std::move(transfer_->response);
+    }
+    stop();
   }
+  std::optional<Response> take_answer() { return std::exchange(answer_, std::nullopt); }
 
  private:
   void stop() {
@@ -515,6 +527,7 @@ class Notices::Impl {
   Options options_;
   Multi multi_;
   std::unique_ptr<Transfer> transfer_;
+  std::optional<Response> answer_;
 };
 
 Notices::Notices(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -527,6 +540,9 @@ void Notices::post(const std::string& url) {
 }
 void Notices::turn() {
   impl_->turn();
+}
+std::optional<Response> Notices::take_answer() {
+  return impl_->take_answer();
 }
 
 Download::Download(const Options& options, const std::string& url, std::uint64_t from)

@@ -27,6 +27,8 @@ struct Options {
   std::string creds;     // of NATS: a file with a user's JWT and the seed of its key
   std::string nkey;      // of NATS: a file with the seed of a user's key and its public key
   std::string fallback;  // of NATS: the address of a copy, for what the broker has lost
+  // An answer that is read whole.
+  std::chrono::seconds answer_within{30};
 };
 
 // As the environment says: $DAYSTREAM_CA, $DAYSTREAM_CERT, $DAYSTREAM_KEY, $DAYSTREAM_TOKEN_FILE,
@@ -97,9 +99,9 @@ class Download {
   // A header of the response; empty before wait() was true, or where there is none.
   std::string header(const std::string& name) const;
 
-  // A server that has nothing to say beats every kBeat: one that is silent for longer is gone.
+  // A server that has nothing to say beats every kBeat: one that has missed two of them is gone.
   static constexpr std::chrono::seconds kBeat{4};
-  static constexpr std::chrono::seconds kSilence{25};
+  static constexpr std::chrono::seconds kSilence{10};
 
   class Impl;
 
@@ -107,7 +109,7 @@ class Download {
   std::unique_ptr<Impl> impl_;
 };
 
-// Small requests whose answers nobody waits for, one at a time.
+// Small requests that nobody waits for, one at a time.
 class Notices {
  public:
   explicit Notices(Options options);
@@ -116,8 +118,10 @@ class Notices {
   bool busy() const noexcept;
   // Sends a POST, unless busy().
   void post(const std::string& url);
-  // Lets it go on; nothing is known of how it ends. To be called every now and then while busy().
+  // Lets it go on. To be called every now and then while busy().
   void turn();
+  // The answer to the last one, once: nullopt where there was none, or a refusal.
+  std::optional<Response> take_answer();
 
  private:
   class Impl;

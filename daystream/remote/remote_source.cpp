@@ -83,6 +83,7 @@ void RemoteSource::lost(const Error& error) {
   download_.reset();
   if (!error.retryable()) throw;
   ++failures_;
+  if (!away_) away_ = Away{error.what(), error.hint()};
   retries_.failed(error);
   try_again_at_ = steady_clock::now() + retries_.pause();
 }
@@ -147,6 +148,7 @@ bool RemoteSource::take() {
   at_tail_ = beats_.at_tail();
   caught_up_ = caught_up_ || at_tail_;
   retries_.worked();
+  away_.reset();
   if (failures_ > 0) {
     spdlog::info("{}: connected again after {}", url_.base, program::counted(failures_, "failure"));
     failures_ = 0;
@@ -223,8 +225,9 @@ bool RemoteSource::wait(milliseconds timeout, int wake_fd) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
     if (left.count() <= 0) return false;
     const bool connected = download_ != nullptr;
+    const bool was_away = away_.has_value();
     if (receive(std::min(left, milliseconds(60000)), wake_fd)) return have_more();
-    if (is_readable(wake_fd)) return false;
+    if (is_readable(wake_fd) || (away_ && !was_away)) return false;
     if (connected && download_) return false;  // a signal, or the time is over
   }
 }

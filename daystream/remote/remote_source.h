@@ -40,6 +40,7 @@ class RemoteSource final : public ReaderSource {
   std::unique_ptr<File> open_day(std::int64_t day) override;
   std::optional<Limit> limit(std::int64_t day, std::uint64_t offset) override;
   bool wait(std::chrono::milliseconds timeout, int wake_fd) override;
+  std::optional<Away> away() const override { return away_; }
   std::uint64_t backlog_bytes(std::int64_t day, std::uint64_t offset) override;
 
  private:
@@ -69,7 +70,8 @@ class RemoteSource final : public ReaderSource {
   bool begun_ = false;                 // resolve() found where
   std::optional<Limit> told_;          // what limit() said last
   program::Retries retries_;
-  int failures_ = 0;  // to connect, since bytes came last
+  int failures_ = 0;          // to connect, since bytes came last
+  std::optional<Away> away_;  // how the first of them went
   std::chrono::steady_clock::time_point try_again_at_;
 };
 

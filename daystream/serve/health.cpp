@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "calendar.h"
+#include "json_text.h"
 
 namespace daystream::serve {
 
@@ -25,6 +29,18 @@ StreamHealth stream_health(const Served& served, std::int64_t now) {
   const auto& durable = served.stream->durable();
   return stream_health(served.stream->latest(),
                        durable ? std::optional(durable->position.c) : std::nullopt, now);
+}
+
+std::string health_json(const StreamHealth& health, bool says_why) {
+  using nlohmann::ordered_json;
+  ordered_json out = {{"healthy", health.is_well()}};
+  if (!says_why) return json_line(out);
+  out["trouble"] = ordered_json::array();
+  if (!health.is_well()) out["trouble"].push_back(health.trouble);
+  const std::int64_t since = health.since_s != 0 ? health.since_s : health.heard_s;
+  const bool is_known = !health.is_well() && since != 0;
+  out["since"] = is_known ? ordered_json(utc_text(at_second(since))) : ordered_json();
+  return json_line(out);
 }
 
 program::StreamFacts stream_facts(const std::string& name, const Served& served, std::int64_t now) {

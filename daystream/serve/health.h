@@ -15,7 +15,7 @@ namespace daystream::serve {
 
 // A relay, which has no status of its own, gets a mark about every 10 s even of an idle server.
 constexpr std::int64_t kStreamSilentS = 45;
-// A mirror or relay reports at least every 4 s.
+// A mirror reports at least every 3 s, a relay every 4 s.
 constexpr std::int64_t kCopySilentS = 10;
 
 using program::StreamHealth;
@@ -26,6 +26,10 @@ StreamHealth stream_health(const StreamSample& sample, std::optional<std::int64_
                            std::int64_t now);
 StreamHealth stream_health(const Served& served, std::int64_t now);
 program::StreamFacts stream_facts(const std::string& name, const Served& served, std::int64_t now);
+
+// For who reports a copy, as JSON. Since when it is so is one time for one trouble, whatever its
+// words count. `says_why`: else whether it is well, which /healthz/streams tells everybody.
+std::string health_json(const StreamHealth& health, bool says_why);
 
 // What is wrong with a copy; empty: nothing. It is silent, or says itself what it waits for.
 std::string copy_trouble(const Copy& copy, std::int64_t now);

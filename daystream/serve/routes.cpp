@@ -340,7 +340,7 @@ void Server::take_copy(const Request& request, Served& served, const Grant& gran
   const auto crc = request.crc("crc");
   if (!crc) {
     tell(std::move(copy));
-    return request.reply(200, kJson, "{}\n");
+    return reply_to_copy(request, served, grant);
   }
   if (grant.is_limited()) {
     throw HttpError(403, "forbidden", "who may read some tables only gets no whole copy");
@@ -355,6 +355,24 @@ void Server::take_copy(const Request& request, Served& served, const Grant& gran
       tell(copy);
       if (options_.record_copies) record_copies(served);
       asked.reply(200, kJson, "{}\n");
+    };
+  });
+}
+
+// What a copy cannot see itself: whether the stream is written.
+void Server::reply_to_copy(const Request& request, const Served& served, const Grant& grant) {
+  constexpr std::chrono::seconds kFresh{1};
+  const bool says_why = !grant.is_limited();
+  const auto reply = [&served, says_why](const Request& asked) {
+    const StreamHealth health = stream_health(served, std::time(nullptr));
+    asked.reply(200, kJson, health_json(health, says_why));
+  };
+  ServedStream& stream = *served.stream;
+  if (std::chrono::steady_clock::now() - stream.streamer_at() < kFresh) return reply(request);
+  answer_later(request, grant, [&stream, reply]() -> Reply {
+    return [&stream, reply, told = stream.read_streamer()](const Request& asked) {
+      stream.put_streamer(told);
+      reply(asked);
     };
   });
 }

@@ -136,7 +136,7 @@ std::optional<std::int64_t> ServedStream::take_lag_ms() {
 
 StreamSample ServedStream::sample(const StreamSample& before) const {
   StreamSample sample;
-  sample.streamer = program::read_streamer_status(*dir_);
+  sample.streamer = read_streamer();
   const StreamView stream = view();
   for (const std::int64_t day : stream.days()) {
     const auto open = stream.open_if_kept(day);
@@ -157,7 +157,16 @@ StreamSample ServedStream::sample(const StreamSample& before) const {
 
 void ServedStream::put(StreamSample sample) {
   latest_ = std::move(sample);
-  latest_at_ = std::chrono::steady_clock::now();
+  latest_at_ = streamer_at_ = std::chrono::steady_clock::now();
+}
+
+std::shared_ptr<const nlohmann::ordered_json> ServedStream::read_streamer() const {
+  return program::read_streamer_status(*dir_);
+}
+
+void ServedStream::put_streamer(std::shared_ptr<const nlohmann::ordered_json> told) {
+  latest_.streamer = std::move(told);
+  streamer_at_ = std::chrono::steady_clock::now();
 }
 
 void ServedStream::watched() {

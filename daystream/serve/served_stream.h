@@ -99,6 +99,11 @@ class ServedStream {
   const StreamSample& latest() const noexcept { return latest_; }
   std::chrono::steady_clock::time_point latest_at() const noexcept { return latest_at_; }
   void put(StreamSample sample);
+  // What the deltastream that writes here reports now; null: none does. Any thread.
+  std::shared_ptr<const nlohmann::ordered_json> read_streamer() const;
+  // That alone is asked for more often than a whole sample.
+  void put_streamer(std::shared_ptr<const nlohmann::ordered_json> told);
+  std::chrono::steady_clock::time_point streamer_at() const noexcept { return streamer_at_; }
   // How long the last commit of the sample, if one came since the last call, took from the server's
   // clock to here, where it is known to be durable; in milliseconds.
   std::optional<std::int64_t> take_lag_ms();
@@ -154,6 +159,7 @@ class ServedStream {
   Position lag_told_ = Position::begin();
   StreamSample latest_;
   std::chrono::steady_clock::time_point latest_at_;
+  std::chrono::steady_clock::time_point streamer_at_;
 };
 
 }  // namespace daystream::serve

@@ -108,6 +108,7 @@ class Server {
   void reply_mirrors(const Request& request, const Grant& grant);
   void reply_page(const Request& request);
   void reply_health(const Request& request);
+  void reply_to_copy(const Request& request, const Served& served, const Grant& grant);
   void take_copy(const Request& request, Served& served, const Grant& grant);
   void record_copies(Served& served);
   void bury_ended();

@@ -32,6 +32,7 @@ class Reader::Impl {
   bool wait(std::chrono::milliseconds timeout, int wake_fd) {
     return source_->wait(timeout, wake_fd);
   }
+  std::optional<Away> away() const { return source_->away(); }
   std::uint64_t backlog_bytes() {
     return begun_ ? source_->backlog_bytes(day_, scanner_->last_group().offset)
                   : source_->backlog_bytes(0, 0);
@@ -239,6 +240,9 @@ Position Reader::position() const noexcept {
 }
 Lsn Reader::lsn() const noexcept {
   return impl_->lsn();
+}
+std::optional<Away> Reader::away() const {
+  return impl_->away();
 }
 std::uint64_t Reader::backlog_bytes() {
   return impl_->backlog_bytes();

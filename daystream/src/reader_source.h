@@ -42,6 +42,7 @@ class ReaderSource {
   virtual std::optional<Limit> limit(std::int64_t day, std::uint64_t offset) = 0;
   // Waits as Reader::wait() does.
   virtual bool wait(std::chrono::milliseconds timeout, int wake_fd) = 0;
+  virtual std::optional<Away> away() const { return std::nullopt; }  // as Reader::away() says
   // The bytes from `offset` of `day` on that were not delivered yet.
   virtual std::uint64_t backlog_bytes(std::int64_t day, std::uint64_t offset) = 0;
 };

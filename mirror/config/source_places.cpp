@@ -35,9 +35,11 @@ void take_config(SourcePlace& place, const MirrorConfig& config, const std::stri
 
 }  // namespace
 
-daystream::Stream open_stream(const std::string& address) {
+daystream::Stream open_stream(const std::string& address, std::chrono::seconds answer_within) {
   using namespace daystream::remote;
-  return stream_kinds(options_from_environment()).open(address);
+  Options options = options_from_environment();
+  options.answer_within = answer_within;
+  return stream_kinds(options).open(address);
 }
 
 std::vector<SourcePlace> source_places(const Database& db, const AskedPlaces& asked) {

@@ -13,7 +13,8 @@
 namespace deltamirror {
 
 // A stream of any kind that deltamirror reads. Asks nothing of it yet. Throws ConfigError.
-daystream::Stream open_stream(const std::string& address);
+daystream::Stream open_stream(const std::string& address,
+                              std::chrono::seconds answer_within = std::chrono::seconds(30));
 
 // As the command line says.
 struct AskedPlaces {

@@ -32,6 +32,8 @@ using nlohmann::json;
 
 namespace {
 
+// Who holds a lock for longer is what the mirror waits for, and is told of.
+constexpr std::chrono::seconds kLockPatience{3};
 constexpr const char* kRequestHint =
     "a request is one line of JSON, as docs/mirroring.md#the-control-socket has them";
 
@@ -442,6 +444,7 @@ void own_and_run(const RunOptions& options, const RunControl& control) {
   // It goes by something else from now on.
   if (!options.fleet && options.end.seed_now.empty()) FleetState::remove(options.mirror);
   Database db = open_owned(options.mirror);
+  db.set_lock_patience(kLockPatience);
   db.give_up_when(control.stop);
   daystream::PlaceWatch place(
       "mirror", options.mirror, owner.file().value_or(daystream::FileIdentity{}),

@@ -5,9 +5,12 @@
 
 #include <chrono>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "daystream/error.h"
+#include "program/harmless.h"
+#include "program/json.h"
 #include "remote/url_encode.h"
 
 namespace deltamirror {
@@ -20,13 +23,15 @@ using std::chrono::steady_clock;
 
 // Something new is reported at most so often, something old now and then: as a sign of life.
 constexpr milliseconds kBetween{1000};
-constexpr milliseconds kAgain{4'000};
+constexpr milliseconds kAgain{3'000};
 // A request is looked after so often.
 constexpr milliseconds kTurn{20};
 
 }  // namespace
 
-LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirror) {
+LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirror,
+                     std::function<void()> on_news)
+    : on_news_(std::move(on_news)), address_(daystream.address()) {
   const auto server = daystream.server();
   if (!server) return;
   const std::string name = daystream::remote::own_host() + ":" +
@@ -54,6 +59,34 @@ void LagReport::set_trouble(const std::string& what) {
   if (now_.position != daystream::Position{}) states_.put(now_);
 }
 
+std::optional<daystream::Away> LagReport::stream_trouble() const {
+  const std::lock_guard lock(mutex_);
+  return stream_trouble_;
+}
+
+void LagReport::hear(const std::string& answer) {
+  using daystream::program::harmless_words;
+  const auto told = daystream::program::parse_json<nlohmann::json>(answer);
+  if (!told.is_object()) return;
+  const bool is_well = told.value("healthy", nlohmann::json(true)) != false;
+  const std::string since = is_well ? "" : daystream::program::text_of(told, "since");
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_well != stream_trouble_.has_value() && since == stream_since_) return;
+    stream_since_ = since;
+    stream_trouble_.reset();
+    if (!is_well) {
+      const auto trouble = told.value("trouble", nlohmann::json());
+      const bool is_said = trouble.is_array() && !trouble.empty() && trouble[0].is_string();
+      const std::string why =
+          is_said ? ": " + harmless_words(trouble[0].get<std::string>(), 300) : "";
+      stream_trouble_ = {fmt::format("{}: the stream is not written there{}", address_, why),
+                         "look at what writes it, on the host of that server"};
+    }
+  }
+  on_news_();
+}
+
 void LagReport::run(const std::stop_token& stop) {
   using daystream::program::sleep;
   daystream::remote::Notices notices(daystream::remote::options_from_environment());
@@ -65,6 +98,7 @@ void LagReport::run(const std::stop_token& stop) {
     if (notices.busy()) {
       (void)sleep(stop, kTurn);
       notices.turn();
+      if (const auto answer = notices.take_answer()) hear(answer->body);
     } else if (!state || (!is_new && since < kAgain)) {
       auto news = state ? states_.take(stop, kAgain - since) : states_.take(stop);
       is_new = news.has_value();

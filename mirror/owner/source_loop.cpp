@@ -9,6 +9,8 @@
 
 #include "apply/same_source.h"
 #include "program/figures.h"
+#include "program/hint.h"
+#include "program/notify.h"
 #include "src/waiting.h"
 #include "store/last_events.h"
 
@@ -88,9 +90,34 @@ void SourceLoop::withdraw() {
   throw Withdrawn();
 }
 
+// A server that is away, or that has nothing as its stream is not written: what is here gets old,
+// and who asks how the mirror is hears it at once.
+void SourceLoop::look_at_server() {
+  if (!source_.is_remote() || applier_->pending()) return;
+  auto away = stream_.away();
+  const bool is_said = away.has_value();  // by who has tried to reach it
+  if (!away) away = source_.lag().stream_trouble();
+  if (away == away_) return;
+  away_ = std::move(away);
+  if (!away_) return went_on();
+  if (!is_said) {
+    spdlog::warn("{}{}", source_.label(),
+                 daystream::program::with_hint(away_->message, away_->hint));
+  }
+  daystream::program::Notify().status(
+      fmt::format("{}waiting: {}", source_.label(), away_->message));
+  take_turn();
+  remember_error(db_, source_.name(), daystream::Error(away_->message, away_->hint),
+                 AfterError::Waiting);
+  give_turn();
+  went_on_ = false;
+}
+
 // What was wrong before is mended once a transaction is here, or there is none to wait for.
 void SourceLoop::went_on() {
-  if (std::exchange(went_on_, true)) return;
+  if (away_ || std::exchange(went_on_, true)) return;
+  daystream::program::Notify().status(
+      fmt::format("{}following {}", source_.label(), options_.daystream.address()));
   const bool had_turn = has_turn_;
   take_turn();
   forget_error(db_, source_.name());
@@ -132,6 +159,7 @@ bool SourceLoop::work(bool idle) {
   commit();
   // Before a fresh seed is at a commit, nothing can be put down in between.
   bool more = false;
+  look_at_server();
   const bool has_work = source_.work().has_work() || !applier_->tables().absent().empty();
   if (!applier_->pending() && has_work) {
     take_turn();

@@ -113,6 +113,7 @@ class SourceLoop {
   bool work(bool idle);
   bool take_next();
   void commit();
+  void look_at_server();
   void went_on();
   void sleep();
   void report();
@@ -127,6 +128,7 @@ class SourceLoop {
   std::unique_ptr<Applier> applier_;
   bool has_turn_ = false;
   bool went_on_ = false;
+  std::optional<daystream::Away> away_;  // as it was remembered last
   daystream::program::AtMostEvery backlog_looks_{std::chrono::seconds(1)};
   std::chrono::steady_clock::time_point next_look_{};
   std::chrono::steady_clock::time_point reported_ = std::chrono::steady_clock::now();

@@ -32,6 +32,8 @@ class SourceReader {
   daystream::Transaction* next();
   // A server has to be waited for before next() gives one.
   bool must_wait();
+  // Why nothing comes of a server (Reader::away()); nullopt: nothing is wrong.
+  std::optional<daystream::Away> away() const { return reader_ ? reader_->away() : std::nullopt; }
   std::uint64_t backlog_bytes() { return reader_ ? reader_->backlog_bytes() : 0; }
   // Until there may be another one, or `fd` is readable.
   void wait(std::chrono::milliseconds longest, int fd);

@@ -26,6 +26,8 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::chrono::milliseconds kBehindPause{1000};
+// No server suffers from one that looks often at its own disk.
+constexpr std::chrono::milliseconds kLongestOwnPause{3000};
 
 }  // namespace
 
@@ -45,7 +47,7 @@ SourceRun::SourceRun(Shared& shared, RunOptions options)
       options_(std::move(options)),
       is_remote_(!options_.daystream.directory()),
       work_(shared.db, options_, shared.control, shared.server.get(), shared.feed.get()),
-      lag_(options_.daystream, options_.mirror),
+      lag_(options_.daystream, options_.mirror, [this] { wake(); }),
       wake_{nudge_.fd(), work_.copies().fd()} {}
 
 SourceRun::~SourceRun() {
@@ -227,7 +229,9 @@ void SourceRun::follow() {
         remember(e, AfterError::Waiting);
         // A copy that is behind comes in its own time: it is not spared by longer pauses.
         const bool behind = dynamic_cast<const StreamBehind*>(&e) != nullptr;
-        if (!pause(behind ? kBehindPause : retries.pause())) return;
+        const bool own = dynamic_cast<const SqliteError*>(&e) != nullptr;
+        const auto next = own ? std::min(retries.pause(), kLongestOwnPause) : retries.pause();
+        if (!pause(behind ? kBehindPause : next)) return;
         continue;
       }
       if (dynamic_cast<const StreamGap*>(&e) != nullptr) {

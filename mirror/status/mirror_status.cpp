@@ -44,6 +44,9 @@ using nlohmann::ordered_json;
 // Also an idle source is heard of every 10 s or so: of one that is not nobody knows what it has.
 constexpr double kSilentAfterSeconds = 25;
 
+// Who asks how a mirror is does not wait for a server that hangs.
+constexpr std::chrono::seconds kAnswerWithin{3};
+
 // A time as the mirror has it, 2026-11-21 10:15:04.123456, for machines; empty: there is none.
 std::string time_text(std::string time) {
   if (time.size() <= 10) return {};
@@ -118,7 +121,7 @@ struct StreamNow {
 StreamNow look_at_stream(const std::string& address, bool ask_server) {
   StreamNow now;
   try {
-    const daystream::Stream stream = open_stream(address);
+    const daystream::Stream stream = open_stream(address, kAnswerWithin);
     const auto directory = stream.directory();
     if (!directory && !ask_server) return now;
     if (const auto extent = stream.extent()) now.end = extent->last_lsn;
@@ -150,10 +153,10 @@ class SourceNow {
     if (error_ && error_->after == AfterError::Stopped) return "stopped";
     return at_.lsn >= at_.consistent_at ? "following" : "seeded";
   }
-  // The age of what is here: none where the mirror has all that the stream has and has heard of the
-  // source just now. nullopt: not known.
+  // The age of what is here: none where the mirror is followed, has all that the stream has, and
+  // has heard of the source just now. nullopt: not known.
   std::optional<double> lag_s() const {
-    return age_s_ && !is_behind() && !is_silent() ? 0.0 : age_s_;
+    return age_s_ && trouble().empty() && !is_behind() && !is_silent() ? 0.0 : age_s_;
   }
   // Why it is not followed; empty: it is.
   std::string trouble() const {

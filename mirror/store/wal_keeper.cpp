@@ -73,10 +73,11 @@ void WalKeeper::bound_log(steady_clock::time_point now) {
     large_since_ = now;
   }
   // Without a busy handler a reader in the log makes this fail at once.
-  sqlite3_busy_timeout(db_.raw(), 0);
+  const auto patience = db_.lock_patience();
+  db_.set_lock_patience(std::chrono::milliseconds(0));
   const int code =
       sqlite3_wal_checkpoint_v2(db_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-  sqlite3_busy_timeout(db_.raw(), 10'000);
+  db_.set_lock_patience(patience);
   if (code == SQLITE_OK) {
     large_ = false;
     return;

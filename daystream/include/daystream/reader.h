@@ -27,6 +27,13 @@ struct StartAfter {
   std::string tables = {};
 };
 
+// Why nothing new comes, for a person.
+struct Away {
+  std::string message;
+  std::string hint;
+  bool operator==(const Away&) const = default;
+};
+
 // Delivers whole transactions, marks and gaps; aborted transactions are passed over.
 //
 // Ownership:  owns its descriptors and buffer.
@@ -57,6 +64,11 @@ class Reader {
   // `wake_fd` (-1: none) becomes readable; without polling (inotify on `durable`). True: there may
   // be more.
   bool wait(std::chrono::milliseconds timeout, int wake_fd = -1);
+
+  // Of a stream that is read from a server: why there is none just now. It is asked again and again
+  // meanwhile, inside the calls above; wait() comes back early when this begins. nullopt: nothing
+  // is wrong.
+  std::optional<Away> away() const;
 
   Position position() const noexcept;  // of the last delivery's end line, or where it began
   Lsn lsn() const noexcept;            // of the last commit or mark at or before position()

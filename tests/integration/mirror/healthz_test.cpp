@@ -21,17 +21,26 @@ struct Balanced : Pipeline {
     start_stream();
     REQUIRE(seed({"--table", "t"}).ok());
   }
-  void start_run(std::vector<std::string> more) {
+  void start_run(std::vector<std::string> more) { start_run_from(stream(), std::move(more)); }
+  void start_run_from(const std::string& from, std::vector<std::string> more) {
     std::vector<std::string> argv = {program("deltamirror"),
                                      "run",
                                      mirror(),
                                      "--daystream",
-                                     stream(),
+                                     from,
                                      "--healthz",
                                      "127.0.0.1:" + std::to_string(port)};
     argv.insert(argv.end(), more.begin(), more.end());
     runner.emplace(argv);
   }
+  void start_server() {
+    server.emplace(std::vector<std::string>{program("daystream"), "serve", stream(), "--listen",
+                                            "127.0.0.1:" + std::to_string(served)});
+    REQUIRE(eventually([&] {
+      return !server->running() || server->err().find("serving at") != std::string::npos;
+    }));
+  }
+  Result status() const { return run({program("deltamirror"), "status", mirror()}); }
   void start_balancer() {
     const std::string file = (dir / "haproxy.cfg").string();
     std::ofstream(file) << "defaults\n  mode http\n  timeout connect 2s\n  timeout client 20s\n"
@@ -61,6 +70,8 @@ struct Balanced : Pipeline {
 
   const int port = free_port();
   const int front = free_port();
+  const int served = free_port();
+  std::optional<Process> server;
   std::optional<Process> balancer;
 };
 
@@ -105,6 +116,67 @@ TEST_CASE("healthz: a load balancer takes a host out while its mirror is not fre
   s.runner->signal(SIGTERM);
   CHECK(s.runner->wait() == Exit{0, 0});
   CHECK(s.ask(s.port) == "000 ");
+}
+
+TEST_CASE("healthz: a mirror that follows a server tells what is wrong there, and that it is over",
+          "[mirror][healthz][integration]") {
+  Balanced s;
+  s.start_server();
+  // What is 25 s old is told by its age.
+  s.start_run_from("http://127.0.0.1:" + std::to_string(s.served) + "/stream", {"--max-lag", "1h"});
+  REQUIRE(s.becomes(s.port, "200 fresh"));
+  // A server knows a mirror once it has committed something.
+  s.cluster.execute("INSERT INTO t VALUES(1, 'x')");
+  REQUIRE(eventually([&] {
+    const Result said =
+        run({"curl", "-s", "http://127.0.0.1:" + std::to_string(s.served) + "/status"});
+    return said.out.find("mirror.db") != std::string::npos;
+  }));
+  const auto began = std::chrono::steady_clock::now();
+  std::string why;
+  SECTION("the server is gone") {
+    s.server->signal(SIGKILL);
+    s.server->wait();
+    why = "the server ended the connection";
+  }
+  SECTION("the server hangs") {
+    s.server->signal(SIGSTOP);
+    why = "the server has been silent for 10 s";
+  }
+  SECTION("the stream there is not written") {
+    s.streamer->signal(SIGTERM);
+    CHECK(s.streamer->wait() == Exit{0, 0});
+    why = "the stream is not written there: deltastream is stopped";
+  }
+  CHECK(s.becomes(s.port, "503 source \"stream\" is waiting"));
+  const Result told = s.status();
+  CHECK(told.exit == Exit{1, 0});
+  CHECK_THAT(told.out, Catch::StartsWith("TROUBLE: source \"stream\" is waiting since ") &&
+                           Catch::Contains(why));
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(20));
+
+  if (!s.server->running()) s.start_server();
+  if (!s.streamer->running()) s.start_stream();
+  s.server->signal(SIGCONT);
+  CHECK(s.becomes(s.port, "200 fresh"));
+  CHECK(eventually([&] { return s.status().ok(); }));
+  s.runner->signal(SIGTERM);
+  CHECK(s.runner->wait() == Exit{0, 0});
+}
+
+TEST_CASE("healthz: a lock that somebody else holds is told before anything is old",
+          "[mirror][healthz][integration]") {
+  Balanced s;
+  s.start_run({"--max-lag", "1h"});
+  REQUIRE(s.becomes(s.port, "200 fresh"));
+  deltamirror::Database other(s.mirror(), deltamirror::Database::Mode::ReadWrite);
+  other.exec("BEGIN IMMEDIATE");
+  const auto began = std::chrono::steady_clock::now();
+  s.cluster.execute("INSERT INTO t VALUES(1, 'x')");
+  CHECK(s.becomes(s.port, "503 source \"stream\" is waiting"));
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(8));
+  other.exec("ROLLBACK");
+  CHECK(s.becomes(s.port, "200 fresh"));
 }
 
 TEST_CASE("healthz: who holds connections open is in nobody's way",
