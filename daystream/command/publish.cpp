@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <set>
+#include <string>
 
 #include "commands.h"
 #include "daystream/manifest.h"
@@ -61,7 +63,7 @@ void add_publish(CLI::App& app, Chosen& chosen) {
   command
       .add_option("--replicas", options->replicas,
                   "servers that are to have the stream: 1, 3 or 5 (default: 1, or as it is)")
-      ->check(CLI::IsMember({1, 2, 3, 5}));
+      ->check(CLI::IsMember(std::set<std::string>{"1", "2", "3", "5"}));
   command.add_flag("--once", options->rules.once,
                    "end when everything that is there has been published");
   program::add_keep_flags(command, options->rules.keep_days, options->rules.keep_bytes);

@@ -1,12 +1,16 @@
 #include "program/common_flags.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <vector>
 
 #include "commit.h"
+#include "program/terminal.h"
 
 namespace daystream::program {
 
@@ -71,11 +75,42 @@ ordered_json describe(const CLI::App& app) {
   return out;
 }
 
+// Words go on beneath themselves, not at the left edge where a terminal would put them.
+class Help : public CLI::Formatter {
+  std::string make_option_desc(const CLI::Option* option) const override {
+    constexpr std::size_t kWidthOfPages = 100;  // where it is no terminal
+    constexpr std::size_t kLeast = 30;
+    const std::size_t width =
+        is_terminal(STDOUT_FILENO) ? width_of_terminal(STDOUT_FILENO) : kWidthOfPages;
+    const std::size_t beside = get_column_width() + kLeast;
+    return wrapped(CLI::Formatter::make_option_desc(option),
+                   std::max(width, beside) - get_column_width());
+  }
+};
+
 [[noreturn]] void print(const std::string& text) {
   throw CLI::CallForVersion(text + "\n", 0);
 }
 
 }  // namespace
+
+std::string wrapped(const std::string& text, std::size_t width) {
+  std::string out;
+  std::size_t column = 0;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (column > 0 && column + 1 + word.size() > width) {
+      out += '\n';
+      column = 0;
+    } else if (column > 0) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+  }
+  return out;
+}
 
 CLI::Option* add_json_flag(CLI::App& command, bool& json, const std::string& what) {
   return command.add_flag("--json", json, what);
@@ -94,6 +129,7 @@ std::string cli_description(const CLI::App& app) {
 }
 
 void add_common_flags(CLI::App& app, const std::string& formats) {
+  app.formatter(std::make_shared<Help>());
   app.set_version_flag("--version",
                        fmt::format("{} {} (commit {}; {})\n", app.get_name(), DELTAFLOOD_VERSION,
                                    DELTAFLOOD_COMMIT, formats),

@@ -6,9 +6,13 @@
 
 namespace daystream::program {
 
+// `text` in lines of no more than `width` bytes, unless a word is longer.
+std::string wrapped(const std::string& text, std::size_t width);
+
 // Adds --version, which prints release, commit and `formats` ("daystream format 1, …"), and
-// --describe, which no help shows: it prints cli_description() of `app`. Before the subcommands, so
-// that `app` has its name; whatever is added later is described too.
+// --describe, which no help shows: it prints cli_description() of `app`. Help is as wide as the
+// terminal. Before the subcommands, so that `app` has its name, and they its look; whatever is
+// added later is described too.
 void add_common_flags(CLI::App& app, const std::string& formats);
 
 // Adds --json: what a command prints, for scripts.
@@ -21,7 +25,7 @@ CLI::Option* add_label_option(CLI::App& command, std::vector<std::string>& label
 
 // What --metrics-file does, of those that have it.
 inline constexpr const char* kMetricsFileHelp =
-    "write metrics for Prometheus into FILE every 5 s: one that ends in .prom, in the folder of "
+    "write metrics for Prometheus into FILE every 3 s: one that ends in .prom, in the folder of "
     "node_exporter's textfile collector";
 
 // All commands of `app` with their options, as JSON. Manual pages and completion are made from it

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -48,14 +50,19 @@ CommandPlace place_of(const CLI::App& app, const Arguments& arguments) {
 }
 
 // What --config names; empty: there is none. It must be known before the rest is parsed.
+// Where two differ, none is read: parse() refuses them, as it does of all that is given twice.
 std::string config_file_of(const Arguments& arguments, std::size_t from) {
   constexpr std::string_view kFlag = "--config";
-  std::string file;
+  std::vector<std::string> files;
   for (std::size_t i = from; i < arguments.size() && arguments[i] != "--"; ++i) {
-    if (arguments[i] == kFlag && i + 1 < arguments.size()) file = arguments[i + 1];
-    if (arguments[i].starts_with("--config=")) file = arguments[i].substr(kFlag.size() + 1);
+    if (arguments[i] == kFlag && i + 1 < arguments.size()) files.push_back(arguments[i + 1]);
+    if (arguments[i].starts_with("--config=")) {
+      files.push_back(arguments[i].substr(kFlag.size() + 1));
+    }
   }
-  return file;
+  const bool differ =
+      std::adjacent_find(files.begin(), files.end(), std::not_equal_to<>()) != files.end();
+  return files.empty() || differ ? "" : files.front();
 }
 
 std::string json_text(const std::string& path, const json& value) {

@@ -174,7 +174,7 @@ Access::Entry Access::parse(const std::string& line) {
     } else if (word.starts_with("expires=")) {
       entry.last_day = parse_day(word.substr(8));
       if (!entry.last_day)
-        throw ConfigError(fmt::format("not a day: \"{}\"", word.substr(8)),
+        throw ConfigError(fmt::format("invalid day \"{}\"", word.substr(8)),
                           "write it as expires=2026-12-31");
     } else {
       throw ConfigError(fmt::format("unknown word \"{}\"", word), kLineHint);
@@ -230,6 +230,10 @@ std::string Access::line_for(const std::string& token, const std::string& name,
                                       [](unsigned char c) { return c > ' ' && c != 0x7f; })) {
     throw ConfigError(fmt::format("table list \"{}\" is not one word", tables),
                       "a name with a space in it cannot be part of a token's line");
+  }
+  if (!expires.empty() && !parse_day(expires)) {
+    throw ConfigError(fmt::format("invalid day \"{}\" for --expires", expires),
+                      "write it as 2026-12-31");
   }
   std::string line = fmt::format("sha256:{} {}", program::sha256_of(token), name);
   if (!streams.empty()) line += fmt::format(" streams={}", fmt::join(streams, ","));

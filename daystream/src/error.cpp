@@ -27,6 +27,8 @@ const char* hint_of(int error_number) {
     case ENOENT:
     case ENOTDIR:
       return "look at the name: nothing is there, or something else than was meant";
+    case EISDIR:
+      return "name a file: that is a directory";
     case ENOSPC:
     case EDQUOT:
       return "make room on its disk, or raise the quota";

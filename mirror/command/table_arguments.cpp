@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "command/commands.h"
+#include "model/names.h"
 
 namespace deltamirror {
 
@@ -50,6 +51,7 @@ void check_requests(const std::vector<TableRequest>& requests) {
     if (request.table.empty() && request.as.empty()) {
       usage("a --query without --table before it needs --as after it");
     }
+    if (!request.table.empty()) parse_table_name(request.table);  // throws, with a hint of its own
     config["tables"].push_back(to_json(request));
   }
   const ReadConfig read = read_config(config.dump());

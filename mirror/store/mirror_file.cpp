@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "daystream/error.h"
 #include "daystream/unique_fd.h"
 #include "src/place.h"
 #include "store/mirrored_table.h"
@@ -28,9 +29,12 @@ void sync_path(const std::string& path) {
   if (fsync(fd.get()) != 0) throw IoError(fmt::format("could not sync \"{}\"", path), errno);
 }
 
+// Throws IoError where that cannot be seen.
 bool exists(const std::string& path) {
   struct stat facts {};
-  return lstat(path.c_str(), &facts) == 0;
+  if (lstat(path.c_str(), &facts) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  throw daystream::IoError(fmt::format("could not look at \"{}\"", path), errno);
 }
 
 }  // namespace

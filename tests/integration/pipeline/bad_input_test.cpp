@@ -228,3 +228,68 @@ TEST_CASE("bad input: what is not there yet is no reason to hang, or to leave so
     CHECK(std::filesystem::is_empty(dir.path()));
   }
 }
+
+TEST_CASE("bad input: what is wrong is said in our words, and what may stand there",
+          "[pipeline][bad]") {
+  const support::TempDir dir;
+  const std::string folder = dir.path().string();
+  struct Wrong {
+    std::vector<std::string> command;
+    int code;
+    std::string says;
+  };
+  for (const auto& [command, code, says] : std::vector<Wrong>{
+           {{"daystream", "publish", folder, "nats://a/b", "--replicas", "7"},
+            2,
+            "invalid --replicas \"7\": must be one of 1, 2, 3, 5"},
+           {{"daystream", "token", folder, "edge"}, 3, "HINT: name a file: that is a directory"},
+           {{"daystream", "token", folder + "/tokens", "edge", "--expires", "next year"},
+            2,
+            "invalid day \"next year\" for --expires\nHINT: write it as 2026-12-31"},
+           {{"daystream", "serve", folder, "--config", "a", "--config", "b"},
+            2,
+            "--config is given more than once, with different values"}}) {
+    std::vector<std::string> argv = command;
+    argv[0] = program(argv[0]);
+    const Result result = run(argv);
+    CAPTURE(command, result.err);
+    CHECK(result.exit == support::Exit{code, 0});
+    CHECK(result.err.find(says) != std::string::npos);
+    CHECK(result.out.empty());
+  }
+  CHECK(std::filesystem::is_empty(dir.path()));
+}
+
+TEST_CASE("bad input: a mirror that may not be looked at is not taken for one that is not there",
+          "[pipeline][bad]") {
+  const support::User other = support::User::server();
+  if (!other.uid) return;  // who is not root has no other user
+  const support::TempDir dir;
+  std::filesystem::permissions(dir.path(), std::filesystem::perms(0700));
+  const std::string mirror = (dir / "m.db").string();
+  for (const char* command : {"doctor", "verify"}) {
+    const Result result =
+        run({program("deltamirror"), command, mirror, "-d", "dbname=x"}, {.user = other});
+    CAPTURE(command, result.err, result.out);
+    CHECK(result.exit == support::Exit{3, 0});
+    CHECK((result.err + result.out).find("Permission denied") != std::string::npos);
+  }
+  const Result status = run({program("deltamirror"), "status", mirror}, {.user = other});
+  CAPTURE(status.err);
+  CHECK(status.exit == support::Exit{3, 0});
+  CHECK(status.err.find("could not look at \"" + mirror + "\": Permission denied") !=
+        std::string::npos);
+}
+
+TEST_CASE("help: words of an option go on beneath themselves, and are as wide as a page",
+          "[pipeline][help]") {
+  const Result help = run({program("deltastream"), "--help"});
+  REQUIRE(help.ok());
+  std::istringstream lines(help.out);
+  for (std::string line; std::getline(lines, line);) {
+    CAPTURE(line);
+    CHECK(line.size() <= 100);
+  }
+  CHECK(help.out.find("tables to stream, as 'orders,billing.*,\"Odd\"' (default: all): names as") !=
+        std::string::npos);
+}

@@ -98,6 +98,8 @@ TEST_CASE("config file: a value on the line counts, two of them are refused", "[
   CHECK(window_of({"--window", "6", "--window", "6"}) == "6");
   CHECK_THROWS_WITH(window_of({"--window", "6", "--window", "7"}),
                     "--window is given more than once, with different values");
+  CHECK_THROWS_WITH(window_of({"--config", "other.json"}),
+                    "--config is given more than once, with different values");
 }
 
 TEST_CASE("config file: what is wrong is said with file and key", "[config]") {
