@@ -229,6 +229,11 @@ ordered_json mirrors_of(const FleetOptions& options) {
   return serve::fleet_json(view, {});
 }
 
+ConfigError not_reported(const std::string& name) {
+  return ConfigError(fmt::format("mirror \"{}\" has not reported", name),
+                     "\"status\" without a name shows those that have");
+}
+
 std::string shown(const ordered_json& value) {
   if (value.is_null()) return "-";
   return value.is_string() ? value.get<std::string>() : value.dump();
@@ -248,6 +253,21 @@ void print_mirror(const ordered_json& mirror) {
       mirror["trouble"].empty() ? "" : ": " + shown(mirror["trouble"][0]));
 }
 
+int forget_mirror(const FleetOptions& options) {
+  const std::string& name = options.names.front();
+  const ordered_json fleet = mirrors_of(options);
+  const auto found = std::find_if(fleet["mirrors"].begin(), fleet["mirrors"].end(),
+                                  [&](const ordered_json& each) { return each["name"] == name; });
+  if (found == fleet["mirrors"].end()) throw not_reported(name);
+  if ((*found)["state"] != "silent") {
+    throw ConfigError(fmt::format("mirror \"{}\" reports, and would be back in a moment", name),
+                      "end its \"deltamirror run\" first, and wait until it is silent");
+  }
+  serve::ReportStore(options.directory).forget(name, std::time(nullptr));
+  fmt::print("forgot \"{}\"\n", name);
+  return 0;
+}
+
 void print_rollout(const ordered_json& rollout) {
   std::string steps;
   for (const ordered_json& step : rollout["steps"]) {
@@ -265,8 +285,7 @@ int show_mirror(const FleetOptions& options, const ordered_json& fleet) {
     fmt::print("{}", json_page(mirror));
     return is_in_trouble(mirror) ? 1 : 0;
   }
-  throw ConfigError(fmt::format("mirror \"{}\" has not reported", options.names.front()),
-                    "\"status\" without a name shows those that have");
+  throw not_reported(options.names.front());
 }
 
 int fleet_status(const FleetOptions& options) {
@@ -405,6 +424,10 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
       ->check(CLI::IsMember({"status", "stop", "continue"}));
   program::add_json_flag(rollout, options->json);
   rollout.add_option("--author", options->author, "who says so (default: who runs this)");
+  add("forget", "miss a mirror no longer that is silent, as it is no more", forget_mirror)
+      .add_option("NAME", options->names, "the mirror")
+      ->required()
+      ->expected(1);
   CLI::App& status = add("status", "how the mirrors are, those in trouble first", fleet_status);
   status.add_option("NAME", options->names, "all that is known of one of them")->expected(1);
   program::add_json_flag(status, options->json);

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fnmatch.h>
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -104,10 +103,26 @@ bool Grant::covers_mirror(const std::string& mirror) const {
   });
 }
 
-Access::Access(std::filesystem::path file) : file_(std::move(file)), entries_(load(file_)) {}
+Access::Access(std::filesystem::path file) : file_(std::move(file)), entries_(load(file_)) {
+  index();
+}
 
 void Access::reload() {
   entries_ = load(file_);
+  index();
+}
+
+void Access::index() {
+  by_hash_.clear();
+  by_certificate_.clear();
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    if (entry.hash.empty()) {
+      by_certificate_[entry.certificate].push_back(i);
+    } else {
+      by_hash_[entry.hash].push_back(i);
+    }
+  }
 }
 
 std::vector<Access::Entry> Access::load(const std::filesystem::path& file) {
@@ -186,20 +201,22 @@ Access::Entry Access::parse(const std::string& line) {
 
 std::optional<Grant> Access::check(std::string_view authorization,
                                    const std::string& certificate) const {
-  std::string hash;
-  if (authorization.starts_with(kBearer))
-    hash = program::sha256_of(authorization.substr(kBearer.size()));
   const std::int64_t today = day_number(std::time(nullptr));
-  const Entry* found = nullptr;
-  for (const Entry& entry : entries_) {
-    const bool matches = entry.hash.empty()
-                             ? !certificate.empty() && entry.certificate == certificate
-                             : hash.size() == kHashDigits &&
-                                   CRYPTO_memcmp(hash.data(), entry.hash.data(), kHashDigits) == 0;
-    if (matches && (!entry.last_day || today <= *entry.last_day)) found = &entry;
+  std::optional<std::size_t> found;
+  const auto look_up = [&](const auto& places, const std::string& key) {
+    const auto known = places.find(key);
+    if (known == places.end()) return;
+    for (const std::size_t each : known->second) {
+      const auto& last_day = entries_[each].last_day;
+      if (!last_day || today <= *last_day) found = std::max(found.value_or(each), each);
+    }
+  };
+  if (authorization.starts_with(kBearer)) {
+    look_up(by_hash_, program::sha256_of(authorization.substr(kBearer.size())));
   }
-  if (found == nullptr) return std::nullopt;
-  return found->grant;
+  if (!certificate.empty()) look_up(by_certificate_, certificate);
+  if (!found) return std::nullopt;
+  return entries_[*found].grant;
 }
 
 std::string Access::make_token() {

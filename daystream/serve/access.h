@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace daystream::serve {
@@ -41,7 +42,8 @@ class Access {
   void reload();  // throws as the constructor; what was in force stays then
 
   // `authorization`: that header. `certificate`: the common name of a client certificate that was
-  // verified; empty: none. nullopt: neither is known, or no longer. Takes as long whatever it is.
+  // verified; empty: none. nullopt: neither is known, or no longer. However many there are it takes
+  // as long: a token is looked up by its SHA-256, and how long that takes tells of no other one.
   std::optional<Grant> check(std::string_view authorization, const std::string& certificate) const;
 
   // A new token, 256 bits from the system, as it is to be handed out.
@@ -67,7 +69,12 @@ class Access {
   static Entry parse(const std::string& line);
 
   std::filesystem::path file_;
+  void index();
+
   std::vector<Entry> entries_;
+  // The places of those that a token, or a certificate, may mean, the last of which counts.
+  std::unordered_map<std::string, std::vector<std::size_t>> by_hash_;
+  std::unordered_map<std::string, std::vector<std::size_t>> by_certificate_;
 };
 
 }  // namespace daystream::serve

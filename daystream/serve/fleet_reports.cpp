@@ -199,6 +199,14 @@ bool FleetReports::tell(MirrorReport report) {
   return true;
 }
 
+void FleetReports::forget(const std::string& mirror, std::int64_t at) {
+  stored_at_.erase(mirror);
+  const auto found = reports_.find(mirror);
+  if (found == reports_.end() || found->second->told_at > at) return;
+  reports_.erase(found);
+  told_.erase(mirror);
+}
+
 FleetView FleetReports::view(std::int64_t now, std::uint64_t revision) const {
   FleetView view{{}, now, listening_since_, revision};
   view.mirrors.reserve(reports_.size());

@@ -94,6 +94,8 @@ class FleetReports {
 
   // False: there are kMostMirrors already.
   bool tell(MirrorReport report);
+  // Unless it was heard since.
+  void forget(const std::string& mirror, std::int64_t at);
   const MirrorReports& all() const noexcept { return reports_; }
   std::uint64_t count() const noexcept { return count_; }  // since it began
   FleetView view(std::int64_t now, std::uint64_t revision) const;

@@ -72,18 +72,23 @@ void FleetRoute::save() noexcept {
   try {
     ReportBatch batch = reports_.take_batch(std::time(nullptr));
     auto progress = std::exchange(unsaved_progress_, std::nullopt);
-    if (batch.empty() && !progress) return;
     saving_ = workers_.run({}, [this, store = store_, batch = std::move(batch),
                                 progress = std::move(progress), to = directory_.path()]() {
       std::string trouble;
+      ReportStore::Forgotten forgotten;
       try {
         if (progress) save_progress(to, *progress);
-        if (!batch.empty()) store->save(batch);
+        forgotten = store->save(batch);
       } catch (const std::exception& e) {
         trouble = e.what();
       }
-      return [this, trouble] {
+      return [this, trouble, forgotten = std::move(forgotten)] {
         saving_ = false;
+        for (const auto& [mirror, at] : forgotten) {
+          spdlog::info("mirror \"{}\" is forgotten", plain(mirror));
+          reports_.forget(mirror, at);
+          if (rollout_) rollout_->forget(mirror);
+        }
         if (unsaved_progress_) save();
         if (trouble.empty()) return store_troubles_.clear();
         const auto text = store_troubles_.met(trouble);

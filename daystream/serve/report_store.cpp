@@ -23,13 +23,23 @@ CREATE TABLE report(mirror TEXT PRIMARY KEY, told_at INTEGER NOT NULL, report TE
 CREATE TABLE heard(mirror TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE event(id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, at INTEGER NOT NULL,
                    state TEXT NOT NULL, revision INTEGER, trouble TEXT NOT NULL);
+CREATE TABLE forgotten(mirror TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX event_of_mirror ON event(mirror, id);
 )";
 
-void run_for(Database& db, const char* sql, const std::string& mirror) {
-  Statement statement = db.prepare(sql);
-  statement.bind(1, std::string_view(mirror));
-  statement.run();
+void remove(Database& db, const std::string& mirror) {
+  for (const char* table : {"report", "heard", "event"}) {
+    Statement statement = db.prepare(fmt::format("DELETE FROM {} WHERE mirror = ?", table));
+    statement.bind(1, std::string_view(mirror));
+    statement.run();
+  }
+}
+
+ReportStore::Forgotten forgotten_in(const Database& db) {
+  Statement select = db.prepare("SELECT mirror, at FROM forgotten");
+  ReportStore::Forgotten out;
+  while (select.step()) out.emplace_back(select.text(0), select.integer(1));
+  return out;
 }
 
 }  // namespace
@@ -92,11 +102,25 @@ std::vector<ReportEvent> ReportStore::events(const std::string& mirror) const {
   return out;
 }
 
-void ReportStore::save(const ReportBatch& batch) {
+void ReportStore::forget(const std::string& mirror, std::int64_t now) {
+  Database db(file_.string(), Database::Mode::ReadWrite);
+  program::WriteTransaction writing(db);
+  remove(db, mirror);
+  Statement insert = db.prepare("INSERT OR REPLACE INTO forgotten VALUES (?, ?)");
+  insert.bind(1, std::string_view(mirror));
+  insert.bind(2, now);
+  insert.run();
+  writing.commit();
+}
+
+ReportStore::Forgotten ReportStore::save(const ReportBatch& batch) {
   const std::lock_guard lock(writing_);
   Database db(file_.string(), Database::Mode::ReadWrite);
   db.exec("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL");
+  if (batch.empty() && forgotten_in(db).empty()) return {};
   program::WriteTransaction writing(db);
+  Forgotten forgotten = forgotten_in(db);
+  db.exec("DELETE FROM forgotten");
   Statement report = db.prepare("INSERT OR REPLACE INTO report VALUES (?, ?, ?)");
   for (const auto& each : batch.reports) {
     report.bind(1, std::string_view(each->name));
@@ -127,12 +151,9 @@ void ReportStore::save(const ReportBatch& batch) {
     prune.bind(1, std::string_view(each.mirror));
     prune.run();
   }
-  for (const std::string& mirror : batch.gone) {
-    for (const char* table : {"report", "heard", "event"}) {
-      run_for(db, fmt::format("DELETE FROM {} WHERE mirror = ?", table).c_str(), mirror);
-    }
-  }
+  for (const std::string& mirror : batch.gone) remove(db, mirror);
   writing.commit();
+  return forgotten;
 }
 
 }  // namespace daystream::serve

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "serve/fleet_reports.h"
@@ -27,7 +28,11 @@ class ReportStore {
   // Both throw Error where there is none, or none that can be read.
   MirrorReports load() const;
   std::vector<ReportEvent> events(const std::string& mirror) const;  // the oldest first
-  void save(const ReportBatch& batch);                               // throws Error
+  // Returns the mirrors that somebody has forgotten meanwhile, each with when. Throws Error.
+  using Forgotten = std::vector<std::pair<std::string, std::int64_t>>;
+  Forgotten save(const ReportBatch& batch);
+  // By another process than the server's, which hears of it. Throws Error.
+  void forget(const std::string& mirror, std::int64_t now);
 
  private:
   const std::filesystem::path file_;

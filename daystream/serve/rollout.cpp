@@ -172,6 +172,10 @@ void Rollout::hear(RolloutPlan plan) {
   plan_ = std::move(plan);
 }
 
+void Rollout::forget(const std::string& mirror) {
+  if (progress_.mirrors.contains(mirror)) progress_.passed.insert(mirror);
+}
+
 // Those that are well, in an order that does not depend on how they are called, and is the same
 // each time: the next revision is tried by those that have tried this one.
 void Rollout::begin_step(const FleetView& view, const IsChanged& is_changed) {
@@ -254,8 +258,8 @@ void Rollout::look(const FleetView& view, const IsChanged& is_changed) {
   std::size_t found = 0;
   for (const auto& mirror : view.mirrors) {
     if (!progress_.mirrors.contains(mirror->name)) continue;
-    ++found;
     if (progress_.passed.contains(mirror->name)) continue;
+    ++found;
     if (std::string wrong = wrong_with(view, *mirror); !wrong.empty()) {
       progress_.state = "stopped";
       progress_.reason = std::move(wrong);
@@ -264,7 +268,7 @@ void Rollout::look(const FleetView& view, const IsChanged& is_changed) {
     if (mirror->revision == progress_.revision && view.state_of(*mirror) == "well") continue;
     if (waiting++ == 0) first = mirror->name;
   }
-  waiting += progress_.mirrors.size() - found;
+  waiting += progress_.mirrors.size() - progress_.passed.size() - found;
   if (waiting > 0) {
     well_since_.reset();
     progress_.reason = fmt::format("waits for {}{}", program::counted(waiting, "mirror"),

@@ -72,6 +72,8 @@ class Rollout {
 
   // What somebody has ordered meanwhile.
   void hear(RolloutPlan plan);
+  // The mirror is no more: nobody waits for it.
+  void forget(const std::string& mirror);
   // Looks at the mirrors. `is_changed`: whether the new revision gives the mirror something else
   // than the one before.
   using IsChanged = std::function<bool(const MirrorReport&)>;

@@ -288,10 +288,22 @@ TEST_CASE("fleet: what mirrors report is shown, those in trouble first, and outl
     db.prepare("UPDATE heard SET at = at - 60").run();
   }
   CHECK(has(status(directory).out, "silent for 6"));
+  const auto forget = [&](const std::string& name) {
+    return run({support::program("daystream"), "fleet", directory, "forget", name});
+  };
+  CHECK(forget("edge-3").ok());
+  CHECK(forget("edge-3").exit.code == 2);
   // Nobody is missed before he could be heard.
   server.emplace(std::vector<std::string>{offered.directory.path()}, offered.options());
   CHECK(json_of(url("/fleet"))["states"]["silent"] == 0);
   CHECK(json_of(url("/fleet"))["states"]["well"] == 3);
+  CHECK(json_of(url("/fleet"))["mirrors"].size() == 5);
+  // One that reports is there; one that was forgotten while the server runs is not.
+  CHECK(tell(url("/fleet/edge-1"), report("well", 1).dump()) == "200");
+  REQUIRE(eventually([&] { return status(directory, {"edge-1"}).ok(); }));
+  CHECK(forget("edge-1").exit.code == 2);
+  CHECK(forget("edge-5").ok());
+  CHECK(eventually([&] { return json_of(url("/fleet"))["mirrors"].size() == 4; }));
 }
 
 TEST_CASE("fleet: without a place to keep reports the server goes on, and says so",

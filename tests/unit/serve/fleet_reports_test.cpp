@@ -100,6 +100,30 @@ TEST_CASE("reports: they are kept as they were told, with the newest of what bec
   CHECK(store.events("b").empty());
 }
 
+TEST_CASE("reports: a mirror that somebody has forgotten is no more, unless it was heard since",
+          "[serve][fleet][reports]") {
+  const support::ScratchDir dir;
+  ReportStore store(dir.path());
+  store.open_for_writing();
+  FleetReports reports({}, 1000);
+  reports.tell(told("a", 1000));
+  reports.tell(told("b", 1000));
+  CHECK(store.save(reports.take_batch(1000)).empty());
+  store.forget("a", 1100);
+  store.forget("b", 1100);
+  CHECK(store.load().empty());
+  CHECK(store.events("a").empty());
+  reports.tell(told("b", 1101));
+  const auto forgotten = store.save(reports.take_batch(1102));
+  REQUIRE(forgotten.size() == 2);
+  for (const auto& [mirror, at] : forgotten) reports.forget(mirror, at);
+  CHECK(reports.all().size() == 1);
+  CHECK(reports.all().contains("b"));
+  reports.tell(told("b", 1111));
+  CHECK(store.save(reports.take_batch(1112)).empty());
+  CHECK(store.load().at("b")->told_at == 1111);
+}
+
 TEST_CASE("reports: there is an end to how many mirrors are known", "[serve][fleet][reports]") {
   FleetReports reports({}, 1000);
   for (std::size_t i = 0; i < kMostMirrors; ++i) {

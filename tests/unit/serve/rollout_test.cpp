@@ -177,6 +177,22 @@ TEST_CASE("rollout: somebody stops it, and goes on in spite of a trouble",
   CHECK(going.rollout.progress().order == 4);
 }
 
+TEST_CASE("rollout: a mirror that is forgotten is waited for no longer",
+          "[serve][fleet][rollout]") {
+  Going going({"2", "all"}, 3);
+  going.look();
+  going.take();
+  const std::string gone = *going.rollout.progress().mirrors.begin();
+  going.reports.forget(gone, going.now);
+  going.look();
+  going.look(10);
+  CHECK(going.reason() == "waits for 1 mirror");
+  going.rollout.forget(gone);
+  going.look();
+  going.look(10);
+  CHECK(going.rollout.progress().step == 1);
+}
+
 TEST_CASE("rollout: it begins with mirrors that are well, and that it gives something new to",
           "[serve][fleet][rollout]") {
   Going going({"2", "all"}, 3);
