@@ -172,7 +172,6 @@ void add_archive(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<ArchiveOptions>();
   CLI::App& command =
       *app.add_subcommand("archive", "put the closed days into object storage (S3)");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_place(command, "DIR", options->directory, "the daystream's directory");
   add_place(command, "ARCHIVE", options->address, "s3://BUCKET/PREFIX, of this stream alone");

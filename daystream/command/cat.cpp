@@ -186,7 +186,6 @@ void add_common(CLI::App& command, const std::shared_ptr<CatOptions>& options) {
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->type_name("WHEN");
   command.add_flag("--json", options->json, "one JSON object a line, as --format=json");
-  command.set_help_flag("-h,--help", "show this help and exit");
 }
 
 }  // namespace

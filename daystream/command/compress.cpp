@@ -67,7 +67,6 @@ void add_compress(CLI::App& app, Chosen& chosen) {
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("compress", "compress the days that are over");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("DIR", options->source, "the daystream's directory")->required();
   command
       .add_option(

@@ -243,7 +243,6 @@ void add_consume(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<ConsumeOptions>();
   CLI::App& command =
       *app.add_subcommand("consume", "hand transactions to a program, remember what it has done");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_place(command, "STREAM", options->source, "the daystream's directory");
   add_place(command, "COMMAND", options->command, "after \"--\": the program and its arguments");

@@ -368,7 +368,6 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<FleetOptions>();
   CLI::App& command =
       *app.add_subcommand("fleet", "check and publish the configurations of many mirrors");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command
       .add_option("DIR", options->directory,
                   "the fleet's directory, with fleet.json; of \"status\" also "
@@ -378,7 +377,6 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   const auto add = [&](const std::string& name, const std::string& what,
                        int (*act)(const FleetOptions&)) -> CLI::App& {
     CLI::App& each = *command.add_subcommand(name, what);
-    each.set_help_flag("-h,--help", "show this help and exit");
     each.fallthrough();
     each.callback([options, &chosen, act] {
       chosen = [options, act](const Reach& reach) {

@@ -230,7 +230,6 @@ CLI::App& add_act(CLI::App& app, Chosen& chosen,
                   const std::shared_ptr<GroupCommandOptions>& options,
                   const std::pair<std::string, std::string>& said, Act act) {
   CLI::App& command = *app.add_subcommand(said.first, said.second);
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.fallthrough();
   if (act != list) {
     command.add_option("GROUP", options->group, "the name of the consumer group")->required();
@@ -258,7 +257,6 @@ void add_letters(CLI::App& command, const std::shared_ptr<GroupCommandOptions>& 
 void add_group(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<GroupCommandOptions>();
   CLI::App& command = *app.add_subcommand("group", "show consumer groups, and steer them");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("STREAM", options->source, "the daystream's directory")->required();
   command.add_option("--groups", options->folder,
                      "where groups are kept (default: STREAM/.groups)");

@@ -142,7 +142,6 @@ void add_info(CLI::App& app, Chosen& chosen) {
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("info", "tell what a daystream holds, and who writes it");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command
       .add_option("STREAM", options->source,
                   "the daystream's directory, http(s):// or nats:// URL, or s3:// archive")

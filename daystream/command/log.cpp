@@ -326,7 +326,6 @@ int log(const RowLogOptions& options, const Stream& stream) {
 void add_log(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<RowLogOptions>();
   CLI::App& command = *app.add_subcommand("log", "tell the history of one row");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("STREAM", options->source, "the daystream's directory")->required();
   command.add_option("--table", options->table, "its table, as lines name it: flights, ops.crew")
       ->required();

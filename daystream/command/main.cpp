@@ -62,7 +62,6 @@ int parse_and_run(int count, char** arguments) {
                "daystream");
   program::add_common_flags(
       app, fmt::format("daystream format {}, HTTP protocol {}", kFormatVersion, kProtocolVersion));
-  app.set_help_flag("-h,--help", "show this help and exit");
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"

@@ -101,7 +101,6 @@ int merge(const MergeOptions& options, const StreamKinds& streams) {
 void add_merge(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<MergeOptions>();
   CLI::App& command = *app.add_subcommand("merge", "make one daystream of several");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command
       .add_option("STREAM", options->inputs,
                   "daystreams, NAME=… to name one, or a directory of \"daystream split\": then all "

@@ -55,7 +55,6 @@ void add_publish(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<PublishOptions>();
   CLI::App& command =
       *app.add_subcommand("publish", "put a daystream on NATS JetStream as it grows");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_place(command, "DIR", options->directory, "the daystream's directory");
   add_place(command, "STREAM", options->address,

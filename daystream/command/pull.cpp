@@ -60,7 +60,6 @@ void add_pull(CLI::App& app, Chosen& chosen) {
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("pull", "keep a copy of a daystream of another host");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_place(command, "URL", options->url,
             "http(s)://HOST:PORT/NAME of a \"daystream serve\", or nats://HOST/STREAM");

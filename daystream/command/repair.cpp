@@ -47,7 +47,6 @@ void add_repair(CLI::App& app, Chosen& chosen) {
   auto source = std::make_shared<std::string>();
   CLI::App& command =
       *app.add_subcommand("repair", "cut what was never confirmed and is not whole");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("DIR", *source, "the daystream's directory")->required();
   command.footer(
       "Does what deltastream does when it starts; it is not needed before that. Then it checks\n"

@@ -130,7 +130,6 @@ void add_limit_options(CLI::App& command, ServeOptions& options) {
 void add_serve(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<ServeOptions>();
   CLI::App& command = *app.add_subcommand("serve", "serve daystreams to readers on other hosts");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   add_place(command, "DIR", options->server.streams,
             "a daystream's directory, served under its name, or NAME=DIR");

@@ -59,7 +59,6 @@ int split(const SplitOptions& options, const Stream& source) {
 void add_split(CLI::App& app, Chosen& chosen) {
   auto options = std::make_shared<SplitOptions>();
   CLI::App& command = *app.add_subcommand("split", "make several daystreams of one");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("STREAM", options->source, "the daystream's directory")->required();
   command
       .add_option("DIR", options->directory,

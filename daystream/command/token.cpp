@@ -20,7 +20,6 @@ void add_token(CLI::App& app, Chosen& chosen) {
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("token", "make a token for a reader on another host");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("FILE", options->file, "the file that \"daystream serve --tokens\" reads")
       ->required();
   command.add_option("NAME", options->name, "whose it is: one word, for the log")->required();

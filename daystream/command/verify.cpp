@@ -15,7 +15,6 @@ void add_verify(CLI::App& app, Chosen& chosen) {
   };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("verify", "check every byte of a daystream");
-  command.set_help_flag("-h,--help", "show this help and exit");
   command.add_option("STREAM", options->source, "the daystream's directory, or its s3:// archive")
       ->required();
   program::add_json_flag(command, options->json);

@@ -130,6 +130,7 @@ std::string cli_description(const CLI::App& app) {
 
 void add_common_flags(CLI::App& app, const std::string& formats) {
   app.formatter(std::make_shared<Help>());
+  app.set_help_flag("-h,--help", "show this help and exit");
   app.set_version_flag("--version",
                        fmt::format("{} {} (commit {}; {})\n", app.get_name(), DELTAFLOOD_VERSION,
                                    DELTAFLOOD_COMMIT, formats),

@@ -22,9 +22,13 @@ void no_error_output(natsConnection*, natsSubscription*, natsStatus, void*) {}
 
 }  // namespace
 
+// Without the place in its sources, "(conn.c:2088): ", that libnats puts before it.
 std::string nats_error_text(natsStatus status) {
-  const char* text = nats_GetLastError(nullptr);
-  return text != nullptr && *text != '\0' ? text : natsStatus_GetText(status);
+  const char* said = nats_GetLastError(nullptr);
+  std::string_view text = said != nullptr ? said : "";
+  const auto end = text.find("): ");
+  if (text.starts_with('(') && end != std::string_view::npos) text.remove_prefix(end + 3);
+  return text.empty() ? natsStatus_GetText(status) : std::string(text);
 }
 
 NatsMessage taken(natsMsg* message, std::uint64_t sequence) {

@@ -51,7 +51,7 @@ void load_table(Database& db, SeedSession& session, SeedTable& table,
     // The server may think for long before it sends a row.
     do {
       if (signals.stop_requested())
-        throw Error("stopped before the seed was complete", "the same command does it again");
+        throw Error("stopped before all tables were read", "the same command does it again");
       progress.update(rows);
     } while (!pump.ready(std::chrono::milliseconds(100)));
     const RowBatch* const batch = pump.next();

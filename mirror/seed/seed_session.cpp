@@ -174,7 +174,7 @@ void SeedSession::check_source() {
 void SeedSession::pause(int milliseconds) {
   daystream::WaitSet{signals_.stop().fd()}.wait(std::chrono::milliseconds(milliseconds));
   if (signals_.stop_requested() || cancelled_) {
-    throw Error("stopped before the seed was complete", "the same command does it again");
+    throw Error("stopped before all tables were read", "the same command does it again");
   }
 }
 
@@ -295,6 +295,7 @@ SourceRelation SeedSession::relation_now(const SeedTable& table) {
 bool SeedSession::describe_tables() {
   describer_->read_types(tables_);
   for (std::size_t i = 0; i < tables_.size(); ++i) {
+    pause(0);  // of thousands of tables this takes long: a stop is heard
     try {
       SeedTable& table = tables_[i];
       const SourceRelation now = relation_now(table);
@@ -354,7 +355,7 @@ void SeedSession::begin_copy(const std::string& sql) {
     }
     if (!signals_.stop_requested()) continue;
     cancel();
-    throw Error("stopped before the seed was complete", "the same command does it again");
+    throw Error("stopped before all tables were read", "the same command does it again");
   }
   const PgResult result(PQgetResult(pg));
   if (PQresultStatus(result.get()) == PGRES_COPY_OUT) return;

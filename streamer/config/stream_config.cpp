@@ -285,6 +285,12 @@ void add_status(CLI::App& app, Config& config) {
   status->add_option("DIR", config.directory, "directory of the daystream")->required();
   status->callback([&config] { config.command = Command::Status; });
   daystream::program::add_json_flag(*status, config.json);
+  status->footer(
+      "Exit code 0: it is written; 1: it is not; 3: deltastream has stopped, and a person is "
+      "needed.\n\n"
+      "Examples:\n"
+      "  deltastream status /var/lib/daystream/prod\n"
+      "  deltastream status /var/lib/daystream/prod --json");
 }
 
 // Values go to `config` as they are read.

@@ -290,6 +290,16 @@ TEST_CASE("help: words of an option go on beneath themselves, and are as wide as
     CAPTURE(line);
     CHECK(line.size() <= 100);
   }
+  for (const auto& [name, command] : std::vector<std::pair<std::string, std::string>>{
+           {"deltastream", "status"}, {"daystream", "cat"}, {"deltamirror", "status"}}) {
+    CAPTURE(name, command);
+    const Result of_command = run({program(name), command, "--help"});
+    CHECK(of_command.out.find("  -h,--help") != std::string::npos);
+    CHECK(of_command.out.find("show this help and exit\n") != std::string::npos);
+    // Its own examples, not the program's.
+    CHECK(of_command.out.find("  " + name + " " + command) != std::string::npos);
+    CHECK(of_command.out.find("--create-slot") == std::string::npos);
+  }
   CHECK(help.out.find("tables to stream, as 'orders,billing.*,\"Odd\"' (default: all): names as") !=
         std::string::npos);
 }

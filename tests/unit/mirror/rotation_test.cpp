@@ -73,3 +73,25 @@ TEST_CASE("rotation: the newest of each period stays, and the newest of all",
         Names{"20261121T12", "20261111T12"});
   CHECK(staying({kNoon}, "1m") == Names{"20261121T12"});
 }
+
+TEST_CASE("rotation: the newest of each hour stays, across midnight too", "[mirror][snapshot]") {
+  constexpr std::int64_t kMinute = 60;
+  constexpr std::int64_t kMidnight = kNoon + 12 * kHour;
+  const std::int64_t first = kMidnight - 50 * kMinute;
+  const std::int64_t second = kMidnight - 10 * kMinute;
+  const std::int64_t third = kMidnight + 20 * kMinute;
+  const std::int64_t fourth = kMidnight + 59 * kMinute;
+  const std::int64_t fifth = kMidnight + 60 * kMinute;
+  using Times = std::vector<std::int64_t>;
+  const auto gone = [](Times times, const char* keep) {
+    Times out = superfluous(std::move(times), parse_retention(keep).value());
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  const Times all = {first, second, kMidnight, third, fourth, fifth};
+  CHECK(gone(all, "3h") == Times{first, kMidnight, third});
+  CHECK(gone(all, "2h") == Times{first, second, kMidnight, third});
+  CHECK(gone(all, "1h,2d") == Times{first, kMidnight, third, fourth});
+  // An hour without one does not count.
+  CHECK(gone({first - 5 * kHour, kMidnight}, "2h").empty());
+}
