@@ -17,6 +17,7 @@
 #include "origin.h"
 #include "output.h"
 #include "printer.h"
+#include "program/harmless.h"
 #include "program/program.h"
 #include "program/terminal.h"
 #include "program/when.h"
@@ -45,15 +46,25 @@ struct CatOptions {
 };
 
 // Text is for a person at a terminal; programs, files and pipes get the lines themselves.
+std::string format_of(const CatOptions& options) {
+  if (options.json) return "json";
+  if (options.format != "auto") return options.format;
+  return program::is_terminal(STDOUT_FILENO) || options.colour == "always" ? "text" : "tsv";
+}
+
+bool has_colours(const CatOptions& options) {
+  return format_of(options) == "text" &&
+         (options.colour == "always" ||
+          (options.colour == "auto" && program::may_colour(STDOUT_FILENO)));
+}
+
 std::unique_ptr<Presenter> presenter_of(const CatOptions& options, const Stream& stream) {
-  const bool terminal = program::is_terminal(STDOUT_FILENO);
-  const bool colours = options.colour == "always" ||
-                       (options.colour == "auto" && program::may_colour(STDOUT_FILENO));
-  std::string format = options.json ? "json" : options.format;
-  if (format == "auto") format = terminal || options.colour == "always" ? "text" : "tsv";
+  const std::string format = format_of(options);
   if (format == "text") {
-    return terminal && !options.all ? std::make_unique<TextPresenter>(colours, kMostLines)
-                                    : std::make_unique<TextPresenter>(colours);
+    const bool colours = has_colours(options);
+    return program::is_terminal(STDOUT_FILENO) && !options.all
+               ? std::make_unique<TextPresenter>(colours, kMostLines)
+               : std::make_unique<TextPresenter>(colours);
   }
   if (format == "sql") {
     return std::make_unique<SqlPresenter>(stream,
@@ -123,7 +134,8 @@ int show(const CatOptions& options, const Stream& stream) {
   start.tables = options.selection.tables;
   const Stop stop = options.follow ? program::Signals().stop() : Stop();
 
-  Output output(STDOUT_FILENO);
+  Output output(STDOUT_FILENO,
+                has_colours(options) ? program::Keep::Colours : program::Keep::Lines);
   Printer printer(std::move(selection), presenter_of(options, stream), after, output);
   Reader reader(stream, start);
   bool done = false;

@@ -20,6 +20,7 @@
 #include "json_text.h"
 #include "program/common_flags.h"
 #include "program/figures.h"
+#include "program/harmless.h"
 #include "program/json.h"
 #include "remote/http_client.h"
 #include "serve/fleet_reports.h"
@@ -157,8 +158,9 @@ int log_fleet(const FleetOptions& options) {
                                               {"time", utc_text(revision.time)},
                                               {"text", revision.text}}));
     } else {
-      fmt::print("{:>6}  {}  {}{}{}\n", revision.number, utc_text(revision.time), revision.author,
-                 revision.text.empty() ? "" : ": ", revision.text);
+      fmt::print("{:>6}  {}  {}{}{}\n", revision.number, utc_text(revision.time),
+                 program::harmless(revision.author), revision.text.empty() ? "" : ": ",
+                 program::harmless(revision.text));
     }
   }
   return 0;
@@ -236,7 +238,7 @@ ConfigError not_reported(const std::string& name) {
 
 std::string shown(const ordered_json& value) {
   if (value.is_null()) return "-";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return program::harmless(value.is_string() ? value.get<std::string>() : value.dump());
 }
 
 bool is_in_trouble(const ordered_json& mirror) {

@@ -3,13 +3,13 @@
 #include <cerrno>
 
 #include "daystream/error.h"
-#include "program/harmless.h"
 #include "program/terminal.h"
 #include "write_all.h"
 
 namespace daystream::command {
 
-Output::Output(int fd) : fd_(fd), to_terminal_(program::is_terminal(fd)) {
+Output::Output(int fd, program::Keep keep)
+    : fd_(fd), to_terminal_(program::is_terminal(fd)), keep_(keep) {
   buffer_.reserve(2 * kFlushAbove);
 }
 
@@ -17,7 +17,7 @@ void Output::flush() {
   // Empty whatever happens: what could not be written is not tried again.
   std::string text;
   text.swap(buffer_);
-  send(to_terminal_ ? program::harmless(text, program::Keep::Colours) : text);
+  send(to_terminal_ ? program::harmless(text, keep_) : text);
   text.clear();
   text.swap(buffer_);  // its room is used again
 }

@@ -6,12 +6,16 @@
 #include <string>
 #include <string_view>
 
+#include "program/harmless.h"
+
 namespace daystream::command {
 
 // Errors: IoError. EPIPE, when the reader has enough, is one that ends a program quietly.
 class Output {
  public:
-  explicit Output(int fd);
+  // `keep`: what is left as it is where that is a terminal. Colours are only for who sets them:
+  // those of data could hide text.
+  explicit Output(int fd, program::Keep keep = program::Keep::Lines);
   virtual ~Output() = default;  // what was not flushed is lost: an error must be able to throw
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
@@ -35,6 +39,7 @@ class Output {
   static constexpr std::size_t kFlushAbove = 128 * 1024;
   int fd_;
   bool to_terminal_;
+  program::Keep keep_;
   std::string buffer_;
 };
 

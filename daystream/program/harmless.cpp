@@ -28,7 +28,7 @@ std::size_t good_character(std::string_view text) {
   }
   const bool too_long = (size == 3 && point < 0x800) || (size == 4 && point < 0x10000);
   const bool no_character = (point >= 0xD800 && point <= 0xDFFF) || point > 0x10FFFF;
-  const bool steers = point < 0xA0 || point == 0x200E || point == 0x200F ||
+  const bool steers = point < 0xA0 || point == 0x061C || point == 0x200E || point == 0x200F ||
                       (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
   return too_long || no_character || steers ? 0 : size;
 }

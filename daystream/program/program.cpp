@@ -20,6 +20,7 @@
 
 #include "program/harmless.h"
 #include "program/hint.h"
+#include "program/terminal_output.h"
 #include "program/usage.h"
 
 namespace daystream::program {
@@ -138,6 +139,7 @@ int run(const std::string& program, const std::function<int()>& body) noexcept {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a write then says EFBIG, which is waited for as a full disk is
   umask(given_umask | kOthersMayNot);
+  const HarmlessStdout harmless_stdout;
   try {
     const int code = body();
     std::cout.flush();

@@ -8,6 +8,7 @@
 
 #include "command/commands.h"
 #include "program/common_flags.h"
+#include "program/harmless.h"
 #include "program/postgres.h"
 #include "src/json_text.h"
 
@@ -74,7 +75,7 @@ ordered_json roles(PGconn* connection) {
 }
 
 std::string shown(const ordered_json& object, const char* key) {
-  return object[key].is_null() ? "" : object[key].get<std::string>();
+  return object[key].is_null() ? "" : daystream::program::harmless(object[key].get<std::string>());
 }
 
 void print(const ordered_json& all) {

@@ -12,6 +12,7 @@
 #include "owner/control.h"
 #include "program/common_flags.h"
 #include "program/figures.h"
+#include "program/harmless.h"
 #include "src/json_text.h"
 #include "status/mirror_status.h"
 
@@ -33,7 +34,7 @@ constexpr std::size_t kMostTables = 50;
 
 std::string shown(const ordered_json& value) {
   if (value.is_null()) return "-";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return daystream::program::harmless(value.is_string() ? value.get<std::string>() : value.dump());
 }
 
 std::string counted_rows(const ordered_json& rows) {
@@ -78,7 +79,7 @@ const std::set<std::string> kToldApart = {"tables",  "sources",      "healthy",
 std::string text_of(const ordered_json& facts, bool all) {
   std::string out;
   for (const ordered_json& wrong : facts["trouble"]) {
-    out += fmt::format("TROUBLE: {}\n", wrong.get<std::string>());
+    out += fmt::format("TROUBLE: {}\n", shown(wrong));
   }
   for (const auto& [key, value] : facts.items()) {
     if (kToldApart.contains(key)) continue;

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "program/figures.h"
+#include "program/harmless.h"
 #include "program/terminal.h"
 
 namespace deltamirror {
@@ -42,7 +43,8 @@ void ProgressLine::update(std::uint64_t rows) {
   if (terminal_) {
     // Longer than the line it would wrap, and each time stay.
     const std::size_t room = daystream::program::width_of_terminal(STDERR_FILENO) - 1;
-    std::fprintf(stderr, "\r%s\x1b[K", line(rows).substr(0, room).c_str());
+    std::fprintf(stderr, "\r%s\x1b[K",
+                 daystream::program::harmless(line(rows).substr(0, room)).c_str());
   } else {
     spdlog::info("{}", line(rows));
   }

@@ -7,12 +7,14 @@
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "daystream/error.h"
 #include "program/when.h"
 #include "stream_fixture.h"
+#include "support/scratch_dir.h"
 
 using namespace daystream;
 using namespace daystream::test;
@@ -33,6 +35,18 @@ Ran run(const std::string& arguments) {
   const int status = pclose(pipe);
   ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return ran;
+}
+
+// What it shows on a terminal, which is to say that all is well.
+std::string on_terminal(const std::string& arguments) {
+  const std::string command =
+      fmt::format("script -qec '{} {}' /dev/null </dev/null", DAYSTREAM_PROGRAM, arguments);
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string out;
+  for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) out += static_cast<char>(c);
+  CHECK(pclose(pipe) == 0);
+  return out;
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -140,16 +154,6 @@ TEST_CASE("cat, tail: a long transaction is cut on a terminal, and nowhere else"
     writer.flush();
   }
   const std::string path = stream.directory.path().string();
-  const auto on_terminal = [](const std::string& arguments) {
-    const std::string command =
-        fmt::format("script -qec '{} {}' /dev/null </dev/null", DAYSTREAM_PROGRAM, arguments);
-    FILE* pipe = popen(command.c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::string out;
-    for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) out += static_cast<char>(c);
-    CHECK(pclose(pipe) == 0);
-    return out;
-  };
   for (const char* command : {"cat ", "tail "}) {
     CAPTURE(command);
     const std::string shown = on_terminal(command + path);
@@ -480,4 +484,55 @@ TEST_CASE("when: times as people write them", "[command][when]") {
     CAPTURE(text);
     CHECK_FALSE(parse_time(text, now));
   }
+}
+
+// Names, values and what peers say are printed by every command, in its own way.
+TEST_CASE("terminal: nothing that any command prints steers it", "[command][security]") {
+  const support::ScratchDir fleet;
+  const std::string odd =
+      "a\x1b[2J\xc2\x9b"
+      "1m\xd8\x9c\xe2\x80\xae\xc3\xa4z";
+  std::string many;  // more than any buffer, and characters at each of its edges
+  for (int i = 0; i < 20'000; ++i) many += "\xe2\x82\xac";
+  const auto spill = [&](const char* name, const std::string& text) {
+    std::ofstream(fleet / name) << text;
+  };
+  spill("fleet.json", R"({"mirrors": [{"name": "edge*", "use": ["base.json"]}]})");
+  const auto publish = [&](const std::string& table) {
+    spill("base.json", R"({"tables": [{"table": "fox", "as": ")" + table + R"("}]})");
+    REQUIRE(run(fmt::format("fleet {} publish -m '{}'", fleet.path().string(), odd)).code == 0);
+  };
+  publish(
+      "first\xc2\x9b"
+      "1m");
+  publish("x" + many);
+  const std::string path = fleet.path().string();
+  std::string all;
+  for (const char* arguments :
+       {"fleet {} log", "fleet {} log --json", "fleet {} show edge7", "fleet {} diff 1 2"}) {
+    CAPTURE(arguments);
+    const std::string shown = on_terminal(fmt::format(fmt::runtime(arguments), path));
+    CHECK_FALSE(shown.empty());
+    for (const char* steers : {"\x1b", "\xc2\x9b", "\xd8\x9c", "\xe2\x80\xae"}) {
+      CHECK(shown.find(steers) == std::string::npos);
+    }
+    all += shown;
+  }
+  CHECK(all.find(many) != std::string::npos);
+  CHECK(all.find("\\x9b1m\\xd8\\x9c\\xe2\\x80\\xae\xc3\xa4z") != std::string::npos);
+  // What is text for a person is that in a pipe, too.
+  CHECK(run("fleet " + path + " log").out.find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("terminal: colours of data are not those of the program", "[command][security]") {
+  WrittenStream stream;
+  {
+    Writer writer = stream.writer();
+    writer.mark(Lsn{0x1000}, {1, 1, {}});
+    writer.append("_table\tfox\t_xid\t1\t_action\tinsert\ta\t\x1b[8mhidden\n" + commit(1));
+    writer.flush();
+  }
+  const std::string path = stream.directory.path().string();
+  CHECK(on_terminal("cat --format tsv " + path).find('\x1b') == std::string::npos);
+  CHECK(on_terminal("cat " + path).find("\x1b[8m") == std::string::npos);
 }
