@@ -187,13 +187,18 @@ std::optional<EndLine> Seeker::last_end_before(std::uint64_t offset) const {
 }
 
 std::optional<EndLine> Seeker::first_end_from(std::uint64_t offset, const Pleases& pleases) const {
+  return first_end_between(offset, limit_, pleases);
+}
+
+std::optional<EndLine> Seeker::first_end_between(std::uint64_t offset, std::uint64_t end,
+                                                 const Pleases& pleases) const {
   const auto first = line_from(offset, limit_);
   if (!first) return std::nullopt;
   std::uint64_t size = kSmallRead;
-  for (std::uint64_t at = *first; at < limit_;) {
+  for (std::uint64_t at = *first; at < end;) {
     const std::string bytes = read(at, std::min(limit_, at + size));
     std::size_t begin = 0;
-    for (;;) {
+    while (at + begin < end) {
       const auto newline = bytes.find('\n', begin);
       if (newline == std::string::npos) break;
       const std::string_view line(bytes.data() + begin, newline - begin);
@@ -216,8 +221,10 @@ std::optional<EndLine> Seeker::last_end_not(const Pleases& has_key, const Please
   std::uint64_t high = limit_;
   while (low < high) {
     const std::uint64_t middle = low + (high - low) / 2;
-    auto found = first_end_from(middle, has_key);
-    if (!found || found->begin >= high || beyond(*found)) {
+    // What is from `high` on was looked at: over a large transaction each byte is read once, and
+    // not once for each step.
+    auto found = first_end_between(middle, high, has_key);
+    if (!found || beyond(*found)) {
       high = middle;
     } else {
       low = found->end;

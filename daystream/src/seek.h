@@ -56,6 +56,9 @@ class Seeker {
   std::uint64_t whole_lines_end() const;
 
  private:
+  // That begins before `end`.
+  std::optional<EndLine> first_end_between(std::uint64_t offset, std::uint64_t end,
+                                           const Pleases& pleases) const;
   std::optional<std::uint64_t> line_from(std::uint64_t offset, std::uint64_t end) const;
   std::string read(std::uint64_t begin, std::uint64_t end) const;
   std::optional<EndLine> parse_end(std::uint64_t begin, std::string_view line) const;

@@ -235,3 +235,35 @@ TEST_CASE("seek: an index that does not fit its frames is damage", "[seek][damag
     CHECK_THROWS_AS(seek(bytes), Corruption);
   }
 }
+
+// Where there are no end lines for long, looking for one from each step's middle to the end would
+// read that stretch again and again.
+TEST_CASE("seek: an LSN beyond a large transaction is found by reading it once", "[seek]") {
+  const auto end_line = [](int second, int lsn) {
+    return fmt::format(
+        "_c\t{0}\t_s\t0\t_crc\t00000000\t_xid\t1\t_lsn\t0/{1:X}\t_next\t2\t_time\t1.000000\t"
+        "_action\tcommit\n",
+        second, lsn);
+  };
+  std::string text = end_line(1, 0x10);
+  const std::size_t first = text.size();
+  for (int i = 0; i < 200'000; ++i) {
+    text += fmt::format("_c\t2\t_s\t{}\t_table\tfox\t_xid\t1\t_action\tinsert\ta\t1\n", i);
+  }
+  const std::size_t last = text.size();
+  text += end_line(3, 0x20);
+  const Memory file(text);
+  const Seeker seeker(file, text.size());
+  const auto at_most = [&](std::uint64_t lsn) {
+    return seeker.last_end_not([](const EndLine&) { return true; },
+                               [&](const EndLine& line) { return line.lsn > Lsn{lsn}; });
+  };
+  const auto found = at_most(0x1F);
+  REQUIRE(found);
+  CHECK(found->end == first);
+  CHECK(file.read_bytes < 2 * text.size());
+  CHECK_FALSE(at_most(0x0F));
+  const auto newest = at_most(0x20);
+  REQUIRE(newest);
+  CHECK(newest->begin == last);
+}
