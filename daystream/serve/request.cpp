@@ -13,6 +13,7 @@
 
 #include "json_text.h"
 #include "number.h"
+#include "serve/peer_end.h"
 
 namespace daystream::serve {
 
@@ -192,6 +193,12 @@ void Request::pause_reading() const {
   bufferevent* connection =
       evhttp_connection_get_bufferevent(evhttp_request_get_connection(request_));
   bufferevent_disable(connection, EV_READ);
+}
+
+std::function<bool()> Request::peer_watch() const {
+  const int fd =
+      bufferevent_getfd(evhttp_connection_get_bufferevent(evhttp_request_get_connection(request_)));
+  return [fd] { return has_ended(fd); };
 }
 
 void Request::set_header(const char* name, const std::string& value) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -44,6 +45,9 @@ class Request {
   // Until it is answered, nothing that comes on its connection is looked at, and no time is
   // counted.
   void pause_reading() const;
+
+  // A function for any thread, while nothing ends the connection: whether the peer has closed it.
+  std::function<bool()> peer_watch() const;
 
   // Answers whole, and closes the connection: each carries one request (connection_limits.h says
   // why).

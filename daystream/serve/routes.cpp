@@ -93,14 +93,17 @@ void Server::tell_stranger(const std::string& peer, const std::string& why) {
 }
 
 // The request stays libevent's and open: while nothing is read from its connection, nothing ends
-// it.
+// it. What a peer asked for that has gone meanwhile is not begun: asking and closing costs nothing,
+// and who has the same address, as all behind a proxy have, would wait for all of it.
 void Server::answer_later(const Request& request, const Grant& grant, std::function<Reply()> work) {
   request.pause_reading();
   const std::string asker =
       grant.name.empty() ? request.peer() : grant.name + "\n" + request.peer();
-  const bool taken = workers_.run(asker, [this, request, work = std::move(work)]() {
+  const bool taken = workers_.run(asker, [this, request, work = std::move(work),
+                                          has_gone = request.peer_watch()]() {
     Reply reply;
     try {
+      if (has_gone()) throw HttpError(503, "busy", "the peer has closed the connection");
       reply = work();
     } catch (...) {
       reply = [error = std::current_exception()](const Request&) { std::rethrow_exception(error); };

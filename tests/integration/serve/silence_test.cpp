@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 
 #include "server_process.h"
 #include "stream_fixture.h"
@@ -93,6 +94,29 @@ TEST_CASE("silence: what reads through a large transaction stops nobody else",
   for (RawConnection& one : slow) answered += one.has_bytes() ? 1 : 0;
   CHECK(answered < slow.size());
   for (RawConnection& one : slow) CHECK(one.read_all().find("200 OK") != std::string::npos);
+}
+
+TEST_CASE("silence: what a peer asked for that has gone is not looked for", "[serve][security]") {
+  WrittenStream stream;
+  Writer writer = stream.writer();
+  writer.mark(Lsn{0x1000}, {1, 1, {}});
+  const std::string filler(100'000, 'x');
+  std::string large;
+  for (int i = 0; i < 3000; ++i) large += row(1, i) + "\tc\t" + filler + "\n";
+  writer.append(large + commit(1));
+  writer.flush();
+  ServerProcess server({stream.directory.path()});
+  const std::string look_back = "GET /test/back?commits=2 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const auto seconds_of = [&] {
+    const auto start = std::chrono::steady_clock::now();
+    RawConnection asker(server.port());
+    asker.send(look_back);
+    CHECK(asker.read_all().find("200 OK") != std::string::npos);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const double alone = seconds_of();
+  for (int i = 0; i < 200; ++i) RawConnection(server.port()).send(look_back);
+  CHECK(seconds_of() < 1 + 20 * alone);
 }
 
 TEST_CASE("silence: without tokens only requests by an address or a local name are answered",
