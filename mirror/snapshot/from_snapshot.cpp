@@ -29,6 +29,14 @@ void check_fetched(const std::string& mirror, const daystream::Stop& stop) {
     throw daystream::Error("it is damaged: " + found.value_or("it cannot be read"),
                            "\"PRAGMA quick_check\" shows it, at the server");
   }
+  // What we read ourselves is read without end where it is a view that has none.
+  if (const auto found = db.value(
+          "SELECT name FROM sqlite_schema WHERE name LIKE '\\_deltamirror\\_%' ESCAPE '\\' AND "
+          "name <> '_deltamirror_status' AND type IN ('table', 'view') AND "
+          "(type = 'view' OR coalesce(rootpage, 0) = 0)")) {
+    throw daystream::Error(fmt::format("its \"{}\" is no table", *found),
+                           "make it again, at the server");
+  }
   Database scratch(":memory:", Database::Mode::Create);
   scratch.give_up_when(stop, std::chrono::milliseconds(0));
   Statement schema = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL");
