@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "apply/reshape_plan.h"
+#include "store/indexes.h"
 #include "store/number_columns.h"
 #include "store/replace_table.h"
 
@@ -88,7 +89,8 @@ Reshaped reshape_history(MirroredTable& table, const SchemaLine& line, const Typ
   ColumnPlan plan = plan_columns(table, line, types, result);
   table.columns = std::move(plan.columns);
   table.shape = line.shape;
-  result.needs_rewrite = false;  // what was written before stays as it was
+  table.indexes = wished_indexes(table);  // those of the days to come
+  result.needs_rewrite = false;           // what was written before stays as it was
   if (table.mode == TableMode::LatestPerDay && key_names(table) != key) {
     throw NeedsPerson(fmt::format("table {} has another key now, by which its days cannot be known",
                                   line.shape.line_name),
@@ -118,8 +120,8 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
     return out;
   };
   if (plan.dropped || plan.retyped || key_attnums(before) != key_attnums(table)) {
-    if (plan.dropped) forget_gone_indexes(table);
     rebuild(db, table, plan, line, result);
+    settle_indexes(db, table, IndexColumns(table.indexes), {});
     return result;
   }
   add_number_columns(db, table);
@@ -131,6 +133,7 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
                                 column.type.declared(), missing_literal(line.missing, column)));
     add_number_columns(db, table);  // its own stands beside it, as in a fresh seed
   }
+  settle_indexes(db, table, IndexColumns(table.indexes), {});
   return result;
 }
 

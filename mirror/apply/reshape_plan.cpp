@@ -164,13 +164,6 @@ void rename_in_indexes(MirroredTable& table, const Renames& renames) {
   }
 }
 
-void forget_gone_indexes(MirroredTable& table) {
-  std::erase_if(table.indexes, [&](const std::vector<std::string>& index) {
-    return std::any_of(index.begin(), index.end(),
-                       [&](const std::string& name) { return !has_column(table, name); });
-  });
-}
-
 std::string value_now(const std::string& name, int attnum, const ColumnPlan& plan) {
   std::string quoted = quote_name(name);
   const auto scale = plan.to_decimal.find(attnum);

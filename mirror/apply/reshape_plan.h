@@ -29,8 +29,6 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
 
 // What is written down of the table's indexes, under the columns' new names.
 void rename_in_indexes(MirroredTable& table, const Renames& renames);
-// And without those on columns that it has no more.
-void forget_gone_indexes(MirroredTable& table);
 
 // What is in the SQLite column `name`, of that attribute, as it is to be from here on: SQL.
 std::string value_now(const std::string& name, int attnum, const ColumnPlan& plan);

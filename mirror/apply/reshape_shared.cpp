@@ -6,6 +6,7 @@
 #include "apply/row_writer.h"
 #include "model/joined.h"
 #include "model/names.h"
+#include "store/indexes.h"
 #include "store/number_columns.h"
 #include "store/shared_table.h"
 
@@ -63,7 +64,7 @@ std::vector<std::string> unused_columns(const MirroredTable& before, const Mirro
 void drop_indexes_on(Database& db, const MirroredTable& before, const std::string& column) {
   for (const auto& index : before.indexes) {
     if (std::find(index.begin(), index.end(), column) == index.end()) continue;
-    db.exec("DROP INDEX IF EXISTS " + quote_name(index_name(before.name, index)));
+    db.exec("DROP INDEX IF EXISTS " + quote_name(index_there(db, before, index)));
   }
 }
 
@@ -109,8 +110,6 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
                                                     quote_name(table.name), where_own(table)))) {
     result.needs_rewrite = false;
   }
-  rename_in_indexes(now, plan.renames);
-  forget_gone_indexes(now);
   drop_unused_numbers(db, table, now, others);
   const std::vector<std::string> unused = unused_columns(table, now, others);
   for (const std::string& column : unused) drop_indexes_on(db, table, column);
@@ -122,7 +121,7 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
     }
     drop_columns(db, now.name, unused, result);
   }
-  create_missing_indexes(db, now);
+  settle_indexes(db, now, table.indexes, others);
   table = std::move(now);
   return result;
 }

@@ -107,7 +107,8 @@ CopyJob Copies::job_of(std::vector<TableRequest> tables, const std::string& conn
                  .conninfo = conninfo,
                  .daystream = options_.daystream,
                  .tables = std::move(tables),
-                 .source = options_.source};
+                 .source = options_.source,
+                 .on_tables = on_tables_};
   return job;
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -58,6 +59,11 @@ class Copies {
   // The one that runs may bring the table that `error` is about: the mirror waits for it. False:
   // none runs, or it waits already.
   bool wait_for_running(const daystream::Error& error);
+
+  // See LiveSeedRequest.
+  void set_on_tables(std::function<void(const std::vector<SeedTable>&)> on_tables) {
+    on_tables_ = std::move(on_tables);
+  }
 
   // Readable: step() has something to do.
   int fd() const noexcept { return wake_.fd(); }
@@ -136,6 +142,7 @@ class Copies {
   const RunControl& control_;
   ControlServer* const server_;
   CommitFeed* const feed_;
+  std::function<void(const std::vector<SeedTable>&)> on_tables_;
   const std::shared_ptr<NewerSnapshot> newer_;  // nullptr: none is on offer, or none is needed
   daystream::AnyOf wake_;
   std::deque<CopyJob> waiting_;

@@ -11,6 +11,7 @@
 #include "config/fleet_config.h"
 #include "owner/take_config.h"
 #include "program/hint.h"
+#include "seed/rehearsal.h"
 #include "seed/requests.h"
 #include "store/absent_table.h"
 
@@ -28,6 +29,7 @@ OwnerWork::OwnerWork(Database& db, const RunOptions& options, const RunControl& 
       feed_(feed),
       copies_(db, options, control, server, feed),
       on_trouble_(options.on_trouble.value_or(OnTrouble::Hide)) {
+  copies_.set_on_tables([this](const std::vector<SeedTable>& coming) { rehearse_with(coming); });
   if (options_.end.seed_now.empty()) return;
   copies_.ask(options_.end.seed_now, connection(std::nullopt), 0).required = true;
 }
@@ -44,14 +46,55 @@ bool OwnerWork::step(Applier& applier) {
   return more;
 }
 
+// What somebody has to mend is said before the rows come, which may take hours.
+void OwnerWork::rehearse_with(const std::vector<SeedTable>& coming) {
+  if (extra_sql_.empty()) return;
+  std::vector<MirroredTable> others = load_tables(db_);
+  std::erase_if(others, [&](const MirroredTable& table) {
+    return std::any_of(coming.begin(), coming.end(), [&](const SeedTable& seeded) {
+      return seeded.mirrored.source == table.source && seeded.mirrored.wish.name == table.wish.name;
+    });
+  });
+  if (!are_all_there(others)) return;
+  try {
+    rehearse(db_, coming, extra_sql_);
+  } catch (const ConfigError& e) {
+    give_up_extra_sql(e);
+  } catch (const Error& e) {
+    // It is run in any case, once the rows are here.
+    spdlog::debug("could not try extra_sql before: {}", e.what());
+  }
+}
+
+void OwnerWork::give_up_extra_sql(const Error& error) {
+  extra_sql_.clear();
+  spdlog::error("{}", daystream::program::with_hint(error.what(), error.hint()));
+}
+
+// While tables are away, what can do without them does not wait for them.
 void OwnerWork::run_extra_sql_of_copies() {
   if (extra_sql_.empty()) return;
-  WriteTransaction transaction(db_);
-  try {
-    run_extra_sql(db_, std::exchange(extra_sql_, {}));
+  const auto run = [this](const std::vector<std::string>& sqls) {
+    WriteTransaction transaction(db_);
+    run_extra_sql(db_, sqls);
     transaction.commit();
-  } catch (const ConfigError& e) {
-    spdlog::error("{}", daystream::program::with_hint(e.what(), e.hint()));
+  };
+  if (are_all_there(load_tables(db_))) {
+    try {
+      run(extra_sql_);
+      extra_sql_.clear();
+    } catch (const ConfigError& e) {
+      give_up_extra_sql(e);
+    }
+    return;
+  }
+  for (const std::string& sql : extra_sql_) {
+    try {
+      run({sql});
+    } catch (const ConfigError& e) {
+      const auto text = waits_.met(fmt::format("\"{}\" waits until all tables are there", sql));
+      if (text) spdlog::info("{}: {}", *text, e.what());
+    }
   }
 }
 
@@ -152,6 +195,7 @@ void OwnerWork::take(const MirrorConfig& config, Applier& applier) {
     on_trouble_ = taken.on_trouble;
     if (!taken.to_copy.empty()) copies_.ask(taken.to_copy, connection(std::nullopt), 0);
     extra_sql_ = std::move(taken.extra_sql);
+    if (!copies_.any_soon(applier)) run_extra_sql_of_copies();
     if (options_.fleet) options_.fleet->taken(config);
   } catch (const Error& e) {
     applier.give_up();

@@ -9,6 +9,7 @@
 #include "apply/applier.h"
 #include "owner/copies.h"
 #include "owner/inbox.h"
+#include "program/repeats.h"
 
 namespace deltamirror {
 
@@ -53,6 +54,8 @@ class OwnerWork {
   void reseed_tables(const SourceRequest& request);
   void remove_tables(const SourceRequest& request, Applier& applier);
   void take(const MirrorConfig& config, Applier& applier);
+  void rehearse_with(const std::vector<SeedTable>& coming);
+  void give_up_extra_sql(const daystream::Error& error);
   void run_extra_sql_of_copies();
   const std::string& connection(const std::optional<std::string>& given) const;
   bool keep_as_it_was(const NeedsReseed& trouble);
@@ -64,6 +67,7 @@ class OwnerWork {
   Inbox inbox_;
   Copies copies_;
   std::vector<std::string> extra_sql_;  // to be run once the tables are there
+  daystream::program::Repeats waits_;
   OnTrouble on_trouble_;
 };
 

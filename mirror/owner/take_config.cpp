@@ -9,6 +9,7 @@
 #include "program/figures.h"
 #include "seed/requests.h"
 #include "store/absent_table.h"
+#include "store/indexes.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -34,9 +35,22 @@ MirrorConfig wanted_config(MirrorConfig config, const std::string& name) {
                     "add it; without it the source leaves the mirror at the next start");
 }
 
+// On the columns that are meant. One that is new and names a column that is not there stays as it
+// is: SQLite says what is wrong with it.
+IndexColumns wanted_indexes(const MirroredTable& table, const TableRequest& wanted) {
+  const IndexColumns wished = wish_of(table).indexes;
+  IndexColumns out;
+  for (const std::vector<std::string>& index : wanted.indexes) {
+    const IndexColumns now = indexes_now(table, {index});
+    const bool is_new = std::find(wished.begin(), wished.end(), index) == wished.end();
+    if (!now.empty() || is_new) out.push_back(now.empty() ? index : now.front());
+  }
+  return out;
+}
+
 struct IndexChange {
-  std::vector<std::string> drop;    // names
-  std::vector<std::string> create;  // SQL
+  std::vector<std::string> drop;  // names
+  IndexColumns create;
 };
 
 // An index of a shared table stays as long as one of its sources asks for it. One that is asked for
@@ -45,37 +59,37 @@ IndexChange index_change(const Database& db, const MirroredTable& table,
                          const TableRequest& wanted) {
   IndexChange change;
   if (!has_table(db, table.name)) return change;
-  auto before = create_index_sql(table);
-  auto after = create_index_sql(table.name, wanted.indexes);
+  IndexColumns before = table.indexes;
+  IndexColumns after = wanted_indexes(table, wanted);
   if (table.is_shared()) {
     for (const MirroredTable& other : sharing(load_tables(db), table)) {
-      for (std::string& sql : create_index_sql(other)) {
-        before.push_back(sql);
-        after.push_back(std::move(sql));
-      }
+      before.insert(before.end(), other.indexes.begin(), other.indexes.end());
+      after.insert(after.end(), other.indexes.begin(), other.indexes.end());
     }
   }
-  for (std::size_t i = 0; i < table.indexes.size(); ++i) {
-    if (std::find(after.begin(), after.end(), before[i]) != after.end()) continue;
-    change.drop.push_back(index_there(db, table, table.indexes[i]));
+  for (const std::vector<std::string>& columns : table.indexes) {
+    if (std::find(after.begin(), after.end(), columns) != after.end()) continue;
+    change.drop.push_back(index_there(db, table, columns));
   }
   if (table.standing.hidden) return change;
-  for (std::string& sql : after) {
-    if (std::find(before.begin(), before.end(), sql) != before.end()) continue;
-    change.create.push_back(std::move(sql));
+  for (std::vector<std::string>& columns : after) {
+    if (std::find(before.begin(), before.end(), columns) != before.end()) continue;
+    change.create.push_back(std::move(columns));
   }
   return change;
 }
 
 void change_indexes(Database& db, const MirroredTable& table, const TableRequest& wanted) {
-  const IndexChange change = index_change(db, table, wanted);
+  IndexChange change = index_change(db, table, wanted);
   for (const std::string& name : change.drop) {
     db.exec("DROP INDEX IF EXISTS " + quote_name(name));
   }
-  for (const std::string& sql : change.create) {
+  for (const std::string& sql : create_index_sql(table.name, change.create)) {
     spdlog::info("running {}: readers go on, the mirror stands still meanwhile", sql);
-    db.exec(sql);
   }
+  MirroredTable there = table;
+  there.indexes = std::move(change.create);
+  create_missing_indexes(db, there);
 }
 
 bool is_wished(const std::vector<MirroredTable>& tables, const TableRequest& wanted) {
@@ -93,14 +107,11 @@ void check_config(Database& db, const MirrorConfig& whole, const std::string& so
   for (const TableRequest& wanted : change.reindex) {
     const MirroredTable& table = find_table(tables, name_for(wanted));
     // To compile it is to find what is wrong with it; to make it takes as long as the table is.
-    for (const std::string& sql : index_change(db, table, wanted).create) {
-      static_cast<void>(db.prepare(sql));
+    for (const std::vector<std::string>& columns : index_change(db, table, wanted).create) {
+      static_cast<void>(db.prepare(create_index_sql("_deltamirror_wanted", table.name, columns)));
     }
   }
-  const bool all_there = std::all_of(tables.begin(), tables.end(), [](const MirroredTable& table) {
-    return table.is_followed() || table.is_static();
-  });
-  if (!change.add.empty() || !all_there) return;  // it is run once all are
+  if (!change.add.empty() || !are_all_there(load_tables(db))) return;  // it is run once all are
   const WriteTransaction taken_back(db);
   run_extra_sql(db, config.extra_sql);
 }
@@ -117,12 +128,12 @@ TakenConfig take_config(Database& db, const RunOptions& options, const MirrorCon
     change_indexes(db, find_table(tables, name_for(wanted)), wanted);
   }
   const std::size_t added = change.add.size();
-  const bool waits = added > 0 || copying;
+  const bool waits = added > 0 || copying || !are_all_there(load_tables(db));
   if (!waits) run_extra_sql(db, config.extra_sql);
   for (const TableRequest& wanted : change.reindex) {
     const std::string& name = find_table(tables, name_for(wanted)).name;
     applier.tables().edit(name, [&](MirroredTable& table) {
-      table.indexes = wanted.indexes;
+      table.indexes = wanted_indexes(table, wanted);
       table.kept.days = wanted.keep_days;
       table.wish.text = wish_text(wanted);  // so that a later copy has them, too
     });

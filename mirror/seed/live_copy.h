@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,8 @@ struct LiveSeedRequest {
   std::string known_snapshot = {};  // which has been looked at, and is of no use
   // And which is at this place at least: what became of the tables before, it has seen, too.
   daystream::Position newer_than = {};
+  // Called once the tables are known as they come, before their rows do.
+  std::function<void(const std::vector<SeedTable>&)> on_tables = {};
   std::string why = {};   // it is asked for, for messages
   std::string help = {};  // and what helps where no snapshot is ever on offer
 };

@@ -8,6 +8,7 @@
 #include "seed/requests.h"
 #include "seed/snapshot_source.h"
 #include "snapshot/from_snapshot.h"
+#include "store/indexes.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -150,9 +151,19 @@ void LiveSeed::take_snapshot(LiveSnapshot facts) {
       if (table.name == before.wish.name) table.standing.set_aside = before.standing.set_aside;
     }
   }
+  for (SeedTable& copied : facts_.tables) {
+    MirroredTable& table = copied.mirrored;
+    for (const std::vector<std::string>& wished : copied.request.indexes) {
+      if (!indexes_now(table, {wished}).empty()) continue;
+      spdlog::warn("table {}: left out the index on {}, as it has no such column",
+                   shown_name_for(copied.request), fmt::join(wished, ", "));
+    }
+    table.indexes = wished_indexes(table);
+  }
   for (const SeedTable& table : facts_.tables) {
     if (const auto misfit = why_unfit(table.mirrored)) return leave_out(*misfit);
   }
+  if (request_.on_tables) request_.on_tables(facts_.tables);
   load_.emplace(db_, facts_.tables);
   stage_ = Stage::Copying;
 }

@@ -155,14 +155,21 @@ ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfi
     }
     const MirroredTable& has = *found->second;
     there.erase(found);
-    if (!same_definition(wish_of(has), wanted)) {
+    const TableRequest wish = wish_of(has);
+    if (!same_definition(wish, wanted)) {
       change.add.push_back(wanted);
-    } else if (has.indexes != wanted.indexes || has.kept.days != wanted.keep_days) {
+    } else if (wish.indexes != wanted.indexes || has.kept.days != wanted.keep_days) {
       change.reindex.push_back(wanted);
     }
   }
   for (const auto& [name, table] : there) change.remove.push_back(table->name);
   return change;
+}
+
+bool are_all_there(const std::vector<MirroredTable>& tables) {
+  return std::all_of(tables.begin(), tables.end(), [](const MirroredTable& table) {
+    return table.is_followed() || table.is_static();
+  });
 }
 
 void check_distinct(const std::vector<MirroredTable>& tables,

@@ -44,6 +44,9 @@ struct ConfigChange {
 };
 ConfigChange compare(const std::vector<MirroredTable>& tables, const MirrorConfig& config);
 
+// Whether each has its rows, so that SQL about them can be run.
+bool are_all_there(const std::vector<MirroredTable>& tables);
+
 // Throws ConfigError where two would have one name, or follow one table.
 void check_distinct(const std::vector<MirroredTable>& tables,
                     const std::vector<TableRequest>& wanted);

@@ -13,6 +13,7 @@
 #include "seed/load_table.h"
 #include "seed/requests.h"
 #include "store/checkpoint.h"
+#include "store/indexes.h"
 #include "store/mirror_file.h"
 #include "store/shared_table.h"
 #include "store/wal_keeper.h"

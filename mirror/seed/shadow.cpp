@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cctype>
 #include <string_view>
+#include <utility>
 
+#include "model/names.h"
 #include "store/absent_table.h"
 #include "store/shared_table.h"
 
@@ -117,17 +119,19 @@ IndexSql parse_index_sql(const std::string& sql) {
   return index;
 }
 
-Shadow::Shadow(Database& db, const MirroredTable& table)
-    : db_(db), name_(table.name), table_(table) {
+Shadow::Shadow(Database& db, const MirroredTable& table, IndexColumns before)
+    : db_(db), name_(table.name), table_(table), before_(std::move(before)) {
   table_.name = prefix_of(table.source) + table.name;
   db_.exec(create_table_sql(table_, table_.name));
   if (table.is_shared()) return;  // the indexes are those of the table itself
+  for (const std::string& sql : create_index_sql(table)) add_index(sql);
   if (has_table(db_, name_)) {
-    for (const auto& [name, sql] : objects_on(db_, name_, "index")) add_index(sql);
+    MirroredTable there = table;
+    there.indexes = before_;
+    for (const auto& [name, sql] : others_objects(db_, there, "index")) add_index(sql);
     triggers_ = triggers_on(db_, name_);
     return;
   }
-  for (const std::string& sql : create_index_sql(table)) add_index(sql);
   for (const std::string& sql : table.standing.set_aside) {
     if (is_trigger(sql)) {
       triggers_.push_back(sql);
@@ -137,10 +141,28 @@ Shadow::Shadow(Database& db, const MirroredTable& table)
   }
 }
 
+// What stands on the table that is there goes with it.
+std::string Shadow::free_index_name(const std::string& wanted) const {
+  Statement elsewhere = db_.prepare(
+      "SELECT 1 FROM sqlite_schema WHERE name = ? COLLATE NOCASE AND "
+      "NOT (type = 'index' AND tbl_name = ? COLLATE NOCASE)");
+  const auto is_taken = [&](const std::string& name) {
+    elsewhere.reset();
+    elsewhere.bind(1, name);
+    elsewhere.bind(2, name_);
+    return elsewhere.step() || std::any_of(indexes_.begin(), indexes_.end(), [&](const Index& i) {
+             return folded(i.name) == folded(name);
+           });
+  };
+  std::string name = wanted;
+  for (int number = 2; is_taken(name); ++number) name = fmt::format("{}_{}", wanted, number);
+  return name;
+}
+
 void Shadow::add_index(const std::string& sql) {
   const IndexSql parsed = parse_index_sql(sql);
   Index index;
-  index.name = parsed.name;
+  index.name = free_index_name(parsed.name);
   index.meanwhile = fmt::format("{}_{}", table_.name, indexes_.size());
   const auto create = [&](const std::string& name, const std::string& on) {
     return fmt::format("CREATE {}INDEX {} ON {}{}", parsed.unique ? "UNIQUE " : "",
@@ -205,7 +227,7 @@ void Shadow::put_rows_in_place() {
   db_.exec(
       fmt::format("DELETE FROM {0}{1}; INSERT INTO {0}({2}) SELECT {2} FROM {3}; DROP TABLE {3}",
                   quote_name(name_), where_own(there), columns, quote_name(table_.name)));
-  create_missing_indexes(db_, there);
+  settle_indexes(db_, there, before_, sharing(load_tables(db_), there));
   // What went with the last source's rows, unless somebody has made it since.
   for (const std::string& sql : table_.standing.set_aside) {
     try {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sqlite/sqlite.h"
+#include "store/indexes.h"
 #include "store/mirrored_table.h"
 
 namespace deltamirror {
@@ -16,10 +17,10 @@ namespace deltamirror {
 //           of the one that made it, or of put_in_place(), makes the object useless.
 class Shadow {
  public:
-  // Creates it empty, with the indexes that the mirror's table of that name has, no matter who made
-  // them, or, where there is none, those that `table` asks for and what was set aside with the one
-  // before.
-  Shadow(Database& db, const MirroredTable& table);
+  // Creates it empty, with the indexes that `table` asks for, and those of others that the mirror's
+  // table of that name has or, where there is none, what was set aside with the one before.
+  // `before`: what the mirror's table was asked for, which is not others'.
+  Shadow(Database& db, const MirroredTable& table, IndexColumns before = {});
 
   // As `table`, under the shadow's own SQLite name: for statements on it.
   const MirroredTable& table() const noexcept { return table_; }
@@ -43,11 +44,13 @@ class Shadow {
     std::string sql;  // as sqlite_schema will have it
   };
   void add_index(const std::string& sql);
+  std::string free_index_name(const std::string& wanted) const;
   void put_rows_in_place();
 
   Database& db_;
   std::string name_;  // in the end
   MirroredTable table_;
+  const IndexColumns before_;
   std::vector<Index> indexes_;
   std::vector<std::string> triggers_;
   std::vector<std::string> left_out_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "store/shared_table.h"
@@ -11,8 +12,13 @@ namespace deltamirror {
 ShadowLoad::ShadowLoad(Database& db, std::vector<SeedTable>& tables)
     : db_(db), tables_(tables), loading_(tables.size()) {
   WriteTransaction transaction(db_);
+  const std::vector<MirroredTable> all = load_tables(db_);
   for (const SeedTable& table : tables_) {
-    shadows_.push_back(std::make_unique<Shadow>(db_, table.mirrored));
+    const auto before = std::find_if(all.begin(), all.end(), [&](const MirroredTable& there) {
+      return there.source == table.mirrored.source && there.name == table.mirrored.name;
+    });
+    shadows_.push_back(std::make_unique<Shadow>(
+        db_, table.mirrored, before == all.end() ? IndexColumns() : before->indexes));
   }
   transaction.commit();
 }

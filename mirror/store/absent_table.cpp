@@ -7,38 +7,12 @@
 
 #include "model/joined.h"
 #include "store/checkpoint.h"
+#include "store/indexes.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
 
-// ALTER TABLE writes the names of now into what we wrote, in our spelling.
-std::string index_there(const Database& db, const MirroredTable& table,
-                        const std::vector<std::string>& columns) {
-  const std::string name = index_name(table.name, columns);
-  const std::string sql = create_index_sql(table.name, {columns}).front();
-  const std::string on = sql.substr(("CREATE INDEX " + quote_name(name)).size());
-  Statement select = db.prepare(
-      "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 COLLATE NOCASE AND "
-      "(name = ?2 OR sql = 'CREATE INDEX \"' || replace(name, '\"', '\"\"') || '\"' || ?3) "
-      "ORDER BY name = ?2 DESC, rowid LIMIT 1");
-  select.bind(1, table.name);
-  select.bind(2, name);
-  select.bind(3, on);
-  return select.step() ? select.text(0) : name;
-}
-
 namespace {
-
-// What somebody has put beside a table: our own indexes come back by themselves.
-std::vector<std::string> others_sql(const Database& db, const MirroredTable& table) {
-  std::vector<std::string> own;
-  for (const auto& columns : table.indexes) own.push_back(index_there(db, table, columns));
-  std::vector<std::string> out;
-  for (auto& [name, sql] : objects_on(db, table.name)) {
-    if (std::find(own.begin(), own.end(), name) == own.end()) out.push_back(std::move(sql));
-  }
-  return out;
-}
 
 void remember(TableStanding& standing, const Absence& absence) {
   if (standing.state != absence.state || standing.since.empty()) standing.since = timestamp_now();
@@ -77,7 +51,13 @@ void take_out(Database& db, MirroredTable& table, const Absence& absence, OnTrou
   if (table.mode == TableMode::Mirror && on_trouble == OnTrouble::Hide) {
     const bool there = has_table(db, table.name);
     const bool goes = !table.is_shared() || sharing(load_tables(db), table).empty();
-    if (there && goes) table.standing.set_aside = others_sql(db, table);
+    if (there && goes) {
+      table.standing.set_aside.clear();
+      // Our own indexes come back by themselves.
+      for (auto& [name, sql] : others_objects(db, table)) {
+        table.standing.set_aside.push_back(std::move(sql));
+      }
+    }
     if (there) drop_own(db, table);
     table.standing.hidden = true;
   }

@@ -50,11 +50,6 @@ bool same_but_name(const MirroredTable& one, const MirroredTable& other);
 // Whether a table may be called so: SQLite has no such object, and the name is not reserved.
 bool is_free_name(const Database& db, const std::string& name);
 
-// What the index on `columns` of `table` is called: another name than index_name() has now, where
-// table or columns were called otherwise when it was made. The latter where there is none.
-std::string index_there(const Database& db, const MirroredTable& table,
-                        const std::vector<std::string>& columns);
-
 // Triggers of `table` that SQLite cannot compile any more, as a column they name is gone: each
 // would fail every change of the table. They are dropped, and their SQL is returned.
 std::vector<std::string> take_out_broken_triggers(Database& db, const MirroredTable& table);

@@ -476,10 +476,15 @@ std::vector<std::string> create_index_sql(const std::string& table,
                                           const std::vector<std::vector<std::string>>& indexes) {
   std::vector<std::string> out;
   for (const std::vector<std::string>& columns : indexes) {
-    out.push_back(fmt::format("CREATE INDEX {} ON {}({})", quote_name(index_name(table, columns)),
-                              quote_name(table), joined(columns, ", ", quote_name)));
+    out.push_back(create_index_sql(index_name(table, columns), table, columns));
   }
   return out;
+}
+
+std::string create_index_sql(const std::string& name, const std::string& table,
+                             const std::vector<std::string>& columns) {
+  return fmt::format("CREATE INDEX {} ON {}({})", quote_name(name), quote_name(table),
+                     joined(columns, ", ", quote_name));
 }
 
 }  // namespace deltamirror

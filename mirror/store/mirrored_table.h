@@ -168,6 +168,8 @@ std::string create_keys_sql(const MirroredTable& table, const std::string& as);
 std::vector<std::string> create_index_sql(const MirroredTable& table);
 std::vector<std::string> create_index_sql(const std::string& table,
                                           const std::vector<std::vector<std::string>>& indexes);
+std::string create_index_sql(const std::string& name, const std::string& table,
+                             const std::vector<std::string>& columns);
 std::string index_name(const std::string& table, const std::vector<std::string>& columns);
 
 }  // namespace deltamirror

@@ -219,16 +219,6 @@ MadeShared make_shared(Database& db, const MirroredTable& table,
   return again ? MadeShared::Again : MadeShared::AsItIs;
 }
 
-void create_missing_indexes(Database& db, const MirroredTable& table) {
-  const std::vector<std::string> sqls = create_index_sql(table);
-  for (std::size_t i = 0; i < sqls.size(); ++i) {
-    Statement select =
-        db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE");
-    select.bind(1, index_name(table.name, table.indexes[i]));
-    if (!select.step()) db.exec(sqls[i]);
-  }
-}
-
 std::string source_literal(const MirroredTable& table) {
   return fmt::format("{}::pg_catalog.text", quote_text(table.source));
 }

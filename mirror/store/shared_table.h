@@ -50,8 +50,6 @@ enum class MadeShared { AsItIs, Again };
 // another type and is not in `own` they have NULL.
 MadeShared make_shared(Database& db, const MirroredTable& table,
                        const std::vector<MirroredTable>& others, const OwnValues& own = {});
-// CREATE INDEX for what the table asks for and is not there yet.
-void create_missing_indexes(Database& db, const MirroredTable& table);
 
 // The source's name, as PostgreSQL's text.
 std::string source_literal(const MirroredTable& table);

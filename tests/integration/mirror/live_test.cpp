@@ -193,6 +193,49 @@ TEST_CASE("live: the configuration is read again at SIGHUP, whole or not at all"
   s.end();
 }
 
+TEST_CASE("live: extra_sql that SQLite does not take is said before the rows of a table that comes",
+          "[mirror][live][integration]") {
+  Live s;
+  s.write_config({{"tables", {{{"table", "t"}}}}});
+  s.start({"-d", s.cluster.conninfo(), "--config", (s.dir / "c.json").string()});
+  // Its copy fails at the first row.
+  const json fails = {{"query", "SELECT id, 1 / (id - id) AS n FROM u"}, {"as", "f"}};
+  const auto check_said = [&](const std::string& sql, const std::string& words) {
+    s.write_config({{"tables", {{{"table", "t"}}, fails}}, {"extra_sql", {sql}}});
+    s.runner->signal(SIGHUP);
+    CHECK(eventually([&] { return s.runner->err().find(words) != std::string::npos; }));
+  };
+  check_said("CREATE INDEX i ON f(nope)", "extra_sql[0]: SQLite: ");
+  check_said("CREATE VIEW v AS SELECT nope FROM f", "view \"v\" of extra_sql cannot be read");
+  check_said("DROP TABLE t", "extra_sql[0] removes table \"t\"");
+  s.check_equal({"t"});
+  s.end();
+}
+
+TEST_CASE("live: extra_sql about a table that is waited for waits, and nothing else does",
+          "[mirror][live][integration]") {
+  Live s;
+  s.write_config({{"tables", {{{"table", "t"}}, {{"table", "later"}}}},
+                  {"extra_sql",
+                   {"CREATE INDEX later_v ON later(v)", "CREATE INDEX t_id ON t(id)",
+                    "CREATE VIEW v AS SELECT v FROM later"}}});
+  const Texts with = {"-d", s.cluster.conninfo(), "--config", (s.dir / "c.json").string()};
+  const auto has = [&](const std::string& name) {
+    return s.value("SELECT count(*) FROM sqlite_schema WHERE name = '" + name + "'") == "1";
+  };
+  for (int start = 0; start < 2; ++start) {
+    s.start(with);
+    CHECK(eventually([&] { return has("t_id"); }));
+    CHECK_FALSE(has("later_v"));
+    CHECK_THAT(s.runner->err(), !Catch::Contains("could not take configuration"));
+    if (start == 0) s.end();
+  }
+  s.cluster.execute("CREATE TABLE later(id int PRIMARY KEY, v text); INSERT INTO later VALUES(1)");
+  CHECK(eventually([&] { return has("later_v"); }));
+  s.check_equal({"t", "later"});
+  s.end();
+}
+
 TEST_CASE("live: the configuration of three sources is taken by all of them, or by none",
           "[mirror][live][sources][integration]") {
   const Together together = GENERATE(Together::Shared, Together::Prefixed);

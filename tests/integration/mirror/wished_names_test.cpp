@@ -99,6 +99,75 @@ TEST_CASE("trouble: an index of the configuration goes with it, whatever it was 
   s.end();
 }
 
+TEST_CASE("trouble: an index of the configuration is on the column that has the name",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, a text, c text, n numeric);"
+      "INSERT INTO t VALUES(1, 'a', 'c', 1.5)");
+  const std::string config = (s.dir / "c.json").string();
+  write_file(config, R"({"tables": [{"table": "t", "indexes": ["a", ["c", "n_num"]]}]})");
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  REQUIRE(eventually([&] { return std::filesystem::exists(s.mirror() + ".sock"); }));
+  const auto indexes = [&] {
+    return s.rows(
+        "SELECT (SELECT group_concat(name) FROM pragma_index_info(i.name)) FROM "
+        "pragma_index_list('t') i WHERE origin = 'c' ORDER BY 1");
+  };
+  const Texts wished = {"a", "c,n_num"};
+  const auto reload = [&] {
+    s.runner->signal(SIGHUP);
+    CHECK(eventually([&] { return s.runner->err().find("took config") != std::string::npos; }));
+  };
+  CHECK(indexes() == wished);
+  SECTION("when another takes it") {
+    s.cluster.execute("ALTER TABLE t RENAME a TO b; INSERT INTO t VALUES(2, 'b', 'c', 2)");
+    s.catch_up();
+    CHECK(indexes() == Texts{"b", "c,n_num"});
+    reload();  // it is as it was asked for
+    CHECK(indexes() == Texts{"b", "c,n_num"});
+    CHECK_THAT(s.runner->err(), !Catch::Contains("could not take configuration"));
+    s.cluster.execute(
+        "ALTER TABLE t RENAME c TO a; ALTER TABLE t RENAME n TO c; ALTER TABLE t ADD n numeric;"
+        "INSERT INTO t VALUES(3, 'b', 'a', 3, 4)");
+  }
+  SECTION("when all names go round") {
+    s.cluster.execute(
+        "ALTER TABLE t RENAME a TO x; ALTER TABLE t RENAME c TO a; ALTER TABLE t RENAME x TO c;"
+        "INSERT INTO t VALUES(2, 'c', 'a', 2)");
+  }
+  SECTION("when it goes and comes") {
+    s.cluster.execute("ALTER TABLE t DROP a; INSERT INTO t VALUES(2, 'c', 2)");
+    s.catch_up();
+    CHECK(indexes() == Texts{"c,n_num"});
+    s.cluster.execute("ALTER TABLE t ADD a text; INSERT INTO t VALUES(3, 'c', 3, 'a')");
+  }
+  SECTION("when its table comes without it, and then with it") {
+    s.cluster.execute("DROP TABLE t");
+    CHECK(eventually([&] { return s.state("t") == "waiting"; }));
+    s.cluster.execute("CREATE TABLE t(id int PRIMARY KEY, c text, n numeric)");
+    CHECK(eventually([&] { return s.state("t") == "following"; }));
+    CHECK(indexes() == Texts{"c,n_num"});
+    s.cluster.execute("DROP TABLE t");
+    CHECK(eventually([&] { return s.state("t") == "waiting"; }));
+    s.cluster.execute("CREATE TABLE t(id int PRIMARY KEY, c text, a text, n numeric)");
+    CHECK(eventually([&] { return s.state("t") == "following"; }));
+  }
+  SECTION("when the configuration changes columns and indexes at once") {
+    write_file(config, R"({"tables": [{"table": "t", "columns": ["id", "c", "n"],
+                          "indexes": ["n", ["n_num", "c"]]}]})");
+    reload();
+    CHECK(eventually([&] { return indexes() == Texts{"n", "n_num,c"}; }));
+    write_file(config, R"({"tables": [{"table": "t", "indexes": ["a", ["c", "n_num"]]}]})");
+    s.runner->signal(SIGHUP);
+  }
+  s.catch_up();
+  CHECK(eventually([&] { return indexes() == wished; }));
+  s.check_equal("t", "id || ' ' || coalesce(a, '') || ' ' || coalesce(cast(c AS text), '')");
+  CHECK(indexes() == wished);
+  s.end();
+}
+
 TEST_CASE("trouble: a table takes the name of another that is wished otherwise",
           "[mirror][trouble][integration]") {
   Troubled s(

@@ -58,6 +58,18 @@ TEST_CASE("reshape: a dropped column takes its indexes along, others stay", "[mi
   CHECK(t.table.indexes.size() == 1);
 }
 
+TEST_CASE("reshape: the days to come of a history have the indexes whose columns are there",
+          "[mirror][reshape]") {
+  MemoryTable t = filled();
+  t.table.mode = TableMode::History;
+  t.table.wish.text = R"({"table": "t", "indexes": [["a"], ["a", "b"]]})";
+  SchemaLine line = changed(t);
+  line.shape.columns.pop_back();
+  line.shape.columns[1].name = "x";
+  reshape_history(t.table, line, {});
+  CHECK(t.table.indexes == std::vector<std::vector<std::string>>{{"x"}});
+}
+
 TEST_CASE("reshape: columns may swap names", "[mirror][reshape]") {
   MemoryTable t = filled();
   SchemaLine line = changed(t);

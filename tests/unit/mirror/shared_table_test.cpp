@@ -1,5 +1,6 @@
 // One table with the rows of several sources.
 #include "store/shared_table.h"
+#include "store/indexes.h"
 
 #include <catch2/catch.hpp>
 
