@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -15,6 +16,7 @@
 #include "program/usage.h"
 #include "seed/source_catalog.h"
 #include "snapshot/from_snapshot.h"
+#include "src/dir.h"
 #include "src/lock.h"
 #include "src/place.h"
 #include "store/checkpoint.h"
@@ -41,10 +43,23 @@ struct DownOptions {
   bool yes = false;
 };
 
-constexpr const char* kSuffixes[] = {
-    "",         "-wal",         "-shm",         "-journal",         ".config.json",
-    ".seeding", ".seeding-wal", ".seeding-shm", ".seeding-journal", ".verify",
-    ".sock"};
+constexpr const char* kSuffixes[] = {"-wal",     "-shm",         "-journal",     ".config.json",
+                                     ".seeding", ".seeding-wal", ".seeding-shm", ".seeding-journal",
+                                     ".verify",  ".sock"};
+
+// False: there is none.
+bool remove_file(const fs::path& path) {
+  if (unlink(path.c_str()) == 0) return true;
+  if (errno == ENOENT) return false;
+  throw daystream::IoError(fmt::format("could not remove file \"{}\"", path.string()), errno);
+}
+
+// In the same folder.
+void move_away(const fs::path& path, const fs::path& to) {
+  const auto folder = daystream::real_dir(fs::absolute(path).parent_path());
+  daystream::Dir& dir = *folder;
+  dir.rename(path.filename(), to.filename());
+}
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -54,7 +69,10 @@ bool is_there(const fs::path& path) {
 // Whatever is left of it, so that it can be gone on with: what was removed before is not missed.
 class Down {
  public:
-  explicit Down(const DownOptions& options) : options_(options), mirror_(options.mirror) {}
+  explicit Down(const DownOptions& options)
+      : options_(options),
+        mirror_(options.mirror),
+        half_removed_(name_of_removal(daystream::real_name(mirror_))) {}
 
   int run() {
     find_streams();
@@ -109,6 +127,7 @@ class Down {
   // slot is its own, and PostgreSQL is not asked.
   bool is_of_other_stream() const {
     if (!options_.slot.empty() || is_there(own_directory(mirror_))) return false;
+    if (is_there(half_removed_)) return true;  // its own are gone before it
     if (!is_there(mirror_)) return !fetched_beside(mirror_).empty();
     for (const Checkpoint& at : load_checkpoints(open_for_reading(mirror_))) {
       if (fs::weakly_canonical(at.directory) == fs::weakly_canonical(own_directory(mirror_))) {
@@ -132,8 +151,11 @@ class Down {
 
   void check_that_it_may() const {
     if (options_.yes || isatty(STDIN_FILENO) == 1) return;
-    bool anything = is_there(mirror_) || !fetched_beside(mirror_).empty();
-    for (const OwnStream& stream : streams_) anything |= is_there(stream.directory);
+    bool anything =
+        is_there(mirror_) || is_there(half_removed_) || !fetched_beside(mirror_).empty();
+    for (const OwnStream& stream : streams_) {
+      anything |= is_there(stream.directory) || is_there(name_of_removal(stream.directory));
+    }
     if (anything) throw daystream::ConfigError("nobody can be asked here", "give --yes");
     throw daystream::Error(
         fmt::format("there is no mirror \"{}\", and no daystream of its own", mirror_),
@@ -223,9 +245,14 @@ class Down {
 
   void remove_streams() const {
     for (const OwnStream& stream : streams_) {
-      if (!is_there(stream.directory)) continue;
-      fs::remove_all(stream.directory);
-      fmt::print("removed daystream {}\n", stream.directory.string());
+      const fs::path going = name_of_removal(stream.directory);
+      bool any = fs::remove_all(going) != 0;
+      if (is_there(stream.directory)) {
+        move_away(stream.directory, going);
+        fs::remove_all(going);
+        any = true;
+      }
+      if (any) fmt::print("removed daystream {}\n", stream.directory.string());
     }
     std::error_code ignored;  // where somebody else's is in it
     fs::remove(sources_folder(mirror_), ignored);
@@ -235,16 +262,20 @@ class Down {
   }
 
   void remove_mirror() const {
-    bool any = false;
     const fs::path real = daystream::real_name(mirror_);
-    for (const char* suffix : kSuffixes) any |= fs::remove(real.string() + suffix);
-    for (const fs::path& file : fetched_beside(mirror_)) any |= fs::remove(file);
-    any |= fs::remove(mirror_);  // the link
+    bool any = is_there(real);
+    // Without its -wal it would be a mirror of another time, if it could be read at all.
+    if (any) move_away(real, half_removed_);
+    for (const char* suffix : kSuffixes) any |= remove_file(real.string() + suffix);
+    for (const fs::path& file : fetched_beside(mirror_)) any |= remove_file(file);
+    any |= remove_file(mirror_);  // the link
+    any |= remove_file(half_removed_);
     fmt::print("{} mirror {}\n", any ? "removed" : "there is no", mirror_);
   }
 
   const DownOptions& options_;
   const std::string mirror_;
+  const fs::path half_removed_;
   std::vector<OwnStream> streams_;
 };
 

@@ -80,6 +80,10 @@ fs::path own_directory(const std::string& mirror) {
   return beside(mirror, ".daystream");
 }
 
+fs::path name_of_removal(const fs::path& path) {
+  return path.string() + ".removed";
+}
+
 std::string slot_in(const fs::path& directory) {
   if (!fs::exists(directory / "daystream.json")) return {};
   return daystream::Manifest::load(directory).slot;

@@ -28,6 +28,10 @@ std::string own_slot_name(const std::string& mirror, const std::string& source =
 // Where `up` keeps the stream of a mirror of one source: MIRROR.daystream.
 std::filesystem::path own_directory(const std::string& mirror);
 
+// What `down` calls a mirror's file, or a stream's directory, while it removes it: with it goes in
+// one moment what `up` would go on with.
+std::filesystem::path name_of_removal(const std::filesystem::path& path);
+
 // The slot of the daystream that is in `directory`; empty: there is none.
 std::string slot_in(const std::filesystem::path& directory);
 // The publication that it streams from; empty: none.

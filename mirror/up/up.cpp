@@ -21,6 +21,7 @@
 #include "seed/seed.h"
 #include "snapshot/from_snapshot.h"
 #include "src/lock.h"
+#include "src/place.h"
 #include "src/waiting.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
@@ -87,7 +88,10 @@ class Up {
 
   int run() {
     streams_ = plan_streams(options_);
-    if (!fs::exists(mirror_)) check_folder();
+    if (!fs::exists(mirror_)) {
+      check_folder();
+      check_not_half_removed();
+    }
     // Before anything is looked at that another one may be making, and until all is made.
     owner_.emplace(mirror_);
     std::vector<TableRequest> missing;
@@ -122,6 +126,16 @@ class Up {
 
   void check_folder() const {
     daystream::program::require_writable(fs::absolute(mirror_).parent_path());
+  }
+
+  void check_not_half_removed() const {
+    if (!fs::exists(name_of_removal(daystream::real_name(mirror_)))) return;
+    throw daystream::NeedsPerson(
+        fmt::format(
+            "mirror \"{}\" is half removed: \"deltamirror down\" was begun, and has not come "
+            "to its end",
+            mirror_),
+        fmt::format("\"deltamirror down {}{}\" finishes it", mirror_, as_it_was_given()));
   }
 
   // All that can be wrong with what is asked for, before anything is made anywhere: a slot that
@@ -177,22 +191,24 @@ class Up {
   void prepare(OwnStream& stream, const std::vector<TableRequest>& tables) {
     const bool is_there = !slot_in(stream.directory).empty();
     if (is_there) stream.publication = publication_in(stream.directory);
-    const std::vector<TableRequest>& now = wanted(stream, tables);
-    const bool publishes = !stream.publication.empty() && !now.empty();
-    if (is_there && !publishes && options_.publication.empty()) return;
+    if (is_there && stream.publication.empty() && options_.publication.empty()) return;
     try {
-      prepare_at_server(stream, now);
+      prepare_at_server(stream, wanted(stream, tables));
     } catch (const daystream::program::NotConnected& e) {
       if (!is_there) throw;
       spdlog::warn("could not look whether the publication has the tables: {}", e.what());
     }
   }
 
-  void prepare_at_server(OwnStream& stream, const std::vector<TableRequest>& tables) {
+  void prepare_at_server(OwnStream& stream, std::vector<TableRequest> tables) {
     const daystream::program::PgConn session =
         daystream::program::connect(stream.conninfo, "deltamirror");
     PGconn* const pg = session.get();
     const Ways ways = choose_source(options_, stream, pg);
+    // Somebody has dropped it, as a "down" that did not come to its end.
+    const bool is_gone = !stream.publication.empty() &&
+                         find_publication(pg, stream.publication) == Publication::None;
+    if (is_gone) tables = stream.tables;
     if (!stream.publication.empty()) check_publishing(pg, stream, tables);
     if (slot_in(stream.directory).empty() && !plugin_of_slot(pg, stream.slot)) {
       made_.push_back(stream);

@@ -102,6 +102,24 @@ TEST_CASE("up: goes by PostgreSQL's own plugin where ours is not there, and down
   CHECK(place.down().ok());
 }
 
+TEST_CASE("up: makes again what a down that did not come to its end has removed at the server",
+          "[mirror][integration][up][managed]") {
+  const Managed place;
+  place.follow({"--table", "a"},
+               [&](const Process&) { CHECK(place.becomes("SELECT count(*) FROM a", "1")); });
+  place.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
+  place.execute("DROP PUBLICATION " + place.found("SELECT pubname FROM pg_publication"));
+  place.execute("DROP SCHEMA deltaflood CASCADE; INSERT INTO a VALUES(2, 'y')");
+  place.follow({"--table", "a"}, [&](const Process&) {
+    CHECK(place.becomes("SELECT count(*) FROM a", "2"));
+    place.execute("INSERT INTO a VALUES(3, 'z')");
+    CHECK(place.becomes("SELECT count(*) FROM a", "3"));
+  });
+  CHECK(place.at_the_server() == "1 1 1 0");
+  CHECK(place.down().ok());
+  CHECK(place.at_the_server() == "0 0 0 0");
+}
+
 TEST_CASE("up: where it may, event triggers note DDL, and down takes them along",
           "[mirror][integration][up][managed]") {
   const Managed place;

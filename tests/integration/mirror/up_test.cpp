@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "pipeline.h"
+#include "support/fault_preload.h"
 
 using namespace support;
 namespace fs = std::filesystem;
@@ -219,6 +220,45 @@ TEST_CASE("down: removes mirror, stream and slot, and misses nothing that is gon
   const Result asked = run(place.down({}));
   CHECK(asked.exit == Exit{1, 0});
   CHECK_THAT(asked.err, Catch::Contains("there is no mirror"));
+}
+
+TEST_CASE("down: where it is ended on its way, up goes on or names it, and another finishes it",
+          "[mirror][integration][up]") {
+  Up place;
+  for (std::uint64_t n = 1;; ++n) {
+    CAPTURE(n);
+    place.up_and_stop({"--table", "a"});
+    const FaultPreload faults(
+        {.calls = {"rename", "unlink"}, .path_prefix = place.dir.path(), .at = n, .sticky = true});
+    run(place.down(), {.env = faults.env()});
+    place.cluster.execute("INSERT INTO a SELECT max(id) + 1, 'y' FROM a");
+    {
+      Process again(place.up(place.mirror(), {"--table", "a"}));
+      REQUIRE(eventually([&] { return fs::exists(place.mirror() + ".sock") || !again.running(); }));
+      INFO(again.err());
+      if (again.running()) {
+        CHECK(eventually([&] {
+          return place.rows("SELECT id FROM a ORDER BY 1") ==
+                 place.source_rows("SELECT id FROM a ORDER BY 1");
+        }));
+        again.signal(SIGTERM);
+        CHECK(again.wait() == Exit{0, 0});
+      } else {
+        CHECK(again.wait() == Exit{3, 0});
+        CHECK_THAT(again.err(),
+                   Catch::Contains("\"deltamirror down\" was begun") &&
+                       Catch::Contains("deltamirror down " + place.mirror() + " -d …"));
+      }
+    }
+    const Result down = run(place.down());
+    INFO(down.err);
+    CHECK(down.ok());
+    CHECK(place.nothing_is_left(place.mirror()));
+    for (const auto& entry : fs::directory_iterator(place.dir.path())) {
+      CHECK(entry.path().filename().string().find(".removed") == std::string::npos);
+    }
+    if (faults.struck() == 0) break;
+  }
 }
 
 TEST_CASE("up: starts a stream for each source that a configuration names",
