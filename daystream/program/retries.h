@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,8 @@ class Retries {
     return failed(error.what(), error.hint(), before);
   }
   bool failed(const std::string& problem, const std::string& hint, std::string_view before = {});
+  // What a try says of itself, which the next one would say again: as failed().
+  std::optional<std::string> met(const std::string& text) { return repeats_.met(text); }
   // How long to wait before the next try.
   std::chrono::milliseconds pause() { return pauses_.next(); }
 

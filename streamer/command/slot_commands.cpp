@@ -59,7 +59,7 @@ void run_recreate_slot(const Config& config, const daystream::program::Signals& 
 
   // Recovery gets no `confirmed_flush`: that slot is given up, and must not reach into our lines.
   Writer writer(config.directory, *manifest, std::nullopt, {});
-  if (!needs_new_slot(slot, end_of(writer))) {
+  if (!needs_new_slot(slot, end_of(writer)) && can_be_read(connection, config, *slot)) {
     throw daystream::Error(
         fmt::format("replication slot \"{}\" is in order: nothing to re-create", config.slot),
         "to begin a new stream all the same, use --drop-slot first");

@@ -101,8 +101,10 @@ void Streamer::run() {
       problem = e.what();
       hint = "waiting for room; PostgreSQL keeps what is not confirmed";
     } catch (const daystream::Error& e) {
-      const bool replaces =
-          config_.replace_lost_slot && dynamic_cast<const SlotLost*>(&e) != nullptr;
+      const auto* const lost = dynamic_cast<const SlotLost*>(&e);
+      const bool replaces = config_.replace_lost_slot && lost != nullptr;
+      // It may be in order by what the server says of it (can_be_read()).
+      if (lost != nullptr) lost_in_fact_ = lost->what();
       if (!(retries_.may_pass(e) || replaces) || !config_.loop) {
         fail(e);
         throw;
@@ -234,8 +236,10 @@ void Streamer::write_beginning(Lsn begin, const daystream::MarkFacts& facts) {
   daystream::Holding holding = holding_;
   holding.since = writer_->position();
   writer_->declare_holding(holding);
-  spdlog::info("streaming from slot \"{}\" at {} into \"{}\", position={}", config_.slot,
-               begin.text(), config_.directory, writer_->position().text());
+  const auto text = retries_.met(
+      fmt::format("streaming from slot \"{}\" at {} into \"{}\", position={}", config_.slot,
+                  begin.text(), config_.directory, writer_->position().text()));
+  if (text) spdlog::info("{}", *text);
   progress_->streaming(*writer_);
 }
 
@@ -332,6 +336,7 @@ std::optional<Slot> Streamer::usable_slot(ReplicationConnection& connection, con
           "replication slot \"{}\" does not exist, but daystream \"{}\" was written from it",
           config_.slot, config_.directory));
     }
+    if (!lost_in_fact_.empty() && slot) throw SlotLost(lost_in_fact_);
     const Slot found = slot ? *slot : require_slot(connection, config_.slot);
     check_slot(found, server, config_);
     if (found.wal_status == "unreserved") {
@@ -342,10 +347,13 @@ std::optional<Slot> Streamer::usable_slot(ReplicationConnection& connection, con
     return found;
   } catch (const SlotLost& e) {
     if (!config_.replace_lost_slot || !directory_is_there) throw;
-    spdlog::warn("{}: going on with a new one, behind a gap", e.what());
+    const auto text =
+        retries_.met(fmt::format("{}: going on with a new one, behind a gap", e.what()));
+    if (text) spdlog::warn("{}", *text);
   }
   if (!writer_) open_writer(server, std::nullopt);  // that slot must not reach into our lines
   replace_slot(connection, config_, server, slot, *writer_, signals_);
+  lost_in_fact_.clear();
   return std::nullopt;
 }
 

@@ -87,6 +87,7 @@ class Streamer {
   inline static constexpr std::chrono::milliseconds kLongestPause{30'000};
   daystream::program::Retries retries_{
       daystream::program::Pauses(std::chrono::milliseconds{100}, kLongestPause)};
+  std::string lost_in_fact_;  // why the slot cannot be read, whatever the server says of it
   const std::string new_id_ = daystream::new_stream_id();  // of a directory that is made now
   std::set<std::string> warned_;                           // by warn_once()
   // What --create-slot asks for is done with once it is known where the slot is from.

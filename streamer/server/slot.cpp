@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "program/program.h"
+#include "server/publication.h"
 #include "server/server_error.h"
 #include "server/synchronous_standby.h"
 #include "src/waiting.h"
@@ -101,6 +102,29 @@ std::optional<Slot> find_slot(ReplicationConnection& connection, const std::stri
   slot.failover = text_at(result, 6) == "true";
   slot.invalidation = text_at(result, 7);
   return slot;
+}
+
+bool can_be_read(ReplicationConnection& connection, const Config& config, const Slot& slot) {
+  if (slot.lost()) return false;
+  std::string options;
+  if (!config.publication.empty()) {
+    for (const auto& [name, value] : pgoutput_options(config.publication, false)) {
+      options +=
+          fmt::format(", {}, {}", program::quote_literal(name), program::quote_literal(value));
+    }
+  }
+  try {
+    connection.exec(
+        fmt::format("SELECT count(*) FROM pg_logical_slot_peek_binary_changes({}, '{}', 1{})",
+                    program::quote_literal(slot.name), slot.confirmed_flush.text(), options));
+  } catch (const program::SqlError& e) {
+    try {
+      explain_server_error(e);
+    } catch (const SlotLost&) {
+      return false;
+    }
+  }
+  return true;
 }
 
 Lsn create_slot(ReplicationConnection& connection, const Config& config,

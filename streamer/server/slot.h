@@ -27,6 +27,7 @@ struct Slot {
   bool failover = false;     // standbys that synchronize slots keep it too; PostgreSQL 17 and later
   std::string invalidation;  // why it is lost, as PostgreSQL 16 and later say
 
+  // As the server says. It does not look whether the files are there: see can_be_read().
   bool lost() const noexcept { return wal_status == "lost"; }
 };
 
@@ -45,6 +46,10 @@ class SlotLost : public daystream::NeedsPerson {
 
 // nullopt: there is no such slot.
 std::optional<Slot> find_slot(ReplicationConnection& connection, const std::string& name);
+
+// Whether the server has the WAL that the slot needs: after pg_resetwal, or where somebody has
+// removed files, it says that the slot is in order all the same. Reads that WAL.
+bool can_be_read(ReplicationConnection& connection, const Config& config, const Slot& slot);
 
 // Makes the slot that `config` names and waits for the transactions that are older than it, at most
 // for create_timeout (then NeedsPerson names the one it waited for, and there is no slot). Returns

@@ -13,6 +13,7 @@
 #include "daystream/error.h"
 #include "daystream/line.h"
 #include "daystream/unique_fd.h"
+#include "program/postgres.h"
 #include "src/last_newline.h"
 
 namespace deltastream {
@@ -121,7 +122,19 @@ void check_timeline(ReplicationConnection& connection, TimelineId ours, Timeline
                                   theirs, ours),
                       kHint);
   }
-  const auto result = connection.exec(fmt::format("TIMELINE_HISTORY {}", theirs));
+  const auto result = [&] {
+    try {
+      return connection.exec(fmt::format("TIMELINE_HISTORY {}", theirs));
+    } catch (const daystream::program::SqlError& e) {
+      // After pg_resetwal nobody has it.
+      if (e.sqlstate() != "58P01") throw;
+      throw NeedsPerson(fmt::format("diverged: the server is on timeline {}, which this daystream "
+                                    "on timeline {} is not known to lead to, as its history is "
+                                    "gone: {}",
+                                    theirs, ours, e.what()),
+                        kHint);
+    }
+  }();
   const std::string_view text(PQgetvalue(result.get(), 0, 1),
                               static_cast<std::size_t>(PQgetlength(result.get(), 0, 1)));
   for (const TimelineSwitch& entry : parse_timeline_history(text)) {

@@ -473,6 +473,57 @@ TEST_CASE("refusal: a server restored from an older copy has diverged", "[stream
   check_refused(stream.run(), 3, "diverged: daystream");
 }
 
+namespace {
+
+// As people do to start a server whose WAL is damaged.
+void reset_wal(Cluster& cluster, const std::vector<std::string>& more = {}) {
+  const std::string bin = cluster.scalar("SELECT setting FROM pg_config WHERE name = 'BINDIR'");
+  cluster.stop();
+  std::vector<std::string> argv = {bin + "/pg_resetwal", "-f", "-D", cluster.data_dir().string()};
+  argv.insert(argv.end(), more.begin(), more.end());
+  support::run_ok(argv, {.user = support::User::server(), .folder = "/"});
+  cluster.start();
+}
+
+}  // namespace
+
+TEST_CASE("refusal: a slot whose WAL is not there is lost, whatever the server says of it",
+          "[streamer]") {
+  Cluster cluster;
+  cluster.execute("CREATE TABLE fox (a int PRIMARY KEY)");
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  CHECK(stream.run({"--recreate-slot"}).err.find("is in order") != std::string::npos);
+  reset_wal(cluster);
+  cluster.execute("INSERT INTO fox VALUES (1)");
+  REQUIRE(cluster.scalar("SELECT wal_status FROM pg_replication_slots") == "reserved");
+  check_refused(stream.run(), 3, "has already been removed");
+  SECTION("to who re-creates it") {
+    const Result made = stream.run({"--recreate-slot"});
+    INFO(made.err);
+    CHECK(made.ok());
+    CHECK(stream.run_to_end().ok());
+  }
+  SECTION("to who is to replace it") {
+    const Process process = stream.start({"--on-lost-slot", "replace"});
+    const auto is_streaming = [&] {
+      return process.err().find("INFO deltastream: streaming from slot") != std::string::npos &&
+             process.err().find("wrote a gap") != std::string::npos;
+    };
+    CHECK(support::eventually(is_streaming));
+    cluster.execute("INSERT INTO fox VALUES (2)");
+    CHECK(support::eventually([&] { return stream.lines("\tinsert\t").size() == 1; }));
+  }
+}
+
+TEST_CASE("refusal: a server that does not know its own history", "[streamer]") {
+  Cluster cluster;
+  const Stream stream(cluster);
+  REQUIRE(stream.run_to_end({"--create-slot"}).ok());
+  reset_wal(cluster, {"-l", "000000020000000000000020"});
+  check_refused(stream.run(), 3, "diverged: the server is on timeline 2");
+}
+
 // PostgreSQL forgets what was confirmed since its last checkpoint. What it sends of that once more
 // is filtered as the stream is now.
 TEST_CASE("refusal: none where rows are filtered away that were streamed before", "[streamer]") {
