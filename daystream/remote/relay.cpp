@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "day_file.h"
 #include "daystream/error.h"
 #include "manifest_file.h"
 #include "program/writable.h"
@@ -65,20 +66,25 @@ void Relay::open() {
 }
 
 void Relay::session(const Stop& stop) {
-  spdlog::info("pulling {} into \"{}\" after {}", address_, directory_.string(),
-               writer_->position() == Position::begin() ? "nothing" : writer_->position().text());
+  const auto text = retries_.met(fmt::format(
+      "pulling {} into \"{}\" after {}", address_, directory_.string(),
+      writer_->position() == Position::begin() ? "nothing" : writer_->position().text()));
+  if (text) spdlog::info("{}", *text);
   begin();
   notify_.status(fmt::format("pulling {}", address_));
   auto flushed_at = steady_clock::now();
+  bool came = false;  // something, since the last flush
   notify_.ready();
   while (!stop.requested()) {
     notify_.alive();
     place_->look();
-    if (receive(stop)) retries_.worked();
+    came |= receive(stop);
     const auto now = steady_clock::now();
     if (at_tail() || writer_->unflushed_bytes() >= kFlushBytes || now - flushed_at >= kFlushAfter) {
       writer_->flush();
       flushed_at = now;
+      // On a full disk it is here that it fails.
+      if (std::exchange(came, false) || at_tail()) retries_.worked();
       // The source's writer began a connection: perhaps it holds other tables from there on.
       if (writer_->take_manifest_due()) writer_->save_manifest(manifest_text());
     }

@@ -211,7 +211,8 @@ void Server::take_samples(bool is_step) noexcept {
         try {
           find_out(name, sample);
         } catch (const std::exception& e) {
-          spdlog::error("{}: {}", name, e.what());
+          const auto text = sample_troubles_.met(fmt::format("{}: {}", name, e.what()));
+          if (text) spdlog::error("{}", *text);
         }
       }
       return [this, samples, is_step] {

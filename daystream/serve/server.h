@@ -147,6 +147,7 @@ class Server {
   bool sampling_ = false;
   program::Notify notify_;
   program::Repeats strangers_;
+  program::Repeats sample_troubles_;  // of who takes samples
   Workers workers_;  // the last: what it still runs is done with before anything else goes
 };
 

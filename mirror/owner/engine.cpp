@@ -92,11 +92,12 @@ std::vector<RunOptions> options_of_sources(const RunOptions& options, const Data
 class Engine {
  public:
   Engine(const RunOptions& options, const RunControl& control, Database& db,
-         daystream::PlaceWatch place)
+         daystream::PlaceWatch place, daystream::program::Repeats& said)
       : options_(options),
         control_(control),
         place_(std::move(place)),
-        shared_(options, control, db) {
+        said_(said),
+        shared_(options, control, db, said) {
     shared_.has_watchdog = notify_.has_watchdog();
     bool right = false;
     const auto config = first_config(right);
@@ -247,8 +248,10 @@ class Engine {
   }
 
   void refuse_config(const Error& error) const {
-    spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",
-                  options_.config_file, error.what());
+    const auto text = said_.met(
+        fmt::format("could not take configuration \"{}\", the one before stays in force: {}",
+                    options_.config_file, error.what()));
+    if (text) spdlog::error("{}", *text);
     if (options_.fleet) options_.fleet->refused(error.what());
   }
 
@@ -282,6 +285,7 @@ class Engine {
   }
 
   void reload() {
+    said_.clear();  // who asks is to hear it again
     try {
       if (takes_config()) {
         const auto config = read_config();
@@ -414,6 +418,7 @@ class Engine {
   const RunOptions& options_;
   const RunControl& control_;
   daystream::PlaceWatch place_;
+  daystream::program::Repeats& said_;
   Shared shared_;
   daystream::program::Notify notify_;
   std::vector<std::unique_ptr<SourceRun>> sources_;
@@ -437,7 +442,8 @@ const Engine::Verb Engine::kVerbs[6] = {
     {"wal-checkpoint", &Engine::move_log},
 };
 
-void own_and_run(const RunOptions& options, const RunControl& control) {
+void own_and_run(const RunOptions& options, const RunControl& control,
+                 daystream::program::Repeats& said) {
   // Before the lock, as a lock file beside no mirror would only puzzle.
   static_cast<void>(open_for_reading(options.mirror));
   const MirrorLock owner(options.mirror);
@@ -451,7 +457,7 @@ void own_and_run(const RunOptions& options, const RunControl& control) {
       "end the process that owns a mirror before it is moved, removed or replaced, and take its "
       "-wal and -shm along; \"deltamirror verify\" shows whether what is there now is whole, and "
       "\"deltamirror seed\" makes a new one");
-  Engine(options, control, db, std::move(place)).run();
+  Engine(options, control, db, std::move(place), said).run();
 }
 
 // False: asked to stop meanwhile.
@@ -472,9 +478,10 @@ bool pause(std::chrono::milliseconds length, const RunControl& control) {
 // locked, or its disk full, when the host starts.
 void run_mirror(const RunOptions& options, const RunControl& control) {
   daystream::program::Retries retries;
+  daystream::program::Repeats said;  // by each try of itself
   do {
     try {
-      return own_and_run(options, control);
+      return own_and_run(options, control, said);
     } catch (const daystream::Error& e) {
       if (!may_pass(e, false) || !options.end.waits_out_trouble()) throw;
       retries.failed(e);

@@ -31,13 +31,16 @@ constexpr std::chrono::milliseconds kLongestOwnPause{3000};
 
 }  // namespace
 
-Shared::Shared(const RunOptions& options, const RunControl& with, Database& mirror)
+Shared::Shared(const RunOptions& options, const RunControl& with, Database& mirror,
+               daystream::program::Repeats& said)
     : control(with), db(mirror), keeper(mirror) {
   try {
     server = std::make_unique<ControlServer>(options.mirror);
   } catch (const daystream::IoError& e) {
     // The mirror is worth more than its socket.
-    spdlog::warn("nobody can ask this process for anything: {}", e.what());
+    const auto text =
+        said.met(fmt::format("nobody can ask this process for anything: {}", e.what()));
+    if (text) spdlog::warn("{}", *text);
   }
   if (!options.on_commit.empty()) feed = std::make_unique<CommitFeed>(mirror, options.on_commit);
 }

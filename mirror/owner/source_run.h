@@ -15,6 +15,7 @@
 #include "owner/lag_report.h"
 #include "owner/owner_work.h"
 #include "owner/write_turn.h"
+#include "program/repeats.h"
 #include "src/waiting.h"
 #include "store/wal_keeper.h"
 
@@ -22,7 +23,9 @@ namespace deltamirror {
 
 // What the sources of a mirror share. `db` and what works on it are used only by who has the turn.
 struct Shared {
-  Shared(const RunOptions& options, const RunControl& with, Database& mirror);
+  // `said`: what the tries before this one have said.
+  Shared(const RunOptions& options, const RunControl& with, Database& mirror,
+         daystream::program::Repeats& said);
 
   const RunControl& control;
   Database& db;

@@ -93,12 +93,12 @@ SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
 namespace {
 
 void check_kind(const SourceRelation& relation) {
-  const auto refuse = [&](std::string_view what) {
+  const auto refuse = [&](std::string_view what, std::string_view otherwise = "name its tables") {
     throw NeedsPerson(
         fmt::format("cannot follow \"{}\": it is {}, whose changes PostgreSQL does not decode",
                     relation.name.display(), what),
-        "name its tables, or copy it once as a static query: --query SQL --as NAME without "
-        "--table");
+        fmt::format("{}, or copy it once as a static query: --query SQL --as NAME without --table",
+                    otherwise));
   };
   switch (relation.kind) {
     case 'v':
@@ -122,7 +122,9 @@ void check_kind(const SourceRelation& relation) {
     default:
       break;
   }
-  if (relation.persistence == 'u') refuse("an unlogged table");
+  if (relation.persistence == 'u') {
+    refuse("an unlogged table", fmt::format("ALTER TABLE {} SET LOGGED", relation.name.sql()));
+  }
   if (relation.persistence == 't') refuse("a temporary table");
 }
 

@@ -6,6 +6,10 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
+#include <set>
+#include <sstream>
+
+#include "support/notify_socket.h"
 
 using namespace support;
 
@@ -166,4 +170,31 @@ TEST_CASE("trouble: a file that may not grow any more is waited for as a full di
     s.check_equal("t", "id || v");
   }
   s.end();
+}
+
+TEST_CASE("trouble: what waits for descriptors says once what it lacks, not at each try",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY)");
+  s.seed_tables({"t"});
+  bool any = false;
+  for (int limit = 11; limit < 19; ++limit) {
+    CAPTURE(limit);
+    NotifySocket systemd(s.dir / ("notify" + std::to_string(limit)));
+    Process process({"sh", "-c", "ulimit -n " + std::to_string(limit) + R"(; exec "$@")", "sh",
+                     program("deltamirror"), "run", s.mirror(), "--daystream", s.stream()},
+                    {.env = {{"NOTIFY_SOCKET", systemd.path().string()}}});
+    // One a try.
+    REQUIRE(eventually([&] { return systemd.messages().size() >= 4 || !process.running(); }));
+    if (!process.running()) continue;  // so few that SQLite opens no file
+    process.signal(SIGTERM);
+    CHECK(process.wait() == Exit{0, 0});
+    std::istringstream said(process.err());
+    std::set<std::string> lines;
+    for (std::string line; std::getline(said, line);) {
+      any |= line.find("nobody can ask") != std::string::npos;
+      INFO(line);
+      CHECK(lines.insert(line.substr(line.find(' ', line.find(' ') + 1))).second);
+    }
+  }
+  CHECK(any);
 }
