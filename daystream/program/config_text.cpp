@@ -18,6 +18,7 @@ namespace daystream::program {
 namespace {
 
 constexpr std::chrono::seconds kPatience{10};
+constexpr std::size_t kMostBytes = 64 << 20;
 
 }  // namespace
 
@@ -38,6 +39,7 @@ std::string read_config_text(const std::string& file) {
     const ssize_t size = read(fd.get(), part, sizeof part);
     if (size > 0) {
       text.append(part, static_cast<std::size_t>(size));
+      if (text.size() > kMostBytes) refuse("it has more than 64 MiB", "name a configuration");
     } else if (size == 0) {
       break;
     } else if (errno == EAGAIN) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -24,8 +25,9 @@ const NatsPlaces::Message* NatsPlaces::ending_at(std::uint64_t offset) const {
 }
 
 NatsSearch::NatsSearch(NatsPlaces& places, std::uint64_t offset, std::uint64_t last)
-    : places_(places), wanted_(offset), high_(last + 1) {
+    : places_(places), wanted_(offset) {
   const auto& known = places_.by_begin_;
+  high_ = std::max(last, known.empty() ? 0 : known.rbegin()->second.sequence) + 1;
   const auto after = known.upper_bound(offset);
   if (after != known.end()) {
     high_ = after->second.sequence;
@@ -36,6 +38,7 @@ NatsSearch::NatsSearch(NatsPlaces& places, std::uint64_t offset, std::uint64_t l
   const bool has_it = offset < before.end;
   low_ = has_it ? before.sequence : before.sequence + 1;
   low_end_ = has_it ? begin : before.end;
+  is_at_low_ = has_it;
 }
 
 std::optional<std::uint64_t> NatsSearch::next() {
@@ -45,7 +48,7 @@ std::optional<std::uint64_t> NatsSearch::next() {
   }
   if (low_ >= high_) return std::nullopt;
   asked_ = low_;
-  if (wanted_ > low_end_) {
+  if (wanted_ > low_end_ && !std::exchange(is_at_low_, false)) {
     const bool halves = !high_begin_ || step_++ % 3 == 2;
     const double part = halves ? 0.5
                                : static_cast<double>(wanted_ - low_end_) /

@@ -24,7 +24,8 @@ class NatsPlaces {
   void note(std::uint64_t begin, const Message& message);
   bool empty() const noexcept { return by_begin_.empty(); }
   void clear() noexcept { by_begin_.clear(); }
-  bool has_one_behind(std::uint64_t offset) const noexcept {
+  // Whether one is known that has the byte, or is behind it.
+  bool reach(std::uint64_t offset) const noexcept {
     return !by_begin_.empty() && by_begin_.rbegin()->second.end > offset;
   }
   // That which ends there; nullptr: none that is known.
@@ -41,7 +42,7 @@ class NatsPlaces {
 // Ownership: borrows the places, and notes there what it sees.
 class NatsSearch {
  public:
-  // `last`: the sequence of the stream's last message.
+  // `last`: the sequence of the day's last message, as far as that is known.
   NatsSearch(NatsPlaces& places, std::uint64_t offset, std::uint64_t last);
 
   // From which sequence on the day's first message is to be asked for; nullopt: none can have it.
@@ -63,7 +64,8 @@ class NatsSearch {
   const std::uint64_t wanted_;
   std::uint64_t low_ = 1;  // messages before it end before `low_end_`
   std::uint64_t low_end_ = 0;
-  std::uint64_t high_;  // those from it on begin behind the byte: at `high_begin_`, or later
+  bool is_at_low_ = false;  // the one at low_ has the byte, by what is known
+  std::uint64_t high_;      // those from it on begin behind the byte: at `high_begin_`, or later
   std::optional<std::uint64_t> high_begin_;  // nullopt: that is not known
   std::uint64_t asked_ = 0;                  // but for what is asked because that one is damaged
   std::optional<std::uint64_t> behind_damage_;

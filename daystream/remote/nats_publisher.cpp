@@ -77,6 +77,10 @@ class NatsPublisher::Impl {
       }
     }
     notify_.stopping();
+    if (rules_.once && !done_) {
+      throw Error(fmt::format("stopped before all of \"{}\" was published", stream_.address()),
+                  "the same command goes on where it was");
+    }
   }
 
   State look() {

@@ -410,14 +410,28 @@ bool NatsStore::from_feed(const Spot& place) {
   return false;
 }
 
-bool NatsStore::from_stream(const Spot& place, std::string& why) {
-  NatsPlaces& places = view_.places(place.first);
-  if (!places.has_one_behind(place.second)) {
-    // Between two that are known others are found in a few steps.
-    std::string damage;
-    size_by_last_message(place.first, damage);
+// The sequence of the day's last message, once that is one that has the byte, or is behind it:
+// where it stands is noted, and others are found between two that are known in a few steps. What is
+// known of the stream says too little: it may have been made again since.
+std::uint64_t NatsStore::look_for_last(std::int64_t day, std::uint64_t offset) {
+  const NatsPlaces& places = view_.places(day);
+  std::uint64_t sequence = 0;
+  for (int tries = 1; !places.reach(offset); ++tries) {
+    const auto last = link().last_of(subject_of(day));
+    std::string why;
+    const auto range = last ? range_of(*last, why) : std::nullopt;
+    if (last) sequence = last->sequence;
+    if (range) view_.note(*range, sequence);
+    const bool is_damaged = last && !range;
+    if (is_damaged || tries == kTriesAtReplicas) break;
+    if (!places.reach(offset)) std::this_thread::sleep_for(kBetweenTries);
   }
-  NatsSearch search(places, place.second, view_.last_sequence());
+  return sequence;
+}
+
+bool NatsStore::from_stream(const Spot& place, std::string& why) {
+  const std::uint64_t last = look_for_last(place.first, place.second);
+  NatsSearch search(view_.places(place.first), place.second, last);
   auto found = NatsSearch::Found::Elsewhere;
   int misses = 0;
   while (found == NatsSearch::Found::Elsewhere) {

@@ -80,6 +80,7 @@ class NatsStore {
   const HeldMessage& held(const Spot& place);
   bool from_feed(const Spot& place);
   bool from_stream(const Spot& place, std::string& why);
+  std::uint64_t look_for_last(std::int64_t day, std::uint64_t offset);
   HeldMessage* from_fallback(const Spot& place, const std::string& why);
   [[noreturn]] void lost(const Spot& place, const std::string& why, const std::string& hint);
   std::optional<NatsMessage> ask(std::uint64_t sequence, std::int64_t day);

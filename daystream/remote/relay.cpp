@@ -45,6 +45,10 @@ void Relay::run(const Stop& stop) {
       wait(retries_.pause(), stop);
     }
   }
+  if (once_ && !done_) {
+    throw Error(fmt::format("stopped before all of {} was pulled", address_),
+                "the same command goes on where it was");
+  }
 }
 
 void Relay::open() {

@@ -142,11 +142,17 @@ std::size_t FleetView::in_trouble() const {
                     [this](const auto& mirror) { return !trouble_of(*mirror).empty(); }));
 }
 
-ordered_json fleet_json(const FleetView& all, const FleetQuery& query) {
-  FleetView view = all;
-  if (query.covers) {
-    std::erase_if(view.mirrors, [&](const auto& mirror) { return !query.covers(mirror->name); });
-  }
+void FleetView::keep_only(const std::function<bool(const std::string& mirror)>& may_be_seen) {
+  const auto hidden =
+      std::erase_if(mirrors, [&](const auto& mirror) { return !may_be_seen(mirror->name); });
+  if (hidden == 0 || !rollout) return;
+  ordered_json known = *rollout;
+  known["reason"] = nullptr;  // which mirror refused it, and why
+  known["mirrors"] = nullptr;
+  rollout = std::make_shared<const ordered_json>(std::move(known));
+}
+
+ordered_json fleet_json(const FleetView& view, const FleetQuery& query) {
   ordered_json out;
   out["time"] = utc_text(at_second(view.now));
   out["revision"] = view.revision;

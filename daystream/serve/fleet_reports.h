@@ -68,12 +68,14 @@ struct FleetView {
   std::map<std::string, std::size_t> states() const;                      // how many of each
   std::map<std::optional<std::uint64_t>, std::size_t> revisions() const;  // that are in force
   std::size_t in_trouble() const;
+
+  // For who may see only some: nothing is left that tells of others.
+  void keep_only(const std::function<bool(const std::string& mirror)>& may_be_seen);
 };
 
 struct FleetQuery {
   std::string search;  // in names, labels (KEY=VALUE), hosts, states and troubles; empty: all
-  std::optional<std::size_t> most;                 // of the mirrors that are named
-  std::function<bool(const std::string&)> covers;  // which mirrors may be seen; empty: all
+  std::optional<std::size_t> most;  // of the mirrors that are named
 };
 // {time, revision, rollout, states, revisions, mirrors, left_out}: those in trouble first.
 nlohmann::ordered_json fleet_json(const FleetView& view, const FleetQuery& query);

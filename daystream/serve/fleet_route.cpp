@@ -111,10 +111,6 @@ FleetView FleetRoute::view() const {
 
 void FleetRoute::take_report(const Request& request, const std::string& name) {
   const std::string body = request.body();
-  if (name.size() > kMostNameBytes || plain(name) != name) {
-    throw HttpError(400, "bad-request",
-                    fmt::format("a mirror's name has at most {} bytes", kMostNameBytes));
-  }
   if (body.size() > kMostReportBytes) {
     throw HttpError(400, "bad-request",
                     fmt::format("a report has at most {} bytes", kMostReportBytes));
@@ -372,6 +368,11 @@ void FleetRoute::closed(evhttp_connection*, void* argument) {
 namespace {
 
 void require_right(const Grant& grant, bool authenticates, const std::string& name) {
+  if (name.size() > kMostNameBytes || plain(name, kMostNameBytes) != name) {
+    throw HttpError(400, "bad-request",
+                    fmt::format("a mirror's name has at most {} bytes, and no control characters",
+                                kMostNameBytes));
+  }
   if (!authenticates || grant.covers_mirror(name)) return;
   throw HttpError(403, "forbidden",
                   fmt::format("this token may not read the configuration of \"{}\"", plain(name)),
@@ -410,20 +411,27 @@ void Server::take_mirror_report(const Request& request, const std::string& name,
   });
 }
 
+// nullopt: nothing of it may be seen.
+std::optional<FleetView> Server::fleet_for(const Grant& grant) const {
+  if (!fleet_ || (access_ && grant.fleet.empty())) return std::nullopt;
+  FleetView view = fleet_->view();
+  if (access_)
+    view.keep_only([&grant](const std::string& mirror) { return grant.covers_mirror(mirror); });
+  return view;
+}
+
 void Server::reply_mirrors(const Request& request, const Grant& grant) {
   request.allow({"search", "most"});
   if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
   FleetQuery query;
   query.search = request.parameter("search").value_or("");
   if (const auto most = request.number("most")) query.most = *most;
-  if (access_) {
-    if (grant.fleet.empty()) {
-      throw HttpError(403, "forbidden", "this token may not read how mirrors are",
-                      "give it one that may: \"daystream token --fleet\"");
-    }
-    query.covers = [grant](const std::string& name) { return grant.covers_mirror(name); };
+  auto view = fleet_for(grant);
+  if (!view) {
+    throw HttpError(403, "forbidden", "this token may not read how mirrors are",
+                    "give it one that may: \"daystream token --fleet\"");
   }
-  answer_later(request, grant, [view = fleet_->view(), query]() -> Reply {
+  answer_later(request, grant, [view = std::move(*view), query]() -> Reply {
     const std::string body = json_page(fleet_json(view, query));
     return [body](const Request& asked) { asked.reply(200, "application/json", body); };
   });

@@ -13,6 +13,7 @@
 
 #include "json_text.h"
 #include "number.h"
+#include "program/harmless.h"
 #include "serve/peer_end.h"
 
 namespace daystream::serve {
@@ -37,12 +38,8 @@ HttpError bad_parameter(const std::string& name, const char* what) {
 
 }  // namespace
 
-std::string plain(std::string text, std::size_t most) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  if (text.size() > most) text.resize(most);
-  return text;
+std::string plain(std::string_view text, std::size_t most) {
+  return program::harmless_words(text, most);
 }
 
 const char* reason_of(int status) noexcept {

@@ -61,8 +61,8 @@ class Request {
   std::multimap<std::string, std::string> query_;
 };
 
-// What a peer says of itself, made fit to be shown: no control characters, cut where it is long.
-std::string plain(std::string text, std::size_t most = 100);
+// What a peer says of itself, made fit to be shown: harmless, and cut where it is long.
+std::string plain(std::string_view text, std::size_t most = 100);
 
 const char* reason_of(int status) noexcept;  // "Not Found"
 

@@ -213,10 +213,10 @@ void Server::reply_about_all(const Request& request, const std::string& what, co
   if (what == "history") return request.reply(200, kJson, history_json(streams_, grant));
   answer_sampled(request, grant, [this, grant, what](const Request& asked) {
     if (what == "status") {
-      const bool shown = fleet_ && (!access_ || !grant.fleet.empty());
-      return asked.reply(200, kJson, status_json(facts_, streams_, grant, shown));
+      return asked.reply(200, kJson,
+                         status_json(facts_, streams_, grant, fleet_for(grant).has_value()));
     }
-    const auto fleet = fleet_ ? std::optional(fleet_->view()) : std::nullopt;
+    const auto fleet = fleet_for(grant);
     asked.reply(200, kMetrics, metrics_text(facts_, streams_, grant, fleet ? &*fleet : nullptr));
   });
 }

@@ -204,7 +204,12 @@ void replace_file(Dir& dir, const std::string& name, std::string_view text, Repl
 }
 
 std::string read_whole(const File& file) {
-  std::string text(file.size(), '\0');
+  const std::uint64_t size = file.size();
+  if (size > kMostOfWhole) {
+    throw Corruption(file.path(), 0,
+                     fmt::format("it has {} bytes, far more than such a file ever has", size));
+  }
+  std::string text(size, '\0');
   text.resize(file.read_at(text, 0));
   return text;
 }

@@ -87,7 +87,8 @@ struct Replacing {
 // written, and synced, before it takes the place of the old one.
 void replace_file(Dir& dir, const std::string& name, std::string_view text, Replacing how = {});
 
-// The whole of a small file.
+// The whole of a small file. Throws Corruption where it is larger than any such file.
+constexpr std::uint64_t kMostOfWhole = 1 << 30;
 std::string read_whole(const File& file);
 
 }  // namespace daystream

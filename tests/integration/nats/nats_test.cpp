@@ -214,9 +214,9 @@ TEST_CASE("nats: a publisher that reads through a large day hears that it is to 
   int asked = 0;
   const daystream::Stop stop([&asked] { return ++asked > 3; });
   const auto address = daystream::remote::NatsAddress::parse({}, broker.address());
-  daystream::remote::NatsPublisher(daystream::remote::stream_kinds({}).open(source.path()), address,
-                                   {.once = true})
-      .run(stop);
+  daystream::remote::NatsPublisher publisher(
+      daystream::remote::stream_kinds({}).open(source.path()), address, {.once = true});
+  CHECK_THROWS_WITH(publisher.run(stop), Catch::Contains("stopped before all of "));
   CHECK(asked < 8);
 }
 

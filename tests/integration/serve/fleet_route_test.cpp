@@ -202,6 +202,8 @@ TEST_CASE("fleet: a token reads the configurations that it names, and no other",
   CHECK(ask(all, "/fleet/core") == "403");
   CHECK(ask(stream, "/fleet/edge-1") == "403");
   CHECK(ask(own, "/test/extent") == "200");
+  CHECK(ask(all, "/fleet/edge-1%00") == "400");
+  CHECK(ask(all, "/fleet/edge-1%1b%5b2J") == "400");
   CHECK(ask("x", "/fleet/edge-1") == "401");
   CHECK(outcome_of(server.url("/fleet/edge-1")) == "401 unauthorized");
   CHECK(run({support::program("daystream"), "token", tokens, "x", "--fleet", "a b"}).exit.code ==
@@ -344,6 +346,14 @@ TEST_CASE("fleet: a token reports for the mirrors that it names, and sees no oth
   CHECK(has(names(own), "edge-1"));
   CHECK(has(names(all), "edge-2"));
   CHECK(has(names(stream), "may not read how mirrors are"));
+  // Nor by their number.
+  const auto metrics = [&](const std::string& token) {
+    return run({"curl", "-sS", "-H", "Authorization: Bearer " + token, server.url("/metrics")}).out;
+  };
+  CHECK(has(metrics(all), "\ndaystream_fleet_mirrors{state=\"well\"} 2\n"));
+  CHECK(has(metrics(own), "\ndaystream_fleet_mirrors{state=\"well\"} 1\n"));
+  CHECK(has(metrics(stream), "\ndaystream_up"));
+  CHECK_FALSE(has(metrics(stream), "daystream_fleet_"));
   const auto code = [&](const std::string& token, const std::string& path) {
     return run({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H",
                 "Authorization: Bearer " + token, server.url(path)})

@@ -345,7 +345,11 @@ TEST_CASE("metrics: files tell of a stream and a mirror where nothing is served"
 
 TEST_CASE("metrics: Prometheus' own checker and rules take them", "[serve][health]") {
   Streamed p;
-  ServerProcess server({"app=" + p.daystream().string()});
+  const support::ScratchDir fleet;
+  spill(fleet / "all.json", R"({"tables": [{"table": "flights"}]})");
+  spill(fleet / "fleet.json", R"({"mirrors": [{"use": ["all.json"]}]})");
+  REQUIRE(support::run({support::program("daystream"), "fleet", fleet.path(), "publish"}).ok());
+  ServerProcess server({"app=" + p.daystream().string()}, {"--fleet", fleet.path()});
   REQUIRE(eventually([&] { return says(server, "daystream_up{stream=\"app\"} 1"); }));
   CHECK(outcome_of(server.url("/app/copies?copy=a%22b%5Cc&kind=mirror&position=1/1&lag_ms=5"),
                    "POST") == "200");

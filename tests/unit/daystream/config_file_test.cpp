@@ -123,6 +123,8 @@ TEST_CASE("config file: what is wrong is said with file and key", "[config]") {
   CHECK_THROWS_WITH(with_config_file(p.app, {"serve", "--config", p.file}),
                     "could not read configuration file \"" + p.file + "\": it is a directory");
   std::filesystem::remove(p.file);
+  CHECK_THROWS_WITH(with_config_file(p.app, {"serve", "--config", "/dev/zero"}),
+                    "could not read configuration file \"/dev/zero\": it has more than 64 MiB");
 }
 
 TEST_CASE("config file: serve, pull and consume begin with nothing else", "[config]") {

@@ -424,6 +424,14 @@ TEST_CASE("reader: what is no longer kept is refused, naming both places", "[rea
   CHECK(transactions_of(from_begin).size() == 2);
 }
 
+TEST_CASE("reader: a manifest without an end is damage, and does not take all memory",
+          "[reader][damage]") {
+  Damaged stream;
+  const std::filesystem::path manifest = stream.directory.path() / "daystream.json";
+  std::filesystem::resize_file(manifest, std::uintmax_t{100} << 30);  // no byte of it is stored
+  CHECK_THROWS_AS(stream.reader(), Corruption);
+}
+
 TEST_CASE("reader: a day deleted under it is refused, not skipped", "[reader]") {
   WrittenStream stream;
   Writer writer = stream.writer();

@@ -118,6 +118,14 @@ TEST_CASE("nats places: a hole is told from the message behind it", "[nats]") {
   CHECK(outcome.why == "no message has this byte, the next begins at byte 15");
 }
 
+TEST_CASE("nats places: what was seen last may be newer than what the stream said", "[nats]") {
+  NatsPlaces places;
+  places.note(0, {4, 10});
+  places.note(10, {9, 20});
+  CHECK(NatsSearch(places, 15, 5).next() == 9);
+  CHECK(NatsSearch(places, 5, 0).next() == 4);
+}
+
 TEST_CASE("nats places: a message that overlaps others is not believed", "[nats]") {
   Day day;
   day.add(1, 100);

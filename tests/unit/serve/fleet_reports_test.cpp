@@ -43,6 +43,33 @@ TEST_CASE("reports: a mirror is missed once it could have been heard", "[serve][
   CHECK(view.state_of(*view.mirrors[0]) == "well");
 }
 
+TEST_CASE("reports: who may see some mirrors learns nothing of others", "[serve][fleet][reports]") {
+  FleetReports reports({}, 1000);
+  CHECK(reports.tell(told("edge-1", 1000)));
+  CHECK(reports.tell(told("core", 1000, "refused", 2)));
+  FleetView all = reports.view(1001, 2);
+  all.rollout = std::make_shared<const nlohmann::ordered_json>(nlohmann::ordered_json{
+      {"state", "stopped"}, {"reason", "mirror \"core\" refused it"}, {"mirrors", 2}});
+  FleetView some = all;
+  some.keep_only([](const std::string& mirror) { return mirror.starts_with("edge-"); });
+  CHECK(fleet_json(all, {}).dump().find("core") != std::string::npos);
+  const auto left = fleet_json(some, {});
+  CHECK(left.dump().find("core") == std::string::npos);
+  CHECK(left["states"]["refused"] == 0);
+  CHECK(left["rollout"].dump() == R"({"state":"stopped","reason":null,"mirrors":null})");
+}
+
+TEST_CASE("reports: what a host says steers nobody's terminal", "[serve][fleet][reports]") {
+  const json text = {{"state", "trouble"},
+                     {"host", "a\xc2\x9b[2J"},
+                     {"trouble", {"\x1b[2J", "b"}},
+                     {"labels", {{"region", "\u202eeu"}}}};
+  const MirrorReport report = parse_report("a", text.dump(), 1).value();
+  CHECK(report.host == "a\\xc2\\x9b[2J");
+  CHECK(report.trouble == "\\x1b[2J");
+  CHECK(report.labels.at("region") == "\\xe2\\x80\\xaeeu");
+}
+
 TEST_CASE("reports: what says nothing new is stored now and then, and what is gone is forgotten",
           "[serve][fleet][reports]") {
   FleetReports reports({}, 1000);
