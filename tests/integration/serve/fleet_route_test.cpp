@@ -41,6 +41,13 @@ struct Offered : WrittenStream {
     more.insert(more.end(), {"--fleet", fleet.path()});
     return more;
   }
+  std::string tokens() const { return (fleet / "tokens").string(); }
+  std::string make_token(const std::string& name, std::vector<std::string> more) const {
+    more.insert(more.begin(), {support::program("daystream"), "token", tokens(), name});
+    std::string token = run_ok(more);
+    token.pop_back();
+    return token;
+  }
   static support::Result ask(const std::string& url, std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"curl", "-sSi", "-g"});
     more.push_back(url);
@@ -70,10 +77,18 @@ nlohmann::json report(const std::string& state, int revision, const std::string&
   return out;
 }
 
+// The status that a request with this token is answered with.
+std::string code_of(const std::string& url, const std::string& token,
+                    const std::vector<std::string>& more = {}) {
+  std::vector<std::string> argv = {"curl", "-sS",          "-o", "/dev/null",
+                                   "-w",   "%{http_code}", "-H", "Authorization: Bearer " + token};
+  argv.insert(argv.end(), more.begin(), more.end());
+  argv.push_back(url);
+  return run(argv).out;
+}
+
 std::string tell(const std::string& url, const std::string& body, const std::string& token = "x") {
-  return run({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H",
-              "Authorization: Bearer " + token, "--data-binary", body, url + "/report"})
-      .out;
+  return code_of(url + "/report", token, {"--data-binary", body});
 }
 
 nlohmann::json json_of(const std::string& url) {
@@ -178,21 +193,12 @@ TEST_CASE("fleet: an answer that is held comes with the next revision, at once",
 TEST_CASE("fleet: a token reads the configurations that it names, and no other",
           "[serve][fleet][security]") {
   const Offered offered;
-  const std::string tokens = (offered.fleet / "tokens").string();
-  const auto make = [&](const std::string& name, std::vector<std::string> more) {
-    more.insert(more.begin(), {support::program("daystream"), "token", tokens, name});
-    std::string token = run_ok(more);
-    token.pop_back();
-    return token;
-  };
-  const std::string own = make("edge-1", {"--fleet", "edge-1"});
-  const std::string all = make("all", {"--fleet", "none,edge-*"});
-  const std::string stream = make("stream", {"--streams", "test"});
-  ServerProcess server({offered.directory.path()}, offered.options({"--tokens", tokens}));
+  const std::string own = offered.make_token("edge-1", {"--fleet", "edge-1"});
+  const std::string all = offered.make_token("all", {"--fleet", "none,edge-*"});
+  const std::string stream = offered.make_token("stream", {"--streams", "test"});
+  ServerProcess server({offered.directory.path()}, offered.options({"--tokens", offered.tokens()}));
   const auto ask = [&](const std::string& token, const std::string& path) {
-    return run({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H",
-                "Authorization: Bearer " + token, server.url(path)})
-        .out;
+    return code_of(server.url(path), token);
   };
   CHECK(ask(own, "/fleet/edge-1") == "200");
   CHECK(ask(own, "/fleet/edge-2") == "403");
@@ -206,8 +212,8 @@ TEST_CASE("fleet: a token reads the configurations that it names, and no other",
   CHECK(ask(all, "/fleet/edge-1%1b%5b2J") == "400");
   CHECK(ask("x", "/fleet/edge-1") == "401");
   CHECK(outcome_of(server.url("/fleet/edge-1")) == "401 unauthorized");
-  CHECK(run({support::program("daystream"), "token", tokens, "x", "--fleet", "a b"}).exit.code ==
-        2);
+  CHECK(run({support::program("daystream"), "token", offered.tokens(), "x", "--fleet", "a b"})
+            .exit.code == 2);
 }
 
 TEST_CASE("fleet: what mirrors report is shown, those in trouble first, and outlives the server",
@@ -322,17 +328,10 @@ TEST_CASE("fleet: without a place to keep reports the server goes on, and says s
 TEST_CASE("fleet: a token reports for the mirrors that it names, and sees no others",
           "[serve][fleet][reports][security]") {
   const Offered offered;
-  const std::string tokens = (offered.fleet / "tokens").string();
-  const auto make = [&](const std::string& name, std::vector<std::string> more) {
-    more.insert(more.begin(), {support::program("daystream"), "token", tokens, name});
-    std::string token = run_ok(more);
-    token.pop_back();
-    return token;
-  };
-  const std::string own = make("edge-1", {"--fleet", "edge-1"});
-  const std::string all = make("all", {"--fleet", "*"});
-  const std::string stream = make("stream", {"--streams", "test"});
-  ServerProcess server({offered.directory.path()}, offered.options({"--tokens", tokens}));
+  const std::string own = offered.make_token("edge-1", {"--fleet", "edge-1"});
+  const std::string all = offered.make_token("all", {"--fleet", "*"});
+  const std::string stream = offered.make_token("stream", {"--streams", "test"});
+  ServerProcess server({offered.directory.path()}, offered.options({"--tokens", offered.tokens()}));
   const std::string good = report("well", 1).dump();
   CHECK(tell(server.url("/fleet/edge-1"), good, own) == "200");
   CHECK(tell(server.url("/fleet/edge-2"), good, own) == "403");
@@ -355,9 +354,7 @@ TEST_CASE("fleet: a token reports for the mirrors that it names, and sees no oth
   CHECK(has(metrics(stream), "\ndaystream_up"));
   CHECK_FALSE(has(metrics(stream), "daystream_fleet_"));
   const auto code = [&](const std::string& token, const std::string& path) {
-    return run({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H",
-                "Authorization: Bearer " + token, server.url(path)})
-        .out;
+    return code_of(server.url(path), token);
   };
   CHECK(code(own, "/fleet/edge-2/report") == "403");
   CHECK(code(all, "/fleet/edge-2/report") == "200");

@@ -27,6 +27,16 @@ struct Shown : WrittenStream {
   Writer writer_;
 };
 
+// The page as a browser has it once its scripts have run.
+std::string loaded(const ServerProcess& server) {
+  const support::ScratchDir profile;
+  return support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",
+                       "--disable-dev-shm-usage", "--user-data-dir=" + profile.path().string(),
+                       "--virtual-time-budget=3000", "--dump-dom", server.url("/")},
+                      {}, std::chrono::seconds{120})
+      .out;
+}
+
 }  // namespace
 
 TEST_CASE("page: one document, that nothing from elsewhere gets into", "[serve][page]") {
@@ -120,13 +130,7 @@ TEST_CASE("page: a browser shows the mirrors of a fleet, those in trouble first"
   for (int i = 0; i < 120; ++i) {
     tell("more-" + std::to_string(i), R"({"state": "well", "trouble": []})");
   }
-  support::ScratchDir profile;
-  const std::string document =
-      support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",
-                    "--disable-dev-shm-usage", "--user-data-dir=" + profile.path().string(),
-                    "--virtual-time-budget=3000", "--dump-dom", server.url("/")},
-                   {}, std::chrono::seconds{120})
-          .out;
+  const std::string document = loaded(server);
   CHECK(document.find("● 2 in trouble") != std::string::npos);
   const auto trouble = document.find("edge-2");
   const auto well = document.find("edge-1");
@@ -148,12 +152,6 @@ TEST_CASE("page: with nothing wrong it says that it is live", "[serve][page]") {
         "{\"state\": \"streaming\", \"updated_at\": \"" +
             daystream::utc_text(daystream::at_second(std::time(nullptr) + 3600)) + "\"}");
   ServerProcess server({shown.directory.path()});
-  support::ScratchDir profile;
-  const std::string document =
-      support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",
-                    "--disable-dev-shm-usage", "--user-data-dir=" + profile.path().string(),
-                    "--virtual-time-budget=3000", "--dump-dom", server.url("/")},
-                   {}, std::chrono::seconds{120})
-          .out;
+  const std::string document = loaded(server);
   CHECK(document.find("● live") != std::string::npos);
 }
