@@ -27,7 +27,8 @@ struct Shown : WrittenStream {
   Writer writer_;
 };
 
-// The page as a browser has it once its scripts have run.
+// The page as a browser has it once its scripts have run. No sandbox, as tests may run as root; it
+// loads nothing but our own page.
 std::string loaded(const ServerProcess& server) {
   const support::ScratchDir profile;
   return support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",
@@ -87,16 +88,7 @@ TEST_CASE("page: a browser shows streams, followers and mirrors, and runs its sc
     WARN("chromium is not installed: the page was not loaded");
     return;
   }
-  support::ScratchDir profile;
-  // No sandbox, as tests may run as root; it loads nothing but our own page.
-  const auto shown_by = [&] {
-    return support::run({"chromium", "--headless", "--no-sandbox", "--disable-gpu",
-                         "--disable-dev-shm-usage", "--user-data-dir=" + profile.path().string(),
-                         "--virtual-time-budget=3000", "--dump-dom", server.url("/")},
-                        {}, std::chrono::seconds{120})
-        .out;
-  };
-  const std::string document = shown_by();
+  const std::string document = loaded(server);
   CHECK(document.find("<h2>test</h2>") != std::string::npos);
   CHECK(document.find("edge7") != std::string::npos);
   CHECK(document.find("edge8:/srv/a.db") != std::string::npos);
