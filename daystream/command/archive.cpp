@@ -82,7 +82,7 @@ void print(const Archive::Step& step, bool json) {
   std::fflush(stdout);
 }
 
-void say_progress(Archive& archive, const program::Notify& notify) {
+void say_progress(Archive& archive, program::Notify& notify) {
   program::AtMostEvery words{std::chrono::seconds(10)};
   (void)words.due();  // nothing is said of what takes less
   archive.progress = [words, &notify](const std::string& file, std::uint64_t done,
@@ -119,7 +119,7 @@ int check(const ArchiveOptions& options) {
 
 // Everything that can be done now. systemd hears after the first day that it works: there may be
 // years of them.
-void archive_all(Archive& archive, bool json, const program::Notify& notify, std::uint64_t& count) {
+void archive_all(Archive& archive, bool json, program::Notify& notify, std::uint64_t& count) {
   while (const auto step = archive.step()) {
     ++count;
     print(*step, json);
