@@ -43,7 +43,7 @@ bool Notify::sent(const std::string& text) const {
 
 void Notify::tell(const std::string& text) {
   if (sent(text)) return;
-  connect();  // the service manager may have made its socket anew
+  connect();  // the service manager may have made another socket since
   if (!sent(text)) sd_notify(0, text.c_str());
 }
 

@@ -34,7 +34,7 @@ TEST_CASE("notify: who runs out of descriptors later on can still say that it li
   CHECK(systemd.messages() == std::vector<std::string>{"READY=1", "STATUS=working"});
 }
 
-TEST_CASE("notify: a service manager that begins anew hears the next message", "[program]") {
+TEST_CASE("notify: a service manager that has started again hears the next message", "[program]") {
   const support::TempDir dir;
   std::optional<NotifySocket> systemd(dir / "notify");
   setenv("NOTIFY_SOCKET", systemd->path().c_str(), 1);
