@@ -1,5 +1,5 @@
 // daystream fleet: the configurations of many mirrors, which "daystream serve --fleet" offers.
-#include "serve/fleet.h"
+#include "fleet/fleet.h"
 
 #include <fmt/format.h>
 #include <pwd.h>
@@ -17,27 +17,27 @@
 #include "calendar.h"
 #include "commands.h"
 #include "daystream/error.h"
+#include "fleet/report_store.h"
+#include "fleet/reports.h"
+#include "fleet/rollout.h"
 #include "json_text.h"
 #include "program/common_flags.h"
 #include "program/figures.h"
 #include "program/harmless.h"
 #include "program/json.h"
 #include "remote/http_client.h"
-#include "serve/fleet_reports.h"
-#include "serve/report_store.h"
-#include "serve/rollout.h"
 
 namespace daystream::command {
 
 namespace {
 
+using fleet::FleetContent;
+using fleet::FleetDirectory;
+using fleet::FleetDraft;
+using fleet::Revision;
 using nlohmann::json;
 using nlohmann::ordered_json;
-using serve::FleetContent;
-using serve::FleetDirectory;
-using serve::FleetDraft;
-using serve::Labels;
-using serve::Revision;
+using program::Labels;
 
 struct FleetOptions {
   std::string directory;
@@ -111,14 +111,14 @@ std::string author_of(const FleetOptions& options) {
 
 int publish_content(const FleetDirectory& fleet, const FleetContent& content,
                     const FleetOptions& options, const std::string& text) {
-  std::optional<serve::RolloutPlan> plan;
+  std::optional<fleet::RolloutPlan> plan;
   if (!options.steps.empty()) {
     plan.emplace();
-    plan->steps = serve::parse_steps(options.steps);
+    plan->steps = fleet::parse_steps(options.steps);
     plan->healthy_seconds = options.healthy_seconds;
   }
   const auto made = fleet.publish(content, author_of(options), text, plan ? &*plan : nullptr);
-  if (made && serve::load_plan(fleet.path(), made->number)) {
+  if (made && fleet::load_plan(fleet.path(), made->number)) {
     fmt::print("published revision {}, which goes out in steps: {} rollout status\n", made->number,
                fmt::format("daystream fleet {}", options.directory));
   } else if (made) {
@@ -218,17 +218,17 @@ ordered_json mirrors_of(const FleetOptions& options) {
     return program::parse_json(remote::request(options.http, "GET", options.directory).body);
   }
   const FleetDirectory fleet(options.directory);
-  const serve::ReportStore store(options.directory);
+  const fleet::ReportStore store(options.directory);
   if (!store.exists()) {
     throw ConfigError(fmt::format("no mirror has reported to fleet \"{}\"", options.directory),
                       "\"daystream serve --fleet\" keeps there what they say");
   }
-  const serve::FleetReports reports(store.load(), 0);
-  serve::FleetView view = reports.view(std::time(nullptr), fleet.newest().value_or(0));
+  const fleet::FleetReports reports(store.load(), 0);
+  fleet::FleetView view = reports.view(std::time(nullptr), fleet.newest().value_or(0));
   if (const auto rollout = rollout_of(fleet); rollout && (*rollout)["state"] != "done") {
     view.rollout = std::make_shared<const ordered_json>(*rollout);
   }
-  return serve::fleet_json(view, {});
+  return fleet::fleet_json(view, {});
 }
 
 ConfigError not_reported(const std::string& name) {
@@ -265,7 +265,7 @@ int forget_mirror(const FleetOptions& options) {
     throw ConfigError(fmt::format("mirror \"{}\" reports, and would be back in a moment", name),
                       "end its \"deltamirror run\" first, and wait until it is silent");
   }
-  serve::ReportStore(options.directory).forget(name, std::time(nullptr));
+  fleet::ReportStore(options.directory).forget(name, std::time(nullptr));
   fmt::print("forgot \"{}\"\n", name);
   return 0;
 }
@@ -328,10 +328,10 @@ int fleet_status(const FleetOptions& options) {
 // As the server has it; where none has taken it up yet, as it will begin.
 std::optional<ordered_json> rollout_of(const FleetDirectory& fleet) {
   const auto number = fleet.newest();
-  const auto plan = number ? serve::load_plan(fleet.path(), *number) : std::nullopt;
+  const auto plan = number ? fleet::load_plan(fleet.path(), *number) : std::nullopt;
   if (!plan) return std::nullopt;
-  serve::Rollout rollout(*number, *plan, serve::load_progress(fleet.path()));
-  return serve::to_json(*plan, rollout.progress());
+  fleet::Rollout rollout(*number, *plan, fleet::load_progress(fleet.path()));
+  return fleet::to_json(*plan, rollout.progress());
 }
 
 int show_rollout(const FleetOptions& options) {

@@ -17,6 +17,18 @@
 
 namespace daystream::serve {
 
+using fleet::FleetQuery;
+using fleet::FleetView;
+using fleet::MirrorReport;
+using fleet::MirrorReports;
+using fleet::ReportBatch;
+using fleet::ReportEvent;
+using fleet::ReportStore;
+using fleet::Revision;
+using fleet::Rollout;
+using fleet::RolloutProgress;
+using program::Labels;
+
 using std::chrono::steady_clock;
 
 namespace {
@@ -111,16 +123,18 @@ FleetView FleetRoute::view() const {
 
 void FleetRoute::take_report(const Request& request, const std::string& name) {
   const std::string body = request.body();
-  if (body.size() > kMostReportBytes) {
+  if (body.size() > fleet::kMostReportBytes) {
     throw HttpError(400, "bad-request",
-                    fmt::format("a report has at most {} bytes", kMostReportBytes));
+                    fmt::format("a report has at most {} bytes", fleet::kMostReportBytes));
   }
-  auto report = parse_report(name, body, std::time(nullptr));
+  auto report = fleet::parse_report(name, body, std::time(nullptr));
   if (!report) throw HttpError(400, "bad-request", "this is no report of a mirror");
   if (!reports_.tell(std::move(*report))) {
     throw HttpError(
-        503, "busy", fmt::format("{} mirrors are known already: no other is kept", kMostMirrors),
-        fmt::format("those that are silent for {} days make room", kMirrorGoneS / kSecondsPerDay));
+        503, "busy",
+        fmt::format("{} mirrors are known already: no other is kept", fleet::kMostMirrors),
+        fmt::format("those that are silent for {} days make room",
+                    fleet::kMirrorGoneS / kSecondsPerDay));
   }
   request.reply(200, "application/json", "{}\n");
 }
@@ -153,7 +167,7 @@ void FleetRoute::look() noexcept {
     const auto newest = directory_.newest();
     if (newest && *newest != newest_.revision.number) take(*newest);
     if (!rollout_) return;
-    if (auto plan = load_plan(directory_.path(), newest_.revision.number)) {
+    if (auto plan = fleet::load_plan(directory_.path(), newest_.revision.number)) {
       rollout_->hear(std::move(*plan));
     }
   } catch (const std::exception& e) {
@@ -177,8 +191,8 @@ void FleetRoute::offer(Offer newest) {
   const std::uint64_t number = newest.revision.number;
   std::optional<Offer> former;
   std::optional<Rollout> rollout;
-  if (auto plan = load_plan(directory_.path(), number)) {
-    rollout.emplace(number, std::move(*plan), load_progress(directory_.path()));
+  if (auto plan = fleet::load_plan(directory_.path(), number)) {
+    rollout.emplace(number, std::move(*plan), fleet::load_progress(directory_.path()));
     if (rollout->is_done()) {
       rollout.reset();
     } else {
@@ -432,7 +446,7 @@ void Server::reply_mirrors(const Request& request, const Grant& grant) {
                     "give it one that may: \"daystream token --fleet\"");
   }
   answer_later(request, grant, [view = std::move(*view), query]() -> Reply {
-    const std::string body = json_page(fleet_json(view, query));
+    const std::string body = json_page(fleet::fleet_json(view, query));
     return [body](const Request& asked) { asked.reply(200, "application/json", body); };
   });
 }

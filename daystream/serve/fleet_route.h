@@ -12,13 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "fleet/fleet.h"
+#include "fleet/report_store.h"
+#include "fleet/reports.h"
+#include "fleet/rollout.h"
 #include "program/repeats.h"
-#include "serve/fleet.h"
-#include "serve/fleet_reports.h"
 #include "serve/libevent.h"
-#include "serve/report_store.h"
 #include "serve/request.h"
-#include "serve/rollout.h"
 #include "serve/workers.h"
 #include "wake.h"
 
@@ -49,9 +49,9 @@ class FleetRoute {
   // Keeps what the mirror of that name says of itself, and answers. Throws HttpError.
   void take_report(const Request& request, const std::string& name);
   // All that is known now.
-  FleetView view() const;
+  fleet::FleetView view() const;
   // What was stored, for any thread.
-  std::shared_ptr<const ReportStore> store() const { return store_; }
+  std::shared_ptr<const fleet::ReportStore> store() const { return store_; }
   // Looks whether there is a newer revision, as it does by itself when one is published.
   void look() noexcept;
 
@@ -60,7 +60,7 @@ class FleetRoute {
     FleetRoute* route;
     Request request;
     std::string name;
-    Labels labels;
+    program::Labels labels;
     std::uint64_t after;
     std::chrono::steady_clock::time_point until;
     std::list<Held>::iterator self = {};
@@ -71,7 +71,7 @@ class FleetRoute {
     std::string problem;  // not empty: it is offered to nobody
   };
   struct Offer {
-    Revision revision;
+    fleet::Revision revision;
     std::map<std::vector<std::size_t>, Composed> composed = {};
 
     const Composed& of(const std::vector<std::size_t>& rules);
@@ -80,34 +80,34 @@ class FleetRoute {
   static void closed(evhttp_connection*, void* held);
   void watched() noexcept;
   void tick() noexcept;
-  MirrorReports open_store() noexcept;
+  fleet::MirrorReports open_store() noexcept;
   void save() noexcept;
   void take(std::uint64_t number);
-  void answer(const Request& request, const std::string& name, const Labels& labels);
+  void answer(const Request& request, const std::string& name, const program::Labels& labels);
   void answer_held(Held held) noexcept;
-  void hold(const Request& request, const std::string& name, const Labels& labels,
+  void hold(const Request& request, const std::string& name, const program::Labels& labels,
             std::uint64_t after, std::chrono::seconds wait);
   Offer& offer_for(const std::string& name);
   void offer(Offer newest);
   void look_at_rollout() noexcept;
-  void keep_progress(const RolloutProgress& before) noexcept;
+  void keep_progress(const fleet::RolloutProgress& before) noexcept;
   // Those whose answer is another one by now.
   void answer_due();
 
-  const FleetDirectory directory_;
+  const fleet::FleetDirectory directory_;
   const std::chrono::seconds stall_;
   Offer newest_;
-  std::optional<Offer> former_;     // while the newest is rolled out: what the others get
-  std::optional<Rollout> rollout_;  // the same
+  std::optional<Offer> former_;            // while the newest is rolled out: what the others get
+  std::optional<fleet::Rollout> rollout_;  // the same
   std::list<Held> held_;
   DurableWatch watch_;
   Event watch_event_;
   Event tick_;
   Workers& workers_;
-  const std::shared_ptr<ReportStore> store_;
-  FleetReports reports_;
+  const std::shared_ptr<fleet::ReportStore> store_;
+  fleet::FleetReports reports_;
   program::Repeats store_troubles_;
-  std::optional<RolloutProgress> unsaved_progress_;
+  std::optional<fleet::RolloutProgress> unsaved_progress_;
   bool saving_ = false;
   Event save_;
 };

@@ -209,7 +209,7 @@ void add_groups(Metrics& metrics, std::int64_t now) {
 }
 
 // By state and by revision: a series for each of ten thousand mirrors is more than is looked at.
-void add_fleet(program::MetricsText& text, const FleetView& fleet) {
+void add_fleet(program::MetricsText& text, const fleet::FleetView& fleet) {
   text.gauge("daystream_fleet_revision", "The newest revision of the fleet.",
              static_cast<double>(fleet.revision));
   text.gauge("daystream_fleet_rollout_stopped",
@@ -235,7 +235,7 @@ void add_fleet(program::MetricsText& text, const FleetView& fleet) {
 }  // namespace
 
 std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
-                         const FleetView* fleet) {
+                         const fleet::FleetView* fleet) {
   const std::int64_t now = std::time(nullptr);
   Metrics metrics(streams, grant, now);
   program::add_durable_metrics(metrics.text(), metrics.facts());

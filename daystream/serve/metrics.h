@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "serve/fleet_reports.h"
+#include "fleet/reports.h"
 #include "serve/status.h"
 
 namespace daystream::serve {
@@ -13,6 +13,6 @@ namespace daystream::serve {
 // what `grant` lets one see (PROTOCOL.md, "Need to know").
 // `fleet`: nullptr: there is none.
 std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
-                         const FleetView* fleet);
+                         const fleet::FleetView* fleet);
 
 }  // namespace daystream::serve

@@ -23,10 +23,13 @@
 #include "serve/tls.h"
 #include "serve/workers.h"
 
+namespace daystream::fleet {
+struct FleetView;
+}
+
 namespace daystream::serve {
 
 class FleetRoute;
-struct FleetView;
 
 struct ServerOptions {
   std::vector<std::string> streams;  // DIR or NAME=DIR
@@ -107,7 +110,7 @@ class Server {
   void reply_fleet(const Request& request, const std::string& name, const Grant& grant);
   void take_mirror_report(const Request& request, const std::string& name, const Grant& grant);
   void reply_mirrors(const Request& request, const Grant& grant);
-  std::optional<FleetView> fleet_for(const Grant& grant) const;
+  std::optional<fleet::FleetView> fleet_for(const Grant& grant) const;
   void reply_page(const Request& request);
   void reply_health(const Request& request);
   void reply_to_copy(const Request& request, const Served& served, const Grant& grant);

@@ -1,13 +1,13 @@
-// What a server makes of the reports of mirrors (serve/fleet_reports.h).
-#include "serve/fleet_reports.h"
+// What a server makes of the reports of mirrors (fleet/reports.h).
+#include "fleet/reports.h"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "serve/report_store.h"
+#include "fleet/report_store.h"
 #include "support/scratch_dir.h"
 
-using namespace daystream::serve;
+using namespace daystream::fleet;
 using nlohmann::json;
 
 namespace {

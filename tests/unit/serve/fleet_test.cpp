@@ -1,5 +1,5 @@
-// What the directory of a fleet says of its mirrors (serve/fleet.h).
-#include "serve/fleet.h"
+// What the directory of a fleet says of its mirrors (fleet/fleet.h).
+#include "fleet/fleet.h"
 
 #include <catch2/catch.hpp>
 
@@ -9,7 +9,7 @@
 #include "support/scratch_dir.h"
 
 using namespace daystream;
-using namespace daystream::serve;
+using namespace daystream::fleet;
 using daystream::test::slurp;
 using daystream::test::spill;
 using nlohmann::json;

@@ -1,15 +1,15 @@
-// How a revision goes out in steps (serve/rollout.h).
-#include "serve/rollout.h"
+// How a revision goes out in steps (fleet/rollout.h).
+#include "fleet/rollout.h"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
 #include "daystream/error.h"
-#include "serve/fleet.h"
+#include "fleet/fleet.h"
 #include "stream_fixture.h"
 #include "support/scratch_dir.h"
 
-using namespace daystream::serve;
+using namespace daystream::fleet;
 using nlohmann::json;
 using Texts = std::vector<std::string>;
 

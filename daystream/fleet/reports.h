@@ -14,7 +14,7 @@
 
 #include "program/labels.h"
 
-namespace daystream::serve {
+namespace daystream::fleet {
 
 using program::Labels;
 
@@ -113,4 +113,4 @@ class FleetReports {
   std::map<std::string, bool> told_;  // since the last batch; true: it says something new
 };
 
-}  // namespace daystream::serve
+}  // namespace daystream::fleet

@@ -1,4 +1,4 @@
-#include "serve/fleet_reports.h"
+#include "fleet/reports.h"
 
 #include <fmt/format.h>
 
@@ -10,18 +10,20 @@
 
 #include "calendar.h"
 #include "json_text.h"
+#include "program/harmless.h"
 #include "program/json.h"
-#include "serve/request.h"
 
-namespace daystream::serve {
+namespace daystream::fleet {
 
 using nlohmann::ordered_json;
+using program::harmless_words;
 using program::text_of;
 
 namespace {
 
 constexpr std::int64_t kStoreAgainS = 60;  // a report that says nothing new
 constexpr std::size_t kMostText = 300;
+constexpr std::size_t kMostWord = 100;
 constexpr std::size_t kMostLabels = 32;
 
 // The worst first.
@@ -91,19 +93,20 @@ std::optional<MirrorReport> parse_report(const std::string& name, const std::str
   report.told_at = told_at;
   report.state = text_of(told, "state");
   if (rank(report.state) == std::ssize(kStates) || report.state == "silent") return std::nullopt;
-  report.host = plain(text_of(told, "host"));
+  report.host = harmless_words(text_of(told, "host"), kMostWord);
   const ordered_json& trouble = told["trouble"];
   if (!trouble.empty() && trouble[0].is_string()) {
-    report.trouble = plain(trouble[0].get<std::string>(), kMostText);
+    report.trouble = harmless_words(trouble[0].get<std::string>(), kMostText);
   }
   const ordered_json config = told.value("config", ordered_json());
   report.revision = number_of(config, "revision");
   report.wanted = number_of(config, "wanted_revision");
-  report.refusal = plain(text_of(config, "error"), kMostText);
+  report.refusal = harmless_words(text_of(config, "error"), kMostText);
   const ordered_json labels = told.value("labels", ordered_json::object());
   for (const auto& [key, value] : labels.items()) {
     if (value.is_string() && report.labels.size() < kMostLabels) {
-      report.labels[plain(key)] = plain(value.get<std::string>());
+      report.labels[harmless_words(key, kMostWord)] =
+          harmless_words(value.get<std::string>(), kMostWord);
     }
   }
   const auto lag = told.find("lag_seconds");
@@ -240,4 +243,4 @@ ReportBatch FleetReports::take_batch(std::int64_t now) {
   return batch;
 }
 
-}  // namespace daystream::serve
+}  // namespace daystream::fleet

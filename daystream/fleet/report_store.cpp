@@ -1,4 +1,4 @@
-#include "serve/report_store.h"
+#include "fleet/report_store.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "dir.h"
 #include "program/sqlite.h"
 
-namespace daystream::serve {
+namespace daystream::fleet {
 
 using program::Database;
 using program::Statement;
@@ -156,4 +156,4 @@ ReportStore::Forgotten ReportStore::save(const ReportBatch& batch) {
   return forgotten;
 }
 
-}  // namespace daystream::serve
+}  // namespace daystream::fleet

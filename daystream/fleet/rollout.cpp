@@ -1,4 +1,4 @@
-#include "serve/rollout.h"
+#include "fleet/rollout.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -10,14 +10,14 @@
 #include "crc32c.h"
 #include "daystream/error.h"
 #include "dir.h"
+#include "fleet/fleet.h"
+#include "fleet/report_store.h"
 #include "json_text.h"
 #include "number.h"
 #include "program/figures.h"
 #include "program/json.h"
-#include "serve/fleet.h"
-#include "serve/report_store.h"
 
-namespace daystream::serve {
+namespace daystream::fleet {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
@@ -280,4 +280,4 @@ void Rollout::look(const FleetView& view, const IsChanged& is_changed) {
   if (view.now - *well_since_ >= plan_.healthy_seconds) next_step();
 }
 
-}  // namespace daystream::serve
+}  // namespace daystream::fleet

@@ -14,7 +14,7 @@
 #include "daystream/unique_fd.h"
 #include "program/labels.h"
 
-namespace daystream::serve {
+namespace daystream::fleet {
 
 using program::Labels;
 struct RolloutPlan;
@@ -87,4 +87,4 @@ class FleetDirectory {
 // All that is wrong with a mirror's configuration by its schema, as "POINTER: what".
 std::vector<std::string> config_problems(const nlohmann::json& config);
 
-}  // namespace daystream::serve
+}  // namespace daystream::fleet

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "serve/fleet_reports.h"
+#include "fleet/reports.h"
 
-namespace daystream::serve {
+namespace daystream::fleet {
 
 // What people ask for: revisions/N.rollout.json, there before revision N is.
 struct RolloutPlan {
@@ -93,4 +93,4 @@ class Rollout {
   std::map<std::string, std::int64_t> wrong_since_;
 };
 
-}  // namespace daystream::serve
+}  // namespace daystream::fleet

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "serve/fleet_reports.h"
+#include "fleet/reports.h"
 
-namespace daystream::serve {
+namespace daystream::fleet {
 
 // Threads: any.
 class ReportStore {
@@ -39,4 +39,4 @@ class ReportStore {
   std::mutex writing_;
 };
 
-}  // namespace daystream::serve
+}  // namespace daystream::fleet

@@ -1,4 +1,4 @@
-#include "serve/fleet.h"
+#include "fleet/fleet.h"
 
 #include <fmt/format.h>
 #include <fnmatch.h>
@@ -11,15 +11,15 @@
 #include "calendar.h"
 #include "daystream/error.h"
 #include "dir.h"
+#include "fleet/rollout.h"
 #include "json_text.h"
 #include "lock.h"
 #include "number.h"
 #include "program/config_text.h"
 #include "program/json.h"
 #include "program/json_schema.h"
-#include "serve/rollout.h"
 
-namespace daystream::serve {
+namespace daystream::fleet {
 
 namespace {
 
@@ -394,4 +394,4 @@ std::vector<std::string> config_problems(const json& config) {
   return out;
 }
 
-}  // namespace daystream::serve
+}  // namespace daystream::fleet
