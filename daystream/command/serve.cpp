@@ -41,9 +41,9 @@ struct GroupProblems {
 };
 
 // What cannot be read is said once, and then once a minute.
-serve::ServerOptions::Groups look_at_groups(const StreamKinds& kinds, GroupProblems& problems,
-                                            const std::filesystem::path& directory,
-                                            const serve::ServerOptions::Groups& before) {
+serve::Streams::GroupStatuses look_at_groups(const StreamKinds& kinds, GroupProblems& problems,
+                                             const std::filesystem::path& directory,
+                                             const serve::Streams::GroupStatuses& before) {
   const auto failed = [&problems](const std::string& why) {
     const std::lock_guard lock(problems.mutex);
     if (const auto text = problems.repeats.met(why)) spdlog::error("{}", *text);

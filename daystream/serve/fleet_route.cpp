@@ -13,7 +13,6 @@
 #include "json_text.h"
 #include "program/figures.h"
 #include "program/hint.h"
-#include "serve/server.h"
 
 namespace daystream::serve {
 
@@ -37,11 +36,26 @@ constexpr std::size_t kMostHeldInput = 4096;  // of what comes while an answer i
 constexpr std::size_t kMostNameBytes = 100;   // of a mirror
 constexpr std::chrono::seconds kBetweenSaves{2};
 
+std::string events_json(const std::vector<ReportEvent>& events) {
+  nlohmann::ordered_json out = nlohmann::ordered_json::array();
+  for (const ReportEvent& event : events) {
+    out.push_back({{"at", utc_text(at_second(event.at))},
+                   {"state", event.state},
+                   {"revision", event.revision ? nlohmann::ordered_json(*event.revision)
+                                               : nlohmann::ordered_json()},
+                   {"trouble", event.trouble}});
+  }
+  return json_page(nlohmann::ordered_json{{"events", std::move(out)}});
+}
+
 }  // namespace
 
-FleetRoute::FleetRoute(event_base* loop, Workers& workers, const std::filesystem::path& directory,
+FleetRoute::FleetRoute(event_base* loop, Answers& answers, Workers& workers,
+                       const std::filesystem::path& directory, bool has_tokens,
                        std::chrono::seconds stall)
-    : directory_(directory),
+    : answers_(answers),
+      has_tokens_(has_tokens),
+      directory_(directory),
       stall_(stall),
       newest_([this] {
         const auto newest = directory_.newest();
@@ -122,6 +136,7 @@ FleetView FleetRoute::view() const {
 }
 
 void FleetRoute::take_report(const Request& request, const std::string& name) {
+  request.allow({});
   const std::string body = request.body();
   if (body.size() > fleet::kMostReportBytes) {
     throw HttpError(400, "bad-request",
@@ -300,7 +315,8 @@ const FleetRoute::Composed& FleetRoute::Offer::of(const std::vector<std::size_t>
   if (found != composed.end()) return found->second;
   const nlohmann::json config = revision.content.compose(rules);
   Composed made{json_page(config), {}};
-  if (const auto problems = config_problems(config); !problems.empty()) made.problem = problems[0];
+  if (const auto problems = fleet::config_problems(config); !problems.empty())
+    made.problem = problems[0];
   return composed[rules] = std::move(made);
 }
 
@@ -329,8 +345,9 @@ void FleetRoute::answer(const Request& request, const std::string& name, const L
   request.reply(200, "application/json", config.body);
 }
 
-void FleetRoute::reply(const Request& request, const std::string& name,
-                       const std::function<void()>& require_room) {
+void FleetRoute::reply_config(const Request& request, const std::string& name) {
+  request.allow({"label", "after", "wait"});
+  if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
   Labels labels;
   try {
     labels = program::parse_labels(request.parameters("label"));
@@ -346,7 +363,7 @@ void FleetRoute::reply(const Request& request, const std::string& name,
   if (!after || *after != offer_for(name).revision.number || wait == 0) {
     return answer(request, name, labels);
   }
-  require_room();
+  answers_.require_room_to_stay(request);
   hold(request, name, labels, *after, std::chrono::seconds(wait));
 }
 
@@ -379,73 +396,58 @@ void FleetRoute::closed(evhttp_connection*, void* argument) {
   if (evhttp_request_get_connection(request) == nullptr) evhttp_send_reply_end(request);
 }
 
-namespace {
-
-void require_right(const Grant& grant, bool authenticates, const std::string& name) {
+void FleetRoute::require_right(const Grant& grant, const std::string& name) const {
   if (name.size() > kMostNameBytes || plain(name, kMostNameBytes) != name) {
     throw HttpError(400, "bad-request",
                     fmt::format("a mirror's name has at most {} bytes, and no control characters",
                                 kMostNameBytes));
   }
-  if (!authenticates || grant.covers_mirror(name)) return;
+  if (!has_tokens_ || grant.covers_mirror(name)) return;
   throw HttpError(403, "forbidden",
                   fmt::format("this token may not read the configuration of \"{}\"", plain(name)),
                   "give it one that may: \"daystream token --fleet\"");
 }
 
-std::string events_json(const std::vector<ReportEvent>& events) {
-  nlohmann::ordered_json out = nlohmann::ordered_json::array();
-  for (const ReportEvent& event : events) {
-    out.push_back({{"at", utc_text(at_second(event.at))},
-                   {"state", event.state},
-                   {"revision", event.revision ? nlohmann::ordered_json(*event.revision)
-                                               : nlohmann::ordered_json()},
-                   {"trouble", event.trouble}});
-  }
-  return json_page(nlohmann::ordered_json{{"events", std::move(out)}});
+void FleetRoute::route(const Request& request, const Grant& grant) {
+  const std::vector<std::string>& path = request.path();
+  if (path.size() == 1) return reply_all(request, grant);
+  const bool of_reports = path.size() == 3 && path[2] == "report";
+  if (path.size() > 2 && !of_reports) throw HttpError(404, "not-found", "there is nothing here");
+  require_right(grant, path[1]);
+  if (!of_reports) return reply_config(request, path[1]);
+  if (request.is_post()) return take_report(request, path[1]);
+  reply_events(request, path[1], grant);
 }
 
-}  // namespace
-
-void Server::reply_fleet(const Request& request, const std::string& name, const Grant& grant) {
-  request.allow({"label", "after", "wait"});
-  if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
-  require_right(grant, access_.has_value(), name);
-  fleet_->reply(request, name, [&] { require_room_to_stay(request); });
-}
-
-void Server::take_mirror_report(const Request& request, const std::string& name,
-                                const Grant& grant) {
+void FleetRoute::reply_events(const Request& request, const std::string& name, const Grant& grant) {
   request.allow({});
-  require_right(grant, access_.has_value(), name);
-  if (request.is_post()) return fleet_->take_report(request, name);
-  answer_later(request, grant, [store = fleet_->store(), name]() -> Reply {
+  answers_.later(request, grant, [store = store_, name]() -> Answers::Reply {
     const std::string body = events_json(store->events(name));
     return [body](const Request& asked) { asked.reply(200, "application/json", body); };
   });
 }
 
-// nullopt: nothing of it may be seen.
-std::optional<FleetView> Server::fleet_for(const Grant& grant) const {
-  if (!fleet_ || (access_ && grant.fleet.empty())) return std::nullopt;
-  FleetView view = fleet_->view();
-  if (access_)
+std::optional<FleetView> FleetRoute::view_for(const Grant& grant) const {
+  if (!may_see(grant)) return std::nullopt;
+  FleetView view = this->view();
+  if (has_tokens_) {
     view.keep_only([&grant](const std::string& mirror) { return grant.covers_mirror(mirror); });
+  }
   return view;
 }
 
-void Server::reply_mirrors(const Request& request, const Grant& grant) {
+void FleetRoute::reply_all(const Request& request, const Grant& grant) {
   request.allow({"search", "most"});
   if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
   FleetQuery query;
   query.search = request.parameter("search").value_or("");
   if (const auto most = request.number("most")) query.most = *most;
-  auto view = fleet_for(grant);
+  auto view = view_for(grant);
   if (!view) {
     throw HttpError(403, "forbidden", "this token may not read how mirrors are",
                     "give it one that may: \"daystream token --fleet\"");
   }
-  answer_later(request, grant, [view = std::move(*view), query]() -> Reply {
+  answers_.later(request, grant, [view = std::move(*view), query]() -> Answers::Reply {
     const std::string body = json_page(fleet::fleet_json(view, query));
     return [body](const Request& asked) { asked.reply(200, "application/json", body); };
   });

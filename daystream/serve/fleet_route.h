@@ -1,10 +1,9 @@
 // GET /fleet/NAME: what a mirror is to hold by the newest revision, and answers that wait for the
-// next one. POST /fleet/NAME/report: how it is.
+// next one. POST /fleet/NAME/report: how it is. GET /fleet: how all are.
 #pragma once
 
 #include <chrono>
 #include <filesystem>
-#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -17,6 +16,7 @@
 #include "fleet/reports.h"
 #include "fleet/rollout.h"
 #include "program/repeats.h"
+#include "serve/answers.h"
 #include "serve/libevent.h"
 #include "serve/request.h"
 #include "serve/workers.h"
@@ -31,27 +31,24 @@ namespace daystream::serve {
 // Threads: the loop's one. Not movable: libevent keeps its address.
 class FleetRoute {
  public:
+  static constexpr const char* kName = "fleet";  // before the names of mirrors in URLs
   static constexpr std::uint64_t kMostWaitSeconds = 300;
 
   // `stall`: a peer that takes nothing for so long is let go. `workers` write what is reported, and
   // are to be gone first. Throws ConfigError where the directory has no revision, NeedsPerson where
   // the newest is damaged.
-  FleetRoute(event_base* loop, Workers& workers, const std::filesystem::path& directory,
-             std::chrono::seconds stall);
+  // `has_tokens`: only by one may anything be seen.
+  FleetRoute(event_base* loop, Answers& answers, Workers& workers,
+             const std::filesystem::path& directory, bool has_tokens, std::chrono::seconds stall);
   FleetRoute(const FleetRoute&) = delete;
   FleetRoute& operator=(const FleetRoute&) = delete;
   ~FleetRoute();
 
-  // Answers, now or later. `require_room` is called before one is held, and may throw. Throws
-  // HttpError.
-  void reply(const Request& request, const std::string& name,
-             const std::function<void()>& require_room);
-  // Keeps what the mirror of that name says of itself, and answers. Throws HttpError.
-  void take_report(const Request& request, const std::string& name);
-  // All that is known now.
-  fleet::FleetView view() const;
-  // What was stored, for any thread.
-  std::shared_ptr<const fleet::ReportStore> store() const { return store_; }
+  // Answers, now or later. Throws HttpError where it refuses.
+  void route(const Request& request, const Grant& grant);
+  bool may_see(const Grant& grant) const noexcept { return !has_tokens_ || !grant.fleet.empty(); }
+  // Of all that is known now what `grant` lets one see; nullopt: nothing.
+  std::optional<fleet::FleetView> view_for(const Grant& grant) const;
   // Looks whether there is a newer revision, as it does by itself when one is published.
   void look() noexcept;
 
@@ -77,6 +74,12 @@ class FleetRoute {
     const Composed& of(const std::vector<std::size_t>& rules);
   };
 
+  void reply_config(const Request& request, const std::string& name);
+  void reply_events(const Request& request, const std::string& name, const Grant& grant);
+  void reply_all(const Request& request, const Grant& grant);
+  void take_report(const Request& request, const std::string& name);
+  void require_right(const Grant& grant, const std::string& name) const;
+  fleet::FleetView view() const;
   static void closed(evhttp_connection*, void* held);
   void watched() noexcept;
   void tick() noexcept;
@@ -94,6 +97,8 @@ class FleetRoute {
   // Those whose answer is another one by now.
   void answer_due();
 
+  Answers& answers_;
+  const bool has_tokens_;
   const fleet::FleetDirectory directory_;
   const std::chrono::seconds stall_;
   Offer newest_;

@@ -21,8 +21,8 @@ constexpr std::size_t kMostRevisions = 10;
 
 class Metrics {
  public:
-  Metrics(ServedStreams& streams, const Grant& grant, std::int64_t now) {
-    for (auto& [name, served] : streams) {
+  Metrics(const ServedStreams& streams, const Grant& grant, std::int64_t now) {
+    for (const auto& [name, served] : streams) {
       if (!grant.covers(name)) continue;
       streams_.emplace_back(name, served);
       facts_.push_back(stream_facts(name, served, now));
@@ -34,7 +34,7 @@ class Metrics {
     text_.sample({}, static_cast<double>(value));
   }
   void per_stream(const char* name, const char* type, const char* help,
-                  const std::function<std::optional<double>(Served&)>& value) {
+                  const std::function<std::optional<double>(const Served&)>& value) {
     text_.family(name, type, help);
     for (auto& [stream, served] : streams_) {
       if (const auto known = value(served)) text_.sample({{"stream", stream}}, *known);
@@ -85,7 +85,7 @@ class Metrics {
   program::MetricsText& text() { return text_; }
 
  private:
-  std::vector<std::pair<std::string, std::reference_wrapper<Served>>> streams_;
+  std::vector<std::pair<std::string, std::reference_wrapper<const Served>>> streams_;
   std::vector<program::StreamFacts> facts_;  // of the same ones
   program::MetricsText text_;
 };
@@ -103,12 +103,14 @@ void add_server(Metrics& metrics, const ServerFacts& facts) {
 
 void add_followers(Metrics& metrics) {
   metrics.per_stream("daystream_durable_bytes_total", "counter",
-                     "Bytes that became durable since this process began.", [](Served& served) {
+                     "Bytes that became durable since this process began.",
+                     [](const Served& served) {
                        return std::optional(static_cast<double>(served.stream->grown_bytes()));
                      });
-  metrics.per_stream(
-      "daystream_sent_bytes_total", "counter", "Bytes queued for followers.",
-      [](Served& served) { return std::optional(static_cast<double>(served.all_sent_bytes())); });
+  metrics.per_stream("daystream_sent_bytes_total", "counter", "Bytes queued for followers.",
+                     [](const Served& served) {
+                       return std::optional(static_cast<double>(served.all_sent_bytes()));
+                     });
   metrics.text().family("daystream_followers", "gauge", "Followers by what they do.");
   for (auto& [stream, served] : metrics.streams()) {
     for (const std::string state : {"live", "sending", "stuck"}) {
@@ -121,7 +123,7 @@ void add_followers(Metrics& metrics) {
   }
   metrics.per_stream("daystream_backlog_bytes", "gauge",
                      "Bytes that the slowest follower is behind.",
-                     [](Served& served) -> std::optional<double> {
+                     [](const Served& served) -> std::optional<double> {
                        std::uint64_t most = 0;
                        for (const auto& follower : served.followers) {
                          if (!follower->ended()) most = std::max(most, follower->backlog_bytes());
@@ -130,7 +132,7 @@ void add_followers(Metrics& metrics) {
                      });
   metrics.per_stream("daystream_commit_lag_seconds", "gauge",
                      "From the last commit on the server to durable here, of the last hour.",
-                     [](Served& served) -> std::optional<double> {
+                     [](const Served& served) -> std::optional<double> {
                        const auto& steps = served.history.steps();
                        const auto last = std::find_if(steps.rbegin(), steps.rend(),
                                                       [](const auto& step) { return step.lag_ms; });
@@ -141,7 +143,7 @@ void add_followers(Metrics& metrics) {
 
 void add_copies(Metrics& metrics, std::int64_t now) {
   metrics.per_stream("daystream_copies", "gauge", "Mirrors and relays heard within a day.",
-                     [](Served& served) {
+                     [](const Served& served) {
                        return std::optional(static_cast<double>(served.copies.all().size()));
                      });
   metrics.per_copy("daystream_copy_up", "1 while the mirror or relay reports, and no trouble.",
@@ -234,7 +236,7 @@ void add_fleet(program::MetricsText& text, const fleet::FleetView& fleet) {
 
 }  // namespace
 
-std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
+std::string metrics_text(const ServerFacts& facts, const ServedStreams& streams, const Grant& grant,
                          const fleet::FleetView* fleet) {
   const std::int64_t now = std::time(nullptr);
   Metrics metrics(streams, grant, now);

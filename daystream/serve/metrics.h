@@ -12,7 +12,7 @@ namespace daystream::serve {
 // What is not known now has no line, so that no old number passes for a new one. Of each stream
 // what `grant` lets one see (PROTOCOL.md, "Need to know").
 // `fleet`: nullptr: there is none.
-std::string metrics_text(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
+std::string metrics_text(const ServerFacts& facts, const ServedStreams& streams, const Grant& grant,
                          const fleet::FleetView* fleet);
 
 }  // namespace daystream::serve

@@ -1,4 +1,5 @@
-// GET /NAME/snapshots and /NAME/snapshot: which there are, and the bytes of one.
+#include "serve/snapshot_route.h"
+
 #include <event2/buffer.h>
 #include <event2/http.h>
 #include <fmt/format.h>
@@ -14,7 +15,6 @@
 #include "daystream/error.h"
 #include "json_text.h"
 #include "number.h"
-#include "serve/server.h"
 
 namespace daystream::serve {
 
@@ -64,7 +64,11 @@ std::optional<std::uint64_t> begin_of_range(const std::string& range) {
 
 }  // namespace
 
-void Server::reply_snapshots(const Request& request, Served& served) {
+SnapshotRoute::SnapshotRoute(event_base* loop, Answers& answers, Streams& streams,
+                             std::chrono::seconds stall)
+    : loop_(loop), answers_(answers), streams_(streams), stall_(stall) {}
+
+void SnapshotRoute::list(const Request& request, const Served& served) {
   request.allow({});
   nlohmann::ordered_json body;
   body["snapshots"] = nlohmann::ordered_json::array();
@@ -78,7 +82,7 @@ void Server::reply_snapshots(const Request& request, Served& served) {
   request.reply(200, "application/json", json_page(body));
 }
 
-void Server::reply_snapshot(const Request& request, Served& served, const Grant& grant) {
+void SnapshotRoute::send(const Request& request, Served& served, const Grant& grant) {
   request.allow({"id"});
   UniqueFd fd = served.snapshots->open(request.parameter("id").value_or(""));
   struct stat status {};
@@ -93,7 +97,7 @@ void Server::reply_snapshot(const Request& request, Served& served, const Grant&
     request.set_header("Content-Range", fmt::format("bytes */{}", size));
     throw HttpError(416, "bad-range", fmt::format("the snapshot has {} bytes", size));
   }
-  require_room_to_stay(request);
+  answers_.require_room_to_stay(request);
   request.set_header("Content-Type", "application/vnd.sqlite3");
   request.set_header("Cache-Control", "no-store");
   request.set_header("Connection", "close");
@@ -102,7 +106,7 @@ void Server::reply_snapshot(const Request& request, Served& served, const Grant&
   request.set_header("Content-Length", std::to_string(size - begin));
   FollowerOptions options;
   options.follow = false;
-  options.stall = options_.stall;
+  options.stall = stall_;
   if (from) {
     options.status = 206;
     request.set_header("Content-Range", fmt::format("bytes {}-{}/{}", begin, size - 1, size));
@@ -113,8 +117,8 @@ void Server::reply_snapshot(const Request& request, Served& served, const Grant&
   facts.grant = grant.name;
   facts.since = std::time(nullptr);
   served.downloads.push_back(std::make_unique<Follower>(
-      loop_.get(), request.raw(), std::make_unique<FileSource>(std::move(fd), begin, size), options,
-      std::move(facts), [this] { bury_.start(std::chrono::microseconds(0)); }));
+      loop_, request.raw(), std::make_unique<FileSource>(std::move(fd), begin, size), options,
+      std::move(facts), [this] { streams_.bury_soon(); }));
   served.downloads.back()->begin();
 }
 

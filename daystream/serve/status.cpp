@@ -63,7 +63,7 @@ ordered_json streamer_json(const StreamSample& sample, const StreamHealth& healt
   return told;
 }
 
-ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
+ordered_json stream_json(const Served& served, std::int64_t now, bool is_limited) {
   ordered_json value;
   value["name"] = served.stream->name();
   value["durable"] = nullptr;
@@ -106,7 +106,7 @@ ordered_json stream_json(Served& served, std::int64_t now, bool is_limited) {
 
 }  // namespace
 
-std::string status_json(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
+std::string status_json(const ServerFacts& facts, const ServedStreams& streams, const Grant& grant,
                         bool has_fleet) {
   const std::int64_t now = std::time(nullptr);
   ordered_json value;
@@ -120,18 +120,18 @@ std::string status_json(const ServerFacts& facts, ServedStreams& streams, const 
   }
   value["fleet"] = has_fleet;
   value["streams"] = ordered_json::array();
-  for (auto& [name, served] : streams) {
+  for (const auto& [name, served] : streams) {
     if (!grant.covers(name)) continue;
     value["streams"].push_back(stream_json(served, now, grant.is_limited()));
   }
   return json_page(value);
 }
 
-std::string history_json(ServedStreams& streams, const Grant& grant) {
+std::string history_json(const ServedStreams& streams, const Grant& grant) {
   ordered_json value;
   value["step_seconds"] = RateSamples::kStep.count();
   value["streams"] = ordered_json::object();
-  for (auto& [name, served] : streams) {
+  for (const auto& [name, served] : streams) {
     if (!grant.covers(name)) continue;
     ordered_json& stream = value["streams"][name];
     for (const char* key : {"bytes_per_second", "lag_seconds", "followers"}) {

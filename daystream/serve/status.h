@@ -20,9 +20,9 @@ struct ServerFacts {
 // Of each what `grant` lets one see (PROTOCOL.md, "Need to know"): no stream that it does not
 // cover; where it is limited to tables, nothing of other followers and of how much there is of
 // other tables. From the last samples: none of it reads a file. `has_fleet`: /fleet has more.
-std::string status_json(const ServerFacts& facts, ServedStreams& streams, const Grant& grant,
+std::string status_json(const ServerFacts& facts, const ServedStreams& streams, const Grant& grant,
                         bool has_fleet);
 // The last hour of each: what the page draws.
-std::string history_json(ServedStreams& streams, const Grant& grant);
+std::string history_json(const ServedStreams& streams, const Grant& grant);
 
 }  // namespace daystream::serve

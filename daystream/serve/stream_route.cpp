@@ -1,4 +1,5 @@
-// GET /NAME/stream: where it begins, what is left out, and the response that goes on.
+#include "serve/stream_route.h"
+
 #include <event2/http.h>
 #include <fmt/format.h>
 
@@ -6,7 +7,6 @@
 
 #include "crc32c.h"
 #include "daystream/error.h"
-#include "serve/server.h"
 #include "serve/zstd_frame.h"
 
 namespace daystream::serve {
@@ -93,26 +93,31 @@ Opening opening_of(const Wanted& wanted, const ServedStream& stream) {
 
 }  // namespace
 
-void Server::reply_stream(const Request& request, Served& served, const Grant& grant) {
+StreamRoute::StreamRoute(event_base* loop, Answers& answers, Streams& streams,
+                         std::chrono::seconds stall)
+    : loop_(loop), answers_(answers), streams_(streams), stall_(stall) {}
+
+void StreamRoute::reply(const Request& request, Served& served, const Grant& grant) {
   request.allow({"after", "lsn", "line", "crc", "chain", "tables", "beat", "follow"});
   const TableFilter filter = filter_of(request, grant);
   const Wanted wanted = wanted_of(request, grant, !filter.takes_all());
   const ServedStream& stream = *served.stream;
-  answer_later(request, grant, [this, &served, &stream, filter, wanted, grant]() -> Reply {
-    return [this, &served, filter, grant, opening = opening_of(wanted, stream)](
-               const Request& asked) { follow(asked, served, grant, filter, opening); };
-  });
+  answers_.later(
+      request, grant, [this, &served, &stream, filter, wanted, grant]() -> Answers::Reply {
+        return [this, &served, filter, grant, opening = opening_of(wanted, stream)](
+                   const Request& asked) { follow(asked, served, grant, filter, opening); };
+      });
 }
 
-void Server::follow(const Request& request, Served& served, const Grant& grant,
-                    const TableFilter& filter, Opening opening) {
-  require_room_to_stay(request);
+void StreamRoute::follow(const Request& request, Served& served, const Grant& grant,
+                         const TableFilter& filter, Opening opening) {
+  answers_.require_room_to_stay(request);
   ServedStream& stream = *served.stream;
   stream.refresh();
   stream.share(opening.begin);
   const Beginning& begin = opening.begin;
   FollowerOptions options;
-  options.stall = options_.stall;
+  options.stall = stall_;
   options.follow = request.parameter("follow").value_or("1") != "0";
   const std::uint64_t beat = request.number("beat").value_or(0);
   if (beat > kMostBeatSeconds) {
@@ -156,9 +161,9 @@ void Server::follow(const Request& request, Served& served, const Grant& grant,
         stream, begin, LineFilter(filter, begin.after, opening.chain, opening.in_group),
         options.encoding);
   }
-  served.followers.push_back(std::make_unique<Follower>(
-      loop_.get(), request.raw(), std::move(source), options, std::move(facts),
-      [this] { bury_.start(std::chrono::microseconds(0)); }));
+  served.followers.push_back(std::make_unique<Follower>(loop_, request.raw(), std::move(source),
+                                                        options, std::move(facts),
+                                                        [this] { streams_.bury_soon(); }));
   served.followers.back()->begin();
 }
 

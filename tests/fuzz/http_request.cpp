@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "serve/own_name.h"
+#include "serve/admission.h"
 #include "serve/request.h"
 #include "serve/zstd_frame.h"
 #include "target.h"

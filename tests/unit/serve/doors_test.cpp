@@ -13,7 +13,7 @@
 #include "serve/copies.h"
 #include "serve/descriptors.h"
 #include "serve/libevent.h"
-#include "serve/own_name.h"
+#include "serve/admission.h"
 #include "serve/table_filter.h"
 #include "serve/workers.h"
 #include "support/catch2_positions.h"
