@@ -1,7 +1,5 @@
 #include "serve/fleet_route.h"
 
-#include <event2/bufferevent.h>
-#include <event2/http.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -19,22 +17,14 @@ namespace daystream::serve {
 using fleet::FleetQuery;
 using fleet::FleetView;
 using fleet::MirrorReport;
-using fleet::MirrorReports;
-using fleet::ReportBatch;
 using fleet::ReportEvent;
-using fleet::ReportStore;
 using fleet::Revision;
 using fleet::Rollout;
 using fleet::RolloutProgress;
-using program::Labels;
-
-using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t kMostHeldInput = 4096;  // of what comes while an answer is held
-constexpr std::size_t kMostNameBytes = 100;   // of a mirror
-constexpr std::chrono::seconds kBetweenSaves{2};
+constexpr std::size_t kMostNameBytes = 100;  // of a mirror
 
 std::string events_json(const std::vector<ReportEvent>& events) {
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
@@ -56,7 +46,6 @@ FleetRoute::FleetRoute(event_base* loop, Answers& answers, Workers& workers,
     : answers_(answers),
       has_tokens_(has_tokens),
       directory_(directory),
-      stall_(stall),
       newest_([this] {
         const auto newest = directory_.newest();
         if (newest) return Offer{directory_.revision(*newest)};
@@ -66,12 +55,13 @@ FleetRoute::FleetRoute(event_base* loop, Answers& answers, Workers& workers,
       }()),
       watch_(directory_.revisions_path(), DurableWatch::kAnyName),
       watch_event_(loop, watch_.fd(), true, [this] { watched(); }),
-      tick_(loop, -1, false, [this] { tick(); }),
-      workers_(workers),
-      store_(std::make_shared<ReportStore>(directory)),
-      reports_(open_store(), std::time(nullptr)),
-      save_(loop, -1, true, [this] { save(); }) {
-  save_.start(kBetweenSaves);
+      reports_(loop, workers, directory,
+               [this](const std::string& mirror) {
+                 if (rollout_) rollout_->forget(mirror);
+               }),
+      held_(loop, stall, [this](const MirrorRequest& asked) {
+        answers_.now(asked.request, [&] { answer(asked); });
+      }) {
   offer(std::move(newest_));
   // What came since it was read is found by the first look, which is due at once.
   watch_event_.start(DurableWatch::kBetweenLooks);
@@ -79,55 +69,8 @@ FleetRoute::FleetRoute(event_base* loop, Answers& answers, Workers& workers,
                newest_.revision.number);
 }
 
-// Without it all is as well as with it, but for what was before.
-MirrorReports FleetRoute::open_store() noexcept {
-  try {
-    store_->open_for_writing();
-    return store_->load();
-  } catch (const Error& e) {
-    spdlog::error("what mirrors report is not kept: {}", program::with_hint(e.what(), e.hint()));
-  } catch (const std::exception& e) {
-    spdlog::error("what mirrors report is not kept: {}", e.what());
-  }
-  return {};
-}
-
-// One write at a time, of what there is when it begins.
-void FleetRoute::save() noexcept {
-  if (saving_) return;
-  try {
-    ReportBatch batch = reports_.take_batch(std::time(nullptr));
-    auto progress = std::exchange(unsaved_progress_, std::nullopt);
-    saving_ = workers_.run({}, [this, store = store_, batch = std::move(batch),
-                                progress = std::move(progress), to = directory_.path()]() {
-      std::string trouble;
-      ReportStore::Forgotten forgotten;
-      try {
-        if (progress) save_progress(to, *progress);
-        forgotten = store->save(batch);
-      } catch (const std::exception& e) {
-        trouble = e.what();
-      }
-      return [this, trouble, forgotten = std::move(forgotten)] {
-        saving_ = false;
-        for (const auto& [mirror, at] : forgotten) {
-          spdlog::info("mirror \"{}\" is forgotten", plain(mirror));
-          reports_.forget(mirror, at);
-          if (rollout_) rollout_->forget(mirror);
-        }
-        if (unsaved_progress_) save();
-        if (trouble.empty()) return store_troubles_.clear();
-        const auto text = store_troubles_.met(trouble);
-        if (text) spdlog::error("could not keep what mirrors report: {}", *text);
-      };
-    });
-  } catch (const std::exception& e) {
-    spdlog::error("{}", e.what());
-  }
-}
-
 FleetView FleetRoute::view() const {
-  FleetView view = reports_.view(std::time(nullptr), newest_.revision.number);
+  FleetView view = reports_.view(newest_.revision.number);
   if (rollout_) {
     view.rollout = std::make_shared<const nlohmann::ordered_json>(
         to_json(rollout_->plan(), rollout_->progress()));
@@ -152,20 +95,6 @@ void FleetRoute::take_report(const Request& request, const std::string& name) {
                     fleet::kMirrorGoneS / kSecondsPerDay));
   }
   request.reply(200, "application/json", "{}\n");
-}
-
-FleetRoute::~FleetRoute() {
-  try {
-    if (unsaved_progress_) save_progress(directory_.path(), *unsaved_progress_);
-    store_->save(reports_.take_batch(std::time(nullptr)));
-  } catch (const std::exception& e) {
-    spdlog::error("could not keep what mirrors report: {}", e.what());
-  }
-  for (const Held& held : held_) {
-    evhttp_connection* connection = evhttp_request_get_connection(held.request.raw());
-    evhttp_connection_set_closecb(connection, nullptr, nullptr);
-    evhttp_connection_free(connection);  // and the request with it
-  }
 }
 
 void FleetRoute::watched() noexcept {
@@ -196,7 +125,7 @@ void FleetRoute::take(std::uint64_t number) {
   spdlog::info("fleet \"{}\": revision {} by {} is offered, {}", directory_.path().string(), number,
                plain(newest_.revision.author),
                rollout_ ? fmt::format("in steps: {}", fmt::join(rollout_->plan().steps, ", "))
-                        : "at once to " + program::counted(held_.size(), "mirror"));
+                        : "at once to " + program::counted(held_.count(), "mirror"));
   look_at_rollout();
   answer_due();
 }
@@ -261,53 +190,19 @@ void FleetRoute::keep_progress(const RolloutProgress& before) noexcept {
       spdlog::info("{} goes on: {}", what, rollout_->plan().steps.at(now.step));
     }
   }
-  unsaved_progress_ = now;
   // What is waited for changes often, and is written with the reports.
-  if (before.state != now.state || before.mirrors.size() != now.mirrors.size() ||
-      before.step != now.step || before.order != now.order) {
-    save();
-  }
+  reports_.keep(now, before.state != now.state || before.mirrors.size() != now.mirrors.size() ||
+                         before.step != now.step || before.order != now.order);
 }
 
 void FleetRoute::answer_due() {
-  std::list<Held> due;
-  for (auto at = held_.begin(); at != held_.end();) {
-    const auto each = at++;
-    if (offer_for(each->name).revision.number != each->after) {
-      due.splice(due.end(), held_, each);
-    }
-  }
-  for (; !due.empty(); due.pop_front()) answer_held(due.front());
+  held_.answer_due([this](const std::string& name, std::uint64_t known) {
+    return offer_for(name).revision.number != known;
+  });
 }
 
 FleetRoute::Offer& FleetRoute::offer_for(const std::string& name) {
   return rollout_ && !rollout_->offers(name) ? *former_ : newest_;
-}
-
-// The time of those that wait is over now and then: they get what there is.
-void FleetRoute::tick() noexcept {
-  const auto now = steady_clock::now();
-  for (auto at = held_.begin(); at != held_.end();) {
-    const auto each = at++;
-    if (each->until > now) continue;
-    const Held held = std::move(*each);
-    held_.erase(each);
-    answer_held(held);
-  }
-  if (!held_.empty()) tick_.start(std::chrono::seconds(1));
-}
-
-void FleetRoute::answer_held(Held held) noexcept {
-  evhttp_connection_set_closecb(evhttp_request_get_connection(held.request.raw()), nullptr,
-                                nullptr);
-  try {
-    answer(held.request, held.name, held.labels);
-  } catch (const HttpError& e) {
-    held.request.reply(e);
-  } catch (const std::exception& e) {
-    spdlog::error("could not answer {}: {}", held.request.peer(), e.what());
-    held.request.reply(HttpError(500, "failed", "the server could not compose it"));
-  }
 }
 
 const FleetRoute::Composed& FleetRoute::Offer::of(const std::vector<std::size_t>& rules) {
@@ -320,7 +215,8 @@ const FleetRoute::Composed& FleetRoute::Offer::of(const std::vector<std::size_t>
   return composed[rules] = std::move(made);
 }
 
-void FleetRoute::answer(const Request& request, const std::string& name, const Labels& labels) {
+void FleetRoute::answer(const MirrorRequest& asked) {
+  const auto& [request, name, labels] = asked;
   Offer& offer = offer_for(name);
   const std::string number = std::to_string(offer.revision.number);
   const std::string tag = fmt::format("\"{}\"", number);
@@ -348,9 +244,9 @@ void FleetRoute::answer(const Request& request, const std::string& name, const L
 void FleetRoute::reply_config(const Request& request, const std::string& name) {
   request.allow({"label", "after", "wait"});
   if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
-  Labels labels;
+  MirrorRequest asked{request, name, {}};
   try {
-    labels = program::parse_labels(request.parameters("label"));
+    asked.labels = program::parse_labels(request.parameters("label"));
   } catch (const ConfigError& e) {
     throw HttpError(400, "bad-request", e.what(), e.hint());
   }
@@ -361,39 +257,10 @@ void FleetRoute::reply_config(const Request& request, const std::string& name) {
                     fmt::format("an answer waits for at most {} s", kMostWaitSeconds));
   }
   if (!after || *after != offer_for(name).revision.number || wait == 0) {
-    return answer(request, name, labels);
+    return answer(asked);
   }
   answers_.require_room_to_stay(request);
-  hold(request, name, labels, *after, std::chrono::seconds(wait));
-}
-
-void FleetRoute::hold(const Request& request, const std::string& name, const Labels& labels,
-                      std::uint64_t after, std::chrono::seconds wait) {
-  held_.push_back({this, request, name, labels, after, steady_clock::now() + wait});
-  held_.back().self = std::prev(held_.end());
-  evhttp_connection* connection = evhttp_request_get_connection(request.raw());
-  evhttp_connection_set_closecb(connection, closed, &held_.back());
-  bufferevent* stream = evhttp_connection_get_bufferevent(connection);
-  const timeval stall{stall_.count(), 0};
-  bufferevent_set_timeouts(stream, nullptr, &stall);
-  // What else it sends is left unread, as its request is being answered; its end is noticed.
-  bufferevent_data_cb drained = nullptr;
-  bufferevent_event_cb ended = nullptr;
-  void* argument = nullptr;
-  bufferevent_getcb(stream, nullptr, &drained, &ended, &argument);
-  bufferevent_setcb(stream, nullptr, drained, ended, argument);
-  bufferevent_setwatermark(stream, EV_READ, 0, kMostHeldInput);
-  bufferevent_enable(stream, EV_READ);
-  if (!tick_.pending()) tick_.start(std::chrono::seconds(1));
-}
-
-// The peer is gone. As of a follower: a request that lost its connection stays ours until its
-// reply ends.
-void FleetRoute::closed(evhttp_connection*, void* argument) {
-  auto* const held = static_cast<Held*>(argument);
-  evhttp_request* const request = held->request.raw();
-  held->route->held_.erase(held->self);
-  if (evhttp_request_get_connection(request) == nullptr) evhttp_send_reply_end(request);
+  held_.hold(std::move(asked), *after, std::chrono::seconds(wait));
 }
 
 void FleetRoute::require_right(const Grant& grant, const std::string& name) const {
@@ -421,7 +288,7 @@ void FleetRoute::route(const Request& request, const Grant& grant) {
 
 void FleetRoute::reply_events(const Request& request, const std::string& name, const Grant& grant) {
   request.allow({});
-  answers_.later(request, grant, [store = store_, name]() -> Answers::Reply {
+  answers_.later(request, grant, [store = reports_.store(), name]() -> Answers::Reply {
     const std::string body = events_json(store->events(name));
     return [body](const Request& asked) { asked.reply(200, "application/json", body); };
   });

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,37 +11,31 @@
 #include <vector>
 
 #include "fleet/fleet.h"
-#include "fleet/report_store.h"
 #include "fleet/reports.h"
 #include "fleet/rollout.h"
-#include "program/repeats.h"
 #include "serve/answers.h"
+#include "serve/held_answers.h"
 #include "serve/libevent.h"
+#include "serve/report_keeper.h"
 #include "serve/request.h"
 #include "serve/workers.h"
 #include "wake.h"
 
-struct evhttp_connection;
-
 namespace daystream::serve {
 
-// An answer that waits costs its connection and a few words, and no work before it is due.
-//
 // Threads: the loop's one. Not movable: libevent keeps its address.
 class FleetRoute {
  public:
   static constexpr const char* kName = "fleet";  // before the names of mirrors in URLs
   static constexpr std::uint64_t kMostWaitSeconds = 300;
 
-  // `stall`: a peer that takes nothing for so long is let go. `workers` write what is reported, and
-  // are to be gone first. Throws ConfigError where the directory has no revision, NeedsPerson where
-  // the newest is damaged.
-  // `has_tokens`: only by one may anything be seen.
+  // `has_tokens`: only who has one may see anything. `stall`: a peer that takes nothing for so long
+  // is let go. `workers` are to be gone first. Throws ConfigError where the directory has no
+  // revision, NeedsPerson where the newest is damaged.
   FleetRoute(event_base* loop, Answers& answers, Workers& workers,
              const std::filesystem::path& directory, bool has_tokens, std::chrono::seconds stall);
   FleetRoute(const FleetRoute&) = delete;
   FleetRoute& operator=(const FleetRoute&) = delete;
-  ~FleetRoute();
 
   // Answers, now or later. Throws HttpError where it refuses.
   void route(const Request& request, const Grant& grant);
@@ -53,15 +46,6 @@ class FleetRoute {
   void look() noexcept;
 
  private:
-  struct Held {
-    FleetRoute* route;
-    Request request;
-    std::string name;
-    program::Labels labels;
-    std::uint64_t after;
-    std::chrono::steady_clock::time_point until;
-    std::list<Held>::iterator self = {};
-  };
   // Of the mirrors that the same rules are about.
   struct Composed {
     std::string body;
@@ -80,16 +64,9 @@ class FleetRoute {
   void take_report(const Request& request, const std::string& name);
   void require_right(const Grant& grant, const std::string& name) const;
   fleet::FleetView view() const;
-  static void closed(evhttp_connection*, void* held);
   void watched() noexcept;
-  void tick() noexcept;
-  fleet::MirrorReports open_store() noexcept;
-  void save() noexcept;
   void take(std::uint64_t number);
-  void answer(const Request& request, const std::string& name, const program::Labels& labels);
-  void answer_held(Held held) noexcept;
-  void hold(const Request& request, const std::string& name, const program::Labels& labels,
-            std::uint64_t after, std::chrono::seconds wait);
+  void answer(const MirrorRequest& asked);
   Offer& offer_for(const std::string& name);
   void offer(Offer newest);
   void look_at_rollout() noexcept;
@@ -100,21 +77,13 @@ class FleetRoute {
   Answers& answers_;
   const bool has_tokens_;
   const fleet::FleetDirectory directory_;
-  const std::chrono::seconds stall_;
   Offer newest_;
   std::optional<Offer> former_;            // while the newest is rolled out: what the others get
   std::optional<fleet::Rollout> rollout_;  // the same
-  std::list<Held> held_;
   DurableWatch watch_;
   Event watch_event_;
-  Event tick_;
-  Workers& workers_;
-  const std::shared_ptr<fleet::ReportStore> store_;
-  fleet::FleetReports reports_;
-  program::Repeats store_troubles_;
-  std::optional<fleet::RolloutProgress> unsaved_progress_;
-  bool saving_ = false;
-  Event save_;
+  ReportKeeper reports_;
+  HeldAnswers held_;
 };
 
 }  // namespace daystream::serve
