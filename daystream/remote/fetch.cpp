@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <optional>
 
 #include "daystream/error.h"
@@ -36,24 +37,24 @@ UniqueFd open_part(const std::filesystem::path& part) {
 }
 
 // False: told to stop.
-bool receive(SnapshotPlace& place, const OfferedSnapshot& newest, const UniqueFd& fd,
+bool receive(SnapshotPlace& place, const OfferedSnapshot& chosen, const UniqueFd& fd,
              const std::filesystem::path& part, const Stop& stop, std::uint64_t& resumed_at) {
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) fail("open", part);
   auto size = static_cast<std::uint64_t>(status.st_size);
-  if (size > newest.size_bytes) {
+  if (size > chosen.size_bytes) {
     if (ftruncate(fd.get(), 0) != 0) fail("cut", part);
     size = 0;
   }
   resumed_at = size;
   const auto take = [&](const std::string& bytes) {
-    if (size + bytes.size() > newest.size_bytes) {
-      throw ProtocolError(fmt::format("{}: more bytes than the snapshot has", newest.where));
+    if (size + bytes.size() > chosen.size_bytes) {
+      throw ProtocolError(fmt::format("{}: more bytes than the snapshot has", chosen.where));
     }
     if (!write_all(fd.get(), bytes)) fail("write", part);
     size += bytes.size();
   };
-  if (size < newest.size_bytes && !place.receive(newest, size, take, stop)) return false;
+  if (size < chosen.size_bytes && !place.receive(chosen, size, take, stop)) return false;
   if (fsync(fd.get()) != 0) fail("sync", part);
   return true;
 }
@@ -70,29 +71,26 @@ std::string newest_snapshot(const Options& options, const std::string& address, 
   return snapshot_place(options, address, stop)->newest().id;
 }
 
-bool fetch_newest_snapshot(const Options& options, const std::string& address,
-                           const std::filesystem::path& path, const Stop& stop, Fetched& fetched,
-                           const std::string& known) {
-  const auto place = snapshot_place(options, address, stop);
+namespace {
+
+// What `choose` says is asked again at each try: a place has newer ones now and then.
+bool fetch(SnapshotPlace& place, const std::function<OfferedSnapshot()>& choose,
+           const std::filesystem::path& path, const Stop& stop, Fetched& fetched) {
   program::Retries retries;
   while (!stop.requested()) {
     try {
-      const OfferedSnapshot newest = place->newest();
+      const OfferedSnapshot chosen = choose();
       retries.let_in();
-      if (newest.id == known) {
-        throw NoSnapshot(fmt::format("{}: there is no newer snapshot yet", address),
-                         "put one there: \"deltamirror snapshot\"");
-      }
-      const std::filesystem::path part = fmt::format("{}.{}.part", path.string(), newest.id);
+      const std::filesystem::path part = fmt::format("{}.{}.part", path.string(), chosen.id);
       const UniqueFd fd = open_part(part);
-      if (!receive(*place, newest, fd, part, stop, fetched.resumed_at)) {
+      if (!receive(place, chosen, fd, part, stop, fetched.resumed_at)) {
         return false;
       }
       const std::string id = program::sha256_of_file(part, stop);
       if (id.empty()) return false;
-      if (id != newest.id) {
+      if (id != chosen.id) {
         std::filesystem::remove(part);
-        throw Error(fmt::format("{}: what came has another SHA-256: {}", newest.where, id),
+        throw Error(fmt::format("{}: what came has another SHA-256: {}", chosen.where, id),
                     "it is removed: try again; if that does not help, the file there was "
                     "changed after its SHA-256 was taken");
       }
@@ -100,8 +98,8 @@ bool fetch_newest_snapshot(const Options& options, const std::string& address,
       if (link(part.c_str(), path.c_str()) != 0) fail("create", path);
       unlink(part.c_str());
       sync_folder_of(path);
-      fetched.id = newest.id;
-      fetched.size_bytes = newest.size_bytes;
+      fetched.id = chosen.id;
+      fetched.size_bytes = chosen.size_bytes;
       return true;
     } catch (const Stopped&) {
       return false;
@@ -112,6 +110,27 @@ bool fetch_newest_snapshot(const Options& options, const std::string& address,
     }
   }
   return false;
+}
+
+}  // namespace
+
+bool fetch_newest_snapshot(const Options& options, const std::string& address,
+                           const std::filesystem::path& path, const Stop& stop, Fetched& fetched,
+                           const std::string& known) {
+  const auto place = snapshot_place(options, address, stop);
+  const auto newest = [&] {
+    OfferedSnapshot found = place->newest();
+    if (found.id != known) return found;
+    throw NoSnapshot(fmt::format("{}: there is no newer snapshot yet", address),
+                     "put one there: \"deltamirror snapshot\"");
+  };
+  return fetch(*place, newest, path, stop, fetched);
+}
+
+bool fetch_snapshot(SnapshotPlace& place, const ListedSnapshot& listed,
+                    const std::filesystem::path& path, const Stop& stop, Fetched& fetched) {
+  return fetch(
+      place, [&] { return place.offered(listed); }, path, stop, fetched);
 }
 
 }  // namespace daystream::remote

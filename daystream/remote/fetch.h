@@ -31,4 +31,8 @@ bool fetch_newest_snapshot(const Options& options, const std::string& address,
                            const std::filesystem::path& path, const Stop& stop, Fetched& fetched,
                            const std::string& known = {});
 
+// The same of one that was listed there.
+bool fetch_snapshot(SnapshotPlace& place, const ListedSnapshot& listed,
+                    const std::filesystem::path& path, const Stop& stop, Fetched& fetched);
+
 }  // namespace daystream::remote

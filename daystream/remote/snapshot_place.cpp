@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <string_view>
+#include <optional>
 #include <utility>
 
+#include "calendar.h"
 #include "program/json.h"
+#include "program/snapshot_name.h"
 #include "remote/refusal.h"
 #include "remote/s3_client.h"
 
@@ -28,27 +31,32 @@ class ServerPlace final : public SnapshotPlace {
       : options_(std::move(options)), base_(Url::parse(url).base) {}
 
   // Throws Behind where the server is still computing which it has.
-  OfferedSnapshot newest() override {
+  std::vector<ListedSnapshot> list() override {
     const std::string where = base_ + "/snapshots";
     const auto body = program::parse_json<nlohmann::json>(request(options_, "GET", where).body);
     try {
-      if (!body.at("snapshots").empty()) {
-        const auto& first = body.at("snapshots").front();
-        const auto id = first.at("id").get<std::string>();
-        if (is_sha256(id)) {
-          return {id, first.at("size_bytes").get<std::uint64_t>(),
-                  fmt::format("{}/snapshot?id={}", base_, id)};
-        }
-      } else if (body.at("preparing").get<std::uint64_t>() > 0) {
+      offered_.clear();
+      std::vector<ListedSnapshot> listed;
+      for (const auto& each : body.at("snapshots")) {
+        const auto id = each.at("id").get<std::string>();
+        const auto taken = parse_utc_text(each.at("time").get<std::string>());
+        if (!is_sha256(id) || !taken) throw not_understood(where);
+        offered_[id] = {id, each.at("size_bytes").get<std::uint64_t>(),
+                        fmt::format("{}/snapshot?id={}", base_, id)};
+        listed.push_back({id, {}, taken->time_since_epoch().count()});
+      }
+      if (!listed.empty()) return listed;
+      if (body.at("preparing").get<std::uint64_t>() > 0) {
         throw Behind(fmt::format("{}: the server is reading its snapshots", where));
-      } else {
-        throw NoSnapshot(fmt::format("{}: the server has no snapshot", where),
-                         "put one into the directory of its --snapshots, or seed from PostgreSQL");
       }
     } catch (const nlohmann::json::exception&) {
+      throw not_understood(where);
     }
-    throw ProtocolError(fmt::format("{}: the answer cannot be understood", where));
+    throw NoSnapshot(fmt::format("{}: the server has no snapshot", where),
+                     "put one into the directory of its --snapshots, or seed from PostgreSQL");
   }
+
+  OfferedSnapshot offered(const ListedSnapshot& listed) override { return offered_.at(listed.key); }
 
   bool receive(const OfferedSnapshot& snapshot, std::uint64_t begin,
                const std::function<void(const std::string&)>& take, const Stop& stop) override {
@@ -65,8 +73,13 @@ class ServerPlace final : public SnapshotPlace {
   }
 
  private:
+  static ProtocolError not_understood(const std::string& where) {
+    return ProtocolError(fmt::format("{}: the answer cannot be understood", where));
+  }
+
   const Options options_;
   const std::string base_;
+  std::map<std::string, OfferedSnapshot> offered_;  // of the last list
 };
 
 // What `deltamirror snapshot MIRROR s3://…` puts there: MIRROR-20261121T101504Z.db.
@@ -75,22 +88,28 @@ class StoragePlace final : public SnapshotPlace {
   StoragePlace(const std::string& address, const Stop& stop)
       : client_(S3Address::parse(address), {.stop = stop}) {}
 
-  OfferedSnapshot newest() override {
-    std::string key;
+  std::vector<ListedSnapshot> list() override {
+    std::vector<ListedSnapshot> listed;
     for (const S3Client::Object& object : client_.list("")) {
-      const auto time = time_in(object.key);
-      if (!time.empty() && time > time_in(key)) key = object.key;
+      const auto name = program::parse_snapshot_name(object.key);
+      if (name) listed.push_back({object.key, name->stem, name->seconds});
     }
-    if (key.empty()) {
+    if (listed.empty()) {
       throw NoSnapshot(fmt::format("{}: there is no snapshot", client_.address().name()),
                        "\"deltamirror snapshot MIRROR s3://…\" puts one there");
     }
-    const auto head = client_.head(key);
+    std::stable_sort(listed.begin(), listed.end(),
+                     [](const auto& a, const auto& b) { return a.taken > b.taken; });
+    return listed;
+  }
+
+  OfferedSnapshot offered(const ListedSnapshot& listed) override {
+    const auto head = client_.head(listed.key);
     if (head && is_sha256(head->sha256)) {
-      return {head->sha256, head->size_bytes, client_.address().name_of(key)};
+      return {head->sha256, head->size_bytes, client_.address().name_of(listed.key)};
     }
     throw NeedsPerson(
-        fmt::format("{}: its SHA-256 is not beside it", client_.address().name_of(key)),
+        fmt::format("{}: its SHA-256 is not beside it", client_.address().name_of(listed.key)),
         "put it there by \"deltamirror snapshot MIRROR s3://…\"");
   }
 
@@ -113,15 +132,6 @@ class StoragePlace final : public SnapshotPlace {
   }
 
  private:
-  // 20261121T101504Z, which sorts as the times do; empty: not the name of a snapshot.
-  static std::string_view time_in(std::string_view key) {
-    constexpr std::string_view kShape = "-dddddddddddddddd.db";
-    if (key.size() <= kShape.size() || key.find('/') != std::string_view::npos) return {};
-    const std::string_view end = key.substr(key.size() - kShape.size());
-    if (end.front() != '-' || !end.ends_with("Z.db") || end[9] != 'T') return {};
-    return end.substr(1, 16);
-  }
-
   S3Client client_;
 };
 
@@ -133,7 +143,7 @@ std::unique_ptr<SnapshotPlace> snapshot_place(const Options& options, const std:
     return std::make_unique<ServerPlace>(options, address);
   if (S3Address::is_one(address)) return std::make_unique<StoragePlace>(address, stop);
   throw ConfigError(fmt::format("cannot fetch a snapshot from \"{}\"", address),
-                    "--from takes the URL of a stream, https://HOST:PORT/NAME, or "
+                    "they come from the URL of a stream, https://HOST:PORT/NAME, or from "
                     "s3://BUCKET/PREFIX");
 }
 

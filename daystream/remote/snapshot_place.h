@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daystream/error.h"
 #include "daystream/stop.h"
@@ -17,6 +18,13 @@ namespace daystream::remote {
 class NoSnapshot : public NeedsPerson {
  public:
   using NeedsPerson::NeedsPerson;
+};
+
+// One that is there, as its place lists it.
+struct ListedSnapshot {
+  std::string key;
+  std::string mirror;      // the stem of its file's name; empty: the place does not say
+  std::int64_t taken = 0;  // seconds since 1970
 };
 
 struct OfferedSnapshot {
@@ -33,11 +41,16 @@ class SnapshotPlace {
   SnapshotPlace& operator=(const SnapshotPlace&) = delete;
   virtual ~SnapshotPlace() = default;
 
-  // Throws NoSnapshot, NeedsPerson where none is ever offered there, what asking throws.
-  virtual OfferedSnapshot newest() = 0;
+  // All of them, the newest first; never none. Throws NoSnapshot, NeedsPerson where none is ever
+  // offered there, what asking throws.
+  virtual std::vector<ListedSnapshot> list() = 0;
+  // What is needed to fetch it. Throws NeedsPerson where it cannot be fetched.
+  virtual OfferedSnapshot offered(const ListedSnapshot& listed) = 0;
   // Gives its bytes from `begin` on to `take`. False: `stop` was requested.
   virtual bool receive(const OfferedSnapshot& snapshot, std::uint64_t begin,
                        const std::function<void(const std::string&)>& take, const Stop& stop) = 0;
+
+  OfferedSnapshot newest() { return offered(list().front()); }
 };
 
 // By its address: `http(s)://HOST:PORT/NAME`, `s3://BUCKET/PREFIX`. Throws ConfigError. A new kind

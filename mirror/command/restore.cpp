@@ -20,7 +20,8 @@ void add_restore(CLI::App& app, Chosen& chosen) {
       ->each(check_file_name);
   command
       .add_option("--snapshot", restore_options.snapshot,
-                  "a snapshot to begin with, or a directory of them: the newest that will do")
+                  "a snapshot to begin with; or of a directory of them, s3://BUCKET/PREFIX or "
+                  "https://HOST:PORT/NAME the newest that will do")
       ->required();
   add_daystream_option(command, restore_options.daystream);
   add_sources_config_option(command, restore_options.config_file);
@@ -35,6 +36,9 @@ void add_restore(CLI::App& app, Chosen& chosen) {
       "Examples:\n"
       "  deltamirror restore was.db --snapshot /srv/snapshots --daystream prod \\\n"
       "              --to \"2026-11-21 10:15\"\n"
+      "  deltamirror restore was.db --snapshot s3://our-streams/prod --daystream "
+      "s3://our-streams/prod \\\n"
+      "              --to yesterday\n"
       "  deltamirror restore was.db --snapshot all.db --to 0/17B1480 --source eu");
   command.callback([options, &chosen] {
     chosen = [options](daystream::program::Signals& signals) {

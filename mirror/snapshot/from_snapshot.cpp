@@ -17,12 +17,9 @@
 
 namespace deltamirror {
 
-namespace {
-
-// Who made the file is not trusted with more than its rows. Its pages have to be as SQLite writes
-// them, and each index, trigger and view one statement: they are made again when a table is copied.
-void check_fetched(const std::string& mirror, const daystream::Stop& stop) {
-  Database db = open_for_reading(mirror);
+// Indexes, triggers and views are made again when a table is copied.
+void check_fetched(const std::string& file, const daystream::Stop& stop) {
+  Database db = open_for_reading(file);
   db.give_up_when(stop, std::chrono::milliseconds(0));
   db.exec("PRAGMA cell_size_check = ON");
   if (const auto found = db.value("PRAGMA quick_check(1)"); found != "ok") {
@@ -50,6 +47,8 @@ void check_fetched(const std::string& mirror, const daystream::Stop& stop) {
     }
   }
 }
+
+namespace {
 
 // False: asked to stop; then there is no mirror.
 bool fetch_into(const std::string& mirror, const std::string& server, const daystream::Stop& stop) {

@@ -20,6 +20,11 @@ namespace deltamirror {
 bool fetch_mirror(const std::string& mirror, const daystream::Stream& daystream,
                   const daystream::program::Signals& signals);
 
+// Who made a file that was fetched is not trusted with more than its rows: its pages have to be as
+// SQLite writes them, and each index, trigger and view one statement. Throws Error where it must
+// not be used.
+void check_fetched(const std::string& file, const daystream::Stop& stop);
+
 // What was fetched for MIRROR and is beside it: what came before a download broke off, and newer
 // snapshots for the mirror.
 std::vector<std::filesystem::path> fetched_beside(const std::string& mirror);

@@ -52,6 +52,14 @@ bool Goal::is_for_all() const noexcept {
   return when == nullptr || std::holds_alternative<Time>(*when);
 }
 
+std::optional<std::int64_t> Goal::second() const noexcept {
+  const When* when = std::get_if<When>(&place_);
+  if (when == nullptr) return std::nullopt;
+  if (const auto* position = std::get_if<Position>(when)) return position->c;
+  if (const auto* time = std::get_if<Time>(when)) return time->seconds;
+  return std::nullopt;
+}
+
 std::string Goal::text() const {
   const When* when = std::get_if<When>(&place_);
   if (when == nullptr) return "the daystream's end";

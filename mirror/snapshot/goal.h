@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -25,6 +26,9 @@ class Goal {
 
   // A time, or all there is: the same for several databases.
   bool is_for_all() const noexcept;
+
+  // The second that it is in, where it names one: a time does, and a position.
+  std::optional<std::int64_t> second() const noexcept;
 
   std::string text() const;  // in words
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <ctime>
 #include <optional>
+#include <vector>
 
 #include "apply/applier.h"
 #include "apply/holding.h"
@@ -14,6 +15,8 @@
 #include "config/source_places.h"
 #include "daystream/reader.h"
 #include "program/figures.h"
+#include "remote/fetch.h"
+#include "snapshot/from_snapshot.h"
 #include "snapshot/goal.h"
 #include "snapshot/rotation.h"
 #include "snapshot/take.h"
@@ -33,6 +36,7 @@ using daystream::NeedsPerson;
 using daystream::Reader;
 using daystream::Transaction;
 using std::chrono::steady_clock;
+namespace remote = daystream::remote;
 
 // Nobody reads the file yet: a commit only bounds what a statement journal holds.
 constexpr std::uint64_t kCommitChanges = 100'000;
@@ -64,6 +68,18 @@ const Checkpoint* passed(const std::vector<Checkpoint>& all, const Goal& goal) {
   return found == all.end() ? nullptr : &*found;
 }
 
+[[noreturn]] void several_mirrors(const std::string& place, const std::string& one,
+                                  const std::string& other, const char* hint) {
+  throw ConfigError(fmt::format("\"{}\" holds snapshots of several mirrors: \"{}\" and \"{}\"",
+                                place, one, other),
+                    hint);
+}
+
+[[noreturn]] void all_too_late(const std::string& place, const Goal& goal) {
+  throw NeedsPerson(fmt::format("each snapshot in \"{}\" is later than {}", place, goal.text()),
+                    "only PostgreSQL's own backups reach further back");
+}
+
 // The newest snapshot of a directory that `goal` does not lie before.
 std::string newest_before(const RestoreOptions& options, const Goal& goal) {
   const std::string& directory = options.snapshot;
@@ -74,11 +90,8 @@ std::string newest_before(const RestoreOptions& options, const Goal& goal) {
   for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
     const auto name = parse_snapshot_name(entry.path().filename().string());
     if (!name) continue;
-    if (any && name->stem != stem) {
-      throw ConfigError(fmt::format("\"{}\" holds snapshots of several mirrors: \"{}\" and \"{}\"",
-                                    directory, stem, name->stem),
-                        "name one snapshot");
-    }
+    if (any && name->stem != stem)
+      several_mirrors(directory, stem, name->stem, "name one snapshot");
     any = true;
     stem = name->stem;
     if (best && best->seconds > name->seconds) continue;
@@ -90,8 +103,48 @@ std::string newest_before(const RestoreOptions& options, const Goal& goal) {
   if (!any)
     throw Error(fmt::format("\"{}\" holds no snapshot", directory),
                 "name the directory that \"deltamirror snapshot\" was given");
-  throw NeedsPerson(fmt::format("each snapshot in \"{}\" is later than {}", directory, goal.text()),
-                    "only PostgreSQL's own backups reach further back");
+  all_too_late(directory, goal);
+}
+
+bool is_elsewhere(const std::string& snapshot) {
+  return snapshot.find("://") != std::string::npos;
+}
+
+// The newest snapshot of a place elsewhere that `goal` does not lie before, as the file `to`. Where
+// that is known only by looking into them, few are fetched: an older one is at an earlier place.
+void fetch_newest_before(const RestoreOptions& options, const Goal& goal, const std::string& to,
+                         const daystream::Stop& stop) {
+  const auto place =
+      remote::snapshot_place(remote::options_from_environment(), options.snapshot, stop);
+  const std::vector<remote::ListedSnapshot> listed = place->list();
+  for (const auto& each : listed) {
+    if (each.mirror == listed.front().mirror) continue;
+    several_mirrors(options.snapshot, listed.front().mirror, each.mirror,
+                    "fetch one of them, and name the file");
+  }
+  const remote::ListedSnapshot* fetched = nullptr;
+  const auto fetch = [&](const remote::ListedSnapshot& wanted) {
+    if (fetched == &wanted) return;
+    remove_loading_files(options.out);
+    spdlog::info("fetching snapshot {} of {}", wanted.key, options.snapshot);
+    remote::Fetched facts;
+    if (!remote::fetch_snapshot(*place, wanted, to, stop, facts)) stopped();
+    fetched = &wanted;
+    check_fetched(to, stop);
+  };
+  const auto is_too_late = [&](const remote::ListedSnapshot& each) {
+    fetch(each);
+    return passed(checkpoints_of(to, options, goal), goal) != nullptr;
+  };
+  auto chosen = listed.begin();
+  if (const auto second = goal.second()) {
+    const auto is_older = [&](const auto& each) { return each.taken <= *second; };
+    chosen = std::find_if(listed.begin(), listed.end(), is_older);
+    if (chosen == listed.end()) --chosen;  // clocks differ
+  }
+  if (is_too_late(*chosen)) chosen = std::partition_point(chosen + 1, listed.end(), is_too_late);
+  if (chosen == listed.end()) all_too_late(options.snapshot, goal);
+  fetch(*chosen);
 }
 
 std::string snapshot_for(const RestoreOptions& options, const Goal& goal) {
@@ -173,19 +226,24 @@ void replay(Database& db, const RestoreOptions& options, const SourcePlace& plac
 void restore(const RestoreOptions& options, const daystream::program::Signals& signals) {
   const Goal goal = Goal::parse("--to", options.to, std::time(nullptr));
   check_absent(options.out);
-  const std::string snapshot = snapshot_for(options, goal);
+  const bool elsewhere = is_elsewhere(options.snapshot);
+  const std::string snapshot = elsewhere ? options.snapshot : snapshot_for(options, goal);
   MirrorLock owner(options.out);
   const std::string loading = loading_name(options.out);
   try {
     check_absent(options.out);
     remove_loading_files(options.out);
     spdlog::info("restoring from \"{}\" to {}", snapshot, goal.text());
-    // Through SQLite: what was named may be a mirror that runs.
-    take_snapshot({.mirror = snapshot, .out = loading, .form = SnapshotForm::Raw, .keep = {}},
-                  signals);
+    if (elsewhere) {
+      fetch_newest_before(options, goal, loading, signals.stop());
+    } else {
+      // Through SQLite: what was named may be a mirror that runs.
+      take_snapshot({.mirror = snapshot, .out = loading, .form = SnapshotForm::Raw, .keep = {}},
+                    signals);
+    }
     Database db = open_for_loading(options.out, Loading::GoOn);
     db.give_up_when(signals.stop());
-    check_whole(db, snapshot);
+    if (!elsewhere) check_whole(db, snapshot);
     std::vector<SourcePlace> places = source_places(db, {.config_file = options.config_file,
                                                          .source = {},
                                                          .daystream = options.daystream,

@@ -9,8 +9,10 @@
 namespace deltamirror {
 
 struct RestoreOptions {
-  std::string out;       // the new mirror
-  std::string snapshot;  // a snapshot or mirror; a directory: its newest that is not past `to`
+  std::string out;  // the new mirror
+  // A snapshot or mirror; or a directory, s3://BUCKET/PREFIX or the URL of a stream at a server
+  // that has snapshots: its newest that is not past `to`.
+  std::string snapshot;
   daystream::Stream daystream;  // empty: where each source was read last, or as configured
   // As people write a time, an LSN or a position of the daystream; `latest`: all there is.
   //

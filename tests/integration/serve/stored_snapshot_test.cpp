@@ -1,11 +1,16 @@
 // Snapshots of a mirror in object storage: put there, kept, and taken from there.
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "../archive/object_store.h"
 #include "../pipeline/pipeline.h"
+#include "server_process.h"
 
 using namespace pipeline;
 using archive_test::ObjectStore;
@@ -103,6 +108,66 @@ TEST_CASE("stored snapshots: of several the newest is taken, and old ones go", "
   const auto other = p.mirror("other");
   REQUIRE(Stored::deltamirror({"seed", other, "--from", p.store.address()}).ok());
   CHECK(difference(p, "fox", other).empty());
+}
+
+TEST_CASE("stored snapshots: a mirror as it was comes from the one that is old enough",
+          "[snapshots][s3][restore]") {
+  Stored p;
+  const auto folder = p.folder() / "snapshots";
+  std::filesystem::create_directory(folder);
+  const auto rows = [&](const std::filesystem::path& mirror) {
+    return support::run_ok({"sqlite3", "-readonly", mirror, "SELECT count(*), max(id) FROM fox"});
+  };
+  // Every second commit has a snapshot behind it, in both places.
+  std::vector<std::string> lsns;
+  std::vector<std::string> times;
+  std::vector<std::string> held;
+  constexpr int kCommits = 8;
+  for (int i = 0; i < kCommits; ++i) {
+    p.execute("DELETE FROM fox WHERE id % 10 = " + std::to_string(i));
+    REQUIRE(Stored::deltamirror({"run", p.mirror(), "--daystream", p.daystream(), "--once"}).ok());
+    const auto of_commit = [&](const std::string& column) {
+      return support::run_ok({"sqlite3", "-readonly", p.mirror(),
+                              "SELECT " + column + " FROM _deltamirror_checkpoint"});
+    };
+    lsns.push_back(of_commit("lsn"));
+    times.push_back(of_commit("commit_time"));
+    held.push_back(rows(p.mirror()));
+    if (i % 2 == 1) continue;
+    REQUIRE(p.put().ok());
+    REQUIRE(Stored::deltamirror({"snapshot", p.mirror(), folder}).ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // names have whole seconds
+  }
+  const serve_test::ServerProcess server({"app=" + p.daystream().string()},
+                                         {"--snapshots", folder});
+  const auto was = p.mirror("was");
+  const auto restored = [&](const std::string& from, const std::string& to) {
+    return Stored::deltamirror(
+        {"restore", was, "--snapshot", from, "--daystream", p.daystream(), "--to", to});
+  };
+  const auto trimmed = [](std::string text) { return text.substr(0, text.find('\n')); };
+  for (const std::string& from : {p.store.address(), server.url("/app")}) {
+    for (int i = 0; i < kCommits; ++i) {
+      // The last time is only known to be the last once a later one has come.
+      for (const std::string& to : {lsns[i], i + 1 < kCommits ? times[i] : "latest"}) {
+        const auto result = restored(from, trimmed(to));
+        INFO(from << " " << to << result.err);
+        REQUIRE(result.ok());
+        CHECK(rows(was) == held[i]);
+        CHECK(p.files_beside(was) == 4);  // with its log and its lock, and nothing else
+        for (const char* const end : {"", "-wal", "-shm", ".lock"}) {
+          std::filesystem::remove(was.string() + end);
+        }
+      }
+    }
+    const auto early = restored(from, "0/1");
+    CHECK(early.exit.code == 3);
+    CHECK(early.err.find("each snapshot") != std::string::npos);
+    CHECK(p.files_beside(was) == 0);
+  }
+  const auto nowhere = restored("nats://h/s", "latest");
+  CHECK(nowhere.exit.code == 2);
+  CHECK(nowhere.err.find("HINT") != std::string::npos);
 }
 
 TEST_CASE("stored snapshots: what is not whole, or not there, makes no mirror", "[snapshots][s3]") {
