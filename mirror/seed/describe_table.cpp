@@ -115,8 +115,9 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
                             .name = column.name,
                             .asked = column.type_override});
   }
-  table.copy_sql = table.request.query.empty() ? copy_sql(table.relation, names, table.copied, rows)
-                                               : binary_copy_sql(table.select_sql, table.copied);
+  table.by_query = !table.request.query.empty();
+  table.copy_sql = !table.by_query ? copy_sql(table.relation, names, table.copied, rows)
+                                   : binary_copy_sql(table.select_sql, table.copied);
 }
 
 void TableDescriber::describe_relation(SeedTable& table, const SourceRelation& now) {
@@ -171,8 +172,7 @@ std::vector<std::string> TableDescriber::describe_query(SeedTable& table) {
          (query.back() == ';' || std::isspace(static_cast<unsigned char>(query.back())))) {
     query.pop_back();
   }
-  exec_params(pg_, "SELECT set_config('search_path', $1, true)", {search_path_});
-  table.search_path = search_path_;
+  settings_.for_query(pg_);
   const PgResult prepared(PQprepare(pg_, "", query.c_str(), 0, nullptr));
   if (PQresultStatus(prepared.get()) != PGRES_COMMAND_OK) {
     daystream::program::throw_error(pg_, prepared.get(),
@@ -184,7 +184,7 @@ std::vector<std::string> TableDescriber::describe_query(SeedTable& table) {
                                     fmt::format("cannot use the query for \"{}\"", mirrored.name));
   }
   exec(pg_, "EXPLAIN " + query);  // asks for the rights that the query needs, and reads no row
-  exec(pg_, "SET LOCAL search_path = ''");
+  settings_.for_tables(pg_);
   for (int i = 0; i < PQnfields(described.get()); ++i) {
     MirrorColumn& column = mirrored.columns.emplace_back();
     column.name = PQfname(described.get(), i);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "seed/seed_table.h"
+#include "seed/transaction_settings.h"
 
 namespace deltamirror {
 
@@ -27,12 +28,12 @@ struct RowChoice {
 std::string copy_sql(const SourceRelation& relation, const std::vector<std::string>& names,
                      const std::vector<CopyColumn>& columns, const RowChoice& rows = {});
 
-// Lifetime: borrows the connection.
+// Lifetime: borrows connection and settings.
 class TableDescriber {
  public:
-  // `search_path`: where names of queries are looked up. `utf8`: the database's encoding is UTF-8.
-  TableDescriber(PGconn* pg, std::string search_path, bool utf8)
-      : pg_(pg), search_path_(std::move(search_path)), utf8_(utf8) {}
+  // `utf8`: the database's encoding is UTF-8.
+  TableDescriber(PGconn* pg, const TransactionSettings& settings, bool utf8)
+      : pg_(pg), settings_(settings), utf8_(utf8) {}
 
   // Nothing is made of the tables: they may have columns that SQLite could not tell apart.
   void only_compare() noexcept { only_compare_ = true; }
@@ -54,7 +55,7 @@ class TableDescriber {
   std::vector<std::string> describe_query(SeedTable& table);
 
   PGconn* const pg_;
-  const std::string search_path_;
+  const TransactionSettings& settings_;
   const bool utf8_;
   bool only_compare_ = false;
   TypeNames types_;

@@ -30,17 +30,6 @@ namespace {
 // "dfcp": what pg_locks has as classid of the places for copies.
 constexpr int kPlacesClass = 0x64666370;
 
-// The plugin's fixed settings, so that a value has one text for all readers; and nothing that
-// ends a long copy. None of these statements takes a snapshot.
-constexpr const char* kSettings[] = {
-    "SET LOCAL DateStyle = 'ISO, MDY'", "SET LOCAL IntervalStyle = 'postgres'",
-    "SET LOCAL extra_float_digits = 3", "SET LOCAL bytea_output = 'hex'",
-    "SET LOCAL TimeZone = 'UTC'",       "SET LOCAL search_path = ''",
-    "SET LOCAL lc_monetary = 'C'",      "SET LOCAL quote_all_identifiers = off",
-    "SET LOCAL row_security = off",     "SET LOCAL statement_timeout = 0",
-    "SET LOCAL lock_timeout = 0",       "SET LOCAL idle_in_transaction_session_timeout = 0",
-};
-
 std::string cell(const PgResult& result, int row, int column) {
   return PQgetvalue(result.get(), row, column);
 }
@@ -96,9 +85,9 @@ SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
   const bool utf8 = server_encoding != nullptr && std::string_view(server_encoding) == "UTF8";
   const bool ascii = server_encoding != nullptr && std::string_view(server_encoding) == "SQL_ASCII";
   exec(connection_.get(), fmt::format("SET client_encoding = '{}'", ascii ? "SQL_ASCII" : "UTF8"));
-  locks_.emplace(connection_.get(), conninfo);
-  describer_.emplace(connection_.get(),
-                     query_value(connection_.get(), "SHOW search_path").value_or(""), utf8);
+  settings_.emplace(connection_.get());
+  locks_.emplace(connection_.get(), conninfo, *settings_);
+  describer_.emplace(connection_.get(), *settings_, utf8);
   server_ = identify_server(connection_.get());
   check_source();
   for (std::size_t i = 0; i < tables_.size();) {
@@ -188,7 +177,7 @@ void SeedSession::begin() {
   const auto pass = [this](std::size_t table, const Error& e) { return pass_over(table, e); };
   for (;; exec(pg, "ROLLBACK"), locks_->drop_bridge(), pause(1)) {
     exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    for (const char* setting : kSettings) exec(pg, setting);
+    settings_->set(pg);
     if (!locks_->take(tables_, pass)) continue;
     point_.snapshot =
         MvccSnapshot::parse(query_value(pg, "SELECT pg_current_snapshot()").value_or(""));
@@ -364,7 +353,11 @@ void SeedSession::begin_copy(const std::string& sql) {
 
 PGconn* SeedSession::start_copy(const SeedTable& table) {
   PGconn* const pg = connection_.get();
-  exec_params(pg, "SELECT set_config('search_path', $1, true)", {table.search_path});
+  if (table.by_query) {
+    settings_->for_query(pg);
+  } else {
+    settings_->for_tables(pg);
+  }
   begin_copy(table.copy_sql);
   return pg;
 }

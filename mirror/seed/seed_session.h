@@ -137,7 +137,8 @@ class SeedSession {
   const daystream::program::Signals& signals_;
   daystream::program::PgConn connection_;
   daystream::program::Cancel cancel_;
-  std::optional<TableLocks> locks_;  // both from where connection_ is there
+  std::optional<TransactionSettings> settings_;  // all from where connection_ is there
+  std::optional<TableLocks> locks_;
   std::optional<TableDescriber> describer_;
   std::atomic<bool> cancelled_ = false;
   PgServer server_;

@@ -18,7 +18,7 @@ struct SeedTable {
   std::string select_sql;          // its rows
   std::string copy_sql;            // COPY (…) TO STDOUT (FORMAT binary)
   std::vector<CopyColumn> copied;  // its columns
-  std::string search_path;         // a query's names are the user's, not the fixed settings'
+  bool by_query = false;           // copy_sql has a query that a user has written
 };
 
 }  // namespace deltamirror

@@ -43,6 +43,7 @@ bool TableLocks::take(const std::vector<SeedTable>& tables, const PassOver& pass
     if (!bridge_) {
       bridge_ = daystream::program::connect(conninfo_, "deltamirror");
       exec(bridge_.get(), "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY");
+      settings_.set(bridge_.get());
       exec(bridge_.get(), kShortWaits);
     }
     exec(bridge_.get(), touch_sql(relation));

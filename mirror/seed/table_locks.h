@@ -12,6 +12,7 @@
 #include "daystream/error.h"
 #include "program/postgres.h"
 #include "seed/seed_table.h"
+#include "seed/transaction_settings.h"
 
 namespace deltamirror {
 
@@ -22,10 +23,11 @@ namespace deltamirror {
 // Somebody may then wait for one of our connections and hold up the other, a circle that the server
 // cannot see: neither waits for long, and all is tried again.
 //
-// Lifetime: borrows the connection, and is used in a transaction of it.
+// Lifetime: borrows connection and settings, and is used in a transaction of the connection.
 class TableLocks {
  public:
-  TableLocks(PGconn* pg, std::string conninfo) : pg_(pg), conninfo_(std::move(conninfo)) {}
+  TableLocks(PGconn* pg, std::string conninfo, const TransactionSettings& settings)
+      : pg_(pg), conninfo_(std::move(conninfo)), settings_(settings) {}
 
   // Whether the session goes on without a table that cannot be locked.
   using PassOver = std::function<bool(std::size_t table, const daystream::Error& error)>;
@@ -41,6 +43,7 @@ class TableLocks {
 
   PGconn* const pg_;
   const std::string conninfo_;
+  const TransactionSettings& settings_;
   daystream::program::PgConn bridge_;  // holds locks until the session's connection does
 };
 

@@ -86,7 +86,7 @@ void RowCompare::each_batch(SeedSession& session, const SeedTable& source,
                            .type = type,
                            .json_by_server = type.array});
   }
-  part.search_path.clear();
+  part.by_query = false;
   if (table_.choice.where) rows.where = table_.choice.where->sql(source.mirrored.shape);
   part.copy_sql = copy_sql(source.relation, names, part.copied, rows);
   CopyPump pump(session.start_copy(part), part.copied);

@@ -74,7 +74,7 @@ std::vector<std::int64_t> surplus_keys(SeedSession& session, const SeedTable& so
                                        const MirroredTable& table, const SourceColumn& key,
                                        const std::vector<std::int64_t>& keys) {
   SeedTable asked = source;
-  asked.search_path.clear();
+  asked.by_query = false;
   const std::string where =
       table.choice.where ? " AND " + table.choice.where->sql(source.mirrored.shape) : std::string();
   asked.copied = {{.wire = Wire::Int8, .type = {.kind = Kind::Integer}}};
