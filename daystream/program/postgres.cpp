@@ -104,6 +104,20 @@ void throw_error(PGconn* connection, const PGresult* result, const std::string& 
       state);
 }
 
+namespace {
+
+// Whoever may create in a schema of the path, or one that is called as we are ("$user"), could
+// place an operator there that fits better than PostgreSQL's own, and would be run as us. Behind a
+// pooler the session is not ours alone, and who has it next would look in vain for their tables:
+// there the process is not the one that was told at the connection.
+void look_names_up_in_pg_catalog(PGconn* connection) {
+  exec(connection, fmt::format("SELECT pg_catalog.set_config('search_path', '', "
+                               "pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.<>) {})",
+                               PQbackendPID(connection)));
+}
+
+}  // namespace
+
 PgConn connect(const std::string& conninfo, const std::string& application_name,
                const std::vector<std::pair<std::string, std::string>>& extra) {
   std::vector<const char*> keys = {"fallback_application_name"};
@@ -139,6 +153,7 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
   // A notice is for psql's users; errors come through results.
   PQsetNoticeProcessor(
       connection.get(), [](void*, const char*) {}, nullptr);
+  look_names_up_in_pg_catalog(connection.get());
   return connection;
 }
 

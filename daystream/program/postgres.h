@@ -44,7 +44,8 @@ class NotConnected : public ConnectionLost {
 };
 
 // Connects as `conninfo` (or a URI) says, with `extra` key=value pairs (replication, options,
-// client_encoding…) overriding it. `application_name` is the fallback. Throws NotConnected where
+// client_encoding…) overriding it. `application_name` is the fallback. Names are looked up in
+// pg_catalog alone; RESET search_path for those that a user has written. Throws NotConnected where
 // the server could not be reached or refused.
 PgConn connect(const std::string& conninfo, const std::string& application_name,
                const std::vector<std::pair<std::string, std::string>>& extra = {});

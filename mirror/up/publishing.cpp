@@ -1,12 +1,15 @@
 #include "up/publishing.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <set>
 
 #include "managed_sql.h"
 #include "model/names.h"
+#include "program/hint.h"
+#include "program/sql_owner.h"
 
 namespace deltamirror {
 
@@ -144,6 +147,12 @@ void look_at_sql(PGconn* pg, std::vector<Lack>& lacks) {
                      fmt::format("{} or let it make the publication, and name that with "
                                  "--publication",
                                  PQgetvalue(row.get(), 0, 1))});
+    return;
+  }
+  try {
+    daystream::program::require_trusted_sql(pg, "");
+  } catch (const daystream::NeedsPerson& e) {
+    lacks.push_back({e.what(), e.hint()});
   }
 }
 
@@ -251,6 +260,7 @@ bool publish(PGconn* pg, const std::string& publication, const std::vector<Table
         exec(pg, fmt::format("ALTER PUBLICATION {} ADD TABLE {}", name, table));
       }
     }
+    daystream::program::require_trusted_sql(pg, publication);
     exec(pg, fmt::format("SELECT deltaflood.install({})", quote_literal(publication)));
     exec(pg, "COMMIT");
   } catch (...) {
@@ -273,8 +283,13 @@ std::vector<std::string> unpublish(const std::string& conninfo, const std::strin
                           "EXISTS (SELECT FROM pg_publication_tables WHERE schemaname = "
                           "'deltaflood' AND tablename = 'ddl')");
   if (!used && comment_on_sql(pg) == kMadeByUp) {
-    exec(pg, "SELECT deltaflood.uninstall()");
-    removed.emplace_back("schema deltaflood, which told the shapes of tables");
+    try {
+      daystream::program::require_trusted_sql(pg, publication);
+      exec(pg, "SELECT deltaflood.uninstall()");
+      removed.emplace_back("schema deltaflood, which told the shapes of tables");
+    } catch (const daystream::NeedsPerson& e) {
+      spdlog::warn("{}", daystream::program::with_hint(e.what(), e.hint()));
+    }
   }
   return removed;
 }

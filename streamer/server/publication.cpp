@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "program/sql_owner.h"
 #include "server/server_error.h"
 
 namespace deltastream {
@@ -133,6 +134,7 @@ void check_publication(PGconn* connection, const std::string& publication) {
         "the database has no table deltaflood.ddl, by which shapes of tables are told",
         "psql -f deltaflood_managed.sql; then SELECT deltaflood.install('…');");
   }
+  program::require_trusted_sql(connection, publication);
   check_rights(connection);
   const PgResult published =
       ask(connection,

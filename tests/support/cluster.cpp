@@ -20,7 +20,9 @@ namespace pg = daystream::program;
 // Session ------------------------------------------------------------------------------------
 
 Session::Session(const std::string& conninfo)
-    : connection_(pg::connect(conninfo, "deltaflood tests")) {}
+    : connection_(pg::connect(conninfo, "deltaflood tests")) {
+  execute("RESET search_path");  // test cases name their tables as people do
+}
 
 Rows Session::query(const std::string& sql) {
   const pg::PgResult result = pg::exec(connection_.get(), sql);

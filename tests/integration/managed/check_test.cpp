@@ -64,7 +64,7 @@ TEST_CASE("check: each right that is missing is named with what grants it", "[ma
   CAPTURE(result.out);
   CHECK(result.out.find("deltaflood_drop is not there, or not enabled always") !=
         std::string::npos);
-  CHECK(result.out.find("table keyless has no replica identity") != std::string::npos);
+  CHECK(result.out.find("table public.keyless has no replica identity") != std::string::npos);
   CHECK(result.exit.code == 0);
   db.execute("SELECT deltaflood.drop_triggers()");
   CHECK(check.run().out.find("deltaflood_ddl, deltaflood_drop, deltaflood_rewrite are not there") !=

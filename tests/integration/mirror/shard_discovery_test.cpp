@@ -155,7 +155,8 @@ TEST_CASE("config init: the partitions behind a table with postgres_fdw become s
   CHECK(config["sources"][1]["tables"] ==
         json::parse(R"([{"table": "\"Account 1\"", "as": "account"}])"));
   CHECK_THAT(init.out, !Catch::Contains("secret") && !Catch::Contains("use_remote_estimate"));
-  CHECK_THAT(init.err, Catch::Contains("left out: partition here is in this database itself"));
+  CHECK_THAT(init.err,
+             Catch::Contains("left out: partition public.here is in this database itself"));
   place.cluster.execute("ALTER TABLE \"Account 1\" RENAME TO account", "part1");
   place.cluster.execute("ALTER FOREIGN TABLE account_part1 OPTIONS (SET table_name 'account')",
                         "proxy");

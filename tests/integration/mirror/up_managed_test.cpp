@@ -200,12 +200,12 @@ TEST_CASE("up --check: each right that is missing is named with what grants it",
   CAPTURE(result.out);
   CHECK(result.exit.code == 3);
   CHECK_THAT(result.out, Catch::Contains("PostgreSQL's own, by publication") &&
-                             Catch::Contains("only the owner of table a may publish it") &&
+                             Catch::Contains("only the owner of table public.a may publish it") &&
                              Catch::Contains("GRANT owner TO other;"));
   CHECK_THAT(result.out, !Catch::Contains("ALTER ROLE") && !Catch::Contains("GRANT CREATE"));
   // What --check says is what a start says.
   const Result start = run(place.up({"--table", "a"}, "other"));
-  CHECK_THAT(start.err, Catch::Contains("only the owner of table a may publish it") &&
+  CHECK_THAT(start.err, Catch::Contains("only the owner of table public.a may publish it") &&
                             Catch::Contains("GRANT owner TO other;"));
 
   place.cluster.execute("GRANT owner TO other");

@@ -70,6 +70,7 @@ Walsender::Walsender(const support::Cluster& server, const std::string& database
     : connection_(
           daystream::program::connect(server.conninfo(database), "walsender test",
                                       {{"replication", "database"}, {"options", settings}})) {
+  daystream::program::exec(connection_.get(), "RESET search_path");  // as `settings` have it
   std::string command = "START_REPLICATION SLOT " + slot + " LOGICAL 0/0";
   std::string separator = " (";
   for (const auto& [name, value] : options) {
