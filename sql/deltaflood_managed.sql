@@ -616,7 +616,8 @@ BEGIN
 END $$;
 
 -- At the end of each DDL command. A failure here is never the user's: it becomes a warning and an
--- `error` row. (A cancelled statement is cancelled here, too.)
+-- `error` row. (A cancelled statement is cancelled here, too; and so is one that may not wait for
+-- changed() any longer, as no row could be written then, and nobody would learn of the change.)
 CREATE OR REPLACE FUNCTION deltaflood.on_ddl() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -652,7 +653,9 @@ BEGIN
     RETURN;  -- a temporary table
   END IF;
   PERFORM deltaflood.write_changes(false, unhinged, dropped);
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+  RAISE;
+WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT;
   PERFORM deltaflood.write_error(TG_TAG, problem);
 END $$;
@@ -671,7 +674,9 @@ BEGIN
   WHERE (SELECT d.kind FROM deltaflood.ddl d
          WHERE d.relid = rewritten AND d.kind IN ('shape', 'gone')
          ORDER BY d.id DESC LIMIT 1) = 'shape';
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+  RAISE;
+WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT;
   PERFORM deltaflood.write_error(TG_TAG, problem);
 END $$;
@@ -685,7 +690,9 @@ BEGIN
     USING HINT = 'The command itself is done. Tables that are streamed will be copied again; '
                  'see that SELECT deltaflood.changed() succeeds.';
   INSERT INTO deltaflood.ddl (kind) VALUES ('error');
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+  RAISE;
+WHEN OTHERS THEN
   RAISE WARNING 'deltaflood could not even note that: %', SQLERRM
     USING HINT = 'SELECT deltaflood.changed() tells why; streamed tables may be wrong until it is '
                  'repaired.';

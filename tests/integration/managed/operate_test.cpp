@@ -88,6 +88,26 @@ TEST_CASE("managed: a failure of ours never stops a DDL command", "[managed]") {
   CHECK(db.untrue() == Lines{});
 }
 
+TEST_CASE("managed: a command that may not wait until it can be noted is cancelled",
+          "[managed][security]") {
+  Database db;
+  db.execute("CREATE TABLE t (id int PRIMARY KEY)");
+  support::Session holder = db.session();
+  support::Session migration = db.session();
+  holder.execute("BEGIN; SELECT deltaflood.changed()");
+  migration.execute("SET lock_timeout = '100ms'");
+  for (const char* const sql : {"ALTER TABLE t ADD a int", "ALTER TABLE t ALTER id TYPE bigint",
+                                "DROP TABLE t", "ALTER TABLE t DROP CONSTRAINT t_pkey"}) {
+    CHECK(message_of(migration, sql).find("canceling statement due to lock timeout") !=
+          std::string::npos);
+  }
+  holder.execute("COMMIT");
+  CHECK(db.untrue() == Lines{});
+  migration.execute("ALTER TABLE t ADD a int");
+  CHECK(db.untrue() == Lines{});
+  CHECK(db.scalar("SELECT count(*) FROM deltaflood.ddl WHERE kind = 'error'") == "0");
+}
+
 TEST_CASE("managed: session_replication_role does not silence it", "[managed]") {
   Database db;
   db.execute("SET session_replication_role = replica; CREATE TABLE t (id int PRIMARY KEY)");
