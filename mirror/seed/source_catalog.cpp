@@ -414,7 +414,7 @@ void check_key(PGconn* connection, const SourceRelation& relation, const Shape& 
                   relation.name.display()),
       index.empty() ? fmt::format("give it a primary key (not deferrable), or ALTER TABLE {} "
                                   "REPLICA IDENTITY FULL",
-                                  relation.name.display())
+                                  relation.name.sql())
                     : fmt::format("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}",
                                   relation.name.sql(), index));
 }
