@@ -41,6 +41,43 @@ std::optional<std::uint64_t> number_of(const ordered_json& object, const char* k
   return found->get<std::uint64_t>();
 }
 
+bool is_number_or_null(const ordered_json& value) {
+  return value.is_number() || value.is_null();
+}
+
+template <typename Fits>
+void keep_members(ordered_json& object, Fits fits) {
+  for (auto at = object.begin(); at != object.end();) {
+    at = fits(at) ? std::next(at) : object.erase(at);
+  }
+}
+
+// A report is passed on to the page and to programs. What these read of it is of the kind that they
+// take it for, or left out: one that they trip over would hide all other mirrors from them.
+void leave_odd_out(ordered_json& told) {
+  keep_members(told, [](const auto& at) {
+    const std::string& key = at.key();
+    if (key == "host") return at->is_string();
+    if (key == "labels") return at->is_object();
+    if (key == "config") {
+      return at->is_null() ||
+             (at->is_object() && is_number_or_null(at->value("revision", ordered_json())));
+    }
+    const bool is_figure = key == "lag_seconds" || key == "size_bytes" || key == "disk_free_bytes";
+    return !is_figure || is_number_or_null(*at);
+  });
+  const auto is_string = [](const auto& at) { return at->is_string(); };
+  keep_members(told["trouble"], is_string);
+  if (told.contains("labels")) keep_members(told["labels"], is_string);
+}
+
+// Its words go to pages and terminals, which are not to obey them.
+void make_harmless(ordered_json& value) {
+  if (value.is_string()) value = harmless_words(value.get<std::string>());
+  if (!value.is_structured()) return;
+  for (ordered_json& each : value) make_harmless(each);
+}
+
 std::string silence(const FleetView& view, const MirrorReport& mirror) {
   const std::int64_t seconds = view.now - std::max(mirror.told_at, view.listening_since);
   return seconds > kMirrorSilentS ? fmt::format("silent for {} s", view.now - mirror.told_at) : "";
@@ -86,8 +123,10 @@ ordered_json mirror_json(const FleetView& view, const MirrorReport& mirror) {
 
 std::optional<MirrorReport> parse_report(const std::string& name, const std::string& text,
                                          std::int64_t told_at) {
-  const ordered_json told = program::parse_json(text);
+  ordered_json told = program::parse_json(text);
   if (!told.is_object() || !told.value("trouble", ordered_json()).is_array()) return std::nullopt;
+  leave_odd_out(told);
+  make_harmless(told);
   MirrorReport report;
   report.name = name;
   report.told_at = told_at;
@@ -95,7 +134,7 @@ std::optional<MirrorReport> parse_report(const std::string& name, const std::str
   if (rank(report.state) == std::ssize(kStates) || report.state == "silent") return std::nullopt;
   report.host = harmless_words(text_of(told, "host"), kMostWord);
   const ordered_json& trouble = told["trouble"];
-  if (!trouble.empty() && trouble[0].is_string()) {
+  if (!trouble.empty()) {
     report.trouble = harmless_words(trouble[0].get<std::string>(), kMostText);
   }
   const ordered_json config = told.value("config", ordered_json());
@@ -104,7 +143,7 @@ std::optional<MirrorReport> parse_report(const std::string& name, const std::str
   report.refusal = harmless_words(text_of(config, "error"), kMostText);
   const ordered_json labels = told.value("labels", ordered_json::object());
   for (const auto& [key, value] : labels.items()) {
-    if (value.is_string() && report.labels.size() < kMostLabels) {
+    if (report.labels.size() < kMostLabels) {
       report.labels[harmless_words(key, kMostWord)] =
           harmless_words(value.get<std::string>(), kMostWord);
     }

@@ -134,6 +134,50 @@ TEST_CASE("page: a browser shows the mirrors of a fleet, those in trouble first"
   CHECK(document.find("and 102 more: search for them") != std::string::npos);
 }
 
+TEST_CASE("page: no host's report hides the other mirrors, or steers what is shown",
+          "[serve][page][security]") {
+  Shown shown;
+  support::ScratchDir fleet;
+  spill(fleet / "fleet.json", R"({"mirrors": [{"with": {"tables": [{"table": "a"}]}}]})");
+  support::run_ok({support::program("daystream"), "fleet", fleet.path(), "publish"});
+  ServerProcess server({shown.directory.path()}, {"--fleet", fleet.path()});
+  const auto tell = [&](const std::string& name, const std::string& report) {
+    return support::run_ok({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary",
+                            report, server.url("/fleet/" + name + "/report")});
+  };
+  // What a script that takes it for text or a number trips over: it is left out.
+  int odd = 0;
+  for (const std::string& member :
+       {R"("host": {"toString": 1})", R"("host": ["h", "good"])", R"("labels": "abc")",
+        R"("labels": {"a": {"toString": 1}})", R"("config": {"revision": {"toString": 1}})",
+        R"("config": [])", R"("size_bytes": [1])", R"("disk_free_bytes": "1")",
+        R"("lag_seconds": {})"}) {
+    CAPTURE(member);
+    CHECK(tell("odd-" + std::to_string(++odd),
+               R"({"state": "well", "trouble": [{"toString": 1}, ["a"]], )" + member + "}") ==
+          "200");
+  }
+  CHECK(tell("edge-2", R"({"state": "trouble", "host": "<img src=x onerror=alert(1)>",
+                           "trouble": ["</td><script>document.title='taken'</script>"],
+                           "labels": {"<b>": "\"><svg onload=alert(1)>", "a": "x\u202ey"},
+                           "config": null, "lag_seconds": 1e300})") == "200");
+  const std::string told = body_of(server.url("/fleet"));
+  CHECK(told.find("toString") == std::string::npos);
+  CHECK(told.find("x\\\\xe2\\\\x80\\\\xaey") != std::string::npos);
+  CHECK(told.find("\u202e") == std::string::npos);
+  if (!support::run({"sh", "-c", "command -v chromium"}).ok()) {
+    WARN("chromium is not installed: the page was not loaded");
+    return;
+  }
+  const std::string document = loaded(server);
+  CHECK(document.find("● 2 in trouble") != std::string::npos);
+  CHECK(document.find("&lt;img src=x") != std::string::npos);
+  CHECK(document.find("<img") == std::string::npos);
+  CHECK(document.find("<svg onload") == std::string::npos);
+  CHECK(document.find("<title>taken") == std::string::npos);
+  CHECK(document.find("odd-9") != std::string::npos);
+}
+
 TEST_CASE("page: with nothing wrong it says that it is live", "[serve][page]") {
   if (!support::run({"sh", "-c", "command -v chromium"}).ok()) {
     WARN("chromium is not installed: the page was not loaded");
