@@ -364,6 +364,42 @@ void add_author(CLI::App& command, FleetOptions& options) {
   command.add_option("-m,--message", options.text, "why, for the log");
 }
 
+void add_steps(CLI::App& publish, FleetOptions& options) {
+  publish
+      .add_option("--steps", options.steps,
+                  "to so many mirrors first, or such a share of them: 1,5%,all (default: to all at "
+                  "once)")
+      ->type_name("STEPS");
+  publish
+      .add_option("--healthy-for", options.healthy_seconds,
+                  "seconds for which the mirrors of a step are to be well before the next")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
+}
+
+void add_rollout(CLI::App& rollout, FleetOptions& options) {
+  rollout
+      .add_option("ACTION", options.action, "status; stop; or continue, also with the next step")
+      ->required()
+      ->check(CLI::IsMember({"status", "stop", "continue"}));
+  program::add_json_flag(rollout, options.json);
+  rollout.add_option("--author", options.author, "who says so (default: who runs this)");
+}
+
+constexpr const char* kFooter =
+    "Mirrors get what was published, from \"daystream serve --fleet DIR\": files that are being\n"
+    "edited are offered to nobody.\n\n"
+    "Examples:\n"
+    "  daystream fleet /etc/deltaflood/fleet check edge-7 --label region=eu\n"
+    "  daystream fleet /etc/deltaflood/fleet publish -m \"aircraft for all\"\n"
+    "  daystream fleet /etc/deltaflood/fleet publish --steps 1,5%,all\n"
+    "  daystream fleet /etc/deltaflood/fleet rollout status\n"
+    "  daystream fleet /etc/deltaflood/fleet diff 3\n"
+    "  daystream fleet /etc/deltaflood/fleet status\n"
+    "  daystream fleet /etc/deltaflood/fleet rollback 3\n\n"
+    "Exit codes of \"status\": 0 all is well; 1 a mirror is in trouble, or silent; of \"rollout\n"
+    "status\" 1 where it has stopped.";
+
 }  // namespace
 
 void add_fleet(CLI::App& app, Chosen& chosen) {
@@ -399,16 +435,7 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   CLI::App& publish =
       add("publish", "make the files the next revision, if all is right", publish_fleet);
   add_author(publish, *options);
-  publish
-      .add_option("--steps", options->steps,
-                  "to so many mirrors first, or such a share of them: 1,5%,all (default: to all at "
-                  "once)")
-      ->type_name("STEPS");
-  publish
-      .add_option("--healthy-for", options->healthy_seconds,
-                  "seconds for which the mirrors of a step are to be well before the next")
-      ->check(CLI::Range(0, 86400))
-      ->capture_default_str();
+  add_steps(publish, *options);
   program::add_json_flag(add("log", "the revisions, the newest first", log_fleet), options->json);
   CLI::App& diff = add("diff", "what differs between two revisions", diff_fleet);
   diff.add_option("FROM", options->first, "number of a revision")->required();
@@ -418,12 +445,7 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   add_author(back, *options);
   CLI::App& rollout =
       add("rollout", "how far the newest revision is on its way in steps; steer it", steer_rollout);
-  rollout
-      .add_option("ACTION", options->action, "status; stop; or continue, also with the next step")
-      ->required()
-      ->check(CLI::IsMember({"status", "stop", "continue"}));
-  program::add_json_flag(rollout, options->json);
-  rollout.add_option("--author", options->author, "who says so (default: who runs this)");
+  add_rollout(rollout, *options);
   add("forget", "miss a mirror no longer that is silent, as it is no more", forget_mirror)
       .add_option("NAME", options->names, "the mirror")
       ->required()
@@ -432,19 +454,7 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   status.add_option("NAME", options->names, "all that is known of one of them")->expected(1);
   program::add_json_flag(status, options->json);
   status.add_flag("--all", options->all, "name each mirror, also where there are many");
-  command.footer(
-      "Mirrors get what was published, from \"daystream serve --fleet DIR\": files that are being\n"
-      "edited are offered to nobody.\n\n"
-      "Examples:\n"
-      "  daystream fleet /etc/deltaflood/fleet check edge-7 --label region=eu\n"
-      "  daystream fleet /etc/deltaflood/fleet publish -m \"aircraft for all\"\n"
-      "  daystream fleet /etc/deltaflood/fleet publish --steps 1,5%,all\n"
-      "  daystream fleet /etc/deltaflood/fleet rollout status\n"
-      "  daystream fleet /etc/deltaflood/fleet diff 3\n"
-      "  daystream fleet /etc/deltaflood/fleet status\n"
-      "  daystream fleet /etc/deltaflood/fleet rollback 3\n\n"
-      "Exit codes of \"status\": 0 all is well; 1 a mirror is in trouble, or silent; of \"rollout\n"
-      "status\" 1 where it has stopped.");
+  command.footer(kFooter);
 }
 
 }  // namespace daystream::command
