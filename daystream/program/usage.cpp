@@ -78,8 +78,20 @@ std::string unexpected(const CLI::App& app, const CLI::App& command,
   return fmt::format("unrecognized option \"{}\"{}", name, did_you_mean(name, options_of(command)));
 }
 
+// What is wanted where `value` is none of the numbers of an option.
+std::string number_of(const CLI::Option& option, const std::string& value) {
+  const bool is_digits = !value.empty() && std::all_of(value.begin(), value.end(),
+                                                       [](char c) { return c >= '0' && c <= '9'; });
+  const std::string& type = option.get_type_name();
+  const char* const wanted = is_digits                  ? "too large"
+                             : type.starts_with("UINT") ? "must be a whole number, 0 or more"
+                             : type.starts_with("INT")  ? "must be a whole number"
+                                                        : "must be a number";
+  return fmt::format("invalid {} \"{}\": {}", option.get_name(), value, wanted);
+}
+
 // CLI11's words for values, as it writes them.
-std::string of_value(const std::string& said) {
+std::string of_value(const CLI::App& command, const std::string& said) {
   static const std::regex not_one(R"(^(\S+): (.*) not in \{(.*)\}$)");
   static const std::regex not_within(R"(^(\S+): Value (.*) not in range \[?(.*?)\]?$)");
   static const std::regex no_number(R"(^Could not convert: (\S+) = (.*)$)");
@@ -94,8 +106,10 @@ std::string of_value(const std::string& said) {
     return fmt::format("invalid {} \"{}\": must be {}", part[1].str(), part[2].str(), range);
   }
   if (std::regex_match(said, part, no_number)) {
-    return fmt::format("invalid {} \"{}\": not a number in its range", part[1].str(),
-                       part[2].str());
+    for (const CLI::App* at = &command; at != nullptr; at = at->get_parent()) {
+      const CLI::Option* const option = at->get_option_no_throw(part[1].str());
+      if (option != nullptr) return number_of(*option, part[2].str());
+    }
   }
   if (std::regex_match(said, part, none_given)) {
     return fmt::format("{} needs a value", part[1].str());
@@ -138,7 +152,7 @@ std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::P
   if (!left.empty() && (is_extra || is_mistyped || error.get_exit_code() == 0)) {
     return unexpected(app, command, left);
   }
-  return of_value(error.what());
+  return of_value(command, error.what());
 }
 
 // What is empty is most often a shell's variable that is not set, and would stand for the current
@@ -159,9 +173,7 @@ void refuse_negative(const CLI::App& app, const CLI::App& command, const CLI::Op
   if (!option.get_type_name().starts_with("UINT")) return;
   for (const std::string& value : option.results()) {
     if (!value.starts_with('-')) continue;
-    throw UsageError(
-        fmt::format("invalid {} \"{}\": not a number in its range", option.get_name(), value),
-        name_below(app, command));
+    throw UsageError(number_of(option, value), name_below(app, command));
   }
 }
 

@@ -203,7 +203,8 @@ void add_how(CLI::App& app, Config& config) {
       "-E,--endpos",
       [&config](const std::string& text) {
         config.end_lsn = daystream::Lsn::parse(text);
-        if (!config.end_lsn) usage(fmt::format("invalid --endpos \"{}\": not an LSN", text));
+        if (!config.end_lsn)
+          usage(fmt::format("invalid --endpos \"{}\": write it like 0/17B1480", text));
       },
       "stop once everything up to this LSN is confirmed");
   app.add_flag_callback(

@@ -68,7 +68,7 @@ TEST_CASE("refusal: wrong usage names what is wrong", "[streamer][usage]") {
       {{"-S", "s", "-D", "d", "--tables", "a", "-o", "tables=b"},
        "filter \"tables\" specified "
        "twice"},
-      {{"-S", "s", "-D", "d", "-E", "17"}, "invalid --endpos \"17\": not an LSN"},
+      {{"-S", "s", "-D", "d", "-E", "17"}, "invalid --endpos \"17\": write it like 0/17B1480"},
       {{"-S", "s", "-D", "d", "-F", "-1"}, "must be between 0 and 86400 seconds"},
       {{"-S", "s", "-D", "d", "--if-not-exists"}, "--if-not-exists needs --create-slot"},
       {{"-S", "s", "-D", "d", "--check", "--stdin"}, "exclude each other"},

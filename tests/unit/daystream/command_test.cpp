@@ -223,7 +223,9 @@ TEST_CASE("command: what is wrong is said in one line, with its exit code", "[co
   check("--json cat " + farm.dir, 2, "option \"--json\" is one of \"cat\": write it behind that");
   check("cat " + farm.dir + " --format odd", 2,
         "invalid --format \"odd\": must be one of auto, tsv, json, sql, text");
-  check("tail " + farm.dir + " -n x", 2, "invalid --lines \"x\": not a number in its range");
+  check("tail " + farm.dir + " -n x", 2,
+        "invalid --lines \"x\": must be a whole number, 0 or more");
+  check("cat " + farm.dir + " --xid 99999999999", 2, "invalid --xid \"99999999999\": too large");
   check("cat " + farm.dir + " --tables", 2, "--tables needs a value");
   CHECK_THAT(run("").out, Catch::StartsWith("daystream: no command: cat, tail,"));
   CHECK_THAT(run("frobnicate").out,
