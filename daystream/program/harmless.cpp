@@ -69,8 +69,25 @@ std::string harmless(std::string_view text, Keep keep) {
   return out;
 }
 
+std::size_t cut_character_bytes(std::string_view text) noexcept {
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if (byte < 0x80) return 0;
+    if (byte < 0xC0) continue;
+    const std::size_t size = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+    return size > back ? back : 0;
+  }
+  return 0;
+}
+
+std::string_view beginning_of(std::string_view text, std::size_t most) noexcept {
+  if (text.size() <= most) return text;
+  text = text.substr(0, most);
+  return text.substr(0, text.size() - cut_character_bytes(text));
+}
+
 std::string harmless_words(std::string_view text, std::size_t most) {
-  std::string out = harmless(text.substr(0, most));
+  std::string out = harmless(beginning_of(text, most));
   if (text.size() > most) out += "…";
   return out;
 }

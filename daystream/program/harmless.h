@@ -1,6 +1,7 @@
 // Text of peers, files and data, made fit to be shown.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -17,7 +18,12 @@ enum class Keep {
 void append_harmless(std::string& out, std::string_view text, Keep keep = Keep::Nothing);
 std::string harmless(std::string_view text, Keep keep = Keep::Nothing);
 
-// The same of what a peer says: of no more than `most` bytes.
+// How many bytes at the end of `text` are the beginning of a character that may go on.
+std::size_t cut_character_bytes(std::string_view text) noexcept;
+// The beginning of `text`: no more than `most` bytes, and no part of a character.
+std::string_view beginning_of(std::string_view text, std::size_t most) noexcept;
+
+// harmless() of what a peer says: of no more than `most` bytes.
 std::string harmless_words(std::string_view text, std::size_t most = 1000);
 
 }  // namespace daystream::program

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <exception>
 
 #include "program/harmless.h"
@@ -10,22 +9,6 @@
 #include "write_all.h"
 
 namespace daystream::program {
-
-namespace {
-
-// How many bytes at the end of `text` are the beginning of a character that may go on.
-std::size_t cut_character(const std::string& text) noexcept {
-  for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
-    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
-    if (byte < 0x80) return 0;
-    if (byte < 0xC0) continue;
-    const std::size_t size = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
-    return size > back ? back : 0;
-  }
-  return 0;
-}
-
-}  // namespace
 
 HarmlessStdout::HarmlessStdout() noexcept {
   if (!is_terminal(STDOUT_FILENO)) return;
@@ -57,7 +40,7 @@ ssize_t HarmlessStdout::written(void* self, const char* data, std::size_t size) 
 
 // A buffer that is full may end within a character: that waits for the rest.
 bool HarmlessStdout::send(bool all) {
-  const std::size_t kept = all ? 0 : cut_character(waiting_);
+  const std::size_t kept = all ? 0 : cut_character_bytes(waiting_);
   const std::string text = waiting_.substr(0, waiting_.size() - kept);
   waiting_.erase(0, text.size());
   return write_all(STDOUT_FILENO, harmless(text, Keep::Lines));

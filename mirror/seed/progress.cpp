@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <string_view>
 
 #include "program/figures.h"
 #include "program/harmless.h"
@@ -43,8 +44,9 @@ void ProgressLine::update(std::uint64_t rows) {
   if (terminal_) {
     // Longer than the line it would wrap, and each time stay.
     const std::size_t room = daystream::program::width_of_terminal(STDERR_FILENO) - 1;
-    std::fprintf(stderr, "\r%s\x1b[K",
-                 daystream::program::harmless(line(rows).substr(0, room)).c_str());
+    const std::string text = daystream::program::harmless(line(rows));
+    const std::string_view shown = daystream::program::beginning_of(text, room);
+    std::fprintf(stderr, "\r%.*s\x1b[K", static_cast<int>(shown.size()), shown.data());
   } else {
     spdlog::info("{}", line(rows));
   }

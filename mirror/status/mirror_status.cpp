@@ -21,6 +21,7 @@
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
 #include "program/disk_space.h"
+#include "program/harmless.h"
 #include "program/hint.h"
 #include "program/metrics_text.h"
 #include "program/stream_health.h"
@@ -333,9 +334,8 @@ namespace {
 constexpr std::size_t kMostNamed = 20;
 constexpr std::size_t kMostReason = 300;
 
-std::string cut(std::string text) {
-  if (text.size() > kMostReason) text.resize(kMostReason);  // JSON is written without half a letter
-  return text;
+std::string cut(const std::string& text) {
+  return std::string(daystream::program::beginning_of(text, kMostReason));
 }
 
 std::map<std::string, int> counts_by_state(const std::vector<MirroredTable>& tables) {

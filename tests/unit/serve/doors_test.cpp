@@ -77,6 +77,10 @@ TEST_CASE("harmless: nothing steers a terminal, and text stays text", "[program]
   CHECK(harmless("\xe0\x80\x80") == "\\xe0\\x80\\x80");
   CHECK(harmless("\xed\xa0\x80") == "\\xed\\xa0\\x80");
   CHECK(program::harmless_words("abcdef", 3) == "abc…");
+  // What is cut ends between two characters.
+  CHECK(program::harmless_words("zü€", 2) == "z…");
+  CHECK(program::beginning_of("zü€", 5) == "zü");
+  CHECK(program::beginning_of("zü€", 6) == "zü€");
 }
 
 TEST_CASE("json: what is deeper than anything of ours is not taken", "[program][security]") {
