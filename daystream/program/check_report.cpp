@@ -69,8 +69,14 @@ void CheckReport::check_room(const std::filesystem::path& directory) {
   if (!space) return;
   const double free_gb = static_cast<double>(space->free_bytes) / 1e9;
   std::string detail = fmt::format("{:.1f} GB are free for \"{}\"", free_gb, directory.string());
-  if (free_gb < kLittleRoomGb) return warn("room", detail, "a larger disk lasts longer");
-  check("room", [&] { return detail; });
+  if (has_room(*space) && free_gb < kLittleRoomGb) {
+    return warn("room", detail, "a larger disk lasts longer");
+  }
+  check("room", [&] {
+    if (has_room(*space)) return detail;
+    throw Error(fmt::format("\"{}\": {}", directory.string(), no_room_text(space->free_bytes)),
+                "make room there");
+  });
 }
 
 void CheckReport::check_clock(const char* who, std::int64_t its_clock_us) {

@@ -26,7 +26,7 @@ class CheckReport {
 
   // Whether files can be made in `directory`, or it itself where it is not there.
   void check_directory(const std::filesystem::path& directory);
-  // The room on its file system; a warning where it is little.
+  // The room on its file system; a warning where it is little, a failure where there is none.
   void check_room(const std::filesystem::path& directory);
   // Of `who`, now, in microseconds since 1970: whether it and ours differ by more than seconds.
   void check_clock(const char* who, std::int64_t its_clock_us);

@@ -1,9 +1,12 @@
 #include "program/disk_space.h"
 
+#include <fmt/format.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
 #include <system_error>
+
+#include "program/figures.h"
 
 namespace daystream::program {
 
@@ -24,6 +27,15 @@ bool has_room(const DiskSpace& space) noexcept {
   constexpr std::uint64_t kEnoughBytes = 16 << 20;
   // A twentieth of a small file system is enough for it.
   return space.free_bytes >= std::min(kEnoughBytes, space.size_bytes / 20);
+}
+
+std::string no_room_text(std::uint64_t free_bytes) {
+  return fmt::format("the disk is full: {} left", bytes_text(static_cast<double>(free_bytes)));
+}
+
+std::string disk_trouble(const std::filesystem::path& directory) {
+  const auto space = disk_space(directory);
+  return space && !has_room(*space) ? no_room_text(space->free_bytes) : std::string();
 }
 
 }  // namespace daystream::program

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "calendar.h"
+#include "program/disk_space.h"
 #include "program/harmless.h"
 #include "program/hint.h"
 #include "program/json.h"
@@ -29,6 +30,16 @@ std::string told_words(const ordered_json& told, const char* key) {
   return harmless_words(text_of(told, key), 300);
 }
 
+void judge_disk(const ordered_json& told, StreamHealth& health) {
+  const std::int64_t since_s = told_time(told, "disk_full_since");
+  if (since_s == 0) return;
+  const auto left = told.value("disk_free_bytes", ordered_json());
+  health.trouble = no_room_text(left.is_number() ? left.get<std::uint64_t>() : 0);
+  health.hint =
+      "make room there: what comes now waits in PostgreSQL, until it gives up the slot for it";
+  health.since_s = since_s;
+}
+
 void judge(const ordered_json& told, std::int64_t now, StreamHealth& health) {
   const std::int64_t silent_s = now - health.heard_s;
   const std::string state = told_words(told, "state");
@@ -49,6 +60,8 @@ void judge(const ordered_json& told, std::int64_t now, StreamHealth& health) {
     health.hint = "it tries again by itself; " +
                   (told_hint.empty() ? "\"deltastream --check\" says what is missing" : told_hint);
   }
+  health.is_written = health.is_well();
+  if (health.is_written) judge_disk(told, health);
 }
 
 void per_stream(MetricsText& out, const std::vector<StreamFacts>& streams, const char* name,
@@ -117,7 +130,7 @@ void add_durable_metrics(MetricsText& out, const std::vector<StreamFacts>& strea
 void add_streamer_metrics(MetricsText& out, const std::vector<StreamFacts>& streams) {
   per_stream(out, streams, "daystream_up",
              "1 while the stream is written; \"deltastream status\" and /status say what is wrong.",
-             [](const StreamFacts& stream) { return stream.health.is_well() ? 1.0 : 0.0; });
+             [](const StreamFacts& stream) { return stream.health.is_written ? 1.0 : 0.0; });
   per_stream(out, streams, "daystream_streamer_heard_timestamp_seconds",
              "When the deltastream last wrote its status.",
              [](const StreamFacts& stream) -> std::optional<double> {

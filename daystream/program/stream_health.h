@@ -1,5 +1,6 @@
-// Whether a stream is written, by what its deltastream reports of itself in status.json: the one
-// judgement that `deltastream status`, its metrics, `daystream serve` and its page share.
+// Whether a stream is written, and will be, by what its deltastream reports of itself in
+// status.json: the one judgement that `deltastream status`, its metrics, `daystream serve` and its
+// page share.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ struct StreamHealth {
   std::shared_ptr<const nlohmann::ordered_json> fresh;
   bool has_streamer = false;  // a deltastream writes, or wrote, here
   bool needs_person = false;  // it will not go on by itself
+  bool is_written = true;     // trouble may also be what will keep it from being so
 
   bool is_well() const noexcept { return trouble.empty(); }
   // Trouble, since when, and what to do, on one line; empty: it is well.

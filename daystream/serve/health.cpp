@@ -22,6 +22,11 @@ StreamHealth stream_health(const StreamSample& sample, std::optional<std::int64_
     health.trouble = fmt::format("nothing has come for {} s", now - *durable_s);
     health.hint = "look at the \"daystream pull\" that writes here, and at the server it asks";
   }
+  health.is_written = health.is_well();
+  if (health.is_written && !sample.disk_trouble.empty()) {
+    health.trouble = sample.disk_trouble;
+    health.hint = "make room there: what comes now waits at the server that it comes from";
+  }
   return health;
 }
 
@@ -33,12 +38,12 @@ StreamHealth stream_health(const Served& served, std::int64_t now) {
 
 std::string health_json(const StreamHealth& health, bool says_why) {
   using nlohmann::ordered_json;
-  ordered_json out = {{"healthy", health.is_well()}};
+  ordered_json out = {{"healthy", health.is_written}};
   if (!says_why) return json_line(out);
   out["trouble"] = ordered_json::array();
-  if (!health.is_well()) out["trouble"].push_back(health.trouble);
+  if (!health.is_written) out["trouble"].push_back(health.trouble);
   const std::int64_t since = health.since_s != 0 ? health.since_s : health.heard_s;
-  const bool is_known = !health.is_well() && since != 0;
+  const bool is_known = !health.is_written && since != 0;
   out["since"] = is_known ? ordered_json(utc_text(at_second(since))) : ordered_json();
   return json_line(out);
 }

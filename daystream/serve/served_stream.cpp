@@ -14,6 +14,7 @@
 #include "line_prefix.h"
 #include "manifest_file.h"
 #include "number.h"
+#include "program/disk_space.h"
 #include "program/stream_health.h"
 #include "serve/http_error.h"
 
@@ -137,6 +138,7 @@ std::optional<std::int64_t> ServedStream::take_lag_ms() {
 StreamSample ServedStream::sample(const StreamSample& before) const {
   StreamSample sample;
   sample.streamer = read_streamer();
+  sample.disk_trouble = program::disk_trouble(directory());
   const StreamView stream = view();
   for (const std::int64_t day : stream.days()) {
     const auto open = stream.open_if_kept(day);

@@ -60,6 +60,7 @@ struct StreamSample {
   // What a deltastream that writes here reports of itself (streamer/status/status.h); null: none
   // does.
   std::shared_ptr<const nlohmann::ordered_json> streamer;
+  std::string disk_trouble;  // that its disk is full; empty: it is not
   Position durable = Position::begin();
   // The last commit there, and when the server made it, since 1970; begin(): none was seen yet.
   Position commit = Position::begin();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "daystream/error.h"
+#include "program/disk_space.h"
 #include "program/harmless.h"
 #include "program/json.h"
 #include "remote/url_encode.h"
@@ -34,8 +35,9 @@ LagReport::LagReport(const daystream::Stream& daystream, const std::string& mirr
     : on_news_(std::move(on_news)), address_(daystream.address()) {
   const auto server = daystream.server();
   if (!server) return;
-  const std::string name = daystream::remote::own_host() + ":" +
-                           std::filesystem::absolute(mirror).lexically_normal().string();
+  const auto path = std::filesystem::absolute(mirror).lexically_normal();
+  folder_ = path.parent_path();
+  const std::string name = daystream::remote::own_host() + ":" + path.string();
   url_ = fmt::format("{}/copies?kind=mirror&copy={}", *server, daystream::remote::url_encode(name));
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
@@ -116,10 +118,11 @@ void LagReport::run(const std::stop_token& stop) {
 
 void LagReport::report(daystream::remote::Notices& notices, const State& state) const {
   try {
+    const std::string trouble =
+        state.trouble.empty() ? daystream::program::disk_trouble(folder_) : state.trouble;
     notices.post(fmt::format(
         "{}&position={}&lsn={}&lag_ms={}{}", url_, state.position.text(), state.lsn.text(),
-        state.lag_ms,
-        state.trouble.empty() ? "" : "&trouble=" + daystream::remote::url_encode(state.trouble)));
+        state.lag_ms, trouble.empty() ? "" : "&trouble=" + daystream::remote::url_encode(trouble)));
   } catch (const std::exception& e) {
     spdlog::debug("could not tell the server of the mirror: {}", e.what());
   }

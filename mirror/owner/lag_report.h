@@ -2,7 +2,9 @@
 // page shows them all. The server says in return what it sees of the stream.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -51,7 +53,8 @@ class LagReport {
 
   const std::function<void()> on_news_;
   std::string address_;
-  std::string url_;  // without what changes; empty: there is nobody to report to
+  std::filesystem::path folder_;  // of the mirror
+  std::string url_;               // without what changes; empty: there is nobody to report to
   std::string last_complete_to_;
   State now_;
   daystream::program::Mailbox<State> states_;

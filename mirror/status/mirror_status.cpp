@@ -167,7 +167,7 @@ class SourceNow {
   }
   // A mirror can be level with a stream that nobody writes. Empty: it is written, or was until now.
   std::string stream_trouble() const {
-    if (!stream_.streamer.is_well()) {
+    if (!stream_.streamer.is_written) {
       return fmt::format("the stream of source \"{}\" is not written: {}", name(),
                          stream_.streamer.text());
     }
@@ -257,6 +257,11 @@ MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQu
         fmt::format("revision {} of {} could not be taken: {}", *now.config->wanted,
                     now.config->source, now.config->error),
         "publish one that can: \"daystream fleet DIR\""));
+  }
+  const auto folder = std::filesystem::absolute(mirror).parent_path();
+  if (std::string full = daystream::program::disk_trouble(folder); !full.empty()) {
+    now.trouble.push_back(daystream::program::with_hint(
+        std::move(full), "make room there: what comes now waits in the stream"));
   }
   now.size_bytes = file_size(mirror);
   now.wal_size_bytes = file_size(beside(mirror, "-wal"));

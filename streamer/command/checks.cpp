@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 
@@ -11,7 +10,6 @@
 #include "command/unused_patterns.h"
 #include "daystream/reader.h"
 #include "program/check_report.h"
-#include "program/disk_space.h"
 #include "program/metrics_file.h"
 #include "server/server_version.h"
 #include "src/day_file.h"
@@ -227,15 +225,6 @@ std::string look_at_slot(ReplicationConnection& connection, const Slot& slot,
   return fmt::format("free, WAL {}", slot.wal_status);
 }
 
-// A start would wait for room.
-void look_at_room(const std::string& directory, CheckReport& report) {
-  const auto space = daystream::program::disk_space(directory);
-  if (!space || daystream::program::has_room(*space)) return report.check_room(directory);
-  report.check("room", [&]() -> std::string {
-    throw daystream::IoError(fmt::format("could not write to daystream \"{}\"", directory), ENOSPC);
-  });
-}
-
 }  // namespace
 
 int run_checks(const Config& config) {
@@ -244,7 +233,7 @@ int run_checks(const Config& config) {
   PgServer server;
   std::optional<Manifest> manifest;
   report.check_directory(config.directory);
-  look_at_room(config.directory, report);
+  report.check_room(config.directory);
   if (!config.metrics_file.empty()) {
     report.check("metrics", [&] {
       program::check_metrics_file(config.metrics_file);

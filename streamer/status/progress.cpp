@@ -180,6 +180,18 @@ void Progress::look_at_disk() {
   if (status_.bytes_per_s > 0) {
     status_.disk_left_s = static_cast<double>(space->free_bytes) / status_.bytes_per_s;
   }
+  // While nothing comes, no write would tell.
+  const bool is_full = !daystream::program::has_room(*space);
+  if (is_full == (status_.disk_full_since_s != 0)) return;
+  status_.disk_full_since_s = is_full ? std::time(nullptr) : 0;
+  if (is_full) {
+    const std::string problem = daystream::program::no_room_text(space->free_bytes);
+    spdlog::warn("daystream \"{}\": {}", directory_.string(), problem);
+    notify_.status(problem);
+  } else {
+    spdlog::info("daystream \"{}\" has room again", directory_.string());
+    notify_.status(fmt::format("streaming from {}", status_.lsn.text()));
+  }
 }
 
 void Progress::warn_in_time(Time now) {

@@ -86,6 +86,7 @@ Json to_json(const Status& status) {
   put_text(out, "server_problem", status.server_problem);
   put(out, "disk_free_bytes", status.disk_free_bytes);
   put(out, "disk_left_seconds", status.disk_left_s);
+  put_time(out, "disk_full_since", status.disk_full_since_s);
   put_text(out, "waiting_for", status.waiting_for);
   put_text(out, "last_error", status.last_error);
   put_text(out, "last_hint", status.last_hint);
@@ -190,6 +191,7 @@ std::optional<Status> Status::parse(const std::string& text) {
     out.server_problem = get_text(in, "server_problem");
     out.disk_free_bytes = get<std::uint64_t>(in, "disk_free_bytes");
     out.disk_left_s = get<double>(in, "disk_left_seconds");
+    out.disk_full_since_s = get_time(in, "disk_full_since");
     out.waiting_for = get_text(in, "waiting_for");
     out.last_error = get_text(in, "last_error");
     out.last_hint = get_text(in, "last_hint");
@@ -258,6 +260,7 @@ void forget_measured(Status& status) {
   status.server = {};
   status.disk_free_bytes.reset();
   status.disk_left_s.reset();
+  status.disk_full_since_s = 0;
   status.server_problem = "deltastream does not run";
 }
 

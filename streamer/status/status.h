@@ -37,7 +37,8 @@ struct Status {
   PgServerState server;
   std::string server_problem;  // why `server` is not known; empty: it is
   std::optional<std::uint64_t> disk_free_bytes;
-  std::optional<double> disk_left_s;  // at the present rate
+  std::optional<double> disk_left_s;   // at the present rate
+  std::int64_t disk_full_since_s = 0;  // since 1970; 0: there is room
   std::string waiting_for;  // --require-copies: what is not on enough disks; empty: nothing
   std::string last_error;
   std::string last_hint;  // what to do about it; empty: nothing is known

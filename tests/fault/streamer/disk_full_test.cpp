@@ -1,7 +1,5 @@
 // A file system that fills and frees, again and again.
 #include <fmt/format.h>
-#include <sched.h>
-#include <sys/mount.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -10,39 +8,14 @@
 
 #include "common/seed.h"
 #include "support/cluster.h"
+#include "support/small_disk.h"
 #include "support/stream_checker.h"
 
 using namespace fault;
 using support::Cluster;
+using support::SmallDisk;
 
 namespace {
-
-// A tmpfs of its own size in a mount namespace of this process, so that nothing outlives it.
-class SmallDisk {
- public:
-  explicit SmallDisk(const std::filesystem::path& path) : path_(path) {
-    std::filesystem::create_directory(path);
-    possible_ = unshare(CLONE_NEWNS) == 0 &&
-                mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                mount("tmpfs", path.c_str(), "tmpfs", 0, "size=2m") == 0;
-  }
-  ~SmallDisk() {
-    if (possible_) umount2(path_.c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  bool possible() const { return possible_; }
-  // As large as what is on it and so much more.
-  void leave_free(std::uint64_t bytes) const {
-    const std::filesystem::space_info space = std::filesystem::space(path_);
-    const std::string size = fmt::format("size={}", space.capacity - space.free + bytes);
-    REQUIRE(mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT, size.c_str()) == 0);
-  }
-
- private:
-  const std::filesystem::path path_;
-  bool possible_ = false;
-};
 
 // Small transactions and one that is larger than the disk, then room: so many times.
 void fill_and_free(const support::TempDir& dir, const SmallDisk& disk, int cycles) {
@@ -80,9 +53,9 @@ void fill_and_free(const support::TempDir& dir, const SmallDisk& disk, int cycle
     CHECK((content.violation ? content.violation->text() : "") == "");
     CHECK(confirmed() <= content.last_lsn());
 
-    disk.leave_free(16 << 20);
+    REQUIRE(disk.leave_free(16 << 20));
     REQUIRE(support::eventually([&] { return confirmed() >= end; }));
-    disk.leave_free(2 << 20);
+    REQUIRE(disk.leave_free(2 << 20));
   }
   stream.signal(SIGTERM);
   CHECK(stream.wait() == support::Exit{0, 0});
@@ -108,8 +81,8 @@ TEST_CASE("deltastream: lets go when the disk is full, and goes on by itself whe
   constexpr int kAtOnce = 20;
   for (int left = rounds(2, 300); left > 0; left -= kAtOnce) {
     const support::TempDir dir;
-    const SmallDisk disk(dir / "disk");
-    if (!disk.possible()) {
+    const SmallDisk disk(dir / "disk", "2m");
+    if (!disk.mounted()) {
       WARN("skipped: a small file system of its own needs the right to mount (root)");
       return;
     }

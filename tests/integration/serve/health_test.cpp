@@ -13,6 +13,7 @@
 #include "stream_fixture.h"
 #include "support/free_port.h"
 #include "support/scratch_dir.h"
+#include "support/small_disk.h"
 
 using daystream::test::spill;
 using pipeline::Pipeline;
@@ -251,6 +252,58 @@ TEST_CASE("health: a slot that was invalidated and a mirror that was killed are 
            outcome_of(server.url("/healthz/streams")) == "200" &&
            first_stream(server)["trouble"].empty();
   }));
+}
+
+TEST_CASE("health: a disk that fills while nothing comes is told, and that it has room again",
+          "[serve][health]") {
+  Pipeline p;
+  const support::SmallDisk disk(p.folder(), "64m");
+  if (!disk.mounted()) {
+    WARN("mounting a small file system needs root: not tested");
+    return;
+  }
+  p.execute("CREATE TABLE fox (id int PRIMARY KEY)");
+  p.start_stream();
+  p.seed({"fox"});
+  const ServerProcess server({"app=" + p.daystream().string()});
+  const Process mirror(
+      {support::program("deltamirror"), "run", p.mirror(), "--daystream", server.url("/app")});
+  const auto status_of = [](const std::string& program, const std::string& what) {
+    return support::run({support::program(program), "status", what});
+  };
+  const auto all_is_well = [&] {
+    const nlohmann::json stream = first_stream(server);
+    return stream["trouble"].empty() && stream["copies"].size() == 1 &&
+           stream["copies"][0]["trouble"].empty() &&
+           outcome_of(server.url("/healthz/streams")) == "200" &&
+           status_of("deltastream", p.daystream()).ok() &&
+           status_of("deltamirror", p.mirror()).ok();
+  };
+  REQUIRE(eventually(all_is_well));
+  REQUIRE(disk.leave_free(0));
+  // Of a mirror SQLite's own words may be first, if it had to write.
+  const auto full = [](const nlohmann::json& who) {
+    return who["trouble"].dump().find("disk is full") != std::string::npos;
+  };
+  CHECK(eventually([&] {
+    const nlohmann::json stream = first_stream(server);
+    return full(stream) && full(stream["copies"][0]);
+  }));
+  CHECK(outcome_of(server.url("/healthz/streams")).substr(0, 3) == "503");
+  CHECK(std::regex_search(metrics(server),
+                          std::regex("\ndaystream_disk_free_bytes\\{[^}]*\\} [0-9]{1,5}\n")));
+  for (const auto& [program, what] :
+       {std::pair("deltastream", p.daystream()), std::pair("deltamirror", p.mirror())}) {
+    const support::Result told = status_of(program, what);
+    CAPTURE(told.out);
+    CHECK(told.exit.code == 1);
+    CHECK(told.out.find("TROUBLE: the disk is full: ") != std::string::npos);
+    CHECK(told.out.find("; HINT: make room there") != std::string::npos);
+  }
+  // The stream is written for as long as nothing comes: no reason for its mirror to wait.
+  CHECK(says(server, "daystream_up{stream=\"app\"} 1"));
+  REQUIRE(disk.resize("64m"));
+  CHECK(eventually(all_is_well));
 }
 
 TEST_CASE("health: a mirror whose stream nobody writes is not well, though it has all of it",

@@ -48,6 +48,27 @@ TEST_CASE("health: a deltastream is well while it streams and says so", "[serve]
         "deltastream waits: no disk");
 }
 
+TEST_CASE("health: a stream whose disk is full is in trouble, and is written yet",
+          "[serve][health]") {
+  StreamSample sample = told("streaming", 5);
+  nlohmann::ordered_json status = *sample.streamer;
+  status["disk_free_bytes"] = 4096;
+  status["disk_full_since"] = daystream::utc_text(daystream::at_second(kNow - 60));
+  sample.streamer = std::make_shared<const nlohmann::ordered_json>(status);
+  const StreamHealth full = stream_health(sample, kNow, kNow);
+  CHECK(full.trouble == "the disk is full: 4.1 kB left");
+  CHECK_FALSE(full.hint.empty());
+  CHECK(full.since_s == kNow - 60);
+  CHECK(full.is_written);
+  CHECK(nlohmann::json::parse(health_json(full, true))["healthy"] == true);  // to its mirrors
+  CHECK_FALSE(stream_health(told("waiting", 1, "no disk"), kNow, kNow).is_written);
+  // Of a copy the server sees it itself.
+  StreamSample copy;
+  copy.disk_trouble = "the disk is full: 0 B left";
+  CHECK(stream_health(copy, kNow - 5, kNow).trouble == copy.disk_trouble);
+  CHECK(stream_health(copy, kNow - 5, kNow).is_written);
+}
+
 TEST_CASE("health: what deltastream's file says may be anything", "[serve][health]") {
   StreamSample sample;
   sample.streamer = std::make_shared<const nlohmann::ordered_json>(
