@@ -43,7 +43,9 @@ class MetricsTarget {
 // Threads: `text` is called on that thread, the last time on the destroyer's.
 class MetricsFile {
  public:
-  static constexpr std::chrono::seconds kInterval{3};
+  // With a deltastream's silence, and the report by which a mirror hears of it from a server, less
+  // than the 15 s in which all trouble is told (docs/monitoring.md).
+  static constexpr std::chrono::milliseconds kInterval{1'500};
 
   // `file` empty: does nothing.
   MetricsFile(std::filesystem::path file, std::function<std::string()> text);

@@ -15,7 +15,7 @@ namespace daystream::serve {
 
 // A relay, which has no status of its own, gets a mark about every 10 s even of an idle server.
 constexpr std::int64_t kStreamSilentS = 45;
-// A mirror reports at least every 3 s, a relay every 4 s.
+// A mirror reports at least every 1.5 s, a relay every 4 s.
 constexpr std::int64_t kCopySilentS = 10;
 
 using program::StreamHealth;

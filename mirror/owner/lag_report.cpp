@@ -22,9 +22,8 @@ using std::chrono::ceil;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Something new is reported at most so often, something old now and then: as a sign of life.
+// Something new is reported at most so often.
 constexpr milliseconds kBetween{1000};
-constexpr milliseconds kAgain{3'000};
 // A request is looked after so often.
 constexpr milliseconds kTurn{20};
 

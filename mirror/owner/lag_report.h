@@ -20,12 +20,15 @@
 namespace deltamirror {
 
 // Does nothing where the stream has no server. What it reports decides nothing: a report that
-// does not arrive is forgotten, the next one comes within 3 s.
+// does not arrive is forgotten, the next one comes soon.
 //
 // Threads: what is public from one thread. The requests are made on a thread of its own, so that a
 // server that hangs holds up nobody.
 class LagReport {
  public:
+  // Between two reports, where nothing new is to be said: a sign of life.
+  static constexpr std::chrono::milliseconds kAgain{1'500};
+
   // `on_news`: called on that thread, where stream_trouble() has changed.
   LagReport(const daystream::Stream& daystream, const std::string& mirror,
             std::function<void()> on_news);
