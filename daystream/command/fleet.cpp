@@ -291,7 +291,6 @@ int show_mirror(const FleetOptions& options, const ordered_json& fleet) {
 }
 
 int fleet_status(const FleetOptions& options) {
-  constexpr std::size_t kMostWell = 50;
   const ordered_json fleet = mirrors_of(options);
   if (!fleet.is_object() || !fleet.contains("mirrors")) {
     throw ProtocolError(fmt::format("{}: the answer is no state of a fleet", options.directory),
@@ -315,7 +314,7 @@ int fleet_status(const FleetOptions& options) {
   if (!fleet["rollout"].is_null()) print_rollout(fleet["rollout"]);
   std::size_t named = 0;
   for (const ordered_json& mirror : mirrors) {
-    if (!options.all && named == troubled + kMostWell) break;
+    if (!options.all && named == troubled + program::kMostNamed) break;
     ++named;
     print_mirror(mirror);
   }
@@ -453,7 +452,7 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   CLI::App& status = add("status", "how the mirrors are, those in trouble first", fleet_status);
   status.add_option("NAME", options->names, "all that is known of one of them")->expected(1);
   program::add_json_flag(status, options->json);
-  status.add_flag("--all", options->all, "name each mirror, also where there are many");
+  program::add_all_flag(status, options->all, "mirror");
   command.footer(kFooter);
 }
 

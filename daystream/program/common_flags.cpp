@@ -116,6 +116,10 @@ CLI::Option* add_json_flag(CLI::App& command, bool& json, const std::string& wha
   return command.add_flag("--json", json, what);
 }
 
+CLI::Option* add_all_flag(CLI::App& command, bool& all, const std::string& thing) {
+  return command.add_flag("--all", all, "name each " + thing + ", also where there are many");
+}
+
 CLI::Option* add_label_option(CLI::App& command, std::vector<std::string>& labels,
                               const std::string& what) {
   return command.add_option("--label", labels, what)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <string>
 
 namespace daystream::program {
@@ -19,13 +20,19 @@ void add_common_flags(CLI::App& app, const std::string& formats);
 CLI::Option* add_json_flag(CLI::App& command, bool& json,
                            const std::string& what = "print JSON, for scripts");
 
+// Where there are more of a kind than this, those that are as they should be are counted, and named
+// only with --all.
+inline constexpr std::size_t kMostNamed = 50;
+// Adds --all: each `thing` is named. A thing is a "table", as a rule.
+CLI::Option* add_all_flag(CLI::App& command, bool& all, const std::string& thing);
+
 // Adds --label KEY=VALUE, which may be repeated (program/labels.h).
 CLI::Option* add_label_option(CLI::App& command, std::vector<std::string>& labels,
                               const std::string& what);
 
 // What --metrics-file does, of those that have it.
 inline constexpr const char* kMetricsFileHelp =
-    "write metrics for Prometheus into FILE every 3 s: one that ends in .prom, in the folder of "
+    "write metrics for Prometheus into FILE every 1.5 s: one that ends in .prom, in the folder of "
     "node_exporter's textfile collector";
 
 // All commands of `app` with their options, as JSON. Manual pages and completion are made from it

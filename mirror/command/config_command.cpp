@@ -26,15 +26,37 @@ using daystream::program::counted;
 namespace {
 
 // As the database has it: what each column becomes, and whether SQLite takes what is to be run.
-int check_further(const MirrorConfig& config, const std::string& conninfo,
+int check_further(const MirrorConfig& config, const std::string& conninfo, bool names_all,
                   const daystream::program::Signals& signals, CheckReport& report) {
-  check_seed({.mirror = {}, .conninfo = conninfo, .daystream = {}, .config = config}, signals,
-             report);
+  check_seed({.mirror = {}, .conninfo = conninfo, .daystream = {}, .config = config}, names_all,
+             signals, report);
   return report.exit_code();
 }
 
-int check(const std::string& file, const std::optional<std::string>& conninfo, bool json,
-          const daystream::program::Signals& signals) {
+struct CheckOptions {
+  std::string file;
+  std::optional<std::string> conninfo;
+  bool json = false;
+  bool all = false;
+};
+
+void tell_problems(const ReadConfig& read, const CheckOptions& options, CheckReport& report) {
+  std::size_t named = 0;
+  for (const ConfigProblem& problem : read.problems) {
+    if (options.json) {
+      report.check("configuration",
+                   [&]() -> std::string { throw ConfigError(problem.text(options.file), {}); });
+    } else if (options.all || ++named <= daystream::program::kMostNamed) {
+      fmt::print("{}\n", problem.text(options.file));
+    }
+  }
+  if (named > daystream::program::kMostNamed) {
+    fmt::print("and {} more (--all names them)\n", named - daystream::program::kMostNamed);
+  }
+}
+
+int check(const CheckOptions& options, const daystream::program::Signals& signals) {
+  const auto& [file, conninfo, json, all] = options;
   CheckReport report(json);
   ReadConfig read = read_config(daystream::program::read_config_text(file));
   if (read.problems.empty()) {
@@ -49,21 +71,14 @@ int check(const std::string& file, const std::optional<std::string>& conninfo, b
   if (read.problems.empty() && conninfo) {
     read.problems = check_with_database(read, *conninfo);
   }
-  for (const ConfigProblem& problem : read.problems) {
-    if (json) {
-      report.check("configuration",
-                   [&]() -> std::string { throw ConfigError(problem.text(file), {}); });
-    } else {
-      fmt::print("{}\n", problem.text(file));
-    }
-  }
+  tell_problems(read, options, report);
   const std::size_t count = read.problems.size();
   if (count != 0) {
     throw ConfigError(fmt::format("configuration \"{}\" has {}", file, counted(count, "problem")),
                       "each line above says where, and what may stand there");
   }
   if (conninfo) {
-    const int code = check_further(read.config, *conninfo, signals, report);
+    const int code = check_further(read.config, *conninfo, all, signals, report);
     if (code != 0) return code;
   }
   const std::size_t sources = read.config.sources.size();
@@ -92,12 +107,7 @@ void add_schema(CLI::App& config, Chosen& chosen) {
 }
 
 void add_check(CLI::App& config, Chosen& chosen) {
-  struct Options {
-    std::string file;
-    std::optional<std::string> conninfo;
-    bool json = false;
-  };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckOptions>();
   CLI::App& command =
       *config.add_subcommand("check", "tell all that is wrong with a configuration");
   command.add_option("FILE", options->file, "configuration")->required();
@@ -105,10 +115,9 @@ void add_check(CLI::App& config, Chosen& chosen) {
       ->description(
           "see whether that database has them too and may be read, and what each column becomes");
   daystream::program::add_json_flag(command, options->json, daystream::program::kJsonChecks);
+  daystream::program::add_all_flag(command, options->all, "column");
   command.callback([options, &chosen] {
-    chosen = [options](daystream::program::Signals& signals) {
-      return check(options->file, options->conninfo, options->json, signals);
-    };
+    chosen = [options](daystream::program::Signals& signals) { return check(*options, signals); };
   });
 }
 

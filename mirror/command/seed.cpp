@@ -26,6 +26,7 @@ struct SeedArguments {
   TableChoice choice;
   bool check = false;
   bool json = false;
+  bool all = false;
 };
 
 int check(const SeedArguments& options, const daystream::program::Signals& signals) {
@@ -46,7 +47,7 @@ int check(const SeedArguments& options, const daystream::program::Signals& signa
   }
   check_seed({mirror, options.command.places.conninfo.value_or(""),
               options.command.places.daystream, options.choice.config},
-             signals, report);
+             options.all, signals, report);
   return report.exit_code();
 }
 
@@ -91,6 +92,7 @@ void add_seed(CLI::App& app, Chosen& chosen) {
       "and copy nothing");
   daystream::program::add_json_flag(command, options->json, daystream::program::kJsonChecks)
       ->needs(check_flag);
+  daystream::program::add_all_flag(command, options->all, "column")->needs(check_flag);
   command.footer(
       "Examples:\n"
       "  deltamirror seed flights.db -d service=prod --daystream /var/lib/daystream/prod \\\n"

@@ -29,9 +29,6 @@ struct StatusOptions {
   bool all = false;   // name each table, however many there are
 };
 
-// More tables than this are counted, and only those in trouble are named.
-constexpr std::size_t kMostTables = 50;
-
 std::string shown(const ordered_json& value) {
   if (value.is_null()) return "-";
   return daystream::program::harmless(value.is_string() ? value.get<std::string>() : value.dump());
@@ -59,7 +56,7 @@ void write_table(std::string& out, const ordered_json& table, bool several) {
 
 void write_tables(std::string& out, const ordered_json& facts, bool all) {
   const ordered_json& tables = facts["tables"];
-  const bool named = all || tables.size() <= kMostTables;
+  const bool named = all || tables.size() <= daystream::program::kMostNamed;
   std::map<std::string, std::size_t> states;
   for (const ordered_json& table : tables) {
     ++states[table["state"].get<std::string>()];
@@ -110,7 +107,7 @@ void add_status(CLI::App& app, Chosen& chosen) {
   add_mirror_option(command, options->mirror);
   daystream::program::add_json_flag(command, options->json);
   command.add_flag("--rows", options->rows, "count the rows of each table");
-  command.add_flag("--all", options->all, "name each table, also where there are many");
+  daystream::program::add_all_flag(command, options->all, "table");
   command.footer(
       "Examples:\n"
       "  deltamirror status flights.db\n"

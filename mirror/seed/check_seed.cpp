@@ -6,11 +6,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "config/source_places.h"
 #include "history/history_tables.h"
+#include "program/common_flags.h"
 #include "program/figures.h"
 #include "seed/rehearsal.h"
 #include "seed/requests.h"
@@ -67,29 +71,96 @@ std::optional<Manifest> look_at_daystream(const std::string& place, CheckReport&
   return found;
 }
 
-// A line for each column: as it is in PostgreSQL, and as it is in the mirror.
-void print_columns(const MirroredTable& table, bool json) {
-  const auto line = [&](const std::string& name, const std::string& was, std::string_view is) {
-    if (json) {
-      const nlohmann::ordered_json column = {{"check", "column"},          {"result", "ok"},
-                                             {"table", shown_name(table)}, {"column", name},
-                                             {"postgres_type", was},       {"sqlite_type", is}};
-      std::fputs(daystream::json_line(column).c_str(), stdout);
-      return;
-    }
-    std::printf("        %-10s %-24s %-28s %s\n", "", name.c_str(), was.c_str(),
-                std::string(is).c_str());
-  };
+// What a column is in PostgreSQL, and in the mirror.
+struct Becomes {
+  std::string name;
+  std::string was;
+  std::string is;
+};
+
+std::vector<Becomes> columns_of(const MirroredTable& table) {
+  std::vector<Becomes> columns;
   for (const MirrorColumn& column : table.columns) {
     const SourceColumn* const source = table.shape.column(column.attnum);
-    line(column.name, source == nullptr ? "-" : source->type, column.type.declared());
+    columns.push_back(
+        {column.name, source == nullptr ? "-" : source->type, std::string(column.type.declared())});
   }
   for (const NumberColumn& column : number_columns(table)) {
-    line(column.name, fmt::format("\"{}\" as a number", column.of), "REAL, generated");
+    columns.push_back(
+        {column.name, fmt::format("\"{}\" as a number", column.of), "REAL, generated"});
+  }
+  return columns;
+}
+
+void print_line(const std::string& first, const std::string& second, const std::string& third) {
+  std::printf("        %-10s %-24s %-28s %s\n", "", first.c_str(), second.c_str(), third.c_str());
+}
+
+void print_columns(const MirroredTable& table, bool json) {
+  for (const Becomes& column : columns_of(table)) {
+    if (!json) {
+      print_line(column.name, column.was, column.is);
+      continue;
+    }
+    const nlohmann::ordered_json line = {{"check", "column"},           {"result", "ok"},
+                                         {"table", shown_name(table)},  {"column", column.name},
+                                         {"postgres_type", column.was}, {"sqlite_type", column.is}};
+    std::fputs(daystream::json_line(line).c_str(), stdout);
   }
 }
 
-void tell_tables(SeedSession& session, CheckReport& report) {
+void tell_problem(const TableProblem& problem, CheckReport& report) {
+  report.check("table", [&]() -> std::string {
+    const std::string what =
+        fmt::format("\"{}\" cannot be copied: {}", problem.name, problem.absence.reason);
+    if (problem.exit_code == daystream::ExitCode::Usage) {
+      throw daystream::ConfigError(what, problem.absence.hint);
+    }
+    throw daystream::NeedsPerson(what, problem.absence.hint);
+  });
+}
+
+// numeric(12,2) and numeric(9) are numeric, as long as they become the same.
+std::string without_modifier(const std::string& type) {
+  const auto begin = type.find('(');
+  const auto end = type.find(')', begin);
+  return end == std::string::npos ? type : type.substr(0, begin) + type.substr(end + 1);
+}
+
+// What the types of their columns become, with how many have each.
+void sum_up(const std::vector<SeedTable>& tables, CheckReport& report) {
+  std::map<std::pair<std::string, std::string>, std::size_t> counts;
+  std::size_t all = 0;
+  for (const SeedTable& table : tables) {
+    const std::size_t own = table.mirrored.columns.size();
+    const std::vector<Becomes> columns = columns_of(table.mirrored);
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const Becomes& column = columns[i];
+      ++counts[{i < own ? without_modifier(column.was) : "a numeric as a number", column.is}];
+    }
+    all += columns.size();
+  }
+  report.check("tables", [&] {
+    return fmt::format("{}, {}; their types become (--all names each column)",
+                       counted(tables.size(), "table"), counted(all, "column"));
+  });
+  for (const auto& [types, count] : counts) {
+    print_line(types.first, types.second, counted(count, "column"));
+  }
+}
+
+void tell_tables(SeedSession& session, bool names_all, CheckReport& report) {
+  std::size_t named = 0;
+  for (const TableProblem& problem : session.problems()) {
+    if (!names_all && ++named > daystream::program::kMostNamed) break;
+    tell_problem(problem, report);
+  }
+  const std::size_t problems = session.problems().size();
+  if (named > daystream::program::kMostNamed) {
+    report.warn("tables", fmt::format("{} more cannot be copied", problems - named + 1),
+                "--all names them");
+  }
+  if (!names_all) return sum_up(session.tables(), report);
   for (const SeedTable& table : session.tables()) {
     report.check("table", [&] {
       return fmt::format("\"{}\", {}", shown_name(table.mirrored),
@@ -97,20 +168,11 @@ void tell_tables(SeedSession& session, CheckReport& report) {
     });
     print_columns(table.mirrored, report.is_json());
   }
-  for (const TableProblem& problem : session.problems()) {
-    report.check("table", [&]() -> std::string {
-      const std::string what =
-          fmt::format("\"{}\" cannot be copied: {}", problem.name, problem.absence.reason);
-      if (problem.exit_code == daystream::ExitCode::Usage) {
-        throw daystream::ConfigError(what, problem.absence.hint);
-      }
-      throw daystream::NeedsPerson(what, problem.absence.hint);
-    });
-  }
 }
 
 // nullptr: the source cannot be reached, or is another one.
 std::unique_ptr<SeedSession> look_at_source(const SourceConfig& source, const std::string& conninfo,
+                                            bool names_all,
                                             const daystream::program::Signals& signals,
                                             CheckReport& report) {
   const auto manifest = look_at_daystream(source.daystream, report);
@@ -125,14 +187,14 @@ std::unique_ptr<SeedSession> look_at_source(const SourceConfig& source, const st
   });
   if (!connected) return nullptr;
   report.check_clock("the server", session->clock_us());
-  tell_tables(*session, report);
+  tell_tables(*session, names_all, report);
   return session;
 }
 
 }  // namespace
 
-void check_seed(const SeedOptions& options, const daystream::program::Signals& signals,
-                CheckReport& report) {
+void check_seed(const SeedOptions& options, bool names_all,
+                const daystream::program::Signals& signals, CheckReport& report) {
   if (!report.check("names", [&] {
         check_distinct({}, options.config.all_tables());
         return counted(options.config.all_tables().size(), "table") +
@@ -140,10 +202,12 @@ void check_seed(const SeedOptions& options, const daystream::program::Signals& s
       })) {
     return;
   }
+  names_all = names_all || report.is_json() ||
+              options.config.all_tables().size() <= daystream::program::kMostNamed;
   std::vector<SeedPart> parts;
   for (const SourceConfig& source : sources_of(options)) {
-    auto session =
-        look_at_source(source, source.connection.value_or(options.conninfo), signals, report);
+    auto session = look_at_source(source, source.connection.value_or(options.conninfo), names_all,
+                                  signals, report);
     if (!session) return;
     // Where it would be read is of no matter in memory.
     parts.push_back({open_stream(source.daystream.empty() ? "daystream" : source.daystream),

@@ -9,8 +9,10 @@ namespace deltamirror {
 
 // Of every source: the connection, its clock, what the daystream holds, each table and what each of
 // its columns becomes; then whether SQLite takes the tables, indexes and extra_sql together. A
-// daystream that is not there yet is a warning, unless another host has it.
-void check_seed(const SeedOptions& options, const daystream::program::Signals& signals,
+// daystream that is not there yet is a warning, unless another host has it. Of many tables it says
+// what each type becomes, unless `names_all`; those that cannot be copied come first.
+void check_seed(const SeedOptions& options, bool names_all,
+                const daystream::program::Signals& signals,
                 daystream::program::CheckReport& report);
 
 }  // namespace deltamirror

@@ -389,6 +389,33 @@ TEST_CASE("many tables: what is read of the catalog grows as their number does",
   }
 }
 
+TEST_CASE("many tables: the catalog is asked as often as for few", "[mirror][check]") {
+  // What the server is asked with parameters by a look at so many tables.
+  const auto asked = [](int tables) {
+    Pipeline s;
+    std::vector<std::string> argv = {"--check"};
+    for (int i = 0; i < tables; ++i) {
+      const std::string name = "t" + std::to_string(i);
+      s.cluster.execute("CREATE TABLE " + name + " (id int PRIMARY KEY, a text)");
+      argv.insert(argv.end(), {"--table", name});
+    }
+    s.cluster.execute("ALTER SYSTEM SET log_statement = 'all'");
+    s.cluster.execute("SELECT pg_reload_conf()");
+    REQUIRE(eventually([&] { return s.cluster.scalar("SHOW log_statement") == "all"; }));
+    const Result result = s.seed(argv);
+    CAPTURE(result.out, result.err);
+    REQUIRE(result.ok());
+    const std::string log = s.cluster.log_tail(10'000'000);
+    int count = 0;
+    for (auto at = log.find("execute "); at != std::string::npos; at = log.find("execute ", at + 1))
+      ++count;
+    return count;
+  };
+  const int few = asked(3);
+  CHECK(few > 3);
+  CHECK(asked(40) == few);
+}
+
 TEST_CASE("status, verify and config init: where there are many tables, what matters is not hidden",
           "[mirror][check]") {
   Pipeline s;
@@ -414,6 +441,30 @@ TEST_CASE("status, verify and config init: where there are many tables, what mat
     CHECK(result.err.empty());
     return std::count(result.out.begin(), result.out.end(), '\n');
   };
+  const std::vector<std::string> check = {"config", "check", file, "-d", s.cluster.conninfo()};
+  const auto and_all = [](std::vector<std::string> argv) {
+    argv.push_back("--all");
+    return argv;
+  };
+  CHECK(lines_of(check) < 10);
+  CHECK(lines_of(and_all(check)) > 120);
+  // What is in the way comes first, and what is the same of many is counted.
+  s.cluster.execute(
+      "CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;"
+      "REVOKE SELECT ON t7 FROM reader");
+  std::vector<std::string> argv = check;
+  argv.insert(argv.begin(), program("deltamirror"));
+  argv.back() = conninfo_of(s, "reader");
+  const std::string one = run(argv).out;
+  CAPTURE(one);
+  const auto failed = one.find("FAILED  table      \"t7\" cannot be copied");
+  REQUIRE(failed != std::string::npos);
+  CHECK(failed < one.find("ok      tables     59 tables, 59 columns"));
+  CHECK_THAT(one, Catch::Matches("(.|\n)* integer +INTEGER +59 columns\n(.|\n)*"));
+  s.cluster.execute("REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM reader");
+  const std::string none = run(argv).out;
+  CHECK(std::count(none.begin(), none.end(), '\n') < 110);
+  CHECK_THAT(none, Catch::Contains("10 more cannot be copied"));
   CHECK(lines_of({"status", s.mirror()}) < 40);
   CHECK(lines_of({"status", s.mirror(), "--all"}) > 60);
   const Result verified = run({program("deltamirror"), "verify", s.mirror(), "-d",
