@@ -1,6 +1,7 @@
 // Table names: as lines spell them, as PostgreSQL knows them, as a mirror calls them.
 #pragma once
 
+#include <compare>
 #include <string>
 #include <string_view>
 
@@ -10,7 +11,7 @@ struct QualifiedName {
   std::string schema;
   std::string table;
 
-  bool operator==(const QualifiedName&) const = default;
+  auto operator<=>(const QualifiedName&) const = default;
   std::string sql() const;      // "schema"."table"
   std::string display() const;  // schema.table
 };

@@ -77,10 +77,12 @@ std::vector<std::string> query_columns(PGconn* connection, const TableRequest& r
 class TableCheck {
  public:
   // `at`: the request's JSON pointer.
-  TableCheck(PGconn* connection, const TypeNames& types, const ReadConfig& read,
-             const TableRequest& request, std::string at, std::vector<ConfigProblem>& problems)
+  TableCheck(PGconn* connection, const TypeNames& types, const CatalogTables& catalog,
+             const ReadConfig& read, const TableRequest& request, std::string at,
+             std::vector<ConfigProblem>& problems)
       : connection_(connection),
         types_(types),
+        catalog_(catalog),
         read_(read),
         request_(request),
         at_(std::move(at)),
@@ -91,9 +93,9 @@ class TableCheck {
     Shape shape;
     if (!request_.table.empty()) {
       try {
-        relation = find_relation(connection_, parse_table_name(request_.table));
+        relation = catalog_.relation(parse_table_name(request_.table));
         check_followable(connection_, relation);
-        shape = read_shape(connection_, relation);
+        shape = catalog_.shape(relation);
         check_key(connection_, relation, shape);
       } catch (const daystream::ConnectionLost&) {
         throw;
@@ -185,6 +187,7 @@ class TableCheck {
 
   PGconn* connection_;
   const TypeNames& types_;
+  const CatalogTables& catalog_;
   const ReadConfig& read_;
   const TableRequest& request_;
   const std::string at_;
@@ -197,8 +200,10 @@ void check_tables(const ReadConfig& read, const std::vector<TableRequest>& table
   const PgConn connection = daystream::program::connect(conninfo, "deltamirror");
   daystream::program::exec(connection.get(), "SET search_path = ''");  // as seeds spell types
   const TypeNames types = read_types(connection.get());
+  const CatalogTables catalog(connection.get(), table_names_of(tables));
   for (std::size_t i = 0; i < tables.size(); ++i) {
-    TableCheck(connection.get(), types, read, tables[i], fmt::format("{}/{}", at, i), problems)
+    TableCheck(connection.get(), types, catalog, read, tables[i], fmt::format("{}/{}", at, i),
+               problems)
         .run();
   }
 }
@@ -222,9 +227,10 @@ namespace {
 // The relations of a database as a configuration's "tables".
 class FirstConfig {
  public:
-  FirstConfig(PGconn* connection, const InitWishes& wishes)
-      : connection_(connection), wishes_(wishes) {}
+  FirstConfig(PGconn* connection, const InitWishes& wishes, const std::vector<QualifiedName>& names)
+      : connection_(connection), wishes_(wishes), catalog_(connection, names) {}
 
+  // One of those names.
   void add(const QualifiedName& name) {
     try {
       if (!is_wanted(name)) return;
@@ -266,7 +272,7 @@ class FirstConfig {
  private:
   // False: there is nothing to be said of it alone. Throws Error: why it cannot be mirrored.
   bool is_wanted(const QualifiedName& name) {
-    const SourceRelation relation = find_relation(connection_, name);
+    const SourceRelation& relation = catalog_.relation(name);
     const bool is_named = !wishes_.tables.empty();
     // No table, and nothing that could be mended: not to stand between what can be.
     if (!is_named && kNoTables.find(relation.kind) != std::string_view::npos) {
@@ -281,7 +287,7 @@ class FirstConfig {
           "\"config init --partition-root\" names it itself instead");
     }
     check_followable(connection_, relation);
-    check_key(connection_, relation, read_shape(connection_, relation));
+    check_key(connection_, relation, catalog_.shape(relation));
     if (relation.partitioning == Partitioning::Root) ++roots_;
     if (!relation.may_lock) unreadable_.push_back(spelt(name));
     return true;
@@ -289,6 +295,7 @@ class FirstConfig {
 
   PGconn* connection_;
   const InitWishes& wishes_;
+  const CatalogTables catalog_;
   std::vector<TableRequest> requests_;
   std::set<std::string> taken_;
   std::vector<std::string> no_tables_;
@@ -307,7 +314,7 @@ std::string config_for_database(const std::string& conninfo, const InitWishes& w
   std::vector<QualifiedName> names;
   for (const std::string& table : wishes.tables) names.push_back(parse_table_name(table));
   if (names.empty()) names = all_tables(connection.get());
-  FirstConfig config(connection.get(), wishes);
+  FirstConfig config(connection.get(), wishes, names);
   for (const QualifiedName& name : names) config.add(name);
   return config.text();
 }

@@ -87,9 +87,11 @@ void TableDescriber::read_types(std::vector<SeedTable>& tables) {
   for (SeedTable& table : tables) table.mirrored.facts = std::move(facts[table.relation.oid]);
 }
 
-void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
+void TableDescriber::describe(SeedTable& table, const CatalogTables& catalog) {
   MirroredTable& mirrored = table.mirrored;
-  if (table.relation.oid != 0) describe_relation(table, now);
+  const SourceRelation& now =
+      table.relation.oid == 0 ? table.relation : catalog.relation(table.relation.name);
+  if (table.relation.oid != 0) describe_relation(table, now, catalog.shape(now));
   RowChoice rows;
   const auto [names, spelt] = describe_columns(table, rows);
   if (!only_compare_) check_columns(mirrored);
@@ -120,10 +122,11 @@ void TableDescriber::describe(SeedTable& table, const SourceRelation& now) {
                                    : binary_copy_sql(table.select_sql, table.copied);
 }
 
-void TableDescriber::describe_relation(SeedTable& table, const SourceRelation& now) {
+void TableDescriber::describe_relation(SeedTable& table, const SourceRelation& now,
+                                       const Shape& shape) {
   MirroredTable& mirrored = table.mirrored;
   mirrored.source_table = table.relation.name.display();
-  mirrored.shape = read_shape(pg_, table.relation);
+  mirrored.shape = shape;
   mirrored.partitions.kind = now.partitioning;
   check_followable(pg_, now);
   check_key(pg_, table.relation, mirrored.shape);

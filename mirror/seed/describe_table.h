@@ -41,15 +41,16 @@ class TableDescriber {
   void read_types(std::vector<SeedTable>& tables);
   const TypeNames& types() const noexcept { return types_; }
   // Under the snapshot and the lock: from here on the shape does not change until we are done.
-  // `now`: what has its name. Throws ConfigError or NeedsPerson where it cannot be mirrored so.
-  void describe(SeedTable& table, const SourceRelation& now);
+  // `now`: it and what has its name. Throws ConfigError or NeedsPerson where it cannot be mirrored
+  // so.
+  void describe(SeedTable& table, const CatalogTables& now);
 
  private:
   struct Spelt {
     std::vector<std::string> names;  // of the table's own columns in PostgreSQL; none of a query
     std::vector<std::string> types;  // as format_type() spells them
   };
-  void describe_relation(SeedTable& table, const SourceRelation& now);
+  void describe_relation(SeedTable& table, const SourceRelation& now, const Shape& shape);
   Spelt describe_columns(SeedTable& table, RowChoice& rows);
   // Gives the types of its columns.
   std::vector<std::string> describe_query(SeedTable& table);

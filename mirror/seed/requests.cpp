@@ -47,6 +47,19 @@ std::string canonical(const std::string& where) {
 
 }  // namespace
 
+std::vector<QualifiedName> table_names_of(const std::vector<TableRequest>& requests) {
+  std::vector<QualifiedName> names;
+  for (const TableRequest& request : requests) {
+    if (request.table.empty()) continue;
+    try {
+      names.push_back(parse_table_name(request.table));
+    } catch (const daystream::ConfigError&) {
+      // Who looks at the request itself says so, of this table.
+    }
+  }
+  return names;
+}
+
 bool same_definition(const TableRequest& a, const TableRequest& b) {
   return same_table(a.table, b.table) && a.query == b.query && a.types == b.types &&
          a.columns == b.columns && renamed(a) == renamed(b) && a.mode == b.mode &&

@@ -23,6 +23,9 @@ std::string name_for(const TableRequest& request);
 // What readers and people call it: of a history without what its beginning has behind its name.
 std::string shown_name_for(const TableRequest& request);
 
+// The tables that they ask PostgreSQL for by a name that it can have.
+std::vector<QualifiedName> table_names_of(const std::vector<TableRequest>& requests);
+
 // Whether both ask for the same rows and columns: all but indexes and retention.
 bool same_definition(const TableRequest& a, const TableRequest& b);
 

@@ -90,9 +90,10 @@ SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
   describer_.emplace(connection_.get(), *settings_, utf8);
   server_ = identify_server(connection_.get());
   check_source();
+  const CatalogTables catalog = read_catalog();
   for (std::size_t i = 0; i < tables_.size();) {
     try {
-      check_table(tables_[i]);
+      check_table(tables_[i], catalog);
       ++i;
     } catch (const Error& e) {
       if (!pass_over(i, e)) throw;
@@ -113,11 +114,18 @@ void SeedSession::take_place(int places) {
       fmt::format("at most {} are made at once: --max-copies", places));
 }
 
-void SeedSession::check_table(SeedTable& table) {
+CatalogTables SeedSession::read_catalog() {
+  std::vector<TableRequest> requests;
+  requests.reserve(tables_.size());
+  for (const SeedTable& table : tables_) requests.push_back(table.request);
+  return {connection_.get(), table_names_of(requests)};
+}
+
+void SeedSession::check_table(SeedTable& table, const CatalogTables& catalog) {
   if (table.request.table.empty()) return;
-  table.relation = find_relation(connection_.get(), parse_table_name(table.request.table));
+  table.relation = catalog.relation(parse_table_name(table.request.table));
   check_followable(connection_.get(), table.relation);
-  const Shape shape = read_shape(connection_.get(), table.relation);
+  const Shape& shape = catalog.shape(table.relation);
   check_key(connection_.get(), table.relation, shape);
   const daystream::Holding& holding = manifest_.holdings.back();
   auto not_held = why_not_held(holding, shape.line_name, table.relation.partitioning);
@@ -275,24 +283,20 @@ void SeedSession::give_up_snapshot() {
   pause(50);
 }
 
-SourceRelation SeedSession::relation_now(const SeedTable& table) {
-  if (table.relation.oid == 0) return table.relation;
-  return find_relation(connection_.get(), table.relation.name);
-}
-
 // False: another try is to be made, as with locks, or as a table was replaced.
 bool SeedSession::describe_tables() {
   describer_->read_types(tables_);
+  const CatalogTables catalog = read_catalog();
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     pause(0);  // of thousands of tables this takes long: a stop is heard
     try {
       SeedTable& table = tables_[i];
-      const SourceRelation now = relation_now(table);
-      if (now.oid != table.relation.oid) {
-        check_table(table);  // another table has come under its name: that one is meant now
+      if (table.relation.oid != 0 &&
+          catalog.relation(table.relation.name).oid != table.relation.oid) {
+        check_table(table, catalog);  // another has come under its name: that one is meant now
         return false;
       }
-      describer_->describe(table, now);
+      describer_->describe(table, catalog);
     } catch (const RequestProblem& e) {
       const ConfigError error(
           fmt::format("table \"{}\": {}", tables_[i].relation.name.display(), e.what()), e.hint());

@@ -122,7 +122,8 @@ class SeedSession {
               Unfit unfit, int places);
   void take_place(int places);
   void check_source();
-  void check_table(SeedTable& table);
+  CatalogTables read_catalog();
+  void check_table(SeedTable& table, const CatalogTables& catalog);
   bool pass_over(std::size_t table, const daystream::Error& error);
   void begin();
   void begin_copy(const std::string& sql);
@@ -130,7 +131,6 @@ class SeedSession {
   bool try_seam();
   void check_timeline() const;
   void wait_for_seam();
-  SourceRelation relation_now(const SeedTable& table);
   void pause(int milliseconds);
 
   daystream::Stream stream_;  // empty: there is none yet

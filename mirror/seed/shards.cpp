@@ -12,6 +12,7 @@
 #include "program/hint.h"
 #include "program/postgres.h"
 #include "seed/database_tables.h"
+#include "seed/requests.h"
 #include "seed/source_catalog.h"
 
 namespace deltamirror {
@@ -245,9 +246,10 @@ class Agreement {
       }
     }
     std::set<std::string> has;
+    const CatalogTables catalog(session.get(), table_names_of(shard.tables));
     for (const TableRequest& request : shard.tables) {
       has.insert(called(request));
-      look_at(shard, session.get(), request);
+      look_at(shard, session.get(), catalog, request);
     }
     if (!same_everywhere) return;
     // What one database has and another has not is one database's own.
@@ -269,13 +271,14 @@ class Agreement {
     return out;
   }
 
-  void look_at(const Shard& shard, PGconn* pg, const TableRequest& request) {
+  void look_at(const Shard& shard, PGconn* pg, const CatalogTables& catalog,
+               const TableRequest& request) {
     const std::string name = called(request);
     counts_[name]++;
     try {
-      const SourceRelation relation = find_relation(pg, parse_table_name(request.table));
+      const SourceRelation& relation = catalog.relation(parse_table_name(request.table));
       check_followable(pg, relation);
-      const Shape shape = read_shape(pg, relation);
+      const Shape& shape = catalog.shape(relation);
       check_key(pg, relation, shape);
       const Looks looks = Looks::of(shape);
       const auto [first, is_first] = looks_.emplace(name, looks);

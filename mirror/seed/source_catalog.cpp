@@ -55,8 +55,33 @@ PgServer identify_server(PGconn* connection) {
   return server;
 }
 
-SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
-  const PgResult result = exec_params(connection, R"(
+namespace {
+
+std::string text_array(const std::vector<QualifiedName>& names, std::string QualifiedName::*part) {
+  std::string array = "{";
+  for (const QualifiedName& name : names) {
+    array += array.size() == 1 ? "\"" : ",\"";
+    for (const char c : name.*part) {
+      if (c == '"' || c == '\\') array += '\\';
+      array += c;
+    }
+    array += '"';
+  }
+  return array + "}";
+}
+
+}  // namespace
+
+CatalogTables::CatalogTables(PGconn* connection, const std::vector<QualifiedName>& names)
+    : database_(PQdb(connection)) {
+  if (names.empty()) return;
+  read_relations(connection, names);
+  read_shapes(connection);
+}
+
+void CatalogTables::read_relations(PGconn* connection, const std::vector<QualifiedName>& names) {
+  const PgResult result = exec_params(
+      connection, R"(
     SELECT c.oid, c.relkind, c.relpersistence,
            CASE c.relkind WHEN 'p' THEN
              (SELECT pg_catalog.sum(greatest(leaf.reltuples, 0))
@@ -66,28 +91,36 @@ SourceRelation find_relation(PGconn* connection, const QualifiedName& name) {
            c.relhassubclass,
            EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a
                    WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped),
-           c.relispartition, pg_catalog.has_table_privilege(c.oid, 'SELECT')
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))",
-                                      {name.schema, name.table});
-  if (PQntuples(result.get()) == 0) {
-    throw NoSuchTable(fmt::format("table \"{}\" does not exist in database \"{}\"", name.display(),
-                                  PQdb(connection)),
-                      "write SCHEMA.TABLE where it is not in schema public");
+           c.relispartition, pg_catalog.has_table_privilege(c.oid, 'SELECT'), asked.place
+    FROM ROWS FROM (pg_catalog.unnest($1::name[]), pg_catalog.unnest($2::name[]))
+           WITH ORDINALITY AS asked(schema_name, table_name, place)
+    JOIN pg_catalog.pg_namespace n ON n.nspname = asked.schema_name
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = asked.table_name
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))",
+      {text_array(names, &QualifiedName::schema), text_array(names, &QualifiedName::table)});
+  for (int row = 0; row < PQntuples(result.get()); ++row) {
+    SourceRelation relation;
+    relation.oid = oid_of(result, row, 0);
+    relation.name = names.at(static_cast<std::size_t>(number(result, row, 8)) - 1);
+    relation.kind = catalog_cell(result, row, 1).at(0);
+    relation.persistence = catalog_cell(result, row, 2).at(0);
+    relation.estimated_rows = std::strtod(PQgetvalue(result.get(), row, 3), nullptr);
+    relation.has_children = catalog_cell(result, row, 4) == "t";
+    relation.has_generated = catalog_cell(result, row, 5) == "t";
+    relation.may_lock = catalog_cell(result, row, 7) == "t";
+    relation.partitioning = catalog_cell(result, row, 6) == "t" ? Partitioning::Partition
+                            : relation.kind == 'p'              ? Partitioning::Root
+                                                                : Partitioning::None;
+    relations_.emplace(relation.name, relation);
   }
-  SourceRelation relation;
-  relation.oid = oid_of(result, 0, 0);
-  relation.name = name;
-  relation.kind = catalog_cell(result, 0, 1).at(0);
-  relation.persistence = catalog_cell(result, 0, 2).at(0);
-  relation.estimated_rows = std::strtod(PQgetvalue(result.get(), 0, 3), nullptr);
-  relation.has_children = catalog_cell(result, 0, 4) == "t";
-  relation.has_generated = catalog_cell(result, 0, 5) == "t";
-  relation.may_lock = catalog_cell(result, 0, 7) == "t";
-  relation.partitioning = catalog_cell(result, 0, 6) == "t" ? Partitioning::Partition
-                          : relation.kind == 'p'            ? Partitioning::Root
-                                                            : Partitioning::None;
-  return relation;
+}
+
+const SourceRelation& CatalogTables::relation(const QualifiedName& name) const {
+  const auto found = relations_.find(name);
+  if (found != relations_.end()) return found->second;
+  throw NoSuchTable(
+      fmt::format("table \"{}\" does not exist in database \"{}\"", name.display(), database_),
+      "write SCHEMA.TABLE where it is not in schema public");
 }
 
 namespace {
@@ -222,12 +255,13 @@ std::string from_item(const SourceRelation& relation) {
 }
 
 // The keys are those that logical decoding itself uses: valid and not deferrable.
-Shape read_shape(PGconn* connection, const SourceRelation& relation) {
-  const std::string oid = std::to_string(relation.oid);
-  Shape shape;
-  shape.oid = relation.oid;
-  const PgResult table = exec_params(connection, R"(
-    SELECT CASE n.nspname WHEN 'public' THEN pg_catalog.quote_ident(c.relname)
+void CatalogTables::read_shapes(PGconn* connection) {
+  std::set<std::uint32_t> oids;
+  for (const auto& [name, relation] : relations_) oids.insert(relation.oid);
+  const std::string asked = fmt::format("{{{}}}", fmt::join(oids, ","));
+  const PgResult tables = exec_params(connection, R"(
+    SELECT c.oid,
+           CASE n.nspname WHEN 'public' THEN pg_catalog.quote_ident(c.relname)
                 ELSE pg_catalog.quote_ident(n.nspname) || '.' ||
                      pg_catalog.quote_ident(c.relname) END,
            c.relreplident,
@@ -235,32 +269,41 @@ Shape read_shape(PGconn* connection, const SourceRelation& relation) {
             WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate AND i.indisvalid),
            (SELECT pg_catalog.array_to_string((i.indkey::int2[])[0:i.indnkeyatts - 1], ',') FROM pg_catalog.pg_index i
             WHERE i.indrelid = c.oid AND i.indisreplident AND i.indimmediate AND i.indisvalid)
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = $1::oid)",
-                                     {oid});
-  if (PQntuples(table.get()) == 0) {
-    throw ConfigError(fmt::format("table \"{}\" was dropped meanwhile", relation.name.display()),
-                      "try again without it");
+    FROM pg_catalog.unnest($1::oid[]) AS asked(oid)
+    JOIN pg_catalog.pg_class c ON c.oid = asked.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)",
+                                      {asked});
+  for (int row = 0; row < PQntuples(tables.get()); ++row) {
+    Shape& shape = shapes_[oid_of(tables, row, 0)];
+    shape.oid = oid_of(tables, row, 0);
+    daystream::escape_to(shape.line_name, catalog_cell(tables, row, 1));
+    shape.identity = catalog_cell(tables, row, 2).at(0);
+    shape.primary_key = parse_attribute_numbers(catalog_cell(tables, row, 3));
+    if (shape.identity == 'i')
+      shape.identity_key = parse_attribute_numbers(catalog_cell(tables, row, 4));
   }
-  daystream::escape_to(shape.line_name, catalog_cell(table, 0, 0));
-  shape.identity = catalog_cell(table, 0, 1).at(0);
-  shape.primary_key = parse_attribute_numbers(catalog_cell(table, 0, 2));
-  if (shape.identity == 'i')
-    shape.identity_key = parse_attribute_numbers(catalog_cell(table, 0, 3));
-
   const PgResult columns = exec_params(connection, R"(
     SELECT a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
-           a.atttypid
-    FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)",
-                                       {oid});
+           a.atttypid, a.attrelid
+    FROM pg_catalog.unnest($1::oid[]) AS asked(oid)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = asked.oid
+    WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum)",
+                                       {asked});
   for (int row = 0; row < PQntuples(columns.get()); ++row) {
     const std::uint32_t type = oid_of(columns, row, 4);
-    shape.columns.push_back({number(columns, row, 0), catalog_cell(columns, row, 1),
-                             catalog_cell(columns, row, 2), catalog_cell(columns, row, 3) == "t",
-                             is_changeable_type(type) ? type : 0});
+    const auto shape = shapes_.find(oid_of(columns, row, 5));
+    if (shape == shapes_.end()) continue;  // dropped before it was asked for
+    shape->second.columns.push_back(
+        {number(columns, row, 0), catalog_cell(columns, row, 1), catalog_cell(columns, row, 2),
+         catalog_cell(columns, row, 3) == "t", is_changeable_type(type) ? type : 0});
   }
-  return shape;
+}
+
+const Shape& CatalogTables::shape(const SourceRelation& relation) const {
+  const auto found = shapes_.find(relation.oid);
+  if (found != shapes_.end()) return found->second;
+  throw ConfigError(fmt::format("table \"{}\" was dropped meanwhile", relation.name.display()),
+                    "try again without it");
 }
 
 namespace {

@@ -45,8 +45,25 @@ class NoSuchTable : public daystream::ConfigError {
   using ConfigError::ConfigError;
 };
 
-// By the given name. Throws NoSuchTable.
-SourceRelation find_relation(PGconn*, const QualifiedName& name);
+// Tables as the catalog has them now: read with three queries, however many they are, as asking for
+// each of thousands takes many seconds.
+class CatalogTables {
+ public:
+  CatalogTables(PGconn*, const std::vector<QualifiedName>& names);
+
+  // By one of those names. Throws NoSuchTable.
+  const SourceRelation& relation(const QualifiedName& name) const;
+  // Of one of them. Throws ConfigError where it was dropped in between.
+  const Shape& shape(const SourceRelation& relation) const;
+
+ private:
+  void read_relations(PGconn*, const std::vector<QualifiedName>& names);
+  void read_shapes(PGconn*);
+
+  std::string database_;
+  std::map<QualifiedName, SourceRelation> relations_;
+  std::map<std::uint32_t, Shape> shapes_;  // by OID
+};
 
 // Throws NeedsPerson for what logical decoding never sees (views, unlogged, foreign tables…), also
 // where a partition of it is such, or names its rows otherwise than the table itself.
@@ -60,7 +77,6 @@ std::vector<std::string> partition_relatives(PGconn*, const SourceRelation& rela
 // What FROM calls the table: all of its partitions, but none of the tables that inherit from it.
 std::string from_item(const SourceRelation& relation);
 
-Shape read_shape(PGconn*, const SourceRelation& relation);
 // As the plugin writes them in the tables' schema lines, by the tables' OIDs; a table without any
 // has none here. Asks for all of them at once.
 std::map<std::uint32_t, ValueFacts> read_value_facts(PGconn*,
