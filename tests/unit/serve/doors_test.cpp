@@ -10,10 +10,10 @@
 
 #include "program/harmless.h"
 #include "program/json.h"
+#include "serve/admission.h"
 #include "serve/copies.h"
 #include "serve/descriptors.h"
 #include "serve/libevent.h"
-#include "serve/admission.h"
 #include "serve/table_filter.h"
 #include "serve/workers.h"
 #include "support/catch2_positions.h"
