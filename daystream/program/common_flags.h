@@ -2,7 +2,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <cstddef>
 #include <string>
 
 namespace daystream::program {
@@ -20,10 +19,8 @@ void add_common_flags(CLI::App& app, const std::string& formats);
 CLI::Option* add_json_flag(CLI::App& command, bool& json,
                            const std::string& what = "print JSON, for scripts");
 
-// Where there are more of a kind than this, those that are as they should be are counted, and named
-// only with --all.
-inline constexpr std::size_t kMostNamed = 50;
-// Adds --all: each `thing` is named. A thing is a "table", as a rule.
+// Adds --all: each `thing` is named, not kMostNamed of them (program/figures.h). A thing is a
+// "table", as a rule.
 CLI::Option* add_all_flag(CLI::App& command, bool& all, const std::string& thing);
 
 // Adds --label KEY=VALUE, which may be repeated (program/labels.h).

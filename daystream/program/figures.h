@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -16,5 +17,9 @@ template <typename Number>
 std::string counted(Number number, std::string_view thing) {
   return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
 }
+
+// Where there are more of a kind than this, those that are as they should be are counted, and named
+// only with --all.
+inline constexpr std::size_t kMostNamed = 50;
 
 }  // namespace daystream::program

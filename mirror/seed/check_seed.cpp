@@ -14,7 +14,6 @@
 
 #include "config/source_places.h"
 #include "history/history_tables.h"
-#include "program/common_flags.h"
 #include "program/figures.h"
 #include "seed/rehearsal.h"
 #include "seed/requests.h"

@@ -1,5 +1,5 @@
-// A role that may create a schema, or owns a table that is mirrored, and means
-// to have its own code run by those who stream and mirror.
+// A role that may create a schema, or owns a table that is mirrored, and means to have its own code
+// run by those who stream and mirror.
 #include <catch2/catch.hpp>
 
 #include "pipeline.h"
@@ -11,28 +11,23 @@ namespace {
 // Each tells the server's log that it was run, and by whom.
 constexpr const char* kTell = "RAISE LOG 'trapped: % as %', '%s', current_user; RETURN NULL;";
 
-// In the schema that is called as the role that looks for names: twins of
-// PostgreSQL's operators and functions that fit arguments better than those for
-// which it converts them.
+// In the schema that is called as the role that looks for names: twins of PostgreSQL's operators
+// and functions that fit arguments better than those for which it converts them.
 std::string traps(const std::string& schema) {
   std::string sql = "CREATE SCHEMA " + schema + "; GRANT USAGE ON SCHEMA " + schema +
-                    " TO PUBLIC; DO $do$ DECLARE o text; l text; r text; body text; n int := "
-                    "0;"
-                    " types text[] := '{smallint,int,bigint,numeric,text,name,\"char\",oid,"
-                    "regclass}'; BEGIN FOR o, l, r IN SELECT op, a, b FROM "
+                    " TO PUBLIC; DO $do$ DECLARE o text; l text; r text; body text; n int := 0; "
+                    "types text[] := "
+                    "'{smallint,int,bigint,numeric,text,name,\"char\",oid,regclass}'; BEGIN FOR "
+                    "o, l, r IN SELECT op, a, b FROM "
                     "unnest('{=,<>,<,<=,>,>=,+,-,*,/,||}'::text[]) op, unnest(types) a, "
-                    "unnest(types) b WHERE NOT EXISTS (SELECT FROM pg_operator WHERE oprname "
-                    "= op "
-                    "AND oprleft = a::regtype AND oprright = b::regtype) LOOP n := n + 1; "
-                    "body := replace($b$" +
+                    "unnest(types) b WHERE NOT EXISTS (SELECT FROM pg_operator WHERE oprname = op "
+                    "AND oprleft = a::regtype AND oprright = b::regtype) LOOP n := n + 1; body := "
+                    "replace($b$" +
                     std::string(kTell) +
-                    "$b$, '%s', format('%s %s %s', l, o, r)); EXECUTE format('CREATE "
-                    "FUNCTION " +
+                    "$b$, '%s', format('%s %s %s', l, o, r)); EXECUTE format('CREATE FUNCTION " +
                     schema +
-                    ".op%s(%s, %s) RETURNS %s LANGUAGE plpgsql AS $f$ BEGIN %s END $f$', n, "
-                    "l, r, "
-                    "CASE WHEN o IN ('+', '-', '*', '/') THEN 'numeric' WHEN o = '||' THEN "
-                    "'text' "
+                    ".op%s(%s, %s) RETURNS %s LANGUAGE plpgsql AS $f$ BEGIN %s END $f$', n, l, r, "
+                    "CASE WHEN o IN ('+', '-', '*', '/') THEN 'numeric' WHEN o = '||' THEN 'text' "
                     "ELSE 'boolean' END, body); EXECUTE format('CREATE OPERATOR " +
                     schema + ".%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = " + schema +
                     ".op%s)', o, l, r, n); END LOOP; END $do$;";
@@ -54,10 +49,8 @@ struct Trapped : Pipeline {
   explicit Trapped(const std::string& config) : Pipeline({config}) { begin(); }
   void begin() const {
     cluster.execute(
-        "CREATE ROLE mallory LOGIN; GRANT CREATE ON DATABASE "
-        "postgres TO mallory;"
-        "CREATE TABLE a(id int PRIMARY KEY, v text); INSERT INTO a "
-        "VALUES(1, 'x')");
+        "CREATE ROLE mallory LOGIN; GRANT CREATE ON DATABASE postgres TO mallory; CREATE TABLE "
+        "a(id int PRIMARY KEY, v text); INSERT INTO a VALUES(1, 'x')");
   }
   void as_mallory(const std::string& sql) const {
     Session(cluster.conninfo("postgres", "mallory")).execute(sql);
@@ -84,10 +77,8 @@ struct Trapped : Pipeline {
 
 }  // namespace
 
-TEST_CASE(
-    "trap: no program runs what fits better in a schema that is called "
-    "as its role",
-    "[mirror][integration][security]") {
+TEST_CASE("trap: no program runs what fits better in a schema that is called as its role",
+          "[mirror][integration][security]") {
   const Trapped place("");
   place.as_mallory(traps("postgres"));
   // It would be run by whoever does not look to the path.
@@ -154,40 +145,22 @@ TEST_CASE("trap: nobody calls what another has put into a schema deltaflood",
           "[mirror][integration][security]") {
   const Trapped place;
   place.as_mallory(
-      "CREATE SCHEMA deltaflood; CREATE TABLE deltaflood.ddl(id "
-      "int PRIMARY KEY); COMMENT ON TABLE "
-      "deltaflood.ddl IS 'made by deltamirror up';"
-      "CREATE FUNCTION deltaflood.take() RETURNS void LANGUAGE "
-      "plpgsql AS $$ BEGIN ALTER ROLE "
-      "mallory SUPERUSER; END $$;"
-      "CREATE FUNCTION deltaflood.install(name) RETURNS bigint "
-      "LANGUAGE sql AS 'SELECT "
-      "deltaflood.take(); SELECT 1::bigint';"
-      "CREATE FUNCTION deltaflood.uninstall() RETURNS void "
-      "LANGUAGE sql AS 'SELECT "
-      "deltaflood.take()';"
-      "CREATE FUNCTION deltaflood.claim(slot name, stream text, "
-      "called text, adopt boolean) "
-      "RETURNS "
-      "void LANGUAGE sql AS 'SELECT deltaflood.take()';"
-      "CREATE FUNCTION deltaflood.shapes(publication name DEFAULT "
-      "NULL) RETURNS TABLE (relid oid, "
-      "shape jsonb, hash text) LANGUAGE sql AS 'SELECT "
-      "deltaflood.take(); SELECT 0::oid, "
-      "''{}''::jsonb, ''''';"
-      "CREATE FUNCTION deltaflood.changed() RETURNS bigint "
-      "LANGUAGE sql AS 'SELECT "
-      "deltaflood.take(); SELECT 1::bigint';"
-      "CREATE FUNCTION deltaflood.repeat_shapes(relids oid[]) "
-      "RETURNS bigint LANGUAGE sql AS "
-      "'SELECT deltaflood.take(); SELECT 1::bigint';"
-      "CREATE FUNCTION deltaflood.trim(age interval DEFAULT '1 "
-      "day') RETURNS bigint LANGUAGE sql "
-      "AS "
+      "CREATE SCHEMA deltaflood; CREATE TABLE deltaflood.ddl(id int PRIMARY KEY); COMMENT ON "
+      "TABLE deltaflood.ddl IS 'made by deltamirror up';CREATE FUNCTION deltaflood.take() RETURNS "
+      "void LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE mallory SUPERUSER; END $$;CREATE FUNCTION "
+      "deltaflood.install(name) RETURNS bigint LANGUAGE sql AS 'SELECT deltaflood.take(); SELECT "
+      "1::bigint';CREATE FUNCTION deltaflood.uninstall() RETURNS void LANGUAGE sql AS 'SELECT "
+      "deltaflood.take()';CREATE FUNCTION deltaflood.claim(slot name, stream text, called text, "
+      "adopt boolean) RETURNS void LANGUAGE sql AS 'SELECT deltaflood.take()';CREATE FUNCTION "
+      "deltaflood.shapes(publication name DEFAULT NULL) RETURNS TABLE (relid oid, shape jsonb, "
+      "hash text) LANGUAGE sql AS 'SELECT deltaflood.take(); SELECT 0::oid, ''{}''::jsonb, "
+      "''''';CREATE FUNCTION deltaflood.changed() RETURNS bigint LANGUAGE sql AS 'SELECT "
+      "deltaflood.take(); SELECT 1::bigint';CREATE FUNCTION deltaflood.repeat_shapes(relids "
+      "oid[]) RETURNS bigint LANGUAGE sql AS 'SELECT deltaflood.take(); SELECT 1::bigint';CREATE "
+      "FUNCTION deltaflood.trim(age interval DEFAULT '1 day') RETURNS bigint LANGUAGE sql AS "
       "'SELECT deltaflood.take(); SELECT 1::bigint'");
   const std::string said =
-      "schema deltaflood belongs to role \"mallory\": "
-      "what is in it would be run with the rights "
+      "schema deltaflood belongs to role \"mallory\": what is in it would be run with the rights "
       "of role \"postgres\"";
   for (const Texts& more : {Texts{"--check"}, Texts{}}) {
     const Result up = run(place.deltamirror(
@@ -208,8 +181,7 @@ TEST_CASE("trap: nobody calls what another has put into a schema deltaflood",
   }
   // As are functions of others in a schema of one's own.
   place.cluster.execute(
-      "ALTER SCHEMA deltaflood OWNER TO postgres; ALTER "
-      "TABLE deltaflood.ddl OWNER TO postgres");
+      "ALTER SCHEMA deltaflood OWNER TO postgres; ALTER TABLE deltaflood.ddl OWNER TO postgres");
   const Result up = run(place.deltamirror("up", {"--table", "a"}));
   INFO(up.out << up.err);
   CHECK_FALSE(up.ok());
@@ -219,18 +191,14 @@ TEST_CASE("trap: nobody calls what another has put into a schema deltaflood",
   CHECK(place.cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
 }
 
-TEST_CASE(
-    "trap: a view that comes under a table's name while others are "
-    "copied is not read",
-    "[mirror][integration][security]") {
+TEST_CASE("trap: a view that comes under a table's name while others are copied is not read",
+          "[mirror][integration][security]") {
   Trapped place("");
   place.as_mallory(
-      "CREATE SCHEMA s; CREATE TABLE s.t(id int PRIMARY KEY, v "
-      "text, n int GENERATED ALWAYS AS (id "
-      "+ 1) STORED); INSERT INTO s.t(id, v) VALUES(1, 'x');"
-      "CREATE FUNCTION s.trap() RETURNS boolean LANGUAGE plpgsql "
-      "AS $f$ BEGIN RAISE LOG 'trapped: "
-      "view as %', current_user; RETURN true; END $f$");
+      "CREATE SCHEMA s; CREATE TABLE s.t(id int PRIMARY KEY, v text, n int GENERATED ALWAYS AS "
+      "(id + 1) STORED); INSERT INTO s.t(id, v) VALUES(1, 'x');CREATE FUNCTION s.trap() RETURNS "
+      "boolean LANGUAGE plpgsql AS $f$ BEGIN RAISE LOG 'trapped: view as %', current_user; RETURN "
+      "true; END $f$");
   place.start_stream();
   Session holder = place.cluster.session();
   holder.execute("SELECT pg_advisory_lock(1)");
@@ -240,13 +208,11 @@ TEST_CASE(
                                  "held", "--table", "s.t"}));
   REQUIRE(eventually([&] {
     return place.cluster.scalar(
-               "SELECT count(*) FROM pg_locks WHERE locktype "
-               "= 'advisory' AND NOT granted") == "1";
+               "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "1";
   }));
   place.as_mallory(
-      "ALTER SCHEMA s RENAME TO was; CREATE SCHEMA s; CREATE VIEW "
-      "s.t AS SELECT * FROM was.t WHERE "
-      "was.trap(); GRANT USAGE ON SCHEMA s, was TO PUBLIC");
+      "ALTER SCHEMA s RENAME TO was; CREATE SCHEMA s; CREATE VIEW s.t AS SELECT * FROM was.t "
+      "WHERE was.trap(); GRANT USAGE ON SCHEMA s, was TO PUBLIC");
   holder.execute("SELECT pg_advisory_unlock(1)");
   const Exit end = seeding.wait();
   INFO(seeding.err());
@@ -260,14 +226,11 @@ TEST_CASE("trap: a policy's function is not run by who may read columns",
   Trapped place("");
   place.cluster.execute("CREATE ROLE reader LOGIN; GRANT pg_read_all_settings TO reader");
   place.as_mallory(
-      "CREATE SCHEMA s; GRANT USAGE ON SCHEMA s TO PUBLIC; CREATE TABLE s.t(id "
-      "int PRIMARY KEY, v "
-      "text); GRANT SELECT (id, v) ON s.t TO reader;"
-      "CREATE FUNCTION s.trap(int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql "
-      "AS $f$ BEGIN RAISE "
-      "LOG 'trapped: policy as %', current_user; RETURN true; END $f$;"
-      "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON s.t USING "
-      "(s.trap(1))");
+      "CREATE SCHEMA s; GRANT USAGE ON SCHEMA s TO PUBLIC; CREATE TABLE s.t(id int PRIMARY KEY, v "
+      "text); GRANT SELECT (id, v) ON s.t TO reader;CREATE FUNCTION s.trap(int) RETURNS boolean "
+      "IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN RAISE LOG 'trapped: policy as %', current_user; "
+      "RETURN true; END $f$;ALTER TABLE s.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON s.t "
+      "USING (s.trap(1))");
   place.start_stream();
   const Result seeded =
       run({program("deltamirror"), "seed", place.mirror(), "--daystream", place.stream(), "-d",
