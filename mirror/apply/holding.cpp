@@ -27,9 +27,10 @@ std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::stri
     }
   }
   if (partitioning == Partitioning::Root && !holding.by_root()) {
-    return NotHeld{"it is partitioned, and its rows come under the names of its partitions",
-                   "start deltastream with --partition-root, or name the partitions and join them "
-                   "in a SQLite view"};
+    return NotHeld{
+        "it is partitioned, and its rows come under the names of its partitions",
+        "follow it with --partition-root, of deltastream or of \"deltamirror up\"; or name "
+        "the partitions, and join them in a SQLite view"};
   }
   if (partitioning == Partitioning::Partition && holding.by_root()) {
     return NotHeld{"its rows come under the name of the table that it is a partition of",
