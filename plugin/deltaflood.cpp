@@ -242,6 +242,8 @@ static void on_change(LogicalDecodingContext* ctx, ReorderBufferTXN* txn, Relati
       write_rewrite(plugin, entry->plan, relation->rd_rel->relrewrite);
     }
     write_row(plugin->writer, entry->plan, relation, row);
+  } else {
+    tell_left_out(plugin->schemas, plugin->writer);
   }
   leave_scratch(plugin, old);
 }
@@ -258,7 +260,10 @@ static void on_truncate(LogicalDecodingContext* ctx, ReorderBufferTXN*, int coun
     for (int i = 0; i < count; ++i) {
       if (!is_told(plugin->options, relations[i]->rd_rel)) continue;
       RelationEntry* const entry = relation_entry(plugin->relations, relations[i]);
-      if (!entry->plan.followed) continue;
+      if (!entry->plan.followed) {
+        tell_left_out(plugin->schemas, plugin->writer);
+        continue;
+      }
       if (schemas) {
         tell_schema_once(plugin, entry);
       } else {

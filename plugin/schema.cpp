@@ -221,6 +221,7 @@ void mark_all_dirty(Schemas* schemas) {
 
 void compare_dirty(Schemas* schemas, const RowWriter& writer) {
   if (schemas->touched == nullptr) return;
+  if (schemas->first_dirty == nullptr && !schemas->all_dirty) return;
   if (schemas->all_dirty) mark_all_dirty(schemas);
   List* dirty = NIL;
   for (const Touched* touched = schemas->first_dirty; touched != nullptr;
@@ -485,6 +486,10 @@ void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described) {
   RelationClose(relation);
   if (sent != nullptr && is_same(sent->last, now)) return;
   write_schema(schemas, writer, described, now);
+}
+
+void tell_left_out(Schemas* schemas, const RowWriter& writer) {
+  compare_dirty(schemas, writer);
 }
 
 void commit_schemas(Schemas* schemas, const RowWriter& writer) {

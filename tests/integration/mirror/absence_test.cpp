@@ -372,3 +372,21 @@ TEST_CASE("trouble: a table that became a partition of a new one of its name is 
   CHECK_THAT(status.out, Catch::Contains("partition"));
   s.end();
 }
+
+TEST_CASE("absence: what a transaction does to a table under another name is not lost",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY, v text); INSERT INTO t VALUES(1, 'x'), (2, 'y')",
+             {"--tables", "t"});
+  s.seed_tables({"t"});
+  s.start(true);
+  for (const char* const change :
+       {"ALTER TABLE t RENAME TO z; INSERT INTO z VALUES(3, 'a'); ALTER TABLE z RENAME TO t",
+        "CREATE SCHEMA o; ALTER TABLE t SET SCHEMA o; DELETE FROM o.t WHERE id = 2; "
+        "ALTER TABLE o.t SET SCHEMA public",
+        "ALTER TABLE t RENAME TO z; TRUNCATE z; ALTER TABLE z RENAME TO t"}) {
+    CAPTURE(change);
+    s.cluster.execute(std::string("BEGIN; ") + change + "; COMMIT");
+    s.check_equal("t", "id || v");
+  }
+  s.end();
+}
