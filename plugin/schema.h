@@ -24,8 +24,8 @@ void begin_schemas(Schemas* schemas, const RowWriter& writer, ReorderBufferTXN* 
 void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described);
 
 // Before a change that is left out, as its table is not followed under its name of now: writes what
-// the transaction's DDL has changed up to here. A table that is followed under another name has left
-// the stream with that, even if it has its own name again when the transaction ends.
+// the transaction's DDL has changed up to here. A table that is followed under another name has
+// left the stream with that, even if it has its own name again when the transaction ends.
 void tell_left_out(Schemas* schemas, const RowWriter& writer);
 
 // In the commit callback: writes what is left.
