@@ -38,6 +38,24 @@ std::string loaded(const ServerProcess& server) {
       .out;
 }
 
+struct PublishedFleet {
+  PublishedFleet() {
+    spill(directory / "fleet.json", R"({"mirrors": [{"with": {"tables": [{"table": "a"}]}}]})");
+    support::run_ok({support::program("daystream"), "fleet", directory.path(), "publish"});
+  }
+  support::ScratchDir directory;
+};
+
+struct ShownFleet : Shown {
+  // The status code that a mirror's report gets.
+  std::string tell(const std::string& name, const std::string& report) const {
+    return support::run_ok({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary",
+                            report, server.url("/fleet/" + name + "/report")});
+  }
+  PublishedFleet fleet;
+  ServerProcess server{{directory.path()}, {"--fleet", fleet.directory.path()}};
+};
+
 }  // namespace
 
 TEST_CASE("page: one document, that nothing from elsewhere gets into", "[serve][page]") {
@@ -106,23 +124,20 @@ TEST_CASE("page: a browser shows the mirrors of a fleet, those in trouble first"
     WARN("chromium is not installed: the page was not loaded");
     return;
   }
-  Shown shown;
-  support::ScratchDir fleet;
-  spill(fleet / "fleet.json", R"({"mirrors": [{"with": {"tables": [{"table": "a"}]}}]})");
-  support::run_ok({support::program("daystream"), "fleet", fleet.path(), "publish"});
-  ServerProcess server({shown.directory.path()}, {"--fleet", fleet.path()});
-  const auto tell = [&](const std::string& name, const std::string& report) {
-    support::run_ok(
-        {"curl", "-sSf", "--data-binary", report, server.url("/fleet/" + name + "/report")});
-  };
-  tell("edge-1", R"({"state": "well", "trouble": [], "labels": {"region": "eu"}, "lag_seconds": 0.5,
-                     "config": {"revision": 1}})");
-  tell("edge-2",
-       R"({"state": "trouble", "trouble": ["<b>its disk</b> is full"], "lag_seconds": null})");
+  const ShownFleet shown;
+  CHECK(
+      shown.tell("edge-1",
+                 R"({"state": "well", "trouble": [], "labels": {"region": "eu"}, "lag_seconds": 0.5,
+                     "config": {"revision": 1}})") == "200");
+  CHECK(
+      shown.tell(
+          "edge-2",
+          R"({"state": "trouble", "trouble": ["<b>its disk</b> is full"], "lag_seconds": null})") ==
+      "200");
   for (int i = 0; i < 120; ++i) {
-    tell("more-" + std::to_string(i), R"({"state": "well", "trouble": []})");
+    CHECK(shown.tell("more-" + std::to_string(i), R"({"state": "well", "trouble": []})") == "200");
   }
-  const std::string document = loaded(server);
+  const std::string document = loaded(shown.server);
   CHECK(document.find("● 2 in trouble") != std::string::npos);
   const auto trouble = document.find("edge-2");
   const auto well = document.find("edge-1");
@@ -136,15 +151,7 @@ TEST_CASE("page: a browser shows the mirrors of a fleet, those in trouble first"
 
 TEST_CASE("page: no host's report hides the other mirrors, or steers what is shown",
           "[serve][page][security]") {
-  Shown shown;
-  support::ScratchDir fleet;
-  spill(fleet / "fleet.json", R"({"mirrors": [{"with": {"tables": [{"table": "a"}]}}]})");
-  support::run_ok({support::program("daystream"), "fleet", fleet.path(), "publish"});
-  ServerProcess server({shown.directory.path()}, {"--fleet", fleet.path()});
-  const auto tell = [&](const std::string& name, const std::string& report) {
-    return support::run_ok({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary",
-                            report, server.url("/fleet/" + name + "/report")});
-  };
+  const ShownFleet shown;
   // What a script that takes it for text or a number trips over: it is left out.
   int odd = 0;
   for (const std::string& member :
@@ -153,15 +160,15 @@ TEST_CASE("page: no host's report hides the other mirrors, or steers what is sho
         R"("config": [])", R"("size_bytes": [1])", R"("disk_free_bytes": "1")",
         R"("lag_seconds": {})"}) {
     CAPTURE(member);
-    CHECK(tell("odd-" + std::to_string(++odd),
-               R"({"state": "well", "trouble": [{"toString": 1}, ["a"]], )" + member + "}") ==
+    CHECK(shown.tell("odd-" + std::to_string(++odd),
+                     R"({"state": "well", "trouble": [{"toString": 1}, ["a"]], )" + member + "}") ==
           "200");
   }
-  CHECK(tell("edge-2", R"({"state": "trouble", "host": "<img src=x onerror=alert(1)>",
+  CHECK(shown.tell("edge-2", R"({"state": "trouble", "host": "<img src=x onerror=alert(1)>",
                            "trouble": ["</td><script>document.title='taken'</script>"],
                            "labels": {"<b>": "\"><svg onload=alert(1)>", "a": "x\u202ey"},
                            "config": null, "lag_seconds": 1e300})") == "200");
-  const std::string told = body_of(server.url("/fleet"));
+  const std::string told = body_of(shown.server.url("/fleet"));
   CHECK(told.find("toString") == std::string::npos);
   CHECK(told.find("x\\\\xe2\\\\x80\\\\xaey") != std::string::npos);
   CHECK(told.find("\u202e") == std::string::npos);
@@ -169,7 +176,7 @@ TEST_CASE("page: no host's report hides the other mirrors, or steers what is sho
     WARN("chromium is not installed: the page was not loaded");
     return;
   }
-  const std::string document = loaded(server);
+  const std::string document = loaded(shown.server);
   CHECK(document.find("● 2 in trouble") != std::string::npos);
   CHECK(document.find("&lt;img src=x") != std::string::npos);
   CHECK(document.find("<img") == std::string::npos);
