@@ -243,7 +243,7 @@ static void on_change(LogicalDecodingContext* ctx, ReorderBufferTXN* txn, Relati
     }
     write_row(plugin->writer, entry->plan, relation, row);
   } else {
-    tell_left_out(plugin->schemas, plugin->writer);
+    tell_left_out(plugin->schemas, plugin->writer, entry->plan.described);
   }
   leave_scratch(plugin, old);
 }
@@ -261,7 +261,7 @@ static void on_truncate(LogicalDecodingContext* ctx, ReorderBufferTXN*, int coun
       if (!is_told(plugin->options, relations[i]->rd_rel)) continue;
       RelationEntry* const entry = relation_entry(plugin->relations, relations[i]);
       if (!entry->plan.followed) {
-        tell_left_out(plugin->schemas, plugin->writer);
+        tell_left_out(plugin->schemas, plugin->writer, entry->plan.described);
         continue;
       }
       if (schemas) {

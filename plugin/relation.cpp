@@ -15,7 +15,8 @@ struct Relations {
   Encoding* encoding = nullptr;
   MemoryContext memory = nullptr;
   HTAB* table = nullptr;
-  uint64 changed = 0;  // counts what makes all entries stale, from 1
+  HTAB* ancestors = nullptr;  // of the partitions among them
+  uint64 changed = 0;         // counts what makes all entries stale, from 1
   // By OID: most changes are of the tables of the changes before. Entries never move nor go.
   RelationEntry* recent[16] = {};
 };
@@ -38,6 +39,11 @@ static void relation_invalidated(Datum, Oid relid) {
   if (current == nullptr) return;
   // A root's schema line is checked with its partitions' entries, so theirs are stale as well.
   if (!OidIsValid(relid) || current->options->partition_root) {
+    stale_all();
+    return;
+  }
+  // Filters know a partition by the name of what it is a part of, too.
+  if (hash_search(current->ancestors, &relid, HASH_FIND, nullptr) != nullptr) {
     stale_all();
     return;
   }
@@ -162,18 +168,26 @@ void build_head(Relations* relations, Plan* plan, const RelationName& name) {
   plan->table_fields = keep_padded(text);
 }
 
+void remember_ancestors(Relations* relations, Oid partition) {
+  ListCell* cell = nullptr;
+  foreach (cell, get_partition_ancestors(partition)) {
+    const Oid ancestor = lfirst_oid(cell);
+    (void)hash_search(relations->ancestors, &ancestor, HASH_ENTER, nullptr);
+  }
+}
+
 // `named` is what filters know `relation` by, and whose root or self the lines name.
 void build_named(Relations* relations, Plan* plan, Relation relation, Relation named) {
   const Options& options = *relations->options;
-  plan->described = RelationGetRelid(named);
+  const Oid self = RelationGetRelid(named);
+  const Oid root =
+      options.partition_root ? partition_root_of(self, named->rd_rel->relispartition) : InvalidOid;
+  plan->described = OidIsValid(root) ? root : self;
+  if (named->rd_rel->relispartition) remember_ancestors(relations, self);
   // A materialized view is rewritten under the name of a table.
   plan->followed = named->rd_rel->relkind != RELKIND_MATVIEW && follows(options, named);
   if (!plan->followed) return;
-  const Oid root = options.partition_root
-                       ? partition_root_of(plan->described, named->rd_rel->relispartition)
-                       : InvalidOid;
   const Relation described = OidIsValid(root) ? open_relation(root) : named;
-  plan->described = RelationGetRelid(described);
   const RelationName name = relation_name(described);
   build_head(relations, plan, name);
   build_columns(relations, plan, relation, name);
@@ -216,6 +230,10 @@ Relations* open_relations(const Options* options, Encoding* encoding, MemoryCont
   control.hcxt = memory;
   relations->table =
       hash_create("deltaflood relations", 128, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+  control.keysize = sizeof(Oid);
+  control.entrysize = sizeof(Oid);
+  relations->ancestors =
+      hash_create("deltaflood ancestors", 32, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
   // shutdown_cb is not called after an error, the context's reset is.
   auto* const gone = static_cast<MemoryContextCallback*>(
       MemoryContextAllocZero(memory, sizeof(MemoryContextCallback)));

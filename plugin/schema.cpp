@@ -24,7 +24,8 @@ struct Touched {
   Description before;
   bool existed;        // before the transaction, with a line or not
   bool is_type;        // values of other relations are made of its rows
-  bool users_touched;  // these others, too
+  bool users_touched;  // these others, too, and its partitions
+  bool has_parts;      // filters know its partitions by its name, too
   bool dirty;          // invalidated since it was last compared
   Touched* next_dirty;
 };
@@ -169,6 +170,12 @@ void tell_undecoded(Schemas* schemas, const RowWriter& writer, Oid relid) {
   RelationClose(partition);
 }
 
+// Whether filters know the partitions of this relation by its name. (With partition-root the lines
+// are of the root itself.)
+bool names_parts(const Options& options, Oid relid) {
+  return !options.partition_root && get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE;
+}
+
 // Whether a change of the relation's columns changes what values of others read as.
 bool is_type(Oid relid) {
   if (get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE) return true;
@@ -221,7 +228,6 @@ void mark_all_dirty(Schemas* schemas) {
 
 void compare_dirty(Schemas* schemas, const RowWriter& writer) {
   if (schemas->touched == nullptr) return;
-  if (schemas->first_dirty == nullptr && !schemas->all_dirty) return;
   if (schemas->all_dirty) mark_all_dirty(schemas);
   List* dirty = NIL;
   for (const Touched* touched = schemas->first_dirty; touched != nullptr;
@@ -271,6 +277,7 @@ Touched* touch_as(Schemas* schemas, const RowWriter& writer, Oid relid, bool des
   touched->dirty = false;
   touched->is_type = false;
   touched->users_touched = false;
+  touched->has_parts = false;
   touched->before = kNothing;
   touched->existed = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
   mark_dirty(schemas, touched);
@@ -278,6 +285,7 @@ Touched* touch_as(Schemas* schemas, const RowWriter& writer, Oid relid, bool des
   bool is_partition = false;
   if (describe_before) touched->before = describe_now(writer, relid, &is_partition);
   touched->is_type = is_type(relid);
+  touched->has_parts = names_parts(*writer.options, relid);
   return touched;
 }
 
@@ -334,9 +342,14 @@ void touch_all(Schemas* schemas, const RowWriter& writer, const ReorderBufferTXN
       if (message.rc.dbId != MyDatabaseId) continue;
       const Oid relid = message.rc.relId;
       Touched* const touched = touch(schemas, writer, relid);
-      if (touched == nullptr || !touched->is_type || touched->users_touched) continue;
+      if (touched == nullptr || touched->users_touched) continue;
       touched->users_touched = true;
-      touch_list(schemas, writer, add_users_of_type(NIL, get_rel_type_id(relid)));
+      if (touched->has_parts) {
+        touch_list(schemas, writer, find_all_inheritors(relid, NoLock, nullptr));
+      }
+      if (touched->is_type) {
+        touch_list(schemas, writer, add_users_of_type(NIL, get_rel_type_id(relid)));
+      }
     } else if (message.id == NAMESPACEOID) {
       touch_schema(schemas, writer, message.cc.hashValue);
     } else if (message.id == TYPEOID) {
@@ -380,7 +393,7 @@ static void touched_invalidated(Datum, Oid relid) {
       static_cast<Touched*>(hash_search(current->touched, &relid, HASH_FIND, nullptr));
   if (touched == nullptr) return;
   mark_dirty(current, touched);
-  if (touched->is_type) touched_types_invalidated();
+  if (touched->is_type || touched->has_parts) touched_types_invalidated();
 }
 
 // Of a schema or a label: which relations it concerns does not come with it.
@@ -488,8 +501,12 @@ void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described) {
   write_schema(schemas, writer, described, now);
 }
 
-void tell_left_out(Schemas* schemas, const RowWriter& writer) {
-  compare_dirty(schemas, writer);
+void tell_left_out(Schemas* schemas, const RowWriter& writer, Oid described) {
+  if (schemas->touched == nullptr) return;
+  const auto* const touched =
+      static_cast<const Touched*>(hash_search(schemas->touched, &described, HASH_FIND, nullptr));
+  if (touched == nullptr) return;
+  if (touched->dirty || schemas->all_dirty) compare_dirty(schemas, writer);
 }
 
 void commit_schemas(Schemas* schemas, const RowWriter& writer) {

@@ -23,10 +23,11 @@ void begin_schemas(Schemas* schemas, const RowWriter& writer, ReorderBufferTXN* 
 // changed up to here, and `described` unless it is what was last sent.
 void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described);
 
-// Before a change that is left out, as its table is not followed under its name of now: writes what
-// the transaction's DDL has changed up to here. A table that is followed under another name has
-// left the stream with that, even if it has its own name again when the transaction ends.
-void tell_left_out(Schemas* schemas, const RowWriter& writer);
+// Before a change that is left out, as `described` is not followed under its name of now: if the
+// transaction's DDL has changed it, writes what that has changed up to here. A table that is
+// followed under another name has left the stream with that, even if it has its own name again when
+// the transaction ends.
+void tell_left_out(Schemas* schemas, const RowWriter& writer, Oid described);
 
 // In the commit callback: writes what is left.
 void commit_schemas(Schemas* schemas, const RowWriter& writer);

@@ -40,6 +40,12 @@ bool is_read_only_by_accident(sqlite3* db, int code) {
          may_be_written(file + "-shm") && may_be_written(folder.empty() ? "." : folder);
 }
 
+// A page that its disk did not give SQLite takes for a damaged one.
+// `last`: errno after the call, before which it was 0.
+bool is_unread(int code, int last) noexcept {
+  return (code & 0xff) == SQLITE_CORRUPT && (last == EIO || last == ENXIO || last == ERANGE);
+}
+
 // SQLite knows a full disk from a write that fails; a quota that is used up, and a log that cannot
 // grow, are the same to us. That this user may not open a file it tells from one that is not there
 // by the reason alone.
@@ -47,6 +53,7 @@ bool is_read_only_by_accident(sqlite3* db, int code) {
 int code_of(sqlite3* db, int last) {
   const int code = sqlite3_extended_errcode(db);
   const int reason = sqlite3_system_errno(db);
+  if (is_unread(code, last)) return SQLITE_IOERR_READ;
   if ((code & 0xff) != SQLITE_IOERR && (code & 0xff) != SQLITE_CANTOPEN) return code;
   if (daystream::is_no_room(reason != 0 ? reason : last)) return SQLITE_FULL;
   return reason == EACCES || reason == EPERM || reason == EROFS ? SQLITE_PERM : code;
@@ -64,9 +71,9 @@ std::string hint_of(int code) {
     case SQLITE_CANTOPEN:
       return "look whether it and its folder are there, and may be written to by this user";
     case SQLITE_CORRUPT:
-      // Which SQLite also says of a page that its disk did not give it.
-      return "look whether its disk could be read (dmesg, smartctl); if so it is damaged: "
-             "\"deltamirror restore\" a snapshot, or remove it and seed again";
+      return "it is damaged: \"deltamirror restore\" a snapshot, or remove it and seed again; "
+             "dmesg "
+             "and smartctl tell whether its disk is the cause";
     case SQLITE_NOTADB:
       return "name a mirror; where it was one, \"deltamirror restore\" a snapshot";
     case SQLITE_IOERR:
@@ -82,11 +89,16 @@ SqliteError refusal(sqlite3* db, const char* sql, int code) {
   spdlog::debug("what SQLite refuses: {}", sql == nullptr ? "" : sql);
   const char* const file = sqlite3_db_filename(db, "main");  // empty: in memory
   const bool named = file != nullptr && file[0] != '\0';
-  const bool by_accident = is_read_only_by_accident(db, sqlite3_extended_errcode(db));
-  return {
-      fmt::format("{}: {}", named ? fmt::format("{} \"{}\"", database_noun, file) : "SQLite",
-                  by_accident ? "a file of it could not be opened for writing" : message(db, code)),
-      by_accident ? SQLITE_IOERR : code_of(db, last)};
+  const std::string what = named ? fmt::format("{} \"{}\"", database_noun, file) : "SQLite";
+  const int extended = sqlite3_extended_errcode(db);
+  if (is_read_only_by_accident(db, extended)) {
+    return {what + ": a file of it could not be opened for writing", SQLITE_IOERR};
+  }
+  if (is_unread(extended, last)) {
+    return {fmt::format("{}: it could not be read: {}", what, std::strerror(last)),
+            SQLITE_IOERR_READ};
+  }
+  return {fmt::format("{}: {}", what, message(db, code)), code_of(db, last)};
 }
 
 // An empty string_view may have a null pointer, which SQLite would take for NULL.

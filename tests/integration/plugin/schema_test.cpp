@@ -201,3 +201,32 @@ TEST_CASE("schema: partitions by their own name, or by their root's",
   CHECK(tables == "p1:insert p1:delete p2:insert p1:truncate p1:truncate p2:truncate ");
   CHECK(source.peek({{"tables", "r"}, {"exclude-tables", "p1"}}).size() == 2);
 }
+
+TEST_CASE("schema: a table is left out from where its name, or its root's, is another",
+          "[plugin][schema][partition]") {
+  const bool by_root = GENERATE(false, true);
+  CAPTURE(by_root);
+  const Source source;
+  source.execute(
+      "CREATE TABLE r (a int PRIMARY KEY) PARTITION BY RANGE (a);"
+      "CREATE TABLE p PARTITION OF r FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE other (a int PRIMARY KEY)");
+  source.execute("INSERT INTO r VALUES (1)");
+  source.execute("ALTER TABLE r RENAME TO z");
+  source.execute("INSERT INTO z VALUES (2)");
+  source.execute("ALTER TABLE z RENAME TO r; INSERT INTO r VALUES (3)");
+  // Within one transaction, and back again before it ends.
+  source.execute(
+      "BEGIN; INSERT INTO r VALUES (4); ALTER TABLE r RENAME TO z; INSERT INTO z VALUES (5);"
+      "ALTER TABLE z RENAME TO r; INSERT INTO r VALUES (6); COMMIT");
+  // A change of a table that was never followed tells nothing of others.
+  source.execute(
+      "BEGIN; ALTER TABLE r RENAME TO z; INSERT INTO other VALUES (1); ALTER TABLE z RENAME TO r; "
+      "COMMIT");
+  std::string actions;
+  for (const std::string& line :
+       told(source, {{"tables", "r"}, {"partition-root", by_root ? "on" : "off"}})) {
+    actions += Fields(line).action + " ";
+  }
+  CHECK(actions == "schema insert drop schema insert insert drop schema insert ");
+}
