@@ -101,20 +101,24 @@ CopyJob& Copies::ask(std::vector<TableRequest> tables, const std::string& connin
   return job;
 }
 
-CopyJob Copies::job_of(std::vector<TableRequest> tables, const std::string& conninfo) const {
+CopyJob Copies::job_of(std::vector<TableRequest> tables, const std::string& conninfo) {
   CopyJob job;
-  job.request = {.mirror = options_.mirror,
-                 .conninfo = conninfo,
-                 .daystream = options_.daystream,
-                 .tables = std::move(tables),
-                 .source = options_.source,
-                 .on_tables = on_tables_};
+  job.request = {
+      .mirror = options_.mirror,
+      .conninfo = conninfo,
+      .daystream = options_.daystream,
+      .tables = std::move(tables),
+      .source = options_.source,
+      .on_tables = on_tables_,
+      .on_left_out = [this](const std::string& name, const std::string& why) {
+        say_try(fmt::format("copying the other tables again: could not copy {}: {}", name, why));
+      }};
   return job;
 }
 
 // Tables of it that cannot be copied now do not hold up the others. Where there is no connection
 // they come from a snapshot.
-CopyJob Copies::own_job(std::vector<TableRequest> tables) const {
+CopyJob Copies::own_job(std::vector<TableRequest> tables) {
   CopyJob job = job_of(std::move(tables), options_.conninfo.value_or(""));
   job.request.unfit = Unfit::PassOver;
   job.request.places = options_.max_copies;
@@ -294,19 +298,23 @@ bool Copies::can_mend(const CopyJob& job) const {
       });
 }
 
+// What each try says, until one had no trouble with a table: at once, and then once a minute.
+void Copies::say_try(const std::string& what) {
+  if (const auto text = waits_.tries.met(what)) spdlog::info("{}", *text);
+}
+
 void Copies::start(const Checkpoint& at) {
   const CopyJob& job = running_->job;
   const std::string names = names_of(job.request.tables);
   // Not again at each look whether there is a place for it.
-  const auto level =
-      job.not_before == steady_clock::time_point{} ? spdlog::level::info : spdlog::level::debug;
+  const bool is_said = job.not_before == steady_clock::time_point{};
   running_->copy.reset();
   if (can_mend(job)) {
-    spdlog::log(level, "comparing {} with PostgreSQL", names);
+    if (is_said) say_try(fmt::format("comparing {} with PostgreSQL", names));
     running_->copy = std::make_unique<LiveMend>(db_, job.request, at, control_.signals);
   } else {
-    spdlog::log(level, "copying {} from {}", names,
-                job.request.from ? "a newer snapshot" : "PostgreSQL");
+    const char* const from = job.request.from ? "a newer snapshot" : "PostgreSQL";
+    if (is_said) say_try(fmt::format("copying {} from {}", names, from));
     running_->copy = std::make_unique<LiveSeed>(db_, job.request, at, control_.signals);
   }
   wake_.add(running_->copy->fd());
@@ -453,7 +461,7 @@ void Copies::finish(const Applier& applier) {
   for (const std::uint64_t client : done.job.clients) {
     server_->done(client, {{"rows", done.copy->rows()}, {"written_rows", done.copy->written()}});
   }
-  waits_ = Waits();
+  waits_ = Waits{.tries = failed.empty() ? daystream::program::Repeats() : waits_.tries};
   stalled_ = false;
   ended_ = true;
 }

@@ -109,8 +109,8 @@ class Copies {
     std::chrono::steady_clock::time_point installed{};
     std::optional<std::chrono::steady_clock::time_point> ready_since{};  // and cannot be installed
   };
-  CopyJob job_of(std::vector<TableRequest> tables, const std::string& conninfo) const;
-  CopyJob own_job(std::vector<TableRequest> tables) const;
+  CopyJob job_of(std::vector<TableRequest> tables, const std::string& conninfo);
+  CopyJob own_job(std::vector<TableRequest> tables);
   bool is_due(const MirroredTable& table) const;
   void plan(Applier& applier);
   void look_at_others(const Applier& applier);
@@ -125,6 +125,7 @@ class Copies {
   bool can_mend(const CopyJob& job) const;
   void start(const std::deque<CopyJob>::iterator& next, const Applier& applier);
   void start(const Checkpoint& at);
+  void say_try(const std::string& what);
   bool step_running(Applier& applier);
   bool may_install(const Applier& applier) const;
   void install(Applier& applier);
@@ -150,10 +151,11 @@ class Copies {
   Retries retries_;
   // Of copies that wait for something else than their tables, until one is in place.
   struct Waits {
-    daystream::program::Repeats said;
+    daystream::program::Repeats said = {};
+    daystream::program::Repeats tries = {};  // and until it has all of its tables
     // Between looks whether there is a place for a copy: hundreds may look.
     daystream::program::Pauses for_place{std::chrono::seconds(1), std::chrono::seconds(5)};
-    daystream::program::Pauses for_server;  // between looks whether it is there
+    daystream::program::Pauses for_server = daystream::program::Pauses();  // whether it is there
   };
   Waits waits_;
   bool stalled_ = false;

@@ -37,6 +37,8 @@ struct LiveSeedRequest {
   daystream::Position newer_than = {};
   // Called once the tables are known as they come, before their rows do.
   std::function<void(const std::vector<SeedTable>&)> on_tables = {};
+  // Called where one has to go without a table, and with those that are left begins again.
+  std::function<void(const std::string& name, const std::string& why)> on_left_out = {};
   std::string why = {};   // it is asked for, for messages
   std::string help = {};  // and what helps where no snapshot is ever on offer
 };

@@ -79,7 +79,7 @@ void LiveSeed::leave_out(const CopyFailed& failed) {
     return true;
   });
   failed_.push_back(problem_of(failed));
-  spdlog::info("copying the other tables again: could not copy {}: {}", shown, failed.what());
+  if (!request_.tables.empty() && request_.on_left_out) request_.on_left_out(shown, failed.what());
   start();
 }
 

@@ -141,7 +141,7 @@ class Down {
     std::string slot = slot_in(directory);
     if (slot.empty()) slot = options_.slot;
     if (slot.empty()) slot = own_slot_name(mirror_, source);
-    streams_.push_back({directory, slot, conninfo, {}, publication_in(directory), {}});
+    streams_.push_back({source, directory, slot, conninfo, {}, publication_in(directory), {}});
   }
 
   // Another file of that name is nobody's to remove.

@@ -13,6 +13,7 @@ namespace deltamirror {
 
 // One database that `up` follows.
 struct OwnStream {
+  std::string source;  // in the configuration; empty: the mirror's only one
   std::filesystem::path directory;
   std::string slot;
   std::string conninfo;

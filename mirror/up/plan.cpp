@@ -30,11 +30,11 @@ std::string table_list(const std::vector<TableRequest>& tables) {
   return fmt::format("{}", fmt::join(names, ","));
 }
 
-OwnStream stream_of(const UpOptions& options, const fs::path& directory, const std::string& own,
+OwnStream stream_of(const UpOptions& options, const std::string& source, const fs::path& directory,
                     const std::string& conninfo, const std::vector<TableRequest>& tables) {
   const std::string there = slot_in(directory);
-  const std::string& made = there.empty() ? own : there;
-  return {directory, options.slot.empty() ? made : options.slot, conninfo, tables};
+  const std::string made = there.empty() ? own_slot_name(options.run.mirror, source) : there;
+  return {source, directory, options.slot.empty() ? made : options.slot, conninfo, tables};
 }
 
 // What only our plugin can do.
@@ -57,8 +57,7 @@ std::vector<OwnStream> plan_streams(const UpOptions& options) {
       throw ConfigError("no table to follow specified",
                         "name some with --table, or in a configuration");
     }
-    return {
-        stream_of(options, own_directory(mirror), own_slot_name(mirror), conninfo, config.tables)};
+    return {stream_of(options, "", own_directory(mirror), conninfo, config.tables)};
   }
   for (const auto& [option, value] :
        {std::pair{"--slot", options.slot}, {"--publication", options.publication}}) {
@@ -70,7 +69,7 @@ std::vector<OwnStream> plan_streams(const UpOptions& options) {
   for (const SourceConfig& source : config.sources) {
     const auto directory = open_stream(source.daystream).directory();
     if (!directory) continue;  // another host's
-    streams.push_back(stream_of(options, *directory, own_slot_name(mirror, source.name),
+    streams.push_back(stream_of(options, source.name, *directory,
                                 source.connection.value_or(conninfo), source.tables));
   }
   return streams;

@@ -4,7 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <csignal>
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -12,7 +12,6 @@
 #include "config/source_places.h"
 #include "daystream/reader.h"
 #include "model/names.h"
-#include "program/child.h"
 #include "program/hint.h"
 #include "program/postgres.h"
 #include "program/writable.h"
@@ -29,37 +28,18 @@
 #include "store/mirrored_table.h"
 #include "up/behind.h"
 #include "up/check_up.h"
-#include "up/own_program.h"
 #include "up/own_stream.h"
 #include "up/plan.h"
 #include "up/publishing.h"
+#include "up/streamers.h"
 
 namespace deltamirror {
 
 namespace fs = std::filesystem;
 using daystream::ConfigError;
-using daystream::Error;
 using daystream::UniqueFd;
-using daystream::program::ChildEnd;
 
 namespace {
-
-[[noreturn]] void child_ended(const ChildEnd& end) {
-  if (end.signal != 0) {
-    throw Error(fmt::format("deltastream was ended {}", end.text()),
-                end.signal == SIGKILL ? "somebody killed it, or memory was short: dmesg tells"
-                                      : "its last lines above, or a core dump, may tell why");
-  }
-  const int code = end.exit_code;
-  const std::string message = fmt::format("deltastream ended {}", end.text());
-  const std::string hint = "what it says above is the reason";
-  if (code == static_cast<int>(daystream::ExitCode::NeedsPerson)) {
-    throw daystream::NeedsPerson(message, hint);
-  }
-  if (code == static_cast<int>(daystream::ExitCode::Usage)) throw ConfigError(message, hint);
-  if (code == 127) throw Error("could not start deltastream", "install it beside deltamirror");
-  throw Error(message, hint);
-}
 
 // Those of `wanted` that the mirror has not, once it is known that it has the others as asked.
 std::vector<TableRequest> missing_tables(const std::vector<MirroredTable>& tables,
@@ -97,6 +77,7 @@ class Up {
     std::vector<TableRequest> missing;
     try {
       const bool is_new = !fs::exists(mirror_);
+      needs_all_ = is_new;
       if (is_new) {
         check_new();
       } else {
@@ -112,12 +93,11 @@ class Up {
     }
     if (!fs::exists(mirror_)) undo();
     owner_.reset();
+    needs_all_ = false;  // as the seed is done
     if (!missing.empty() && !stopped()) add(missing);
     if (!stopped()) follow({});
     if (fs::exists(mirror_)) say_what_stays();
-    if (!signals_.stop_requested()) {
-      if (const auto end = ended()) child_ended(*end);
-    }
+    throw_failure();
     return 0;
   }
 
@@ -239,21 +219,37 @@ class Up {
   }
 
   void start() {
-    std::vector<int> fds = {signals_.fd()};
     for (const OwnStream& stream : streams_) {
-      children_.push_back(start_own(deltastream_command(options_, stream)));
-      fds.push_back(children_.back()->fd());
+      streamers_.start({stream.source, deltastream_command(options_, stream), stream.directory});
     }
-    wake_.emplace(std::span<const int>(fds));
   }
 
-  std::optional<ChildEnd> ended() {
-    for (const auto& child : children_) {
-      if (const auto end = child->end()) return end;
+  // Called on a thread of theirs. Until the mirror is made each of them is needed; then sources do
+  // not depend on each other.
+  void hear_failure(const std::string& source) {
+    const auto failures = streamers_.failures();
+    const std::size_t sources = std::max<std::size_t>(options_.choice.config.sources.size(), 1);
+    if (needs_all_ || failures.size() >= sources) {
+      is_over_ = true;
+      return over_.wake();
     }
-    return std::nullopt;
+    const auto failure = failures.find(source);
+    if (failure == failures.end()) return;
+    try {
+      std::rethrow_exception(failure->second);
+    } catch (const daystream::Error& e) {
+      spdlog::error("{}", daystream::program::with_hint(
+                              fmt::format("{}; the other sources go on", e.what()), e.hint()));
+    }
   }
-  bool stopped() { return signals_.stop_requested() || ended().has_value(); }
+  bool stopped() const { return signals_.stop_requested() || is_over_; }
+  // What it ends with where nobody has asked it to.
+  void throw_failure() const {
+    const auto failures = streamers_.failures();
+    if (is_over_ && !signals_.stop_requested() && !failures.empty()) {
+      std::rethrow_exception(failures.begin()->second);
+    }
+  }
 
   // A deltastream makes its directory, a first line, and says what it holds by now, before anything
   // can be seeded.
@@ -266,13 +262,20 @@ class Up {
                        [&](const std::string& table) { return held.holds(table); });
   }
 
+  // What a mirror has already needs no new line of a deltastream that is given up.
   void wait_for_streams() {
     const auto all = [this] {
-      return std::all_of(streams_.begin(), streams_.end(),
-                         [this](const OwnStream& stream) { return is_there(stream); });
+      const auto failures = streamers_.failures();
+      for (const OwnStream& stream : made_) {
+        const auto failure = failures.find(stream.source);
+        if (failure != failures.end() && !stopped()) std::rethrow_exception(failure->second);
+      }
+      return std::all_of(streams_.begin(), streams_.end(), [&](const OwnStream& stream) {
+        return failures.contains(stream.source) || is_there(stream);
+      });
     };
     while (!stopped() && !all()) {
-      daystream::WaitSet{wake_->fd()}.wait(std::chrono::milliseconds(50));
+      daystream::WaitSet{signals_.fd(), over_.fd()}.wait(std::chrono::milliseconds(50));
     }
   }
 
@@ -289,13 +292,13 @@ class Up {
     RunOptions run = options_.run;
     if (!is_of_several()) run.daystream = streams_.front().directory;
     run.end.seed_now = std::move(seed_now);
-    run_mirror(run, {.stop = {[this] { return stopped(); }, wake_->fd()}, .signals = signals_});
+    run_mirror(run, {.stop = {[this] { return stopped(); }, ends_.fd()}, .signals = signals_});
   }
 
   // Before there is a mirror, nothing of what this run has made is of use to anybody.
   void undo() {
-    const auto end = ended();
-    children_.clear();  // each ends first
+    const auto failures = streamers_.failures();
+    streamers_.stop_all();  // each ends first
     for (const OwnStream& stream : made_) {
       try {
         std::optional<UniqueFd> writer;  // somebody else's by now, as another mirror's: it stays
@@ -318,7 +321,9 @@ class Up {
     }
     made_.clear();
     if (!fs::exists(mirror_)) owner_->remove_file();
-    if (end && !signals_.stop_requested()) child_ended(*end);
+    if (!failures.empty() && !signals_.stop_requested()) {
+      std::rethrow_exception(failures.begin()->second);
+    }
   }
 
   // What "down" has to be given, too. A connection string may hold a password: it stays unsaid.
@@ -344,8 +349,13 @@ class Up {
   std::vector<OwnStream> streams_;
   std::vector<OwnStream> made_;  // by this run
   std::optional<MirrorLock> owner_;
-  std::vector<std::unique_ptr<daystream::program::Child>> children_;
-  std::optional<daystream::AnyOf> wake_;
+  std::atomic<bool> needs_all_ = false;  // a deltastream that is given up ends all
+  std::atomic<bool> is_over_ = false;    // and one was
+  const daystream::WakeFd over_;
+  const daystream::AnyOf ends_{signals_.fd(), over_.fd()};
+  Streamers streamers_{signals_.stop(), [this](const auto& source) {
+                         hear_failure(source);
+                       }};  // last: uses the others
 };
 
 // Without PostgreSQL: a copy of a server's snapshot, then what came since.

@@ -84,3 +84,36 @@ TEST_CASE("trouble: who runs to an LSN with a connection ends with all tables or
   CHECK(s.rows("SELECT id || m FROM t") == Texts{"1b", "2b"});
   CHECK(s.rows("SELECT id FROM o").size() >= 1);
 }
+
+TEST_CASE("trouble: what each try to copy says is said once, and then each minute",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY); CREATE TYPE mood AS ENUM('good', 'bad');"
+      "CREATE TABLE p(id int PRIMARY KEY, m mood); CREATE TABLE q(id int PRIMARY KEY, m mood);"
+      "INSERT INTO p VALUES(1, 'bad'); INSERT INTO q VALUES(1, 'bad');"
+      // No output function knows that value any more.
+      "DELETE FROM pg_enum WHERE enumlabel = 'bad'");
+  s.seed_tables({"t"});
+  const std::string config = (s.dir / "c.json").string();
+  std::ofstream(config) << R"({"tables": [{"table": "t"}, {"table": "p"}, {"table": "q"}]})";
+  s.start(true, {"--config", config});
+  const auto count = [](const std::string& text, const std::string& what) {
+    int times = 0;
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++times;
+    return times;
+  };
+  const auto tries = [&] {
+    return count(s.cluster.log_tail(1 << 20), "invalid internal value for enum");
+  };
+  REQUIRE(eventually([&] { return tries() >= 6; }));
+  s.cluster.execute("INSERT INTO t VALUES(1)");
+  s.check_equal("t", "id");
+  s.end();
+  const std::string err = s.runner->err();
+  INFO(err);
+  CHECK(count(err, "copying the other tables again: could not copy p") +
+            count(err, "copying the other tables again: could not copy q") ==
+        1);
+  CHECK(count(err, "INFO deltamirror: copying p, q from PostgreSQL") == 1);
+  CHECK(count(err, "WARN deltamirror: table p is parked") == 1);
+}

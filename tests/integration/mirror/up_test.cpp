@@ -4,58 +4,11 @@
 #include <csignal>
 #include <fstream>
 
-#include "pipeline.h"
 #include "support/fault_preload.h"
+#include "up_place.h"
 
 using namespace support;
 namespace fs = std::filesystem;
-
-namespace {
-
-struct Up : Pipeline {
-  Up() {
-    cluster.execute(
-        "CREATE TABLE a(id int PRIMARY KEY, v text); INSERT INTO a VALUES(1, 'x');"
-        "CREATE TABLE b(id int PRIMARY KEY); INSERT INTO b VALUES(1), (2);"
-        "CREATE TABLE keyless(v int)");
-  }
-  Texts up(const std::string& file, const Texts& more) const {
-    Texts argv = {program("deltamirror"), "up", file};
-    if (std::find(more.begin(), more.end(), "-d") == more.end()) {
-      argv.insert(argv.end(), {"-d", cluster.conninfo()});
-    }
-    argv.insert(argv.end(), more.begin(), more.end());
-    return argv;
-  }
-  Texts down(const Texts& more = {"--yes"}) const {
-    Texts argv = {program("deltamirror"), "down", mirror(), "-d", cluster.conninfo()};
-    argv.insert(argv.end(), more.begin(), more.end());
-    return argv;
-  }
-  Texts slots() const {
-    return source_rows("SELECT slot_name FROM pg_replication_slots ORDER BY 1");
-  }
-  bool nothing_is_left(const std::string& file) const {
-    for (const char* suffix : {"", "-wal", "-shm", ".daystream", ".seeding", ".lock"}) {
-      if (fs::exists(file + suffix)) return false;
-    }
-    return slots().empty();
-  }
-  // Starts it, waits until it follows, and ends it.
-  void up_and_stop(const Texts& more) {
-    Process process(up(mirror(), more));
-    REQUIRE(eventually([&] { return fs::exists(mirror() + ".sock") || !process.running(); }));
-    INFO(process.err());
-    REQUIRE(process.running());
-    catch_up();
-    process.signal(SIGTERM);
-    CHECK(process.wait() == Exit{0, 0});
-    CHECK_THAT(process.err(), Catch::Contains("stays, and PostgreSQL keeps its log for it"));
-    CHECK_THAT(process.err(), Catch::Contains("deltamirror down " + mirror()));
-  }
-};
-
-}  // namespace
 
 TEST_CASE("up: two mirrors with the same file name have a slot each", "[mirror][integration][up]") {
   Up place;

@@ -1,0 +1,70 @@
+// One deltastream of `up`, kept running.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daystream/stop.h"
+#include "program/child.h"
+#include "src/waiting.h"
+
+namespace deltamirror {
+
+// Starts it, and starts it again when it has ended though nobody asked it to: killed, or with an
+// exit code that the next try may not have. The pauses between tries grow up to 15 s; what it ended
+// with is logged at once, and then once a minute.
+//
+// It is given up where it needs a person or was started wrongly, and, before its stream has a first
+// line, where it ends by itself with any error: what fails from the first fails again.
+//
+// Ownership: the destructor asks it to end, which it does at a commit, and waits for that.
+// Threads:   one of its own, as the process is to end with it; what is public is for any.
+class Streamer {
+ public:
+  struct What {
+    std::string source;  // that messages name; empty: the mirror's only one
+    std::vector<std::string> command;
+    std::filesystem::path directory;  // of its daystream
+  };
+
+  // `ending`: this process is about to end, and the end of the deltastream is no news.
+  // `on_failure`: called with the source, on its thread, once failure() is there.
+  using OnFailure = std::function<void(const std::string& source)>;
+  Streamer(What what, daystream::Stop ending, OnFailure on_failure);
+  Streamer(const Streamer&) = delete;
+  Streamer& operator=(const Streamer&) = delete;
+  ~Streamer();
+
+  const std::string& source() const noexcept { return what_.source; }
+  // Asks it to end, and does not wait.
+  void stop() noexcept;
+  // Why it was given up, an Error; nullptr: it was not.
+  std::exception_ptr failure() const;
+  bool has_failed() const { return failure() != nullptr; }
+
+ private:
+  void run();
+  // nullopt: it was asked to stop.
+  std::optional<daystream::program::ChildEnd> run_once() const;
+  bool is_over(const daystream::program::ChildEnd& end) const;
+  bool pause(std::chrono::milliseconds length) const;
+  bool stops() const { return stopping_ || ending_.requested(); }
+  void give_up(std::exception_ptr failure);
+
+  const What what_;
+  const daystream::Stop ending_;
+  const OnFailure on_failure_;
+  daystream::WakeFd wake_;
+  std::atomic<bool> stopping_ = false;
+  mutable std::mutex mutex_;  // of the next one
+  std::exception_ptr failure_;
+  std::jthread thread_;  // last: it uses the others
+};
+
+}  // namespace deltamirror
