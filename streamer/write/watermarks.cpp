@@ -27,6 +27,7 @@ Watermarks::Watermarks(const Intervals& intervals, Clock::time_point now)
 
 void Watermarks::on_data(Clock::time_point now, const WriterState& writer) noexcept {
   last_heard_ = now;
+  rhythm_.on_data(now);
   data_since_mark_ = true;
   data_since_wal_end_ = true;
   ping_interval_ = kShortestPing;
@@ -95,7 +96,7 @@ Clock::time_point Watermarks::mark_time(const WriterState& writer) const noexcep
   }
   if (at_once(pending_)) return Clock::time_point::min();
   const Clock::time_point idle =
-      data_since_mark_ ? last_heard_ + kIdleAfter
+      data_since_mark_ ? last_heard_ + rhythm_.idle_after()
                        : std::max(last_heard_ + kIdleAfter, last_mark_ + kIdleMarkInterval);
   return std::min(idle, last_mark_ + kBusyMarkInterval);
 }

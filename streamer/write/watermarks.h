@@ -12,13 +12,15 @@
 
 #include "daystream/lsn.h"
 #include "server/wal_end.h"
+#include "write/rhythm.h"
 
 namespace deltastream {
 
 using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::milliseconds;
 
-// The stream has fallen idle when nothing came for so long.
+// The stream has fallen idle when nothing came for so long, or for longer where data comes in a
+// rhythm that foresees more soon; at the latest after kIdleMarkInterval.
 inline constexpr Milliseconds kIdleAfter{10};
 // Least time between marks while nothing but foreign WAL moves: without it, a server that is busy
 // elsewhere would have us write and sync a hundred lines a second that say nothing.
@@ -110,12 +112,13 @@ class Watermarks {
   Clock::time_point mark_time(const WriterState&) const noexcept;
 
   Intervals intervals_;
-  daystream::Lsn server_lsn_;        // newest of the server's positions
-  daystream::Lsn pending_;           // newest keepalive outside a transaction: what a mark may say
-  daystream::Lsn confirmed_;         // as last sent to the server
-  daystream::Lsn asked_lsn_;         // the server waits for this, if asked_
-  bool asked_ = false;               // and we have not confirmed it
-  bool reply_owed_ = false;          // no status sent since it asked
+  daystream::Lsn server_lsn_;  // newest of the server's positions
+  daystream::Lsn pending_;     // newest keepalive outside a transaction: what a mark may say
+  daystream::Lsn confirmed_;   // as last sent to the server
+  daystream::Lsn asked_lsn_;   // the server waits for this, if asked_
+  bool asked_ = false;         // and we have not confirmed it
+  bool reply_owed_ = false;    // no status sent since it asked
+  Rhythm rhythm_{kIdleAfter, kIdleMarkInterval};
   bool data_since_mark_ = true;      // so that falling idle is news
   WalEnd wal_end_;                   // not reached, or reached and in no mark yet
   bool data_since_wal_end_ = false;  // whose commits have later times

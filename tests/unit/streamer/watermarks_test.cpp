@@ -52,6 +52,35 @@ TEST_CASE("watermarks: a stream that is never idle gets a mark all the same", "[
   CHECK(marks.mark_due(now, writer) == Lsn{90'000});
 }
 
+TEST_CASE("watermarks: no mark stands between the commits of a rhythm", "[watermarks]") {
+  const auto gap = GENERATE(Milliseconds{4}, Milliseconds{12}, Milliseconds{20}, Milliseconds{95});
+  CAPTURE(gap.count());
+  Watermarks marks({}, kStart);
+  Clock::time_point now = kStart;
+  std::uint64_t lsn = 100;
+  const auto commit = [&] {
+    // In messages, and with the keepalive that says where the server is.
+    for (int i = 0; i < 3; ++i)
+      marks.on_data(now + i * std::chrono::microseconds(50), at(lsn, lsn));
+    lsn += 10;
+    marks.on_keepalive(now + std::chrono::microseconds(200), Lsn{lsn}, false,
+                       at(lsn - 10, lsn - 10));
+  };
+  for (int i = 0; i < 20; ++i) {
+    commit();
+    now += gap;
+    if (i > 0) CHECK_FALSE(marks.mark_due(now, at(lsn - 10, lsn - 10)));
+  }
+  // The rhythm ends.
+  now += deltastream::kIdleMarkInterval;
+  CHECK(marks.mark_due(now, at(lsn - 10, lsn - 10)));
+  marks.on_mark(now, Lsn{lsn});
+  // After a pause one commit is no rhythm.
+  now += std::chrono::seconds(1);
+  commit();
+  CHECK(marks.mark_due(now + deltastream::kIdleAfter + Milliseconds{1}, at(lsn - 10, lsn - 10)));
+}
+
 TEST_CASE("watermarks: what must not wait is marked at once", "[watermarks]") {
   Intervals intervals;
   bool asked = false;
