@@ -1,4 +1,5 @@
 // Each system call by which SQLite works on the mirror fails, one after the other.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
 
@@ -12,6 +13,16 @@ using support::FaultPreload;
 using Strings = std::vector<std::string>;
 
 namespace {
+
+// How many there are, in a run in which none fails.
+std::uint64_t calls_of(RecordedMirror& recorded, const Strings& calls) {
+  const support::TempDir dir;
+  const auto mirror = recorded.fresh_copy(dir / "m");
+  const FaultPreload counter(
+      {.calls = calls, .path_prefix = (dir / "m").string() + "/", .open_for_write_only = false});
+  support::run_ok(recorded.replay(mirror), {.env = counter.env()});
+  return counter.matched();
+}
 
 // False once the program makes fewer than n such calls.
 bool survives_failure(RecordedMirror& recorded, const Strings& calls, int error, bool sticky,
@@ -53,13 +64,7 @@ TEST_CASE("deltamirror: whichever call of SQLite fails, the mirror stays at a st
                                                        {{"pread", "read"}, EIO},
                                                        {{"open", "unlink", "mmap"}, EIO}};
   for (const auto& [calls, error] : groups) {
-    // How many there are, from a run in which none fails.
-    const support::TempDir dir;
-    const auto mirror = recorded.fresh_copy(dir / "m");
-    const FaultPreload counter(
-        {.calls = calls, .path_prefix = (dir / "m").string() + "/", .open_for_write_only = false});
-    support::run_ok(recorded.replay(mirror), {.env = counter.env()});
-    const std::uint64_t count = counter.matched();
+    const std::uint64_t count = calls_of(recorded, calls);
     CAPTURE(calls, count);
     REQUIRE(count > 0);
     const auto tries = static_cast<std::uint64_t>(rounds(3, 100000));
@@ -74,5 +79,15 @@ TEST_CASE("deltamirror: whichever call of SQLite fails, the mirror stays at a st
         }
       }
     }
+  }
+}
+
+TEST_CASE("deltamirror: a page that its disk does not give is not a damaged one",
+          "[fault][deltamirror][io]") {
+  RecordedMirror recorded(20, run_seed());
+  const std::uint64_t count = calls_of(recorded, {"pread"});
+  const auto tries = static_cast<std::uint64_t>(rounds(10, 100000));
+  for (std::uint64_t n = 1; n <= count; n += std::max<std::uint64_t>(1, count / tries)) {
+    survives_failure(recorded, {"pread"}, EIO, false, n);
   }
 }
