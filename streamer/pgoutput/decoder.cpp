@@ -303,10 +303,12 @@ void Decoder::note(const ShapeRow& row) {
     pending.rewritten = true;
   } else if (row.kind == "gone") {
     pending.gone = true;
+    pending.was_out = true;
     pending.shape.reset();
   } else if (row.kind == "shape") {
     pending.shape = try_shape(row, publication_);
     pending.unread = !pending.shape;
+    pending.was_out = pending.was_out || pending.unread || !pending.shape->is_told();
     Table& table = table_of(row.relation);
     if (!table.held) return;
     settle_pending();
@@ -344,6 +346,9 @@ void Decoder::settle(Table& table, Pending& pending) {
   const bool goes = changes && !(pending.shape && pending.shape->is_told());
   if (pending.rewritten && was_told && !goes) {
     doubt(table, "it was rewritten, and pgoutput tells no rows of that");
+  }
+  if (pending.was_out && was_told && !goes) {
+    doubt(table, "the publication left out what was done to it for a while");
   }
   if (!changes) return;
   if (was_told && goes) {

@@ -101,6 +101,7 @@ class Decoder {
     bool rewritten = false;
     bool gone = false;
     bool unread = false;
+    bool was_out = false;  // of the stream for a while: changes of it then were not sent
     std::optional<Shape> shape;
   };
 

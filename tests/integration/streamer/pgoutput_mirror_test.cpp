@@ -209,3 +209,39 @@ TEST_CASE("pgoutput: a table goes out of the publication and comes back under lo
   }
   s.check_equal();
 }
+
+TEST_CASE("pgoutput: what is done to a table while it is out of the publication is not lost",
+          "[streamer][pgoutput]") {
+  struct Way {
+    const char* publication;
+    const char* out;
+    const char* back;
+    const char* name = "fox";  // meanwhile
+  };
+  const Way way =
+      GENERATE(Way{"FOR TABLE fox, hen", "ALTER PUBLICATION flood DROP TABLE fox",
+                   "ALTER PUBLICATION flood ADD TABLE fox"},
+               Way{"FOR TABLE fox, hen", "ALTER PUBLICATION flood SET (publish = 'insert')",
+                   "ALTER PUBLICATION flood SET (publish = 'insert, update, delete, truncate')"},
+               Way{"FOR TABLE fox, hen", "ALTER PUBLICATION flood SET TABLE hen, deltaflood.ddl",
+                   "ALTER PUBLICATION flood SET TABLE fox, hen, deltaflood.ddl"},
+               Way{"FOR TABLES IN SCHEMA public", "CREATE SCHEMA o; ALTER TABLE fox SET SCHEMA o",
+                   "ALTER TABLE o.fox SET SCHEMA public", "o.fox"},
+               Way{"FOR TABLE parted, hen", "ALTER TABLE parted DETACH PARTITION fox",
+                   "ALTER TABLE parted ATTACH PARTITION fox FOR VALUES FROM (0) TO (100)"});
+  CAPTURE(way.publication, way.out);
+  Managed s(
+      "CREATE TABLE parted (a int PRIMARY KEY, b text) PARTITION BY RANGE (a); "
+      "CREATE TABLE fox PARTITION OF parted FOR VALUES FROM (0) TO (100); "
+      "CREATE TABLE hen (a int PRIMARY KEY, b text); "
+      "INSERT INTO fox VALUES (1, 'x'), (2, 'y'), (3, 'z')",
+      way.publication);
+  s.seed({"fox", "hen"});
+  s.run();
+  s.cluster.execute(std::string("BEGIN; ") + way.out + "; DELETE FROM " + way.name +
+                    " WHERE a = 1; UPDATE " + way.name + " SET b = 'other' WHERE a = 2; " +
+                    way.back + "; COMMIT");
+  s.check_equal();
+  s.cluster.execute("UPDATE fox SET b = 'last'");
+  s.check_equal();
+}

@@ -295,6 +295,26 @@ TEST_CASE("pgoutput: only what differs at the end of a statement is told", "[pgo
               commit_line(701, "0/200", 88628920)});
 }
 
+TEST_CASE("pgoutput: what the publication left out for a while is said", "[pgoutput]") {
+  Session session;
+  std::string some = shape_of(16390, "zzz");
+  some.replace(some.find("iudt"), 4, "iu");  // no deletes
+  const std::string out = GENERATE_COPY(as<std::string>{}, "", some, R"({"v": 2, "oid": 16390})");
+  CAPTURE(out);
+  const std::string kind = out.empty() ? "gone" : "shape";
+  const auto lines = session.lines(
+      {begin(700), kWhole.ddl_table(), kWhole.ddl(700, "16390", kind, out.empty() ? kNull : out),
+       kWhole.ddl(700, "16390", "shape", shape_of(16390, "zzz")), commit(0x100)});
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[0] ==
+        "_table zzz _xid 700 _untold the publication left out what was done to it for a while "
+        "_action oversize");
+  // And no more once it is followed again.
+  CHECK(
+      session.lines({begin(701), zzz(), kWhole.insert(16390, {"1", "2"}), commit(0x200)}).size() ==
+      3);
+}
+
 TEST_CASE("pgoutput: CREATE TABLE AS has its rows after its shape", "[pgoutput]") {
   Session session({}, 700);
   const Lines lines = session.lines({begin(700), zzz(), kWhole.insert(16390, {"1", "2"}),
