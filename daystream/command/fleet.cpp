@@ -2,8 +2,6 @@
 #include "fleet/fleet.h"
 
 #include <fmt/format.h>
-#include <pwd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -20,6 +18,7 @@
 #include "fleet/report_store.h"
 #include "fleet/reports.h"
 #include "fleet/rollout.h"
+#include "fleet_commands.h"
 #include "json_text.h"
 #include "program/common_flags.h"
 #include "program/figures.h"
@@ -54,11 +53,6 @@ struct FleetOptions {
   std::string action;
   remote::Options http;
 };
-
-std::string own_user_name() {
-  const passwd* const user = getpwuid(getuid());
-  return user != nullptr ? user->pw_name : fmt::format("uid {}", getuid());
-}
 
 // Throws ConfigError where something is wrong, and prints what.
 FleetDraft right_draft(const FleetDirectory& fleet, const FleetOptions& options) {
@@ -395,9 +389,10 @@ constexpr const char* kFooter =
     "  daystream fleet /etc/deltaflood/fleet rollout status\n"
     "  daystream fleet /etc/deltaflood/fleet diff 3\n"
     "  daystream fleet /etc/deltaflood/fleet status\n"
-    "  daystream fleet /etc/deltaflood/fleet rollback 3\n\n"
+    "  daystream fleet /etc/deltaflood/fleet rollback 3\n"
+    "  daystream fleet /etc/deltaflood/fleet command reseed --table flights --name 'edge-*'\n\n"
     "Exit codes of \"status\": 0 all is well; 1 a mirror is in trouble, or silent; of \"rollout\n"
-    "status\" 1 where it has stopped.";
+    "status\" 1 where it has stopped; of \"commands N\" 1 where a host failed or refused it.";
 
 }  // namespace
 
@@ -407,7 +402,7 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
       *app.add_subcommand("fleet", "check and publish the configurations of many mirrors");
   command
       .add_option("DIR", options->directory,
-                  "the fleet's directory, with fleet.json; of \"status\" also "
+                  "the fleet's directory, with fleet.json; of \"status\" and \"commands\" also "
                   "https://HOST:PORT/fleet of its server")
       ->required();
   command.require_subcommand(1);
@@ -453,6 +448,7 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   status.add_option("NAME", options->names, "all that is known of one of them")->expected(1);
   program::add_json_flag(status, options->json);
   program::add_all_flag(status, options->all, "mirror");
+  add_fleet_commands(command, {options, &options->directory}, chosen);
   command.footer(kFooter);
 }
 

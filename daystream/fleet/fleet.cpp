@@ -65,12 +65,7 @@ bool fits(const std::string& pattern, const std::string& text) {
 }
 
 bool matches(const json& rule, const std::string& name, const Labels& labels) {
-  if (!fits(name_of_rule(rule), name)) return false;
-  const Labels wanted = labels_of_rule(rule);
-  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& each) {
-    const auto found = labels.find(each.first);
-    return found != labels.end() && fits(each.second, found->second);
-  });
+  return fits_mirror(name_of_rule(rule), labels_of_rule(rule), name, labels);
 }
 
 // A name that fits the pattern: what stands for anything stands for itself, a class for its first.
@@ -262,6 +257,15 @@ std::optional<Revision> parse_revision(const std::string& text, std::uint64_t nu
 }
 
 }  // namespace
+
+bool fits_mirror(const std::string& name_pattern, const Labels& label_patterns,
+                 const std::string& name, const Labels& labels) {
+  if (!fits(name_pattern, name)) return false;
+  return std::all_of(label_patterns.begin(), label_patterns.end(), [&](const auto& each) {
+    const auto found = labels.find(each.first);
+    return found != labels.end() && fits(each.second, found->second);
+  });
+}
 
 std::optional<json> FleetContent::config_of(const std::string& name, const Labels& labels) const {
   const auto rules = matching(name, labels);

@@ -84,6 +84,11 @@ class FleetDirectory {
   std::filesystem::path path_;
 };
 
+// Whether a mirror's name fits the pattern, and it has all of these labels, whose values are
+// patterns of its own.
+bool fits_mirror(const std::string& name_pattern, const Labels& label_patterns,
+                 const std::string& name, const Labels& labels);
+
 // All that is wrong with a mirror's configuration by its schema, as "POINTER: what".
 std::vector<std::string> config_problems(const nlohmann::json& config);
 

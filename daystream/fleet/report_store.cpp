@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "calendar.h"
 #include "daystream/error.h"
 #include "dir.h"
 #include "program/sqlite.h"
@@ -26,6 +27,13 @@ CREATE TABLE event(id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, at INTEGER NOT 
 CREATE TABLE forgotten(mirror TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX event_of_mirror ON event(mirror, id);
 )";
+
+// Those before had none. What became of a command is known for as long as mirrors say so.
+constexpr const char* kOutcomeSchema = R"(
+CREATE TABLE IF NOT EXISTS outcome(command TEXT, mirror TEXT, state TEXT NOT NULL,
+  result TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(command, mirror)) WITHOUT ROWID;
+)";
+constexpr std::int64_t kOutcomesKeptS = 62 * 86400;  // longer than the files of commands
 
 void remove(Database& db, const std::string& mirror) {
   for (const char* table : {"report", "heard", "event"}) {
@@ -60,13 +68,14 @@ void ReportStore::open_for_writing() {
   // A reader without any right to write needs no -shm.
   db.exec("PRAGMA journal_mode = TRUNCATE");
   const std::string format = db.value("PRAGMA user_version").value_or("0");
-  if (format == kFormat) return;
+  if (format == kFormat) return db.exec(kOutcomeSchema);
   if (format != "0") {
     throw NeedsPerson(fmt::format("file of reports \"{}\" is of another format", file_.string()),
                       "remove it: mirrors say again what is in it");
   }
   program::WriteTransaction making(db);
   db.exec(kSchema);
+  db.exec(kOutcomeSchema);
   db.exec(fmt::format("PRAGMA user_version = {}", kFormat));
   making.commit();
 }
@@ -98,6 +107,18 @@ std::vector<ReportEvent> ReportStore::events(const std::string& mirror) const {
     event.state = select.text(1);
     if (!select.is_null(2)) event.revision = static_cast<std::uint64_t>(select.integer(2));
     event.trouble = select.text(3);
+  }
+  return out;
+}
+
+CommandOutcomes ReportStore::outcomes() const {
+  const Database db(file_.string(), Database::Mode::ReadOnly);
+  CommandOutcomes out;
+  if (!db.value("SELECT 1 FROM sqlite_schema WHERE name = 'outcome'")) return out;
+  Statement select = db.prepare("SELECT command, mirror, state, result, at FROM outcome");
+  while (select.step()) {
+    const std::string id = select.text(0);
+    out[id][select.text(1)] = {id, select.text(2), select.text(3), at_second(select.integer(4))};
   }
   return out;
 }
@@ -150,6 +171,18 @@ ReportStore::Forgotten ReportStore::save(const ReportBatch& batch) {
     event.run();
     prune.bind(1, std::string_view(each.mirror));
     prune.run();
+  }
+  Statement outcome = db.prepare("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?, ?)");
+  for (const auto& [mirror, each] : batch.outcomes) {
+    outcome.bind(1, std::string_view(each.id));
+    outcome.bind(2, std::string_view(mirror));
+    outcome.bind(3, std::string_view(each.state));
+    outcome.bind(4, std::string_view(each.result));
+    outcome.bind(5, static_cast<std::int64_t>(each.at.time_since_epoch().count()));
+    outcome.run();
+  }
+  if (!batch.outcomes.empty()) {
+    db.exec(fmt::format("DELETE FROM outcome WHERE at < unixepoch() - {}", kOutcomesKeptS));
   }
   for (const std::string& mirror : batch.gone) remove(db, mirror);
   writing.commit();

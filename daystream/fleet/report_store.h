@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "fleet/commands.h"
 #include "fleet/reports.h"
 
 namespace daystream::fleet {
@@ -25,9 +26,10 @@ class ReportStore {
   bool exists() const;
   // Makes it where there is none. Throws Error.
   void open_for_writing();
-  // Both throw Error where there is none, or none that can be read.
+  // These throw Error where there is none, or none that can be read.
   MirrorReports load() const;
   std::vector<ReportEvent> events(const std::string& mirror) const;  // the oldest first
+  CommandOutcomes outcomes() const;
   // Returns the mirrors that somebody has forgotten meanwhile, each with when. Throws Error.
   using Forgotten = std::vector<std::pair<std::string, std::int64_t>>;
   Forgotten save(const ReportBatch& batch);

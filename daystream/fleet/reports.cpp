@@ -25,6 +25,7 @@ constexpr std::int64_t kStoreAgainS = 60;  // a report that says nothing new
 constexpr std::size_t kMostText = 300;
 constexpr std::size_t kMostWord = 100;
 constexpr std::size_t kMostLabels = 32;
+constexpr std::size_t kMostOutcomes = 32;
 
 // The worst first.
 constexpr std::array<const char*, 6> kStates = {"stopped", "refused", "trouble",
@@ -68,6 +69,9 @@ void leave_odd_out(ordered_json& told) {
   });
   const auto is_string = [](const auto& at) { return at->is_string(); };
   keep_members(told["trouble"], is_string);
+  for (const char* const key : {"commands", "accept_commands"}) {
+    if (told.contains(key) && !told[key].is_array()) told.erase(key);
+  }
   if (told.contains("labels")) keep_members(told["labels"], is_string);
 }
 
@@ -150,6 +154,15 @@ std::optional<MirrorReport> parse_report(const std::string& name, const std::str
   }
   const auto lag = told.find("lag_seconds");
   if (lag != told.end() && lag->is_number()) report.lag_seconds = lag->get<double>();
+  for (const auto& each : told.value("accept_commands", ordered_json::array())) {
+    if (each.is_string() && program::is_command_kind(each.get<std::string>())) {
+      report.accepts.push_back(each.get<std::string>());
+    }
+  }
+  for (const auto& each : told.value("commands", ordered_json::array())) {
+    if (report.outcomes.size() == kMostOutcomes) break;
+    if (auto outcome = program::parse_outcome(each)) report.outcomes.push_back(std::move(*outcome));
+  }
   report.text = json_line(told);
   return report;
 }
@@ -187,7 +200,9 @@ std::size_t FleetView::in_trouble() const {
 void FleetView::keep_only(const std::function<bool(const std::string& mirror)>& may_be_seen) {
   const auto hidden =
       std::erase_if(mirrors, [&](const auto& mirror) { return !may_be_seen(mirror->name); });
-  if (hidden == 0 || !rollout) return;
+  if (hidden == 0) return;
+  commands = nullptr;
+  if (!rollout) return;
   ordered_json known = *rollout;
   known["reason"] = nullptr;  // which mirror refused it, and why
   known["mirrors"] = nullptr;
@@ -199,6 +214,7 @@ ordered_json fleet_json(const FleetView& view, const FleetQuery& query) {
   out["time"] = utc_text(at_second(view.now));
   out["revision"] = view.revision;
   out["rollout"] = view.rollout ? *view.rollout : ordered_json();
+  out["commands"] = view.commands ? *view.commands : ordered_json();
   out["states"] = view.states();
   out["revisions"] = ordered_json::array();
   for (const auto& [revision, count] : view.revisions()) {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "program/host_command.h"
 #include "program/labels.h"
 
 namespace daystream::fleet {
@@ -36,7 +37,9 @@ struct MirrorReport {
   Labels labels;
   std::string host;
   std::optional<double> lag_seconds;
-  std::string text;  // all of it: a line of JSON
+  std::vector<std::string> accepts;               // the kinds of commands that its host does
+  std::vector<program::CommandOutcome> outcomes;  // of the last ones
+  std::string text;                               // all of it: a line of JSON
 };
 using MirrorReports = std::map<std::string, std::shared_ptr<const MirrorReport>>;  // by name
 
@@ -60,6 +63,8 @@ struct FleetView {
   std::int64_t listening_since = 0;  // none is missed before it could be heard
   std::uint64_t revision = 0;        // the newest that is offered
   std::shared_ptr<const nlohmann::ordered_json> rollout = {};  // of it; nullptr: it goes to all
+  // The newest (fleet/commands.h); nullptr: they are not for who looks.
+  std::shared_ptr<const nlohmann::ordered_json> commands = {};
 
   // As it says, or `silent`.
   std::string state_of(const MirrorReport& mirror) const;
@@ -77,7 +82,8 @@ struct FleetQuery {
   std::string search;  // in names, labels (KEY=VALUE), hosts, states and troubles; empty: all
   std::optional<std::size_t> most;  // of the mirrors that are named
 };
-// {time, revision, rollout, states, revisions, mirrors, left_out}: those in trouble first.
+// {time, revision, rollout, commands, states, revisions, mirrors, left_out}: those in trouble
+// first.
 nlohmann::ordered_json fleet_json(const FleetView& view, const FleetQuery& query);
 
 // What is to be stored.
@@ -86,7 +92,8 @@ struct ReportBatch {
   std::vector<std::pair<std::string, std::int64_t>> heard;
   std::vector<ReportEvent> events;
   std::vector<std::string> gone;
-  bool empty() const noexcept { return heard.empty() && gone.empty(); }
+  std::vector<std::pair<std::string, program::CommandOutcome>> outcomes = {};  // by mirror
+  bool empty() const noexcept { return heard.empty() && gone.empty() && outcomes.empty(); }
 };
 
 // Threads: one.

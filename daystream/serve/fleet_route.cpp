@@ -59,6 +59,7 @@ FleetRoute::FleetRoute(event_base* loop, Answers& answers, Workers& workers,
                [this](const std::string& mirror) {
                  if (rollout_) rollout_->forget(mirror);
                }),
+      commands_(directory, reports_),
       held_(loop, stall, [this](const MirrorRequest& asked) {
         answers_.now(asked.request, [&] { answer(asked); });
       }) {
@@ -87,6 +88,7 @@ void FleetRoute::take_report(const Request& request, const std::string& name) {
   }
   auto report = fleet::parse_report(name, body, std::time(nullptr));
   if (!report) throw HttpError(400, "bad-request", "this is no report of a mirror");
+  const auto orders = commands_.tell(*report);
   if (!reports_.tell(std::move(*report))) {
     throw HttpError(
         503, "busy",
@@ -94,16 +96,23 @@ void FleetRoute::take_report(const Request& request, const std::string& name) {
         fmt::format("those that are silent for {} days make room",
                     fleet::kMirrorGoneS / kSecondsPerDay));
   }
-  request.reply(200, "application/json", "{}\n");
+  request.reply(200, "application/json", json_line(orders));
 }
 
 void FleetRoute::watched() noexcept {
   try {
     if (watch_.wait(std::chrono::milliseconds(0), -1)) look();
     look_at_rollout();
+    look_at_commands();
   } catch (const std::exception& e) {
     spdlog::error("fleet: {}", e.what());
   }
+}
+
+// Mirrors that a new one is about ask for it with their next report, which they make at once where
+// an answer is held for them.
+void FleetRoute::look_at_commands() noexcept {
+  if (commands_.look()) answer_due();
 }
 
 void FleetRoute::look() noexcept {
@@ -196,9 +205,13 @@ void FleetRoute::keep_progress(const RolloutProgress& before) noexcept {
 }
 
 void FleetRoute::answer_due() {
-  held_.answer_due([this](const std::string& name, std::uint64_t known) {
-    return offer_for(name).revision.number != known;
-  });
+  held_.answer_due(
+      [this](const MirrorRequest& asked, std::uint64_t known) { return is_due(asked, known); });
+}
+
+bool FleetRoute::is_due(const MirrorRequest& asked, std::uint64_t known) {
+  return offer_for(asked.name).revision.number != known ||
+         (asked.commands && commands_.newest_for(asked.name) > *asked.commands);
 }
 
 FleetRoute::Offer& FleetRoute::offer_for(const std::string& name) {
@@ -216,11 +229,12 @@ const FleetRoute::Composed& FleetRoute::Offer::of(const std::vector<std::size_t>
 }
 
 void FleetRoute::answer(const MirrorRequest& asked) {
-  const auto& [request, name, labels] = asked;
+  const auto& [request, name, labels, commands] = asked;
   Offer& offer = offer_for(name);
   const std::string number = std::to_string(offer.revision.number);
   const std::string tag = fmt::format("\"{}\"", number);
   request.set_header("Daystream-Revision", number);
+  request.set_header("Daystream-Commands", std::to_string(commands_.newest_for(name)));
   const auto rules = offer.revision.content.matching(name, labels);
   if (rules.empty()) {
     throw HttpError(
@@ -242,7 +256,7 @@ void FleetRoute::answer(const MirrorRequest& asked) {
 }
 
 void FleetRoute::reply_config(const Request& request, const std::string& name) {
-  request.allow({"label", "after", "wait"});
+  request.allow({"label", "after", "wait", "commands"});
   if (request.is_post()) throw HttpError(405, "method", "this takes GET only");
   MirrorRequest asked{request, name, {}};
   try {
@@ -250,15 +264,14 @@ void FleetRoute::reply_config(const Request& request, const std::string& name) {
   } catch (const ConfigError& e) {
     throw HttpError(400, "bad-request", e.what(), e.hint());
   }
+  asked.commands = request.number("commands");
   const auto after = request.number("after");
   const std::uint64_t wait = request.number("wait").value_or(0);
   if (wait > kMostWaitSeconds) {
     throw HttpError(400, "bad-request",
                     fmt::format("an answer waits for at most {} s", kMostWaitSeconds));
   }
-  if (!after || *after != offer_for(name).revision.number || wait == 0) {
-    return answer(asked);
-  }
+  if (!after || wait == 0 || is_due(asked, *after)) return answer(asked);
   answers_.require_room_to_stay(request);
   held_.hold(std::move(asked), *after, std::chrono::seconds(wait));
 }
@@ -297,6 +310,7 @@ void FleetRoute::reply_events(const Request& request, const std::string& name, c
 std::optional<FleetView> FleetRoute::view_for(const Grant& grant) const {
   if (!may_see(grant)) return std::nullopt;
   FleetView view = this->view();
+  view.commands = commands_.summary(view);
   if (has_tokens_) {
     view.keep_only([&grant](const std::string& mirror) { return grant.covers_mirror(mirror); });
   }

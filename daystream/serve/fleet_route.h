@@ -1,5 +1,5 @@
 // GET /fleet/NAME: what a mirror is to hold by the newest revision, and answers that wait for the
-// next one. POST /fleet/NAME/report: how it is. GET /fleet: how all are.
+// next one. POST /fleet/NAME/report: how it is, and what it is to do. GET /fleet: how all are.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include "fleet/reports.h"
 #include "fleet/rollout.h"
 #include "serve/answers.h"
+#include "serve/command_desk.h"
 #include "serve/held_answers.h"
 #include "serve/libevent.h"
 #include "serve/report_keeper.h"
@@ -65,6 +66,8 @@ class FleetRoute {
   void require_right(const Grant& grant, const std::string& name) const;
   fleet::FleetView view() const;
   void watched() noexcept;
+  void look_at_commands() noexcept;
+  bool is_due(const MirrorRequest& asked, std::uint64_t known);
   void take(std::uint64_t number);
   void answer(const MirrorRequest& asked);
   Offer& offer_for(const std::string& name);
@@ -83,6 +86,7 @@ class FleetRoute {
   DurableWatch watch_;
   Event watch_event_;
   ReportKeeper reports_;
+  CommandDesk commands_;
   HeldAnswers held_;
 };
 

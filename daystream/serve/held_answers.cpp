@@ -46,12 +46,11 @@ void HeldAnswers::hold(MirrorRequest asked, std::uint64_t known, std::chrono::se
   if (!tick_.pending()) tick_.start(std::chrono::seconds(1));
 }
 
-void HeldAnswers::answer_due(
-    const std::function<bool(const std::string& name, std::uint64_t known)>& is_due) {
+void HeldAnswers::answer_due(const IsDue& is_due) {
   std::list<Held> due;
   for (auto at = held_.begin(); at != held_.end();) {
     const auto each = at++;
-    if (is_due(each->asked.name, each->known)) due.splice(due.end(), held_, each);
+    if (is_due(each->asked, each->known)) due.splice(due.end(), held_, each);
   }
   for (; !due.empty(); due.pop_front()) answer(due.front());
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <optional>
 #include <string>
 
 #include "program/labels.h"
@@ -20,6 +21,7 @@ struct MirrorRequest {
   Request request;
   std::string name;
   program::Labels labels;
+  std::optional<std::uint64_t> commands = {};  // the number of the newest one that it has heard of
 };
 
 // An answer that waits costs its connection and a few words, and no work before it is due.
@@ -38,8 +40,9 @@ class HeldAnswers {
   std::size_t count() const noexcept { return held_.size(); }
   // `known`: the revision that it has already.
   void hold(MirrorRequest asked, std::uint64_t known, std::chrono::seconds wait);
-  // Answers those for which `is_due` says so.
-  void answer_due(const std::function<bool(const std::string& name, std::uint64_t known)>& is_due);
+  // Answers those for which `is_due` says so. `known`: as hold() was told.
+  using IsDue = std::function<bool(const MirrorRequest& asked, std::uint64_t known)>;
+  void answer_due(const IsDue& is_due);
 
  private:
   struct Held {

@@ -211,6 +211,24 @@ void add_groups(Metrics& metrics, std::int64_t now) {
 }
 
 // By state and by revision: a series for each of ten thousand mirrors is more than is looked at.
+// Of those of a token's mirrors alone nothing is known.
+void add_commands(program::MetricsText& text, const fleet::FleetView& fleet) {
+  if (!fleet.commands) return;
+  std::map<std::string, std::uint64_t> states = {
+      {"waiting", 0}, {"running", 0}, {"done", 0}, {"failed", 0}};
+  for (const auto& command : *fleet.commands) {
+    if (command["state"] == "expired") continue;
+    for (const auto& [state, count] : command["mirrors"].items()) {
+      states[state == "not accepted" ? "not_accepted" : state] += count.get<std::uint64_t>();
+    }
+  }
+  text.family("daystream_fleet_commands", "gauge",
+              "What became of the newest commands that have not expired, at each mirror.");
+  for (const auto& [state, count] : states) {
+    text.sample({{"state", state}}, static_cast<double>(count));
+  }
+}
+
 void add_fleet(program::MetricsText& text, const fleet::FleetView& fleet) {
   text.gauge("daystream_fleet_revision", "The newest revision of the fleet.",
              static_cast<double>(fleet.revision));
@@ -229,6 +247,7 @@ void add_fleet(program::MetricsText& text, const fleet::FleetView& fleet) {
     text.sample({{"revision", each->first ? std::to_string(*each->first) : "none"}},
                 static_cast<double>(each->second));
   }
+  add_commands(text, fleet);
   double lag = 0;
   for (const auto& mirror : fleet.mirrors) lag = std::max(lag, mirror->lag_seconds.value_or(0));
   text.gauge("daystream_fleet_lag_seconds", "How old what the mirror has is that is last.", lag);

@@ -35,7 +35,7 @@ ReportKeeper::ReportKeeper(event_base* loop, Workers& workers,
 ReportKeeper::~ReportKeeper() {
   try {
     if (progress_) save_progress(directory_, *progress_);
-    store_->save(reports_.take_batch(std::time(nullptr)));
+    store_->save(take_batch());
   } catch (const std::exception& e) {
     spdlog::error("could not keep what mirrors report: {}", e.what());
   }
@@ -53,6 +53,27 @@ fleet::MirrorReports ReportKeeper::open() noexcept {
   return {};
 }
 
+ReportBatch ReportKeeper::take_batch() {
+  ReportBatch batch = reports_.take_batch(std::time(nullptr));
+  batch.outcomes = std::exchange(outcomes_, {});
+  return batch;
+}
+
+// Mirrors say again what is not known.
+fleet::CommandOutcomes ReportKeeper::stored_outcomes() const noexcept {
+  try {
+    return store_->outcomes();
+  } catch (const std::exception& e) {
+    spdlog::error("what became of commands is not known: {}", e.what());
+    return {};
+  }
+}
+
+std::shared_ptr<const fleet::MirrorReport> ReportKeeper::find(const std::string& mirror) const {
+  const auto found = reports_.all().find(mirror);
+  return found == reports_.all().end() ? nullptr : found->second;
+}
+
 fleet::FleetView ReportKeeper::view(std::uint64_t revision) const {
   return reports_.view(std::time(nullptr), revision);
 }
@@ -66,7 +87,7 @@ void ReportKeeper::keep(const fleet::RolloutProgress& progress, bool at_once) no
 void ReportKeeper::save() noexcept {
   if (saving_) return;
   try {
-    ReportBatch batch = reports_.take_batch(std::time(nullptr));
+    ReportBatch batch = take_batch();
     auto progress = std::exchange(progress_, std::nullopt);
     saving_ = workers_.run({}, [this, store = store_, batch = std::move(batch),
                                 progress = std::move(progress), to = directory_]() {

@@ -7,6 +7,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "fleet/report_store.h"
 #include "fleet/reports.h"
@@ -34,6 +36,14 @@ class ReportKeeper {
   // False: there are fleet::kMostMirrors already.
   bool tell(fleet::MirrorReport report) { return reports_.tell(std::move(report)); }
   fleet::FleetView view(std::uint64_t revision) const;
+  // The last report of a mirror; nullptr: it has made none.
+  std::shared_ptr<const fleet::MirrorReport> find(const std::string& mirror) const;
+  // What became of a command at a mirror, to be written with the next reports.
+  void keep(const std::string& mirror, program::CommandOutcome outcome) {
+    outcomes_.emplace_back(mirror, std::move(outcome));
+  }
+  // Of all commands, as they were written.
+  fleet::CommandOutcomes stored_outcomes() const noexcept;
   // What was stored, for any thread.
   std::shared_ptr<const fleet::ReportStore> store() const { return store_; }
 
@@ -42,6 +52,7 @@ class ReportKeeper {
 
  private:
   fleet::MirrorReports open() noexcept;
+  fleet::ReportBatch take_batch();
   void save() noexcept;
 
   const std::filesystem::path directory_;
@@ -49,7 +60,8 @@ class ReportKeeper {
   const std::function<void(const std::string&)> forgotten_;
   const std::shared_ptr<fleet::ReportStore> store_;
   fleet::FleetReports reports_;
-  std::optional<fleet::RolloutProgress> progress_;  // not written yet
+  std::optional<fleet::RolloutProgress> progress_;                         // not written yet
+  std::vector<std::pair<std::string, program::CommandOutcome>> outcomes_;  // the same, by mirror
   program::Repeats troubles_;
   bool saving_ = false;
   Event save_;

@@ -314,6 +314,82 @@ TEST_CASE("fleet: what mirrors report is shown, those in trouble first, and outl
   CHECK(eventually([&] { return json_of(url("/fleet"))["mirrors"].size() == 4; }));
 }
 
+TEST_CASE("fleet: a mirror is told at once what it is to do, and what became of it is kept",
+          "[serve][fleet][commands]") {
+  const Offered offered;
+  std::optional<ServerProcess> server(
+      std::in_place, std::vector<std::string>{offered.directory.path()}, offered.options());
+  const std::string directory = offered.fleet.path();
+  const auto give = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {support::program("daystream"), "fleet", directory});
+    return run(more);
+  };
+  const auto answer = [&](const std::string& name, const nlohmann::json& outcomes) {
+    nlohmann::json told = report("well", 1);
+    told["accept_commands"] = {"verify", "pause"};
+    told["commands"] = outcomes;
+    return nlohmann::json::parse(run({"curl", "-sS", "--data-binary", told.dump(),
+                                      server->url("/fleet/" + name + "/report")})
+                                     .out);
+  };
+  CHECK(answer("edge-1", nlohmann::json::array()) == nlohmann::json::object());
+  CHECK(has(Offered::ask(server->url("/fleet/edge-1")).out, "Daystream-Commands: 0"));
+
+  const auto held = Offered::hold(server->url("/fleet/edge-1?after=1&wait=300&commands=0"));
+  const auto other = Offered::hold(server->url("/fleet/edge-2?after=1&wait=300&commands=0"));
+  CHECK(give({"command", "verify"}).exit.code == 2);
+  CHECK(give({"command", "reboot", "--name", "*"}).exit.code == 2);
+  CHECK(give({"command", "verify", "--name", "*", "--table", "a"}).exit.code == 2);
+  REQUIRE(eventually([&] { return give({"status", "edge-1"}).ok(); }));
+  const auto given = give({"command", "verify", "--name", "edge-1", "--author", "ann"});
+  CHECK(has(given.out, "command 1: verify, until "));
+  CHECK(has(given.out, "of 1 mirror that has reported it is for 1"));
+  CHECK(held->wait(std::chrono::seconds(20)) == support::Exit{0, 0});
+  CHECK(has(Offered::ask(server->url("/fleet/edge-1")).out, "Daystream-Commands: 1"));
+  CHECK(other->running());
+  const nlohmann::json orders = answer("edge-1", nlohmann::json::array());
+  REQUIRE(orders["commands"].size() == 1);
+  CHECK(orders["commands"][0]["kind"] == "verify");
+  const std::string id = orders["commands"][0]["id"];
+  // An answer that was lost is given again.
+  CHECK(answer("edge-1", nlohmann::json::array()) == orders);
+  CHECK(answer("edge-2", nlohmann::json::array()) == nlohmann::json::object());
+
+  const auto outcome = [&](const std::string& state) {
+    return nlohmann::json::array({{{"id", id},
+                                   {"state", state},
+                                   {"result", "0 rows differ \x1b[2J"},
+                                   {"at", "2026-11-21T10:15:04Z"}}});
+  };
+  CHECK(answer("edge-1", outcome("running")) == nlohmann::json::object());
+  CHECK(answer("edge-1", outcome("done")) == nlohmann::json::object());
+  CHECK(json_of(server->url("/fleet"))["commands"][0]["mirrors"] == nlohmann::json{{"done", 1}});
+  CHECK(has(server->process().err(), "command " + id + " at \"edge-1\": done: 0 rows differ"));
+  CHECK(has(body_of(server->url("/metrics")), "\ndaystream_fleet_commands{state=\"done\"} 1\n"));
+  REQUIRE(eventually([&] { return has(give({"commands", "1"}).out, "done"); }));
+  server->process().signal(SIGKILL);
+  server->process().wait();
+  const auto shown = give({"commands", "1"});
+  CHECK(shown.ok());
+  CHECK(has(shown.out, "open by ann for edge-1: verify: 1 done\n  done         edge-1: 0 rows"));
+  CHECK_FALSE(has(shown.out, "\x1b"));
+  CHECK(give({"commands", "2"}).exit.code == 2);
+
+  // One that begins again asks nobody twice; one that is withdrawn is asked of nobody.
+  server.emplace(std::vector<std::string>{offered.directory.path()}, offered.options());
+  CHECK(answer("edge-1", nlohmann::json::array()) == nlohmann::json::object());
+  CHECK(give({"command", "pause", "--label", "region=e?"}).ok());
+  REQUIRE(eventually([&] { return !answer("edge-2", nlohmann::json::array()).empty(); }));
+  CHECK(give({"withdraw", "2"}).ok());
+  CHECK(eventually([&] { return answer("edge-1", nlohmann::json::array()).empty(); }));
+  CHECK(has(give({"commands"}).out, "withdrawn by "));
+  const auto remote =
+      run({support::program("daystream"), "fleet", server->url("/fleet"), "commands", "--json"});
+  CHECK(nlohmann::json::parse(remote.out.substr(0, remote.out.find('\n')))["kind"] == "pause");
+  spill(offered.fleet / "commands/3.json", "{");
+  CHECK(eventually([&] { return has(server->process().err(), "3.json\" is damaged"); }));
+}
+
 TEST_CASE("fleet: without a place to keep reports the server goes on, and says so",
           "[serve][fleet][reports]") {
   const Offered offered;
@@ -353,6 +429,12 @@ TEST_CASE("fleet: a token reports for the mirrors that it names, and sees no oth
   CHECK(has(metrics(own), "\ndaystream_fleet_mirrors{state=\"well\"} 1\n"));
   CHECK(has(metrics(stream), "\ndaystream_up"));
   CHECK_FALSE(has(metrics(stream), "daystream_fleet_"));
+  // Nor what others are asked to do.
+  CHECK(run({support::program("daystream"), "fleet", offered.fleet.path(), "command", "verify",
+             "--name", "*"})
+            .ok());
+  REQUIRE(eventually([&] { return has(names(all), "\"kind\": \"verify\""); }));
+  CHECK(has(names(own), "\"commands\": null"));
   const auto code = [&](const std::string& token, const std::string& path) {
     return code_of(server.url(path), token);
   };

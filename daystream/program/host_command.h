@@ -1,0 +1,51 @@
+// What a host of a fleet can be asked to do once (docs/fleet.md#commands): the few kinds there are,
+// and what of each may be said. Never a shell: whatever is not here cannot be asked for.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace daystream::program {
+
+struct HostCommand {
+  std::string id;  // as no other command has it, whatever becomes of the fleet's directory
+  std::string kind;
+  nlohmann::json arguments = nlohmann::json::object();
+  std::string author;
+  std::string text;                  // why; may be empty
+  std::chrono::sys_seconds expires;  // it is not begun then, or later
+};
+
+// verify, sample, reseed, snapshot, pause, continue, restart.
+const std::vector<std::string>& command_kinds();
+bool is_command_kind(const std::string& kind);
+
+// What is wrong with it, as "POINTER: what"; empty: it can be asked for.
+std::string command_problem(const std::string& kind, const nlohmann::json& arguments);
+
+// "reseed flights, crews", for logs and people; harmless, whoever has written it.
+std::string command_words(const std::string& kind, const nlohmann::json& arguments);
+
+// {id, kind, arguments, author, text, expires}. nullopt: it is none, or one of another kind.
+nlohmann::ordered_json to_json(const HostCommand& command);
+std::optional<HostCommand> parse_command(const nlohmann::json& root);
+
+// What became of a command at one host: `running`; then one of `done`, `failed`, `refused` (it is
+// not on the host's list), `expired`, `withdrawn`, and `interrupted`: its process ended meanwhile.
+struct CommandOutcome {
+  std::string id;
+  std::string state;
+  std::string result;  // in words; may be empty
+  std::chrono::sys_seconds at;
+
+  bool is_final() const noexcept { return state != "running"; }
+  bool operator==(const CommandOutcome&) const = default;
+};
+nlohmann::ordered_json to_json(const CommandOutcome& outcome);
+// Harmless, and of no more than a few hundred bytes. nullopt: it is none.
+std::optional<CommandOutcome> parse_outcome(const nlohmann::ordered_json& root);
+
+}  // namespace daystream::program
