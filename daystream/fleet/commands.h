@@ -18,6 +18,7 @@
 namespace daystream::fleet {
 
 using program::CommandOutcome;
+using program::CommandOutcomes;
 
 struct FleetCommand {
   std::uint64_t number = 0;
@@ -58,9 +59,6 @@ class CommandDirectory {
 
   std::filesystem::path path_;
 };
-
-// What became of commands, by their ids and then by mirror.
-using CommandOutcomes = std::map<std::string, std::map<std::string, CommandOutcome>>;
 
 // {number, id, kind, arguments, name, labels, author, time, expires, text, withdrawn_by, state,
 // mirrors}: `state` is open, expired or withdrawn; `mirrors` how many of `reports` are at which

@@ -111,9 +111,9 @@ std::vector<ReportEvent> ReportStore::events(const std::string& mirror) const {
   return out;
 }
 
-CommandOutcomes ReportStore::outcomes() const {
+program::CommandOutcomes ReportStore::outcomes() const {
   const Database db(file_.string(), Database::Mode::ReadOnly);
-  CommandOutcomes out;
+  program::CommandOutcomes out;
   if (!db.value("SELECT 1 FROM sqlite_schema WHERE name = 'outcome'")) return out;
   Statement select = db.prepare("SELECT command, mirror, state, result, at FROM outcome");
   while (select.step()) {

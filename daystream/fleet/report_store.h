@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "fleet/commands.h"
 #include "fleet/reports.h"
 
 namespace daystream::fleet {
@@ -29,7 +28,7 @@ class ReportStore {
   // These throw Error where there is none, or none that can be read.
   MirrorReports load() const;
   std::vector<ReportEvent> events(const std::string& mirror) const;  // the oldest first
-  CommandOutcomes outcomes() const;
+  program::CommandOutcomes outcomes() const;
   // Returns the mirrors that somebody has forgotten meanwhile, each with when. Throws Error.
   using Forgotten = std::vector<std::pair<std::string, std::int64_t>>;
   Forgotten save(const ReportBatch& batch);

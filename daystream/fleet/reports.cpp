@@ -11,6 +11,7 @@
 #include "calendar.h"
 #include "json_text.h"
 #include "program/harmless.h"
+#include "program/host_command.h"
 #include "program/json.h"
 
 namespace daystream::fleet {

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "program/host_command.h"
+#include "program/command_outcome.h"
 #include "program/labels.h"
 
 namespace daystream::fleet {
@@ -23,7 +23,7 @@ using program::Labels;
 constexpr std::int64_t kMirrorSilentS = 35;
 // One that has been silent for so long is no more.
 constexpr std::int64_t kMirrorGoneS = 7 * 86400;
-constexpr std::size_t kMostReportBytes = 16 * 1024;
+constexpr std::size_t kMostReportBytes = 32 * 1024;
 constexpr std::size_t kMostMirrors = 20'000;
 
 struct MirrorReport {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "program/command_outcome.h"
+
 namespace daystream::program {
 
 struct HostCommand {
@@ -32,20 +34,5 @@ std::string command_words(const std::string& kind, const nlohmann::json& argumen
 // {id, kind, arguments, author, text, expires}. nullopt: it is none, or one of another kind.
 nlohmann::ordered_json to_json(const HostCommand& command);
 std::optional<HostCommand> parse_command(const nlohmann::json& root);
-
-// What became of a command at one host: `running`; then one of `done`, `failed`, `refused` (it is
-// not on the host's list), `expired`, `withdrawn`, and `interrupted`: its process ended meanwhile.
-struct CommandOutcome {
-  std::string id;
-  std::string state;
-  std::string result;  // in words; may be empty
-  std::chrono::sys_seconds at;
-
-  bool is_final() const noexcept { return state != "running"; }
-  bool operator==(const CommandOutcome&) const = default;
-};
-nlohmann::ordered_json to_json(const CommandOutcome& outcome);
-// Harmless, and of no more than a few hundred bytes. nullopt: it is none.
-std::optional<CommandOutcome> parse_outcome(const nlohmann::ordered_json& root);
 
 }  // namespace daystream::program

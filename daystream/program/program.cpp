@@ -75,12 +75,18 @@ class JsonText final : public spdlog::custom_flag_formatter {
 // What the handlers may touch. The descriptors are made before they are installed and never closed.
 std::atomic<bool> stop_flag{false};
 std::atomic<bool> reload_flag{false};
+std::atomic<bool> sent_stop{false};
 int wake_fd = -1;
 int stop_fd = -1;  // never cleared
 
 extern "C" void on_signal(int number) {
   const int saved = errno;
-  (number == SIGHUP ? reload_flag : stop_flag).store(true);
+  if (number == SIGHUP) {
+    reload_flag.store(true);
+  } else {
+    sent_stop.store(true);
+    stop_flag.store(true);
+  }
   // A full eventfd is already readable, so a failure changes nothing.
   if (number != SIGHUP) eventfd_write(stop_fd, 1);
   eventfd_write(wake_fd, 1);
@@ -181,6 +187,7 @@ int run(const std::string& program, const std::function<int()>& body) noexcept {
 
 Signals::Signals() {
   stop_flag = false;
+  sent_stop = false;
   reload_flag = false;
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -197,6 +204,14 @@ bool Signals::stop_requested() const noexcept {
 }
 Stop Signals::stop() const {
   return {[] { return stop_flag.load(); }, stop_fd};
+}
+void Signals::request_stop() noexcept {
+  stop_flag.store(true);
+  eventfd_write(stop_fd, 1);
+  eventfd_write(wake_fd, 1);
+}
+bool Signals::was_sent_stop() const noexcept {
+  return sent_stop.load();
 }
 bool Signals::take_reload() noexcept {
   return reload_flag.exchange(false);

@@ -49,6 +49,10 @@ class Signals {
   bool stop_requested() const noexcept;
   // The same for what knows nothing of signals. Its descriptor says nothing of a reload.
   Stop stop() const;
+  // As a SIGTERM does, from within.
+  void request_stop() noexcept;
+  // A signal has asked for an end, and not only request_stop().
+  bool was_sent_stop() const noexcept;
   bool take_reload() noexcept;  // true once for each SIGHUP since the last call
   int fd() const noexcept;      // readable once a signal has come: for poll(); drained by clear()
   void clear() noexcept;

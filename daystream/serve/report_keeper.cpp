@@ -60,7 +60,7 @@ ReportBatch ReportKeeper::take_batch() {
 }
 
 // Mirrors say again what is not known.
-fleet::CommandOutcomes ReportKeeper::stored_outcomes() const noexcept {
+program::CommandOutcomes ReportKeeper::stored_outcomes() const noexcept {
   try {
     return store_->outcomes();
   } catch (const std::exception& e) {

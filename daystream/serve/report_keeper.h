@@ -43,7 +43,7 @@ class ReportKeeper {
     outcomes_.emplace_back(mirror, std::move(outcome));
   }
   // Of all commands, as they were written.
-  fleet::CommandOutcomes stored_outcomes() const noexcept;
+  program::CommandOutcomes stored_outcomes() const noexcept;
   // What was stored, for any thread.
   std::shared_ptr<const fleet::ReportStore> store() const { return store_; }
 

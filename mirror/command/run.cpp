@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "config/fleet_config.h"
 #include "config/source_places.h"
+#include "owner/fleet_commands.h"
 #include "owner/fleet_report.h"
 #include "seed/seed.h"
 #include "snapshot/from_snapshot.h"
@@ -54,14 +55,42 @@ bool fetch_config(RunOptions& run, const std::vector<std::string>& labels,
                           run.end.waits_out_trouble());
 }
 
+struct Options {
+  RunOptions run;
+  std::vector<std::string> until;
+  std::vector<std::string> labels;
+  std::vector<std::string> accepted;  // kinds of commands
+};
+
+// True: a command asks for a new start.
+bool follow(Options& options, daystream::program::Signals& signals) {
+  RunOptions& run = options.run;
+  if (!fetch_config(run, options.labels, signals)) return false;
+  if (run.fleet && !options.accepted.empty()) {
+    run.commands = std::make_shared<FleetCommands>(run.mirror, options.accepted, *run.fleet,
+                                                   run.conninfo, signals);
+  }
+  const FleetReport report(run.fleet ? run.config_file : "", options.labels, run.mirror,
+                           run.fleet.get(), run.commands.get());
+  const auto metrics = metrics_of(run);
+  const auto healthz = healthz_of(run);
+  if (seed_first(run, signals)) run_mirror(run, control_of(signals));
+  return run.commands && run.commands->wants_restart() && !signals.was_sent_stop();
+}
+
+void check_fleet_options(const Options& options) {
+  if (!FleetConfig::is_address(options.run.config_file)) {
+    if (!options.labels.empty()) usage("--label is about a --config from a server");
+    if (!options.accepted.empty()) usage("--accept-commands is about a --config from a server");
+  }
+  if (!options.accepted.empty() && (options.run.end.once || !options.until.empty())) {
+    usage("--accept-commands is for a run that goes on until it is told to stop");
+  }
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, Chosen& chosen) {
-  struct Options {
-    RunOptions run;
-    std::vector<std::string> until;
-    std::vector<std::string> labels;
-  };
   auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand("run", "follow the daystream until told to stop");
   add_mirror_option(command, options->run.mirror);
@@ -83,6 +112,15 @@ void add_run(CLI::App& app, Chosen& chosen) {
           "serve --fleet\", whose changes are followed");
   daystream::program::add_label_option(
       command, options->labels, "KEY=VALUE that rules of the fleet may ask for; may be repeated");
+  command
+      .add_option_function<std::string>(
+          "--accept-commands",
+          [options](const std::string& list) {
+            options->accepted = FleetCommands::parse_kinds(list);
+          },
+          "what the server of --config may ask this host to do, each time once, with commas "
+          "between: verify, sample, reseed, snapshot, pause, continue, restart (default: nothing)")
+      ->type_name("LIST");
   add_from_option(command, options->run.from)
       ->type_name("URL|FILE")
       ->description(
@@ -98,6 +136,9 @@ void add_run(CLI::App& app, Chosen& chosen) {
       "      a mirror that is not there yet is seeded first\n"
       "  deltamirror run flights.db -d service=prod --config https://stream1:8447/fleet/edge7\n"
       "      the same, by a configuration that a server offers\n"
+      "  deltamirror run flights.db -d service=prod --config https://stream1:8447/fleet/edge7 \\\n"
+      "              --accept-commands verify,sample,reseed,restart\n"
+      "      and it does what people ask of it there, as far as this list goes\n"
       "  deltamirror run copy.db --daystream https://stream1:8447/prod --once\n"
       "  deltamirror run copy.db --from https://stream1:8447/prod\n"
       "      without PostgreSQL: what no line has comes from a newer snapshot of that server; a\n"
@@ -105,16 +146,9 @@ void add_run(CLI::App& app, Chosen& chosen) {
   command.callback([options, &chosen] {
     RunOptions& run = options->run;
     for (const std::string& each : options->until) run.end.until_lsns.push_back(parse_until(each));
-    if (!options->labels.empty() && !FleetConfig::is_address(run.config_file)) {
-      usage("--label is about a --config from a server");
-    }
+    check_fleet_options(*options);
     chosen = [options](daystream::program::Signals& signals) {
-      if (!fetch_config(options->run, options->labels, signals)) return 0;
-      const FleetReport report(options->run.fleet ? options->run.config_file : "", options->labels,
-                               options->run.mirror);
-      const auto metrics = metrics_of(options->run);
-      const auto healthz = healthz_of(options->run);
-      if (seed_first(options->run, signals)) run_mirror(options->run, control_of(signals));
+      if (follow(*options, signals)) start_again();
       return 0;
     };
   });

@@ -79,7 +79,7 @@ std::string text_of(const ordered_json& facts, bool all) {
     out += fmt::format("TROUBLE: {}\n", shown(wrong));
   }
   for (const auto& [key, value] : facts.items()) {
-    if (kToldApart.contains(key)) continue;
+    if (kToldApart.contains(key) || (key == "paused" && value.is_null())) continue;
     out += fmt::format("{:<18}{}\n", key, shown(value));
   }
   if (const ordered_json& config = facts["config"]; !config.is_null()) {

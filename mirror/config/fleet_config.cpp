@@ -121,8 +121,9 @@ FleetConfig::FleetConfig(const std::string& url, const std::vector<std::string>&
 // nullopt: asked to stop.
 std::optional<FleetOffer> FleetConfig::ask(std::optional<std::uint64_t> after,
                                            const daystream::Stop& stop) {
-  const std::string held =
+  std::string held =
       after ? fmt::format("after={}&wait={}", *after, kHold.count()) : std::string("wait=0");
+  if (has_commands_) held += fmt::format("&commands={}", commands_.load());
   const auto answer = daystream::remote::long_request(daystream::remote::options_from_environment(),
                                                       fmt::format("{}?{}{}", url_, held, query_),
                                                       kHold + kPatience, stop);
@@ -135,6 +136,11 @@ std::optional<FleetOffer> FleetConfig::ask(std::optional<std::uint64_t> after,
     throw daystream::ProtocolError(
         fmt::format("{}: the answer is no configuration of a fleet", url_),
         "the URL is https://HOST:PORT/fleet/NAME of a \"daystream serve --fleet\"");
+  }
+  const auto commands = answer->headers.find("daystream-commands");
+  has_commands_ = commands != answer->headers.end();
+  if (has_commands_) {
+    commands_ = daystream::parse_number<std::uint64_t>(commands->second).value_or(0);
   }
   return FleetOffer{*revision, answer->body};
 }
@@ -186,15 +192,19 @@ void FleetConfig::run(const std::stop_token& stop) {
         const std::lock_guard lock(mutex_);
         return offer_->revision;
       }();
+      const std::uint64_t commands = commands_;
       auto offer = ask(is_there ? std::optional(known) : std::nullopt, asked);
       if (!offer) return;
       is_there = true;
       pauses.reset();
       repeats.clear();
-      if (offer->revision == known) {
-        note({});
-      } else {
+      const bool is_new = offer->revision != known;
+      if (is_new) {
         hear(std::move(*offer));
+      } else {
+        note({});
+      }
+      if (is_new || commands_ != commands) {
         (void)daystream::program::sleep(stop, spread.next());
       }
       continue;
@@ -236,6 +246,11 @@ MirrorConfig FleetConfig::wanted() const {
     return offer_;
   }();
   return parse_offer(url_, offer);
+}
+
+std::string FleetConfig::text_in_force() const {
+  const std::lock_guard lock(mutex_);
+  return state_.applied ? state_.applied->text : offer_->text;
 }
 
 std::optional<MirrorConfig> FleetConfig::kept() const {

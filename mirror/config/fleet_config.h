@@ -2,6 +2,7 @@
 // mirror, and followed (docs/fleet.md).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -73,6 +74,11 @@ class FleetConfig {
   // The one that was in force last; nullopt: none.
   std::optional<MirrorConfig> kept() const;
 
+  // The text of the one that is in force; of the one that is offered, where none is yet.
+  std::string text_in_force() const;
+  // The number of the newest command that the server has for this mirror; 0: none.
+  std::uint64_t commands() const noexcept { return commands_; }
+
   // How that went: remembered beside the mirror.
   void taken(const MirrorConfig& config);
   void refused(std::uint64_t revision, const std::string& reason);
@@ -90,6 +96,8 @@ class FleetConfig {
   const std::string mirror_;
   const daystream::WakeFd news_;
   const daystream::WakeFd ending_;
+  std::atomic<bool> has_commands_ = false;  // the server is one that says so
+  std::atomic<std::uint64_t> commands_ = 0;
   mutable std::mutex mutex_;
   FleetState state_;                         // with the lock
   std::shared_ptr<const FleetOffer> offer_;  // the same

@@ -11,8 +11,10 @@
 #include <set>
 #include <vector>
 
+#include "config/command_record.h"
 #include "config/fleet_config.h"
 #include "config/source_places.h"
+#include "owner/fleet_commands.h"
 #include "owner/source_changes.h"
 #include "owner/source_run.h"
 #include "owner/take_config.h"
@@ -99,6 +101,7 @@ class Engine {
         said_(said),
         shared_(options, control, db, said) {
     shared_.has_watchdog = notify_.has_watchdog();
+    shared_.paused = options_.commands && options_.commands->is_paused();
     bool right = false;
     const auto config = first_config(right);
     if (right) {
@@ -126,7 +129,8 @@ class Engine {
       serve_feed();
       pat_watchdog();
     }
-    notify_.stopping();
+    // To systemd a service that is stopping does not come back by itself.
+    if (!options_.commands || !options_.commands->wants_restart()) notify_.stopping();
     if (control_.stop.requested() || !first_error_) return;
     place_.look_now();  // what is wrong with a file that is another one by now is of no interest
     if (sources_.size() == 1) std::rethrow_exception(first_error_);
@@ -159,6 +163,8 @@ class Engine {
     if (!stopping_) news.add(control_.stop.fd());
     const int fleet = options_.fleet ? options_.fleet->fd() : -1;
     news.add(fleet);
+    const int commands = options_.commands ? options_.commands->fd() : -1;
+    news.add(commands);
     news.wait(notify_.has_watchdog() ? std::chrono::milliseconds(250)
                                      : daystream::PlaceWatch::kBetweenLooks);
     if (news.ready(control_.stop.fd())) control_.signals.clear();
@@ -166,6 +172,14 @@ class Engine {
     feed_waits_ = news.ready(feed);
     fleet_has_news_ = news.ready(fleet);
     if (fleet_has_news_) options_.fleet->clear();
+    if (news.ready(commands)) hear_pause();
+  }
+
+  void hear_pause() {
+    options_.commands->clear();
+    shared_.paused = options_.commands->is_paused();
+    notify_.status(shared_.paused ? "paused" : "going on");
+    for (const auto& source : sources_) source->wake();
   }
 
   // False: none goes on.
@@ -449,6 +463,7 @@ void own_and_run(const RunOptions& options, const RunControl& control,
   const MirrorLock owner(options.mirror);
   // It goes by something else from now on.
   if (!options.fleet && options.end.seed_now.empty()) FleetState::remove(options.mirror);
+  if (!options.commands && options.end.seed_now.empty()) CommandRecord::release(options.mirror);
   Database db = open_owned(options.mirror);
   db.set_lock_patience(kLockPatience);
   db.give_up_when(control.stop);
@@ -457,6 +472,7 @@ void own_and_run(const RunOptions& options, const RunControl& control,
       "end the process that owns a mirror before it is moved, removed or replaced, and take its "
       "-wal and -shm along; \"deltamirror verify\" shows whether what is there now is whole, and "
       "\"deltamirror seed\" makes a new one");
+  const FleetCommands::Owning taking_commands(options.commands.get());
   Engine(options, control, db, std::move(place), said).run();
 }
 

@@ -18,6 +18,7 @@
 
 namespace deltamirror {
 
+class FleetCommands;
 class FleetConfig;
 
 // A place in the log of one source's PostgreSQL.
@@ -61,7 +62,8 @@ struct RunOptions {
   // that the stream is read from, if it is one.
   std::string from = {};
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
-  std::shared_ptr<FleetConfig> fleet = {};  // where that is a server's URL; has begun
+  std::shared_ptr<FleetConfig> fleet = {};       // where that is a server's URL; has begun
+  std::shared_ptr<FleetCommands> commands = {};  // of that server; nullptr: none are taken
   ShapePolicy shapes = ShapePolicy::Follow;
   std::optional<OnTrouble> on_trouble = {};  // goes before the configuration's
   int max_copies = kMaxCopies;               // see SeedSession; of those that it begins by itself

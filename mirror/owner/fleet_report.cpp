@@ -10,6 +10,7 @@
 #include "owner/control.h"
 #include "program/handover.h"
 #include "program/hint.h"
+#include "program/json.h"
 #include "program/labels.h"
 #include "program/pauses.h"
 #include "program/repeats.h"
@@ -48,6 +49,7 @@ ordered_json report_of(const std::string& mirror, const std::vector<std::string>
 // What is not to wait for its turn. (A figure differs each time, also within a trouble's text.)
 std::string news_of(const ordered_json& report) {
   std::string news = daystream::json_line(report["state"]) + daystream::json_line(report["config"]);
+  if (report.contains("commands")) news += daystream::json_line(report["commands"]);
   if (report.contains("tables")) news += daystream::json_line(report["tables"]);
   return news;
 }
@@ -55,8 +57,8 @@ std::string news_of(const ordered_json& report) {
 }  // namespace
 
 FleetReport::FleetReport(const std::string& url, const std::vector<std::string>& labels,
-                         std::string mirror)
-    : mirror_(std::move(mirror)), labels_(labels) {
+                         std::string mirror, const FleetConfig* config, FleetCommands* commands)
+    : mirror_(std::move(mirror)), labels_(labels), config_(config), commands_(commands) {
   if (url.empty()) return;
   url_ = daystream::remote::Url::parse(url).base + "/report";
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
@@ -71,17 +73,22 @@ void FleetReport::run(const std::stop_token& stop) {
   auto told_at = steady_clock::now() - kReportAgain;
   do {
     try {
-      const ordered_json report = report_of(mirror_, labels_);
+      ordered_json report = report_of(mirror_, labels_);
+      if (commands_ != nullptr) commands_->tell(report);
       std::string news = news_of(report);
+      // The answer has them.
+      if (config_ != nullptr) news += std::to_string(config_->commands());
       const auto now = steady_clock::now();
       if (news == told && now - told_at < kReportAgain) continue;
       told = std::move(news);
       told_at = now;
-      if (!daystream::remote::post_json(daystream::remote::options_from_environment(), url_,
-                                        daystream::json_line(report), asked)) {
-        return;
-      }
+      const auto answer = daystream::remote::post_json(
+          daystream::remote::options_from_environment(), url_, daystream::json_line(report), asked);
+      if (!answer) return;
       repeats.clear();
+      if (commands_ != nullptr) {
+        commands_->hear(daystream::program::parse_json<nlohmann::json>(answer->body));
+      }
     } catch (const daystream::Error& e) {
       if (const auto text = repeats.met(e.what())) {
         spdlog::warn("could not report how the mirror is: {}",

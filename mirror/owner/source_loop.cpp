@@ -223,7 +223,7 @@ void SourceLoop::run(bool again) {
     stream_.wait(std::chrono::milliseconds(0), source_.wake_fd());
   }
   source_.set_begun();
-  while (!source_.stop_requested()) {
+  while (!source_.stop_requested() && !source_.is_paused()) {
     const bool copies = source_.work().copies().any_soon(*applier_);
     if (!options_.end.seed_now.empty() && !copies) break;
     if (at_end() && !copies) break;
@@ -235,7 +235,7 @@ void SourceLoop::run(bool again) {
       if (in_the_way && !source_.stop_requested()) withdraw();
     }
     const bool more = work(!followed);
-    if (!followed && !more && !source_.stop_requested()) sleep();
+    if (!followed && !more && !source_.stop_requested() && !source_.is_paused()) sleep();
   }
   commit();
   take_turn();

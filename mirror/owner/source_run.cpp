@@ -130,6 +130,18 @@ bool SourceRun::pause(std::chrono::milliseconds length) {
   return !stop_requested();
 }
 
+// False: asked to stop. Whoever waits for the beginning waits for this as well.
+bool SourceRun::wait_while_paused() {
+  if (!is_paused()) return true;
+  spdlog::info("{}paused", label());
+  set_begun();
+  while (is_paused()) {
+    if (!pause(kShortSleep)) return false;
+  }
+  spdlog::info("{}going on", label());
+  return true;
+}
+
 // The names of tables as lines may call them next; `seen`: those that one has taken just now.
 std::string SourceRun::tables_to_ask_for(const std::vector<std::string>& seen) const {
   // With an end to stop at, each commit counts, also one that has nothing for us.
@@ -196,6 +208,7 @@ void SourceRun::follow() {
     return in_turn([&] { return work_.take_over(e); });
   };
   for (;;) {
+    if (!wait_while_paused()) return;
     try {
       auto [checkpoint, asked] = in_turn(
           [&] { return std::pair(load_checkpoint(shared_.db, name()), tables_to_ask_for(seen)); });
@@ -203,7 +216,8 @@ void SourceRun::follow() {
       loop.begin();
       try {
         loop.run(std::exchange(quiet, false));
-        return;
+        if (!is_paused() || stop_requested()) return;
+        continue;
       } catch (const TableNotAsked& e) {
         // What was committed since has those before as the mirror's own.
         if (loop.committed_anything()) seen.clear();

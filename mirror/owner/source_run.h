@@ -33,6 +33,7 @@ struct Shared {
   WriteTurn turn;
   std::unique_ptr<ControlServer> server;  // nullptr: nobody can ask
   std::unique_ptr<CommitFeed> feed;       // nullptr: nobody listens
+  std::atomic<bool> paused = false;       // all stand still at a commit
   std::atomic<bool> several = false;      // log lines say which source they are about
   bool has_watchdog = false;
   daystream::WakeFd news;  // readable: a source has begun, or has ended
@@ -56,6 +57,7 @@ class SourceRun {
   void stop() noexcept;
   void hear(SourceRequest request);
   void hear_reload(std::shared_ptr<const MirrorConfig> config);
+  void wake() noexcept;
 
   bool has_begun() const noexcept { return begun_; }  // it has come to follow, since start()
   bool has_ended() const noexcept { return ended_; }
@@ -79,16 +81,17 @@ class SourceRun {
   void woken() noexcept { nudge_.clear(); }
   int nudge_fd() const noexcept { return nudge_.fd(); }  // see WriteTurn
   bool is_remote() const noexcept { return is_remote_; }
+  bool is_paused() const noexcept { return shared_.paused; }
   void set_begun() noexcept;
 
  private:
   void run() noexcept;
   void follow();
+  bool wait_while_paused();
   bool is_away(const daystream::Error& error) const noexcept;
   bool pause(std::chrono::milliseconds length);
   std::string tables_to_ask_for(const std::vector<std::string>& seen) const;
   std::string what_copies() const;
-  void wake() noexcept;
 
   Shared& shared_;
   const RunOptions options_;

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "config/command_record.h"
 #include "config/fleet_config.h"
 #include "config/source_places.h"
 #include "daystream/error.h"
@@ -219,6 +220,7 @@ struct MirrorNow {
   std::vector<SourceNow> sources;
   std::vector<MirroredTable> tables;  // those in trouble first
   std::optional<FleetState> config;   // of a server; nullopt: none is
+  std::optional<Paused> paused;
   std::uint64_t size_bytes = 0;
   std::uint64_t wal_size_bytes = 0;
   std::vector<std::string> trouble;
@@ -233,6 +235,20 @@ struct MirrorNow {
     return trouble.size() == copying ? "copying" : "trouble";
   }
 };
+
+// One that was told to stand still is well only to who has not forgotten it.
+void add_commands(MirrorNow& now, const std::string& mirror) {
+  try {
+    now.paused = CommandRecord::load(mirror).paused;
+  } catch (const daystream::Error& e) {
+    now.trouble.push_back(daystream::program::with_hint(e.what(), e.hint()));
+  }
+  if (!now.paused) return;
+  now.trouble.push_back(daystream::program::with_hint(
+      fmt::format("paused since {}, as {} has asked", daystream::utc_text(now.paused->since),
+                  now.paused->by),
+      "\"daystream fleet DIR command continue\" lets it go on"));
+}
 
 MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQuestions ask) {
   MirrorNow now;
@@ -258,6 +274,7 @@ MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQu
                     now.config->source, now.config->error),
         "publish one that can: \"daystream fleet DIR\""));
   }
+  add_commands(now, mirror);
   const auto folder = std::filesystem::absolute(mirror).parent_path();
   if (std::string full = daystream::program::disk_trouble(folder); !full.empty()) {
     now.trouble.push_back(daystream::program::with_hint(
@@ -289,6 +306,7 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   out["running"] = now.owner != 0;
   out["pid"] = now.owner != 0 ? ordered_json(now.owner) : ordered_json();
   out["config"] = now.config ? to_json(*now.config) : ordered_json();
+  out["paused"] = to_json(now.paused);
   if (now.sources.size() == 1) {
     out.update(now.sources.front().json());
   } else {
@@ -418,6 +436,7 @@ ordered_json mirror_report(const std::string& mirror, const StatusQuestions& ask
   out["state"] = now.state();
   out["mirror"] = path.string();
   out["config"] = now.config ? to_json(*now.config) : ordered_json();
+  out["paused"] = to_json(now.paused);
   out["trouble"] = ordered_json::array();
   for (const std::string& each : now.trouble) {
     if (out["trouble"].size() < kMostNamed) out["trouble"].push_back(cut(each));

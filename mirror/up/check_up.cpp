@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "owner/own_program.h"
 #include "program/check_report.h"
 #include "store/mirror_file.h"
-#include "up/own_program.h"
 #include "up/plan.h"
 
 namespace deltamirror {

@@ -43,9 +43,10 @@ struct DownOptions {
   bool yes = false;
 };
 
-constexpr const char* kSuffixes[] = {"-wal",     "-shm",         "-journal",     ".config.json",
-                                     ".seeding", ".seeding-wal", ".seeding-shm", ".seeding-journal",
-                                     ".verify",  ".sock"};
+constexpr const char* kSuffixes[] = {"-wal",         "-shm",           "-journal",
+                                     ".config.json", ".commands.json", ".seeding",
+                                     ".seeding-wal", ".seeding-shm",   ".seeding-journal",
+                                     ".verify",      ".sock"};
 
 // False: there is none.
 bool remove_file(const fs::path& path) {

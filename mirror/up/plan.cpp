@@ -7,8 +7,8 @@
 #include "config/source_places.h"
 #include "daystream/manifest.h"
 #include "model/names.h"
+#include "owner/own_program.h"
 #include "seed/seed_session.h"
-#include "up/own_program.h"
 
 namespace deltamirror {
 

@@ -10,9 +10,9 @@
 
 #include "daystream/error.h"
 #include "daystream/stream.h"
+#include "owner/own_program.h"
 #include "program/hint.h"
 #include "program/retries.h"
-#include "up/own_program.h"
 #include "up/own_stream.h"
 
 namespace deltamirror {

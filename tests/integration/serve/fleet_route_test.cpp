@@ -261,7 +261,7 @@ TEST_CASE("fleet: what mirrors report is shown, those in trouble first, and outl
   CHECK(tell(url("/fleet/edge-1"), R"({"state": "fine", "trouble": []})") == "400");
   CHECK(tell(url("/fleet/edge-1"), R"({"state": "silent", "trouble": []})") == "400");
   CHECK(tell(url("/fleet/edge-1"), R"({"state": "well", "trouble": {}})") == "400");
-  CHECK(tell(url("/fleet/edge-1"), report("well", 1, std::string(20000, 'x')).dump()) == "400");
+  CHECK(tell(url("/fleet/edge-1"), report("well", 1, std::string(40000, 'x')).dump()) == "400");
   CHECK(tell(url("/fleet/" + std::string(101, 'x')), report("well", 1).dump()) == "400");
   const std::string odd =
       R"({"state": "well", "trouble": [7], "labels": [1], "config": 3, "host": {}, "lag_seconds": "x"})";

@@ -1,4 +1,4 @@
-#include "up/own_program.h"
+#include "owner/own_program.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 #include "daystream/error.h"
 #include "daystream/unique_fd.h"
@@ -38,9 +39,14 @@ struct BegunPipe {
   }
 };
 
+// Only calls that are safe after fork(). dup2() makes one that exec() does not close.
+void take(int fd, int as) {
+  if (fd >= 0 && dup2(fd, as) < 0) _exit(127);
+}
+
 }  // namespace
 
-std::unique_ptr<Child> start_own(const std::vector<std::string>& argv) {
+std::unique_ptr<Child> start_own(const std::vector<std::string>& argv, const ChildFiles& files) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
@@ -52,12 +58,23 @@ std::unique_ptr<Child> start_own(const std::vector<std::string>& argv) {
     // Only calls that are safe after fork().
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);  // it died before prctl
+    take(files.out, STDOUT_FILENO);
+    take(files.err, STDERR_FILENO);
+    take(files.config, 3);
     execvp(arguments[0], arguments.data());
     _exit(127);
   }
   auto child = std::make_unique<Child>(pid, std::nullopt);
   begun.wait();
   return child;
+}
+
+std::string own_path() {
+  std::error_code ignored;
+  std::string path = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
+  constexpr std::string_view kReplaced = " (deleted)";
+  if (path.ends_with(kReplaced)) path.resize(path.size() - kReplaced.size());
+  return path;
 }
 
 std::string find_program(const std::string& name) {
