@@ -298,9 +298,11 @@ bool Copies::can_mend(const CopyJob& job) const {
       });
 }
 
-// What each try says, until one had no trouble with a table: at once, and then once a minute.
+// What each try says, until one had no trouble with a table: at once, and then once a minute; those
+// in between are for who debugs.
 void Copies::say_try(const std::string& what) {
-  if (const auto text = waits_.tries.met(what)) spdlog::info("{}", *text);
+  const auto text = waits_.tries.met(what);
+  spdlog::log(text ? spdlog::level::info : spdlog::level::debug, "{}", text.value_or(what));
 }
 
 void Copies::start(const Checkpoint& at) {

@@ -316,7 +316,7 @@ TEST_CASE("trouble: a partitioned table comes back once its partitions can be fo
       "INSERT INTO t VALUES(1), (11)",
       {"--partition-root"});
   s.seed_tables({"t"});
-  s.start(true);
+  s.start(true, {"--log-level", "debug"});
   s.cluster.execute("ALTER TABLE high SET UNLOGGED");
   CHECK(eventually([&] { return s.state("t") == "parked"; }));
   // Who looks for it by the clock does so after 1, 2, 4 … s.
