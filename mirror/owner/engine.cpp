@@ -17,7 +17,8 @@
 #include "owner/fleet_commands.h"
 #include "owner/source_changes.h"
 #include "owner/source_run.h"
-#include "owner/take_config.h"
+#include "owner/stream_keeper.h"
+#include "owner/wanted_config.h"
 #include "program/hint.h"
 #include "program/json.h"
 #include "program/notify.h"
@@ -98,16 +99,17 @@ class Engine {
       : options_(options),
         control_(control),
         place_(std::move(place)),
-        said_(said),
-        shared_(options, control, db, said) {
+        shared_(options, control, db, said),
+        wanted_(options, shared_, said) {
     shared_.has_watchdog = notify_.has_watchdog();
     shared_.paused = options_.commands && options_.commands->is_paused();
     bool right = false;
-    const auto config = first_config(right);
+    const auto config = wanted_.first(right);
     if (right) {
+      change_sources(*config, true);
       config_ = config;
-      change_sources(true);
     }
+    if (right || !wanted_.is_followed()) wanted_.took();
     for (RunOptions& each : options_of_sources(options, db, *config)) add(std::move(each));
     if (options_.fleet) options_.fleet->follow();
   }
@@ -124,17 +126,18 @@ class Engine {
       sleep();
       place_.look();
       if (control_.stop.requested()) stop();
-      if (control_.signals.take_reload() || fleet_has_news_) reload();
+      if (control_.signals.take_reload() || fleet_has_news()) reload();
+      if (options_.keeper) take_prepared();
       serve_requests();
       serve_feed();
       pat_watchdog();
     }
     // To systemd a service that is stopping does not come back by itself.
     if (!options_.commands || !options_.commands->wants_restart()) notify_.stopping();
-    if (control_.stop.requested() || !first_error_) return;
+    if (control_.stop.requested() || !first_.error) return;
     place_.look_now();  // what is wrong with a file that is another one by now is of no interest
-    if (sources_.size() == 1) std::rethrow_exception(first_error_);
-    rethrow(first_source_, first_error_);
+    if (sources_.size() == 1) std::rethrow_exception(first_.error);
+    rethrow(first_.source, first_.error);
   }
 
  private:
@@ -161,8 +164,8 @@ class Engine {
     const int feed = shared_.feed ? shared_.feed->fd() : -1;
     daystream::WaitSet news{shared_.news.fd(), shared_.server ? shared_.server->fd() : -1, feed};
     if (!stopping_) news.add(control_.stop.fd());
-    const int fleet = options_.fleet ? options_.fleet->fd() : -1;
-    news.add(fleet);
+    const int config = config_fd();
+    news.add(config);
     const int commands = options_.commands ? options_.commands->fd() : -1;
     news.add(commands);
     news.wait(notify_.has_watchdog() ? std::chrono::milliseconds(250)
@@ -170,8 +173,9 @@ class Engine {
     if (news.ready(control_.stop.fd())) control_.signals.clear();
     if (news.ready(shared_.news.fd())) shared_.news.clear();
     feed_waits_ = news.ready(feed);
-    fleet_has_news_ = news.ready(fleet);
-    if (fleet_has_news_) options_.fleet->clear();
+    config_has_news_ = news.ready(config);
+    if (config_has_news_ && options_.fleet) options_.fleet->clear();
+    if (config_has_news_ && options_.keeper) options_.keeper->clear();
     if (news.ready(commands)) hear_pause();
   }
 
@@ -181,6 +185,13 @@ class Engine {
     notify_.status(shared_.paused ? "paused" : "going on");
     for (const auto& source : sources_) source->wake();
   }
+
+  // Readable: the server of a fleet has another one, or the streams of one are there.
+  int config_fd() const {
+    if (options_.fleet) return options_.fleet->fd();
+    return options_.keeper ? options_.keeper->fd() : -1;
+  }
+  bool fleet_has_news() const { return options_.fleet && config_has_news_; }
 
   // False: none goes on.
   bool hear_news() {
@@ -201,10 +212,7 @@ class Engine {
   }
 
   void tell(const std::string& name, const std::exception_ptr& error) {
-    if (!first_error_) {
-      first_error_ = error;
-      first_source_ = name;
-    }
+    if (!first_.error) first_ = {name, error};
     if (sources_.size() == 1) return;  // that is why this process ends, and is said then
     try {
       std::rethrow_exception(error);
@@ -218,62 +226,11 @@ class Engine {
     }
   }
 
-  bool takes_config() const {
-    return !options_.config_file.empty() && options_.end.seed_now.empty();
-  }
-
-  std::shared_ptr<const MirrorConfig> read_config() const {
-    if (options_.fleet) return std::make_shared<const MirrorConfig>(options_.fleet->wanted());
-    return std::make_shared<const MirrorConfig>(
-        options_.config_file.empty() ? MirrorConfig() : load_config(options_.config_file));
-  }
-
-  // What to begin with: of a server the one that was in force last, where the newest cannot be.
-  // `right`: the sources are to take it.
-  std::shared_ptr<const MirrorConfig> first_config(bool& right) {
-    auto kept = options_.fleet ? options_.fleet->kept() : std::nullopt;
-    try {
-      auto newest = read_config();
-      right = takes_config() && is_right(*newest);
-      if (right || !kept) return newest;
-    } catch (const ConfigError& e) {
-      if (!kept) throw;
-      refuse_config(e);
-    }
-    right = is_right(*kept);
-    return std::make_shared<const MirrorConfig>(std::move(*kept));
-  }
-
-  // False: one of several sources could not take it, and none is to.
-  bool is_right(const MirrorConfig& config) {
-    if (config.sources.size() < 2) return true;  // the only one takes it whole or not at all
-    const HavingTurn turn(shared_.turn, -1);
-    bool is_right = true;
-    try {
-      for (const SourceConfig& source : config.sources) {
-        check_config(shared_.db, config, source.name);
-      }
-    } catch (const Error& e) {
-      refuse_config(e);
-      is_right = false;
-    }
-    if (shared_.feed) shared_.feed->rolled_back();  // what was tried
-    return is_right;
-  }
-
-  void refuse_config(const Error& error) const {
-    const auto text = said_.met(
-        fmt::format("could not take configuration \"{}\", the one before stays in force: {}",
-                    options_.config_file, error.what()));
-    if (text) spdlog::error("{}", *text);
-    if (options_.fleet) options_.fleet->refused(error.what());
-  }
-
   // Takes up those that the configuration has in addition, and lets those go that it has not.
-  void change_sources(bool first) {
+  void change_sources(const MirrorConfig& config, bool first) {
     const SourceChange change = [&] {
       const HavingTurn turn(shared_.turn, -1);
-      return compare_sources(shared_.db, *config_);
+      return compare_sources(shared_.db, config);
     }();
     for (const std::string& name : change.remove) {
       std::erase_if(sources_, [&](const auto& source) {
@@ -292,26 +249,57 @@ class Engine {
       if (first) continue;
       RunOptions own = options_;
       own.source = at.source;
-      own = options_of_sources(own, shared_.db, *config_).front();
+      own = options_of_sources(own, shared_.db, config).front();
       add(std::move(own));
       sources_.back()->start();
     }
   }
 
   void reload() {
-    said_.clear();  // who asks is to hear it again
+    wanted_.forget_said();
     try {
-      if (takes_config()) {
-        const auto config = read_config();
-        if (!is_right(*config)) return;
-        config_ = config;
-        change_sources(false);
-        const HavingTurn turn(shared_.turn, -1);
-        options_of_sources(options_, shared_.db, *config_);
+      if (wanted_.is_followed()) {
+        const auto config = wanted_.read();
+        wanted_.check(*config);
+        if (options_.keeper) return options_.keeper->prepare(config);
+        take(config);
       }
     } catch (const Error& e) {
-      return refuse_config(e);
+      return wanted_.refuse(e);
     }
+    tell_sources();
+  }
+
+  // The streams of a configuration are there, or cannot be.
+  void take_prepared() {
+    try {
+      const auto config = options_.keeper->prepared();
+      if (config == nullptr) return;
+      take(config);
+    } catch (const Error& e) {
+      wanted_.refuse(e);
+      return options_.keeper->settle(StreamKeeper::Outcome::Refused);
+    }
+    options_.keeper->settle(StreamKeeper::Outcome::InForce);
+    tell_sources();
+  }
+
+  void take(const std::shared_ptr<const MirrorConfig>& config) {
+    const auto before = std::exchange(config_, config);
+    try {
+      change_sources(*config, false);
+    } catch (const Error&) {
+      config_ = before;
+      throw;
+    }
+    {
+      const HavingTurn turn(shared_.turn, -1);
+      options_of_sources(options_, shared_.db, *config);
+    }
+    wanted_.took();
+  }
+
+  void tell_sources() {
     for (const auto& source : sources_) {
       source->hear_reload(config_);
       start_stopped(*source);
@@ -321,7 +309,7 @@ class Engine {
   void start_stopped(SourceRun& source) {
     if (told_.erase(source.name()) == 0) return;
     spdlog::info("trying source \"{}\" again", source.name());
-    if (first_source_ == source.name()) first_error_ = nullptr;
+    if (first_.source == source.name()) first_ = {};
     source.start();
   }
 
@@ -432,19 +420,21 @@ class Engine {
   const RunOptions& options_;
   const RunControl& control_;
   daystream::PlaceWatch place_;
-  daystream::program::Repeats& said_;
   Shared shared_;
+  WantedConfig wanted_;
   daystream::program::Notify notify_;
   std::vector<std::unique_ptr<SourceRun>> sources_;
   std::shared_ptr<const MirrorConfig> config_;  // that sources take; nullptr: none
   bool is_ready_ = false;
   bool stopping_ = false;
   bool feed_waits_ = false;
-  bool fleet_has_news_ = false;
+  bool config_has_news_ = false;
   std::set<const SourceRun*> alive_;  // since the watchdog heard of it last
   std::set<std::string> told_;        // sources that have stopped
-  std::exception_ptr first_error_;
-  std::string first_source_;
+  struct Stopped {
+    std::string source;
+    std::exception_ptr error;
+  } first_;  // that has stopped
 };
 
 const Engine::Verb Engine::kVerbs[6] = {

@@ -20,6 +20,7 @@ namespace deltamirror {
 
 class FleetCommands;
 class FleetConfig;
+class StreamKeeper;
 
 // A place in the log of one source's PostgreSQL.
 struct SourceLsn {
@@ -64,6 +65,7 @@ struct RunOptions {
   std::string config_file;  // the tables to hold, read again at SIGHUP; empty: those it has
   std::shared_ptr<FleetConfig> fleet = {};       // where that is a server's URL; has begun
   std::shared_ptr<FleetCommands> commands = {};  // of that server; nullptr: none are taken
+  std::shared_ptr<StreamKeeper> keeper = {};     // nullptr: others keep the streams
   ShapePolicy shapes = ShapePolicy::Follow;
   std::optional<OnTrouble> on_trouble = {};  // goes before the configuration's
   int max_copies = kMaxCopies;               // see SeedSession; of those that it begins by itself

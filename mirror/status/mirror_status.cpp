@@ -177,6 +177,7 @@ class SourceNow {
         fmt::format("nothing has been heard of source \"{}\" for {:.0f} s", name(), *age_s_),
         fmt::format("look at what writes daystream \"{}\"", at_.directory));
   }
+  bool stream_needs_person() const { return stream_.streamer.needs_person; }
   ordered_json json() const {
     ordered_json out;
     out["source"] = name();
@@ -224,8 +225,9 @@ struct MirrorNow {
   std::uint64_t size_bytes = 0;
   std::uint64_t wal_size_bytes = 0;
   std::vector<std::string> trouble;
-  std::string stopped;      // "stopped: eu, us": the sources that will not go on; empty: none
-  std::size_t copying = 0;  // of `trouble`: tables whose turn it is, and that need nobody
+  bool needs_person = false;  // a source has stopped, or its stream
+  std::string stopped;        // "stopped: eu, us": the sources that will not go on; empty: none
+  std::size_t copying = 0;    // of `trouble`: tables whose turn it is, and that need nobody
 
   // As one word.
   std::string state() const {
@@ -264,8 +266,13 @@ MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQu
     for (std::string& each : std::array{source.trouble(), source.stream_trouble()}) {
       if (!each.empty()) now.trouble.push_back(std::move(each));
     }
+    now.needs_person |= source.state() == "stopped" || source.stream_needs_person();
     if (source.state() != "stopped") continue;
     now.stopped += (now.stopped.empty() ? "stopped: " : ", ") + source.name();
+  }
+  if (const auto error = load_error(db, kOfConfig)) {
+    now.trouble.push_back(daystream::program::with_hint(
+        fmt::format("{} (since {})", error->message, time_text(error->at)), error->hint));
   }
   now.config = FleetState::load(mirror);
   if (now.config && now.config->is_refused()) {
@@ -323,7 +330,7 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
     out["tables"].push_back(table_json(db, table, ask.rows, analyzed));
   }
   out["healthy"] = now.trouble.empty();
-  out["needs_person"] = !now.stopped.empty();
+  out["needs_person"] = now.needs_person;
   out["trouble"] = now.trouble;
   return out;
 }

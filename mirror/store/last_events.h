@@ -32,6 +32,9 @@ struct LastError {
   std::string hint;
   AfterError after = AfterError::None;
 };
+// Whose the error is where it is about the mirror's configuration: no source is called like it.
+inline constexpr const char* kOfConfig = "";
+
 // In a transaction of its own. What cannot be stored, as on a full disk, this process keeps in
 // memory until something can be stored again.
 void remember_error(Database& db, const std::string& source, const daystream::Error& error,

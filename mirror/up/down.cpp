@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -27,6 +28,7 @@
 #include "up/own_stream.h"
 #include "up/publishing.h"
 #include "up/up.h"
+#include "up/up_record.h"
 
 namespace deltamirror {
 
@@ -46,7 +48,7 @@ struct DownOptions {
 constexpr const char* kSuffixes[] = {"-wal",         "-shm",           "-journal",
                                      ".config.json", ".commands.json", ".seeding",
                                      ".seeding-wal", ".seeding-shm",   ".seeding-journal",
-                                     ".verify",      ".sock"};
+                                     ".verify",      ".sock",          ".up.json"};
 
 // False: there is none.
 bool remove_file(const fs::path& path) {
@@ -73,7 +75,8 @@ class Down {
   explicit Down(const DownOptions& options)
       : options_(options),
         mirror_(options.mirror),
-        half_removed_(name_of_removal(daystream::real_name(mirror_))) {}
+        half_removed_(name_of_removal(daystream::real_name(mirror_))),
+        made_(recorded(mirror_)) {}
 
   int run() {
     find_streams();
@@ -105,12 +108,29 @@ class Down {
   }
 
  private:
+  // What the configuration names, and what "up" has made for sources that left it.
   void find_streams() {
+    find_configured();
+    for (const OwnStream& stream : made_) {
+      if (std::none_of(streams_.begin(), streams_.end(),
+                       [&](const auto& each) { return is_at(stream, each.directory); })) {
+        streams_.push_back(stream);
+        streams_.back().publication = publication_in(stream.directory);
+      }
+    }
+  }
+
+  static bool is_at(const OwnStream& made, const fs::path& directory) {
+    return made.directory == fs::absolute(directory).lexically_normal();
+  }
+
+  void find_configured() {
     const std::string conninfo = options_.conninfo.value_or("");
     const fs::path own = sources_file(mirror_);
     const std::string config_file =
         options_.config_file.empty() && is_there(own) ? own.string() : options_.config_file;
-    if (config_file.empty() && is_of_other_stream()) return;
+    const bool is_of_several = !made_.empty() && !made_.front().source.empty();
+    if (config_file.empty() && (is_of_several || is_of_other_stream())) return;
     if (config_file.empty()) return add(own_directory(mirror_), {}, conninfo);
     const MirrorConfig config = load_config(config_file);
     if (config.sources.empty()) return add(own_directory(mirror_), {}, conninfo);
@@ -138,9 +158,14 @@ class Down {
     return true;
   }
 
-  void add(const fs::path& directory, const std::string& source, const std::string& conninfo) {
+  void add(const fs::path& directory, const std::string& source, std::string conninfo) {
     std::string slot = slot_in(directory);
     if (slot.empty()) slot = options_.slot;
+    for (const OwnStream& made : made_) {
+      if (!is_at(made, directory)) continue;
+      if (slot.empty()) slot = made.slot;
+      if (conninfo.empty()) conninfo = made.conninfo;
+    }
     if (slot.empty()) slot = own_slot_name(mirror_, source);
     streams_.push_back({source, directory, slot, conninfo, {}, publication_in(directory), {}});
   }
@@ -277,6 +302,7 @@ class Down {
   const DownOptions& options_;
   const std::string mirror_;
   const fs::path half_removed_;
+  const std::vector<OwnStream> made_;  // by "up", as it has recorded
   std::vector<OwnStream> streams_;
 };
 

@@ -66,7 +66,9 @@ Streamer::Streamer(What what, daystream::Stop ending, OnFailure on_failure)
     : what_(std::move(what)),
       ending_(std::move(ending)),
       on_failure_(std::move(on_failure)),
-      thread_([this] { run(); }) {}
+      thread_([this] { run(); }) {
+  tried_.wait();
+}
 
 Streamer::~Streamer() {
   stop();
@@ -90,8 +92,16 @@ void Streamer::give_up(std::exception_ptr failure) {
   on_failure_(what_.source);
 }
 
-std::optional<ChildEnd> Streamer::run_once() const {
-  const auto child = start_own(what_.command);
+std::optional<ChildEnd> Streamer::run_once() {
+  const auto child = [this] {
+    struct Tried {
+      Streamer& streamer;
+      ~Tried() {
+        std::call_once(streamer.told_, [this] { streamer.tried_.count_down(); });
+      }
+    } const tried{*this};
+    return start_own(what_.command);
+  }();
   for (;;) {
     if (const auto end = child->end()) return end;
     if (stopping_) return std::nullopt;
@@ -117,7 +127,7 @@ bool Streamer::pause(milliseconds length) const {
 
 void Streamer::run() {
   daystream::program::Retries retries;
-  while (!stops()) {
+  do {
     const auto started = steady_clock::now();
     std::exception_ptr failed;
     bool over = false;
@@ -136,8 +146,7 @@ void Streamer::run() {
     } catch (const Error& e) {
       retries.failed(e);
     }
-    if (!pause(retries.pause())) return;
-  }
+  } while (pause(retries.pause()));
 }
 
 }  // namespace deltamirror

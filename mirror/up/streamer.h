@@ -5,6 +5,7 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <latch>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -33,15 +34,16 @@ class Streamer {
     std::filesystem::path directory;  // of its daystream
   };
 
-  // `ending`: this process is about to end, and the end of the deltastream is no news.
-  // `on_failure`: called with the source, on its thread, once failure() is there.
+  // Returns once it was started: before, it would have our locks (start_own()), and they could not
+  // be given away. `ending`: this process is about to end, and the end of the deltastream is no
+  // news. `on_failure`: called with the source, on its thread, once failure() is there.
   using OnFailure = std::function<void(const std::string& source)>;
   Streamer(What what, daystream::Stop ending, OnFailure on_failure);
   Streamer(const Streamer&) = delete;
   Streamer& operator=(const Streamer&) = delete;
   ~Streamer();
 
-  const std::string& source() const noexcept { return what_.source; }
+  const What& what() const noexcept { return what_; }
   // Asks it to end, and does not wait.
   void stop() noexcept;
   // Why it was given up, an Error; nullptr: it was not.
@@ -51,7 +53,7 @@ class Streamer {
  private:
   void run();
   // nullopt: it was asked to stop.
-  std::optional<daystream::program::ChildEnd> run_once() const;
+  std::optional<daystream::program::ChildEnd> run_once();
   bool is_over(const daystream::program::ChildEnd& end) const;
   bool pause(std::chrono::milliseconds length) const;
   bool stops() const { return stopping_ || ending_.requested(); }
@@ -62,6 +64,8 @@ class Streamer {
   const OnFailure on_failure_;
   daystream::WakeFd wake_;
   std::atomic<bool> stopping_ = false;
+  std::once_flag told_;
+  std::latch tried_{1};       // to start it, for the first time
   mutable std::mutex mutex_;  // of the next one
   std::exception_ptr failure_;
   std::jthread thread_;  // last: it uses the others

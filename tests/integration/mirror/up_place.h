@@ -37,7 +37,7 @@ struct Up : Pipeline {
     return source_rows("SELECT slot_name FROM pg_replication_slots ORDER BY 1");
   }
   bool nothing_is_left(const std::string& file) const {
-    for (const char* suffix : {"", "-wal", "-shm", ".daystream", ".seeding", ".lock"}) {
+    for (const char* suffix : {"", "-wal", "-shm", ".daystream", ".seeding", ".lock", ".up.json"}) {
       if (std::filesystem::exists(file + suffix)) return false;
     }
     return slots().empty();

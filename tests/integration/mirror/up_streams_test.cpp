@@ -45,6 +45,7 @@ struct Sources : Up {
   }
   std::string stream_of(const std::string& name) const { return (dir / name).string(); }
   pid_t pid_of(const std::string& stream) const {
+    if (!fs::exists(stream + "/status.json")) return 0;
     const json status = json::parse(read_file(stream + "/status.json"), nullptr, false);
     return status.is_discarded() ? 0 : status.value("pid", 0);
   }
@@ -66,7 +67,28 @@ struct Sources : Up {
   bool follows(const std::string& name) const {
     cluster.execute("INSERT INTO " + name + " SELECT max(id) + 1 FROM " + name, "db_" + name);
     const std::string count = cluster.scalar("SELECT count(*) FROM " + name, "db_" + name);
-    return eventually([&] { return value("SELECT count(*) FROM " + name) == count; });
+    return eventually([&] {
+      const bool is_there =
+          value("SELECT count(*) FROM sqlite_schema WHERE name = '" + name + "'") == "1";
+      return is_there && value("SELECT count(*) FROM " + name) == count;
+    });
+  }
+  std::string slot_of(const std::string& name) const {
+    return cluster.scalar(
+        "SELECT coalesce(max(slot_name), '') FROM pg_replication_slots WHERE "
+        "database = 'db_" +
+        name + "'");
+  }
+  // The configuration is read again.
+  void reload() {
+    write_config();
+    owner->signal(SIGHUP);
+  }
+  bool says(const std::string& what) const {
+    return eventually([&] { return owner->err().find(what) != std::string::npos; });
+  }
+  Result down() const {
+    return run({program("deltamirror"), "down", mirror(), "--config", config(), "--yes"});
   }
   Result status() const { return run({program("deltamirror"), "status", mirror()}); }
 };
@@ -114,10 +136,157 @@ TEST_CASE("up: one deltastream that is killed, or needs a person, is not the oth
   INFO(place.owner->err());
   CHECK(place.follows("us"));
   REQUIRE(place.owner->running());
+  const Result trouble = place.status();
+  CHECK(trouble.exit == Exit{3, 0});
+  CHECK_THAT(trouble.out,
+             Catch::Contains("TROUBLE: the stream of source \"eu\" is not written: ") &&
+                 Catch::Contains("is not permitted to log in") &&
+                 !Catch::Contains("source \"us\""));
 
   place.cluster.execute("ALTER ROLE keeper LOGIN");
+  place.owner->signal(SIGHUP);
+  CHECK(place.follows("eu"));
+  CHECK(eventually([&] { return place.status().ok(); }));
+
+  place.cluster.execute("ALTER ROLE keeper NOLOGIN");
+  place.kill(place.stream_of("eu"));
+  place.sources.erase("us");  // so that eu is the last one
+  place.write_config();
+  place.owner->signal(SIGHUP);
+  const Exit end = place.owner->wait();
+  INFO(place.owner->err());
+  CHECK(end == Exit{3, 0});
+}
+
+TEST_CASE("up: a source that comes with the configuration has its stream, one that leaves is known",
+          "[mirror][integration][up]") {
+  Sources place;
+  place.add("eu");
+  place.write_config();
+  place.start();
+  place.add("us");
+  place.reload();
+  INFO(place.owner->err());
+  CHECK(place.follows("us"));
+  CHECK(place.follows("eu"));
+  CHECK(eventually([&] { return place.status().ok(); }));
+  place.kill(place.stream_of("us"));
+  CHECK(place.follows("us"));
+
+  const std::string slot = place.slot_of("us");
+  place.sources.erase("us");
+  place.reload();
+  CHECK(place.says("removed source \"us\""));
+  CHECK(place.says("replication slot \"" + slot + "\" of source \"us\", which has left, stays"));
+  CHECK(eventually([&] {
+    return place.cluster.scalar("SELECT active FROM pg_replication_slots WHERE slot_name = '" +
+                                slot + "'") == "f";
+  }));
+  CHECK(place.follows("eu"));
+  SECTION("down removes all") {
+    place.end();
+    const std::string err = place.owner->err();
+    CHECK(err.rfind(slot) > err.rfind("ended"));  // the last lines name it
+    CHECK(place.slots().size() == 2);
+    const Result down = place.down();
+    INFO(down.err);
+    CHECK(down.ok());
+    CHECK_THAT(down.out, Catch::Contains("removed replication slot " + slot));
+    CHECK(place.nothing_is_left(place.mirror()));
+    CHECK_FALSE(fs::exists(place.stream_of("us")));
+  }
+  SECTION("it comes back") {
+    place.cluster.execute("INSERT INTO us VALUES(100)", "db_us");
+    place.sources["us"] = {"db_us", "us"};
+    place.reload();
+    CHECK(place.follows("us"));
+    place.end();
+    CHECK_THAT(place.owner->err(), Catch::Contains("stays"));
+  }
+}
+
+TEST_CASE("up: what cannot be taken of a configuration is in status, and leaves no slot",
+          "[mirror][integration][up]") {
+  Sources place;
+  place.add("eu");
+  place.write_config();
+  place.start();
+  place.add("us");
+  std::string says;
+  SECTION("its table is not there") {
+    place.sources["us"].table = "nope";
+    says = "\"public.nope\"";
+  }
+  SECTION("its database is another source's") {
+    place.sources["us"] = {"db_eu", "eu"};
+    says = "database";
+  }
+  SECTION("it cannot be reached") {
+    place.sources["us"].user = "nobody_here";
+    says = "nobody_here";
+  }
+  SECTION("it is no JSON") {
+    place.write_config();
+    std::ofstream(place.config(), std::ios::app) << "x";
+    place.owner->signal(SIGHUP);
+    says = "c.json:";
+  }
+  if (says != "c.json:") place.reload();
+  REQUIRE(place.says("could not take configuration"));
+  CAPTURE(place.owner->err());
+  const Result status = place.status();
+  CHECK(status.exit == Exit{1, 0});
+  CHECK_THAT(status.out, Catch::Contains("TROUBLE: could not take configuration \"" +
+                                         place.config() + "\", the one before stays in force: ") &&
+                             Catch::Contains(says) && Catch::Contains("SIGHUP"));
+  CHECK(place.slots().size() == 1);
+  CHECK_FALSE(fs::exists(place.stream_of("us")));
+  CHECK(place.follows("eu"));
+
+  place.sources["us"] = {"db_us", "us"};
+  place.reload();
+  CHECK(place.follows("us"));
+  CHECK(eventually([&] { return place.status().ok(); }));
   place.end();
+}
+
+TEST_CASE("up: a source that the start refuses has no slot", "[mirror][integration][up]") {
+  Sources place;
+  place.add("eu");
+  place.write_config();
+  place.start();
+  place.end();
+  place.add("us");
+  json indexes;
+  std::string says;
+  SECTION("as its database is another source's") {
+    place.sources["us"] = {"db_eu", "eu"};
+    says = "database";
+  }
+  SECTION("as SQLite does not take what comes with it") {
+    indexes = {"nope"};
+    says = "nope";
+  }
+  place.write_config();
+  if (!indexes.is_null()) {
+    json root = json::parse(read_file(place.config()));
+    root["sources"][0]["tables"][0]["indexes"] = indexes;
+    write_file(place.config(), root.dump());
+  }
+  place.owner.emplace(
+      Texts{program("deltamirror"), "up", place.mirror(), "--config", place.config()});
+  const Exit end = place.owner->wait();
+  INFO(place.owner->err());
+  CHECK(end.code > 0);
+  CHECK_THAT(place.owner->err(), Catch::Contains(says));
+  CHECK(place.slots() == Texts{place.slot_of("eu")});
+  CHECK_FALSE(fs::exists(place.stream_of("us")));
+
+  place.sources.erase("us");
+  place.write_config();
   place.start();
   CHECK(place.follows("eu"));
   place.end();
+  CHECK(place.down().ok());
+  CHECK(place.nothing_is_left(place.mirror()));
 }

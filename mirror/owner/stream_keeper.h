@@ -1,0 +1,38 @@
+// What writes the daystreams of a mirror's sources, where the process that owns the mirror sees to
+// that, too.
+#pragma once
+
+#include <memory>
+
+#include "config/config.h"
+
+namespace deltamirror {
+
+// The Engine asks it before it takes a configuration in the middle of its run, as a new source
+// needs a daystream.
+//
+// Threads: the Engine's. None of these waits for a server.
+class StreamKeeper {
+ public:
+  StreamKeeper() = default;
+  StreamKeeper(const StreamKeeper&) = delete;
+  StreamKeeper& operator=(const StreamKeeper&) = delete;
+  virtual ~StreamKeeper() = default;
+
+  // Makes the streams of sources that are new, and tries those again that were given up. What it
+  // was asked for before comes to nothing if it is not done.
+  virtual void prepare(std::shared_ptr<const MirrorConfig> config) = 0;
+  // Readable once prepared() has something.
+  virtual int fd() const noexcept = 0;
+  virtual void clear() noexcept = 0;
+  // The configuration, once all of its streams are there; nullptr: not yet. Throws, once, what
+  // cannot be had of it; nothing of it is left then.
+  virtual std::shared_ptr<const MirrorConfig> prepared() = 0;
+
+  // What came of prepared(): in force, streams of sources that it does not name end; or refused,
+  // and those that were made for it go.
+  enum class Outcome { InForce, Refused };
+  virtual void settle(Outcome outcome) = 0;
+};
+
+}  // namespace deltamirror

@@ -1,0 +1,77 @@
+#include "owner/wanted_config.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "config/fleet_config.h"
+#include "owner/source_run.h"
+#include "owner/take_config.h"
+#include "program/hint.h"
+
+namespace deltamirror {
+
+using daystream::Error;
+
+std::shared_ptr<const MirrorConfig> WantedConfig::read() const {
+  if (options_.fleet) return std::make_shared<const MirrorConfig>(options_.fleet->wanted());
+  return std::make_shared<const MirrorConfig>(
+      options_.config_file.empty() ? MirrorConfig() : load_config(options_.config_file));
+}
+
+std::shared_ptr<const MirrorConfig> WantedConfig::first(bool& right) {
+  const auto is_right = [this](const MirrorConfig& config) {
+    try {
+      check(config);
+      return true;
+    } catch (const Error& e) {
+      refuse(e);
+      return false;
+    }
+  };
+  auto kept = options_.fleet ? options_.fleet->kept() : std::nullopt;
+  try {
+    auto newest = read();
+    right = is_followed() && is_right(*newest);
+    if (right || !kept) return newest;
+  } catch (const daystream::ConfigError& e) {
+    if (!kept) throw;
+    refuse(e);
+  }
+  right = is_right(*kept);
+  return std::make_shared<const MirrorConfig>(std::move(*kept));
+}
+
+void WantedConfig::check(const MirrorConfig& config) {
+  if (config.sources.size() < 2) return;  // the only one takes it whole or not at all
+  const HavingTurn turn(shared_.turn, -1);
+  struct TakenBack {  // what was tried
+    CommitFeed* feed;
+    ~TakenBack() {
+      if (feed != nullptr) feed->rolled_back();
+    }
+  } const taken_back{shared_.feed.get()};
+  for (const SourceConfig& source : config.sources) check_config(shared_.db, config, source.name);
+}
+
+void WantedConfig::refuse(const Error& error) {
+  const std::string what =
+      fmt::format("could not take configuration \"{}\", the one before stays in force: {}",
+                  options_.config_file, error.what());
+  if (options_.fleet) options_.fleet->refused(error.what());
+  const std::string then =
+      options_.fleet ? "publish one that can be taken" : "SIGHUP, or a new start, reads it again";
+  const std::string hint = error.hint().empty() ? then : error.hint() + "; " + then;
+  if (const auto text = said_.met(what)) {
+    spdlog::error("{}", daystream::program::with_hint(*text, hint));
+  }
+  if (options_.fleet) return;  // whose state says it
+  const HavingTurn turn(shared_.turn, -1);
+  remember_error(shared_.db, kOfConfig, Error(what, hint), AfterError::Waiting);
+}
+
+void WantedConfig::took() {
+  const HavingTurn turn(shared_.turn, -1);
+  forget_error(shared_.db, kOfConfig);
+}
+
+}  // namespace deltamirror

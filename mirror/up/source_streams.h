@@ -1,0 +1,84 @@
+// The streams of the sources of one `up`: made, kept written, and changed with the configuration.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "owner/stream_keeper.h"
+#include "program/handover.h"
+#include "up/stream_maker.h"
+#include "up/streamers.h"
+
+namespace deltamirror {
+
+// Threads: one of its own makes the streams of a configuration that comes while the mirror is
+//          followed; what is public is for `up`'s, but stopped(), which is for any.
+class SourceStreams : public StreamKeeper {
+ public:
+  SourceStreams(const UpOptions& options, StreamMaker& maker,
+                const daystream::program::Signals& signals);
+  ~SourceStreams() override { end(); }
+
+  enum class Need {
+    All,  // one that is given up ends all
+    Any   // all must be
+  };
+  // Starts the deltastreams, once the maker has prepared them, and waits until each is there, or,
+  // where the mirror has its source already, was given up.
+  void begin(std::vector<OwnStream> streams, Need need);
+  void set_need(Need need);
+  // Ends them, and what it makes.
+  void end();
+
+  // A signal says so, or none is left that could go on.
+  bool stopped() const { return signals_.stop_requested() || streamers_.is_over(); }
+  int stop_fd() const noexcept { return streamers_.fd(); }  // readable: is_over()
+  // nullptr: it is not over, or a signal has come. Until end().
+  std::exception_ptr why_over() const;
+
+  void prepare(std::shared_ptr<const MirrorConfig> config) override;
+  int fd() const noexcept override { return news_.fd(); }
+  void clear() noexcept override { news_.clear(); }
+  std::shared_ptr<const MirrorConfig> prepared() override;
+  void settle(Outcome outcome) override;
+
+ private:
+  using Streams = std::vector<OwnStream>;
+  // Between the threads.
+  struct State {
+    std::mutex mutex;
+    Streams in_force;
+    std::shared_ptr<const MirrorConfig> asked;   // for last
+    std::shared_ptr<const MirrorConfig> config;  // whose streams are there
+    Streams streams;                             // these
+    std::exception_ptr error;                    // why they cannot be
+  };
+
+  void run(const std::stop_token& stop);
+  void prepare(const std::shared_ptr<const MirrorConfig>& config, const std::stop_token& stop);
+  Streams make(const MirrorConfig& config, const Streams& in_force, const daystream::Stop& stop);
+  void tidy();
+  void say_what_left(const Streams& streams);
+  Streams in_force();
+  void start(const OwnStream& stream);
+  void wait_for(const Streams& streams, const daystream::Stop& stop) const;
+
+  const UpOptions& options_;
+  StreamMaker& maker_;
+  const daystream::program::Signals& signals_;
+  State state_;
+  // To be prepared; nullptr: what is not in force is to go.
+  daystream::program::Mailbox<std::shared_ptr<const MirrorConfig>> asked_;
+  std::set<std::string> told_;  // slots that stay
+  const daystream::WakeFd news_;
+  Streamers streamers_;
+  std::jthread thread_;  // last: it uses the others
+};
+
+}  // namespace deltamirror

@@ -1,0 +1,208 @@
+#include "up/stream_maker.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "apply/same_source.h"
+#include "daystream/stream.h"
+#include "program/hint.h"
+#include "program/postgres.h"
+#include "seed/source_catalog.h"
+#include "src/lock.h"
+#include "store/checkpoint.h"
+#include "store/mirror_file.h"
+#include "up/plan.h"
+#include "up/up_record.h"
+
+namespace deltamirror {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool is_new(const OwnStream& stream) {
+  return slot_in(stream.directory).empty();
+}
+
+std::vector<Checkpoint> sources_of(const std::string& mirror) {
+  if (!fs::exists(mirror)) return {};
+  return load_checkpoints(open_for_reading(mirror));
+}
+
+daystream::SourceIdentity database_of(const OwnStream& stream) {
+  if (!is_new(stream)) {
+    const auto manifest = daystream::Manifest::load(stream.directory);
+    return {manifest.system_identifier, manifest.database, {}};
+  }
+  const auto pg = daystream::program::connect(stream.conninfo, "deltamirror");
+  return identify_server(pg.get()).identity();
+}
+
+}  // namespace
+
+bool StreamMaker::is_ours(const OwnStream& stream) const {
+  const std::string& mirror = options_.run.mirror;
+  return stream.source.empty() || stream.slot == own_slot_name(mirror, stream.source);
+}
+
+bool StreamMaker::is_unused(const OwnStream& stream) const {
+  const std::vector<Checkpoint> sources = sources_of(options_.run.mirror);
+  return stream.source.empty() ? sources.empty() : find_source(sources, stream.source) == nullptr;
+}
+
+// Two sources that are one database are known from each other before the second has a slot there.
+void StreamMaker::check_databases(const std::vector<OwnStream>& streams) const {
+  std::vector<std::pair<std::string, daystream::SourceIdentity>> known;
+  const std::vector<Checkpoint> sources = sources_of(options_.run.mirror);
+  for (const OwnStream& stream : streams) {
+    const Checkpoint* const at = find_source(sources, stream.source);
+    const auto identity = at != nullptr ? at->identity() : database_of(stream);
+    for (const auto& [name, of_other] : known) {
+      require_other_database(name, of_other, stream.source, identity);
+    }
+    known.emplace_back(stream.source, identity);
+  }
+}
+
+void StreamMaker::check(const std::vector<OwnStream>& streams) const {
+  const bool any = std::any_of(streams.begin(), streams.end(),
+                               [this](const auto& stream) { return is_unused(stream); });
+  if (!any) return;
+  if (streams.size() > 1) check_databases(streams);
+  for (const OwnStream& stream : streams) {
+    if (is_unused(stream)) check_tables(options_, stream, stream.tables, signals_);
+  }
+}
+
+void StreamMaker::prepare(OwnStream& stream, const std::vector<TableRequest>& tables) {
+  const bool is_there = !slot_in(stream.directory).empty();
+  if (is_there) stream.publication = publication_in(stream.directory);
+  if (is_there && is_ours(stream)) record(options_.run.mirror, stream);
+  if (is_there && stream.publication.empty() && options_.publication.empty()) return;
+  try {
+    prepare_at_server(stream, wanted(stream, tables));
+  } catch (const daystream::program::NotConnected& e) {
+    if (!is_there) throw;
+    spdlog::warn("could not look whether the publication has the tables: {}", e.what());
+  }
+}
+
+void StreamMaker::prepare_at_server(OwnStream& stream, std::vector<TableRequest> tables) {
+  const daystream::program::PgConn session =
+      daystream::program::connect(stream.conninfo, "deltamirror");
+  PGconn* const pg = session.get();
+  const Ways ways = choose_source(options_, stream, pg);
+  // Somebody has dropped it, as a "down" that did not come to its end.
+  const bool is_gone =
+      !stream.publication.empty() && find_publication(pg, stream.publication) == Publication::None;
+  if (is_gone) tables = stream.tables;
+  if (!stream.publication.empty()) check_publishing(pg, stream, tables);
+  if (slot_in(stream.directory).empty() && !plugin_of_slot(pg, stream.slot)) {
+    record(options_.run.mirror, stream);
+    made_.push_back(stream);
+  }
+  if (!stream.publication.empty()) publish_tables(pg, stream, ways, tables);
+}
+
+const std::vector<TableRequest>& StreamMaker::wanted(
+    const OwnStream& stream, const std::vector<TableRequest>& tables) const {
+  return options_.run.config_file.empty() ? tables : stream.tables;
+}
+
+void StreamMaker::publish_tables(PGconn* pg, OwnStream& stream, const Ways& ways,
+                                 const std::vector<TableRequest>& tables) {
+  const bool is_theirs = find_publication(pg, stream.publication) == Publication::Theirs;
+  if (!ways.plugin.empty()) {
+    spdlog::info("streaming by PostgreSQL's own plugin, from publication \"{}\": {}",
+                 stream.publication, ways.plugin);
+  }
+  if (!is_theirs && !tables.empty() && !publish(pg, stream.publication, tables)) {
+    spdlog::warn(
+        "no event triggers note what DDL changes: a table whose columns change is copied again; "
+        "HINT: SELECT deltaflood.create_triggers(); as a role that may, or call "
+        "deltaflood.changed() in each migration, after its DDL");
+  }
+  stream.published = published_names(pg, stream.publication, tables);
+}
+
+bool StreamMaker::is_there(const OwnStream& stream) const {
+  if (slot_in(stream.directory).empty() || !daystream::Stream(stream.directory).extent())
+    return false;
+  const daystream::Holding held = daystream::Manifest::load(stream.directory).holdings.back();
+  if (stream.publication.empty()) return held.tables == filter_of(options_, stream);
+  return std::all_of(stream.published.begin(), stream.published.end(),
+                     [&](const std::string& table) { return held.holds(table); });
+}
+
+void StreamMaker::undo_unused(const std::vector<OwnStream>& needed) {
+  for (const OwnStream& stream : std::exchange(made_, {})) {
+    if (!is_unused(stream)) continue;  // and when its source leaves, it is known by the record
+    const bool is_needed = std::any_of(needed.begin(), needed.end(), [&](const auto& each) {
+      return each.source == stream.source;
+    });
+    is_needed ? made_.push_back(stream) : undo(stream);
+  }
+}
+
+void StreamMaker::undo(const OwnStream& stream) const {
+  try {
+    std::optional<daystream::UniqueFd>
+        writer;  // somebody else's by now, as another mirror's: it stays
+    if (fs::exists(stream.directory)) writer = daystream::lock_directory(stream.directory);
+    if (drop_slot(stream)) {
+      spdlog::info("dropped replication slot \"{}\": no mirror follows it", stream.slot);
+    }
+    for (const std::string& thing : unpublish(stream.conninfo, stream.publication)) {
+      spdlog::info("removed {}", thing);
+    }
+    fs::remove_all(stream.directory);
+    strike_out(options_.run.mirror, stream);
+  } catch (const std::exception& e) {
+    spdlog::warn("replication slot \"{}\" was left behind, and keeps log at the server: {}",
+                 stream.slot,
+                 daystream::program::with_hint(
+                     e.what(), fmt::format("\"deltamirror down {}{}\" removes it",
+                                           options_.run.mirror, as_it_was_given())));
+  }
+}
+
+std::vector<OwnStream> StreamMaker::left(const std::vector<OwnStream>& streams) const {
+  std::vector<OwnStream> left = recorded(options_.run.mirror);
+  std::erase_if(left, [&](const OwnStream& each) {
+    return std::any_of(streams.begin(), streams.end(), [&](const OwnStream& stream) {
+      return stream.slot == each.slot &&
+             fs::absolute(stream.directory).lexically_normal() == each.directory;
+    });
+  });
+  return left;
+}
+
+void StreamMaker::say_that_it_stays(const OwnStream& stream) const {
+  const std::string& mirror = options_.run.mirror;
+  const bool has_left = !stream.source.empty() && is_unused(stream);
+  spdlog::log(
+      has_left ? spdlog::level::warn : spdlog::level::info,
+      "replication slot \"{}\"{} stays, and PostgreSQL keeps its log for it: {}\"deltamirror down "
+      "{}{}\" removes mirror, {}",
+      stream.slot, has_left ? fmt::format(" of source \"{}\", which has left,", stream.source) : "",
+      has_left ? "" : "\"up\" again goes on, ", mirror, as_it_was_given(),
+      has_left ? fmt::format("streams and slots; for this one alone, call "
+                             "pg_drop_replication_slot('{}') at its server and remove {}",
+                             stream.slot, stream.directory.string())
+               : "stream and slot");
+}
+
+std::string StreamMaker::as_it_was_given() const {
+  std::string arguments;
+  if (!options_.choice.config.sources.empty())
+    arguments += fmt::format(" --config {}", options_.run.config_file);
+  if (!options_.run.conninfo.value_or("").empty()) arguments += " -d …";
+  return arguments;
+}
+
+}  // namespace deltamirror
