@@ -332,11 +332,58 @@ std::vector<SchemaObject> objects_on(const Database& db, const std::string& tabl
   return out;
 }
 
+namespace {
+
+// What a statement has done can be taken back without the transaction that it is in.
+class Savepoint {
+ public:
+  explicit Savepoint(Database& db) : db_(db) { db_.exec("SAVEPOINT altered"); }
+  Savepoint(const Savepoint&) = delete;
+  Savepoint& operator=(const Savepoint&) = delete;
+  ~Savepoint() {
+    if (is_open_)
+      sqlite3_exec(db_.raw(), "ROLLBACK TO altered; RELEASE altered", nullptr, nullptr, nullptr);
+  }
+  void release() {
+    db_.exec("RELEASE altered");
+    is_open_ = false;
+  }
+
+ private:
+  Database& db_;
+  bool is_open_ = true;
+};
+
+// As another connection will read it: SQLite says so of the first statement after that.
+void check_readable(Database& db, const std::string& altered_by) {
+  db.exec("PRAGMA writable_schema = RESET");
+  try {
+    static_cast<void>(db.prepare("SELECT 1 FROM sqlite_schema"));
+  } catch (const SqliteError& e) {
+    if ((e.code() & 0xff) != SQLITE_CORRUPT) throw;
+    // Nothing is damaged.
+    std::string why = e.what();
+    const std::string_view said = "malformed database schema";
+    if (const auto at = why.find(said); at != std::string::npos) {
+      why.replace(at, said.size(), "its schema could not be read any more");
+    }
+    throw SqliteError(fmt::format("{}, after {}", why, altered_by), SQLITE_ERROR);
+  }
+}
+
+}  // namespace
+
 // With a schema that may be written to, SQLite rewrites the views that it understands and lets the
-// others be; otherwise it refuses.
+// others be; otherwise it refuses. But then it also lets be what nobody could read again: an index
+// on a column that is gone, two columns of one name.
 void alter_table(Database& db, const std::string& sql) {
-  const SchemaWrites writes(db);
-  db.exec(sql);
+  Savepoint savepoint(db);
+  {
+    const SchemaWrites writes(db);
+    db.exec(sql);
+  }
+  check_readable(db, sql);
+  savepoint.release();
 }
 
 void rename_table(Database& db, const std::string& from, const std::string& to) {

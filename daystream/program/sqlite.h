@@ -183,7 +183,9 @@ std::vector<SchemaObject> objects_on(const Database& db, const std::string& tabl
                                      std::string_view type = {});
 
 // Runs one ALTER TABLE. A user's view or trigger that is broken already, as its column is gone, is
-// left as it is and does not stand in the way.
+// left as it is and does not stand in the way. Where SQLite could not read the schema after it, as
+// an index is on a column that goes, or two columns would have one name, it is taken back, and an
+// error of the statement is thrown.
 void alter_table(Database& db, const std::string& sql);
 
 // ALTER TABLE … RENAME TO. Views and triggers that name either table stay as they are written.

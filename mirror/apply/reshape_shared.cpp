@@ -68,20 +68,6 @@ void drop_indexes_on(Database& db, const MirroredTable& before, const std::strin
   }
 }
 
-// One that SQLite cannot drop, as somebody's index or view reads it, stays, and is NULL.
-void drop_columns(Database& db, const std::string& table, const std::vector<std::string>& columns,
-                  Reshaped& result) {
-  for (const std::string& column : columns) {
-    try {
-      alter_table(
-          db, fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(table), quote_name(column)));
-    } catch (const SqliteError& e) {
-      if (!e.is_of_schema()) throw;
-      result.notice += fmt::format("column \"{}\" stays, empty: {}; ", column, e.what());
-    }
-  }
-}
-
 std::string assignments(const OwnValues& values) {
   return joined(values, ", ", [](const auto& value) {
     return fmt::format("{} = {}", quote_name(value.first), value.second);
@@ -102,9 +88,17 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
   check_identity(now);
   check_fits(others, now);
   others = make_room(db, now, std::move(others));
-  // With nobody else the table itself may change.
+  // With nobody else the table itself may change. What others have had there has no rows any more,
+  // and may have a name that a column takes now.
   if (others.empty() && (plan.retyped || key_list(now) != key_list(table))) {
-    return reshape(db, table, line, types);
+    IndexColumns of_others;
+    for (const MirroredTable& other : wished_beside(load_tables(db), table)) {
+      of_others.insert(of_others.end(), other.indexes.begin(), other.indexes.end());
+    }
+    const std::string stay = drop_unused_columns(db, {table}, of_others);
+    result = reshape(db, table, line, types);
+    result.notice = stay + result.notice;
+    return result;
   }
   if (result.needs_rewrite && !db.value(fmt::format("SELECT 1 FROM {}{} LIMIT 1",
                                                     quote_name(table.name), where_own(table)))) {
@@ -119,7 +113,9 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
       db.exec(fmt::format("UPDATE {} SET {}{}", quote_name(now.name), assignments(values),
                           where_own(now)));
     }
-    drop_columns(db, now.name, unused, result);
+    std::vector<MirroredTable> having = wished_beside(load_tables(db), now);
+    having.insert(having.begin(), now);
+    result.notice += drop_unused_columns(db, having, table.indexes);
   }
   settle_indexes(db, now, table.indexes, others);
   table = std::move(now);

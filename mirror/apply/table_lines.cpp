@@ -157,25 +157,37 @@ void TableLines::take_schema(const Change& change) {
   const std::string old_line_name = table.shape.line_name;
   // Half of it may be done: what is left of the table is taken out with it.
   const auto give_up = [&](const std::string& why, const std::string& hint) {
+    table.shape.line_name = line.shape.line_name;
     tables_.leave(*followed, {.state = TableState::Copying, .reason = why, .hint = hint});
   };
-  try {
+  const auto can = [&](const auto& act) {
+    try {
+      act();
+      return true;
+    } catch (const NeedsPerson& e) {
+      give_up(e.what(), e.hint());
+    } catch (const SqliteError& e) {
+      if (!e.is_of_statement()) throw;
+      give_up(e.what(), NeedsReseed::kCopyIt);
+    }
+    return false;
+  };
+  const bool reshaped = can([&] {
     reshape_table(*followed, line);
     if (table.mode == TableMode::Mirror) check_identity(table);
-  } catch (const NeedsPerson& e) {
-    return give_up(e.what(), e.hint());
-  } catch (const SqliteError& e) {
-    if (!e.is_of_statement()) throw;
-    return give_up(e.what(), NeedsReseed::kCopyIt);
-  }
-  if (old_line_name != line.shape.line_name) {
+  });
+  if (!reshaped) return;
+  const bool renamed = old_line_name != line.shape.line_name;
+  if (renamed) {
     names_.take_rename(*followed, old_line_name);
     if (take_holding(*followed)) return;
-    names_.give_way(*followed);
   }
-  save_table(db_, table);
-  tables_.make_plan(*followed);
-  commit_.count_change();
+  can([&] {
+    if (renamed) names_.give_way(*followed);
+    save_table(db_, table);
+    tables_.make_plan(*followed);
+    commit_.count_change();
+  });
 }
 
 void TableLines::reshape_table(TrackedTable& followed, const SchemaLine& line) {

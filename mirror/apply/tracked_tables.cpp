@@ -21,8 +21,8 @@ TrackedTable& TrackedTables::add(std::unique_ptr<TrackedTable> table) {
 
 std::unique_ptr<TrackedTable> TrackedTables::remove(TrackedTable& table) {
   table.drop_plan();
-  const auto named = by_line_name_.find(table.table.shape.line_name);
-  if (named != by_line_name_.end() && named->second == &table) by_line_name_.erase(named);
+  // By whatever name: a line that tells of another one may be what it cannot be followed through.
+  std::erase_if(by_line_name_, [&](const auto& named) { return named.second == &table; });
   forget_last();
   const auto found = std::find_if(tables_.begin(), tables_.end(),
                                   [&](const auto& each) { return each.get() == &table; });

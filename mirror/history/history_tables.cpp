@@ -1,6 +1,7 @@
 #include "history/history_tables.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <ctime>
@@ -245,9 +246,10 @@ bool expire(Database& db, const MirroredTable& history, const std::string& day) 
   return gone;
 }
 
-void remove_mirrored(Database& db, const MirroredTable& table) {
-  forget_table(db, table.source, table.name);
-  if (table.standing.hidden) return;
+namespace {
+
+// And all else that the mirror has of it.
+void remove_rows(Database& db, const MirroredTable& table) {
   if (table.mode != TableMode::Mirror) {
     db.exec("DROP VIEW IF EXISTS " + quote_name(shown_name(table)));
     make_list(db);
@@ -256,6 +258,18 @@ void remove_mirrored(Database& db, const MirroredTable& table) {
     db.exec("DROP TABLE IF EXISTS " + quote_name(days_name(table)));
   }
   drop_own(db, table);
+}
+
+}  // namespace
+
+void remove_mirrored(Database& db, const MirroredTable& table) {
+  forget_table(db, table.source, table.name);
+  if (!table.standing.hidden) remove_rows(db, table);
+  if (!table.is_shared()) return;
+  const std::vector<MirroredTable> beside = wished_beside(load_tables(db), table);
+  if (beside.empty() || !has_table(db, table.name)) return;
+  const std::string stay = drop_unused_columns(db, beside, table.indexes);
+  if (!stay.empty()) spdlog::warn("table {}: {}", table.name, stay);
 }
 
 }  // namespace deltamirror

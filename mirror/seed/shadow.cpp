@@ -227,7 +227,13 @@ void Shadow::put_rows_in_place() {
   db_.exec(
       fmt::format("DELETE FROM {0}{1}; INSERT INTO {0}({2}) SELECT {2} FROM {3}; DROP TABLE {3}",
                   quote_name(name_), where_own(there), columns, quote_name(table_.name)));
-  settle_indexes(db_, there, before_, sharing(load_tables(db_), there));
+  const std::vector<MirroredTable> all = load_tables(db_);
+  settle_indexes(db_, there, before_, sharing(all, there));
+  std::vector<MirroredTable> having = wished_beside(all, there);
+  having.insert(having.begin(), there);
+  if (const std::string stay = drop_unused_columns(db_, having, before_); !stay.empty()) {
+    spdlog::warn("table {}: {}", name_, stay);
+  }
   // What went with the last source's rows, unless somebody has made it since.
   for (const std::string& sql : table_.standing.set_aside) {
     try {

@@ -74,6 +74,18 @@ void add_number_columns(Database& db, const MirroredTable& table) {
   }
 }
 
+std::vector<std::string> number_columns_there(Database& db, const std::string& table) {
+  Statement select = db.prepare(
+      "SELECT n.name FROM pragma_table_xinfo(?1) n, pragma_table_xinfo(?1) of "
+      "WHERE CAST(n.hidden AS TEXT) = ?2 AND of.hidden = 0 AND n.name = of.name || ?3");
+  select.bind(1, table);
+  select.bind(2, kVirtual);
+  select.bind(3, kNumberSuffix);
+  std::vector<std::string> out;
+  while (select.step()) out.push_back(select.text(0));
+  return out;
+}
+
 void drop_number_column(Database& db, const std::string& table, const std::string& name) {
   if (hidden(db, table, name) != kVirtual) return;
   for (const std::string& index : indexes_with(db, table, name)) {

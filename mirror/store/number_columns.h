@@ -31,6 +31,8 @@ bool has_column(const MirroredTable& table, const std::string& name);
 
 // Adds to the SQLite table those that it lacks, of columns that it has.
 void add_number_columns(Database& db, const MirroredTable& table);
+// The names of those that the SQLite table `table` has.
+std::vector<std::string> number_columns_there(Database& db, const std::string& table);
 // Drops one of the SQLite table `table`, and the indexes that have it; nothing where there is none.
 void drop_number_column(Database& db, const std::string& table, const std::string& name);
 

@@ -8,6 +8,7 @@
 #include "daystream/error.h"
 #include "model/joined.h"
 #include "model/names.h"
+#include "store/indexes.h"
 #include "store/number_columns.h"
 #include "store/replace_table.h"
 
@@ -217,6 +218,48 @@ MadeShared make_shared(Database& db, const MirroredTable& table,
   }
   add_number_columns(db, table);
   return again ? MadeShared::Again : MadeShared::AsItIs;
+}
+
+std::vector<MirroredTable> wished_beside(const std::vector<MirroredTable>& tables,
+                                         const MirroredTable& table) {
+  std::vector<MirroredTable> out;
+  for (const MirroredTable& other : tables) {
+    if (other.source != table.source && folded(other.name) == folded(table.name)) {
+      out.push_back(other);
+    }
+  }
+  return out;
+}
+
+std::string drop_unused_columns(Database& db, const std::vector<MirroredTable>& having,
+                                const IndexColumns& indexes) {
+  const MirroredTable& table = having.front();
+  std::string stay;
+  const auto drop_if_unused = [&](const std::string& name, const auto& drop) {
+    const auto has_it = [&](const MirroredTable& one) { return has_column(one, name); };
+    if (std::any_of(having.begin(), having.end(), has_it)) return;
+    try {
+      for (const std::vector<std::string>& index : indexes) {
+        if (std::find(index.begin(), index.end(), name) == index.end()) continue;
+        db.exec("DROP INDEX IF EXISTS " + quote_name(index_there(db, table, index)));
+      }
+      drop();
+    } catch (const SqliteError& e) {
+      if (!e.is_of_schema()) throw;
+      stay += fmt::format("column \"{}\" stays, empty: {}; ", name, e.what());
+    }
+  };
+  // They read others, and so go first.
+  for (const std::string& name : number_columns_there(db, table.name)) {
+    drop_if_unused(name, [&] { drop_number_column(db, table.name, name); });
+  }
+  for (const SqliteColumn& column : sqlite_columns(db, table.name)) {
+    drop_if_unused(column.name, [&] {
+      alter_table(db, fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(table.name),
+                                  quote_name(column.name)));
+    });
+  }
+  return stay;
 }
 
 std::string source_literal(const MirroredTable& table) {

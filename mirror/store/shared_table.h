@@ -51,6 +51,17 @@ enum class MadeShared { AsItIs, Again };
 MadeShared make_shared(Database& db, const MirroredTable& table,
                        const std::vector<MirroredTable>& others, const OwnValues& own = {});
 
+// A column that none of `having` has goes from the SQLite table of the first of them, with what
+// `indexes` asks for on it. Returns, for people, those that stay, empty, as something that somebody
+// has made in SQLite reads them; or nothing.
+std::string drop_unused_columns(Database& db, const std::vector<MirroredTable>& having,
+                                const std::vector<std::vector<std::string>>& indexes);
+
+// All that are asked for in one table with `table` by other sources, also where they have no rows
+// there now.
+std::vector<MirroredTable> wished_beside(const std::vector<MirroredTable>& tables,
+                                         const MirroredTable& table);
+
 // The source's name, as PostgreSQL's text.
 std::string source_literal(const MirroredTable& table);
 

@@ -390,6 +390,37 @@ TEST_CASE("sources: a column that only one of them has may have another type fro
   s.end_run();
 }
 
+// Of what goes, SQLite would let an index be that nobody can read any more: then not even the file
+// could be opened.
+TEST_CASE("sources: columns that no source has any more go, but for what somebody's index reads",
+          "[mirror][sources][integration]") {
+  Shards s("CREATE TABLE x(id int PRIMARY KEY, v text, w text); INSERT INTO x VALUES(1, 'v', 'w')");
+  s.write_config({{{"table", "x"}}});
+  s.seed();
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("CREATE INDEX by_hand ON x(w, id)");
+  s.start_run();
+  const auto columns = [&] {
+    return s.value("SELECT group_concat(name) FROM pragma_table_xinfo('x')");
+  };
+  for (const std::string& name : s.names) s.cluster.execute("ALTER TABLE x DROP w", name);
+  s.catch_up();
+  CHECK(columns() == "shard,id,v,w");
+  CHECK(s.rows("SELECT shard || v || coalesce(w, '-') FROM x ORDER BY 1") ==
+        Texts{"av-", "bv-", "cv-"});
+  s.cluster.execute("ALTER TABLE x ADD n numeric DEFAULT 7", "a");
+  s.catch_up("a");
+  CHECK(columns() == "shard,id,v,w,n,n_num");
+  s.cluster.execute(
+      "BEGIN; DROP TABLE x; CREATE TABLE x(id int PRIMARY KEY, v text);"
+      "INSERT INTO x VALUES(2, 'new'); COMMIT",
+      "a");
+  CHECK(eventually([&] { return columns() == "shard,id,v,w"; }));
+  s.check_equal("x", "id");
+  CHECK(s.status_of("a")["state"] == "following");
+  s.end_run();
+}
+
 TEST_CASE("sources: one that needs a person stands still, the others go on",
           "[mirror][sources][integration]") {
   Shards s(kSchema);

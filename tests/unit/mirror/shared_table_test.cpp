@@ -6,6 +6,8 @@
 
 #include "apply/reshape.h"
 #include "apply/table_plan.h"
+#include "history/history_tables.h"
+#include "seed/shadow.h"
 
 using namespace deltamirror;
 using Rows = std::vector<std::string>;
@@ -92,6 +94,86 @@ TEST_CASE("shared table: with nobody else a column of the key is renamed", "[mir
   s.change(s.eu, line);
   CHECK(s.names() == Rows{"src", "key", "a", "b"});
   CHECK(s.db.value("SELECT group_concat(key || a) FROM t") == "1fox,2hen");
+}
+
+// It stays beside the rows of others as long as it may come back with it.
+TEST_CASE("shared table: a column takes the name of one that only a source that waits had",
+          "[mirror][sources][reshape]") {
+  Shared s;
+  SchemaLine line = changed(s.us);
+  line.shape.columns.push_back({4, "x", "numeric", false});
+  s.us.wish.text = R"({"indexes": [["a"], ["x"]]})";
+  s.change(s.us, line);
+  CHECK(s.names() == Rows{"src", "id", "a", "b", "x"});
+  s.us.standing.hidden = true;
+  save_table(s.db, s.us);
+  s.db.exec("DELETE FROM t WHERE src = 'us'");
+  line = changed(s.eu);
+  line.shape.columns[2].name = "x";
+  line.shape.primary_key = {};
+  line.shape.identity = 'f';
+  CHECK(s.change(s.eu, line).notice.empty());
+  CHECK(s.names() == Rows{"src", "id", "a", "x"});
+  CHECK(s.rows("coalesce(x, '-')") == Rows{"eu|x", "eu|-"});
+  CHECK_FALSE(s.db.value("SELECT 1 FROM pragma_table_xinfo('t') WHERE name = 'x_num'"));
+}
+
+TEST_CASE("shared table: a column that nobody has any more goes with a copy, or a removal",
+          "[mirror][sources]") {
+  Shared s;
+  s.db.exec("CREATE TABLE log(x)");
+  SchemaLine line = changed(s.eu);
+  line.shape.columns.push_back({4, "x", "numeric", false});
+  s.eu.wish.text = R"({"indexes": [["a"], ["x"], ["x_num"]]})";
+  s.change(s.eu, line);
+  const auto has_x = [&] {
+    return s.db.value("SELECT group_concat(name) FROM pragma_table_xinfo('t') WHERE name >= 'x'")
+        .value_or("");
+  };
+  REQUIRE(has_x() == "x,x_num");
+  CHECK(s.db.value("SELECT count(*) FROM sqlite_schema WHERE name LIKE 't_x%'") == "2");
+
+  SECTION("removed") {
+    remove_mirrored(s.db, s.eu);
+    CHECK(has_x().empty());
+  }
+  SECTION("removed, while it waits") {
+    s.db.exec("DELETE FROM t WHERE src = 'eu'");
+    s.eu.standing.hidden = true;
+    save_table(s.db, s.eu);
+    remove_mirrored(s.db, s.eu);
+    CHECK(has_x().empty());
+  }
+  SECTION("copied") {
+    MirroredTable fresh = Shared::table("eu");
+    const auto copy = [&] {
+      Shadow shadow(s.db, fresh, s.eu.indexes);
+      s.db.exec("INSERT INTO " + quote_name(shadow.table().name) + " VALUES('eu', 9, 'ox', NULL)");
+      shadow.put_in_place();
+      save_table(s.db, fresh);
+    };
+    SECTION("") {
+      copy();
+      CHECK(has_x().empty());
+      CHECK(s.rows("id || a") == Rows{"eu|9ox", "us|1cat", "us|2dog"});
+    }
+    SECTION("which another has, too") {
+      line = changed(s.us);
+      line.shape.columns.push_back({4, "x", "numeric", false});
+      s.change(s.us, line);
+      s.us.standing.hidden = GENERATE(false, true);
+      save_table(s.db, s.us);
+      copy();
+      CHECK(has_x() == "x,x_num");
+    }
+    SECTION("which somebody's index is on") {
+      s.db.exec("CREATE INDEX by_hand ON t(b, x)");
+      copy();
+      CHECK(has_x() == "x");
+      CHECK(s.db.value("SELECT 1 FROM sqlite_schema WHERE name = 'by_hand'") == "1");
+      CHECK(s.rows("id || a") == Rows{"eu|9ox", "us|1cat", "us|2dog"});
+    }
+  }
 }
 
 TEST_CASE("shared table: lines of one source change its rows only", "[mirror][sources]") {

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <optional>
 
 #include "fixture.h"
 #include "seed/shadow.h"
@@ -64,6 +65,42 @@ TEST_CASE("sqlite: no connection attaches a file, trusts a schema or lets it be 
   CHECK(has_table(db, "u"));
   db.exec("PRAGMA writable_schema = ON");
   CHECK_THROWS_AS(db.exec("DELETE FROM sqlite_schema"), SqliteError);
+}
+
+// The file would be there for nobody any more: each statement on it fails.
+TEST_CASE("sqlite: what would leave a schema that cannot be read is taken back",
+          "[mirror][sqlite]") {
+  const auto [beside, change] = GENERATE(table<std::string, std::string>({
+      {"SELECT 1", "RENAME COLUMN a TO b"},
+      {"CREATE INDEX i ON t(a)", "DROP COLUMN a"},
+      {"CREATE INDEX i ON t(b) WHERE a > 1", "DROP COLUMN a"},
+      {"ALTER TABLE t ADD COLUMN c AS (a + 1)", "DROP COLUMN a"},
+  }));
+  CAPTURE(beside, change);
+  const bool in_transaction = GENERATE(false, true);
+  support::ScratchDir dir;
+  const std::string path = dir.path() / "m.db";
+  Database db(path, Database::Mode::Create);
+  db.exec(
+      "CREATE TABLE t(a, b); CREATE VIEW broken AS SELECT x FROM t; INSERT INTO t VALUES(1, 2)");
+  db.exec(beside);
+  std::optional<WriteTransaction> transaction;
+  if (in_transaction) {
+    transaction.emplace(db);
+    db.exec("INSERT INTO t(a, b) VALUES(3, 4)");
+  }
+  try {
+    alter_table(db, "ALTER TABLE t " + change);
+    FAIL("it can be read");
+  } catch (const SqliteError& e) {
+    CHECK(e.is_of_schema());
+    CHECK_THAT(e.what(), Catch::EndsWith("after ALTER TABLE t " + change));
+  }
+  CHECK(db.value("SELECT sum(a) FROM t") == (in_transaction ? "4" : "1"));
+  if (transaction) transaction->commit();
+  CHECK(Database(path, Database::Mode::ReadOnly).value("SELECT max(b) FROM t") ==
+        (in_transaction ? "4" : "2"));
+  CHECK_NOTHROW(alter_table(db, "ALTER TABLE t RENAME COLUMN b TO z"));
 }
 
 TEST_CASE("sqlite: a statement without end ends once that is asked for", "[mirror][sqlite]") {

@@ -56,12 +56,11 @@ struct Followed {
     lines->take_drop(daystream::parse_change(text), {});
     lines->finish({static_cast<std::uint64_t>(xid)});
   }
-  void schema(int xid, int oid, const std::string& name) {
+  void schema(int xid, int oid, const std::string& name, const std::string& column = "id") {
     tables->begin_transaction(static_cast<std::uint64_t>(xid));
-    const std::string text = "_table\t" + name + "\t_xid\t" + std::to_string(xid) + "\t_oid\t" +
-                             std::to_string(oid) +
-                             "\t_identity\td\t_pkey\t1\t_ikey\t\t_action\tschema\tid\t1 integer "
-                             "not null";
+    const std::string text =
+        "_table\t" + name + "\t_xid\t" + std::to_string(xid) + "\t_oid\t" + std::to_string(oid) +
+        "\t_identity\td\t_pkey\t1\t_ikey\t\t_action\tschema\t" + column + "\t1 integer not null";
     lines->take_schema(daystream::parse_change(text));
     lines->finish({static_cast<std::uint64_t>(xid)});
   }
@@ -104,6 +103,21 @@ TEST_CASE("table lines: a namesake takes the place of the table that is followed
   REQUIRE(mirror.tables->absent().size() == 1);
   CHECK(mirror.tables->absent().front().standing.state == TableState::Copying);
   CHECK_FALSE(has_table(mirror.db, "t"));
+}
+
+// Others of the source go on: what SQLite refuses is the table's own trouble.
+TEST_CASE("table lines: a change that SQLite has no place for takes the table out alone",
+          "[mirror][lines]") {
+  Followed mirror({"u"});
+  mirror.db.exec("ALTER TABLE t ADD COLUMN x");  // somebody's
+  mirror.schema(10, 1, "now", "x");
+  REQUIRE(mirror.tables->absent().size() == 1);
+  CHECK(mirror.tables->absent().front().standing.state == TableState::Copying);
+  CHECK(mirror.tables->followed().size() == 1);
+  CHECK(mirror.tables->followed().by_line_name("t") == nullptr);
+  CHECK(mirror.tables->followed().by_line_name("now") == nullptr);
+  CHECK_FALSE(has_table(mirror.db, "t"));
+  CHECK(mirror.db.value("SELECT count(*) FROM u") == "0");
 }
 
 // SQLite has no place for both names at first: the one that stays as it was must not be in the way
