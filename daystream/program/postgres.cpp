@@ -7,10 +7,12 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "program/postgres_hints.h"
 #include "program/quoted.h"
 #include "src/reasons.h"
+#include "src/waiting.h"
 
 namespace daystream::program {
 
@@ -173,6 +175,38 @@ PgResult checked(PGconn* connection, PgResult result, const std::string& sql) {
 
 PgResult exec(PGconn* connection, const std::string& sql) {
   return checked(connection, PgResult(PQexec(connection, sql.c_str())), sql);
+}
+
+void send(PGconn* connection, const std::string& sql) {
+  if (PQsendQuery(connection, sql.c_str()) == 0) {
+    throw_error(connection, nullptr, "PostgreSQL refuses");
+  }
+}
+
+bool is_answered(PGconn* connection, std::chrono::milliseconds timeout, const Stop& stop) {
+  using std::chrono::steady_clock;
+  // A request to end a statement may come before the server has begun it, and is lost then.
+  constexpr std::chrono::milliseconds kBetweenRequests{100};
+  const auto until = steady_clock::now() + timeout;
+  while (PQisBusy(connection) != 0) {
+    const bool stopped = stop.requested();
+    if (stopped) Cancel(connection).ask();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
+    if (!stopped && left.count() <= 0) return false;
+    WaitSet news{PQsocket(connection)};
+    if (!stopped) news.add(stop.fd());
+    news.wait(stopped ? kBetweenRequests : std::min(left, kBetweenRequests));
+    if (news.ready(PQsocket(connection)) && PQconsumeInput(connection) == 0) {
+      throw_error(connection, nullptr, "PostgreSQL refuses");
+    }
+  }
+  return true;
+}
+
+void take_answer(PGconn* connection, const std::string& sql) {
+  PgResult answer(PQgetResult(connection));
+  while (PgResult more{PQgetResult(connection)}) answer = std::move(more);
+  checked(connection, std::move(answer), sql);
 }
 
 PgResult exec_params(PGconn* connection, const std::string& sql,

@@ -3,6 +3,7 @@
 
 #include <libpq-fe.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "daystream/error.h"
+#include "daystream/stop.h"
 
 namespace daystream::program {
 
@@ -53,6 +55,14 @@ PgConn connect(const std::string& conninfo, const std::string& application_name,
 // Runs one statement. Throws SqlError, or ConnectionLost when the connection broke.
 PgResult exec(PGconn*, const std::string& sql);
 PgResult exec_params(PGconn*, const std::string& sql, const std::vector<std::string>& params);
+// For a statement that may wait for long: sends it, without its answer. Throws as exec() does.
+void send(PGconn*, const std::string& sql);
+// Whether the answer is there, as soon as it is: false after `timeout`. Where `stop` is requested
+// the server is asked to end the statement, and its answer, an error, waited for.
+// Throws ConnectionLost.
+bool is_answered(PGconn*, std::chrono::milliseconds timeout, const Stop& stop);
+// The answer of a statement that returns no rows. Throws as exec() does.
+void take_answer(PGconn*, const std::string& sql);
 // One row, one column; nullopt: NULL or no row.
 std::optional<std::string> query_value(PGconn*, const std::string& sql,
                                        const std::vector<std::string>& params = {});

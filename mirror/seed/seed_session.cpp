@@ -86,7 +86,7 @@ SeedSession::SeedSession(const std::string& conninfo, daystream::Stream stream,
   const bool ascii = server_encoding != nullptr && std::string_view(server_encoding) == "SQL_ASCII";
   exec(connection_.get(), fmt::format("SET client_encoding = '{}'", ascii ? "SQL_ASCII" : "UTF8"));
   settings_.emplace(connection_.get());
-  locks_.emplace(connection_.get(), conninfo, *settings_);
+  locks_.emplace(connection_.get(), conninfo, *settings_, signals_.stop());
   describer_.emplace(connection_.get(), *settings_, utf8);
   server_ = identify_server(connection_.get());
   check_source();
@@ -340,14 +340,10 @@ std::uint64_t SeedSession::count_rows(const SeedTable& table) {
 void SeedSession::begin_copy(const std::string& sql) {
   PGconn* const pg = connection_.get();
   const std::string action = "could not copy rows from PostgreSQL";
-  if (PQsendQuery(pg, sql.c_str()) == 0) daystream::program::throw_error(pg, nullptr, action);
-  while (PQisBusy(pg) != 0) {
-    if (daystream::WaitSet{PQsocket(pg)}.wait(std::chrono::milliseconds(100)) &&
-        PQconsumeInput(pg) == 0) {
-      daystream::program::throw_error(pg, nullptr, action);
-    }
-    if (!signals_.stop_requested()) continue;
-    cancel();
+  daystream::program::send(pg, sql);
+  while (!daystream::program::is_answered(pg, std::chrono::hours(1), signals_.stop())) {
+  }
+  if (signals_.stop_requested()) {
     throw Error("stopped before all tables were read", "the same command does it again");
   }
   const PgResult result(PQgetResult(pg));

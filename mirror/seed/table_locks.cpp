@@ -1,9 +1,13 @@
 #include "seed/table_locks.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
+
+#include "program/hint.h"
 
 namespace deltamirror {
 
@@ -14,6 +18,8 @@ using daystream::program::SqlError;
 namespace {
 
 constexpr const char* kShortWaits = "SET LOCAL lock_timeout = '1s'";
+// Shorter waits are everyday.
+constexpr std::chrono::milliseconds kUntilSaid{2000};
 
 // Locks the table as any query does, with a right to any column of it.
 std::string touch_sql(const SourceRelation& relation) {
@@ -46,25 +52,40 @@ bool TableLocks::take(const std::vector<SeedTable>& tables, const PassOver& pass
       settings_.set(bridge_.get());
       exec(bridge_.get(), kShortWaits);
     }
-    exec(bridge_.get(), touch_sql(relation));
+    lock(bridge_.get(), relation, touch_sql(relation));
   });
   if (!bridged) return false;
   if (bridge_) exec(pg_, kShortWaits);
   return each(tables, pass_over, [&](const SourceRelation& relation) {
     if (!relation.may_lock) return;
-    exec(pg_, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", relation.name.sql()));
+    lock(pg_, relation, fmt::format("LOCK TABLE {} IN ACCESS SHARE MODE", relation.name.sql()));
   });
 }
 
 bool TableLocks::cross_bridge(const std::vector<SeedTable>& tables, const PassOver& pass_over) {
   if (!bridge_) return true;
   const bool crossed = each(tables, pass_over, [&](const SourceRelation& relation) {
-    if (!relation.may_lock) exec(pg_, touch_sql(relation));
+    if (!relation.may_lock) lock(pg_, relation, touch_sql(relation));
   });
   if (!crossed) return false;
   exec(pg_, "SET LOCAL lock_timeout = 0");
   bridge_.reset();
   return true;
+}
+
+void TableLocks::lock(PGconn* pg, const SourceRelation& relation, const std::string& sql) {
+  daystream::program::send(pg, sql);
+  while (!daystream::program::is_answered(pg, kUntilSaid, stop_)) {
+    const auto text = said_.met(daystream::program::with_hint(
+        fmt::format("waiting for table \"{}\": another transaction holds a lock on it",
+                    relation.name.display()),
+        "pg_blocking_pids() over pg_stat_activity names it"));
+    if (text) spdlog::info("{}", *text);
+  }
+  if (stop_.requested()) {
+    throw Error("stopped before all tables were locked", "the same command does it again");
+  }
+  daystream::program::take_answer(pg, sql);
 }
 
 bool TableLocks::each(const std::vector<SeedTable>& tables, const PassOver& pass_over,

@@ -330,3 +330,33 @@ TEST_CASE("verify: arrays are taken apart by what separates them, by both sides 
   CHECK_FALSE(garbled.ok());
   CHECK_THAT(garbled.err + garbled.out, Catch::Contains("row id=1 differs in g"));
 }
+
+TEST_CASE("mirror: who waits for a table's lock says so, and hears that it is to end",
+          "[mirror][integration]") {
+  Pipeline pipeline;
+  pipeline.cluster.execute("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  pipeline.start_stream();
+  REQUIRE(pipeline.seed({"--table", "t"}).ok());
+  Session lock = pipeline.cluster.session();
+  lock.execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+  std::vector<std::string> argv = {
+      program("deltamirror"),      "verify",      pipeline.mirror(), "-d",
+      pipeline.cluster.conninfo(), "--daystream", pipeline.stream()};
+  SECTION("verify") {}
+  SECTION("seed") {
+    argv[1] = "seed";
+    argv[2] = (pipeline.dir / "other.db").string();
+    argv.insert(argv.end(), {"--table", "t"});
+  }
+  CAPTURE(argv[1]);
+  Process waiting(argv);
+  CHECK(eventually([&] {
+    return waiting.err().find("waiting for table \"public.t\": another transaction") !=
+           std::string::npos;
+  }));
+  waiting.signal(SIGTERM);
+  CHECK(waiting.wait() == Exit{1, 0});
+  CHECK_THAT(waiting.err(), Catch::Contains("stopped before all"));
+  lock.execute("COMMIT");
+  CHECK(run(argv).ok());
+}
