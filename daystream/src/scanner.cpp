@@ -195,6 +195,21 @@ std::uint32_t GroupScanner::checked_crc(std::string_view line, std::string_view 
   return *crc;
 }
 
+Change GroupScanner::take_end(std::string_view body) const {
+  Change change;
+  try {
+    change = parse_change(body);
+  } catch (const ProtocolError& e) {
+    damaged(at_, e.what());
+  }
+  const bool of_transaction = change.action == Action::Commit || change.action == Action::Abort;
+  const bool alone = change.action == Action::Mark || change.action == Action::Gap;
+  if ((!of_transaction && !alone) || (alone && in_transaction_)) {
+    damaged(at_, fmt::format("a line of action \"{}\" cannot be here", action_name(change.action)));
+  }
+  return change;
+}
+
 void GroupScanner::take_line(std::size_t newline, Group& group) {
   const char* const text = buffer_.get() + at_;
   const std::string_view line(text, newline - at_);
@@ -227,18 +242,7 @@ void GroupScanner::take_line(std::size_t newline, Group& group) {
   // The line that ends the group: its CRC covers everything but its own field.
   const std::uint32_t crc = checked_crc(line, body);
   body.remove_prefix(kCrcFieldSize);
-  Change change;
-  try {
-    change = parse_change(body);
-  } catch (const ProtocolError& e) {
-    damaged(at_, e.what());
-  }
-  const bool of_transaction = change.action == Action::Commit || change.action == Action::Abort;
-  const bool alone = change.action == Action::Mark || change.action == Action::Gap;
-  if ((!of_transaction && !alone) || (alone && in_transaction_)) {
-    damaged(at_, fmt::format("a line of action \"{}\" cannot be here", action_name(change.action)));
-  }
-
+  const Change change = take_end(body);
   chain_ = crc;
   expected_.count_up();
   current_.end_line = offset_of(at_);

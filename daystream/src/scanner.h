@@ -85,6 +85,8 @@ class GroupScanner {
   std::size_t take_position(std::string_view line);
   // The CRC of the line at at_ whose body is this, which fits all that it covers.
   std::uint32_t checked_crc(std::string_view line, std::string_view body);
+  // The line at at_, which has a CRC, as what may end a group here; `body` is without the CRC.
+  Change take_end(std::string_view body) const;
   void begin_file(std::string_view line, std::string_view body, std::uint64_t offset);
   std::uint64_t offset_of(std::size_t index) const noexcept { return buffer_offset_ + index; }
   [[noreturn]] void damaged(std::size_t index, const std::string& problem) const;

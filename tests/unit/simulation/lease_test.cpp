@@ -138,7 +138,7 @@ class World {
     now_ += 2 * kLength;
     for (int round = 0; round < 10; ++round) {
       for (int i = 0; i < 2; ++i) {
-        const std::string wrong = work(workers_[i]);
+        std::string wrong = work(workers_[i]);
         if (!wrong.empty()) return wrong;
       }
       now_ += std::chrono::seconds(5);
@@ -170,7 +170,7 @@ class World {
       }
     }
     for (auto at = worker.leases.begin(); at != worker.leases.end();) {
-      const std::string wrong = work_on(*at->second);
+      std::string wrong = work_on(*at->second);
       if (!wrong.empty()) return wrong;
       at = at->second->is_held() ? std::next(at) : worker.leases.erase(at);
     }
@@ -211,7 +211,7 @@ class World {
 std::string judge(const History<Event>& history) {
   World world;
   for (const Event& event : history) {
-    const std::string wrong = world.take(event);
+    std::string wrong = world.take(event);
     if (!wrong.empty()) return wrong;
   }
   return world.settle();
