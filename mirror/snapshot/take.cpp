@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,6 +35,7 @@ using daystream::IoError;
 using daystream::UniqueFd;
 
 constexpr const char* kPartial = ".partial";
+constexpr std::chrono::milliseconds kBetweenLooks{20};
 constexpr int kPagesPerStep = 1024;  // 4 MiB: a stop is heard between two
 
 // What is being written, under a name that says so. Locked meanwhile, so that what a killed run
@@ -134,8 +137,23 @@ void without_log(const std::string& path) {
   copy.close();
 }
 
+// A name for a snapshot of now that is not `taken`: one was made within this second, perhaps.
+template <typename Taken>
+std::string free_name(const std::string& mirror, const daystream::program::Signals& signals,
+                      const Taken& taken) {
+  for (;;) {
+    const std::time_t second = std::time(nullptr);
+    std::string name = snapshot_name(mirror, second);
+    if (!taken(name)) return name;
+    while (std::time(nullptr) == second) {
+      if (signals.stop_requested()) stopped_meanwhile();
+      std::this_thread::sleep_for(kBetweenLooks);
+    }
+  }
+}
+
 // `out`, or the name in the directory that it is.
-std::string file_for(const SnapshotOptions& options) {
+std::string file_for(const SnapshotOptions& options, const daystream::program::Signals& signals) {
   if (!fs::is_directory(options.out)) {
     if (options.keep) {
       throw daystream::ConfigError(
@@ -144,7 +162,10 @@ std::string file_for(const SnapshotOptions& options) {
     }
     return options.out;
   }
-  return (fs::path(options.out) / snapshot_name(options.mirror, std::time(nullptr))).string();
+  const fs::path folder(options.out);
+  return folder / free_name(options.mirror, signals, [&](const std::string& name) {
+           return fs::exists(folder / name) || fs::exists(folder / (name + kPartial));
+         });
 }
 
 // A snapshot that cannot be removed is no reason to fail: this one is there.
@@ -194,8 +215,10 @@ std::string put_snapshot(const SnapshotOptions& options,
                          const daystream::program::Signals& signals) {
   namespace remote = daystream::remote;
   remote::S3Client client(remote::S3Address::parse(options.out), {.stop = signals.stop()});
-  const std::string name = snapshot_name(options.mirror, std::time(nullptr));
   const PartialFile partial(beside(options.mirror, ".s3"));
+  const std::string name = free_name(options.mirror, signals, [&](const std::string& wanted) {
+    return !client.list(wanted).empty();
+  });
   write_snapshot(options, partial, signals);
   const std::string sha256 = daystream::program::sha256_of_file(partial.path(), signals.stop());
   if (sha256.empty()) stopped_meanwhile();
@@ -222,8 +245,8 @@ std::string put_snapshot(const SnapshotOptions& options,
 std::string take_snapshot(const SnapshotOptions& options,
                           const daystream::program::Signals& signals) {
   if (daystream::remote::S3Address::is_one(options.out)) return put_snapshot(options, signals);
-  const std::string out = file_for(options);
-  check_absent(out);
+  const std::string out = file_for(options, signals);
+  check_absent(out, "snapshot");
   static_cast<void>(open_for_reading(options.mirror));  // it is one, before anything is made
   PartialFile partial(out);
   write_snapshot(options, partial, signals);

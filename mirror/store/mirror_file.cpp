@@ -62,14 +62,15 @@ std::string loading_name(const std::string& mirror) {
   return beside(mirror, ".seeding");
 }
 
-void check_absent(const std::string& mirror) {
+void check_absent(const std::string& mirror, const std::string& what) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
     const std::string file = *suffix == '\0' ? mirror : beside(mirror, suffix);
     if (!exists(file)) continue;
     throw daystream::NeedsPerson(
         fmt::format("file \"{}\" exists", file),
-        "this makes a new mirror: name another file, or remove this one with its -wal, "
-        "-shm and -journal");
+        fmt::format("this makes a new {}: name another file, or remove this one with its -wal, "
+                    "-shm and -journal",
+                    what));
   }
 }
 

@@ -15,8 +15,8 @@ std::string beside(const std::string& mirror, const char* suffix);
 std::string problem_of_name(const std::string& mirror);
 
 // Throws Error where MIRROR, -wal, -shm or -journal exists: a stale log of another file would be
-// played into a new one.
-void check_absent(const std::string& mirror);
+// played into a new one. `what`: that is being made, for people.
+void check_absent(const std::string& mirror, const std::string& what = "mirror");
 
 // The file for loading. What is committed there outlives the process, but not the machine: nothing
 // is synced. Anew: what a killed seed left is removed first.

@@ -124,6 +124,15 @@ TEST_CASE("snapshot: a directory of them is thinned out", "[mirror][snapshot][in
   const std::string made_name = fs::path(made.out.substr(0, made.out.size() - 1)).filename();
   CHECK(Fleet::files_in(folder) == Texts{"mirror-20250101T100000Z.db", "mirror-20250201T000000Z.db",
                                          made_name, "notes.txt", "other-20250101T000000Z.db"});
+  // Within the same second, too.
+  for (int i = 0; i < 3; ++i) {
+    const Result next = s.snapshot({folder});
+    INFO(next.err);
+    CHECK(next.ok());
+  }
+  CHECK(Fleet::files_in(folder).size() == 8);
+  const Result again = s.snapshot({folder / made_name});
+  CHECK_THAT(again.err, Catch::Contains("exists") && Catch::Contains("this makes a new snapshot"));
 }
 
 TEST_CASE("restore: equals what PostgreSQL held at a commit, by LSN, position and time",
