@@ -184,7 +184,7 @@ bool Applier::apply_lines(Transaction& transaction) {
 
 void Applier::apply_line(const Change& change) {
   if (change.root != 0) lines_.take_partition(change);
-  if (change.action == Action::Schema) return lines_.take_schema(change);
+  if (change.action == Action::Schema) return lines_.take_schema(change, moment_);
   if (change.action == Action::Drop) return lines_.take_drop(change, moment_);
   if (change.action == Action::Message) return;
   TrackedTable* const followed = tables_.followed().by_line_name(change.table);

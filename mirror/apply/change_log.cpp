@@ -2,6 +2,7 @@
 // its own, before that of its update, and has what PostgreSQL has logged of the old row.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "apply/day_states.h"
@@ -47,6 +48,31 @@ class ChangeLog : public HistoryWriter {
     insert_.run();
     replace_open_ = change.action == Action::Replace;
   }
+  // A row that is no row's: what is new in all of them.
+  void carry(const std::vector<CarriedValue>& values, const LineMoment& moment) override {
+    std::vector<std::string> sql(history_.columns.size(), "NULL");
+    nlohmann::json others = nlohmann::json::array();
+    bool any = false;
+    for (std::size_t i = 0; i < sql.size(); ++i) {
+      const std::string& name = history_.columns[i].name;
+      const auto value = std::find_if(values.begin(), values.end(), [&](const CarriedValue& v) {
+        return v.is_default && v.column == name;
+      });
+      if (value == values.end()) {
+        others.push_back(name);
+        continue;
+      }
+      sql[i] = value->sql;
+      any = any || value->sql != "NULL";
+    }
+    if (!any) return;
+    open_day(moment.position.c);
+    db_.exec(fmt::format("INSERT INTO {}({}) VALUES({}, {}, {}, {}, 'schema', {}, {})",
+                         quote_name(day_), columns_, moment.position.c, moment.position.s,
+                         quote_text(moment.lsn.text()),
+                         moment.time_us == 0 ? "NULL" : quote_text(timestamp_of(moment.time_us)),
+                         quote_text(others.dump()), fmt::join(sql, ", ")));
+  }
   bool replace_open() const noexcept override { return replace_open_; }
 
  private:
@@ -66,21 +92,20 @@ class ChangeLog : public HistoryWriter {
     if (c / 86'400 == day_number_) return;
     insert_ = Statement();  // on a table that may be altered
     const std::string day = day_of(c);
-    std::string name;
-    if (make_day(db_, history_, day, name)) {
+    if (make_day(db_, history_, day, day_)) {
       expire(db_, history_, day);
       make_view(db_, history_);
-    } else if (add_columns(db_, history_, name)) {
+    } else if (!add_columns(db_, history_, day_).empty()) {
       make_view(db_, history_);
     }
-    std::string columns = "_c, _s, _lsn, _time, _action, _unchanged";
+    columns_ = "_c, _s, _lsn, _time, _action, _unchanged";
     std::string marks = "?,?,?,?,?,?";
     for (const MirrorColumn& column : history_.columns) {
-      columns += ", " + quote_name(column.name);
+      columns_ += ", " + quote_name(column.name);
       marks += ",?";
     }
-    insert_ =
-        db_.prepare(fmt::format("INSERT INTO {}({}) VALUES({})", quote_name(name), columns, marks));
+    insert_ = db_.prepare(
+        fmt::format("INSERT INTO {}({}) VALUES({})", quote_name(day_), columns_, marks));
     day_number_ = c / 86'400;
   }
 
@@ -90,6 +115,8 @@ class ChangeLog : public HistoryWriter {
   Row row_;
   Statement insert_;
   std::int64_t day_number_ = -1;
+  std::string day_;      // its table
+  std::string columns_;  // of insert_
   bool replace_open_ = false;
 };
 

@@ -30,7 +30,8 @@ class DayStates : public HistoryWriter {
         reader_(history),
         old_(history.columns.size()),
         new_(history.columns.size()) {
-    if (add_columns(db, history, days_name(history))) make_view(db, history);
+    came_ = add_columns(db, history, days_name(history));
+    if (!came_.empty()) make_view(db, history);
     std::string marks;
     for (const MirrorColumn& column : history.columns) {
       columns_ += ", " + quote_name(column.name);
@@ -44,15 +45,8 @@ class DayStates : public HistoryWriter {
     latest_ =
         db.prepare(fmt::format("SELECT _day, _action{} FROM {} WHERE {} ORDER BY _day DESC LIMIT 1",
                                columns_, days_, equal));
-    // A column that came after the beginning has no name there.
     std::string of_base;
-    for (const MirrorColumn& column : history.columns) {
-      const bool there =
-          db.value(fmt::format("SELECT 1 FROM pragma_table_info({}) WHERE name = {} COLLATE NOCASE",
-                               quote_text(history.name), quote_text(column.name)))
-              .has_value();
-      of_base += ", " + (there ? quote_name(column.name) : std::string("NULL"));
-    }
+    for (const MirrorColumn& column : history.columns) of_base += ", " + in_base(column.name);
     beginning_ = db.prepare(fmt::format("SELECT NULL, NULL{} FROM {} WHERE {}", of_base,
                                         quote_name(history.name), equal));
   }
@@ -85,9 +79,62 @@ class DayStates : public HistoryWriter {
             "leave the column out with \"columns\", then seed it again");
     }
   }
+  // Each row that is there was changed on this day.
+  void carry(const std::vector<CarriedValue>& values, const LineMoment& moment) override {
+    const bool any = std::any_of(values.begin(), values.end(), [&](const CarriedValue& value) {
+      return value.sql != "NULL" || was_there(value.column);
+    });
+    if (!any) return;
+    open_day(moment.position.c);
+    std::string now;
+    for (const MirrorColumn& column : history_.columns) {
+      const auto value = std::find_if(values.begin(), values.end(), [&](const CarriedValue& v) {
+        return v.column == column.name;
+      });
+      now += ", " + (value == values.end() ? quote_name(column.name) : value->sql);
+    }
+    std::string here;
+    std::string of_base;
+    Statement select = db_.prepare("SELECT name FROM pragma_table_info(?) WHERE cid >= ?");
+    select.bind(1, days_name(history_));
+    select.bind(2, std::int64_t{kOwnColumns});
+    while (select.step()) {
+      const std::string name = select.text(0);
+      here += quote_name(name) + ", ";
+      of_base += fmt::format("{} AS {}, ", in_base(name), quote_name(name));
+    }
+    select.reset();
+    const std::string base = quote_name(history_.name);
+    const std::string key = key_equal(history_, "d", "b");
+    db_.exec(
+        fmt::format("INSERT OR REPLACE INTO {0}(_day, _c, _s, _lsn, _time, _action{1}) "
+                    "SELECT {2}, {3}, {4}, {5}, {6}, 'schema'{7} FROM ("
+                    "SELECT * FROM (SELECT {8}_action, max(_day) AS _day FROM {0} GROUP BY {10}) d "
+                    "WHERE _day >= {11} OR NOT EXISTS (SELECT 1 FROM {12} b WHERE {13}) UNION ALL "
+                    "SELECT {9}'seed', {11} FROM {12} b "
+                    "WHERE NOT EXISTS (SELECT 1 FROM {0} d WHERE _day >= {11} AND {13})) "
+                    "WHERE _action NOT IN ('delete', 'truncate', 'rewrite', 'drop')",
+                    days_, columns_, quote_text(day_), moment.position.c, moment.position.s,
+                    quote_text(moment.lsn.text()), quote_text(timestamp_of(moment.time_us)), now,
+                    here, of_base, key_list(history_), quote_text(base_day_), base, key));
+  }
   bool replace_open() const noexcept override { return replace_open_; }
 
  private:
+  // A column that came after the beginning has no name there.
+  std::string in_base(const std::string& column) const {
+    const bool there =
+        db_.value(fmt::format("SELECT 1 FROM pragma_table_info({}) WHERE name = {} COLLATE NOCASE",
+                              quote_text(history_.name), quote_text(column)))
+            .has_value();
+    return there ? quote_name(column) : std::string("NULL");
+  }
+
+  // Another column of that name.
+  bool was_there(const std::string& column) const {
+    return std::find(came_.begin(), came_.end(), column) == came_.end();
+  }
+
   void require_key(const Row& row) const {
     for (const int k : key_) {
       if (row[k].present) continue;
@@ -208,7 +255,8 @@ class DayStates : public HistoryWriter {
   const std::string days_;
   const std::string base_day_;
   const std::vector<int> key_;
-  std::string columns_;  // each with a comma before it
+  std::string columns_;            // each with a comma before it
+  std::vector<std::string> came_;  // with the table's last shape
   RowReader reader_;
   Row old_;
   Row new_;

@@ -87,6 +87,17 @@ Reshaped reshape_history(MirroredTable& table, const SchemaLine& line, const Typ
   };
   const std::vector<std::string> key = key_names(table);
   ColumnPlan plan = plan_columns(table, line, types, result);
+  for (std::size_t i = 0; i < plan.columns.size(); ++i) {
+    const MirrorColumn& column = plan.columns[i];
+    if (std::find(plan.added.begin(), plan.added.end(), i) != plan.added.end()) {
+      result.carried.push_back({column.name, missing_literal(line.missing, column), true});
+      continue;
+    }
+    const MirrorColumn* const was = column_of(table.columns, column.attnum);
+    if (was->name != column.name) {
+      result.carried.push_back({column.name, quote_name(was->name), false});
+    }
+  }
   table.columns = std::move(plan.columns);
   table.shape = line.shape;
   table.indexes = wished_indexes(table);  // those of the days to come

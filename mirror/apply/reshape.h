@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "apply/history_writer.h"
 #include "model/shape.h"
 #include "sqlite/sqlite.h"
 #include "store/mirrored_table.h"
@@ -17,6 +18,7 @@ struct Reshaped {
   std::string meaning;  // then: what reads otherwise
   // What else a person might want to know: an index that could not be kept.
   std::string notice;
+  std::vector<CarriedValue> carried;  // of a history
 };
 
 // Brings the SQLite table, and `table`, from its shape to that of `line`; the table's SQLite name

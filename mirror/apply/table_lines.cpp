@@ -132,7 +132,7 @@ bool TableLines::take_rows_of(TrackedTable& root, const Change& partition) {
   return true;
 }
 
-void TableLines::take_schema(const Change& change) {
+void TableLines::take_schema(const Change& change, const LineMoment& moment) {
   TrackedTable* followed = tables_.followed().by_oid(change.oid);
   if (followed == nullptr) return names_.take_namesake(change);
   if (tables_.skips(*followed)) return;
@@ -172,8 +172,9 @@ void TableLines::take_schema(const Change& change) {
     }
     return false;
   };
+  Reshaped result;
   const bool reshaped = can([&] {
-    reshape_table(*followed, line);
+    result = reshape_table(*followed, line);
     if (table.mode == TableMode::Mirror) check_identity(table);
   });
   if (!reshaped) return;
@@ -186,24 +187,26 @@ void TableLines::take_schema(const Change& change) {
     if (renamed) names_.give_way(*followed);
     save_table(db_, table);
     tables_.make_plan(*followed);
+    if (!result.carried.empty()) followed->history->carry(result.carried, moment);
     commit_.count_change();
   });
 }
 
-void TableLines::reshape_table(TrackedTable& followed, const SchemaLine& line) {
+Reshaped TableLines::reshape_table(TrackedTable& followed, const SchemaLine& line) {
   MirroredTable& table = followed.table;
-  const Reshaped reshaped = take_shape(table, line);
+  Reshaped reshaped = take_shape(table, line);
   table.facts = line.facts;
   if (reshaped.needs_rewrite) {
     followed.needs_rewrite = true;
     followed.meaning = reshaped.meaning;
   }
   if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", shown_name(table), reshaped.notice);
-  if (table.mode != TableMode::Mirror) return;
+  if (table.mode != TableMode::Mirror) return reshaped;
   for (std::string& sql : take_out_broken_triggers(db_, table)) {
     spdlog::warn("table {}: left out trigger \"{}\", which no longer compiles", table.name, sql);
     table.standing.set_aside.push_back(std::move(sql));
   }
+  return reshaped;
 }
 
 Reshaped TableLines::take_shape(MirroredTable& table, const SchemaLine& line) {

@@ -37,7 +37,7 @@ class TableLines {
   void check_held(daystream::Position position);
 
   void take_mark(const daystream::Transaction& mark);
-  void take_schema(const daystream::Change& change);
+  void take_schema(const daystream::Change& change, const LineMoment& moment);
   void take_drop(const daystream::Change& change, const LineMoment& moment);
   // A line of a partition, which names the root that it belongs to.
   void take_partition(const daystream::Change& change);
@@ -53,7 +53,7 @@ class TableLines {
   // True: it is not followed any more.
   bool leave_its_name(TrackedTable& followed, const daystream::Change& change);
   bool take_rows_of(TrackedTable& root, const daystream::Change& partition);
-  void reshape_table(TrackedTable& table, const SchemaLine& line);
+  Reshaped reshape_table(TrackedTable& table, const SchemaLine& line);
   Reshaped take_shape(MirroredTable& table, const SchemaLine& line);
 
   Database& db_;

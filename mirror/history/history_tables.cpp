@@ -110,15 +110,16 @@ void check_history(const MirroredTable& history) {
                                "\"latest-per-day\" needs one: \"history\" does not");
 }
 
-bool add_columns(Database& db, const MirroredTable& history, const std::string& table) {
+std::vector<std::string> add_columns(Database& db, const MirroredTable& history,
+                                     const std::string& table) {
   std::set<std::string> there;
   for (const std::string& name : columns_of(db, table)) there.insert(folded(name));
-  bool added = false;
+  std::vector<std::string> added;
   for (const MirrorColumn& column : history.columns) {
     if (!there.insert(folded(column.name)).second) continue;
     db.exec(
         fmt::format("ALTER TABLE {} ADD COLUMN {}", quote_name(table), quote_name(column.name)));
-    added = true;
+    added.push_back(column.name);
   }
   return added;
 }

@@ -39,8 +39,9 @@ void begin_history(Database& db, const MirroredTable& history);
 // A table for the lines of `day`, with all columns that the history has now. True: it is new.
 bool make_day(Database& db, const MirroredTable& history, const std::string& day,
               std::string& name);
-// Adds to a table of the history the columns that it does not have yet. True: there were some.
-bool add_columns(Database& db, const MirroredTable& history, const std::string& table);
+// Adds to a table of the history the columns that it does not have yet, and returns them.
+std::vector<std::string> add_columns(Database& db, const MirroredTable& history,
+                                     const std::string& table);
 void make_view(Database& db, const MirroredTable& history);
 // What is older than the history's keep_days, on `day`. True: something went.
 bool expire(Database& db, const MirroredTable& history, const std::string& day);

@@ -221,6 +221,21 @@ TEST_CASE("deltamirror: rows move in and out of filters, and histories tell all,
     owner->signal(SIGTERM);
     CHECK(owner->wait() == support::Exit{0, 0});
   }
+  // What no row's line tells.
+  s.cluster.execute(
+      "ALTER TABLE h ADD z int DEFAULT 7; ALTER TABLE l ADD z int DEFAULT 7;"
+      "ALTER TABLE l RENAME t TO said");
+  const std::string lsn = s.cluster.scalar("SELECT pg_current_wal_flush_lsn()");
+  support::Process owner(s.run_command());
+  CHECK(support::run(
+            {support::program("deltamirror"), "wait", s.mirror, "--lsn", lsn, "--timeout", "60"})
+            .ok());
+  CHECK(s.here("h WHERE _action = 'schema'", "z, id") == Strings{"7"});
+  CHECK(s.here("(SELECT *, max(_day) FROM l GROUP BY id) WHERE _action NOT IN ('delete', "
+               "'truncate')",
+               "id, said, z") == s.source("l", "id, said, z", "true"));
+  owner.signal(SIGTERM);
+  CHECK(owner.wait() == support::Exit{0, 0});
   const support::Result verified =
       support::run({support::program("deltamirror"), "verify", s.mirror, "-d", s.cluster.conninfo(),
                     "--daystream", s.dir / "stream"});

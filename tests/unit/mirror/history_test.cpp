@@ -1,6 +1,8 @@
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "apply/history_writer.h"
+#include "apply/reshape.h"
 #include "daystream/line.h"
 #include "fixture.h"
 #include "history/history_tables.h"
@@ -30,6 +32,16 @@ struct History : MemoryTable {
     const std::string body =
         "_table\tt\t_xid\t5\t_action\t" + verb + (columns.empty() ? "" : "\t") + columns;
     writer->apply(daystream::parse_change(body),
+                  {{day * kDaySeconds, s}, daystream::Lsn{s}, day * kDaySeconds * 1'000'000});
+  }
+  // On day `day`, the `s`th line: the table's shape is that of `change` of now's.
+  void reshape(int day, std::uint64_t s, const std::function<void(SchemaLine&)>& change) {
+    SchemaLine line{.shape = table.shape, .missing = {}, .facts = {}};
+    change(line);
+    writer.reset();
+    const Reshaped reshaped = reshape_history(table, line, {});
+    writer = make_history_writer(db, table);
+    writer->carry(reshaped.carried,
                   {{day * kDaySeconds, s}, daystream::Lsn{s}, day * kDaySeconds * 1'000'000});
   }
   Rows select(const std::string& sql) const {
@@ -109,6 +121,73 @@ TEST_CASE("history: a column that comes later, and one of another type", "[mirro
         Rows{"3 007 text - integer", "4 1e5 text 5 integer"});
   t.table.columns[2].name = "_c";
   CHECK_THROWS_WITH(check_history(t.table), Catch::Contains("a column \"_c\" of its own"));
+}
+
+TEST_CASE("history: a column that comes with a default is told once", "[mirror][history]") {
+  History t(TableMode::History);
+  t.line(10, 4, "insert", "id\t3\tv\tthree");
+  t.reshape(10, 5, [](SchemaLine& line) {
+    line.shape.columns.push_back({3, "w", "integer", false});
+    line.missing = {{3, "7"}};
+  });
+  t.reshape(11, 1, [](SchemaLine& line) {
+    line.shape.columns.push_back({4, "x", "integer", false});
+    line.shape.columns[1].name = "z";
+  });
+  t.line(11, 2, "insert", "id\t4\tz\tfour\tw\t8\tx\t9");
+  CHECK(t.select("SELECT _action || ' ' || coalesce(id, '-') || ' ' || coalesce(v, z, '-') || ' ' "
+                 "|| coalesce(w, '-') || coalesce(' ' || _unchanged, '') FROM t "
+                 "ORDER BY _c, _s, id") == Rows{"seed 1 one -", "seed 2 two -", "insert 3 three -",
+                                                "schema - - 7 [\"id\",\"v\"]", "insert 4 four 8"});
+}
+
+// What has another shape by the end of a day is a row that has changed on it.
+TEST_CASE("latest per day: rows have what a new shape gives them", "[mirror][history]") {
+  History t(TableMode::LatestPerDay);
+  t.db.exec("INSERT INTO t_seed VALUES(5, 'five'), (6, 'six')");
+  const auto rows = [&] {
+    return t.select(
+        "SELECT _day || ' ' || id || ' ' || _action || ' ' || coalesce(v, '-') || ' ' || "
+        "coalesce(w, '-') FROM t WHERE _day > '1970-01-11' ORDER BY _day, id");
+  };
+  t.line(10, 4, "update", "id\t1\tv\tONE");
+  t.line(11, 1, "delete", "id\t2");
+  t.line(12, 1, "insert", "id\t3\tv\tthree");
+  t.line(12, 2, "delete", "id\t6");
+  t.reshape(12, 3, [](SchemaLine& line) {
+    line.shape.columns.push_back({3, "w", "integer", false});
+    line.missing = {{3, "7"}};
+  });
+  const Rows by_default = {"1970-01-12 2 delete - -", "1970-01-13 1 schema ONE 7",
+                           "1970-01-13 3 schema three 7", "1970-01-13 5 schema five 7",
+                           "1970-01-13 6 delete - -"};
+  CHECK(rows() == by_default);
+  t.line(13, 1, "update", "id\t5\tv\tFIVE");  // the line lacks what did not change
+  Rows all = by_default;
+  all.push_back("1970-01-14 5 update FIVE 7");
+  CHECK(rows() == all);
+  // A column that comes empty changes none.
+  t.reshape(14, 1, [](SchemaLine& line) {
+    line.shape.columns.push_back({4, "x", "integer", false});
+  });
+  CHECK(rows() == all);
+  // Its name goes to another, as one gets another name.
+  t.reshape(15, 1, [](SchemaLine& line) {
+    line.shape.columns[1].name = "w";
+    line.shape.columns.erase(line.shape.columns.begin() + 2);
+    line.shape.columns.push_back({5, "v", "integer", false});
+  });
+  for (const char* row :
+       {"1970-01-16 1 schema - ONE", "1970-01-16 3 schema - three", "1970-01-16 5 schema - FIVE"}) {
+    all.emplace_back(row);
+  }
+  CHECK(rows() == all);
+  t.line(15, 2, "truncate");
+  t.reshape(16, 1, [](SchemaLine& line) {
+    line.shape.columns.push_back({6, "y", "integer", false});
+    line.missing = {{6, "1"}};
+  });
+  CHECK(t.select("SELECT id FROM t WHERE _day = '1970-01-17'").empty());
 }
 
 TEST_CASE("history: more days than SQLite takes in one SELECT", "[mirror][history]") {

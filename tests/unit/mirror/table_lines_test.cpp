@@ -61,7 +61,7 @@ struct Followed {
     const std::string text =
         "_table\t" + name + "\t_xid\t" + std::to_string(xid) + "\t_oid\t" + std::to_string(oid) +
         "\t_identity\td\t_pkey\t1\t_ikey\t\t_action\tschema\t" + column + "\t1 integer not null";
-    lines->take_schema(daystream::parse_change(text));
+    lines->take_schema(daystream::parse_change(text), {});
     lines->finish({static_cast<std::uint64_t>(xid)});
   }
 };

@@ -154,7 +154,7 @@ class World {
                              std::to_string(server_.at(name)) +
                              "\t_identity\td\t_pkey\t1\t_ikey\t\t_action\tschema\tid\t"
                              "1 integer not null";
-    lines_->take_schema(daystream::parse_change(text));
+    lines_->take_schema(daystream::parse_change(text), {});
   }
   // A copy that runs begins again where the shape of one of its tables changes (seed/live_seed.h).
   void touched(std::uint32_t oid) {
