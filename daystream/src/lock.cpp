@@ -122,7 +122,9 @@ std::optional<int> lock_owner(const std::filesystem::path& file) {
 
 bool is_locked(const std::filesystem::path& file) {
   const UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  return fd && flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
+  if (fd) return flock(fd.get(), LOCK_SH | LOCK_NB) != 0;
+  // Who may not open it may still see in the kernel's list that it is locked.
+  return errno == EACCES && lock_owner(file).value_or(0) != 0;
 }
 
 UniqueFd lock_directory(const std::filesystem::path& directory) {

@@ -73,7 +73,10 @@ void MirrorLock::remove_file() noexcept {
 // locks that a Database in this process has.
 int MirrorLock::holder(const std::string& mirror) {
   const std::string path = beside(mirror, ".lock");
-  if (daystream::is_locked(path)) return daystream::lock_holder(path).pid;
+  if (daystream::is_locked(path)) {
+    const int pid = daystream::lock_holder(path).pid;
+    return pid != 0 ? pid : daystream::lock_owner(path).value_or(0);
+  }
   if (!has_other_names(mirror)) return 0;
   const UniqueFd fd = open_itself(mirror, O_RDONLY);
   return fd ? daystream::inode_lock_holder(fd.get()) : 0;

@@ -1,9 +1,14 @@
 #include "command/checks.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "command/claim.h"
 #include "command/publication_checks.h"
@@ -31,6 +36,42 @@ std::optional<Manifest> find_manifest(const std::string& directory) {
   return Manifest::load(directory);
 }
 
+// The names of a setting that is a list of them, as PostgreSQL takes it apart: one in quotes is one
+// name, whatever is in it.
+std::vector<std::string> names_in(std::string_view list) {
+  std::vector<std::string> names;
+  std::string name;
+  bool quoted = false;
+  const auto end = [&] {
+    const std::size_t first = name.find_first_not_of(" \t\n");
+    const std::size_t last = name.find_last_not_of(" \t\n");
+    if (first != std::string::npos) names.push_back(name.substr(first, last - first + 1));
+    name.clear();
+  };
+  for (const char c : list) {
+    if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      end();
+    } else {
+      name += c;
+    }
+  }
+  end();
+  return names;
+}
+
+// For ALTER SYSTEM, which takes what is given to it in one pair of quotes for one name: one that
+// has commas was meant to be several.
+std::string with_plugin(const std::vector<std::string>& names, const std::string& plugin) {
+  std::vector<std::string> all;
+  for (const std::string& name : names) {
+    for (std::string& each : names_in(name)) all.push_back(std::move(each));
+  }
+  if (std::find(all.begin(), all.end(), plugin) == all.end()) all.push_back(plugin);
+  return fmt::format("{}", fmt::join(all, ", "));
+}
+
 void check_settings(ReplicationConnection& connection, const Config& config) {
   const std::string wal_level = connection.query_value("SHOW wal_level").value_or("");
   if (wal_level != "logical") {
@@ -42,21 +83,19 @@ void check_settings(ReplicationConnection& connection, const Config& config) {
   // exactly.
   const std::string allowed =
       connection
-          .query_value(
-              fmt::format("SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries' "
-                          "AND NOT EXISTS (SELECT FROM regexp_split_to_table(setting, ',') name "
-                          "WHERE btrim(name, E' \\t\\n\"') = '{0}')",
-                          config.plugin()))
+          .query_value("SELECT setting FROM pg_settings WHERE name = 'output_plugin_libraries'")
           .value_or("");
-  if (!allowed.empty()) {
-    throw NeedsPerson(
-        fmt::format("the server does not allow output plugin \"{}\": output_plugin_libraries is "
-                    "\"{}\"",
-                    config.plugin(), allowed),
-        fmt::format("as a superuser: ALTER SYSTEM SET output_plugin_libraries = {}, {}; "
-                    "SELECT pg_reload_conf();",
-                    allowed, config.plugin()));
+  const std::vector<std::string> names = names_in(allowed);
+  if (names.empty() || std::find(names.begin(), names.end(), config.plugin()) != names.end()) {
+    return;
   }
+  throw NeedsPerson(
+      fmt::format("the server does not allow output plugin \"{}\": output_plugin_libraries is "
+                  "\"{}\"",
+                  config.plugin(), allowed),
+      fmt::format("as a superuser: ALTER SYSTEM SET output_plugin_libraries = {}; "
+                  "SELECT pg_reload_conf();",
+                  with_plugin(names, config.plugin())));
 }
 
 void check_source(const Manifest& manifest, const PgServer& server, const std::string& slot,

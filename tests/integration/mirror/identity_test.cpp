@@ -69,6 +69,37 @@ TEST_CASE("mirror: whatever it is called, it has one owner", "[mirror][integrati
   CHECK(mirror.runner->wait() == Exit{0, 0});
 }
 
+TEST_CASE("mirror: who may not open its lock file is not told that nobody runs it",
+          "[mirror][integration][identity]") {
+  if (geteuid() != 0) return;  // another user takes root
+  Pipeline mirror;
+  mirror.cluster.execute("CREATE TABLE t(id int PRIMARY KEY)");
+  mirror.start_stream();
+  REQUIRE(mirror.seed({"--table", "t"}).ok());
+  mirror.start_run();
+  const std::string lock = mirror.mirror() + ".lock";
+  REQUIRE(eventually([&] { return std::filesystem::exists(lock); }));
+  std::filesystem::permissions(mirror.dir.path(), std::filesystem::perms(0755));
+  std::filesystem::permissions(lock, std::filesystem::perms(0600));
+  std::filesystem::permissions(mirror.mirror(), std::filesystem::perms(0644));
+  for (const char* const suffix : {"-wal", "-shm"}) {
+    if (!std::filesystem::exists(mirror.mirror() + suffix)) continue;
+    std::filesystem::permissions(mirror.mirror() + suffix, std::filesystem::perms(0644));
+  }
+  const std::string pid = std::to_string(mirror.runner->pid());
+  const User nobody = User::named("nobody");
+  const Result status =
+      run({program("deltamirror"), "status", mirror.mirror(), "--json"}, {.user = nobody});
+  INFO(status.err);
+  CHECK_THAT(status.out, Catch::Contains("\"pid\": " + pid));
+  CHECK_THAT(status.out, !Catch::Contains("no process owns"));
+  mirror.runner->signal(SIGKILL);
+  mirror.runner->wait();
+  const Result without =
+      run({program("deltamirror"), "status", mirror.mirror(), "--json"}, {.user = nobody});
+  CHECK_THAT(without.out, Catch::Contains("no process owns"));
+}
+
 TEST_CASE("mirror: a name that SQLite would take for something else is refused",
           "[mirror][integration][identity]") {
   const TempDir dir;

@@ -434,6 +434,24 @@ TEST_CASE("refusal: a server that is not set up says which setting", "[streamer]
     CHECK(support::eventually(refused));
     CHECK_FALSE(stream.exists());
   }
+  SECTION("output_plugin_libraries in one pair of quotes, which is one name") {
+    const Cluster cluster;
+    if (cluster.scalar("SELECT count(*) FROM pg_settings WHERE name = 'output_plugin_libraries'") ==
+        "0") {
+      return;  // a release that does not know it
+    }
+    cluster.execute(
+        "ALTER SYSTEM SET output_plugin_libraries = 'pgoutput,test_decoding,deltaflood'");
+    cluster.execute("SELECT pg_reload_conf()");
+    const Stream stream(cluster);
+    const auto refused = [&] {
+      const Result checked = stream.run({"--check", "--create-slot"});
+      return checked.exit == Exit{3, 0} &&
+             contains(checked.out + checked.err,
+                      "SET output_plugin_libraries = pgoutput, test_decoding, deltaflood; ");
+    };
+    CHECK(support::eventually(refused));
+  }
   SECTION("wal_level") {
     Cluster::Options options;
     options.config = {"wal_level = replica"};
