@@ -4,15 +4,18 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "config/source_places.h"
 #include "daystream/manifest.h"
+#include "daystream/stop.h"
 #include "program/postgres.h"
 #include "program/usage.h"
 #include "seed/source_catalog.h"
@@ -20,6 +23,7 @@
 #include "src/dir.h"
 #include "src/lock.h"
 #include "src/place.h"
+#include "src/waiting.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
@@ -72,8 +76,9 @@ bool is_there(const fs::path& path) {
 // Whatever is left of it, so that it can be gone on with: what was removed before is not missed.
 class Down {
  public:
-  explicit Down(const DownOptions& options)
+  Down(const DownOptions& options, daystream::Stop stop)
       : options_(options),
+        stop_(std::move(stop)),
         mirror_(options.mirror),
         half_removed_(name_of_removal(daystream::real_name(mirror_))),
         made_(recorded(mirror_)) {}
@@ -253,6 +258,13 @@ class Down {
     }
     fmt::print("Remove it? [y/N] ");
     std::fflush(stdout);
+    // A stop is heard meanwhile.
+    while (!daystream::WaitSet{STDIN_FILENO, stop_.fd()}.wait(std::chrono::hours(1))) {
+    }
+    if (stop_.requested()) {
+      fmt::print("\n");
+      return false;
+    }
     std::string answer;
     std::getline(std::cin, answer);
     return answer == "y" || answer == "Y" || answer == "yes";
@@ -300,6 +312,7 @@ class Down {
   }
 
   const DownOptions& options_;
+  const daystream::Stop stop_;
   const std::string mirror_;
   const fs::path half_removed_;
   const std::vector<OwnStream> made_;  // by "up", as it has recorded
@@ -327,7 +340,9 @@ void add_down(CLI::App& app, Chosen& chosen) {
       "  deltamirror down flights.db -d service=prod\n"
       "  deltamirror down flights.db -d service=prod --yes");
   command.callback([options, &chosen] {
-    chosen = [options](daystream::program::Signals&) { return Down(*options).run(); };
+    chosen = [options](daystream::program::Signals& signals) {
+      return Down(*options, signals.stop()).run();
+    };
   });
 }
 

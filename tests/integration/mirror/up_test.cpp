@@ -177,6 +177,32 @@ TEST_CASE("down: removes mirror, stream and slot, and misses nothing that is gon
   CHECK_THAT(asked.err, Catch::Contains("there is no mirror"));
 }
 
+TEST_CASE("down: Ctrl-C at its question is a no", "[mirror][integration][up]") {
+  Up place;
+  place.up_and_stop({"--table", "a"});
+  // It asks at a terminal only.
+  constexpr const char* kAtTerminal = R"(import os, pty, signal, sys
+pid, terminal = pty.fork()
+if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
+said = b""
+while b"[y/N]" not in said: said += os.read(terminal, 4096)
+os.kill(pid, signal.SIGINT)
+try:
+  while True:
+    more = os.read(terminal, 4096)
+    if not more: break
+    said += more
+except OSError: pass
+print(said.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))";
+  std::vector<std::string> argv = {"/usr/bin/python3", "-c", kAtTerminal};
+  const std::vector<std::string> down = place.down({});
+  argv.insert(argv.end(), down.begin(), down.end());
+  const Result asked = run(argv);
+  INFO(asked.err);
+  CHECK_THAT(asked.out, Catch::Contains("nothing was removed"));
+  CHECK(fs::exists(place.mirror()));
+}
+
 TEST_CASE("down: where it is ended on its way, up goes on or names it, and another finishes it",
           "[mirror][integration][up]") {
   Up place;
