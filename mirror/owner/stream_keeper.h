@@ -19,8 +19,9 @@ class StreamKeeper {
   StreamKeeper& operator=(const StreamKeeper&) = delete;
   virtual ~StreamKeeper() = default;
 
-  // Makes the streams of sources that are new, and tries those again that were given up. What it
-  // was asked for before comes to nothing if it is not done.
+  // Makes the streams of sources that are new, and tries those again that were given up; that one
+  // can go on elsewhere, or over another connection, is looked at, and it goes on as it is until
+  // settle(). What it was asked for before comes to nothing if it is not done.
   virtual void prepare(std::shared_ptr<const MirrorConfig> config) = 0;
   // Readable once prepared() has something.
   virtual int fd() const noexcept = 0;

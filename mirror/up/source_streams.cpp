@@ -29,6 +29,11 @@ const OwnStream* find(const std::vector<OwnStream>& streams, const std::string& 
   return found == streams.end() ? nullptr : &*found;
 }
 
+// Where it is, or how its server is reached.
+bool is_other(const OwnStream& now, const OwnStream& next) {
+  return now.directory != next.directory || now.conninfo != next.conninfo;
+}
+
 }  // namespace
 
 SourceStreams::SourceStreams(const UpOptions& options, StreamMaker& maker,
@@ -161,6 +166,10 @@ SourceStreams::Streams SourceStreams::make(const MirrorConfig& config, const Str
   options.choice.config = config;
   Streams streams = plan_streams(options);
   maker_.check(streams);
+  for (const OwnStream& stream : streams) {
+    const OwnStream* const now = find(in_force, stream.source);
+    if (now != nullptr && is_other(*now, stream)) maker_.check_change(*now, stream, stop);
+  }
   Streams starting;
   const auto failures = streamers_.failures();
   for (OwnStream& stream : streams) {

@@ -1,19 +1,28 @@
 #include "up/stream_maker.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "apply/same_source.h"
 #include "daystream/stream.h"
+#include "owner/own_program.h"
 #include "program/hint.h"
+#include "program/json.h"
 #include "program/postgres.h"
 #include "seed/source_catalog.h"
 #include "src/lock.h"
+#include "src/waiting.h"
 #include "store/checkpoint.h"
 #include "store/mirror_file.h"
 #include "up/plan.h"
@@ -41,6 +50,49 @@ daystream::SourceIdentity database_of(const OwnStream& stream) {
   }
   const auto pg = daystream::program::connect(stream.conninfo, "deltamirror");
   return identify_server(pg.get()).identity();
+}
+
+// Between two looks whether somebody asks to stop.
+constexpr std::chrono::milliseconds kLook{50};
+
+std::string whole_text(int fd) {
+  std::string text;
+  char part[4096];
+  for (ssize_t got = 0; (got = pread(fd, part, sizeof part, static_cast<off_t>(text.size()))) > 0;)
+    text.append(part, static_cast<std::size_t>(got));
+  return text;
+}
+
+// The first thing that failed of what `deltastream --check --json` has printed.
+struct Failed {
+  std::string what = "its deltastream could not start";
+  std::string hint = "\"deltamirror up --check\" with this configuration says what is missing";
+};
+Failed first_failed(const std::string& lines) {
+  using daystream::program::text_of;
+  for (std::size_t begin = 0; begin < lines.size();) {
+    const std::size_t end = std::min(lines.find('\n', begin), lines.size());
+    const auto line = daystream::program::parse_json(lines.substr(begin, end - begin));
+    begin = end + 1;
+    if (line.is_object() && text_of(line, "result") == "failed")
+      return {text_of(line, "detail"), text_of(line, "hint")};
+  }
+  return {};
+}
+
+// deltastream would refuse it, too, but only once nobody reads from the slot: the one that is to
+// be replaced does.
+void require_stream_of_slot(PGconn* pg, const OwnStream& now, const OwnStream& next) {
+  if (!is_new(next) || slot_in(now.directory) != next.slot || !plugin_of_slot(pg, next.slot)) {
+    return;
+  }
+  throw daystream::NeedsPerson(
+      fmt::format("source \"{}\": replication slot \"{}\" belongs to daystream \"{}\", and there "
+                  "is none in \"{}\"",
+                  next.source, next.slot, now.directory.string(), next.directory.string()),
+      fmt::format("to move it, stop \"up\", move directory \"{}\" to \"{}\", and start \"up\"; or "
+                  "name the directory as before",
+                  now.directory.string(), next.directory.string()));
 }
 
 }  // namespace
@@ -77,6 +129,37 @@ void StreamMaker::check(const std::vector<OwnStream>& streams) const {
   for (const OwnStream& stream : streams) {
     if (is_unused(stream)) check_tables(options_, stream, stream.tables, signals_);
   }
+}
+
+void StreamMaker::check_change(const OwnStream& now, OwnStream next,
+                               const daystream::Stop& stop) const {
+  {
+    const auto session = daystream::program::connect(next.conninfo, "deltamirror");
+    PGconn* const pg = session.get();
+    require_stream_of_slot(pg, now, next);
+    choose_source(options_, next, pg);
+    // It would say of a publication that will be made that it is not there.
+    if (!next.publication.empty() && find_publication(pg, next.publication) == Publication::None) {
+      return;
+    }
+  }
+  std::vector<std::string> argv = deltastream_command(options_, next);
+  argv.insert(argv.begin() + 1, {"--check", "--json"});
+  const daystream::UniqueFd out(memfd_create("check", MFD_CLOEXEC));
+  if (out.get() < 0) throw daystream::IoError("could not make a file in memory", errno);
+  const auto child = start_own(argv, {.out = out.get()});
+  while (!child->end()) {
+    if (stop.requested()) return;
+    daystream::WaitSet{child->fd(), stop.fd()}.wait(kLook);
+  }
+  const auto end = *child->end();
+  if (end.is_good()) return;
+  const Failed failed = first_failed(whole_text(out.get()));
+  const std::string what = fmt::format("source \"{}\": {}", next.source, failed.what);
+  if (end.exit_code == static_cast<int>(daystream::ExitCode::NeedsPerson)) {
+    throw daystream::NeedsPerson(what, failed.hint);
+  }
+  throw daystream::Error(what, failed.hint);
 }
 
 void StreamMaker::prepare(OwnStream& stream, const std::vector<TableRequest>& tables) {

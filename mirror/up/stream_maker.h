@@ -23,6 +23,10 @@ class StreamMaker {
   // All that can be wrong with those that are not there, before anything of them is made: tables,
   // rights, and that two sources are one database. Throws what a seed would throw of it.
   void check(const std::vector<OwnStream>& streams) const;
+  // That a source which has a stream can go on with `next` in place of `now`, as `up --check` finds
+  // it out: its deltastream is asked what it lacks. Nothing is changed. Returns early once `stop`
+  // is requested. Throws NeedsPerson or Error, with what to do.
+  void check_change(const OwnStream& now, OwnStream next, const daystream::Stop& stop) const;
   // What is there is noted, and what a stream without our plugin needs is made. `tables`: those
   // that come into it now. A stream that is there goes on without the server, and waits for it. The
   // slot itself is made by its deltastream.

@@ -21,6 +21,7 @@ struct Sources : Up {
     std::string database;
     std::string table;
     std::string user = "postgres";
+    std::string directory = {};  // of its daystream, where that is not its name
   };
   std::map<std::string, Source> sources;
   std::optional<Process> owner;  // `up`
@@ -36,10 +37,11 @@ struct Sources : Up {
   void write_config() const {
     json root = {{"sources", json::array()}};
     for (const auto& [name, source] : sources) {
-      root["sources"].push_back({{"name", name},
-                                 {"daystream", stream_of(name)},
-                                 {"connection", cluster.conninfo(source.database, source.user)},
-                                 {"tables", {{{"table", source.table}}}}});
+      root["sources"].push_back(
+          {{"name", name},
+           {"daystream", stream_of(source.directory.empty() ? name : source.directory)},
+           {"connection", cluster.conninfo(source.database, source.user)},
+           {"tables", {{{"table", source.table}}}}});
     }
     write_file(config(), root.dump(2));
   }
@@ -246,6 +248,68 @@ TEST_CASE("up: what cannot be taken of a configuration is in status, and leaves 
   place.sources["us"] = {"db_us", "us"};
   place.reload();
   CHECK(place.follows("us"));
+  CHECK(eventually([&] { return place.status().ok(); }));
+  place.end();
+}
+
+TEST_CASE("up: a stream that cannot go on as a configuration has it goes on as before",
+          "[mirror][integration][up]") {
+  Sources place;
+  place.add("eu");
+  place.add("us");
+  place.write_config();
+  place.start();
+  REQUIRE(place.follows("eu"));
+  const pid_t before = place.pid_of(place.stream_of("eu"));
+  auto& eu = place.sources["eu"];
+  std::string says;
+  std::string hint;
+  SECTION("in a directory where it is not") {
+    eu.directory = "eu2";
+    says = "belongs to daystream \"" + place.stream_of("eu") + "\"";
+    hint = "stop \"up\", move directory";
+  }
+  SECTION("by a role that is not there") {
+    eu.user = "nobody_here";
+    says = "nobody_here";
+    hint = "SIGHUP";
+  }
+  SECTION("from another database") {
+    place.cluster.create_database("db_other");
+    eu.database = "db_other";
+    says = "db_other";
+    hint = "another directory";
+  }
+  place.reload();
+  CHECK(eventually([&] {
+    const std::string err = place.owner->err();
+    return err.find("could not take configuration") != std::string::npos ||
+           err.find("deltastream ended") != std::string::npos;
+  }));
+  CAPTURE(place.owner->err());
+  REQUIRE(place.owner->err().find("could not take configuration") != std::string::npos);
+  CHECK_THAT(place.owner->err(), Catch::Contains(says) && Catch::Contains(hint));
+  const Result status = place.status();
+  CHECK(status.exit == Exit{1, 0});
+  CHECK_THAT(status.out, Catch::Contains("TROUBLE: could not take configuration") &&
+                             Catch::Contains(says) && Catch::Contains(hint) &&
+                             !Catch::Contains("is not written"));
+  CHECK(place.pid_of(place.stream_of("eu")) == before);
+  CHECK(place.follows("eu"));
+  CHECK(place.follows("us"));
+  CHECK_FALSE(fs::exists(place.stream_of("eu2")));
+  CHECK(place.slots().size() == 2);
+
+  // What can be is taken.
+  place.cluster.execute("CREATE ROLE keeper SUPERUSER LOGIN");
+  eu = {"db_eu", "eu", "keeper"};
+  place.reload();
+  CHECK(eventually([&] {
+    return place.cluster.scalar(
+               "SELECT count(*) FROM pg_stat_replication WHERE usename = "
+               "'keeper'") == "1";
+  }));
+  CHECK(place.follows("eu"));
   CHECK(eventually([&] { return place.status().ok(); }));
   place.end();
 }
