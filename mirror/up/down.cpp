@@ -197,6 +197,7 @@ class Down {
   std::vector<daystream::UniqueFd> lock_streams() const {
     std::vector<daystream::UniqueFd> locks;
     for (const OwnStream& stream : streams_) {
+      require_removable(stream.directory);
       if (is_there(stream.directory)) locks.push_back(daystream::lock_directory(stream.directory));
     }
     return locks;

@@ -12,6 +12,7 @@
 #include "daystream/manifest.h"
 #include "model/names.h"
 #include "program/postgres.h"
+#include "src/day_file.h"
 #include "src/place.h"
 #include "store/mirror_file.h"
 
@@ -82,6 +83,14 @@ fs::path own_directory(const std::string& mirror) {
 
 fs::path name_of_removal(const fs::path& path) {
   return path.string() + ".removed";
+}
+
+void require_removable(const fs::path& directory) {
+  try {
+    daystream::require_own_directory(directory);
+  } catch (const daystream::Corruption&) {
+    // Days of one that is damaged.
+  }
 }
 
 std::string slot_in(const fs::path& directory) {

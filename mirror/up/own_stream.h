@@ -33,6 +33,10 @@ std::filesystem::path own_directory(const std::string& mirror);
 // one moment what `up` would go on with.
 std::filesystem::path name_of_removal(const std::filesystem::path& path);
 
+// Before the directory of a stream is removed: throws NeedsPerson where it is there and no
+// daystream, nor what is left of one.
+void require_removable(const std::filesystem::path& directory);
+
 // The slot of the daystream that is in `directory`; empty: there is none.
 std::string slot_in(const std::filesystem::path& directory);
 // The publication that it streams from; empty: none.

@@ -21,6 +21,7 @@
 #include "program/json.h"
 #include "program/postgres.h"
 #include "seed/source_catalog.h"
+#include "src/day_file.h"
 #include "src/lock.h"
 #include "src/waiting.h"
 #include "store/checkpoint.h"
@@ -125,6 +126,9 @@ void StreamMaker::check(const std::vector<OwnStream>& streams) const {
   const bool any = std::any_of(streams.begin(), streams.end(),
                                [this](const auto& stream) { return is_unused(stream); });
   if (!any) return;
+  for (const OwnStream& stream : streams) {
+    if (is_unused(stream)) daystream::require_own_directory(stream.directory);
+  }
   if (streams.size() > 1) check_databases(streams);
   for (const OwnStream& stream : streams) {
     if (is_unused(stream)) check_tables(options_, stream, stream.tables, signals_);
@@ -228,14 +232,19 @@ void StreamMaker::undo_unused(const std::vector<OwnStream>& needed) {
     const bool is_needed = std::any_of(needed.begin(), needed.end(), [&](const auto& each) {
       return each.source == stream.source;
     });
-    is_needed ? made_.push_back(stream) : undo(stream);
+    if (is_needed) {
+      made_.push_back(stream);
+    } else {
+      undo(stream);
+    }
   }
 }
 
 void StreamMaker::undo(const OwnStream& stream) const {
   try {
-    std::optional<daystream::UniqueFd>
-        writer;  // somebody else's by now, as another mirror's: it stays
+    require_removable(stream.directory);
+    // Where it is somebody else's by now, as another mirror's, it stays.
+    std::optional<daystream::UniqueFd> writer;
     if (fs::exists(stream.directory)) writer = daystream::lock_directory(stream.directory);
     if (drop_slot(stream)) {
       spdlog::info("dropped replication slot \"{}\": no mirror follows it", stream.slot);

@@ -354,3 +354,45 @@ TEST_CASE("up: a source that the start refuses has no slot", "[mirror][integrati
   CHECK(place.down().ok());
   CHECK(place.nothing_is_left(place.mirror()));
 }
+
+TEST_CASE("up: a directory that holds something else is refused, and left as it is",
+          "[mirror][integration][up]") {
+  Sources place;
+  place.add("eu");
+  place.write_config();
+  const auto foreign = [&] {
+    place.add("us");
+    fs::create_directory(place.stream_of("us"));
+    write_file(place.stream_of("us") + "/precious", "x");
+    place.write_config();
+  };
+  const auto is_untouched = [&] {
+    return read_file(place.stream_of("us") + "/precious") == "x" &&
+           std::distance(fs::directory_iterator(place.stream_of("us")), {}) == 1;
+  };
+  const std::string says = "is no daystream, and not empty: it holds \"precious\"";
+  SECTION("at the start") {
+    foreign();
+    place.owner.emplace(
+        Texts{program("deltamirror"), "up", place.mirror(), "--config", place.config()});
+    CHECK(place.owner->wait() == Exit{3, 0});
+    CHECK_THAT(place.owner->err(), Catch::Contains(says));
+    CHECK(place.slots().empty());
+  }
+  SECTION("as the configuration changes, and by down") {
+    place.start();
+    foreign();
+    place.owner->signal(SIGHUP);
+    REQUIRE(place.says("could not take configuration"));
+    CHECK_THAT(place.status().out, Catch::Contains(says));
+    CHECK(place.slots().size() == 1);
+    place.end();
+    CHECK(is_untouched());
+    const Result down =
+        run({program("deltamirror"), "down", place.mirror(), "--config", place.config(), "--yes"});
+    CHECK(down.exit == Exit{3, 0});
+    CHECK_THAT(down.err, Catch::Contains(says));
+    CHECK(fs::exists(place.mirror()));
+  }
+  CHECK(is_untouched());
+}
