@@ -37,13 +37,10 @@ extern "C" {
 
 static void relation_invalidated(Datum, Oid relid) {
   if (current == nullptr) return;
-  // A root's schema line is checked with its partitions' entries, so theirs are stale as well.
-  if (!OidIsValid(relid) || current->options->partition_root) {
-    stale_all();
-    return;
-  }
-  // Filters know a partition by the name of what it is a part of, too.
-  if (hash_search(current->ancestors, &relid, HASH_FIND, nullptr) != nullptr) {
+  // A root's schema line is checked with its partitions' entries, and filters know a partition by
+  // the name of what it is a part of, too: with these, entries of others are stale as well.
+  if (!OidIsValid(relid) || current->options->partition_root ||
+      hash_search(current->ancestors, &relid, HASH_FIND, nullptr) != nullptr) {
     stale_all();
     return;
   }

@@ -408,15 +408,7 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   command.require_subcommand(1);
   const auto add = [&](const std::string& name, const std::string& what,
                        int (*act)(const FleetOptions&)) -> CLI::App& {
-    CLI::App& each = *command.add_subcommand(name, what);
-    each.fallthrough();
-    each.callback([options, &chosen, act] {
-      chosen = [options, act](const Reach& reach) {
-        options->http = reach.http;
-        return act(*options);
-      };
-    });
-    return each;
+    return add_acting(command, name, what, options, chosen, act);
   };
   CLI::App& check = add("check", "tell all that is wrong with the files", check_fleet);
   check.add_option("NAME", options->names, "mirrors to check besides");

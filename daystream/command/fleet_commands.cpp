@@ -258,15 +258,7 @@ void add_fleet_commands(CLI::App& fleet, const std::shared_ptr<const std::string
   options->directory = directory;
   const auto add = [&](const std::string& name, const std::string& what,
                        int (*act)(const CommandOptions&)) -> CLI::App& {
-    CLI::App& each = *fleet.add_subcommand(name, what);
-    each.fallthrough();
-    each.callback([options, &chosen, act] {
-      chosen = [options, act](const Reach& reach) {
-        options->http = reach.http;
-        return act(*options);
-      };
-    });
-    return each;
+    return add_acting(fleet, name, what, options, chosen, act);
   };
   CLI::App& give =
       add("command", "ask hosts that accept it to do something, each of them once", give_command);

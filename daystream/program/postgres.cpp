@@ -183,19 +183,19 @@ void send(PGconn* connection, const std::string& sql) {
   }
 }
 
-bool is_answered(PGconn* connection, std::chrono::milliseconds timeout, const Stop& stop) {
-  using std::chrono::steady_clock;
+bool is_answered(PGconn* connection, std::chrono::steady_clock::time_point until,
+                 const Stop& stop) {
   // A request to end a statement may come before the server has begun it, and is lost then.
   constexpr std::chrono::milliseconds kBetweenRequests{100};
-  const auto until = steady_clock::now() + timeout;
   while (PQisBusy(connection) != 0) {
+    const auto now = std::chrono::steady_clock::now();
     const bool stopped = stop.requested();
     if (stopped) Cancel(connection).ask();
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
-    if (!stopped && left.count() <= 0) return false;
+    if (!stopped && now >= until) return false;
     WaitSet news{PQsocket(connection)};
     if (!stopped) news.add(stop.fd());
-    news.wait(stopped ? kBetweenRequests : std::min(left, kBetweenRequests));
+    const auto next = now + kBetweenRequests;
+    news.wait_until(stopped ? next : std::min(until, next));
     if (news.ready(PQsocket(connection)) && PQconsumeInput(connection) == 0) {
       throw_error(connection, nullptr, "PostgreSQL refuses");
     }

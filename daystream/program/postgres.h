@@ -57,10 +57,10 @@ PgResult exec(PGconn*, const std::string& sql);
 PgResult exec_params(PGconn*, const std::string& sql, const std::vector<std::string>& params);
 // For a statement that may wait for long: sends it, without its answer. Throws as exec() does.
 void send(PGconn*, const std::string& sql);
-// Whether the answer is there, as soon as it is: false after `timeout`. Where `stop` is requested
-// the server is asked to end the statement, and its answer, an error, waited for.
+// Whether the answer is there, as soon as it is; false: it is not by `until`. Where `stop` is
+// requested the server is asked to end the statement, and its answer, an error, waited for.
 // Throws ConnectionLost.
-bool is_answered(PGconn*, std::chrono::milliseconds timeout, const Stop& stop);
+bool is_answered(PGconn*, std::chrono::steady_clock::time_point until, const Stop& stop);
 // The answer of a statement that returns no rows. Throws as exec() does.
 void take_answer(PGconn*, const std::string& sql);
 // One row, one column; nullopt: NULL or no row.

@@ -72,8 +72,7 @@ std::string hint_of(int code) {
       return "look whether it and its folder are there, and may be written to by this user";
     case SQLITE_CORRUPT:
       return "it is damaged: \"deltamirror restore\" a snapshot, or remove it and seed again; "
-             "dmesg "
-             "and smartctl tell whether its disk is the cause";
+             "dmesg and smartctl tell whether its disk is the cause";
     case SQLITE_NOTADB:
       return "name a mirror; where it was one, \"deltamirror restore\" a snapshot";
     case SQLITE_IOERR:
@@ -94,11 +93,10 @@ SqliteError refusal(sqlite3* db, const char* sql, int code) {
   if (is_read_only_by_accident(db, extended)) {
     return {what + ": a file of it could not be opened for writing", SQLITE_IOERR};
   }
-  if (is_unread(extended, last)) {
-    return {fmt::format("{}: it could not be read: {}", what, std::strerror(last)),
-            SQLITE_IOERR_READ};
-  }
-  return {fmt::format("{}: {}", what, message(db, code)), code_of(db, last)};
+  const std::string why = is_unread(extended, last)
+                              ? fmt::format("it could not be read: {}", std::strerror(last))
+                              : message(db, code);
+  return {fmt::format("{}: {}", what, why), code_of(db, last)};
 }
 
 // An empty string_view may have a null pointer, which SQLite would take for NULL.

@@ -43,7 +43,7 @@ namespace {
 constexpr std::size_t kMostTold = 8;  // of those that are over
 constexpr std::size_t kMostToldAgain = 16;
 constexpr std::size_t kMostOutput = 8192;  // of a child: the last of it counts
-// One that waits for the lock of a table hears no signal. None of them leaves anything half.
+// One whose disk or server hangs hears no signal. None of them leaves anything half.
 constexpr std::chrono::seconds kGrace{5};
 constexpr const char* kEnded = "\"deltamirror run\" ended meanwhile; it is not begun again";
 

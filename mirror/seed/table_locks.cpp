@@ -75,7 +75,8 @@ bool TableLocks::cross_bridge(const std::vector<SeedTable>& tables, const PassOv
 
 void TableLocks::lock(PGconn* pg, const SourceRelation& relation, const std::string& sql) {
   daystream::program::send(pg, sql);
-  while (!daystream::program::is_answered(pg, kUntilSaid, stop_)) {
+  while (
+      !daystream::program::is_answered(pg, std::chrono::steady_clock::now() + kUntilSaid, stop_)) {
     const auto text = said_.met(daystream::program::with_hint(
         fmt::format("waiting for table \"{}\": another transaction holds a lock on it",
                     relation.name.display()),

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -260,7 +259,7 @@ class Down {
     fmt::print("Remove it? [y/N] ");
     std::fflush(stdout);
     // A stop is heard meanwhile.
-    while (!daystream::WaitSet{STDIN_FILENO, stop_.fd()}.wait(std::chrono::hours(1))) {
+    while (!daystream::WaitSet{STDIN_FILENO, stop_.fd()}.wait(daystream::WaitSet::kForEver)) {
     }
     if (stop_.requested()) {
       fmt::print("\n");
