@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <tuple>
@@ -13,6 +14,7 @@
 #include "program/harmless.h"
 #include "program/host_command.h"
 #include "program/json.h"
+#include "program/report_news.h"
 
 namespace daystream::fleet {
 
@@ -165,6 +167,7 @@ std::optional<MirrorReport> parse_report(const std::string& name, const std::str
     if (auto outcome = program::parse_outcome(each)) report.outcomes.push_back(std::move(*outcome));
   }
   report.text = json_line(told);
+  report.news = std::hash<std::string>()(program::news_of_report(told));
   return report;
 }
 
@@ -245,10 +248,11 @@ bool FleetReports::tell(MirrorReport report) {
   const auto found = reports_.find(report.name);
   if (found == reports_.end() && reports_.size() >= kMostMirrors) return false;
   ++count_;
-  const bool is_news = found == reports_.end() || found->second->state != report.state ||
-                       found->second->revision != report.revision ||
-                       found->second->wanted != report.wanted;
-  if (is_news) {
+  const bool is_event = found == reports_.end() || found->second->state != report.state ||
+                        found->second->revision != report.revision ||
+                        found->second->wanted != report.wanted;
+  const bool is_news = is_event || found->second->news != report.news;
+  if (is_event) {
     if (found != reports_.end()) {
       const std::int64_t missed = found->second->told_at + kMirrorSilentS;
       if (found->second->told_at >= listening_since_ && missed < report.told_at) {

@@ -40,6 +40,7 @@ struct MirrorReport {
   std::vector<std::string> accepts;               // the kinds of commands that its host does
   std::vector<program::CommandOutcome> outcomes;  // of the last ones
   std::string text;                               // all of it: a line of JSON
+  std::size_t news = 0;                           // the same: nothing else is news in it
 };
 using MirrorReports = std::map<std::string, std::shared_ptr<const MirrorReport>>;  // by name
 

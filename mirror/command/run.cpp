@@ -70,8 +70,9 @@ bool follow(Options& options, daystream::program::Signals& signals) {
     run.commands = std::make_shared<FleetCommands>(run.mirror, options.accepted, *run.fleet,
                                                    run.conninfo, signals);
   }
-  const FleetReport report(run.fleet ? run.config_file : "", options.labels, run.mirror,
-                           run.fleet.get(), run.commands.get());
+  FleetReport report(run.fleet ? run.config_file : "", options.labels, run.mirror, run.fleet.get(),
+                     run.commands.get());
+  run.hear_wait = [&report](const std::string& reason) { report.waits_for(reason); };
   const auto metrics = metrics_of(run);
   const auto healthz = healthz_of(run);
   if (seed_first(run, signals)) run_mirror(run, control_of(signals));

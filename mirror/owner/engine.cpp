@@ -492,6 +492,9 @@ void run_mirror(const RunOptions& options, const RunControl& control) {
       if (!may_pass(e, false) || !options.end.waits_out_trouble()) throw;
       retries.failed(e);
       daystream::program::Notify().status(fmt::format("waiting: {}", e.what()));
+      if (options.hear_wait) {
+        options.hear_wait(daystream::program::with_hint(e.what(), e.hint()));
+      }
     }
   } while (pause(retries.pause(), control));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,6 +67,8 @@ struct RunOptions {
   std::shared_ptr<FleetConfig> fleet = {};       // where that is a server's URL; has begun
   std::shared_ptr<FleetCommands> commands = {};  // of that server; nullptr: none are taken
   std::shared_ptr<StreamKeeper> keeper = {};     // nullptr: others keep the streams
+  // Hears why the mirror cannot be owned yet, while that is tried again; may be empty.
+  std::function<void(const std::string& reason)> hear_wait = {};
   ShapePolicy shapes = ShapePolicy::Follow;
   std::optional<OnTrouble> on_trouble = {};  // goes before the configuration's
   int max_copies = kMaxCopies;               // see SeedSession; of those that it begins by itself

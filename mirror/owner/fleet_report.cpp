@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -14,9 +15,11 @@
 #include "program/labels.h"
 #include "program/pauses.h"
 #include "program/repeats.h"
+#include "program/report_news.h"
 #include "remote/http_client.h"
 #include "src/json_text.h"
 #include "status/mirror_status.h"
+#include "store/mirror_lock.h"
 
 namespace deltamirror {
 
@@ -27,31 +30,12 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr milliseconds kLookEvery{2'000};
+constexpr milliseconds kLookForOwner{100};
 // The server misses who says nothing for serve/fleet_reports.h's kMirrorSilentS.
 constexpr milliseconds kReportAgain{10'000};
 
-ordered_json report_of(const std::string& mirror, const std::vector<std::string>& labels) {
-  ordered_json report;
-  try {
-    const OwnerSays owner = ask_how_it_is(mirror);
-    report = mirror_report(mirror, {.owner_hangs = owner.hangs, .unstored = owner.unstored});
-  } catch (const daystream::Error& e) {
-    report["state"] = "trouble";
-    report["mirror"] = mirror;
-    report["config"] = nullptr;
-    report["trouble"] = {daystream::program::with_hint(e.what(), e.hint())};
-  }
-  report["labels"] = daystream::program::parse_labels(labels);
-  report["host"] = daystream::remote::own_host();
-  return report;
-}
-
-// What is not to wait for its turn. (A figure differs each time, also within a trouble's text.)
-std::string news_of(const ordered_json& report) {
-  std::string news = daystream::json_line(report["state"]) + daystream::json_line(report["config"]);
-  if (report.contains("commands")) news += daystream::json_line(report["commands"]);
-  if (report.contains("tables")) news += daystream::json_line(report["tables"]);
-  return news;
+bool is_unowned(const std::string& mirror) {
+  return std::filesystem::exists(mirror) && MirrorLock::holder(mirror) == 0;
 }
 
 }  // namespace
@@ -64,6 +48,39 @@ FleetReport::FleetReport(const std::string& url, const std::vector<std::string>&
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
+void FleetReport::waits_for(std::string reason) {
+  const std::lock_guard lock(mutex_);
+  waits_for_ = std::move(reason);
+}
+
+std::string FleetReport::reason() const {
+  const std::lock_guard lock(mutex_);
+  return waits_for_;
+}
+
+// nullopt: this process is about to own the mirror, or has just ended to.
+std::optional<ordered_json> FleetReport::look() const {
+  ordered_json report;
+  try {
+    const std::string reason = this->reason();
+    const bool was_unowned = is_unowned(mirror_);
+    const OwnerSays owner = ask_how_it_is(mirror_);
+    report = mirror_report(
+        mirror_,
+        {.owner_hangs = owner.hangs, .unstored = owner.unstored, .owner_waits_for = reason});
+    if (reason.empty() && (was_unowned || is_unowned(mirror_))) return std::nullopt;
+  } catch (const daystream::Error& e) {
+    report["state"] = "trouble";
+    report["mirror"] = mirror_;
+    report["config"] = nullptr;
+    report["trouble"] = {daystream::program::with_hint(e.what(), e.hint())};
+  }
+  report["labels"] = daystream::program::parse_labels(labels_);
+  report["host"] = daystream::remote::own_host();
+  if (commands_ != nullptr) commands_->tell(report);
+  return report;
+}
+
 void FleetReport::run(const std::stop_token& stop) {
   const std::stop_callback wake(stop, [this] { ending_.wake(); });
   const daystream::Stop asked([&stop] { return stop.stop_requested(); }, ending_.fd());
@@ -71,19 +88,22 @@ void FleetReport::run(const std::stop_token& stop) {
   daystream::program::Repeats repeats;
   std::string told;
   auto told_at = steady_clock::now() - kReportAgain;
+  milliseconds pause{};
   do {
     try {
-      ordered_json report = report_of(mirror_, labels_);
-      if (commands_ != nullptr) commands_->tell(report);
-      std::string news = news_of(report);
+      const auto report = look();
+      pause = report ? spread.next() : kLookForOwner;
+      if (!report) continue;
+      std::string news = daystream::program::news_of_report(*report);
       // The answer has them.
       if (config_ != nullptr) news += std::to_string(config_->commands());
       const auto now = steady_clock::now();
       if (news == told && now - told_at < kReportAgain) continue;
       told = std::move(news);
       told_at = now;
-      const auto answer = daystream::remote::post_json(
-          daystream::remote::options_from_environment(), url_, daystream::json_line(report), asked);
+      const auto answer =
+          daystream::remote::post_json(daystream::remote::options_from_environment(), url_,
+                                       daystream::json_line(*report), asked);
       if (!answer) return;
       repeats.clear();
       if (commands_ != nullptr) {
@@ -97,7 +117,7 @@ void FleetReport::run(const std::stop_token& stop) {
     } catch (const std::exception& e) {
       spdlog::error("{}", e.what());
     }
-  } while (daystream::program::sleep(stop, spread.next()));
+  } while (daystream::program::sleep(stop, pause));
 }
 
 }  // namespace deltamirror

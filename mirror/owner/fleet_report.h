@@ -1,6 +1,9 @@
 // Tells the server of a fleet how a mirror is (docs/fleet.md#reports).
 #pragma once
 
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,7 +18,11 @@ namespace deltamirror {
 // At once when something has changed that matters, and again and again when nothing has, so that a
 // host that is gone is missed. A report that does not arrive is forgotten: the next one says all.
 //
-// Threads: one of its own does all of it, so that a server that hangs holds up nobody.
+// A mirror that this process is about to own is not reported yet: who hears that nobody owns it
+// would look for a process that is there.
+//
+// Threads: one of its own does all of it, so that a server that hangs holds up nobody; waits_for()
+// is for any.
 class FleetReport {
  public:
   // `url`: of the configuration; empty: does nothing. `labels`: KEY=VALUE each. `config` and
@@ -25,8 +32,13 @@ class FleetReport {
   FleetReport(const FleetReport&) = delete;
   FleetReport& operator=(const FleetReport&) = delete;
 
+  // Why this process does not own the mirror yet, and tries again.
+  void waits_for(std::string reason);
+
  private:
   void run(const std::stop_token& stop);
+  std::optional<nlohmann::ordered_json> look() const;
+  std::string reason() const;
 
   std::string url_;
   std::string mirror_;
@@ -34,7 +46,9 @@ class FleetReport {
   const FleetConfig* const config_;
   FleetCommands* const commands_;
   const daystream::WakeFd ending_;
-  std::jthread thread_;  // last: it uses the others
+  mutable std::mutex mutex_;
+  std::string waits_for_;  // with the lock; empty: nothing
+  std::jthread thread_;    // last: it uses the others
 };
 
 }  // namespace deltamirror

@@ -255,7 +255,9 @@ void add_commands(MirrorNow& now, const std::string& mirror) {
 MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQuestions ask) {
   MirrorNow now;
   now.owner = MirrorLock::holder(mirror);
-  if (now.owner == 0) {
+  if (now.owner == 0 && !ask.owner_waits_for.empty()) {
+    now.trouble.push_back("\"deltamirror run\" waits: " + ask.owner_waits_for);
+  } else if (now.owner == 0) {
     now.trouble.emplace_back("no process owns the mirror: \"deltamirror run\" is not there");
   } else if (ask.owner_hangs) {
     now.trouble.push_back(

@@ -26,6 +26,8 @@ struct StatusQuestions {
   // What the caller has heard of the process that owns it.
   bool owner_hangs = false;                        // it does not answer
   std::map<std::string, LastError> unstored = {};  // by source: errors that it could not write
+  // The caller is to own it, and does not yet: why. Empty: nobody who asks is.
+  std::string owner_waits_for = {};
 };
 
 // What docs/monitoring.md#the-mirror describes, as JSON. Throws Error where there is no mirror, or

@@ -156,6 +156,32 @@ TEST_CASE("fleet: a host reports how it is, what it runs, and what it refused",
   CHECK(fleet.command({"status"}).exit.code == 0);
 }
 
+TEST_CASE("fleet: a host that starts again says what it waits for, and nothing that is not so",
+          "[mirror][fleet][reports]") {
+  FleetHosts fleet;
+  fleet.start("edge-1");
+  CHECK(fleet.is_told("edge-1", "well", 1));
+  fleet.kill("edge-1");
+  const auto reason = [&] {
+    const json found = fleet.told("edge-1");
+    return found.is_object() && !found["trouble"].empty() ? found["trouble"][0].get<std::string>()
+                                                          : std::string();
+  };
+  {
+    deltamirror::Database other(fleet.file("edge-1"), deltamirror::Database::Mode::ReadWrite);
+    other.exec("BEGIN IMMEDIATE");
+    fleet.start("edge-1");
+    CHECK(eventually([&] { return reason().find("\"deltamirror run\" waits: ") == 0; }));
+    other.exec("ROLLBACK");
+  }
+  CHECK(fleet.is_told("edge-1", "well", 1));
+  CHECK(reason().empty());
+  const deltamirror::Database kept(fleet.fleet() + "/reports/reports.db",
+                                   deltamirror::Database::Mode::ReadOnly);
+  CHECK(kept.value("SELECT count(*) FROM event WHERE trouble LIKE '%no process owns%'") == "0");
+  CHECK(kept.value("SELECT count(*) FROM event WHERE trouble LIKE '%waits: %'") == "1");
+}
+
 TEST_CASE("fleet: a revision goes to one host, and to all once somebody or its health says so",
           "[mirror][fleet][rollout]") {
   FleetHosts fleet;

@@ -102,6 +102,29 @@ TEST_CASE("reports: what says nothing new is stored now and then, and what is go
   CHECK(reports.all().size() == 1);
 }
 
+TEST_CASE("reports: another reason is stored at once, other figures are not",
+          "[serve][fleet][reports]") {
+  FleetReports reports({}, 1000);
+  const auto stored = [&](std::int64_t at, const json& more) {
+    json text = {{"state", "trouble"}, {"trouble", json::array()}};
+    text.update(more);
+    reports.tell(parse_report("a", text.dump(), at).value());
+    const ReportBatch batch = reports.take_batch(at);
+    CHECK(batch.events.size() == (at == 1000 ? 1 : 0));
+    return !batch.reports.empty();
+  };
+  CHECK(stored(1000, {{"trouble", {"no process owns the mirror"}}}));
+  CHECK(stored(1001, {{"trouble", {"table \"t1\" is frozen for 3 s at 0/1A"}}}));
+  CHECK_FALSE(stored(1002, {{"trouble", {"table \"t1\" is frozen for 4 s at 0/2B"}}}));
+  CHECK_FALSE(stored(1003, {{"trouble", {"table \"t1\" is frozen for 5 s at 0/3C"}},
+                            {"size_bytes", 8192},
+                            {"lag_seconds", 1.5}}));
+  CHECK(stored(1004, {{"trouble", {"table \"t2\" is frozen for 5 s at 0/3C"}}}));
+  CHECK(stored(1005, {{"trouble", {"table \"t2\" is frozen for 5 s at 0/3C", "no room"}}}));
+  CHECK(stored(1006, {{"accept_commands", {"pause"}}}));
+  CHECK(stored(1007, {{"accept_commands", {"pause"}}, {"labels", {{"region", "eu"}}}}));
+}
+
 TEST_CASE("reports: they are kept as they were told, with the newest of what became of each",
           "[serve][fleet][reports]") {
   const support::ScratchDir dir;
