@@ -15,7 +15,8 @@ namespace {
 
 int run(int argc, char** argv) {
   Config config = parse_config(argc, argv);
-  program::start_log("deltastream", {config.log_level, config.log_format});
+  program::set_last_words(config.last_words);
+  program::start_log("deltastream", {config.log_level, config.log_format, config.log_source});
   if (config.command == Command::Check) return run_checks(config);
   if (config.command == Command::Status) return run_status(config.directory, config.json);
   program::Signals signals;  // before any thread

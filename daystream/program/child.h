@@ -34,6 +34,7 @@ class Child {
   Child& operator=(const Child&) = delete;
   ~Child();
 
+  pid_t pid() const noexcept { return pid_; }
   // Readable once it has ended.
   int fd() const noexcept { return pidfd_.get(); }
   void signal(int number) const noexcept;

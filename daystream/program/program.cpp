@@ -15,8 +15,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <system_error>
+#include <utility>
 
 #include "program/harmless.h"
 #include "program/hint.h"
@@ -45,31 +48,40 @@ class UpperLevel final : public spdlog::custom_flag_formatter {
 // The message, on one line that steers no terminal: peers and data have had a say in it.
 class PlainText final : public spdlog::custom_flag_formatter {
  public:
+  explicit PlainText(std::string begin) : begin_(std::move(begin)) {}
   void format(const spdlog::details::log_msg& message, const std::tm&,
               spdlog::memory_buf_t& out) override {
     const std::string text =
-        harmless(std::string_view(message.payload.data(), message.payload.size()));
+        begin_ + harmless(std::string_view(message.payload.data(), message.payload.size()));
     out.append(text.data(), text.data() + text.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {
-    return std::make_unique<PlainText>();
+    return std::make_unique<PlainText>(begin_);
   }
+
+ private:
+  const std::string begin_;
 };
 
 // The message as the inside of a JSON string.
 class JsonText final : public spdlog::custom_flag_formatter {
  public:
+  explicit JsonText(std::string begin) : begin_(std::move(begin)) {}
   void format(const spdlog::details::log_msg& message, const std::tm&,
               spdlog::memory_buf_t& out) override {
-    for (const char c :
-         harmless(std::string_view(message.payload.data(), message.payload.size()))) {
+    const std::string text =
+        begin_ + harmless(std::string_view(message.payload.data(), message.payload.size()));
+    for (const char c : text) {
       if (c == '"' || c == '\\') out.push_back('\\');
       out.push_back(c);
     }
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {
-    return std::make_unique<JsonText>();
+    return std::make_unique<JsonText>(begin_);
   }
+
+ private:
+  const std::string begin_;
 };
 
 // What the handlers may touch. The descriptors are made before they are installed and never closed.
@@ -106,12 +118,35 @@ constexpr mode_t kOthersMayNot = 0027;
 // Set by start_log(): a program that reads the log as JSON finds there, too, how this one ended.
 std::atomic<bool> json_log{false};
 
+// What each line begins with, set before there is a second thread.
+std::string& line_begin() {
+  static std::string begin;
+  return begin;
+}
+std::string& last_words() {
+  static std::string file;
+  return file;
+}
+
+// It says also elsewhere why this program ends: where it cannot be written, nothing is lost.
+void write_last_words(const std::string& text, const std::string& hint) noexcept {
+  if (last_words().empty()) return;
+  try {
+    std::ofstream(last_words()) << nlohmann::json{{"error", harmless(text)},
+                                                  {"hint", harmless(hint)}};
+  } catch (...) {
+    // No memory: whoever reads it knows the exit code.
+  }
+}
+
 void report(const std::string& program, const std::string& text, const std::string& hint) noexcept {
+  write_last_words(text, hint);
   if (json_log.load()) {
     spdlog::error("{}", with_hint(text, hint));
     return;
   }
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), harmless(text, Keep::Lines).c_str());
+  std::fprintf(stderr, "%s: %s%s\n", program.c_str(), line_begin().c_str(),
+               harmless(text, Keep::Lines).c_str());
   if (!hint.empty()) std::fprintf(stderr, "HINT: %s\n", harmless(hint, Keep::Lines).c_str());
 }
 
@@ -119,7 +154,11 @@ void report(const std::string& program, const std::string& text, const std::stri
 
 void start_log(const std::string& program, const LogOptions& options) {
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  formatter->add_flag<UpperLevel>('*').add_flag<JsonText>('&').add_flag<PlainText>('|');
+  line_begin() =
+      options.source.empty() ? "" : fmt::format("source \"{}\": ", harmless(options.source));
+  formatter->add_flag<UpperLevel>('*')
+      .add_flag<JsonText>('&', line_begin())
+      .add_flag<PlainText>('|', line_begin());
   if (options.format == "json") {
     formatter->set_pattern(
         R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%*","program":"%n","message":"%&"})");
@@ -133,6 +172,10 @@ void start_log(const std::string& program, const LogOptions& options) {
   logger->set_level(spdlog::level::from_str(options.level));
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(std::move(logger));
+}
+
+void set_last_words(const std::string& file) {
+  last_words() = file;
 }
 
 GivenUmask::GivenUmask() noexcept : ours_(umask(given_umask)) {}

@@ -16,11 +16,16 @@ namespace daystream::program {
 struct LogOptions {
   std::string level = "info";   // error, warn, info, debug
   std::string format = "text";  // text, json
+  std::string source = {};      // that each line names first; empty: none
 };
 
 // Log lines go to standard error: `2026-11-21 10:15:04.123Z INFO deltastream: …`. Through spdlog's
 // default logger, so that callers write spdlog::info(…).
 void start_log(const std::string& program, const LogOptions&);
+
+// Where the error that this program ends with is written as well, if any, for the program that has
+// started it: {"error", "hint"}. A file, as /dev/fd/4; empty: nowhere.
+void set_last_words(const std::string& file);
 
 // Runs `body` and turns how it ends into an exit code: an Error is reported once, as one line and a
 // `HINT: ` line (in a JSON log: as one of its lines), with its own exit code; CLI11's help and

@@ -75,7 +75,7 @@ class Doctor {
       owner_hangs_ = owner.hangs;
       status_ = mirror_status(
           options_.mirror,
-          {.rows = false, .stream = false, .owner_hangs = owner.hangs, .unstored = owner.unstored});
+          {.owner_hangs = owner.hangs, .unstored = owner.unstored, .streams = owner.streams});
       if (options_.deep) check_deeply();
       return fmt::format("\"{}\" is a mirror{}", options_.mirror,
                          options_.deep ? ", and whole" : "; --deep reads all of it");

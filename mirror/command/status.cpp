@@ -120,7 +120,8 @@ void add_status(CLI::App& app, Chosen& chosen) {
       const ordered_json facts = mirror_status(options->mirror, {.rows = options->rows,
                                                                  .stream = true,
                                                                  .owner_hangs = owner.hangs,
-                                                                 .unstored = owner.unstored});
+                                                                 .unstored = owner.unstored,
+                                                                 .streams = owner.streams});
       fmt::print("{}", options->json ? daystream::json_page(facts) : text_of(facts, options->all));
       return static_cast<int>(exit_code_of(facts));
     };

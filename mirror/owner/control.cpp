@@ -179,11 +179,11 @@ std::optional<json> ask_owner(const std::string& mirror, const json& request,
 
 namespace {
 
-std::map<std::string, LastError> unstored_in(const json& answer) {
+std::map<std::string, LastError> errors_in(const json& answer, const char* key) {
   std::map<std::string, LastError> out;
   for (const json& source : answer.value("sources", json::array())) {
-    if (!source.contains("unstored_error")) continue;
-    const json& error = source["unstored_error"];
+    if (!source.contains(key)) continue;
+    const json& error = source[key];
     out[source.at("source")] = {error.at("at"), error.at("message"), error.at("hint"),
                                 static_cast<AfterError>(error.at("after").get<int>())};
   }
@@ -211,7 +211,9 @@ OwnerSays ask_how_it_is(const std::string& mirror) {
     if (in.fill(fd.get()) != LineBuffer::Read::Again) return {};  // it ends just now
   }
   try {
-    return {.unstored = unstored_in(json::parse(text))};
+    const json answer = json::parse(text);
+    return {.unstored = errors_in(answer, "unstored_error"),
+            .streams = errors_in(answer, "stream_trouble")};
   } catch (const json::exception&) {
     return {};  // another version's words, say: the mirror's own file tells the rest
   }

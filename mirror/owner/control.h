@@ -85,6 +85,7 @@ struct OwnerSays {
   bool hangs = false;  // it is there and does not answer, for 5 s: one that lives does so also
                        // within a transaction
   std::map<std::string, LastError> unstored = {};  // by source: errors that it could not write
+  std::map<std::string, LastError> streams = {};   // by source: see stream_trouble()
 };
 OwnerSays ask_how_it_is(const std::string& mirror);
 

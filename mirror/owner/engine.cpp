@@ -92,6 +92,13 @@ std::vector<RunOptions> options_of_sources(const RunOptions& options, const Data
   }
 }
 
+json to_json(const LastError& error) {
+  return {{"at", error.at},
+          {"message", error.message},
+          {"hint", error.hint},
+          {"after", static_cast<int>(error.after)}};
+}
+
 class Engine {
  public:
   Engine(const RunOptions& options, const RunControl& control, Database& db,
@@ -371,12 +378,10 @@ class Engine {
     for (const auto& source : sources_) {
       json& own = sources.emplace_back(source->status());
       own["stopped"] = told_.contains(source->name());
-      if (const auto error = unstored_error(source->name())) {
-        own["unstored_error"] = {{"at", error->at},
-                                 {"message", error->message},
-                                 {"hint", error->hint},
-                                 {"after", static_cast<int>(error->after)}};
-      }
+      if (const auto error = unstored_error(source->name()))
+        own["unstored_error"] = to_json(*error);
+      if (const auto error = stream_trouble(source->name()))
+        own["stream_trouble"] = to_json(*error);
     }
     shared_.server->done(client, {{"pid", getpid()}, {"sources", std::move(sources)}});
   }

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -110,8 +109,7 @@ void end_child(daystream::program::Child& child) {
 
 // A configuration as a file that is nowhere: it may have what others are not to read.
 daystream::UniqueFd file_of_config(const std::string& text) {
-  daystream::UniqueFd fd(memfd_create("config", MFD_CLOEXEC));
-  if (!fd) throw daystream::IoError("could not make a file in memory", errno);
+  daystream::UniqueFd fd = file_in_memory();
   if (!daystream::write_all(fd.get(), text)) {
     throw daystream::IoError("could not write a file in memory", errno);
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -10,15 +11,23 @@
 #include <filesystem>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "daystream/error.h"
-#include "daystream/unique_fd.h"
 
 namespace deltamirror {
 
 using daystream::program::Child;
 
 namespace {
+
+// One that is not in the way of those that a child gets.
+daystream::UniqueFd moved_up(daystream::UniqueFd fd) {
+  constexpr int kAboveOurs = 10;
+  daystream::UniqueFd up(fcntl(fd.get(), F_DUPFD_CLOEXEC, kAboveOurs));
+  if (!up) throw daystream::IoError("could not make a descriptor", errno);
+  return up;
+}
 
 // Both ends are closed by exec(): what reads it comes to its end once the program has begun.
 struct BegunPipe {
@@ -29,7 +38,7 @@ struct BegunPipe {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) != 0) throw daystream::IoError("could not make a pipe", errno);
     reads = daystream::UniqueFd(fds[0]);
-    writes = daystream::UniqueFd(fds[1]);
+    writes = moved_up(daystream::UniqueFd(fds[1]));
   }
   void wait() {
     writes.reset();
@@ -46,6 +55,20 @@ void take(int fd, int as) {
 
 }  // namespace
 
+daystream::UniqueFd file_in_memory() {
+  daystream::UniqueFd fd(memfd_create("deltamirror", MFD_CLOEXEC));
+  if (!fd) throw daystream::IoError("could not make a file in memory", errno);
+  return moved_up(std::move(fd));
+}
+
+std::string whole_text(int fd) {
+  std::string text;
+  char part[4096];
+  for (ssize_t got = 0; (got = pread(fd, part, sizeof part, static_cast<off_t>(text.size()))) > 0;)
+    text.append(part, static_cast<std::size_t>(got));
+  return text;
+}
+
 std::unique_ptr<Child> start_own(const std::vector<std::string>& argv, const ChildFiles& files) {
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -61,6 +84,7 @@ std::unique_ptr<Child> start_own(const std::vector<std::string>& argv, const Chi
     take(files.out, STDOUT_FILENO);
     take(files.err, STDERR_FILENO);
     take(files.config, 3);
+    take(files.words, 4);
     execvp(arguments[0], arguments.data());
     _exit(127);
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "daystream/unique_fd.h"
 #include "program/child.h"
 
 namespace deltamirror {
@@ -14,7 +15,13 @@ struct ChildFiles {
   int out = -1;
   int err = -1;
   int config = -1;  // as /dev/fd/3
+  int words = -1;   // as /dev/fd/4
 };
+
+// A file in memory, for what a child writes and we read, or the other way. Throws IoError.
+daystream::UniqueFd file_in_memory();
+// All of it, from its begin.
+std::string whole_text(int fd);
 
 // Starts `argv`, and returns once it is that program: before, it would have our locks, and our
 // handlers, with which a signal to end would be lost. Should we be killed, the kernel sends it a

@@ -139,12 +139,14 @@ StreamNow look_at_stream(const std::string& address, bool ask_server) {
 // A source, and what can be said of it.
 class SourceNow {
  public:
-  // `unstored`: by source, errors that the owner could not write.
-  SourceNow(const Database& db, Checkpoint at, bool ask_server,
-            const std::map<std::string, LastError>& unstored = {})
-      : at_(std::move(at)), stream_(look_at_stream(at_.directory, ask_server)) {
-    const auto found = unstored.find(at_.source);
-    error_ = found == unstored.end() ? load_error(db, at_.source) : std::optional(found->second);
+  SourceNow(const Database& db, Checkpoint at, const StatusQuestions& ask)
+      : at_(std::move(at)), stream_(look_at_stream(at_.directory, ask.stream)) {
+    const auto found = ask.unstored.find(at_.source);
+    error_ =
+        found == ask.unstored.end() ? load_error(db, at_.source) : std::optional(found->second);
+    const auto told = ask.streams.find(at_.source);
+    streamer_ = told == ask.streams.end() ? deltamirror::stream_trouble(name())
+                                          : std::optional(told->second);
     if (const auto age = at_.age()) age_s_ = static_cast<double>(age->count()) / 1e6;
   }
 
@@ -168,6 +170,12 @@ class SourceNow {
   }
   // A mirror can be level with a stream that nobody writes. Empty: it is written, or was until now.
   std::string stream_trouble() const {
+    if (streamer_) {
+      return daystream::program::with_hint(
+          fmt::format("the stream of source \"{}\" is not written: {} (since {})", name(),
+                      streamer_->message, time_text(streamer_->at)),
+          streamer_->hint);
+    }
     if (!stream_.streamer.is_written) {
       return fmt::format("the stream of source \"{}\" is not written: {}", name(),
                          stream_.streamer.text());
@@ -177,7 +185,10 @@ class SourceNow {
         fmt::format("nothing has been heard of source \"{}\" for {:.0f} s", name(), *age_s_),
         fmt::format("look at what writes daystream \"{}\"", at_.directory));
   }
-  bool stream_needs_person() const { return stream_.streamer.needs_person; }
+  // Who runs the deltastream knows best.
+  bool stream_needs_person() const {
+    return streamer_ ? streamer_->after == AfterError::Stopped : stream_.streamer.needs_person;
+  }
   ordered_json json() const {
     ordered_json out;
     out["source"] = name();
@@ -212,6 +223,7 @@ class SourceNow {
   Checkpoint at_;
   StreamNow stream_;
   std::optional<LastError> error_;
+  std::optional<LastError> streamer_;  // of the process that runs its deltastream
   std::optional<double> age_s_;
 };
 
@@ -264,7 +276,7 @@ MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQu
         fmt::format("process {} owns the mirror and does not answer: {}", now.owner, kOwnerHangs));
   }
   for (Checkpoint& at : load_checkpoints(db)) {
-    const SourceNow& source = now.sources.emplace_back(db, std::move(at), ask.stream, ask.unstored);
+    const SourceNow& source = now.sources.emplace_back(db, std::move(at), ask);
     for (std::string& each : std::array{source.trouble(), source.stream_trouble()}) {
       if (!each.empty()) now.trouble.push_back(std::move(each));
     }
@@ -347,7 +359,7 @@ daystream::program::Fitness fitness(const std::string& mirror, std::chrono::seco
   if (MirrorLock::holder(mirror) == 0) return {false, "nobody follows for it"};
   const Database db = open_for_reading(mirror);
   for (const Checkpoint& at : load_checkpoints(db)) {
-    const SourceNow now(db, at, false);
+    const SourceNow now(db, at, {});
     const std::string source = fmt::format("source \"{}\"", at.source);
     const std::string state = now.state();
     if (state != "following") return {false, fmt::format("{} is {}", source, state)};

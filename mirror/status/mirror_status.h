@@ -26,6 +26,7 @@ struct StatusQuestions {
   // What the caller has heard of the process that owns it.
   bool owner_hangs = false;                        // it does not answer
   std::map<std::string, LastError> unstored = {};  // by source: errors that it could not write
+  std::map<std::string, LastError> streams = {};   // by source: see stream_trouble()
   // The caller is to own it, and does not yet: why. Empty: nobody who asks is.
   std::string owner_waits_for = {};
 };

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "store/checkpoint.h"
 
@@ -32,6 +33,11 @@ class Unstored {
 };
 
 Unstored& unstored() {
+  static Unstored errors;
+  return errors;
+}
+
+Unstored& stream_troubles() {
   static Unstored errors;
   return errors;
 }
@@ -104,6 +110,15 @@ std::optional<LastError> load_error(const Database& db, const std::string& sourc
 
 std::optional<LastError> unstored_error(const std::string& source) {
   return unstored().find(source);
+}
+
+void set_stream_trouble(const std::string& source, std::optional<LastError> trouble) {
+  trouble ? stream_troubles().keep(source, std::move(*trouble)) : stream_troubles().forget(source);
+}
+
+std::optional<LastError> stream_trouble(const std::string& source) {
+  auto trouble = stream_troubles().find(source);
+  return trouble ? trouble : stream_troubles().find("");
 }
 
 }  // namespace deltamirror

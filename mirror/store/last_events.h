@@ -45,4 +45,12 @@ std::optional<LastError> load_error(const Database& db, const std::string& sourc
 // What this process has in memory alone.
 std::optional<LastError> unstored_error(const std::string& source);
 
+// What keeps the stream of a source from being written, where this process runs its deltastream
+// and knows more than that says of itself; nullopt: nothing. In memory alone: it is true while this
+// process lives. `source`: empty: the mirror's only one.
+//
+// Threads: any.
+void set_stream_trouble(const std::string& source, std::optional<LastError> trouble);
+std::optional<LastError> stream_trouble(const std::string& source);
+
 }  // namespace deltamirror

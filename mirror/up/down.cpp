@@ -237,9 +237,12 @@ class Down {
     try {
       return daystream::program::connect(stream.conninfo, "deltamirror");
     } catch (const daystream::program::NotConnected& e) {
-      if (!stream.conninfo.empty()) throw;
+      const std::string first =
+          stream.conninfo.empty() ? "give the -d that \"up\" was started with" : e.hint();
       throw daystream::program::NotConnected(
-          e.what(), "give the -d that \"up\" was started with; --keep-slot leaves the slot alone",
+          e.what(),
+          fmt::format("{}{}--keep-slot removes the rest, and leaves the slot as it is", first,
+                      first.empty() ? "" : "; "),
           e.reason());
     }
   }

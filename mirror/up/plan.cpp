@@ -152,6 +152,7 @@ std::vector<std::string> deltastream_command(const UpOptions& options, const Own
   if (options.partition_root) add({"--partition-root"});
   if (options.adopt_slot) add({"--adopt-slot"});
   if (!stream.conninfo.empty()) add({"-d", stream.conninfo});
+  if (!stream.source.empty()) add({"--log-source", stream.source});
   return argv;
 }
 

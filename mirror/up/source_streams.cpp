@@ -56,7 +56,16 @@ void SourceStreams::begin(Streams streams, Need need) {
 void SourceStreams::set_need(Need need) {
   // Those that are written elsewhere count as well.
   const std::size_t sources = options_.choice.config.sources.size();
-  streamers_.set_most(need == Need::All ? 1 : std::max<std::size_t>(sources, 1));
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.most = need == Need::All ? 1 : std::max<std::size_t>(sources, 1);
+  }
+  count_those_in_force();
+}
+
+void SourceStreams::count_those_in_force() {
+  const std::lock_guard lock(state_.mutex);
+  streamers_.set_most(state_.most);
 }
 
 void SourceStreams::end() {
@@ -114,7 +123,7 @@ void SourceStreams::settle(Outcome outcome) {
   if (outcome == Outcome::InForce) {
     const std::lock_guard lock(state_.mutex);
     state_.in_force = std::move(state_.streams);
-    streamers_.set_most(std::max<std::size_t>(state_.asked->sources.size(), 1));
+    state_.most = std::max<std::size_t>(state_.asked->sources.size(), 1);
   }
   asked_.put(nullptr);
 }
@@ -171,6 +180,8 @@ SourceStreams::Streams SourceStreams::make(const MirrorConfig& config, const Str
     if (now != nullptr && is_other(*now, stream)) maker_.check_change(*now, stream, stop);
   }
   Streams starting;
+  // One that is new and fails is not what the mirror has lost.
+  streamers_.set_most(in_force.size() + streams.size() + 1);
   const auto failures = streamers_.failures();
   for (OwnStream& stream : streams) {
     maker_.prepare(stream, stream.tables);
@@ -198,6 +209,7 @@ void SourceStreams::tidy() {
   for (const std::string& source : streamers_.sources()) {
     if (find(streams, source) == nullptr) streamers_.stop(source);
   }
+  count_those_in_force();
   for (const OwnStream& stream : streams) {
     const auto running = streamers_.of(stream.source);
     // Its connection may be another one.

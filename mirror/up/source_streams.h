@@ -54,6 +54,7 @@ class SourceStreams : public StreamKeeper {
   struct State {
     std::mutex mutex;
     Streams in_force;
+    std::size_t most = 1;                        // that may be given up of them
     std::shared_ptr<const MirrorConfig> asked;   // for last
     std::shared_ptr<const MirrorConfig> config;  // whose streams are there
     Streams streams;                             // these
@@ -64,6 +65,7 @@ class SourceStreams : public StreamKeeper {
   void prepare(const std::shared_ptr<const MirrorConfig>& config, const std::stop_token& stop);
   Streams make(const MirrorConfig& config, const Streams& in_force, const daystream::Stop& stop);
   void tidy();
+  void count_those_in_force();
   void say_what_left(const Streams& streams);
   Streams in_force();
   void start(const OwnStream& stream);

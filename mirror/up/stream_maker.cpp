@@ -1,13 +1,9 @@
 #include "up/stream_maker.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -55,14 +51,6 @@ daystream::SourceIdentity database_of(const OwnStream& stream) {
 
 // Between two looks whether somebody asks to stop.
 constexpr std::chrono::milliseconds kLook{50};
-
-std::string whole_text(int fd) {
-  std::string text;
-  char part[4096];
-  for (ssize_t got = 0; (got = pread(fd, part, sizeof part, static_cast<off_t>(text.size()))) > 0;)
-    text.append(part, static_cast<std::size_t>(got));
-  return text;
-}
 
 // The first thing that failed of what `deltastream --check --json` has printed.
 struct Failed {
@@ -149,8 +137,7 @@ void StreamMaker::check_change(const OwnStream& now, OwnStream next,
   }
   std::vector<std::string> argv = deltastream_command(options_, next);
   argv.insert(argv.begin() + 1, {"--check", "--json"});
-  const daystream::UniqueFd out(memfd_create("check", MFD_CLOEXEC));
-  if (out.get() < 0) throw daystream::IoError("could not make a file in memory", errno);
+  const daystream::UniqueFd out = file_in_memory();
   const auto child = start_own(argv, {.out = out.get()});
   while (!child->end()) {
     if (stop.requested()) return;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -20,6 +22,10 @@ namespace deltamirror {
 // Starts it, and starts it again when it has ended though nobody asked it to: killed, or with an
 // exit code that the next try may not have. The pauses between tries grow up to 15 s; what it ended
 // with is logged at once, and then once a minute.
+//
+// What keeps it from writing is known to `status` (set_stream_trouble()): that it hangs, as its
+// status file gets old, that it ends again and again, or was given up. Once it runs well that is
+// over.
 //
 // It is given up where it needs a person or was started wrongly, and, before its stream has a first
 // line, where it ends by itself with any error: what fails from the first fails again.
@@ -54,6 +60,9 @@ class Streamer {
   void run();
   // nullopt: it was asked to stop.
   std::optional<daystream::program::ChildEnd> run_once();
+  void look_at(const daystream::program::Child& child);
+  void set_hangs(const daystream::program::Child& child, std::int64_t since_s);
+  void say_end(const daystream::Error& error);
   bool is_over(const daystream::program::ChildEnd& end) const;
   bool pause(std::chrono::milliseconds length) const;
   bool stops() const { return stopping_ || ending_.requested(); }
@@ -65,7 +74,13 @@ class Streamer {
   daystream::WakeFd wake_;
   std::atomic<bool> stopping_ = false;
   std::once_flag told_;
-  std::latch tried_{1};       // to start it, for the first time
+  std::latch tried_{1};  // to start it, for the first time
+  // Of its own thread.
+  std::string words_;  // what it ended with, as it has said itself: JSON; empty: nothing
+  std::chrono::steady_clock::time_point started_;
+  int ends_ = 0;              // since it ran well
+  std::string first_end_;     // of these
+  bool hangs_ = false;        // and it was said
   mutable std::mutex mutex_;  // of the next one
   std::exception_ptr failure_;
   std::jthread thread_;  // last: it uses the others

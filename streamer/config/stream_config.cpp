@@ -228,6 +228,9 @@ void add_how(CLI::App& app, Config& config) {
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}));
   app.add_option("--log-format", config.log_format, "text, json (default: text)")
       ->check(CLI::IsMember({"text", "json"}));
+  // For "deltamirror up", which runs one of us for each of its sources.
+  app.add_option("--log-source", config.log_source)->group("");
+  app.add_option("--last-words", config.last_words)->group("");
 }
 
 void add_kept(CLI::App& app, Config& config) {

@@ -56,6 +56,8 @@ struct Config {
   std::string metrics_file;            // for Prometheus; empty: none
   std::string log_level = "info";      // error, warn, info, debug
   std::string log_format = "text";     // text, json
+  std::string log_source;              // that log lines name; empty: none
+  std::string last_words;              // see daystream::program::set_last_words()
   std::string config_file;             // empty: none
   std::vector<std::string> arguments;  // as given, to read the file again
 

@@ -177,6 +177,27 @@ TEST_CASE("down: removes mirror, stream and slot, and misses nothing that is gon
   CHECK_THAT(asked.err, Catch::Contains("there is no mirror"));
 }
 
+TEST_CASE("down: where the server is away, it says how to do without",
+          "[mirror][integration][up]") {
+  Up place;
+  place.up_and_stop({"--table", "a"});
+  const Texts away = {program("deltamirror"),
+                      "down",
+                      place.mirror(),
+                      "--yes",
+                      "-d",
+                      "host=127.0.0.1 port=1 dbname=postgres"};
+  const Result refused = run(away);
+  CHECK(refused.exit == Exit{1, 0});
+  CHECK_THAT(refused.err, Catch::Contains("could not connect") && Catch::Contains("HINT: ") &&
+                              Catch::Contains("--keep-slot"));
+  CHECK(fs::exists(place.mirror()));
+  Texts kept = away;
+  kept.push_back("--keep-slot");
+  CHECK(run(kept).ok());
+  CHECK_FALSE(fs::exists(place.mirror()));
+}
+
 TEST_CASE("down: Ctrl-C at its question is a no", "[mirror][integration][up]") {
   Up place;
   place.up_and_stop({"--table", "a"});
