@@ -1,5 +1,7 @@
 #include "line_prefix.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
 #include "number.h"
@@ -49,6 +51,22 @@ std::optional<ParsedPrefix> parse_prefix(std::string_view line) noexcept {
   const auto s = parse_number<std::uint64_t>(line.substr(s_begin, s_end - s_begin));
   if (!s) return std::nullopt;
   return ParsedPrefix{{*c, *s}, s_end + 1};
+}
+
+std::string quoted_start(std::string_view line) {
+  constexpr std::size_t kMost = 40;
+  std::string text;
+  for (const char c : line.substr(0, kMost)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\t') {
+      text += ' ';
+    } else if (byte < 0x20 || byte >= 0x7F) {
+      text += fmt::format("\\x{:02x}", byte);
+    } else {
+      text += c;
+    }
+  }
+  return text + (line.size() > kMost ? "…" : "");
 }
 
 }  // namespace daystream

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "daystream/position.h"
@@ -53,5 +54,8 @@ struct ParsedPrefix {
 };
 // nullopt: `line` does not begin with a prefix.
 std::optional<ParsedPrefix> parse_prefix(std::string_view line) noexcept;
+
+// How what should be a line begins, as messages quote it: printable, and not much of it.
+std::string quoted_start(std::string_view line);
 
 }  // namespace daystream

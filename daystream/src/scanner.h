@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -14,7 +13,8 @@
 #include "daystream/line.h"
 #include "daystream/position.h"
 #include "dir.h"
-#include "line_prefix.h"
+#include "line_order.h"
+#include "line_window.h"
 
 namespace daystream {
 
@@ -50,9 +50,6 @@ struct Group {
   Change end_change;
 };
 
-// Whether positions must count up without holes. Only lines that a server has filtered have holes.
-enum class Lines { All, Some };
-
 class GroupScanner {
  public:
   // `file` is that of `day` and must outlive it. Reads up to `limit`, an offset; raising it later
@@ -65,51 +62,38 @@ class GroupScanner {
   // Throws Corruption: also where the file ends before the limit.
   bool next(Group& group);
 
-  void set_limit(std::uint64_t limit) noexcept { limit_ = limit; }
-  std::uint64_t limit() const noexcept { return limit_; }
+  void set_limit(std::uint64_t limit) noexcept { window_.set_limit(limit); }
+  std::uint64_t limit() const noexcept { return window_.limit(); }
 
   // After the last whole line. While in_transaction(), a group is begun and not ended.
   ScanState state() const noexcept;
   bool in_transaction() const noexcept { return in_transaction_; }
   // Bytes of a line without newline are between state().offset and the limit.
-  bool half_line() const noexcept { return size_ > at_; }
+  bool half_line() const noexcept { return window_.end() > window_.at(); }
   // After the last whole group: where to go on if what follows is to be forgotten.
   const ScanState& last_group() const noexcept { return last_group_; }
 
  private:
   void begin_group();
   bool fill();
-  void grow(std::size_t keep, std::size_t wanted);
-  void take_line(std::size_t newline, Group& group);
-  // Takes the position that the line begins with, which was not foreseen, and gives its size.
-  std::size_t take_position(std::string_view line);
-  // The CRC of the line at at_ whose body is this, which fits all that it covers.
+  void take_line(std::string_view line, Group& group);
+  // The CRC of this line, whose body this is, which fits all that it covers.
   std::uint32_t checked_crc(std::string_view line, std::string_view body);
-  // The line at at_, which has a CRC, as what may end a group here; `body` is without the CRC.
+  // This line's body, without the CRC that it has, as what may end a group here.
   Change take_end(std::string_view body) const;
-  void begin_file(std::string_view line, std::string_view body, std::uint64_t offset);
-  std::uint64_t offset_of(std::size_t index) const noexcept { return buffer_offset_ + index; }
-  [[noreturn]] void damaged(std::size_t index, const std::string& problem) const;
-  bool may_follow(Position position) const noexcept;
+  void begin_file(std::string_view line, std::string_view body);
+  // The running CRC with what is between it and `offset`.
+  std::uint32_t chain_up_to(std::uint64_t offset) const noexcept;
+  // At the line that is being taken.
+  [[noreturn]] void damaged(const std::string& problem) const;
 
   const File& file_;
-  std::int64_t day_begin_s_;
-  std::uint64_t limit_;
-  Lines which_;
-  std::unique_ptr<char[]> buffer_;
-  std::size_t capacity_;
-  std::uint64_t buffer_offset_;  // in the file, of buffer_[0]
-  std::size_t size_ = 0;         // bytes read into the buffer
-  std::size_t at_ = 0;           // the next line begins here
-  std::size_t searched_ = 0;     // no newline in [at_, searched_)
-  std::size_t group_at_ = 0;     // the group's first byte, while in_memory_
-  std::size_t crc_at_ = 0;       // chain_ covers what is before
-
-  Position last_;
-  LinePrefix expected_;  // of the next line, if it is of the same second
+  LineWindow window_;
+  LineOrder order_;
   std::optional<std::uint32_t> chain_;
+  std::uint64_t chain_end_;  // the offset that chain_ covers all before
   bool in_transaction_;
-  bool in_memory_ = true;
+  bool in_memory_ = true;    // the window has the group from its first line on
   bool group_done_ = false;  // the last call delivered one; its bytes may go
   Group current_;
   std::vector<LineSpan> lines_;
