@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "remote/nats_link.h"
 #include "remote/nats_signer.h"
@@ -41,6 +42,8 @@ class NatsLink::Impl {
   std::optional<NatsMessage> first_from(std::uint64_t sequence, const std::string& subject);
   std::optional<NatsMessage> message(std::uint64_t sequence);
   std::optional<NatsMessage> last_of(const std::string& subject);
+  bool store_behind(std::uint64_t last, const std::string& subject, const Headers& headers,
+                    std::string_view data);
 
   ConnectionLost lost(const std::string& why) const;
   ConnectionLost refused(const std::string& why, const std::string& hint) const;
@@ -61,6 +64,8 @@ class NatsLink::Impl {
  private:
   void connect();
   std::optional<NatsMessage> one(natsMsg* raw, natsStatus status) const;
+  void require_room(std::size_t size) const;
+  ConnectionLost not_stored(const std::string& why) const;
   void set_place(natsOptions* options) const;
   void set_identity(natsOptions* options) const;
   [[noreturn]] void throw_not_connected(natsStatus status) const;

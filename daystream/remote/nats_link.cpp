@@ -237,6 +237,55 @@ std::optional<NatsMessage> NatsLink::Impl::one(natsMsg* raw, natsStatus status) 
   return taken(raw, natsMsg_GetSequence(raw));
 }
 
+void NatsLink::Impl::require_room(std::size_t size) const {
+  constexpr std::int64_t kHeaders = 4096;
+  const std::int64_t most = natsConnection_GetMaxPayload(connection_.get());
+  if (static_cast<std::int64_t>(size) + kHeaders <= most) return;
+  throw NeedsPerson(fmt::format("{}: the server takes no message of {} bytes, but of {}",
+                                address_.name(), size, most),
+                    "set max_payload in its configuration to 1MB or more");
+}
+
+ConnectionLost NatsLink::Impl::not_stored(const std::string& why) const {
+  return ConnectionLost(fmt::format("{}: {}", address_.name(), why),
+                        "look at the stream with \"nats stream info\"");
+}
+
+bool NatsLink::Impl::store_behind(std::uint64_t last, const std::string& subject,
+                                  const Headers& headers, std::string_view data) {
+  require_room(data.size());
+  natsMsg* raw = nullptr;
+  require(
+      natsMsg_Create(&raw, subject.c_str(), nullptr, data.data(), static_cast<int>(data.size())));
+  const OwnedMessage message(raw);
+  const auto set = [&](const char* key, const std::string& value) {
+    require(natsMsgHeader_Set(message.get(), key, value.c_str()));
+  };
+  for (const auto& [key, value] : headers) set(key.c_str(), value);
+  set("Nats-Expected-Last-Sequence", std::to_string(last));
+  set("Nats-Expected-Stream", address_.stream);
+  raw = nullptr;
+  const natsStatus status =
+      natsConnection_RequestMsg(&raw, connection_.get(), message.get(), kAnswerMs);
+  const OwnedMessage reply(raw);
+  if (status == NATS_TIMEOUT) require_permission();
+  if (status == NATS_NO_RESPONDERS) throw not_stored("no server there has the stream now");
+  if (status != NATS_OK) throw not_stored(natsStatus_GetText(status));
+  const json said = program::parse_json<json>(
+      {natsMsg_GetData(raw), static_cast<std::size_t>(natsMsg_GetDataLength(raw))});
+  if (!said.is_object()) throw not_stored("its answer cannot be understood");
+  if (const auto error = said.find("error"); error != said.end() && error->is_object()) {
+    constexpr int kWrongLastSequence = 10071;
+    if (error->value("err_code", 0) == kWrongLastSequence) return false;
+    throw not_stored(program::text_of(*error, "description"));
+  }
+  const std::uint64_t sequence = said.value("seq", std::uint64_t{0});
+  if (sequence != last + 1 || said.value("duplicate", false)) {
+    throw not_stored(fmt::format("it stored message {} where {} was to be", sequence, last + 1));
+  }
+  return true;
+}
+
 NatsLink::NatsLink(const NatsAddress& address) : impl_(std::make_unique<Impl>(address)) {}
 NatsLink::~NatsLink() = default;
 
@@ -255,6 +304,10 @@ std::optional<NatsMessage> NatsLink::message(std::uint64_t sequence) {
 }
 std::optional<NatsMessage> NatsLink::last_of(const std::string& subject) {
   return impl_->last_of(subject);
+}
+bool NatsLink::store_behind(std::uint64_t last, const std::string& subject, const Headers& headers,
+                            std::string_view data) {
+  return impl_->store_behind(last, subject, headers, data);
 }
 
 }  // namespace daystream::remote

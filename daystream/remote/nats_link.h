@@ -55,38 +55,16 @@ class NatsLink {
   std::optional<NatsMessage> last_of(const std::string& subject);
 
   using Headers = std::vector<std::pair<std::string, std::string>>;
-
-  class Impl;
-  Impl& impl() noexcept { return *impl_; }
-
- private:
-  std::unique_ptr<Impl> impl_;
-};
-
-// Messages on their way to a stream, each of which is stored only behind the one before it.
-//
-// Threads: one. The link must outlive it, and is of no use after it.
-class NatsOutbox {
- public:
-  NatsOutbox(NatsLink& link, const std::string& stream);
-  NatsOutbox(const NatsOutbox&) = delete;
-  NatsOutbox& operator=(const NatsOutbox&) = delete;
-  ~NatsOutbox();
-
-  // To be stored behind the one of sequence `last`. Throws NeedsPerson where the server takes none
-  // that is so large.
-  void send(const std::string& subject, const NatsLink::Headers& headers, std::string_view data,
-            std::uint64_t last);
-  std::size_t waiting() const noexcept;  // for an answer
-
-  // How it went with the oldest that waits. After another answer than Yes the outbox is of no use.
-  enum class Stored {
-    Yes,
-    No,       // another one is the last there
-    Unknown,  // no answer, or one that says that the server is in trouble: look
-  };
-  Stored take();
-  const std::string& refusal() const noexcept;  // what the server said where it was not Yes
+  // Stores a message of the address' stream behind the one of sequence `last`, as the next one, and
+  // waits until it is there. False: it is not, because another one is the last there by now. Throws
+  // NeedsPerson where the server takes none that is so large; ConnectionLost where it is not known
+  // whether it is there: it may still come, but only behind `last`.
+  //
+  // One at a time, and the next only once this one is known to be there: with several on their way,
+  // another publisher's message could take the place of the first, and the second, which asks for a
+  // number only, would be stored behind that, so that the bytes of the first would never come.
+  bool store_behind(std::uint64_t last, const std::string& subject, const Headers& headers,
+                    std::string_view data);
 
   class Impl;
 

@@ -36,7 +36,6 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kMostManifest = 600 * 1024;  // max_msg_size, without headers
 constexpr int kMostMessageSize = 640 * 1024;       // with them
-constexpr std::size_t kMostOnTheirWay = 16;        // messages that wait for their answer
 constexpr std::uint64_t kMostCompared = 16;        // messages on the way back to where a copy ends
 constexpr milliseconds kBetweenStops{1000};        // at whether to stop, while nothing comes
 
@@ -66,7 +65,6 @@ class NatsPublisher::Impl {
       } catch (const Stopped&) {
         break;
       } catch (const Error& e) {
-        outbox_.reset();
         link_.reset();
         source_.reset();
         // Who is to end with the stream does not wait for a broker that it has never seen.
@@ -109,10 +107,6 @@ class NatsPublisher::Impl {
     if (!link_) link_ = std::make_unique<NatsLink>(address_);
   }
   std::string subjects() const { return address_.subject_of(">"); }
-  ConnectionLost link_lost(const std::string& why) const {
-    return ConnectionLost(fmt::format("{}: {}", address_.name(), why),
-                          "look at the stream with \"nats stream info\"");
-  }
   NeedsPerson not_ours(const std::string& why, const std::string& hint) const {
     return NeedsPerson(fmt::format("stream \"{}\" at {} {}", address_.stream, address_.name(), why),
                        hint);
@@ -211,7 +205,7 @@ class NatsPublisher::Impl {
     return tail.range;
   }
 
-  // False, as of arrive(): another publisher was quicker, so look what is there.
+  // False as store() has it.
   bool publish_manifest() {
     const NatsManifest wanted{id_, read_whole(*files_->open(kManifestName)), first_day_};
     if (manifest_ && wanted.text == manifest_->text && wanted.first_day == manifest_->first_day) {
@@ -222,30 +216,18 @@ class NatsPublisher::Impl {
                                     stream_.address(), wanted.text.size(), kMostManifest),
                         "begin a new daystream: its filters have changed very often");
     }
-    if (!arrive(0)) return false;
-    outbox_->send(address_.subject_of(kManifestToken), wanted.headers(), wanted.text,
-                  last_sequence_);
-    if (!is_stored(outbox_->take())) return false;
+    if (!store(kManifestToken, wanted.headers(), wanted.text)) return false;
     manifest_ = wanted;
     manifest_sequence_ = last_sequence_;
     return true;
   }
 
-  // Whether it is there after all, or another's is, is seen by looking. It may also come there
-  // late: then the next one is refused, and this is seen again.
-  bool is_stored(NatsOutbox::Stored stored) {
-    if (stored == NatsOutbox::Stored::Unknown) throw link_lost(outbox_->refusal());
-    if (stored == NatsOutbox::Stored::Yes) ++last_sequence_;
-    return stored == NatsOutbox::Stored::Yes;
-  }
-
-  // Waits until no more than so many ranges are on their way. False: another publisher was quicker.
-  bool arrive(std::size_t most) {
-    while (outbox_->waiting() > most) {
-      if (!is_stored(outbox_->take())) return false;
-      at_->arrived();
-      last_range_sequence_ = last_sequence_;
+  // False: another publisher was quicker, so look what is there.
+  bool store(const std::string& token, const NatsLink::Headers& headers, std::string_view data) {
+    if (!link_->store_behind(last_sequence_, address_.subject_of(token), headers, data)) {
+      return false;
     }
+    ++last_sequence_;
     return true;
   }
 
@@ -253,18 +235,15 @@ class NatsPublisher::Impl {
 
   // Finds out what is there, and stands behind it.
   void begin() {
-    if (outbox_) {  // it may wait for answers, and takes the connection with it
-      outbox_.reset();
-      link_.reset();
-    }
     connect();
     make_stream();
-    outbox_ = std::make_unique<NatsOutbox>(*link_, address_.stream);
     if (!source_) source_ = reader_source_of(stream_);
-    if (at_) at_->go_back();
     for (program::Repeats repeats; !stop_.requested();) {
       const auto info = nats_info(*link_, address_.stream);
-      if (!info) throw link_lost("the stream is gone");
+      if (!info) {
+        throw ConnectionLost(fmt::format("{}: the stream is gone", address_.name()),
+                             "look at the streams there with \"nats stream ls\"");
+      }
       const auto last = look_there(*info);
       if (!last) return stand_at_first();
       if (stand_behind(*last)) return;
@@ -385,7 +364,6 @@ class NatsPublisher::Impl {
         retries_.worked();
         continue;
       }
-      if (!arrive(0)) return;
       if (rules_.once) {
         done_ = true;
         return;
@@ -410,7 +388,6 @@ class NatsPublisher::Impl {
     const std::uint64_t end = is_over ? at_->size_of_file() : limit->durable.size_bytes;
     if (at_->end() < end) return publish_range(at_->next(end, is_over ? nullptr : &*limit));
     if (!is_over) return Step::Nothing;
-    if (!arrive(0)) return Step::Overtaken;
     next_day();
     return publish_manifest() && delete_old() ? Step::Done : Step::Overtaken;
   }
@@ -431,12 +408,10 @@ class NatsPublisher::Impl {
     range.stream_id = id_;
     range.sum_after = extend_crc(range.sum_before, bytes);
     range.manifest_sum = manifest_->sum();
-    if (!arrive(kMostOnTheirWay - 1)) return Step::Overtaken;
-    outbox_->send(address_.subject_of(day_token(range.day)), range.headers(), bytes,
-                  last_sequence_ + outbox_->waiting());
-    at_->sent(range);
+    if (!store(day_token(range.day), range.headers(), bytes)) return Step::Overtaken;
+    last_range_sequence_ = last_sequence_;
+    at_->arrived(range);
     if (range.begin > 0) return Step::Done;
-    if (!arrive(0)) return Step::Overtaken;
     days_there_.push_back(range.day);
     if (!first_day_) first_day_ = range.day;
     return delete_old() ? Step::Done : Step::Overtaken;
@@ -474,8 +449,8 @@ class NatsPublisher::Impl {
   }
 
   // Deletes whole days, the oldest first; never the newest. The manifest says so before: else who
-  // killed us in between would leave a stream that looks as if the broker had lost them. False, as
-  // of arrive().
+  // killed us in between would leave a stream that looks as if the broker had lost them. False as
+  // store() has it.
   bool delete_old() {
     if (days_there_.empty()) return true;
     if (rules_.keep_days || rules_.keep_bytes) {
@@ -505,7 +480,6 @@ class NatsPublisher::Impl {
   std::string id_;
   std::unique_ptr<ReaderSource> source_;
   std::unique_ptr<NatsLink> link_;
-  std::unique_ptr<NatsOutbox> outbox_;  // ends before the link
   // What is known to be there.
   std::uint64_t last_sequence_ = 0;
   std::uint64_t last_range_sequence_ = 0;

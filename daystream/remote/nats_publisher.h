@@ -21,9 +21,8 @@ struct PublishRules {
 };
 
 // Everything up to `durable`, in messages of kMostMessage bytes at most: a range of a day file
-// each, cut between groups where that can be. Several are on their way at a time, and each is
-// stored only behind the one before it. What is killed at any moment goes on behind the last
-// message there.
+// each, cut between groups where that can be, and stored only behind the one before it. What is
+// killed at any moment goes on behind the last message there.
 //
 // Several may publish copies of one stream: they do the same. One whose copy has other bytes, a
 // fork, ends with NeedsPerson.

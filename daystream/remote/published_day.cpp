@@ -71,29 +71,25 @@ void PublishedDay::check_end(const ReaderSource::Limit& limit) const {
 }
 
 NatsRange PublishedDay::next(std::uint64_t end, const ReaderSource::Limit* limit) {
-  while (!again_.empty() && again_.front().end <= end_) again_.pop_front();
-  Cut cut{end, durable_};
-  if (!again_.empty()) {
-    cut = again_.front();
-  } else {
+  if (cut_.end <= end_) {
     const std::uint64_t most = std::min(end, end_ + kMostMessage);
     scan_to(most);
-    cut.end = most;
+    cut_ = {most, durable_};
     if (group_.size_bytes > end_) {
-      cut.durable = group_;
+      cut_.durable = group_;
       // The end of what there is goes too, whatever it is.
-      if (most < end) cut.end = group_.size_bytes;
+      if (most < end) cut_.end = group_.size_bytes;
     }
     if (most == end && limit != nullptr) {
       check_end(*limit);
-      cut.durable = limit->durable;
+      cut_.durable = limit->durable;
     }
   }
   NatsRange range;
   range.day = day_;
   range.begin = end_;
-  range.end = cut.end;
-  range.durable = cut.durable;
+  range.end = cut_.end;
+  range.durable = cut_.durable;
   range.sum_before = sum_;
   if (range.begin == 0) range.before = before_;
   return range;
@@ -107,26 +103,10 @@ std::string PublishedDay::bytes_of(const NatsRange& range) const {
   return bytes;
 }
 
-void PublishedDay::sent(const NatsRange& range) {
+void PublishedDay::arrived(const NatsRange& range) {
   end_ = range.end;
   sum_ = range.sum_after;
   durable_ = range.durable;
-  sent_.push_back(range);
-}
-
-void PublishedDay::arrived() {
-  sent_.pop_front();
-}
-
-void PublishedDay::go_back() {
-  if (sent_.empty()) return;
-  for (auto range = sent_.rbegin(); range != sent_.rend(); ++range) {
-    again_.push_front({range->end, range->durable});
-  }
-  end_ = sent_.front().begin;
-  sum_ = sent_.front().sum_before;
-  durable_ = {};
-  sent_.clear();
 }
 
 ScanState PublishedDay::state_at_end() const {

@@ -1,9 +1,7 @@
-// A day file that is published: where it is cut into messages, what of it is on its way, and what
-// is known to be there.
+// A day file that is published: where it is cut into messages, and what of it is known to be there.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,7 +27,7 @@ class PublishedDay {
                std::optional<NatsRange::DayEnd> before, Stop stop);
 
   std::int64_t day() const noexcept { return day_; }
-  std::uint64_t end() const noexcept { return end_; }  // sent up to here
+  std::uint64_t end() const noexcept { return end_; }  // there up to here
   std::uint64_t size_of_file() const { return file_->size(); }
   const Durable& durable() const noexcept { return durable_; }
 
@@ -37,17 +35,11 @@ class PublishedDay {
   enum class Same { Yes, Shorter, Other };
   Same pass_over(const NatsRange& last);
 
-  // A range of the next bytes, up to `end` at most, or of those that are to be sent again; not yet
-  // as sent. `limit`: what is durable, if it is of this day and ends there.
+  // A range of the next bytes, up to `end` at most; the same one again until it is there. `limit`:
+  // what is durable, if it is of this day and ends there.
   NatsRange next(std::uint64_t end, const ReaderSource::Limit* limit);
   std::string bytes_of(const NatsRange& range) const;
-
-  // What is on its way, the oldest first.
-  void sent(const NatsRange& range);
-  void arrived();
-  std::size_t on_its_way() const noexcept { return sent_.size(); }
-  // Nothing of that is known to have arrived: it is to be sent again, cut in the same way.
-  void go_back();
+  void arrived(const NatsRange& range);
 
   // Whether a mark was met, since the last call, behind which the manifest may say something new.
   bool take_manifest_due() noexcept { return std::exchange(manifest_due_, false); }
@@ -78,8 +70,7 @@ class PublishedDay {
   std::uint64_t end_ = 0;
   std::uint32_t sum_ = 0;  // of the bytes up to there
   Durable durable_;        // the last place up to there where whole lines end
-  std::deque<NatsRange> sent_;
-  std::deque<Cut> again_;  // where what is sent again was cut before
+  Cut cut_;                // where next() ended: what was scanned for it may be behind `end_`
 };
 
 }  // namespace daystream::remote

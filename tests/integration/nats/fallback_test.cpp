@@ -36,10 +36,7 @@ struct Loser {
   }
   // Somebody else's message, which is none of ours.
   void put(const std::string& token, const std::string& text) const {
-    NatsLink link(address);
-    remote::NatsOutbox outbox(link, "prod");
-    outbox.send(address.subject_of(token), {}, text, last());
-    CHECK(outbox.take() == remote::NatsOutbox::Stored::Yes);
+    CHECK(NatsLink(address).store_behind(last(), address.subject_of(token), {}, text));
   }
   const NatsAddress address;
 };
@@ -175,9 +172,8 @@ TEST_CASE("nats: a message of other bytes than its sum is no message", "[nats][f
   const auto at = last.data.find("fox");
   REQUIRE(at != std::string::npos);
   last.data[at] = 'b';
-  remote::NatsOutbox outbox(link, "prod");
-  outbox.send(last.subject, {last.headers.begin(), last.headers.end()}, last.data, loser.last());
-  REQUIRE(outbox.take() == remote::NatsOutbox::Stored::Yes);
+  REQUIRE(link.store_behind(loser.last(), last.subject, {last.headers.begin(), last.headers.end()},
+                            last.data));
   check_refused_or_filled(prod, {prod.source.path()});
   // The publisher puts the right one behind it.
   prod.publish_again();

@@ -1,5 +1,7 @@
 // Whose a stream is: who may publish there, and what two publishers can do to each other.
 #include <catch2/catch.hpp>
+#include <csignal>
+#include <vector>
 
 #include "broker.h"
 #include "support/temp_dir.h"
@@ -41,24 +43,50 @@ struct Fork {
 
 }  // namespace
 
-TEST_CASE("nats: two publishers of one stream do the same", "[nats][faults]") {
+TEST_CASE("nats: several publishers of one stream do the same", "[nats][faults]") {
+  auto random = seeded("several publishers");
   Source source(1);
   Broker broker;
   support::ScratchDir copies;
-  auto one = daystream_process({"publish", source.path(), broker.address()});
-  auto other = daystream_process({"publish", source.path(), broker.address()});
-  for (int i = 0; i < 200; ++i) {
+  std::vector<support::Process> publishers;
+  for (int i = 0; i < 4; ++i) {
+    publishers.push_back(daystream_process({"publish", source.path(), broker.address()}));
+  }
+  // Each stands still at any moment, while the others go on.
+  for (int i = 0; i < 400; ++i) {
     source.add(1 + (i % 50 == 0 ? 20'000 : 1), i % 60 == 59 ? 86400 : 1);
     source.flush();
+    publishers[random() % 4].signal(random() % 2 == 0 ? SIGSTOP : SIGCONT);
   }
+  for (auto& publisher : publishers) publisher.signal(SIGCONT);
   const auto pulled = [&] {
     return daystream_command({"pull", broker.address(), copies / "copy", "--once"}).ok() &&
            slurp(copies / "copy" / "durable") == slurp(source.directory / "durable");
   };
   CHECK(eventually(pulled));
   CHECK(difference(source.directory.path(), copies / "copy") == "");
-  CHECK(one.running());
-  CHECK(other.running());
+  for (auto& publisher : publishers) {
+    CAPTURE(publisher.err());
+    CHECK(publisher.running());
+  }
+}
+
+TEST_CASE("nats: what somebody else stores takes the place of nothing of ours", "[nats][owners]") {
+  Source source(1);
+  Broker broker;
+  auto publisher = daystream_process({"publish", source.path(), broker.address()});
+  const auto is_whole = [&] { return cat(broker.address()).out == source.cat(); };
+  REQUIRE(eventually(is_whole));
+  publisher.signal(SIGSTOP);
+  auto link = link_to(broker.address());
+  const std::uint64_t last = link.api("STREAM.INFO.prod", nullptr)->at("state").at("last_seq");
+  CHECK(link.store_behind(last, "ds.prod.hello", {}, "fox"));
+  CHECK_FALSE(link.store_behind(last, "ds.prod.hello", {}, "fox"));
+  for (int i = 0; i < 4; ++i) source.add(20'000);  // several messages
+  source.flush();
+  publisher.signal(SIGCONT);
+  CHECK(eventually(is_whole));
+  CHECK(publisher.running());
 }
 
 TEST_CASE("nats: the publisher of a forked copy ends, and readers have one of the two whole",
