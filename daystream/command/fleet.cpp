@@ -144,6 +144,7 @@ int roll_back_fleet(const FleetOptions& options) {
 int log_fleet(const FleetOptions& options) {
   const FleetDirectory fleet(options.directory);
   std::vector<std::uint64_t> numbers = fleet.revisions();
+  if (numbers.empty() && !options.json) fmt::print("nothing has been published yet\n");
   for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
     const Revision revision = fleet.revision(*number);
     if (options.json) {
@@ -251,6 +252,7 @@ void print_mirror(const ordered_json& mirror) {
 
 int forget_mirror(const FleetOptions& options) {
   const std::string& name = options.names.front();
+  const FleetDirectory directory(options.directory);  // of an address it says what to name
   const ordered_json fleet = mirrors_of(options);
   const auto found = std::find_if(fleet["mirrors"].begin(), fleet["mirrors"].end(),
                                   [&](const ordered_json& each) { return each["name"] == name; });

@@ -81,6 +81,12 @@ nlohmann::json arguments_of(const CommandOptions& options) {
   return out;
 }
 
+void print_standing(const std::string& standing, const std::string& mirror,
+                    const std::string& result) {
+  fmt::print("  {:<12} {}{}{}\n", standing, program::harmless(mirror), result.empty() ? "" : ": ",
+             result);
+}
+
 void print_standings(const FleetCommand& command, Known& known) {
   const std::int64_t now = std::time(nullptr);
   const auto& outcomes = known.of(command);
@@ -88,8 +94,7 @@ void print_standings(const FleetCommand& command, Known& known) {
     const std::string standing = fleet::standing_of(command, *mirror, outcomes, now);
     if (standing.empty()) continue;
     const auto at = outcomes.find(mirror->name);
-    fmt::print("  {:<12} {}{}\n", standing, program::harmless(mirror->name),
-               at == outcomes.end() || at->second.result.empty() ? "" : ": " + at->second.result);
+    print_standing(standing, mirror->name, at == outcomes.end() ? "" : at->second.result);
   }
 }
 
@@ -114,12 +119,20 @@ int give_command(const CommandOptions& options) {
              program::command_words(command.command.kind, command.command.arguments),
              utc_text(command.command.expires));
   Known known(*options.directory);
-  const auto about = std::count_if(known.mirrors.begin(), known.mirrors.end(), [&](const auto& m) {
-    return command.concerns(m->name, m->labels);
-  });
-  fmt::print("of {} that {} reported it is for {}\n",
+  std::size_t about = 0;
+  std::size_t unwilling = 0;
+  for (const auto& mirror : known.mirrors) {
+    if (!command.concerns(mirror->name, mirror->labels)) continue;
+    ++about;
+    if (!fleet::accepts(*mirror, command.command.kind)) ++unwilling;
+  }
+  fmt::print("of {} that {} reported it is for {}{}\n",
              program::counted(known.mirrors.size(), "mirror"),
-             known.mirrors.size() == 1 ? "has" : "have", about);
+             known.mirrors.size() == 1 ? "has" : "have", about,
+             unwilling == 0 ? ""
+                            : fmt::format(", of which {} {} not accept it (\"deltamirror run "
+                                          "--accept-commands\")",
+                                          unwilling, unwilling == 1 ? "does" : "do"));
   return 0;
 }
 
@@ -162,61 +175,98 @@ bool has_failed(const ordered_json& command) {
          mirrors.contains("refused");
 }
 
-std::vector<ordered_json> commands_of(const CommandOptions& options) {
-  std::vector<ordered_json> out;
-  if (options.directory->find("://") != std::string::npos) {
-    const auto answer = program::parse_json(
-        remote::request(options.http, "GET", *options.directory + "?most=0").body);
-    const auto found = answer.is_object() ? answer.find("commands") : answer.end();
-    if (!answer.is_object() || found == answer.end() || !found->is_array()) {
-      throw ConfigError(
-          fmt::format("{} does not show its commands to who asks", *options.directory),
-          "give a token of --fleet '*', or the fleet's directory");
-    }
-    for (const auto& each : *found) out.push_back(each);
+// What is given, the newest first.
+struct Given {
+  std::vector<ordered_json> commands;
+  std::vector<std::string> damaged;  // files that should be some
+};
+
+bool is_address(const std::string& fleet) {
+  return fleet.find("://") != std::string::npos;
+}
+
+// As the server says: all that `query` leaves in.
+ordered_json answer_of(const CommandOptions& options, const char* query) {
+  auto answer =
+      program::parse_json(remote::request(options.http, "GET", *options.directory + query).body);
+  if (answer.is_object() && answer.contains("mirrors") &&
+      answer.value("commands", ordered_json()).is_array()) {
+    return answer;
+  }
+  throw ConfigError(fmt::format("{} does not show its commands to who asks", *options.directory),
+                    "give a token of --fleet '*', or the fleet's directory");
+}
+
+Given commands_of(const CommandOptions& options) {
+  Given out;
+  if (is_address(*options.directory)) {
+    const ordered_json answer = answer_of(options, "?most=0");
+    for (const auto& each : answer["commands"]) out.commands.push_back(each);
     return out;
   }
   const fleet::FleetDirectory fleet(*options.directory);
   Known known(*options.directory);
-  std::vector<FleetCommand> all = CommandDirectory(fleet.path()).load();
+  std::vector<FleetCommand> all = CommandDirectory(fleet.path()).load(&out.damaged);
   for (auto each = all.rbegin(); each != all.rend(); ++each) {
-    out.push_back(to_json(*each, known.mirrors, known.of(*each), std::time(nullptr)));
+    out.commands.push_back(to_json(*each, known.mirrors, known.of(*each), std::time(nullptr)));
   }
   return out;
+}
+
+// What became of it at each mirror, as each says in its report.
+void print_told_standings(const CommandOptions& options, const ordered_json& command) {
+  const ordered_json answer = answer_of(options, "");
+  for (const ordered_json& mirror : answer["mirrors"]) {
+    for (const ordered_json& each : mirror.value("commands", ordered_json::array())) {
+      const auto outcome = program::parse_outcome(each);
+      if (!outcome || outcome->id != program::text_of(command, "id")) continue;
+      print_standing(outcome->state, program::text_of(mirror, "name"), outcome->result);
+    }
+  }
 }
 
 int show_one(const CommandOptions& options, const ordered_json& command) {
   if (options.json) {
     fmt::print("{}", json_page(command));
+    return has_failed(command) ? 1 : 0;
+  }
+  print_command(command);
+  if (is_address(*options.directory)) {
+    print_told_standings(options, command);
   } else {
-    print_command(command);
-    if (options.directory->find("://") == std::string::npos) {
-      Known known(*options.directory);
-      for (const auto& each : CommandDirectory(*options.directory).load()) {
-        if (each.number == *options.number) print_standings(each, known);
-      }
+    Known known(*options.directory);
+    for (const auto& each : CommandDirectory(*options.directory).load()) {
+      if (each.number == *options.number) print_standings(each, known);
     }
   }
   return has_failed(command) ? 1 : 0;
 }
 
 int show_commands(const CommandOptions& options) {
-  const std::vector<ordered_json> all = commands_of(options);
-  if (!options.number) {
-    for (const ordered_json& each : all) {
-      if (options.json) {
-        fmt::print("{}", json_line(each));
-      } else {
-        print_command(each);
-      }
+  const Given given = commands_of(options);
+  if (options.number) {
+    for (const ordered_json& each : given.commands) {
+      if (each["number"] == *options.number) return show_one(options, each);
     }
-    return 0;
+    if (!given.damaged.empty()) throw fleet::damaged_commands(given.damaged);
+    throw ConfigError(fmt::format("there is no command {}", *options.number),
+                      is_address(*options.directory)
+                          ? "\"commands\" without a number shows the newest; the fleet's directory "
+                            "has those before"
+                          : "\"commands\" without a number shows those there are");
   }
-  const auto found = std::find_if(
-      all.begin(), all.end(), [&](const auto& each) { return each["number"] == *options.number; });
-  if (found != all.end()) return show_one(options, *found);
-  throw ConfigError(fmt::format("there is no command {}", *options.number),
-                    "\"commands\" without a number shows those there are");
+  for (const ordered_json& each : given.commands) {
+    if (options.json) {
+      fmt::print("{}", json_line(each));
+    } else {
+      print_command(each);
+    }
+  }
+  if (!given.damaged.empty()) throw fleet::damaged_commands(given.damaged);
+  if (given.commands.empty() && !options.json) {
+    fmt::print("no commands: nobody has asked the hosts for anything\n");
+  }
+  return 0;
 }
 
 void add_command(CLI::App& command, const std::shared_ptr<CommandOptions>& options) {

@@ -1,6 +1,7 @@
 #include "fleet/commands.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <ctime>
@@ -79,10 +80,6 @@ std::string command_state(const FleetCommand& command, std::int64_t now) {
   return command.is_open(now) ? "open" : "expired";
 }
 
-bool accepts(const MirrorReport& mirror, const std::string& kind) {
-  return std::find(mirror.accepts.begin(), mirror.accepts.end(), kind) != mirror.accepts.end();
-}
-
 }  // namespace
 
 bool FleetCommand::concerns(const std::string& mirror, const Labels& of_mirror) const {
@@ -135,17 +132,12 @@ UniqueFd lock_commands(const std::filesystem::path& path) {
 }  // namespace
 
 FleetCommand CommandDirectory::issue(FleetCommand command) const {
-  const std::string problem =
-      program::command_problem(command.command.kind, command.command.arguments);
-  if (!problem.empty()) throw ConfigError(problem, "\"daystream fleet DIR command --help\"");
+  program::check_command(command.command.kind, command.command.arguments);
   make_directory(path_);
   const UniqueFd lock = lock_commands(path_);
   std::vector<std::string> damaged;
   const std::vector<FleetCommand> before = load(&damaged);
-  if (!damaged.empty()) {
-    throw NeedsPerson(fmt::format("command \"{}\" is damaged", damaged.front()),
-                      "bring it back from a backup, or remove it: no host begins with it");
-  }
+  if (!damaged.empty()) throw damaged_commands(damaged);
   command.time = at_second(std::time(nullptr));
   const std::int64_t now = command.time.time_since_epoch().count();
   if (command.command.expires <= command.time ||
@@ -175,7 +167,11 @@ FleetCommand CommandDirectory::withdraw(std::uint64_t number, const std::string&
   UniqueFd lock;
   if (exists()) {
     lock = lock_commands(path_);
-    all = load();
+    std::vector<std::string> damaged;
+    all = load(&damaged);
+    for (const std::string& file : damaged) {
+      if (file.ends_with("/" + command_file(number))) throw damaged_commands({file});
+    }
   }
   const auto found =
       std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.number == number; });
@@ -191,6 +187,16 @@ FleetCommand CommandDirectory::withdraw(std::uint64_t number, const std::string&
   found->withdrawn_by = by;
   save(*found);
   return *found;
+}
+
+NeedsPerson damaged_commands(const std::vector<std::string>& files) {
+  return NeedsPerson(
+      fmt::format("command \"{}\" is damaged", fmt::join(files, "\", \"")),
+      "bring it back from a backup, or remove it and ask again: no host begins with it");
+}
+
+bool accepts(const MirrorReport& mirror, const std::string& kind) {
+  return std::find(mirror.accepts.begin(), mirror.accepts.end(), kind) != mirror.accepts.end();
 }
 
 std::string standing_of(const FleetCommand& command, const MirrorReport& mirror,

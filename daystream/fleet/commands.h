@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "daystream/error.h"
 #include "fleet/reports.h"
 #include "program/host_command.h"
 #include "program/labels.h"
@@ -45,7 +46,8 @@ class CommandDirectory {
 
   const std::filesystem::path& path() const noexcept { return path_; }
   bool exists() const;
-  // The oldest first. `damaged`: files that are no commands, which nobody carries out.
+  // The oldest first. `damaged`: files that are no commands, which nobody begins with; who shows
+  // the others shows these, too (damaged_commands()).
   std::vector<FleetCommand> load(std::vector<std::string>* damaged = nullptr) const;
   // Gives it a number and an id, and drops those that expired long ago. Throws ConfigError where it
   // cannot be asked for, Error where somebody else writes now, IoError.
@@ -60,6 +62,9 @@ class CommandDirectory {
   std::filesystem::path path_;
 };
 
+// What is to be said of such files, of which there is one or more.
+NeedsPerson damaged_commands(const std::vector<std::string>& files);
+
 // {number, id, kind, arguments, name, labels, author, time, expires, text, withdrawn_by, state,
 // mirrors}: `state` is open, expired or withdrawn; `mirrors` how many of `reports` are at which
 // state, `waiting` and `not accepted` of those that have not begun.
@@ -67,6 +72,8 @@ nlohmann::ordered_json to_json(const FleetCommand& command,
                                const std::vector<std::shared_ptr<const MirrorReport>>& mirrors,
                                const std::map<std::string, CommandOutcome>& outcomes,
                                std::int64_t now);
+// Whether its host does commands of the kind.
+bool accepts(const MirrorReport& mirror, const std::string& kind);
 // How one mirror is about it; empty: it is nothing to it.
 std::string standing_of(const FleetCommand& command, const MirrorReport& mirror,
                         const std::map<std::string, CommandOutcome>& outcomes, std::int64_t now);

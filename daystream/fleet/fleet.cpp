@@ -298,6 +298,13 @@ json FleetContent::compose(const std::vector<std::size_t>& rules) const {
 FleetDirectory::FleetDirectory(std::filesystem::path path) : path_(std::move(path)) {
   std::error_code error;
   if (std::filesystem::is_directory(path_, error)) return;
+  if (path_.native().find("://") != std::string::npos) {
+    throw ConfigError(
+        fmt::format("\"{}\" is the address of a server, and this takes the fleet's directory",
+                    path_.native()),
+        "name the directory that its \"daystream serve --fleet\" has, on its host; of an address "
+        "there are \"status\" and \"commands\"");
+  }
   throw ConfigError(fmt::format("fleet directory \"{}\" is no directory", path_.string()),
                     fmt::format("make it, with a {} in it: docs/fleet.md shows one", kFleetName));
 }

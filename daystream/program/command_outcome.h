@@ -2,12 +2,16 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
 namespace daystream::program {
+
+// Of its words, which have what to do about it at their end.
+inline constexpr std::size_t kMostResultBytes = 600;
 
 // At one host: `running`; then one of `done`, `failed`, `refused` (it is not on the host's list),
 // `expired`, `withdrawn`, and `interrupted`: its process ended meanwhile.

@@ -8,9 +8,13 @@
 #include <map>
 
 #include "calendar.h"
+#include "daystream/error.h"
+#include "grammar/table_list.h"
 #include "program/harmless.h"
 #include "program/json.h"
 #include "program/json_schema.h"
+#include "program/retention.h"
+#include "program/sample_size.h"
 
 namespace daystream::program {
 
@@ -19,7 +23,7 @@ using nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::size_t kMostResult = 300;
+constexpr std::size_t kMostWords = 300;
 constexpr std::size_t kMostId = 40;
 constexpr std::array<const char*, 7> kOutcomes = {"running", "done",      "failed",     "refused",
                                                   "expired", "withdrawn", "interrupted"};
@@ -54,8 +58,8 @@ bool is_of(const std::string& text, const char* characters) {
   return text.find_first_not_of(characters) == std::string::npos;
 }
 
-// As "deltamirror verify --sample" and "deltamirror snapshot --keep" take them: what they refuse in
-// the end, the host does.
+// Nothing that a command line could take for something else. What these come to is for
+// check_command(): what was asked for before it is not to become unreadable.
 std::string text_problem(const json& arguments) {
   const std::string size = text_of(arguments, "size");
   if (!is_of(size, "0123456789.%")) {
@@ -93,6 +97,64 @@ std::string command_problem(const std::string& kind, const json& arguments) {
   return problems.empty() ? text_problem(arguments) : problems.front().text();
 }
 
+namespace {
+
+// As "daystream fleet DIR command" calls it.
+std::string option_of(const std::string& key) {
+  return key == "tables" ? "--table" : "--" + key;
+}
+
+// What the kind does not take, and what it lacks.
+void check_arguments(const std::string& kind, const json& schema, const json& arguments) {
+  const json takes = schema.value("properties", json::object());
+  std::string options;
+  for (const auto& [key, value] : takes.items()) {
+    options += (options.empty() ? "" : ", ") + option_of(key);
+  }
+  for (const auto& [key, value] : arguments.items()) {
+    if (takes.contains(key)) continue;
+    throw ConfigError(fmt::format("\"{}\" takes no {}", kind, option_of(key)),
+                      options.empty() ? "leave it out: it takes no option of its own"
+                                      : fmt::format("leave it out: it takes {}", options));
+  }
+  for (const json& key : schema.value("required", json::array())) {
+    if (arguments.contains(key.get<std::string>())) continue;
+    throw ConfigError(fmt::format("\"{}\" needs {}", kind, option_of(key.get<std::string>())),
+                      "\"daystream fleet DIR command --help\" shows an example");
+  }
+}
+
+void check_table(const std::string& name) {
+  std::string storage(name.size(), '\0');
+  std::string_view schema;
+  std::string_view table;
+  if (grammar::parse_table_name(name, storage.data(), schema, table)) return;
+  throw ConfigError(
+      fmt::format("invalid --table \"{}\": it is not a table name", harmless_words(name)),
+      "write TABLE or SCHEMA.TABLE, quoted as in SQL where needed; for more than one "
+      "repeat --table");
+}
+
+}  // namespace
+
+void check_command(const std::string& kind, const json& arguments) {
+  const auto schema = argument_schemas().find(kind);
+  if (schema != argument_schemas().end()) check_arguments(kind, schema->second, arguments);
+  const std::string size = text_of(arguments, "size");
+  if (!size.empty() && !parse_sample_size(size)) {
+    throw ConfigError(fmt::format("invalid --size \"{}\"", harmless_words(size)), kSampleSizeLike);
+  }
+  const std::string keep = text_of(arguments, "keep");
+  if (!keep.empty() && !parse_retention(keep)) {
+    throw ConfigError(fmt::format("invalid --keep \"{}\"", harmless_words(keep)), kRetentionLike);
+  }
+  const std::string problem = command_problem(kind, arguments);
+  if (!problem.empty()) throw ConfigError(problem, "\"daystream fleet DIR command --help\"");
+  for (const json& table : arguments.value("tables", json::array())) {
+    check_table(table.get<std::string>());
+  }
+}
+
 std::string command_words(const std::string& kind, const json& arguments) {
   std::string out = kind;
   for (const auto& [key, value] : arguments.items()) {
@@ -106,7 +168,7 @@ std::string command_words(const std::string& kind, const json& arguments) {
     }
     out += fmt::format(" {} {}", key, words);
   }
-  return harmless_words(out, kMostResult);
+  return harmless_words(out, kMostWords);
 }
 
 ordered_json to_json(const HostCommand& command) {
@@ -147,7 +209,7 @@ std::optional<CommandOutcome> parse_outcome(const ordered_json& root) {
   CommandOutcome outcome;
   outcome.id = harmless_words(text_of(root, "id"), kMostId);
   outcome.state = text_of(root, "state");
-  outcome.result = harmless_words(text_of(root, "result"), kMostResult);
+  outcome.result = harmless_words(text_of(root, "result"), kMostResultBytes);
   const auto at = parse_utc_text(text_of(root, "at"));
   const bool is_known =
       std::find(kOutcomes.begin(), kOutcomes.end(), outcome.state) != kOutcomes.end();

@@ -25,8 +25,11 @@ struct HostCommand {
 const std::vector<std::string>& command_kinds();
 bool is_command_kind(const std::string& kind);
 
-// What is wrong with it, as "POINTER: what"; empty: it can be asked for.
+// What is wrong with it, as "POINTER: what"; empty: a host can be given it.
 std::string command_problem(const std::string& kind, const nlohmann::json& arguments);
+// For who asks: throws ConfigError, in the words of "daystream fleet DIR command", also for what
+// each host would only refuse.
+void check_command(const std::string& kind, const nlohmann::json& arguments);
 
 // "reseed flights, crews", for logs and people; harmless, whoever has written it.
 std::string command_words(const std::string& kind, const nlohmann::json& arguments);

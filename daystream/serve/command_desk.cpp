@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "program/hint.h"
 #include "serve/request.h"
 
 namespace daystream::serve {
@@ -38,9 +39,10 @@ bool CommandDesk::look() noexcept {
 void CommandDesk::read() {
   std::vector<std::string> damaged;
   std::vector<FleetCommand> all = directory_.load(&damaged);
-  for (const std::string& file : damaged) {
-    const auto text = troubles_.met(fmt::format("command \"{}\" is damaged", file));
-    if (text) spdlog::error("{}: no host begins with it", *text);
+  if (!damaged.empty()) {
+    const NeedsPerson error = fleet::damaged_commands(damaged);
+    const auto text = troubles_.met(error.what());
+    if (text) spdlog::error("{}", program::with_hint(*text, error.hint()));
   }
   const std::uint64_t newest = book_.all().empty() ? 0 : book_.all().back().number;
   for (const FleetCommand& each : all) {

@@ -28,7 +28,7 @@ void add_snapshot(CLI::App& app, Chosen& chosen) {
       [options](const std::string& text) {
         options->keep = parse_retention(text);
         if (!options->keep)
-          usage(fmt::format("invalid --keep \"{}\": write it like 24h,7d,4w,12m or 10", text));
+          usage(fmt::format("invalid --keep \"{}\": {}", text, daystream::program::kRetentionLike));
       },
       "remove older ones there, not of a file alone: 24h,7d,4w,12m keeps the newest of 24 hours, 7 "
       "days, 4 "

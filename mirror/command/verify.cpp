@@ -74,9 +74,10 @@ void add_verify(CLI::App& app, Chosen& chosen) {
   command.add_option_function<std::string>(
       "--sample",
       [options](const std::string& text) {
-        options->sample = parse_sample_size(text);
+        options->sample = daystream::program::parse_sample_size(text);
         if (!options->sample)
-          usage(fmt::format("invalid --sample \"{}\": write it like 1% or 1000", text));
+          usage(fmt::format("invalid --sample \"{}\": {}", text,
+                            daystream::program::kSampleSizeLike));
       },
       "compare only about so many rows of each table: 1%, 1000");
   daystream::program::add_json_flag(command, options->json);

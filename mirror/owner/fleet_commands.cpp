@@ -45,6 +45,7 @@ constexpr std::size_t kMostOutput = 8192;  // of a child: the last of it counts
 // One whose disk or server hangs hears no signal. None of them leaves anything half.
 constexpr std::chrono::seconds kGrace{5};
 constexpr const char* kEnded = "\"deltamirror run\" ended meanwhile; it is not begun again";
+constexpr const char* kAskAgain = "look whether it was done, and ask again where it was not";
 
 sys_seconds now() {
   return daystream::at_second(std::time(nullptr));
@@ -78,17 +79,27 @@ class Output {
       if (text_.size() > kMostOutput) text_.erase(0, text_.size() - kMostOutput);
     }
   }
-  // The last line that is not empty, and is no hint; without our name before it.
-  std::string last_line() const {
+  // The last line that says what has become of it, without our name before it, and with the hint
+  // behind it. Whoever reads it cannot ask this program for more of its help.
+  std::string last_words() const {
+    constexpr std::string_view kHint = "HINT: ";
     std::string last;
+    std::string hint;
     for (std::size_t at = 0; at < text_.size();) {
       const std::size_t end = std::min(text_.find('\n', at), text_.size());
       const std::string line = text_.substr(at, end - at);
-      if (!line.empty() && !line.starts_with("HINT: ")) last = line;
       at = end + 1;
+      if (line.empty() || line.starts_with("Try \"")) continue;
+      const bool is_hint = line.starts_with(kHint);
+      (is_hint ? hint : last) = is_hint ? line.substr(kHint.size()) : line;
+      if (!is_hint) hint.clear();
     }
     constexpr std::string_view kName = "deltamirror: ";
-    return last.starts_with(kName) ? last.substr(kName.size()) : last;
+    if (last.starts_with(kName)) last.erase(0, kName.size());
+    // One is not to be cut off for a reason that is too long.
+    const std::size_t room = daystream::program::kMostResultBytes * 2 / 3;
+    return daystream::program::with_hint(std::string(daystream::program::beginning_of(last, room)),
+                                         hint);
   }
 
  private:
@@ -159,7 +170,7 @@ void FleetCommands::begin() {
     CommandOutcome& outcome = record_.find(entry.outcome.id)->outcome;
     const bool restarted = entry.kind == "restart";
     outcome.state = restarted ? "done" : "interrupted";
-    outcome.result = restarted ? "started again" : kEnded;
+    outcome.result = restarted ? "started again" : daystream::program::with_hint(kEnded, kAskAgain);
     outcome.at = now();
     spdlog::info("command {} ({}): {}", outcome.id, entry.kind, outcome.result);
   }
@@ -245,8 +256,10 @@ void FleetCommands::run(const std::stop_token& stop) {
 // Empty: it may be carried out. The host's own list decides, whatever the server has made of it.
 std::string FleetCommands::refusal_of(const HostCommand& command) const {
   if (std::find(kinds_.begin(), kinds_.end(), command.kind) == kinds_.end()) {
-    return fmt::format("this host accepts no \"{}\": --accept-commands has {}", command.kind,
-                       fmt::join(kinds_, ","));
+    return daystream::program::with_hint(
+        fmt::format("this host accepts no \"{}\": --accept-commands has {}", command.kind,
+                    fmt::join(kinds_, ",")),
+        "start its \"deltamirror run\" with that, too, and ask again");
   }
   return {};
 }
@@ -273,7 +286,9 @@ void FleetCommands::carry_out(const HostCommand& command, const std::stop_token&
   std::optional<Paused> paused;
   Done done;
   if (now() >= command.expires) {
-    done = {"expired", fmt::format("it expired at {}", daystream::utc_text(command.expires))};
+    done = {"expired", daystream::program::with_hint(
+                           fmt::format("it expired at {}", daystream::utc_text(command.expires)),
+                           "look at the host's clock, and ask again with a later --expires")};
   } else if (std::string refusal = refusal_of(command); !refusal.empty()) {
     done = {"refused", std::move(refusal)};
   } else {
@@ -291,8 +306,10 @@ void FleetCommands::finish(const HostCommand& command, const Done& done,
                done.result.empty() ? "" : ": ", done.result);
   const std::lock_guard lock(mutex_);
   if (CommandRecord::Entry* const entry = record_.find(command.id)) {
-    entry->outcome = {command.id, done.state, daystream::program::harmless_words(done.result, 300),
-                      now()};
+    entry->outcome = {
+        command.id, done.state,
+        daystream::program::harmless_words(done.result, daystream::program::kMostResultBytes),
+        now()};
   }
   if (done.state == "done" && command.kind == "pause" && !record_.paused) record_.paused = paused;
   if (done.state == "done" && command.kind == "continue") record_.paused.reset();
@@ -315,7 +332,8 @@ FleetCommands::Done FleetCommands::act(const HostCommand& command, const std::st
   }
   // The owner takes it up once it goes on: nobody could tell it to, as one comes after the other.
   if (command.kind == "reseed" && paused_) {
-    return {"failed", "the mirror is paused: ask it to continue first"};
+    return {"failed",
+            daystream::program::with_hint("the mirror is paused", "ask it to continue first")};
   }
   try {
     return run_child(command, stop);
@@ -373,15 +391,18 @@ FleetCommands::Done FleetCommands::run_child(const HostCommand& command,
     const bool withdrawn = is_withdrawn(command.id);
     if (!withdrawn && !stop.stop_requested()) continue;
     end_child(*child);
-    if (!withdrawn) return {"interrupted", kEnded};
+    if (!withdrawn) return {"interrupted", daystream::program::with_hint(kEnded, kAskAgain)};
     return {"withdrawn", command.kind == "reseed" ? "the tables are copied all the same" : ""};
   }
   for (Output* const each : {&out, &err}) {
     if (each->fd() >= 0) each->take();
   }
-  if (child->wait().is_good()) return {"done", out.last_line()};
-  const std::string said = err.last_line();
-  return {"failed", said.empty() ? "it ended " + child->wait().text() : said};
+  if (child->wait().is_good()) return {"done", out.last_words()};
+  const std::string said = err.last_words();
+  if (!said.empty()) return {"failed", said};
+  return {"failed",
+          daystream::program::with_hint(fmt::format("its process ended {}", child->wait().text()),
+                                        "look at the log of the host, and ask again")};
 }
 
 void FleetCommands::save() noexcept {

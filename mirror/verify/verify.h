@@ -2,24 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "daystream/stream.h"
 #include "program/program.h"
+#include "program/sample_size.h"
 #include "verify/verify_report.h"
 
 namespace deltamirror {
 
-// How many rows of each table to compare; neither: all.
-struct SampleSize {
-  double percent = 0;
-  std::uint64_t rows = 0;  // about
-};
-// `1%`, `0.1%`, `1000`; nullopt: no such size.
-std::optional<SampleSize> parse_sample_size(std::string_view text);
+using daystream::program::SampleSize;
 
 struct VerifyOptions {
   std::string mirror;

@@ -127,7 +127,11 @@ TEST_CASE("commands: a host does what it accepts, once, and its result is seen",
   CHECK(fleet.comes_to(fleet.ask({"sample", "--size", "100%", "--name", "edge-1"}), {{"done", 1}}));
   const int none = fleet.ask({"reseed", "--table", "--whole", "--name", "edge-1"});
   CHECK(fleet.comes_to(none, {{"failed", 1}}));
-  CHECK(fleet.has_result(none, "--whole"));
+  // What was wrong, and what to do, for who cannot look at the host.
+  CHECK(
+      fleet.has_result(none,
+                       "edge-1: the mirror has no table \"--whole\"; HINT: \"deltamirror status\" "
+                       "names those it has"));
   CHECK(fleet.comes_to(fleet.ask({"snapshot", "--keep", "2", "--name", "edge-1"}), {{"done", 1}}));
   CHECK(eventually([&] { return fleet.told("edge-1")["snapshots"]["count"] == 1; }));
   CHECK(std::filesystem::exists(fleet.dir / "snapshots"));
@@ -154,6 +158,58 @@ TEST_CASE("commands: the list of the host decides, whatever the server says",
   fleet.kill("edge-1");
   fleet.start_accepting("edge-1", "verify,pause");
   CHECK(fleet.comes_to(number, {{"done", 1}}));
+}
+
+TEST_CASE("commands: each verb says what there is, or what is wrong and what to do",
+          "[mirror][fleet][commands]") {
+  CommandedHosts fleet;
+  const std::string url = "http://127.0.0.1:" + std::to_string(fleet.port) + "/fleet";
+  CHECK(fleet.command({"commands"}).out ==
+        "no commands: nobody has asked the hosts for anything\n");
+  CHECK(fleet.command({"commands", "--json"}).out.empty());
+  // An address is no directory: nothing is made by that name, and no directory is to be made.
+  const std::vector<std::vector<std::string>> of_directory = {{"command", "verify", "--name", "*"},
+                                                              {"withdraw", "1"},
+                                                              {"publish"},
+                                                              {"forget", "edge-1"},
+                                                              {"rollout", "status"}};
+  for (std::vector<std::string> arguments : of_directory) {
+    arguments.insert(arguments.begin(), {program("daystream"), "fleet", url});
+    const Result refused = run(arguments);
+    CHECK(refused.exit.code == 2);
+    CHECK(refused.err.find("is the address of a server, and this takes the fleet's directory\n"
+                           "HINT: name the directory") != std::string::npos);
+  }
+  const Result bad = fleet.command({"command", "sample", "--size", "150%", "--name", "*"});
+  CHECK(bad.exit.code == 2);
+  CHECK(bad.err ==
+        "daystream: invalid --size \"150%\"\nHINT: write it like 1% or 1000, no more "
+        "than 100%\n");
+  fleet.start_accepting("edge-1", "pause");
+  CHECK(fleet.is_told("edge-1", "well", 1));
+  CHECK(fleet.command({"command", "verify", "--name", "*"})
+            .out.find("of 1 mirror that has reported it is for 1, of which 1 does not accept it") !=
+        std::string::npos);
+  const int paused = fleet.ask({"pause", "--name", "*"}) + 1;
+  CHECK(fleet.comes_to(paused, {{"done", 1}}));
+  CHECK(run({program("daystream"), "fleet", url, "commands", std::to_string(paused)})
+            .out.find("  done         edge-1: the mirror stands still") != std::string::npos);
+
+  // A file that is damaged is named, and the others are shown all the same.
+  fleet.put("commands/new", "{");
+  std::filesystem::rename(fleet.fleet() + "/commands/new", fleet.fleet() + "/commands/1.json");
+  for (const std::vector<std::string>& asked :
+       {std::vector<std::string>{"commands"}, {"commands", "1"}, {"withdraw", "1"}}) {
+    const Result damaged = fleet.command(asked);
+    CHECK(damaged.exit.code == 3);
+    CHECK(damaged.err.find("commands/1.json\" is damaged\nHINT: bring it back") !=
+          std::string::npos);
+  }
+  CHECK(eventually(
+      [&] { return fleet.command({"commands"}).out.find("pause: 1 done") != std::string::npos; }));
+  CHECK(eventually([&] {
+    return fleet.server->err().find("commands/1.json\" is damaged; HINT: ") != std::string::npos;
+  }));
 }
 
 TEST_CASE("commands: a mirror that is paused stands still, also when it starts again",

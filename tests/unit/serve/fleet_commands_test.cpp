@@ -82,12 +82,21 @@ TEST_CASE("commands: what is asked for is checked, numbered and kept", "[serve][
   CHECK(refusal(asked("shell")) ==
         "\"shell\" is no command of a host: there are continue, pause, reseed, restart, sample, "
         "snapshot, verify");
-  CHECK(refusal(asked("reseed")).find("tables") != std::string::npos);
+  CHECK(refusal(asked("reseed")) == "\"reseed\" needs --table");
   CHECK(refusal(asked("reseed", {{"tables", json::array()}})).find("/tables") == 0);
-  CHECK(refusal(asked("pause", {{"tables", {"a"}}})).find("tables") != std::string::npos);
-  CHECK(refusal(asked("sample", {{"size", "$(id)"}})) ==
-        "/size: \"$(id)\" is no size of a sample: write it like 1% or 1000");
-  CHECK(refusal(asked("snapshot", {{"keep", "../x"}})).find("/keep: ") == 0);
+  CHECK(refusal(asked("pause", {{"tables", {"a"}}})) == "\"pause\" takes no --table");
+  for (const char* size : {"$(id)", "150%", "0", "0%", "1.5", "1000000000000000000000"}) {
+    CHECK(refusal(asked("sample", {{"size", size}})) ==
+          "invalid --size \"" + std::string(size) + "\"");
+  }
+  for (const char* keep : {"../x", "7d,7d", "0d", ","}) {
+    CHECK(refusal(asked("snapshot", {{"keep", keep}})) ==
+          "invalid --keep \"" + std::string(keep) + "\"");
+  }
+  for (const char* table : {"flight*", "a.b.c", "a,b", "\"a", "a b"}) {
+    CHECK(refusal(asked("reseed", {{"tables", {"crews", table}}})) ==
+          "invalid --table \"" + std::string(table) + "\": it is not a table name");
+  }
   FleetCommand late = asked("verify");
   late.command.expires = at_second(std::time(nullptr) + 32 * 86400);
   CHECK(refusal(late) == "a command expires later than now, and within 31 days");
@@ -117,6 +126,19 @@ TEST_CASE("commands: what is asked for is checked, numbered and kept", "[serve][
   CHECK(commands.load(&damaged).size() == 2);
   CHECK(damaged == std::vector<std::string>{dir / "commands/3.json"});
   CHECK_THROWS_AS(commands.issue(asked("verify")), daystream::NeedsPerson);
+  CHECK_THROWS_AS(commands.withdraw(3, "bob"), daystream::NeedsPerson);
+  CHECK_THROWS_AS(commands.withdraw(4, "bob"), ConfigError);
+  // One that a host refuses, and that was asked for before this was known here, is none of them.
+  std::string text;
+  std::getline(std::ifstream(dir / "commands/1.json"), text, '\0');
+  json first_file = json::parse(text);
+  first_file["number"] = 4;
+  first_file["kind"] = "sample";
+  first_file["arguments"] = {{"size", "150%"}};
+  std::ofstream(dir / "commands/4.json") << first_file.dump();
+  damaged.clear();
+  CHECK(commands.load(&damaged).size() == 3);
+  CHECK(damaged.size() == 1);
 }
 
 TEST_CASE("commands: a mirror hears of those that are for it, that it accepts, and has not done",
