@@ -40,7 +40,7 @@ Manifest RemoteSource::manifest() {
 }
 
 std::unique_ptr<File> RemoteSource::open_day(std::int64_t day) {
-  return spool_.open(day, fmt::format("{} of {}", day_text(day), url_.base));
+  return lines_.spool().open(day, fmt::format("{} of {}", day_text(day), url_.base));
 }
 
 // ---- connecting --------------------------------------------------------------------------------
@@ -50,17 +50,13 @@ void RemoteSource::connect(const std::string& query) {
       options_, fmt::format("{}/stream?beat={}{}{}", url_.base, Download::kBeat.count(),
                             tables_.empty() ? "" : "&tables=" + url_encode(tables_), query));
   filter_known_ = false;
-  beats_ = Beats();
-  at_tail_ = false;
+  lines_.begin_response();
 }
 
 void RemoteSource::connect_again() {
-  spool_.drop_half_line();
-  chain_.drop_half_line();
-  runs_ = LineRuns();
   std::string query;
-  if (last_ != Position::begin()) query = "&line=" + last_.text();
-  if (is_filtered() && chain_.value()) query += "&chain=" + crc_text(*chain_.value());
+  if (lines_.last() != Position::begin()) query = "&line=" + lines_.last().text();
+  if (is_filtered() && lines_.chain()) query += "&chain=" + crc_text(*lines_.chain());
   connect(query);
 }
 
@@ -109,7 +105,7 @@ std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
     while (!have_more()) {
       if (!take()) download_->wait(kForever, -1);
     }
-    place.day = spool_.days().front();
+    place.day = lines_.spool().days().front();
     begun_ = true;
     return place;
   }
@@ -120,12 +116,10 @@ std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
     throw ProtocolError(fmt::format("{}: the server does not say where it begins", url_.base),
                         "is it a \"daystream serve\"?");
   }
-  last_ = *position;
-  chain_.begin(chain);
-  place.day = day_number(position->c);
+  lines_.begin_behind(*position, *chain);
+  place.day = lines_.spool().last_day();
   place.state = {Spool::kInside, *position, *chain, false};
   place.lsn = *lsn;
-  spool_.begin_day(place.day, true);
   begun_ = true;
   return place;
 }
@@ -135,18 +129,8 @@ std::optional<Place> RemoteSource::resolve(const StartAfter& start) {
 // Spools what waits. True: there was something.
 bool RemoteSource::take() {
   if (download_->bytes().empty()) return false;
-  lines_.clear();
-  beats_.strip(download_->bytes(), lines_);
+  lines_.take(download_->bytes(), is_filtered());
   download_->bytes().clear();
-  runs_.feed(lines_, [this](std::int64_t day, std::string_view run) {
-    if (spool_.empty() || day != spool_.last_day()) spool_.begin_day(day, false);
-    spool_.append(run);
-    if (is_filtered()) chain_.add(run);
-    if (run.back() == '\n') spool_.end_line();
-  });
-  if (runs_.last() != Position::begin()) last_ = runs_.last();
-  at_tail_ = beats_.at_tail();
-  caught_up_ = caught_up_ || at_tail_;
   retries_.worked();
   away_.reset();
   if (failures_ > 0) {
@@ -158,10 +142,11 @@ bool RemoteSource::take() {
 
 // Whether more is spooled than limit() has returned.
 bool RemoteSource::have_more() const {
-  if (spool_.empty()) return false;
-  if (!told_) return spool_.bytes_from(spool_.days().front(), 0) > 0;
-  return day_number(told_->durable.position.c) != spool_.last_day() ||
-         spool_.last_end() > told_->durable.size_bytes;
+  const Spool& spool = lines_.spool();
+  if (spool.empty()) return false;
+  if (!told_) return spool.bytes_from(spool.days().front(), 0) > 0;
+  return day_number(told_->durable.position.c) != spool.last_day() ||
+         spool.last_end() > told_->durable.size_bytes;
 }
 
 // Connects where there is no connection, and takes what comes. False: nothing did.
@@ -185,18 +170,18 @@ bool RemoteSource::receive(milliseconds timeout, int wake_fd) {
 }
 
 std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::uint64_t offset) {
-  spool_.release(day, offset);
+  lines_.spool().release(day, offset);
   // Who asks has read all that was returned: now it is either more, or the end of what is durable.
   if (!have_more() && download_) receive(milliseconds(0), -1);
   const auto give_up = steady_clock::now() + kPatience;
-  while (!have_more() && !at_tail_) {
-    if (caught_up_ && !download_) return told_;
+  while (!have_more() && !lines_.at_tail()) {
+    if (lines_.caught_up() && !download_) return told_;
     receive(milliseconds(1000), wake_fd_);
     // The server may read on for long without finding any of our tables. Who follows comes again,
     // and has other things to do meanwhile; anybody else takes "nothing" for the end.
     if (is_filtered() && wake_fd_ >= 0 && download_ && !have_more()) return told_;
     if (is_readable(wake_fd_)) return told_;
-    if (!download_ && !have_more() && !at_tail_ && steady_clock::now() >= give_up) {
+    if (!download_ && !have_more() && !lines_.at_tail() && steady_clock::now() >= give_up) {
       throw ConnectionLost(
           fmt::format("{}: the server has been away for {} s", url_.base, kPatience.count()),
           "look whether \"daystream serve\" runs there, and start this again");
@@ -205,8 +190,8 @@ std::optional<ReaderSource::Limit> RemoteSource::limit(std::int64_t day, std::ui
   if (have_more()) {
     Limit limit;
     limit.has_chain = false;
-    limit.durable.position = last_;
-    limit.durable.size_bytes = spool_.last_end();
+    limit.durable.position = lines_.last();
+    limit.durable.size_bytes = lines_.spool().last_end();
     told_ = limit;
   }
   return told_;
@@ -233,7 +218,7 @@ bool RemoteSource::wait(milliseconds timeout, int wake_fd) {
 }
 
 std::uint64_t RemoteSource::backlog_bytes(std::int64_t day, std::uint64_t offset) {
-  return spool_.bytes_from(day, offset);
+  return lines_.spool().bytes_from(day, offset);
 }
 
 }  // namespace daystream::remote

@@ -9,11 +9,8 @@
 #include "daystream/error.h"
 #include "program/retries.h"
 #include "reader_source.h"
-#include "remote/beats.h"
 #include "remote/http_client.h"
-#include "remote/line_runs.h"
-#include "remote/running_chain.h"
-#include "remote/spool.h"
+#include "remote/response_lines.h"
 
 namespace daystream::remote {
 
@@ -36,7 +33,7 @@ class RemoteSource final : public ReaderSource {
   Manifest manifest() override;
   std::optional<Place> resolve(const StartAfter& start) override;
   bool is_filtered() const override { return !filter_.empty(); }
-  std::vector<std::int64_t> days() override { return spool_.days(); }
+  std::vector<std::int64_t> days() override { return lines_.spool().days(); }
   std::unique_ptr<File> open_day(std::int64_t day) override;
   std::optional<Limit> limit(std::int64_t day, std::uint64_t offset) override;
   bool wait(std::chrono::milliseconds timeout, int wake_fd) override;
@@ -55,20 +52,13 @@ class RemoteSource final : public ReaderSource {
   Options options_;
   Url url_;
   std::unique_ptr<Download> download_;  // nullptr: not connected
-  Beats beats_;
-  LineRuns runs_;
-  Spool spool_;
-  std::string lines_;
-  RunningChain chain_;
-  std::string tables_;  // what we ask for: a table list, empty: all
-  std::string filter_;  // what the server said it leaves; empty: everything
+  ResponseLines lines_;                 // what came
+  std::string tables_;                  // what we ask for: a table list, empty: all
+  std::string filter_;                  // what the server said it leaves; empty: everything
   bool filter_known_ = false;
-  Position last_ = Position::begin();  // the last whole line that was spooled, or where it began
-  bool at_tail_ = false;               // a beat was the last that came
-  bool caught_up_ = false;             // one has come
-  int wake_fd_ = -1;                   // that wait() was given last
-  bool begun_ = false;                 // resolve() found where
-  std::optional<Limit> told_;          // what limit() said last
+  int wake_fd_ = -1;           // that wait() was given last
+  bool begun_ = false;         // resolve() found where
+  std::optional<Limit> told_;  // what limit() said last
   program::Retries retries_;
   int failures_ = 0;          // to connect, since bytes came last
   std::optional<Away> away_;  // how the first of them went

@@ -15,7 +15,10 @@ class RunningChain {
   // `run`: whole lines, or a part of a line without `_crc` (LineRuns::Take).
   void add(std::string_view run);
   // Forgets the part of a line that came last.
-  void drop_half_line() noexcept { now_ = whole_; }
+  void drop_half_line() noexcept {
+    now_ = whole_;
+    in_line_ = false;
+  }
 
   // After the last whole line; nullopt: not known before the first line that says it.
   std::optional<std::uint32_t> value() const noexcept { return whole_; }
@@ -23,7 +26,7 @@ class RunningChain {
  private:
   std::optional<std::uint32_t> whole_;
   std::optional<std::uint32_t> now_;
-  bool in_line_ = false;
+  bool in_line_ = false;  // the last run ended in the middle of one
 };
 
 }  // namespace daystream::remote
