@@ -44,7 +44,7 @@ BEGIN
              WHERE a.privilege_type = 'CREATE' AND a.grantee <> ours.nspowner) THEN
     RAISE EXCEPTION 'schema "deltaflood" lets others than its owner create objects'
       USING ERRCODE = 'insufficient_privilege',
-            HINT = 'REVOKE CREATE ON SCHEMA deltaflood FROM …; then look what is in it.';
+            HINT = 'REVOKE CREATE ON SCHEMA deltaflood FROM ...; then look what is in it.';
   END IF;
   IF EXISTS (SELECT FROM pg_catalog.pg_depend
              WHERE refclassid = 'pg_namespace'::regclass AND refobjid = ours.oid
@@ -394,7 +394,7 @@ COMMENT ON FUNCTION deltaflood.grant_stream(name) IS
   'give a role what deltastream needs in this database';
 
 -- What deltamirror needs to seed and to verify these tables: to log in and connect, and to read
--- them (SELECT includes LOCK … IN ACCESS SHARE MODE). Seeding a view takes SELECT on its tables
+-- them (SELECT includes LOCK ... IN ACCESS SHARE MODE). Seeding a view takes SELECT on its tables
 -- too: name them. Raises when a table has row security that would hide rows from the role: a seed
 -- reads all rows or none. Repeating it changes nothing.
 CREATE FUNCTION deltaflood.grant_seed(role name, VARIADIC tables regclass[])
@@ -408,7 +408,7 @@ BEGIN
   IF cardinality(tables) = 0 OR array_position(tables, NULL) IS NOT NULL THEN
     RAISE EXCEPTION 'no table given to role "%"', role
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Name the tables: deltaflood.grant_seed(role, table, …).';
+            HINT = 'Name the tables: deltaflood.grant_seed(role, table, ...).';
   END IF;
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role);
   FOR t IN

@@ -2,14 +2,14 @@
 -- server takes no output plugin of ours. SQL and plpgsql only.
 --
 --   psql -d DATABASE -f deltaflood_managed.sql     -- or any other client: it is one transaction
---   CREATE PUBLICATION flood FOR TABLE …;          -- unless there is one
+--   CREATE PUBLICATION flood FOR TABLE ...;          -- unless there is one
 --   SELECT deltaflood.install('flood');            -- before the slot is made
 --
 -- Run the file again to upgrade: it replaces what it made and keeps the rows. To take everything
 -- away: SELECT deltaflood.uninstall(); docs/managed.md has the rights and the recipes.
 --
 -- pgoutput tells names, type OIDs and values. What else a `schema` line of a daystream needs (keys,
--- type names, labels of enums, partitions, …) travels as rows of deltaflood.ddl, which is published
+-- type names, labels of enums, partitions, ...) travels as rows of deltaflood.ddl, which is published
 -- too: they lie in the order of the stream, between the rows of the old shape and those of the new,
 -- and go with a savepoint that is rolled back. Event triggers write them at each DDL command.
 --
@@ -38,22 +38,22 @@
 --   table         as `_table` has it, before escaping: quoted where it must be, without `public.`
 --   kind          r table, p partitioned table (pg_class.relkind); others are never followed
 --   persistence   p: others are never followed
---   ancestors     [oid, …] of a partition: its parent first, the topmost table (`_root`) last. Each
+--   ancestors     [oid, ...] of a partition: its parent first, the topmost table (`_root`) last. Each
 --                 has a row of its own, published or not
 --   identity      d, n, f or i (pg_class.relreplident): `_identity`
---   pkey, ikey    [attnum, …] in the order of the index: `_pkey`, `_ikey`; absent: empty
---   publications  [{"name", "actions": some of "iudt", "via_root"} …] of the followed publications
---                 that have the table, with "columns": [attnum, …] where it has a list of columns
+--   pkey, ikey    [attnum, ...] in the order of the index: `_pkey`, `_ikey`; absent: empty
+--   publications  [{"name", "actions": some of "iudt", "via_root"} ...] of the followed publications
+--                 that have the table, with "columns": [attnum, ...] where it has a list of columns
 --                 there and "filtered": true where it has a row filter. [] of an ancestor that no
 --                 publication has
 --   columns       [{"n": attnum, "name", "type": as format_type with the typmod spells it, "oid":
 --                 the type, "mod": atttypmod, "not_null": true, "generated": "s", "missing": text}
---                 …] by attnum, without dropped and virtual ones. "missing" is what rows older than
+--                 ...] by attnum, without dropped and virtual ones. "missing" is what rows older than
 --                 the column take for it, as the type's output function writes it (boolean: t, f)
 --                 under the settings that the plugin decodes with; of a partitioned table, what the
 --                 first of its partitions has that has one
---   types         [{"oid", "is": all that `_type_OID` says, "made_of": [oid, …], "labels":
---                 [[oid, label], …] by OID} …] by OID: each type from 12000 on (initdb's are below)
+--   types         [{"oid", "is": all that `_type_OID` says, "made_of": [oid, ...], "labels":
+--                 [[oid, label], ...] by OID} ...] by OID: each type from 12000 on (initdb's are below)
 --                 that a column has, and what they are made of. `_type_OID` fields of a line are in
 --                 the order in which a walk meets them: for each column with such a type this, then
 --                 in depth what is in made_of of types from 12000 on; each type once.
@@ -91,7 +91,7 @@ BEGIN
              WHERE a.privilege_type = 'CREATE' AND a.grantee <> ours.nspowner) THEN
     RAISE EXCEPTION 'schema "deltaflood" lets others than its owner create objects'
       USING ERRCODE = 'insufficient_privilege',
-            HINT = 'REVOKE CREATE ON SCHEMA deltaflood FROM …; then look what is in it.';
+            HINT = 'REVOKE CREATE ON SCHEMA deltaflood FROM ...; then look what is in it.';
   END IF;
   SELECT x.what INTO other FROM (
     SELECT pg_describe_object('pg_class'::regclass, c.oid, 0) AS what, c.relowner AS owner
@@ -518,7 +518,7 @@ END $$;
 
 -- For migrations where no event trigger may be made, and for whom it may concern: compares
 -- everything, and returns how many rows it has written. To let a role call it:
---   GRANT USAGE ON SCHEMA deltaflood TO …; GRANT EXECUTE ON FUNCTION deltaflood.changed() TO …;
+--   GRANT USAGE ON SCHEMA deltaflood TO ...; GRANT EXECUTE ON FUNCTION deltaflood.changed() TO ...;
 -- In a transaction that has written nothing yet it waits for transactions with DDL, and DDL waits
 -- for it: else a row could say after another what was true before that. In a migration's own it
 -- does not, as two of them would wait for each other.
@@ -758,7 +758,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'publication "%" does not exist', publication
       USING ERRCODE = 'undefined_object',
-            HINT = pg_catalog.format('CREATE PUBLICATION %I FOR TABLE …, or FOR ALL TABLES where '
+            HINT = pg_catalog.format('CREATE PUBLICATION %I FOR TABLE ..., or FOR ALL TABLES where '
                                      'you are superuser.', publication);
   END IF;
   IF NOT (found_publication.pubinsert AND found_publication.pubupdate AND

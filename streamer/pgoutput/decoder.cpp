@@ -118,6 +118,8 @@ void Decoder::take(std::string_view message) {
       return spool_.abort(abort.xid, abort.sub);
     }
     case Kind::Origin:
+    case Kind::Message:  // one that is of no transaction comes between them, and anybody may write
+                         // it
       return check_skipped(message, Part::Whole);
     default:
       return take_change(kind, message);

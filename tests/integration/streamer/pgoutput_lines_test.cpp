@@ -93,6 +93,11 @@ TEST_CASE("pgoutput: rows are told as the plugin tells them", "[streamer][pgoutp
       "BEGIN; SAVEPOINT a; INSERT INTO byindex VALUES (3, 'c'); "
       "ROLLBACK TO a; INSERT INTO byindex VALUES (4, 'd'); COMMIT");
   both.cluster.execute("BEGIN; INSERT INTO byindex VALUES (5, 'e'); ROLLBACK");
+  both.cluster.execute("SELECT pg_logical_emit_message(false, 'noise', 'of no transaction')");
+  both.cluster.execute(
+      "BEGIN; INSERT INTO byindex VALUES (6, 'f'); "
+      "SELECT pg_logical_emit_message(false, 'noise', 'of none'), "
+      "pg_logical_emit_message(true, 'noise', 'of this one'); COMMIT");
   both.cluster.execute("TRUNCATE flight, ops.pair; INSERT INTO flight (id) VALUES (9)");
   CHECK(both.same().size() > 40);
 }
