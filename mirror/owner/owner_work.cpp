@@ -199,8 +199,9 @@ void OwnerWork::take(const MirrorConfig& config, Applier& applier) {
     if (options_.fleet) options_.fleet->taken(config);
   } catch (const Error& e) {
     applier.give_up();
-    spdlog::error("could not take configuration \"{}\", the one before stays in force: {}",
-                  options_.config_file, e.what());
+    const ConfigError error = not_taken(options_, e);
+    spdlog::error("{}", daystream::program::with_hint(error.what(), error.hint()));
+    remember_not_taken(db_, options_, error);
     if (options_.fleet && config.offer) options_.fleet->refused(config.offer->revision, e.what());
   }
 }

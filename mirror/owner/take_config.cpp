@@ -10,6 +10,7 @@
 #include "seed/requests.h"
 #include "store/absent_table.h"
 #include "store/indexes.h"
+#include "store/last_events.h"
 #include "store/shared_table.h"
 
 namespace deltamirror {
@@ -98,7 +99,38 @@ bool is_wished(const std::vector<MirroredTable>& tables, const TableRequest& wan
   });
 }
 
+// One that is new here is wished for, whether PostgreSQL has it or not; one that is asked for
+// otherwise stays as it is until it is there as it is asked for now.
+bool is_new(const std::vector<MirroredTable>& tables, const TableRequest& wanted) {
+  return !wanted.table.empty() && !is_wished(tables, wanted);
+}
+
 }  // namespace
+
+void require_no_copy(const Database& db, const MirrorConfig& config, const std::string& source) {
+  const std::vector<MirroredTable> tables = load_tables_of(db, source);
+  for (const TableRequest& wanted : compare(tables, wanted_config(config, source)).add) {
+    if (is_new(tables, wanted)) continue;
+    throw ConfigError(fmt::format("table \"{}\" is asked for otherwise than it is here, and the "
+                                  "process that owns the mirror has no connection to PostgreSQL to "
+                                  "copy it",
+                                  name_for(wanted)),
+                      "give -d CONNINFO to \"deltamirror run\", or conninfo in the configuration");
+  }
+}
+
+ConfigError not_taken(const RunOptions& options, const daystream::Error& why) {
+  const std::string then =
+      options.fleet ? "publish one that can be taken" : "SIGHUP, or a new start, reads it again";
+  return ConfigError(fmt::format("could not take configuration \"{}\", the one before stays in "
+                                 "force: {}",
+                                 options.config_file, why.what()),
+                     why.hint().empty() ? then : why.hint() + "; " + then);
+}
+
+void remember_not_taken(Database& db, const RunOptions& options, const ConfigError& error) {
+  if (!options.fleet) remember_error(db, kOfConfig, error, AfterError::Waiting);
+}
 
 void check_config(Database& db, const MirrorConfig& whole, const std::string& source) {
   const MirrorConfig config = wanted_config(whole, source);
@@ -142,12 +174,10 @@ TakenConfig take_config(Database& db, const RunOptions& options, const MirrorCon
     applier.tables().remove(name);
     spdlog::info("removed table \"{}\", which the configuration does not name", name);
   }
-  // A table that is new here is wished for from now on, whether PostgreSQL has it or not; one that
-  // is asked for otherwise stays as it is until it is there as it is asked for now.
   std::erase_if(change.add, [&](const TableRequest& wanted) {
-    const bool is_new = !wanted.table.empty() && !is_wished(tables, wanted);
-    if (is_new) applier.tables().add_absent(absent_table(wanted));
-    return is_new;
+    if (!is_new(tables, wanted)) return false;
+    applier.tables().add_absent(absent_table(wanted));
+    return true;
   });
   applier.commit();
   TakenConfig taken{

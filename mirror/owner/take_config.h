@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apply/applier.h"
+#include "daystream/error.h"
 #include "owner/engine.h"
 
 namespace deltamirror {
@@ -19,6 +20,16 @@ struct TakenConfig {
 // Throws what take_config() would, and changes nothing: what is wrong for one of several sources is
 // known before any of them takes it.
 void check_config(Database& db, const MirrorConfig& config, const std::string& source);
+
+// Throws where `config` asks for a table of the source otherwise than it is here, which takes a
+// copy, for a source without a connection to PostgreSQL.
+void require_no_copy(const Database& db, const MirrorConfig& config, const std::string& source);
+
+// Of a configuration that was not taken. `status` says it until one is; of a fleet's the fleet's
+// own state does.
+daystream::ConfigError not_taken(const RunOptions& options, const daystream::Error& why);
+void remember_not_taken(Database& db, const RunOptions& options,
+                        const daystream::ConfigError& error);
 
 // What `config`, read from `options.config_file`, says of the source: tables that are new become
 // wishes, those it leaves out go, indexes are made and dropped. It is taken whole or not at all,

@@ -1,9 +1,9 @@
 #include "owner/wanted_config.h"
 
-#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "config/fleet_config.h"
+#include "config/source_places.h"
 #include "owner/source_run.h"
 #include "owner/take_config.h"
 #include "program/hint.h"
@@ -42,9 +42,14 @@ std::shared_ptr<const MirrorConfig> WantedConfig::first(bool& right) {
 }
 
 void WantedConfig::check(const MirrorConfig& config) {
-  if (config.sources.size() < 2) return;  // the only one takes it whole or not at all
   const HavingTurn turn(shared_.turn, -1);
-  struct TakenBack {  // what was tried
+  const AskedPlaces asked{options_.config_file, options_.source, options_.daystream,
+                          options_.conninfo};
+  for (const SourcePlace& place : source_places(shared_.db, asked, config)) {
+    if (!place.conninfo) require_no_copy(shared_.db, config, place.at.source);
+  }
+  if (config.sources.size() < 2) return;  // the only one takes the rest whole or not at all
+  struct TakenBack {                      // what was tried
     CommitFeed* feed;
     ~TakenBack() {
       if (feed != nullptr) feed->rolled_back();
@@ -54,19 +59,13 @@ void WantedConfig::check(const MirrorConfig& config) {
 }
 
 void WantedConfig::refuse(const Error& error) {
-  const std::string what =
-      fmt::format("could not take configuration \"{}\", the one before stays in force: {}",
-                  options_.config_file, error.what());
+  const daystream::ConfigError refusal = not_taken(options_, error);
   if (options_.fleet) options_.fleet->refused(error.what());
-  const std::string then =
-      options_.fleet ? "publish one that can be taken" : "SIGHUP, or a new start, reads it again";
-  const std::string hint = error.hint().empty() ? then : error.hint() + "; " + then;
-  if (const auto text = said_.met(what)) {
-    spdlog::error("{}", daystream::program::with_hint(*text, hint));
+  if (const auto text = said_.met(refusal.what())) {
+    spdlog::error("{}", daystream::program::with_hint(*text, refusal.hint()));
   }
-  if (options_.fleet) return;  // whose state says it
   const HavingTurn turn(shared_.turn, -1);
-  remember_error(shared_.db, kOfConfig, Error(what, hint), AfterError::Waiting);
+  remember_not_taken(shared_.db, options_, refusal);
 }
 
 void WantedConfig::took() {

@@ -28,7 +28,8 @@ class WantedConfig {
   // What to begin with: of a server the one that was in force last, where the newest cannot be.
   // `right`: the sources are to take it.
   std::shared_ptr<const MirrorConfig> first(bool& right);
-  // Throws where one of several sources could not take it: then none is to.
+  // Throws where a copy that it needs cannot be made, or one of several sources could not take it:
+  // then none is to.
   void check(const MirrorConfig& config);
 
   // Says it, here and to `status`, which says it until one is taken.

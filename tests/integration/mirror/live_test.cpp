@@ -193,6 +193,34 @@ TEST_CASE("live: the configuration is read again at SIGHUP, whole or not at all"
   s.end();
 }
 
+TEST_CASE("live: without a connection a configuration that takes a copy is refused whole, and said",
+          "[mirror][live][integration]") {
+  Live s;
+  const json t = {{"table", "t"}};
+  REQUIRE(s.command("seed", {"-d", s.cluster.conninfo(), "--table", "twins"}).ok());
+  s.write_config({{"tables", {t, {{"table", "twins"}}}}});
+  s.start({"--config", (s.dir / "c.json").string()});
+  const Texts before = s.rows("SELECT sql FROM sqlite_schema ORDER BY name");
+  s.write_config({{"tables", {{{"table", "t"}, {"where", "id > 1"}}, {{"table", "u"}}}},
+                  {"on_trouble", "keep"}});
+  s.runner->signal(SIGHUP);
+  const auto status = [&] { return run({program("deltamirror"), "status", s.mirror()}); };
+  CHECK(eventually([&] { return status().exit.code == 1; }));
+  const Result said = status();
+  CHECK_THAT(said.out, Catch::Contains("could not take configuration") &&
+                           Catch::Contains("table \"t\" is asked") &&
+                           Catch::Contains("HINT: give -d CONNINFO"));
+  CHECK(s.rows("SELECT sql FROM sqlite_schema ORDER BY name") == before);
+  CHECK(s.value("SELECT count(*) FROM _deltamirror_tables") == "2");
+  s.cluster.execute("INSERT INTO twins VALUES(9, 'z'); UPDATE t SET v = 'z'");
+  s.check_equal({"t", "twins"});
+  s.write_config({{"tables", {t}}});  // takes none
+  s.runner->signal(SIGHUP);
+  CHECK(eventually([&] { return status().ok(); }));
+  s.check_equal({"t"});
+  s.end();
+}
+
 TEST_CASE("live: extra_sql that SQLite does not take is said before the rows of a table that comes",
           "[mirror][live][integration]") {
   Live s;
