@@ -303,6 +303,23 @@ void WriteTransaction::commit() {
   db_.commit();
 }
 
+Savepoint::Savepoint(Database& db) : db_(db) {
+  db_.exec("SAVEPOINT before");
+}
+// SQLite does not know that its schema is another one, where it was read within.
+constexpr const char* kTakeBack =
+    "ROLLBACK TO before; RELEASE before; PRAGMA writable_schema = RESET";
+Savepoint::~Savepoint() {
+  if (is_open_) sqlite3_exec(db_.raw(), kTakeBack, nullptr, nullptr, nullptr);
+}
+void Savepoint::take_back() {
+  if (std::exchange(is_open_, false)) db_.exec(kTakeBack);
+}
+void Savepoint::release() {
+  db_.exec("RELEASE before");
+  is_open_ = false;
+}
+
 ReadTransaction::ReadTransaction(const Database& db) : db_(db) {
   db_.prepare("BEGIN").run();
 }
@@ -332,24 +349,32 @@ std::vector<SchemaObject> objects_on(const Database& db, const std::string& tabl
 
 namespace {
 
-// What a statement has done can be taken back without the transaction that it is in.
-class Savepoint {
+// While it lives, views and triggers are understood that name a collation which only the user's own
+// program has. Nothing is compared by it: ALTER TABLE builds no index. When it ends such a
+// collation is as unknown as before, so that no index of the user's is written in another order.
+class AnyCollation {
  public:
-  explicit Savepoint(Database& db) : db_(db) { db_.exec("SAVEPOINT altered"); }
-  Savepoint(const Savepoint&) = delete;
-  Savepoint& operator=(const Savepoint&) = delete;
-  ~Savepoint() {
-    if (is_open_)
-      sqlite3_exec(db_.raw(), "ROLLBACK TO altered; RELEASE altered", nullptr, nullptr, nullptr);
+  explicit AnyCollation(Database& db) : db_(db) {
+    sqlite3_collation_needed(db_.raw(), this, &AnyCollation::make);
   }
-  void release() {
-    db_.exec("RELEASE altered");
-    is_open_ = false;
+  AnyCollation(const AnyCollation&) = delete;
+  AnyCollation& operator=(const AnyCollation&) = delete;
+  ~AnyCollation() {
+    sqlite3_collation_needed(db_.raw(), nullptr, nullptr);
+    for (const std::string& name : made_) {
+      sqlite3_create_collation(db_.raw(), name.c_str(), SQLITE_UTF8, nullptr, nullptr);
+    }
   }
 
  private:
+  static void make(void* self, sqlite3* db, int /*encoding*/, const char* name) {
+    constexpr auto kAllEqual = [](void*, int, const void*, int, const void*) { return 0; };
+    static_cast<AnyCollation*>(self)->made_.emplace_back(name);
+    sqlite3_create_collation(db, name, SQLITE_UTF8, nullptr, kAllEqual);
+  }
+
   Database& db_;
-  bool is_open_ = true;
+  std::vector<std::string> made_;
 };
 
 // As another connection will read it: SQLite says so of the first statement after that.
@@ -377,6 +402,7 @@ void check_readable(Database& db, const std::string& altered_by) {
 void alter_table(Database& db, const std::string& sql) {
   Savepoint savepoint(db);
   {
+    const AnyCollation any(db);
     const SchemaWrites writes(db);
     db.exec(sql);
   }

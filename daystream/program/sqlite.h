@@ -158,6 +158,22 @@ class WriteTransaction {
   Database& db_;
 };
 
+// What is done within a transaction while it lives can be taken back alone: it is, when destroyed
+// without release().
+class Savepoint {
+ public:
+  explicit Savepoint(Database& db);
+  Savepoint(const Savepoint&) = delete;
+  Savepoint& operator=(const Savepoint&) = delete;
+  ~Savepoint();
+  void release();
+  void take_back();  // now; nothing where it was released
+
+ private:
+  Database& db_;
+  bool is_open_ = true;
+};
+
 // BEGIN … END: what is read in between is of one commit.
 class ReadTransaction {
  public:
@@ -183,7 +199,8 @@ std::vector<SchemaObject> objects_on(const Database& db, const std::string& tabl
                                      std::string_view type = {});
 
 // Runs one ALTER TABLE. A user's view or trigger that is broken already, as its column is gone, is
-// left as it is and does not stand in the way. Where SQLite could not read the schema after it, as
+// left as it is and does not stand in the way; nor does a collation that only the user's program
+// has. Where SQLite could not read the schema after it, as
 // an index is on a column that goes, or two columns would have one name, it is taken back, and an
 // error of the statement is thrown.
 void alter_table(Database& db, const std::string& sql);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apply/needs_reseed.h"
 #include "daystream/proven_time.h"
 #include "src/calendar.h"
 #include "store/last_events.h"
@@ -202,7 +203,7 @@ void Applier::apply_line(const Change& change) {
 bool Applier::try_rows(TrackedTable& followed, const Change& change) {
   const auto give_up = [&](const std::string& what, const std::string& hint) {
     tables_.leave(followed, {.state = TableState::Copying,
-                             .reason = fmt::format("{} (transaction at {}, {})", what,
+                             .reason = fmt::format("{}{}{}, {})", what, kAtTransaction,
                                                    moment_.lsn.text(), moment_.position.text()),
                              .hint = hint});
     return false;

@@ -27,6 +27,9 @@ class NeedsReseed : public daystream::NeedsPerson {
   std::string line_name_;
 };
 
+// In the reason of a table that has left for a row of the stream: before the place of that row.
+inline constexpr const char* kAtTransaction = " (transaction at ";
+
 // The stream does not lead from where the mirror is to where PostgreSQL is: changes are missing in
 // it, its old days are gone, or it was begun again. Every table of the source is behind.
 class StreamGap : public daystream::NeedsPerson {

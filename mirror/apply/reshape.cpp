@@ -15,6 +15,10 @@ using daystream::NeedsPerson;
 
 namespace {
 
+std::string left_out_text(const std::string& sql) {
+  return fmt::format("left out \"{}\", whose column is gone; ", sql);
+}
+
 // In two steps, as two columns may have swapped names.
 void rename_columns(Database& db, MirroredTable& table, const Renames& renames) {
   const std::string name = quote_name(table.name);
@@ -35,7 +39,7 @@ void rename_columns(Database& db, MirroredTable& table, const Renames& renames) 
 // The number columns of `before` that go away, or take another name, before columns do; one that
 // stays is renamed with its column, and its indexes stay.
 void plan_number_columns(Database& db, const MirroredTable& before, const ColumnPlan& plan,
-                         Renames& renames) {
+                         Renames& renames, MirroredTable& table, Reshaped& result) {
   MirroredTable after = before;
   after.columns = plan.columns;
   const std::vector<NumberColumn> now = number_columns(after);
@@ -44,7 +48,7 @@ void plan_number_columns(Database& db, const MirroredTable& before, const Column
       return column.attnum == was.attnum;
     });
     if (stays == now.end()) {
-      drop_number_column(db, before.name, was.name);
+      set_aside(table, drop_number_column(db, before, was.name), result);
     } else if (stays->name != was.name) {
       renames.emplace_back(was.name, stays->name);
     }
@@ -52,7 +56,7 @@ void plan_number_columns(Database& db, const MirroredTable& before, const Column
 }
 
 // SQLite cannot change a key or a type in place, and drops no indexed column.
-void rebuild(Database& db, const MirroredTable& to, const ColumnPlan& plan, const SchemaLine& line,
+void rebuild(Database& db, MirroredTable& to, const ColumnPlan& plan, const SchemaLine& line,
              Reshaped& result) {
   const std::string fresh = "_deltamirror_new";
   db.exec(create_table_sql(to, fresh));
@@ -71,12 +75,27 @@ void rebuild(Database& db, const MirroredTable& to, const ColumnPlan& plan, cons
     db.exec(fmt::format("INSERT INTO {}({}) SELECT {} FROM {}", quote_name(fresh), names, values,
                         quote_name(to.name)));
   }
-  for (const std::string& sql : replace_table(db, to.name, fresh)) {
-    result.notice += fmt::format("left out \"{}\", whose column is gone; ", sql);
+  // Our own indexes come back by themselves.
+  const std::vector<SchemaObject> of_others = others_objects(db, to);
+  for (std::string& sql : replace_table(db, to.name, fresh)) {
+    const bool is_others = std::any_of(of_others.begin(), of_others.end(),
+                                       [&](const SchemaObject& other) { return other.sql == sql; });
+    if (is_others) {
+      set_aside(to, {std::move(sql)}, result);
+    } else {
+      result.notice += left_out_text(sql);
+    }
   }
 }
 
 }  // namespace
+
+void set_aside(MirroredTable& table, std::vector<std::string> left_out, Reshaped& result) {
+  for (std::string& sql : left_out) {
+    result.notice += left_out_text(sql);
+    table.standing.set_aside.push_back(std::move(sql));
+  }
+}
 
 Reshaped reshape_history(MirroredTable& table, const SchemaLine& line, const TypeNames& types) {
   Reshaped result;
@@ -120,7 +139,7 @@ Reshaped reshape(Database& db, MirroredTable& table, const SchemaLine& line,
     result.needs_rewrite = false;
   }
   const MirroredTable before = table;
-  plan_number_columns(db, before, plan, plan.renames);
+  plan_number_columns(db, before, plan, plan.renames, table, result);
   rename_columns(db, table, plan.renames);
   table.columns = plan.columns;
   table.shape = line.shape;

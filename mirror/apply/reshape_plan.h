@@ -36,6 +36,10 @@ std::string value_now(const std::string& name, int attnum, const ColumnPlan& pla
 // What rows from before have in an added column, as SQL.
 std::string missing_literal(const MissingValues& missing, const MirrorColumn& column);
 
+// What others had put beside the table, and cannot stand there any more, is said, and kept to be
+// made again.
+void set_aside(MirroredTable& table, std::vector<std::string> left_out, Reshaped& result);
+
 // The table's filter under the columns' new names and types.
 void rebind_filter(MirroredTable& table, const SchemaLine& line, const TypeNames& types,
                    Reshaped& result);

@@ -22,10 +22,11 @@ bool is_used(const std::string& column, const MirroredTable& now,
 }
 
 // The number columns that no source has any more. They go first, as they read columns that go.
-void drop_unused_numbers(Database& db, const MirroredTable& before, const MirroredTable& now,
-                         const std::vector<MirroredTable>& others) {
+void drop_unused_numbers(Database& db, const MirroredTable& before, MirroredTable& now,
+                         const std::vector<MirroredTable>& others, Reshaped& result) {
   for (const NumberColumn& column : number_columns(before)) {
-    if (!is_used(column.name, now, others)) drop_number_column(db, before.name, column.name);
+    if (is_used(column.name, now, others)) continue;
+    set_aside(now, drop_number_column(db, before, column.name), result);
   }
 }
 
@@ -104,7 +105,7 @@ Reshaped reshape_shared(Database& db, MirroredTable& table, const SchemaLine& li
                                                     quote_name(table.name), where_own(table)))) {
     result.needs_rewrite = false;
   }
-  drop_unused_numbers(db, table, now, others);
+  drop_unused_numbers(db, table, now, others, result);
   const std::vector<std::string> unused = unused_columns(table, now, others);
   for (const std::string& column : unused) drop_indexes_on(db, table, column);
   const OwnValues values = own_values(table, now, plan, line);

@@ -117,6 +117,8 @@ void RowWriter::run_one(Statement& statement, std::string_view verb, const Row& 
   } catch (const SqliteError& e) {
     if ((e.code() & 0xff) != SQLITE_CONSTRAINT) throw;
     if (!strict_) return;
+    // Else it is a constraint of somebody's: a trigger that raises, an index that is unique.
+    if (e.code() != SQLITE_CONSTRAINT_PRIMARYKEY && e.code() != SQLITE_CONSTRAINT_ROWID) throw;
     throw Diverged(
         fmt::format("table \"{}\" already has the row with {} that the stream's {} makes",
                     table_.name, key_text(row), verb));

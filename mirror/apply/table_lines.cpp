@@ -202,9 +202,15 @@ Reshaped TableLines::reshape_table(TrackedTable& followed, const SchemaLine& lin
   }
   if (!reshaped.notice.empty()) spdlog::warn("table {}: {}", shown_name(table), reshaped.notice);
   if (table.mode != TableMode::Mirror) return reshaped;
+  // The shape may be one again on which what was left out before can stand.
+  std::vector<std::string>& aside = table.standing.set_aside;
+  const std::vector<std::string> before = aside;
+  make_again(db_, table);
   for (std::string& sql : take_out_broken_triggers(db_, table)) {
-    spdlog::warn("table {}: left out trigger \"{}\", which no longer compiles", table.name, sql);
-    table.standing.set_aside.push_back(std::move(sql));
+    if (std::find(before.begin(), before.end(), sql) == before.end()) {
+      spdlog::warn("table {}: left out trigger \"{}\", which no longer compiles", table.name, sql);
+    }
+    aside.push_back(std::move(sql));
   }
   return reshaped;
 }

@@ -27,11 +27,14 @@ void TableNames::give_way(TrackedTable& followed) {
   if (table.is_shared()) return;
   if (table.wish.name != table.wish.default_name()) return;
   followed.final_name = table.wish.prefix + default_mirror_name(name_now(table));
-  const std::string meanwhile = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
-  if (table.name == meanwhile) return;
+  const std::string renamed = fmt::format("_deltamirror_renamed_{}", table.shape.oid);
+  if (table.name.starts_with(renamed)) return;
+  std::string meanwhile = renamed;
+  for (int number = 2; somebodys_object(db_, meanwhile); ++number) {
+    meanwhile = fmt::format("{}_{}", renamed, number);
+  }
   followed.drop_plan();
-  alter_table(db_, fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name),
-                               quote_name(meanwhile)));
+  rename_mirrored(db_, table, meanwhile);
   forget_table(db_, tables_.source(), table.name);
   table.name = meanwhile;
   save_table(db_, table);

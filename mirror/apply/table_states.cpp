@@ -11,8 +11,21 @@
 
 namespace deltamirror {
 
+namespace {
+
+constexpr const char* kGiveTheName =
+    "drop what has the name, or give the table another one with \"as\"";
+
+}  // namespace
+
 TableStates::TableStates(Database& db, MirrorCommit& commit) : db_(db), commit_(commit) {
-  for (MirroredTable& table : load_tables_of(db, source())) {
+  load();
+}
+
+void TableStates::load() {
+  followed_ = {};
+  absent_.clear();
+  for (MirroredTable& table : load_tables_of(db_, source())) {
     if (table.is_static()) continue;
     if (!table.is_followed()) {
       absent_.push_back(std::move(table));
@@ -114,8 +127,15 @@ void TableStates::look_again(MirroredTable& table, const std::string& reason) {
 void TableStates::call(TrackedTable& followed, const std::string& name) {
   MirroredTable& table = followed.table;
   followed.drop_plan();
-  alter_table(db_,
-              fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name), quote_name(name)));
+  try {
+    rename_mirrored(db_, table, name);
+  } catch (const SqliteError& e) {
+    if (!e.is_of_statement()) throw;
+    return leave(followed,
+                 {.state = TableState::Parked,
+                  .reason = fmt::format("it cannot be called \"{}\" here: {}", name, e.what()),
+                  .hint = kGiveTheName});
+  }
   forget_table(db_, source(), table.name);
   table.name = name;
   save_table(db_, table);
@@ -124,7 +144,9 @@ void TableStates::call(TrackedTable& followed, const std::string& name) {
 
 void TableStates::set_absence(const std::string& name, const Absence& absence) {
   commit_.begin();
-  if (TrackedTable* const followed = followed_.by_name(name)) return leave(*followed, absence);
+  for (const auto& followed : followed_) {
+    if (followed->table.wish.name == name) return leave(*followed, absence);
+  }
   for (MirroredTable& table : absent_) {
     if (table.name == name) deltamirror::set_absence(db_, table, absence);
   }
@@ -132,22 +154,25 @@ void TableStates::set_absence(const std::string& name, const Absence& absence) {
 
 void TableStates::add_absent(MirroredTable table) {
   commit_.begin();
+  make_room_for(table);
   save_table(db_, table);
   absent_.push_back(std::move(table));
 }
 
-// Its own wish may be called otherwise now, as a rename is followed; and another's may have its
-// name by a rename.
-void TableStates::replace(const MirroredTable& table) {
-  TrackedTable* before = nullptr;
-  TrackedTable* other = nullptr;
+// Another may have its name by a rename.
+void TableStates::make_room_for(const MirroredTable& table) {
   for (const auto& each : followed_) {
     const MirroredTable& has = each->table;
-    if (has.wish.name == table.wish.name) {
-      before = each.get();
-    } else if (folded(has.name) == folded(table.name)) {
-      other = each.get();
-    }
+    if (has.wish.name == table.wish.name || folded(has.name) != folded(table.name)) continue;
+    return call(*each, has.wish.name);
+  }
+}
+
+// Its own wish may be called otherwise now, as a rename is followed.
+void TableStates::replace(const MirroredTable& table) {
+  TrackedTable* before = nullptr;
+  for (const auto& each : followed_) {
+    if (each->table.wish.name == table.wish.name) before = each.get();
   }
   if (before != nullptr) {
     const MirroredTable old = std::move(followed_.remove(*before)->table);
@@ -156,14 +181,25 @@ void TableStates::replace(const MirroredTable& table) {
       forget_table(db_, source(), old.name);
     }
   }
-  if (other != nullptr) call(*other, other->table.wish.name);
+  make_room_for(table);
   std::erase_if(absent_, [&](const MirroredTable& t) { return t.name == table.name; });
 }
 
 void TableStates::install(const MirroredTable& table, const std::function<void()>& put_in_place) {
   commit_.begin();
-  replace(table);
-  put_in_place();
+  {
+    Savepoint before(db_);
+    try {
+      replace(table);
+      put_in_place();
+      before.release();
+    } catch (const SqliteError& e) {
+      if (!e.is_of_statement()) throw;
+      before.take_back();
+      load();
+      throw;
+    }
+  }
   auto followed = std::make_unique<TrackedTable>();
   followed->table = table;
   if (table.mode != TableMode::Mirror) {

@@ -59,15 +59,15 @@ class TableStates {
   void look_again(MirroredTable& table, const std::string& reason);
   // The names of tables that left in this transaction, by which they were not wished.
   std::vector<QualifiedName> take_freed() { return std::exchange(freed_, {}); }
-  // What it is called in SQLite from here on.
+  // What it is called in SQLite from here on. It leaves where SQLite does not let it.
   void call(TrackedTable& table, const std::string& name);
 
-  // By the name in SQLite; one that is followed leaves.
+  // By the name that is wished in SQLite; one that is followed leaves.
   void set_absence(const std::string& name, const Absence& absence);
   // Takes up the wish for a table that the mirror does not have.
   void add_absent(MirroredTable table);
   // `table` takes the place of what has its name or follows its source: `put_in_place` makes it so
-  // in SQLite.
+  // in SQLite. Throws what SQLite says of the statements for it: then all is as before.
   void install(const MirroredTable& table, const std::function<void()>& put_in_place);
   // Drops it here. False: the mirror has no such table.
   bool remove(const std::string& name);
@@ -76,6 +76,8 @@ class TableStates {
 
  private:
   void replace(const MirroredTable& table);
+  void make_room_for(const MirroredTable& table);
+  void load();  // as the file has them
 
   Database& db_;
   MirrorCommit& commit_;

@@ -86,6 +86,10 @@ void print(const ordered_json& all) {
                process.empty() ? "read by nobody"
                                : fmt::format("read by process {}, role {}, of {}", process,
                                              shown(slot, "role"), shown(slot, "reader")));
+    if (process.empty()) {
+      fmt::print("      where nothing needs it: SELECT pg_drop_replication_slot('{}');\n",
+                 shown(slot, "name"));
+    }
     if (!slot["claim"].is_null()) fmt::print("      of daystream {}\n", shown(slot, "claim"));
   }
   for (const ordered_json& role : all["roles"]) {

@@ -70,13 +70,19 @@ void write_tables(std::string& out, const ordered_json& facts, bool all) {
 }
 
 // What is not one line of key and value.
-const std::set<std::string> kToldApart = {"tables",  "sources",      "healthy",
-                                          "trouble", "needs_person", "config"};
+const std::set<std::string> kToldApart = {"tables",       "sources", "healthy",   "trouble",
+                                          "needs_person", "config",  "left_slots"};
 
 std::string text_of(const ordered_json& facts, bool all) {
   std::string out;
   for (const ordered_json& wrong : facts["trouble"]) {
     out += fmt::format("TROUBLE: {}\n", shown(wrong));
+  }
+  for (const ordered_json& left : facts["left_slots"]) {
+    out += fmt::format(
+        "LEFT: replication slot \"{}\" of source \"{}\", which has left: PostgreSQL keeps its log "
+        "for it; \"{}\" drops it\n",
+        shown(left["slot"]), shown(left["source"]), shown(left["drop_by"]));
   }
   for (const auto& [key, value] : facts.items()) {
     if (kToldApart.contains(key) || (key == "paused" && value.is_null())) continue;

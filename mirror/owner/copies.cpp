@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "apply/needs_reseed.h"
 #include "history/history_tables.h"
 #include "model/joined.h"
 #include "program/figures.h"
@@ -207,6 +208,26 @@ void Copies::park_uncopied(Applier& applier) const {
   }
 }
 
+// A row that could not be written has put it out soon after it was copied: the next copy would most
+// likely end at the next row. Who ends with the stream comes to an end nevertheless.
+void Copies::hold_back(Applier& applier) {
+  if (!options_.conninfo || options_.end.is_of_stream()) return;
+  for (const MirroredTable& table : applier.tables().absent()) {
+    const TableStanding& was = table.standing;
+    const bool of_row = was.reason.find(kAtTransaction) != std::string::npos;
+    if (was.state != TableState::Copying || !retries_.must_wait(table, of_row)) continue;
+    applier.tables().set_absence(
+        table.name,
+        {.state = TableState::Parked,
+         .reason = was.reason,
+         .hint =
+             "look at what was put beside it, as a trigger or an index: \"deltamirror remove\" and "
+             "\"seed\" bring it without these; it is copied again after pauses of up to 5 min, at "
+             "SIGHUP at once"});
+    retries_.waits(table);
+  }
+}
+
 // One that does not fit what others have of it may fit once they have changed.
 void Copies::look_at_others(const Applier& applier) {
   if (!retries_.is_time_to_look()) return;
@@ -221,6 +242,7 @@ void Copies::look_at_others(const Applier& applier) {
 // much is not fetched for a table that PostgreSQL does not have.
 void Copies::plan(Applier& applier) {
   park_uncopied(applier);
+  hold_back(applier);
   look_at_others(applier);
   const bool ends = options_.end.is_of_stream();
   std::vector<TableRequest> wanted;
@@ -445,7 +467,7 @@ void Copies::finish(const Applier& applier) {
   for (const TableRequest& table : running_->job.request.tables) {
     const bool absent = find_absent(applier, name_for(table)) != nullptr;
     (absent ? failed : placed).push_back(table);
-    if (!absent) retries_.forget(name_for(table));
+    if (!absent) retries_.placed(name_for(table));
   }
   say_problems();
   Running done = *std::exchange(running_, std::nullopt);

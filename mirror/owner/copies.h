@@ -113,6 +113,7 @@ class Copies {
   CopyJob own_job(std::vector<TableRequest> tables);
   bool is_due(const MirroredTable& table) const;
   void plan(Applier& applier);
+  void hold_back(Applier& applier);
   void look_at_others(const Applier& applier);
   void note_failure(const CopyJob& job, const std::vector<TableRequest>& tables,
                     Retries::From from);

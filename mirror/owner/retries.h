@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,7 +16,8 @@ namespace deltamirror {
 
 // After pauses that grow from 1 s to 5 min, each table by itself; at once, and then after short
 // pauses again, when its state has changed meanwhile, as MirroredTable::since says, or what it must
-// fit.
+// fit. A table that a line of the stream puts out again soon after it was copied waits for such a
+// pause, too: another copy would most likely end the same way.
 class Retries {
  public:
   using Clock = std::chrono::steady_clock;
@@ -92,9 +94,32 @@ class Retries {
       again.next = {};
     }
   }
-  void forget(const std::string& name) { tries_.erase(name); }
+  // The copy of it is in place.
+  void placed(const std::string& name) {
+    const auto pause = tries_[name].pause;
+    tries_[name] = {.pause = pause, .placed = now_()};
+  }
+  // Whether a row put it out again so soon after that it has to wait, as is_due() says from then
+  // on. To be asked of each table that is to be copied; true once. `of_row`: that is why it is.
+  bool must_wait(const MirroredTable& table, bool of_row) {
+    const auto found = tries_.find(table.name);
+    if (found == tries_.end() || !found->second.placed) return false;
+    const bool is_soon = now_() - *found->second.placed < kLongestPause;
+    if (!is_soon || !of_row) {
+      tries_.erase(found);
+      return false;
+    }
+    Try& again = found->second;
+    again.placed.reset();
+    again.pause = std::clamp(again.pause * 2, kShortestPause, kLongestPause);
+    again.next = now_() + again.pause;
+    return true;
+  }
+  // Its state was changed to say that it waits.
+  void waits(const MirroredTable& table) { tries_[table.name].since = table.standing.since; }
   void forget_all_but(const std::vector<MirroredTable>& tables) {
     std::erase_if(tries_, [&](const auto& each) {
+      if (each.second.placed && now_() - *each.second.placed < kLongestPause) return false;
       return std::none_of(tables.begin(), tables.end(),
                           [&](const MirroredTable& table) { return table.name == each.first; });
     });
@@ -112,6 +137,7 @@ class Retries {
     std::string snapshot = {};
     Clock::time_point next{};
     std::chrono::seconds pause{0};
+    std::optional<Clock::time_point> placed = {};  // it is followed since then
   };
   std::map<std::string, Try> tries_;  // by the table's name in SQLite
   Clock::time_point next_look_{};

@@ -8,6 +8,7 @@
 #include "seed/requests.h"
 #include "seed/snapshot_source.h"
 #include "snapshot/from_snapshot.h"
+#include "store/absent_table.h"
 #include "store/indexes.h"
 #include "store/shared_table.h"
 
@@ -20,6 +21,13 @@ namespace {
 
 constexpr std::chrono::milliseconds kStep{40};
 constexpr int kMostStarts = 10;
+
+// What somebody has put beside the table keeps rows from it, in most cases.
+daystream::NeedsPerson refused(const SqliteError& e) {
+  return daystream::NeedsPerson(e.what(),
+                                "look at the indexes and triggers that were put beside the table: "
+                                "once nothing keeps its rows out, it comes by itself");
+}
 
 TableProblem problem_of(const CopyFailed& failed) {
   return {.name = failed.name(),
@@ -135,7 +143,15 @@ bool LiveSeed::copy_step(steady_clock::time_point deadline) {
     }
     load_->begin(std::move(std::get<LiveRows>(*item)));
   }
-  load_->load(deadline);
+  try {
+    load_->load(deadline);
+  } catch (const SqliteError& e) {
+    if (!e.is_of_statement() || request_.unfit == Unfit::Refuse) throw;
+    leave_out(CopyFailed(refused(e), load_->name()));
+  } catch (const ConfigError& e) {
+    if (request_.unfit == Unfit::Refuse) throw;
+    leave_out(CopyFailed(e, load_->name()));
+  }
   return true;
 }
 
@@ -181,6 +197,14 @@ bool LiveSeed::is_news(const Applier& applier, const std::string& name) const {
 // What other sources have in the same table may come to be of another shape at any time before the
 // copy is in place. Throws where that is to be refused.
 std::optional<CopyFailed> LiveSeed::why_unfit(const MirroredTable& table) const {
+  if (const auto taken = somebodys_object(db_, table.name)) {
+    const daystream::NeedsPerson e(
+        fmt::format("the mirror has a {} of that name, which is not its own", *taken),
+        "drop or rename it, and the table comes by itself; or give the table another name with "
+        "\"as\"");
+    if (request_.unfit == Unfit::Refuse) throw e;
+    return CopyFailed(e, table.name);
+  }
   try {
     check_fits(sharing(load_tables(db_), table), table);
   } catch (const daystream::NeedsPerson& e) {
@@ -206,10 +230,15 @@ void LiveSeed::install(Applier& applier) {
     table.seed.at = timestamp_now();
     table.seed.written_rows = table.seed.rows;
     table.standing = {.since = table.seed.at};
-    applier.tables().install(table, [&] {
-      shadows[i]->put_in_place();
-      table.standing.set_aside = shadows[i]->left_out();
-    });
+    try {
+      applier.tables().install(table, [&] {
+        shadows[i]->put_in_place();
+        table.standing.set_aside = shadows[i]->left_out();
+      });
+    } catch (const SqliteError& e) {
+      if (!e.is_of_statement()) throw;
+      problems_.push_back(problem_of(CopyFailed(refused(e), table.name)));
+    }
   }
   for (const TableProblem& problem : problems_) {
     if (!is_news(applier, problem.name))

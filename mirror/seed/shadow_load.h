@@ -25,9 +25,11 @@ class ShadowLoad {
   std::uint64_t rows() const noexcept { return rows_; }  // that are there
 
   bool is_loading() const noexcept { return batch_.has_value(); }
+  // Of the table that is.
+  const std::string& name() const { return tables_.at(batch_->table).mirrored.name; }
   // With none being loaded.
   void begin(LiveRows batch);
-  // Loads of the batch until `deadline`. Throws ConfigError where a row comes twice.
+  // Loads of the batch until `deadline`. Throws ConfigError where a row of a query comes twice.
   void load(std::chrono::steady_clock::time_point deadline);
   // All have come: no statement on a shadow is alive any more.
   void end() { insert_ = Statement(); }

@@ -15,6 +15,7 @@ using daystream::program::quote_name;
 using daystream::program::quote_text;
 using daystream::program::ReadTransaction;
 using daystream::program::rename_table;
+using daystream::program::Savepoint;
 using daystream::program::SchemaObject;
 using daystream::program::SchemaWrites;
 using daystream::program::SqliteError;

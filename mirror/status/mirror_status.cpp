@@ -16,11 +16,13 @@
 
 #include "config/command_record.h"
 #include "config/fleet_config.h"
+#include "config/made_streams.h"
 #include "config/source_places.h"
 #include "daystream/error.h"
 #include "daystream/stream.h"
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
+#include "model/shell_word.h"
 #include "program/disk_space.h"
 #include "program/harmless.h"
 #include "program/hint.h"
@@ -227,6 +229,28 @@ class SourceNow {
   std::optional<double> age_s_;
 };
 
+// Slots that `up` has made for sources which have left: PostgreSQL keeps its log for them.
+ordered_json left_slots(const std::string& mirror, const std::vector<SourceNow>& sources) {
+  ordered_json left = ordered_json::array();
+  try {
+    for (const MadeStream& made : made_streams(mirror)) {
+      const bool is_there =
+          made.source.empty() ||
+          std::any_of(sources.begin(), sources.end(),
+                      [&](const SourceNow& source) { return source.name() == made.source; });
+      if (is_there) continue;
+      left.push_back({{"slot", made.slot},
+                      {"source", made.source},
+                      {"daystream", made.directory.string()},
+                      {"drop_by", fmt::format("deltamirror down {} --source {}", shell_word(mirror),
+                                              shell_word(made.source))}});
+    }
+  } catch (const daystream::Error&) {
+    // What cannot be read there, "up" and "down" say.
+  }
+  return left;
+}
+
 // A mirror, and what can be said of it.
 struct MirrorNow {
   int owner = 0;  // its process; 0: none
@@ -343,6 +367,7 @@ ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
   for (const MirroredTable& table : now.tables) {
     out["tables"].push_back(table_json(db, table, ask.rows, analyzed));
   }
+  out["left_slots"] = left_slots(mirror, now.sources);
   out["healthy"] = now.trouble.empty();
   out["needs_person"] = now.needs_person;
   out["trouble"] = now.trouble;

@@ -1,11 +1,13 @@
 #include "store/absent_table.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "model/joined.h"
+#include "model/names.h"
 #include "store/checkpoint.h"
 #include "store/indexes.h"
 #include "store/shared_table.h"
@@ -48,14 +50,18 @@ std::optional<OnTrouble> on_trouble_named(std::string_view word) {
 
 void take_out(Database& db, MirroredTable& table, const Absence& absence, OnTrouble on_trouble) {
   forget_table(db, table.source, table.name);
-  if (table.mode == TableMode::Mirror && on_trouble == OnTrouble::Hide) {
+  // What is kept is to have the name that was wished; there may be something else by now.
+  const bool may_be_kept = table.name == table.wish.name || is_free_name(db, table.wish.name);
+  if (table.mode == TableMode::Mirror && (on_trouble == OnTrouble::Hide || !may_be_kept)) {
     const bool there = has_table(db, table.name);
     const bool goes = !table.is_shared() || sharing(load_tables(db), table).empty();
     if (there && goes) {
-      table.standing.set_aside.clear();
       // Our own indexes come back by themselves.
+      std::vector<std::string>& aside = table.standing.set_aside;
       for (auto& [name, sql] : others_objects(db, table)) {
-        table.standing.set_aside.push_back(std::move(sql));
+        if (std::find(aside.begin(), aside.end(), sql) == aside.end()) {
+          aside.push_back(std::move(sql));
+        }
       }
     }
     if (there) drop_own(db, table);
@@ -105,6 +111,39 @@ bool is_free_name(const Database& db, const std::string& name) {
   Statement select = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = ? COLLATE NOCASE");
   select.bind(1, name);
   return !select.step();
+}
+
+void rename_mirrored(Database& db, MirroredTable& table, const std::string& name) {
+  for (std::string& sql : take_out_broken_triggers(db, table)) {
+    spdlog::warn("table {}: left out trigger \"{}\", which no longer compiles", table.name, sql);
+    table.standing.set_aside.push_back(std::move(sql));
+  }
+  alter_table(db,
+              fmt::format("ALTER TABLE {} RENAME TO {}", quote_name(table.name), quote_name(name)));
+}
+
+std::optional<std::string> somebodys_object(const Database& db, const std::string& name) {
+  const std::vector<MirroredTable> tables = load_tables(db);
+  const bool is_ours = std::any_of(tables.begin(), tables.end(), [&](const MirroredTable& table) {
+    return !table.standing.hidden && folded(table.name) == folded(name);
+  });
+  if (is_ours) return std::nullopt;
+  Statement select = db.prepare(
+      "SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE AND type <> 'trigger'");
+  select.bind(1, name);
+  return select.step() ? std::optional(select.text(0)) : std::nullopt;
+}
+
+void make_again(Database& db, MirroredTable& table) {
+  std::erase_if(table.standing.set_aside, [&](const std::string& sql) {
+    try {
+      db.exec_one(sql);
+    } catch (const SqliteError& e) {
+      if (!e.is_of_statement()) throw;
+      return std::string_view(e.what()).find("already exists") != std::string_view::npos;
+    }
+    return true;
+  });
 }
 
 std::vector<std::string> take_out_broken_triggers(Database& db, const MirroredTable& table) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "model/names.h"
+#include "store/indexes.h"
 
 namespace deltamirror {
 
@@ -24,16 +25,21 @@ std::string hidden(Database& db, const std::string& table, const std::string& na
   return select.step() ? select.text(0) : std::string();
 }
 
-std::vector<std::string> indexes_with(Database& db, const std::string& table,
-                                      const std::string& column) {
-  Statement select = db.prepare(
-      "SELECT DISTINCT i.name FROM pragma_index_list(?) i, pragma_index_info(i.name) c "
-      "WHERE c.name = ? COLLATE NOCASE");
-  select.bind(1, table);
-  select.bind(2, column);
-  std::vector<std::string> out;
-  while (select.step()) out.push_back(select.text(0));
-  return out;
+// Which read it, in an expression, too: SQLite writes another name of the column into those.
+std::vector<SchemaObject> indexes_with(Database& db, const std::string& table,
+                                       const std::string& column) {
+  std::vector<SchemaObject> indexes = objects_on(db, table, "index");
+  if (indexes.empty()) return indexes;
+  const Savepoint as_it_is(db);
+  alter_table(db, fmt::format("ALTER TABLE {} RENAME COLUMN {} TO _deltamirror_read",
+                              quote_name(table), quote_name(column)));
+  const std::vector<SchemaObject> renamed = objects_on(db, table, "index");
+  std::erase_if(indexes, [&](const SchemaObject& index) {
+    return std::any_of(renamed.begin(), renamed.end(), [&](const SchemaObject& other) {
+      return other.name == index.name && other.sql == index.sql;
+    });
+  });
+  return indexes;
 }
 
 }  // namespace
@@ -86,13 +92,21 @@ std::vector<std::string> number_columns_there(Database& db, const std::string& t
   return out;
 }
 
-void drop_number_column(Database& db, const std::string& table, const std::string& name) {
-  if (hidden(db, table, name) != kVirtual) return;
-  for (const std::string& index : indexes_with(db, table, name)) {
+std::vector<std::string> drop_number_column(Database& db, const MirroredTable& table,
+                                            const std::string& name) {
+  if (hidden(db, table.name, name) != kVirtual) return {};
+  const std::vector<SchemaObject> of_others = others_objects(db, table, "index");
+  std::vector<std::string> gone;
+  for (const auto& [index, sql] : indexes_with(db, table.name, name)) {
+    const bool is_others =
+        std::any_of(of_others.begin(), of_others.end(),
+                    [&index = index](const SchemaObject& other) { return other.name == index; });
+    if (is_others) gone.push_back(sql);
     db.exec("DROP INDEX " + quote_name(index));
   }
-  alter_table(db,
-              fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(table), quote_name(name)));
+  alter_table(
+      db, fmt::format("ALTER TABLE {} DROP COLUMN {}", quote_name(table.name), quote_name(name)));
+  return gone;
 }
 
 }  // namespace deltamirror

@@ -33,7 +33,9 @@ bool has_column(const MirroredTable& table, const std::string& name);
 void add_number_columns(Database& db, const MirroredTable& table);
 // The names of those that the SQLite table `table` has.
 std::vector<std::string> number_columns_there(Database& db, const std::string& table);
-// Drops one of the SQLite table `table`, and the indexes that have it; nothing where there is none.
-void drop_number_column(Database& db, const std::string& table, const std::string& name);
+// Drops one of the SQLite table that `table` stands in, and the indexes that read it; nothing where
+// there is none. Gives the SQL of those that somebody else has made.
+std::vector<std::string> drop_number_column(Database& db, const MirroredTable& table,
+                                            const std::string& name);
 
 }  // namespace deltamirror

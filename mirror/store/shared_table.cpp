@@ -212,9 +212,11 @@ MadeShared make_shared(Database& db, const MirroredTable& table,
   }
   for (const MirrorColumn& column : table.columns) {
     if (find_column(there, column.name) != nullptr) continue;
-    drop_number_column(db, table.name, column.name);  // another source's, under this name
+    // Of another source, under this name.
+    const auto beside = drop_number_column(db, table, column.name);
     db.exec(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", quote_name(table.name),
                         quote_name(column.name), column.type.declared()));
+    for (const std::string& sql : beside) db.exec_one(sql);
   }
   add_number_columns(db, table);
   return again ? MadeShared::Again : MadeShared::AsItIs;
@@ -251,7 +253,11 @@ std::string drop_unused_columns(Database& db, const std::vector<MirroredTable>& 
   };
   // They read others, and so go first.
   for (const std::string& name : number_columns_there(db, table.name)) {
-    drop_if_unused(name, [&] { drop_number_column(db, table.name, name); });
+    drop_if_unused(name, [&] {
+      for (const std::string& sql : drop_number_column(db, table, name)) {
+        stay += fmt::format("left out \"{}\", whose column is gone; ", sql);
+      }
+    });
   }
   for (const SqliteColumn& column : sqlite_columns(db, table.name)) {
     drop_if_unused(column.name, [&] {

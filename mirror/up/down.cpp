@@ -44,6 +44,7 @@ struct DownOptions {
   std::optional<std::string> conninfo;
   std::string slot;
   std::string config_file;
+  std::string source;  // one that has left the mirror; empty: all
   bool keep_slot = false;
   bool yes = false;
 };
@@ -83,6 +84,7 @@ class Down {
         made_(recorded(mirror_)) {}
 
   int run() {
+    if (!options_.source.empty()) return remove_source();
     find_streams();
     check_mirror();
     check_that_it_may();
@@ -112,6 +114,48 @@ class Down {
   }
 
  private:
+  // Of one that has left, beside the mirror, which may be followed meanwhile.
+  int remove_source() {
+    find_left();
+    if (!options_.yes && isatty(STDIN_FILENO) != 1) {
+      throw daystream::ConfigError("nobody can be asked here", "give --yes");
+    }
+    const auto writers = lock_streams();
+    check_servers();
+    find_publications();
+    if (!confirm()) {
+      fmt::print("nothing was removed\n");
+      return 1;
+    }
+    remove_slots();
+    for (const OwnStream& stream : streams_) {
+      remove_stream(stream);
+      strike_out(mirror_, stream);
+    }
+    return 0;
+  }
+
+  void find_left() {
+    const std::string& name = options_.source;
+    const auto sources = load_checkpoints(open_for_reading(mirror_));
+    if (find_source(sources, name) != nullptr) {
+      throw daystream::NeedsPerson(
+          fmt::format("mirror \"{}\" has source \"{}\"", mirror_, name),
+          "take it out of the configuration first; without --source the whole mirror is removed");
+    }
+    for (const OwnStream& stream : made_) {
+      if (stream.source != name) continue;
+      streams_.push_back(stream);
+      streams_.back().publication = publication_in(stream.directory);
+      if (options_.conninfo) streams_.back().conninfo = *options_.conninfo;
+    }
+    if (!streams_.empty()) return;
+    throw daystream::ConfigError(
+        fmt::format("\"up\" has made no stream for a source \"{}\" of mirror \"{}\"", name,
+                    mirror_),
+        "\"deltamirror status\" names those that have left");
+  }
+
   // What the configuration names, and what "up" has made for sources that left it.
   void find_streams() {
     find_configured();
@@ -250,7 +294,7 @@ class Down {
   bool confirm() const {
     if (options_.yes) return true;
     fmt::print("This removes, and nothing brings it back:\n");
-    if (is_there(mirror_)) fmt::print("  mirror {}\n", mirror_);
+    if (options_.source.empty() && is_there(mirror_)) fmt::print("  mirror {}\n", mirror_);
     for (const OwnStream& stream : streams_) {
       if (is_there(stream.directory)) fmt::print("  daystream {}\n", stream.directory.string());
       if (options_.keep_slot) continue;
@@ -284,17 +328,19 @@ class Down {
     }
   }
 
-  void remove_streams() const {
-    for (const OwnStream& stream : streams_) {
-      const fs::path going = name_of_removal(stream.directory);
-      bool any = fs::remove_all(going) != 0;
-      if (is_there(stream.directory)) {
-        move_away(stream.directory, going);
-        fs::remove_all(going);
-        any = true;
-      }
-      if (any) fmt::print("removed daystream {}\n", stream.directory.string());
+  static void remove_stream(const OwnStream& stream) {
+    const fs::path going = name_of_removal(stream.directory);
+    bool any = fs::remove_all(going) != 0;
+    if (is_there(stream.directory)) {
+      move_away(stream.directory, going);
+      fs::remove_all(going);
+      any = true;
     }
+    if (any) fmt::print("removed daystream {}\n", stream.directory.string());
+  }
+
+  void remove_streams() const {
+    for (const OwnStream& stream : streams_) remove_stream(stream);
     std::error_code ignored;  // where somebody else's is in it
     fs::remove(sources_folder(mirror_), ignored);
     if (fs::remove(sources_file(mirror_))) {
@@ -333,6 +379,8 @@ void add_down(CLI::App& app, Chosen& chosen) {
   command.add_option("-S,--slot", options->slot,
                      "the slot, where it was named and the stream is gone already");
   add_sources_config_option(command, options->config_file);
+  command.add_option("--source", options->source,
+                     "only the stream and slot of this source, which has left the mirror");
   command.add_flag("--keep-slot", options->keep_slot,
                    "leave the slot: its server is gone, or out of reach");
   command.add_flag("--yes", options->yes, "do not ask");
@@ -341,7 +389,9 @@ void add_down(CLI::App& app, Chosen& chosen) {
       "again.\n\n"
       "Examples:\n"
       "  deltamirror down flights.db -d service=prod\n"
-      "  deltamirror down flights.db -d service=prod --yes");
+      "  deltamirror down flights.db -d service=prod --yes\n"
+      "  deltamirror down shards.db --source us\n"
+      "      the mirror goes on: what a source leaves behind that the configuration has no more");
   command.callback([options, &chosen] {
     chosen = [options](daystream::program::Signals& signals) {
       return Down(*options, signals.stop()).run();

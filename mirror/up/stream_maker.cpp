@@ -12,6 +12,7 @@
 
 #include "apply/same_source.h"
 #include "daystream/stream.h"
+#include "model/shell_word.h"
 #include "owner/own_program.h"
 #include "program/hint.h"
 #include "program/json.h"
@@ -50,7 +51,7 @@ daystream::SourceIdentity database_of(const OwnStream& stream) {
 }
 
 // Between two looks whether somebody asks to stop.
-constexpr std::chrono::milliseconds kLook{50};
+constexpr std::chrono::milliseconds kBetweenStopLooks{50};
 
 // The first thing that failed of what `deltastream --check --json` has printed.
 struct Failed {
@@ -141,7 +142,7 @@ void StreamMaker::check_change(const OwnStream& now, OwnStream next,
   const auto child = start_own(argv, {.out = out.get()});
   while (!child->end()) {
     if (stop.requested()) return;
-    daystream::WaitSet{child->fd(), stop.fd()}.wait(kLook);
+    daystream::WaitSet{child->fd(), stop.fd()}.wait(kBetweenStopLooks);
   }
   const auto end = *child->end();
   if (end.is_good()) return;
@@ -270,9 +271,9 @@ void StreamMaker::say_that_it_stays(const OwnStream& stream) const {
       "{}{}\" removes mirror, {}",
       stream.slot, has_left ? fmt::format(" of source \"{}\", which has left,", stream.source) : "",
       has_left ? "" : "\"up\" again goes on, ", mirror, as_it_was_given(),
-      has_left ? fmt::format("streams and slots; for this one alone, call "
-                             "pg_drop_replication_slot('{}') at its server and remove {}",
-                             stream.slot, stream.directory.string())
+      has_left ? fmt::format("streams and slots; \"deltamirror down {} --source {}\" this one "
+                             "alone",
+                             mirror, shell_word(stream.source))
                : "stream and slot");
 }
 

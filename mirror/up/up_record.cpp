@@ -19,8 +19,6 @@ using nlohmann::ordered_json;
 
 namespace {
 
-constexpr int kVersion = 1;
-
 std::unique_ptr<daystream::Dir> folder_of(const fs::path& file) {
   return daystream::real_dir(fs::absolute(file).parent_path());
 }
@@ -40,9 +38,9 @@ void save(const std::string& mirror, const std::vector<OwnStream>& streams) {
                     {"slot", stream.slot},
                     {"connection", stream.conninfo}});
   }
-  daystream::replace_file(
-      *folder, file.filename().string(),
-      daystream::json_page(ordered_json{{"version", kVersion}, {"streams", std::move(list)}}));
+  daystream::replace_file(*folder, file.filename().string(),
+                          daystream::json_page(ordered_json{{"version", kMadeStreamsVersion},
+                                                            {"streams", std::move(list)}}));
 }
 
 // As it is kept.
@@ -57,29 +55,10 @@ OwnStream entry_of(const OwnStream& stream) {
 
 }  // namespace
 
-fs::path record_file(const std::string& mirror) {
-  return beside(mirror, ".up.json");
-}
-
 std::vector<OwnStream> recorded(const std::string& mirror) {
-  const fs::path path = record_file(mirror);
-  const auto file = folder_of(path)->open(path.filename().string());
-  if (!file) return {};
-  const auto root = daystream::program::parse_json(daystream::read_whole(*file));
-  if (!root.is_object() || root.value("version", ordered_json()) != kVersion) {
-    throw daystream::NeedsPerson(
-        fmt::format("\"{}\" does not say which streams \"up\" has made", path.string()),
-        "it is damaged, or of a newer version; without it only those are known that the "
-        "configuration names: look for others in pg_replication_slots, and move it away");
-  }
   std::vector<OwnStream> streams;
-  for (const ordered_json& each : root.value("streams", ordered_json::array())) {
-    using daystream::program::text_of;
-    OwnStream& stream = streams.emplace_back();
-    stream.source = text_of(each, "source");
-    stream.directory = text_of(each, "daystream");
-    stream.slot = text_of(each, "slot");
-    stream.conninfo = text_of(each, "connection");
+  for (const MadeStream& made : made_streams(mirror)) {
+    streams.push_back({made.source, made.directory, made.slot, made.conninfo, {}});
   }
   return streams;
 }

@@ -6,11 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "config/made_streams.h"
 #include "up/own_stream.h"
 
 namespace deltamirror {
-
-std::filesystem::path record_file(const std::string& mirror);
 
 // Of each its source, directory, slot, and connection string without passwords. Throws NeedsPerson.
 std::vector<OwnStream> recorded(const std::string& mirror);

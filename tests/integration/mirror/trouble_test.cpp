@@ -104,6 +104,37 @@ TEST_CASE("trouble: a trigger whose column goes is left out, and the table is fo
   s.end();
 }
 
+// Each row that comes would have it copied again, to fail at the next one.
+TEST_CASE(
+    "trouble: a table that SQLite refuses the rows of again and again is not copied each time",
+    "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite)
+      .exec("CREATE TRIGGER no BEFORE INSERT ON t BEGIN SELECT RAISE(ABORT, 'not here'); END");
+  s.start(true);
+  const auto begun = std::chrono::steady_clock::now();
+  for (int n = 1; std::chrono::steady_clock::now() - begun < std::chrono::seconds(6); ++n) {
+    const std::string next = std::to_string(n);
+    s.cluster.execute("INSERT INTO t VALUES(" + next + "); INSERT INTO o VALUES(" + next + ")");
+    s.catch_up();
+  }
+  const std::string err = s.runner->err();
+  INFO(err);
+  int copies = 0;
+  for (std::size_t at = 0; (at = err.find(" in place, ", at)) != std::string::npos; ++at) ++copies;
+  CHECK(copies <= 4);
+  CHECK(eventually([&] { return s.state("t") == "parked"; }));
+  CHECK_THAT(s.value("SELECT reason FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("not here"));
+  s.check_equal("o", "id");
+  CHECK(eventually([&] { return s.is_there("t"); }));  // until the next row
+  deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite).exec("DROP TRIGGER no");
+  s.cluster.execute("INSERT INTO t VALUES(0)");
+  s.check_equal("t", "id");
+  s.end();
+}
+
 TEST_CASE("wait: a table that is being copied is not there yet, and one in trouble is told",
           "[mirror][integration][trouble][wait]") {
   Troubled place(

@@ -252,6 +252,29 @@ TEST_CASE("up: a source that comes with the configuration has its stream, one th
     CHECK(place.nothing_is_left(place.mirror()));
     CHECK_FALSE(fs::exists(place.stream_of("us")));
   }
+  SECTION("down removes what it has left, beside the mirror") {
+    const Texts only_us = {
+        program("deltamirror"), "down", place.mirror(), "--source", "us", "--yes"};
+    const Result status = place.status();
+    CHECK(status.ok());
+    CHECK_THAT(status.out, Catch::Contains("LEFT: replication slot \"" + slot + "\"") &&
+                               Catch::Contains("--source us\" drops it"));
+    const Result not_left =
+        run({program("deltamirror"), "down", place.mirror(), "--source", "eu", "--yes"});
+    CHECK(not_left.exit == Exit{3, 0});
+    CHECK_THAT(not_left.err, Catch::Contains("has source \"eu\""));
+    const Result down = run(only_us);
+    INFO(down.err);
+    CHECK(down.ok());
+    CHECK_THAT(down.out, Catch::Contains("removed replication slot " + slot) &&
+                             Catch::Contains("removed daystream " + place.stream_of("us")));
+    CHECK(place.slots().size() == 1);
+    CHECK_FALSE(fs::exists(place.stream_of("us")));
+    CHECK_THAT(place.status().out, !Catch::Contains("LEFT"));
+    CHECK(run(only_us).exit == Exit{2, 0});
+    CHECK(place.follows("eu"));
+    place.end();
+  }
   SECTION("it comes back") {
     place.cluster.execute("INSERT INTO us VALUES(100)", "db_us");
     place.sources["us"] = {"db_us", "us"};

@@ -168,6 +168,39 @@ TEST_CASE("trouble: an index of the configuration is on the column that has the 
   s.end();
 }
 
+TEST_CASE("trouble: an index on a chosen column is made again on the one that takes its name",
+          "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE t(id int PRIMARY KEY, a text, c text); INSERT INTO t VALUES(1, 'a', 'c')");
+  const std::string config = (s.dir / "c.json").string();
+  write_file(config, R"({"tables": [{"table": "t", "columns": ["id", "a"], "indexes": ["a"]}]})");
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.cluster.execute("ALTER TABLE t RENAME a TO b; INSERT INTO t VALUES(2, 'b', 'c')");
+  s.catch_up();
+  const auto indexed = [&] {
+    return s.rows(
+        "SELECT c.name FROM pragma_index_list('t') i, pragma_index_info(i.name) c WHERE origin = "
+        "'c'");
+  };
+  CHECK(indexed() == Texts{"b"});
+  SECTION("of before, which was not mirrored") {
+    s.cluster.execute("ALTER TABLE t RENAME c TO a; INSERT INTO t VALUES(3, 'b', 'a')");
+  }
+  SECTION("that is new") {
+    s.cluster.execute("ALTER TABLE t ADD a text DEFAULT 'd'; INSERT INTO t VALUES(3, 'b', 'c')");
+  }
+  s.catch_up();
+  CHECK(eventually(std::chrono::seconds(20), [&] {
+    return s.value("SELECT 1 FROM pragma_table_info('t') WHERE name = 'a'") == "1";
+  }));
+  INFO(s.runner->err());
+  REQUIRE(s.rows("SELECT id || a FROM t ORDER BY 1") ==
+          s.source_rows("SELECT id || a FROM t ORDER BY 1"));
+  CHECK(indexed() == Texts{"a"});
+  s.end();
+}
+
 TEST_CASE("trouble: a table takes the name of another that is wished otherwise",
           "[mirror][trouble][integration]") {
   Troubled s(
@@ -230,5 +263,69 @@ TEST_CASE("trouble: a table that is wished for has its name, also where a rename
   s.cluster.execute("INSERT INTO z VALUES(3)");
   s.catch_up();
   CHECK(s.rows("SELECT id FROM b") == Texts{"1", "3"});
+  s.end();
+}
+
+// Views, indexes and tables of the operator are not the mirror's to remove.
+TEST_CASE("trouble: what somebody has made under a table's name stays, and the table waits for it",
+          "[mirror][trouble][integration]") {
+  const auto [kind, made, gone] = GENERATE(table<std::string, std::string, std::string>({
+      {"view", "CREATE VIEW t AS SELECT 1 AS id", "DROP VIEW t"},
+      {"table", "CREATE TABLE T(x); INSERT INTO t VALUES('mine')", "DROP TABLE t"},
+      {"index", "CREATE INDEX t ON o(id)", "DROP INDEX t"},
+  }));
+  CAPTURE(kind);
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY); CREATE TABLE o(id int PRIMARY KEY)");
+  s.seed_tables({"t", "o"});
+  s.start(true);
+  s.cluster.execute("DROP TABLE t");
+  REQUIRE(eventually([&] { return s.state("t") == "waiting"; }));
+  const auto by_hand = [&](const std::string& sql) {
+    deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite).exec(sql);
+  };
+  by_hand(made);
+  s.cluster.execute("CREATE TABLE t(id int PRIMARY KEY); INSERT INTO t VALUES(1)");
+  const bool parked =
+      eventually(std::chrono::seconds(20), [&] { return s.state("t") == "parked"; });
+  INFO(s.runner->err());
+  REQUIRE(parked);
+  CHECK_THAT(s.value("SELECT reason FROM _deltamirror_tables WHERE name = 't'"),
+             Catch::Contains("the mirror has a " + kind + " of that name"));
+  if (kind == "table") CHECK(s.rows("SELECT x FROM t") == Texts{"mine"});
+  s.cluster.execute("INSERT INTO o VALUES(1); INSERT INTO t VALUES(2)");
+  s.check_equal("o", "id");
+  by_hand(gone);
+  s.check_equal("t", "id");
+  s.end();
+}
+
+TEST_CASE(
+    "trouble: a table whose name here somebody has taken stops no source once it has to have it",
+    "[mirror][trouble][integration]") {
+  Troubled s(
+      "CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES(2);"
+      "CREATE TABLE b(id int PRIMARY KEY); INSERT INTO b VALUES(1)");
+  const std::string config = (s.dir / "c.json").string();
+  write_file(config, R"({"tables": [{"table": "b"}]})");
+  REQUIRE(s.seed({"--config", config}).ok());
+  s.start(true, {"--config", config});
+  s.cluster.execute("ALTER TABLE b RENAME TO z; INSERT INTO z VALUES(3)");
+  s.check_equal("z", "id");
+  const auto by_hand = [&](const std::string& sql) {
+    deltamirror::Database(s.mirror(), deltamirror::Database::Mode::ReadWrite).exec(sql);
+  };
+  by_hand("CREATE VIEW b AS SELECT 1 AS id");
+  write_file(config, R"({"tables": [{"table": "b"}, {"table": "a", "as": "z"}]})");
+  s.runner->signal(SIGHUP);
+  const bool placed = eventually(std::chrono::seconds(20), [&] {
+    return s.state("z") == "following" && s.state("b") == "waiting";
+  });
+  INFO(s.runner->err());
+  REQUIRE(placed);
+  CHECK_THAT(s.runner->err(), Catch::Contains("it cannot be called \"b\" here"));
+  CHECK(s.rows("SELECT id FROM z") == Texts{"2"});
+  by_hand("DROP VIEW b");
+  s.cluster.execute("ALTER TABLE z RENAME TO b");
+  s.check_equal("b", "id");
   s.end();
 }

@@ -5,6 +5,7 @@
 #include "apply/needs_reseed.h"
 #include "filter/row_filter.h"
 #include "fixture.h"
+#include "store/absent_table.h"
 
 using namespace deltamirror;
 using Rows = std::vector<std::string>;
@@ -294,6 +295,53 @@ TEST_CASE("reshape: exact decimals compare as numbers in a column beside them",
     line.shape.columns.push_back({3, "m", "numeric(20,2)", false});
     reshape(t.db, t.table, line, {});
     CHECK(t.db.value("SELECT count(*) FROM t WHERE m_num IS NULL") == "4");
+  }
+}
+
+// Of an index on an expression SQLite does not say which columns it reads.
+TEST_CASE("reshape: somebody's index on an expression of a number column is set aside with it",
+          "[mirror][reshape][numbers]") {
+  MemoryTable t = decimals();
+  const std::string on_expression = "CREATE INDEX by_hand ON t(abs(n_num))";
+  const std::string partial = "CREATE INDEX partial ON t(id) WHERE n_num > 1";
+  t.db.exec(on_expression + ";" + partial + "; CREATE INDEX other ON t(abs(id))");
+  const auto has = [&](const std::string& name) {
+    return t.db.value("SELECT 1 FROM sqlite_schema WHERE name = '" + name + "'").has_value();
+  };
+  const auto is_set_aside = [&](const Reshaped& result) {
+    CHECK(t.table.standing.set_aside == Rows{on_expression, partial});
+    CHECK_THAT(result.notice, Catch::Contains(on_expression) && Catch::Contains(partial));
+    CHECK_FALSE(has("by_hand"));
+    CHECK(has("other"));
+  };
+  SchemaLine line = changed(t);
+  SECTION("dropped, and there again") {
+    const SourceColumn n = line.shape.columns.back();
+    line.shape.columns.pop_back();
+    is_set_aside(reshape(t.db, t.table, line, {}));
+    line.shape.columns.push_back(n);
+    reshape(t.db, t.table, line, {});
+    make_again(t.db, t.table);
+    CHECK(t.table.standing.set_aside.empty());
+    CHECK(has("by_hand"));
+    CHECK(has("partial"));
+  }
+  SECTION("of another type") {
+    line.shape.columns[1].type = "integer";
+    is_set_aside(reshape(t.db, t.table, line, {}));
+  }
+  SECTION("renamed") {
+    line.shape.columns[1].name = "total";
+    CHECK(reshape(t.db, t.table, line, {}).notice.empty());
+    CHECK(has("by_hand"));
+    CHECK(t.table.standing.set_aside.empty());
+  }
+  SECTION("giving way to a column with its name") {
+    line.shape.columns.push_back({3, "n_num", "integer", false});
+    is_set_aside(reshape(t.db, t.table, line, {}));
+    make_again(t.db, t.table);
+    CHECK(has("by_hand"));
+    CHECK(t.db.value("SELECT count(*) FROM t") == "4");
   }
 }
 

@@ -176,6 +176,41 @@ TEST_CASE("shared table: a column that nobody has any more goes with a copy, or 
   }
 }
 
+TEST_CASE("shared table: an index on an expression of a number column stops no source",
+          "[mirror][sources][reshape][numbers]") {
+  Shared s;
+  for (MirroredTable* const table : {&s.eu, &s.us}) {
+    SchemaLine line = changed(*table);
+    line.shape.columns.push_back({4, "x", "numeric", false});
+    s.change(*table, line);
+  }
+  const std::string sql = "CREATE INDEX by_hand ON t(x_num + 1)";
+  s.db.exec(sql);
+  const auto is_there = [&] {
+    return s.db.value("SELECT 1 FROM sqlite_schema WHERE name = 'by_hand'").has_value();
+  };
+  SchemaLine line = changed(s.eu);
+  line.shape.columns.pop_back();
+  CHECK(s.change(s.eu, line).notice.empty());
+  CHECK(is_there());
+  SECTION("which none has any more") {
+    line = changed(s.us);
+    line.shape.columns.pop_back();
+    CHECK_THAT(s.change(s.us, line).notice, Catch::Contains(sql));
+    CHECK_FALSE(is_there());
+    CHECK(s.us.standing.set_aside == Rows{sql});
+    CHECK(s.names() == Rows{"src", "id", "a", "b"});
+  }
+  SECTION("whose name another source's column takes") {
+    line = changed(s.eu);
+    line.shape.columns.push_back({5, "x_num", "integer", false});
+    s.change(s.eu, line);
+    CHECK(is_there());
+    CHECK(s.names() == Rows{"src", "id", "a", "b", "x", "x_num"});
+  }
+  CHECK(s.rows("id || a") == Rows{"eu|1fox", "eu|2hen", "us|1cat", "us|2dog"});
+}
+
 TEST_CASE("shared table: lines of one source change its rows only", "[mirror][sources]") {
   Shared s;
   TablePlan plan(s.db, s.eu);

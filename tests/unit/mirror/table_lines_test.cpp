@@ -120,6 +120,50 @@ TEST_CASE("table lines: a change that SQLite has no place for takes the table ou
   CHECK(mirror.db.value("SELECT count(*) FROM u") == "0");
 }
 
+// The source would stop at each try.
+TEST_CASE("table lines: what somebody has put beside a table does not keep it from being renamed",
+          "[mirror][lines]") {
+  Followed mirror({"u"});
+  SECTION("a trigger that is broken") {
+    mirror.db.exec(
+        "CREATE TABLE log(x); CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO log "
+        "VALUES(new.id); END; DROP TABLE log");
+    mirror.schema(10, 1, "now");
+    CHECK(mirror.tables->followed().by_name("now")->table.standing.set_aside.size() == 1);
+  }
+  SECTION("views with a collation that is not known here") {
+    mirror.db.exec(
+        "CREATE VIEW v AS SELECT id COLLATE theirs AS n FROM t;"
+        "CREATE VIEW w AS SELECT n FROM v ORDER BY n");
+    mirror.schema(10, 1, "now");
+  }
+  SECTION("something with the name that it has meanwhile") {
+    mirror.db.exec("CREATE TABLE _deltamirror_renamed_1(x)");
+    mirror.schema(10, 1, "now");
+  }
+  CHECK(mirror.tables->followed().size() == 2);
+  CHECK(has_table(mirror.db, "now"));
+  CHECK(mirror.db.value("SELECT count(*) FROM now") == "0");
+}
+
+TEST_CASE("table lines: a wish for the name that a followed table has by a rename loses neither",
+          "[mirror][lines]") {
+  Followed mirror;
+  mirror.schema(10, 1, "z");
+  TableRequest request;
+  request.table = "other";
+  request.as = "z";
+  const bool taken = GENERATE(false, true);
+  if (taken) mirror.db.exec("CREATE VIEW t AS SELECT 1");
+  mirror.tables->add_absent(absent_table(request));
+  const std::vector<MirroredTable> stored = load_tables(mirror.db);
+  REQUIRE(stored.size() == 2);
+  CHECK(stored[0].name == "t");
+  CHECK(stored[0].is_followed() == !taken);
+  CHECK(stored[1].name == "z");
+  CHECK(mirror.tables->absent().size() == (taken ? 2U : 1U));
+}
+
 // SQLite has no place for both names at first: the one that stays as it was must not be in the way
 // of the other's wish later.
 TEST_CASE("table lines: names that differ by case alone come round, and no wish is lost",

@@ -217,7 +217,7 @@ class World {
     for (const auto& [name, since] : copy.since) {
       MirroredTable* const table = absent(name);
       if (table == nullptr) {
-        retries_.forget(name);
+        retries_.placed(name);
         continue;
       }
       retries_.failed(*table);
