@@ -230,7 +230,7 @@ void Decoder::take_relation(Relation relation) {
   table.relation = std::move(relation);
   table.verdict = Verdict::Open;
   // Whether it sends generated columns only it says.
-  if (table.shape && table.shape->has_generated()) table.told = false;
+  if (table.shape && !generated_columns(*table.shape).empty()) table.told = false;
 }
 
 void Decoder::take_row(std::string_view message) {
@@ -352,6 +352,9 @@ void Decoder::settle(Table& table, Pending& pending) {
   if (pending.was_out && was_told && !goes) {
     doubt(table, "the publication left out what was done to it for a while");
   }
+  if (was_told && !goes && pending.shape && has_come_to_be_told(*table.shape, *pending.shape)) {
+    doubt(table, "a generated column is an ordinary one now, and pgoutput tells no rows of that");
+  }
   if (!changes) return;
   if (was_told && goes) {
     std::string fields = fmt::format("\t_oid\t{}", table.oid);
@@ -361,11 +364,15 @@ void Decoder::settle(Table& table, Pending& pending) {
   }
   const std::string before = std::exchange(table.fields, {});
   const std::string name = table.shape ? table.shape->line_name : "";
+  // Copies have them: of one that goes a line tells, though lines had no values of it.
+  const auto generated = table.shape ? generated_columns(*table.shape) : std::vector<int>();
   table.shape = std::move(pending.shape);
   table.verdict = Verdict::Open;
   if (!table.shape) return;
   table.fields = schema_fields(*table.shape, nullptr);
-  if (table.shape->is_told() && (table.fields != before || table.shape->line_name != name)) {
+  const bool is_same = table.fields == before && table.shape->line_name == name &&
+                       generated_columns(*table.shape) == generated;
+  if (table.shape->is_told() && !is_same) {
     table.told = false;
     tell(table);
   }

@@ -152,8 +152,19 @@ void append_types(std::string& out, const Shape& shape,
 
 }  // namespace
 
-bool Shape::has_generated() const noexcept {
-  return std::any_of(columns.begin(), columns.end(), [](const auto& c) { return c.generated; });
+std::vector<int> generated_columns(const Shape& shape) {
+  std::vector<int> out;
+  for (const ShapeColumn& column : shape.columns) {
+    if (column.generated) out.push_back(column.number);
+  }
+  return out;
+}
+
+bool has_come_to_be_told(const Shape& before, const Shape& now) {
+  const std::vector<int> untold = generated_columns(before);
+  return std::any_of(now.columns.begin(), now.columns.end(), [&](const ShapeColumn& column) {
+    return !column.generated && contains(untold, column.number);
+  });
 }
 
 Shape parse_shape(std::uint32_t oid, std::string_view text, const std::string& publication) {

@@ -51,7 +51,6 @@ struct Shape {
 
   // Whether its changes are in the stream: a permanent table with rows of its own.
   bool is_told() const noexcept { return kind == 'r' && persistence == 'p' && published; }
-  bool has_generated() const noexcept;
 };
 
 // As `publication` has it. Throws ProtocolError where that is no shape.
@@ -60,6 +59,12 @@ Shape parse_shape(std::uint32_t oid, std::string_view json, const std::string& p
 // A schema line from `_oid` on. Of the columns it lists those that pgoutput sends: generated ones
 // only where `sent` has them.
 std::string schema_fields(const Shape& shape, const Relation* sent);
+
+// The generated columns of it, of which lines have values only where the server sends them.
+std::vector<int> generated_columns(const Shape& shape);
+// Whether a column is an ordinary one now which was a generated one: rows have its values, but no
+// line did.
+bool has_come_to_be_told(const Shape& before, const Shape& now);
 
 // Why the server's own description of a table is not that shape; empty: it is.
 std::string difference(const Shape& shape, const Relation& sent);

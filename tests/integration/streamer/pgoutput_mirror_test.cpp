@@ -186,6 +186,21 @@ TEST_CASE("pgoutput: what triggers do not tell is copied, and never wrong",
                     [](const std::string& line) { return contains(line, "\t_untold\t"); }));
 }
 
+TEST_CASE("pgoutput: what was generated and is not any more is copied, and what goes is gone",
+          "[streamer][pgoutput]") {
+  Managed s(
+      "CREATE TABLE fox (a int PRIMARY KEY, b int, c int GENERATED ALWAYS AS (b * 2) STORED); "
+      "CREATE TABLE hen (a int PRIMARY KEY, b int, c int GENERATED ALWAYS AS (b * 2) STORED); "
+      "INSERT INTO fox VALUES (1, 1), (2, 2); INSERT INTO hen VALUES (1, 1)");
+  s.seed({"fox", "hen"});
+  s.run();
+  s.cluster.execute("UPDATE fox SET b = 9 WHERE a = 1");
+  s.cluster.execute("ALTER TABLE fox ALTER c DROP EXPRESSION; ALTER TABLE hen DROP c");
+  s.check_equal();
+  s.cluster.execute("UPDATE fox SET c = 77 WHERE a = 2");
+  s.check_equal();
+}
+
 TEST_CASE("pgoutput: a table goes out of the publication and comes back under load, and is equal",
           "[streamer][pgoutput]") {
   Managed s(
