@@ -243,7 +243,8 @@ static void on_change(LogicalDecodingContext* ctx, ReorderBufferTXN* txn, Relati
     }
     write_row(plugin->writer, entry->plan, relation, row);
   } else {
-    tell_left_out(plugin->schemas, plugin->writer, entry->plan.described);
+    tell_left_out(plugin->schemas, plugin->writer, RelationGetRelid(relation),
+                  entry->plan.described);
   }
   leave_scratch(plugin, old);
 }
@@ -261,7 +262,8 @@ static void on_truncate(LogicalDecodingContext* ctx, ReorderBufferTXN*, int coun
       if (!is_told(plugin->options, relations[i]->rd_rel)) continue;
       RelationEntry* const entry = relation_entry(plugin->relations, relations[i]);
       if (!entry->plan.followed) {
-        tell_left_out(plugin->schemas, plugin->writer, entry->plan.described);
+        tell_left_out(plugin->schemas, plugin->writer, RelationGetRelid(relations[i]),
+                      entry->plan.described);
         continue;
       }
       if (schemas) {

@@ -1,6 +1,7 @@
 #include "description.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "grammar/escape.h"
 #include "value_facts.h"
@@ -149,6 +150,41 @@ void append_shape(StringInfo out, const RowWriter& writer, Relation relation,
   append_columns(out, writer, shape, name);
 }
 
+// What follows FOR VALUES, as the catalog has it, but without where in the statement it stood. No
+// text of users is in there, values are bytes in numbers. (pg_get_expr() would say it shorter, but
+// locks the table in later versions, and decoding must not wait for anyone.)
+void append_bound(StringInfo out, Oid partition) {
+  constexpr std::string_view kPlace = ":location ";
+  const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(partition));
+  if (!HeapTupleIsValid(tuple)) return;
+  bool is_null = false;
+  const Datum stored = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &is_null);
+  if (!is_null) {
+    char* const bound = TextDatumGetCString(stored);
+    std::string_view rest = bound;
+    for (auto at = rest.find(kPlace); at != rest.npos; at = rest.find(kPlace)) {
+      append(out, rest.substr(0, at));
+      rest.remove_prefix(at + kPlace.size());
+      rest.remove_prefix(std::min(rest.find_first_not_of("-0123456789"), rest.size()));
+    }
+    append(out, rest);
+    pfree(bound);
+  }
+  ReleaseSysCache(tuple);
+}
+
+// Of the partition itself and of all that it is a part of, for each of these has a bound, too. How
+// a table is partitioned never changes.
+void append_bounds(StringInfo out, Oid partition) {
+  append_bound(out, partition);
+  ListCell* cell = nullptr;
+  foreach (cell, get_partition_ancestors(partition)) {
+    append(out, " ");
+    append_unsigned(out, lfirst_oid(cell));
+    append_bound(out, lfirst_oid(cell));
+  }
+}
+
 char* finish(StringInfo text) {
   text->data[text->len] = '\0';
   return text->data;
@@ -158,7 +194,12 @@ char* finish(StringInfo text) {
 
 bool is_same(const Description& a, const Description& b) {
   if (a.table == nullptr || b.table == nullptr) return a.table == b.table;
-  return strcmp(a.table, b.table) == 0 && strcmp(a.shape, b.shape) == 0;
+  return strcmp(a.table, b.table) == 0 && strcmp(a.shape, b.shape) == 0 && has_same_bounds(a, b);
+}
+
+bool has_same_bounds(const Description& a, const Description& b) {
+  if (a.bounds == nullptr || b.bounds == nullptr) return a.bounds == b.bounds;
+  return strcmp(a.bounds, b.bounds) == 0;
 }
 
 Description describe(const RowWriter& writer, Relation relation) {
@@ -170,7 +211,13 @@ Description describe(const RowWriter& writer, Relation relation) {
   append_table(&table, writer.encoding, name);
   append_shape(&shape, writer, relation, name);
   const Oid root = partition_root_of(RelationGetRelid(relation), relation->rd_rel->relispartition);
-  return {finish(&table), finish(&shape), root};
+  if (!writer.options->partition_root || !OidIsValid(root)) {
+    return {finish(&table), finish(&shape), root, nullptr};
+  }
+  StringInfoData bounds;
+  initStringInfo(&bounds);
+  append_bounds(&bounds, RelationGetRelid(relation));
+  return {finish(&table), finish(&shape), root, finish(&bounds)};
 }
 
 Description describe_now(const RowWriter& writer, Oid relid, bool* is_partition) {

@@ -13,11 +13,15 @@ struct Description {
                 // lines for it
   char* shape;  // all that follows the transaction id
   Oid root;     // the topmost table it is a partition of
+  // With partition-root, of a partition: which of its root's rows it has, as text that is the same
+  // where these are. Else nullptr.
+  char* bounds;
 };
 
-constexpr Description kNothing = {nullptr, nullptr, InvalidOid};
+constexpr Description kNothing = {nullptr, nullptr, InvalidOid, nullptr};
 
 bool is_same(const Description& a, const Description& b);
+bool has_same_bounds(const Description& a, const Description& b);
 
 // In the current memory context.
 Description describe(const RowWriter& writer, Relation relation);

@@ -23,6 +23,7 @@ struct Touched {
   Oid relid;  // the key
   Description before;
   bool existed;        // before the transaction, with a line or not
+  bool rows_left_out;  // it has been changed while it was not followed
   bool is_type;        // values of other relations are made of its rows
   bool users_touched;  // these others, too, and its partitions
   bool has_parts;      // filters know its partitions by its name, too
@@ -82,6 +83,7 @@ void forget(SentSchema* sent) {
   if (sent->last.table != nullptr) {
     pfree(sent->last.table);
     pfree(sent->last.shape);
+    if (sent->last.bounds != nullptr) pfree(sent->last.bounds);
   }
   if (sent->types != nullptr) pfree(sent->types);
   sent->last = kNothing;
@@ -113,6 +115,7 @@ void write_schema(Schemas* schemas, const RowWriter& writer, Oid relid, const De
   forget(sent);
   sent->last.root = now.root;
   sent->last.shape = MemoryContextStrdup(schemas->memory, now.shape);
+  if (now.bounds != nullptr) sent->last.bounds = MemoryContextStrdup(schemas->memory, now.bounds);
   sent->last.table = MemoryContextStrdup(schemas->memory, now.table);
   remember_types(schemas, sent, relid);
   const Options& options = *writer.options;
@@ -165,7 +168,7 @@ void tell_undecoded(Schemas* schemas, const RowWriter& writer, Oid relid) {
     initStringInfo(&table);
     append_table(&table, writer.encoding, relation_name(partition));
     appendStringInfoChar(&table, '\0');
-    write_drop(schemas, writer, relid, {table.data, nullptr, root});
+    write_drop(schemas, writer, relid, {table.data, nullptr, root, nullptr});
   }
   RelationClose(partition);
 }
@@ -200,9 +203,11 @@ void compare(Schemas* schemas, const RowWriter& writer, Touched* touched) {
   if (writer.options->partition_root) {
     // Rows of partitions go out as their root's. A new partition is empty and changes nothing for a
     // reader of the root, nor does a partition's own shape; that a table with rows became a
-    // partition, or is none any more, does.
-    if (is_partition && OidIsValid(now.root) && last.root == now.root) return;
-    if (is_partition && !touched->existed && !was_sent) return;
+    // partition, or is none any more, does. So do other bounds, also where it has no rows now: who
+    // knows its rows by its bounds would take others for them when it goes.
+    const bool is_part = is_partition && OidIsValid(now.root);
+    if (is_part && last.root == now.root && has_same_bounds(last, now)) return;
+    if (is_partition && !touched->existed && !was_sent && !touched->rows_left_out) return;
     if (OidIsValid(last.root) && last.root != now.root) {
       write_drop(schemas, writer, touched->relid, last);
     }
@@ -278,6 +283,7 @@ Touched* touch_as(Schemas* schemas, const RowWriter& writer, Oid relid, bool des
   touched->is_type = false;
   touched->users_touched = false;
   touched->has_parts = false;
+  touched->rows_left_out = false;
   touched->before = kNothing;
   touched->existed = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
   mark_dirty(schemas, touched);
@@ -501,12 +507,19 @@ void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described) {
   write_schema(schemas, writer, described, now);
 }
 
-void tell_left_out(Schemas* schemas, const RowWriter& writer, Oid described) {
+void tell_left_out(Schemas* schemas, const RowWriter& writer, Oid changed, Oid described) {
   if (schemas->touched == nullptr) return;
-  const auto* const touched =
-      static_cast<const Touched*>(hash_search(schemas->touched, &described, HASH_FIND, nullptr));
-  if (touched == nullptr) return;
-  if (touched->dirty || schemas->all_dirty) compare_dirty(schemas, writer);
+  bool any = false;
+  bool dirty = schemas->all_dirty;
+  for (const Oid relid : {changed, described}) {
+    auto* const touched =
+        static_cast<Touched*>(hash_search(schemas->touched, &relid, HASH_FIND, nullptr));
+    if (touched == nullptr) continue;
+    any = true;
+    dirty = dirty || touched->dirty;
+    touched->rows_left_out = true;
+  }
+  if (any && dirty) compare_dirty(schemas, writer);
 }
 
 void commit_schemas(Schemas* schemas, const RowWriter& writer) {

@@ -23,11 +23,11 @@ void begin_schemas(Schemas* schemas, const RowWriter& writer, ReorderBufferTXN* 
 // changed up to here, and `described` unless it is what was last sent.
 void tell_schema(Schemas* schemas, const RowWriter& writer, Oid described);
 
-// Before a change that is left out, as `described` is not followed under its name of now: if the
-// transaction's DDL has changed it, writes what that has changed up to here. A table that is
-// followed under another name has left the stream with that, even if it has its own name again when
-// the transaction ends.
-void tell_left_out(Schemas* schemas, const RowWriter& writer, Oid described);
+// Before a change of `changed` that is left out, as `described` is not followed under its name of
+// now: if the transaction's DDL has changed one of them, writes what that has changed up to here. A
+// table that is followed under another name, or as a part of another table, has left the stream
+// with that, even if it is what it was again when the transaction ends.
+void tell_left_out(Schemas* schemas, const RowWriter& writer, Oid changed, Oid described);
 
 // In the commit callback: writes what is left.
 void commit_schemas(Schemas* schemas, const RowWriter& writer);

@@ -202,6 +202,30 @@ TEST_CASE("schema: partitions by their own name, or by their root's",
   CHECK(source.peek({{"tables", "r"}, {"exclude-tables", "p1"}}).size() == 2);
 }
 
+TEST_CASE("schema: a partition that was elsewhere for a while has left and comes with its rows",
+          "[plugin][schema][partition]") {
+  const Source source;
+  source.execute(
+      "CREATE TABLE r (a int PRIMARY KEY) PARTITION BY RANGE (a);"
+      "CREATE TABLE p PARTITION OF r FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (a);"
+      "CREATE TABLE leaf PARTITION OF p FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE other (a int PRIMARY KEY) PARTITION BY RANGE (a);"
+      "CREATE TABLE part PARTITION OF other FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (a)");
+  const std::string changes = GENERATE(as<std::string>{}, "", "INSERT INTO other VALUES (1);");
+  source.execute(
+      "BEGIN; ALTER TABLE r DETACH PARTITION p;"
+      "ALTER TABLE part ATTACH PARTITION p FOR VALUES FROM (0) TO (10);" +
+      changes +
+      "ALTER TABLE part DETACH PARTITION p;"
+      "ALTER TABLE r ATTACH PARTITION p FOR VALUES FROM (0) TO (10); COMMIT");
+  std::string actions;
+  for (const std::string& line : told(source, {{"tables", "r"}, {"partition-root", "on"}})) {
+    actions += Fields(line).head("_table").value() + ":" + Fields(line).action + " ";
+  }
+  CHECK(actions ==
+        (changes.empty() ? "r:schema " : "r:schema p:drop leaf:drop p:schema leaf:schema "));
+}
+
 TEST_CASE("schema: a table is left out from where its name, or its root's, is another",
           "[plugin][schema][partition]") {
   const bool by_root = GENERATE(false, true);
