@@ -17,7 +17,6 @@
 #include "program/notify.h"
 #include "program/retries.h"
 #include "src/reasons.h"
-#include "store/last_events.h"
 
 namespace deltamirror {
 
@@ -188,78 +187,92 @@ std::string SourceRun::what_copies() const {
       shell_word("dbname=" + load_checkpoint(shared_.db, name()).database), otherwise);
 }
 
-void SourceRun::follow() {
+// How it goes on after what has ended the loop before.
+struct SourceRun::Tries {
   daystream::program::Retries retries;
   Batches batches = Batches::Large;
   std::vector<std::string> seen;  // by which TableNotAsked has told of
   bool quiet = false;             // where it begins was said just before
-  // Nobody follows a source forever who is to end with the stream, or once tables are in place.
-  const bool stays = options_.end.waits_out_trouble();
-  const auto in_turn = [this](const auto& act) {
-    const HavingTurn turn(shared_.turn, nudge_.fd());
-    return act();
-  };
-  const auto remember = [&](const daystream::Error& e, AfterError after) {
-    lag_.set_trouble(e.what());  // first, as the mirror may be what is not to be had
-    in_turn([&] { remember_error(shared_.db, name(), e, after); });
-  };
-  const auto is_taken_over = [&](const daystream::Error& e) {
+};
+
+void SourceRun::follow() {
+  Tries tries;
+  while (wait_while_paused()) {
+    try {
+      if (follow_once(tries)) return;
+    } catch (const Withdrawn&) {
+      tries.batches = Batches::Large;
+      tries.quiet = true;
+    } catch (const daystream::Error& e) {
+      // The loop's statements are gone with it: the tables can be changed. Nobody follows a source
+      // forever who is to end with the stream, or once tables are in place.
+      if ((may_pass(e, begun_) || is_away(e)) && options_.end.waits_out_trouble()) {
+        if (!wait_out(e, tries)) return;
+      } else {
+        take_over(e);
+        tries.batches = Batches::Single;
+      }
+    }
+  }
+}
+
+// True: all is done, or it is to stop. False: another loop is to go on, as `tries` says.
+bool SourceRun::follow_once(Tries& tries) {
+  auto [checkpoint, asked] = in_turn([&] {
+    return std::pair(load_checkpoint(shared_.db, name()), tables_to_ask_for(tries.seen));
+  });
+  SourceLoop loop(*this, tries.batches, std::move(checkpoint), asked);
+  loop.begin();
+  try {
+    loop.run(std::exchange(tries.quiet, false));
+    return !is_paused() || stop_requested();
+  } catch (const TableNotAsked& e) {
+    // What was committed since has those before as the mirror's own.
+    if (loop.committed_anything()) tries.seen.clear();
+    tries.seen.push_back(e.name());
+    spdlog::info("asking \"{}\" for table {} too", options_.daystream.address(), e.name());
+  } catch (const daystream::Error& e) {
+    // To begin well says little: on a full disk it is the first commit that fails.
+    if (loop.committed_anything()) tries.retries.worked();
+    // Whole transactions may have gone back with the one that failed: they are applied again one by
+    // one, to fail at that very place.
+    if (may_pass(e, begun_) || !loop.lost_whole_transactions()) throw;
+    tries.batches = Batches::Single;
+  }
+  return false;
+}
+
+// False: asked to stop meanwhile.
+bool SourceRun::wait_out(const daystream::Error& trouble, Tries& tries) {
+  tries.batches = Batches::Large;
+  // First, as the mirror may be what is not to be had.
+  if (!tries.retries.failed(trouble, label())) tries.quiet = true;
+  daystream::program::Notify().status(fmt::format("{}waiting: {}", label(), trouble.what()));
+  remember(trouble, AfterError::Waiting);
+  // A copy that is behind comes in its own time: it is not spared by longer pauses.
+  if (dynamic_cast<const StreamBehind*>(&trouble) != nullptr) return pause(kBehindPause);
+  const bool own = dynamic_cast<const SqliteError*>(&trouble) != nullptr;
+  const auto next = tries.retries.pause();
+  return pause(own ? std::min(next, kLongestOwnPause) : next);
+}
+
+// Called while `error` is handled, which it throws on where nobody takes over what is left to do.
+void SourceRun::take_over(const daystream::Error& error) {
+  const auto is_taken_over = [this](const daystream::Error& e) {
     remember(e, AfterError::Stopped);
     return in_turn([&] { return work_.take_over(e); });
   };
-  for (;;) {
-    if (!wait_while_paused()) return;
-    try {
-      auto [checkpoint, asked] = in_turn(
-          [&] { return std::pair(load_checkpoint(shared_.db, name()), tables_to_ask_for(seen)); });
-      SourceLoop loop(*this, batches, std::move(checkpoint), asked);
-      loop.begin();
-      try {
-        loop.run(std::exchange(quiet, false));
-        if (!is_paused() || stop_requested()) return;
-        continue;
-      } catch (const TableNotAsked& e) {
-        // What was committed since has those before as the mirror's own.
-        if (loop.committed_anything()) seen.clear();
-        seen.push_back(e.name());
-        spdlog::info("asking \"{}\" for table {} too", options_.daystream.address(), e.name());
-      } catch (const daystream::Error& e) {
-        // To begin well says little: on a full disk it is the first commit that fails.
-        if (loop.committed_anything()) {
-          retries.worked();
-        }
-        // Whole transactions may have gone back with the one that failed: they are applied again
-        // one by one, to fail at that very place.
-        if (may_pass(e, begun_) || !loop.lost_whole_transactions()) throw;
-        batches = Batches::Single;
-      }
-    } catch (const Withdrawn&) {
-      batches = Batches::Large;
-      quiet = true;
-    } catch (const daystream::Error& e) {
-      // The loop's statements are gone with it: the tables can be changed.
-      if ((may_pass(e, begun_) || is_away(e)) && stays) {
-        batches = Batches::Large;
-        // First, as the mirror may be what is not to be had.
-        quiet = quiet || !retries.failed(e, label());
-        daystream::program::Notify().status(fmt::format("{}waiting: {}", label(), e.what()));
-        remember(e, AfterError::Waiting);
-        // A copy that is behind comes in its own time: it is not spared by longer pauses.
-        const bool behind = dynamic_cast<const StreamBehind*>(&e) != nullptr;
-        const bool own = dynamic_cast<const SqliteError*>(&e) != nullptr;
-        const auto next = own ? std::min(retries.pause(), kLongestOwnPause) : retries.pause();
-        if (!pause(behind ? kBehindPause : next)) return;
-        continue;
-      }
-      if (dynamic_cast<const StreamGap*>(&e) != nullptr) {
-        const StreamGap gap(e.what(), in_turn([&] { return what_copies(); }));
-        if (!is_taken_over(gap)) throw gap;
-      } else if (!is_taken_over(e)) {
-        throw;
-      }
-      batches = Batches::Single;
-    }
+  if (dynamic_cast<const StreamGap*>(&error) != nullptr) {
+    const StreamGap gap(error.what(), in_turn([&] { return what_copies(); }));
+    if (!is_taken_over(gap)) throw gap;
+  } else if (!is_taken_over(error)) {
+    throw;
   }
+}
+
+void SourceRun::remember(const daystream::Error& error, AfterError after) {
+  lag_.set_trouble(error.what());  // first, as the mirror may be what is not to be had
+  in_turn([&] { remember_error(shared_.db, name(), error, after); });
 }
 
 }  // namespace deltamirror

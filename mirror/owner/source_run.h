@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "owner/commit_feed.h"
 #include "owner/control.h"
@@ -17,6 +18,7 @@
 #include "owner/write_turn.h"
 #include "program/repeats.h"
 #include "src/waiting.h"
+#include "store/last_events.h"
 #include "store/wal_keeper.h"
 
 namespace deltamirror {
@@ -86,7 +88,17 @@ class SourceRun {
 
  private:
   void run() noexcept;
+  struct Tries;
   void follow();
+  bool follow_once(Tries& tries);
+  bool wait_out(const daystream::Error& trouble, Tries& tries);
+  void take_over(const daystream::Error& error);
+  void remember(const daystream::Error& error, AfterError after);
+  template <typename Act>
+  auto in_turn(const Act& act) {
+    const HavingTurn turn(shared_.turn, nudge_.fd());
+    return act();
+  }
   bool wait_while_paused();
   bool is_away(const daystream::Error& error) const noexcept;
   bool pause(std::chrono::milliseconds length);

@@ -5,6 +5,8 @@
 #include <csignal>
 #include <fstream>
 
+#include "support/false_server.h"
+
 using namespace support;
 
 TEST_CASE("trouble: a gap heals with a connection", "[mirror][trouble][integration]") {
@@ -83,6 +85,23 @@ TEST_CASE("trouble: who runs to an LSN with a connection ends with all tables or
   CHECK(done.ok());
   CHECK(s.rows("SELECT id || m FROM t") == Texts{"1b", "2b"});
   CHECK(s.rows("SELECT id FROM o").size() >= 1);
+}
+
+TEST_CASE("trouble: another trouble is said, however long there has been one",
+          "[mirror][trouble][integration]") {
+  Troubled s("CREATE TABLE t(id int PRIMARY KEY)");
+  s.seed_tables({"t"});
+  FalseServer server("");
+  s.runner.emplace(Texts{program("deltamirror"), "run", s.mirror(), "--daystream", server.url()});
+  const auto says = [&](const char* what) {
+    return eventually([&] { return s.runner->err().find(what) != std::string::npos; });
+  };
+  CHECK(says("the server ended the connection without an answer; trying again"));
+  REQUIRE(eventually([&] { return server.asked() >= 4; }));
+  server.set_answer("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+  INFO(s.runner->err());
+  CHECK(says("HTTP status 503; trying again"));
+  s.end();
 }
 
 TEST_CASE("trouble: what each try to copy says is said once, and then each minute",

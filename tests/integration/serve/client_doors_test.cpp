@@ -1,21 +1,16 @@
 // What a server that means harm, or is none, can do to our client: nothing but be refused. And what
 // the programs that we start get of us.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <functional>
-#include <stdexcept>
-#include <thread>
 
 #include "remote/http_client.h"
 #include "server_process.h"
 #include "stream_fixture.h"
+#include "support/false_server.h"
 #include "support/scratch_dir.h"
 #include "support/wait.h"
 
@@ -23,69 +18,10 @@ using namespace daystream;
 using namespace daystream::test;
 using namespace serve_test;
 using support::eventually;
+using support::FalseServer;
 using support::run;
 
 namespace {
-
-// Answers each connection with `answer`, and goes on with `more` until the peer has enough.
-class FalseServer {
- public:
-  FalseServer(std::string answer, std::string more)
-      : answer_(std::move(answer)),
-        more_(std::move(more)),
-        fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        listen(fd_.get(), 16) != 0 ||
-        getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-      throw std::runtime_error("no port");
-    }
-    port_ = ntohs(address.sin_port);
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~FalseServer() {
-    stop_ = true;
-    shutdown(fd_.get(), SHUT_RDWR);
-    thread_.join();
-  }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/test"; }
-  std::size_t sent() const { return sent_; }
-  std::size_t asked() const { return asked_; }
-
- private:
-  void serve() {
-    while (!stop_) {
-      const support::Fd peer(accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      if (peer.get() < 0) return;
-      ++asked_;
-      char request[4096];
-      if (recv(peer.get(), request, sizeof request, 0) <= 0) continue;
-      if (!put(peer.get(), answer_)) continue;
-      while (!more_.empty() && !stop_ && put(peer.get(), more_)) continue;
-    }
-  }
-  bool put(int fd, const std::string& bytes) {
-    for (std::size_t at = 0; at < bytes.size();) {
-      const ssize_t got = send(fd, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
-      if (got <= 0) return false;
-      at += static_cast<std::size_t>(got);
-      sent_ += static_cast<std::size_t>(got);
-    }
-    return true;
-  }
-
-  std::string answer_;
-  std::string more_;
-  support::Fd fd_;
-  int port_ = 0;
-  std::atomic<bool> stop_{false};
-  std::atomic<std::size_t> sent_{0};
-  std::atomic<std::size_t> asked_{0};
-  std::thread thread_;
-};
 
 const std::string kChunk = "10000\r\n" + std::string(0x10000, 'x') + "\r\n";
 
