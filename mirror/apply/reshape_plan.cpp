@@ -152,6 +152,66 @@ void move_out_of_the_way(const MirroredTable& table, ColumnPlan& plan) {
   }
 }
 
+// A column that the mirror has, as it goes on.
+void keep_column(const MirroredTable& table, const MirrorColumn& column, const SchemaLine& line,
+                 const TypeNames& types, ColumnPlan& plan, Reshaped& result) {
+  const SourceColumn* was = table.shape.column(column.attnum);
+  const SourceColumn* now = line.shape.column(column.attnum);
+  std::optional<MirrorColumn> next;
+  if (now != nullptr) {
+    next =
+        was == nullptr ? column : still_wished(table, column, *was, *now, line.shape, plan.columns);
+  }
+  if (!next) {
+    plan.dropped = true;
+    return;
+  }
+  if (next->name != column.name) plan.renames.emplace_back(column.name, next->name);
+  if (was != nullptr) {
+    if (now->type != was->type || now->type_oid != was->type_oid) {
+      next->type = type_of(*now, column.type_override, types, line.shape);
+      if (next->type != column.type) plan.retyped = true;
+    }
+    const auto scale = kept_scale(column.type, next->type, types, was->type);
+    if (scale) plan.to_decimal[column.attnum] = *scale;
+    take_meaning(table, line, *was, *now, next->type != column.type && !scale, result);
+  }
+  plan.columns.push_back(std::move(*next));
+}
+
+// Those that have come to the table and are wished for.
+void add_columns(const MirroredTable& table, const SchemaLine& line, const TypeNames& types,
+                 ColumnPlan& plan) {
+  for (const SourceColumn& column : line.shape.columns) {
+    const SourceColumn* const was = table.shape.column(column.attnum);
+    if (column_of(table.columns, column.attnum) != nullptr) continue;
+    if (was != nullptr && was->name == column.name) continue;
+    auto wished = wished_column(table, column, plan.columns);
+    if (!wished) continue;
+    if (was != nullptr) only_a_copy_has(line.shape, column.name);  // no line has its rows of before
+    wished->type = type_of(column, wished->type_override, types, line.shape);
+    plan.added.push_back(plan.columns.size());
+    plan.columns.push_back(std::move(*wished));
+  }
+}
+
+// Throws NeedsPerson where SQLite could have no table of these.
+void check_columns(const MirroredTable& table, const SchemaLine& line, const ColumnPlan& plan) {
+  if (plan.columns.size() == (table.is_shared() ? 1U : 0U)) {
+    throw NeedsPerson(
+        fmt::format("table {} has no column left that is mirrored", line.shape.line_name),
+        fmt::format("take it out of the mirror with \"deltamirror remove MIRROR --table {}\"",
+                    table.name));
+  }
+  std::set<std::string> names;
+  for (const MirrorColumn& column : plan.columns) {
+    if (names.insert(folded(column.name)).second) continue;
+    throw NeedsPerson(fmt::format("table {} now has two columns that SQLite would both call \"{}\"",
+                                  line.shape.line_name, column.name),
+                      "rename one, or seed the mirror again with a query that does");
+  }
+}
+
 }  // namespace
 
 void rename_in_indexes(MirroredTable& table, const Renames& renames) {
@@ -188,58 +248,13 @@ ColumnPlan plan_columns(const MirroredTable& table, const SchemaLine& line, cons
   for (const MirrorColumn& column : table.columns) {
     if (column.attnum == kSourceColumn) {
       plan.columns.push_back(column);
-      continue;
+    } else {
+      keep_column(table, column, line, types, plan, result);
     }
-    const SourceColumn* was = table.shape.column(column.attnum);
-    const SourceColumn* now = line.shape.column(column.attnum);
-    if (now == nullptr) {
-      plan.dropped = true;
-      continue;
-    }
-    const auto wished =
-        was == nullptr ? column : still_wished(table, column, *was, *now, line.shape, plan.columns);
-    if (!wished) {
-      plan.dropped = true;
-      continue;
-    }
-    MirrorColumn next = *wished;
-    if (next.name != column.name) plan.renames.emplace_back(column.name, next.name);
-    if (was != nullptr) {
-      if (now->type != was->type || now->type_oid != was->type_oid) {
-        next.type = type_of(*now, column.type_override, types, line.shape);
-        if (next.type != column.type) plan.retyped = true;
-      }
-      const auto scale = kept_scale(column.type, next.type, types, was->type);
-      if (scale) plan.to_decimal[column.attnum] = *scale;
-      take_meaning(table, line, *was, *now, next.type != column.type && !scale, result);
-    }
-    plan.columns.push_back(std::move(next));
   }
-  for (const SourceColumn& column : line.shape.columns) {
-    const SourceColumn* const was = table.shape.column(column.attnum);
-    if (column_of(table.columns, column.attnum) != nullptr) continue;
-    if (was != nullptr && was->name == column.name) continue;
-    auto wished = wished_column(table, column, plan.columns);
-    if (!wished) continue;
-    if (was != nullptr) only_a_copy_has(line.shape, column.name);  // no line has its rows of before
-    wished->type = type_of(column, wished->type_override, types, line.shape);
-    plan.added.push_back(plan.columns.size());
-    plan.columns.push_back(std::move(*wished));
-  }
+  add_columns(table, line, types, plan);
   move_out_of_the_way(table, plan);
-  if (plan.columns.size() == (table.is_shared() ? 1U : 0U)) {
-    throw NeedsPerson(
-        fmt::format("table {} has no column left that is mirrored", line.shape.line_name),
-        fmt::format("take it out of the mirror with \"deltamirror remove MIRROR --table {}\"",
-                    table.name));
-  }
-  std::set<std::string> names;
-  for (const MirrorColumn& column : plan.columns) {
-    if (names.insert(folded(column.name)).second) continue;
-    throw NeedsPerson(fmt::format("table {} now has two columns that SQLite would both call \"{}\"",
-                                  line.shape.line_name, column.name),
-                      "rename one, or seed the mirror again with a query that does");
-  }
+  check_columns(table, line, plan);
   return plan;
 }
 

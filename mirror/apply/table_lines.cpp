@@ -144,52 +144,66 @@ void TableLines::take_schema(const Change& change, const LineMoment& moment) {
   if (line.shape == table.shape && line.facts == table.facts) return;
   if (types_.take(line.facts)) save_types(db_, tables_.source(), types_);
   check_asked(line.shape.line_name);
+  tell_change(*followed, line);
+  take_change(*followed, line, moment);
+}
+
+// Says what has changed, and throws where the policy is to end at that.
+void TableLines::tell_change(const TrackedTable& followed, const SchemaLine& line) const {
+  const MirroredTable& table = followed.table;
   std::string what = difference(table.shape, line.shape);
   if (what.empty()) what = other_meaning(table.shape, table.facts, line.shape, line.facts);
   if (!what.empty()) spdlog::info("table {}: {}", table.source_table, what);
   if (!what.empty() || line.shape != table.shape) {
-    check_policy(*followed, what.empty() ? "its schema" : what);
+    check_policy(followed, what.empty() ? "its schema" : what);
   }
+}
 
+void TableLines::take_change(TrackedTable& followed, const SchemaLine& line,
+                             const LineMoment& moment) {
+  MirroredTable& table = followed.table;
   // What was said of partitions names columns as they were.
   if (line.shape.columns != table.shape.columns) table.partitions.rows.clear();
-  followed->drop_plan();
+  followed.drop_plan();
   const std::string old_line_name = table.shape.line_name;
-  // Half of it may be done: what is left of the table is taken out with it.
-  const auto give_up = [&](const std::string& why, const std::string& hint) {
-    table.shape.line_name = line.shape.line_name;
-    tables_.leave(*followed, {.state = TableState::Copying, .reason = why, .hint = hint});
-  };
-  const auto can = [&](const auto& act) {
-    try {
-      act();
-      return true;
-    } catch (const NeedsPerson& e) {
-      give_up(e.what(), e.hint());
-    } catch (const SqliteError& e) {
-      if (!e.is_of_statement()) throw;
-      give_up(e.what(), NeedsReseed::kCopyIt);
-    }
-    return false;
-  };
   Reshaped result;
-  const bool reshaped = can([&] {
-    result = reshape_table(*followed, line);
+  const bool reshaped = can(followed, line, [&] {
+    result = reshape_table(followed, line);
     if (table.mode == TableMode::Mirror) check_identity(table);
   });
   if (!reshaped) return;
   const bool renamed = old_line_name != line.shape.line_name;
   if (renamed) {
-    names_.take_rename(*followed, old_line_name);
-    if (take_holding(*followed)) return;
+    names_.take_rename(followed, old_line_name);
+    if (take_holding(followed)) return;
   }
-  can([&] {
-    if (renamed) names_.give_way(*followed);
+  can(followed, line, [&] {
+    if (renamed) names_.give_way(followed);
     save_table(db_, table);
-    tables_.make_plan(*followed);
-    if (!result.carried.empty()) followed->history->carry(result.carried, moment);
+    tables_.make_plan(followed);
+    if (!result.carried.empty()) followed.history->carry(result.carried, moment);
     commit_.count_change();
   });
+}
+
+// False: the table cannot be followed through this line, and has left. Half of `act` may be done:
+// what is left of the table is taken out with it.
+bool TableLines::can(TrackedTable& followed, const SchemaLine& line,
+                     const std::function<void()>& act) {
+  const auto give_up = [&](const std::string& why, const std::string& hint) {
+    followed.table.shape.line_name = line.shape.line_name;
+    tables_.leave(followed, {.state = TableState::Copying, .reason = why, .hint = hint});
+  };
+  try {
+    act();
+    return true;
+  } catch (const NeedsPerson& e) {
+    give_up(e.what(), e.hint());
+  } catch (const SqliteError& e) {
+    if (!e.is_of_statement()) throw;
+    give_up(e.what(), NeedsReseed::kCopyIt);
+  }
+  return false;
 }
 
 Reshaped TableLines::reshape_table(TrackedTable& followed, const SchemaLine& line) {

@@ -2,6 +2,7 @@
 // whether it holds them.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -53,6 +54,9 @@ class TableLines {
   // True: it is not followed any more.
   bool leave_its_name(TrackedTable& followed, const daystream::Change& change);
   bool take_rows_of(TrackedTable& root, const daystream::Change& partition);
+  void tell_change(const TrackedTable& table, const SchemaLine& line) const;
+  void take_change(TrackedTable& table, const SchemaLine& line, const LineMoment& moment);
+  bool can(TrackedTable& table, const SchemaLine& line, const std::function<void()>& act);
   Reshaped reshape_table(TrackedTable& table, const SchemaLine& line);
   Reshaped take_shape(MirroredTable& table, const SchemaLine& line);
 

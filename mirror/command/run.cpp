@@ -89,6 +89,22 @@ void check_fleet_options(const Options& options) {
   }
 }
 
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  deltamirror run flights.db --daystream /var/lib/daystream/prod\n"
+    "  deltamirror run flights.db -d service=prod --config flights.json\n"
+    "      copies what no line of the stream has, and takes up what the configuration adds;\n"
+    "      a mirror that is not there yet is seeded first\n"
+    "  deltamirror run flights.db -d service=prod --config https://stream1:8447/fleet/edge7\n"
+    "      the same, by a configuration that a server offers\n"
+    "  deltamirror run flights.db -d service=prod --config https://stream1:8447/fleet/edge7 \\\n"
+    "              --accept-commands verify,sample,reseed,restart\n"
+    "      and it does what people ask of it there, as far as this list goes\n"
+    "  deltamirror run copy.db --daystream https://stream1:8447/prod --once\n"
+    "  deltamirror run copy.db --from https://stream1:8447/prod\n"
+    "      without PostgreSQL: what no line has comes from a newer snapshot of that server; a\n"
+    "      mirror that is not there yet begins as a copy of the newest";
+
 }  // namespace
 
 void add_run(CLI::App& app, Chosen& chosen) {
@@ -129,21 +145,7 @@ void add_run(CLI::App& app, Chosen& chosen) {
           "http(s)://HOST:PORT/NAME of a server with snapshots, or a file that is one (default: "
           "the server that the stream is read from)");
   add_following_options(command, options->run);
-  command.footer(
-      "Examples:\n"
-      "  deltamirror run flights.db --daystream /var/lib/daystream/prod\n"
-      "  deltamirror run flights.db -d service=prod --config flights.json\n"
-      "      copies what no line of the stream has, and takes up what the configuration adds;\n"
-      "      a mirror that is not there yet is seeded first\n"
-      "  deltamirror run flights.db -d service=prod --config https://stream1:8447/fleet/edge7\n"
-      "      the same, by a configuration that a server offers\n"
-      "  deltamirror run flights.db -d service=prod --config https://stream1:8447/fleet/edge7 \\\n"
-      "              --accept-commands verify,sample,reseed,restart\n"
-      "      and it does what people ask of it there, as far as this list goes\n"
-      "  deltamirror run copy.db --daystream https://stream1:8447/prod --once\n"
-      "  deltamirror run copy.db --from https://stream1:8447/prod\n"
-      "      without PostgreSQL: what no line has comes from a newer snapshot of that server; a\n"
-      "      mirror that is not there yet begins as a copy of the newest");
+  command.footer(kExamples);
   command.callback([options, &chosen] {
     RunOptions& run = options->run;
     for (const std::string& each : options->until) run.end.until_lsns.push_back(parse_until(each));

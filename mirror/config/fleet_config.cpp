@@ -110,7 +110,7 @@ FleetConfig::FleetConfig(const std::string& url, const std::vector<std::string>&
                          std::string mirror)
     : url_(daystream::remote::Url::parse(url).base), mirror_(std::move(mirror)) {
   for (const auto& [key, value] : daystream::program::parse_labels(labels)) {
-    query_ += "&label=" + daystream::remote::url_encode(key + "=" + value);
+    query_ += "&label=" + daystream::remote::url_encode(fmt::format("{}={}", key, value));
   }
   if (auto kept = FleetState::load(mirror_); kept && kept->source == url_) {
     state_ = std::move(*kept);

@@ -28,7 +28,7 @@ constexpr std::size_t kBatchBytes = 256 << 10;
 Checkpoint place_of(const Database& snapshot, const Checkpoint& ours,
                     const LiveSeedRequest& request) {
   const daystream::Stream& daystream = request.daystream;
-  const Checkpoint at = load_checkpoint(snapshot, ours.source);
+  Checkpoint at = load_checkpoint(snapshot, ours.source);
   daystream::require_same_source("the snapshot", at.identity(), "the mirror", ours.identity(),
                                  "put snapshots of mirrors of this stream there");
   if (at.position < request.newer_than) {

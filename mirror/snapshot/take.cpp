@@ -245,7 +245,7 @@ std::string put_snapshot(const SnapshotOptions& options,
 std::string take_snapshot(const SnapshotOptions& options,
                           const daystream::program::Signals& signals) {
   if (daystream::remote::S3Address::is_one(options.out)) return put_snapshot(options, signals);
-  const std::string out = file_for(options, signals);
+  std::string out = file_for(options, signals);
   check_absent(out, "snapshot");
   static_cast<void>(open_for_reading(options.mirror));  // it is one, before anything is made
   PartialFile partial(out);

@@ -288,7 +288,8 @@ void add_commands(MirrorNow& now, const std::string& mirror) {
       "\"daystream fleet DIR command continue\" lets it go on"));
 }
 
-MirrorNow look_at_mirror(const Database& db, const std::string& mirror, StatusQuestions ask) {
+MirrorNow look_at_mirror(const Database& db, const std::string& mirror,
+                         const StatusQuestions& ask) {
   MirrorNow now;
   now.owner = MirrorLock::holder(mirror);
   if (now.owner == 0 && !ask.owner_waits_for.empty()) {
@@ -343,7 +344,7 @@ bool is_in_trouble(const ordered_json& table) {
   return table["state"] != "following" && table["state"] != "static";
 }
 
-ordered_json mirror_status(const std::string& mirror, StatusQuestions ask) {
+ordered_json mirror_status(const std::string& mirror, const StatusQuestions& ask) {
   const Database db = open_for_reading(mirror);
   const MirrorNow now = look_at_mirror(db, mirror, ask);
   ordered_json out;

@@ -33,7 +33,7 @@ struct StatusQuestions {
 
 // What docs/monitoring.md#the-mirror describes, as JSON. Throws Error where there is no mirror, or
 // none that can be read.
-nlohmann::ordered_json mirror_status(const std::string& mirror, StatusQuestions ask);
+nlohmann::ordered_json mirror_status(const std::string& mirror, const StatusQuestions& ask);
 
 // The same, short, for the server of a fleet (docs/fleet.md#reports): one word of how it is, counts
 // of tables, those in trouble by name, sizes, and what it runs on. Where there is no mirror yet,

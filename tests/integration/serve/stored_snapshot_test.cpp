@@ -145,7 +145,7 @@ TEST_CASE("stored snapshots: a mirror as it was comes from the one that is old e
     return Stored::deltamirror(
         {"restore", was, "--snapshot", from, "--daystream", p.daystream(), "--to", to});
   };
-  const auto trimmed = [](std::string text) { return text.substr(0, text.find('\n')); };
+  const auto trimmed = [](const std::string& text) { return text.substr(0, text.find('\n')); };
   for (const std::string& from : {p.store.address(), server.url("/app")}) {
     for (int i = 0; i < kCommits; ++i) {
       // The last time is only known to be the last once a later one has come.
