@@ -12,6 +12,7 @@
 #include "daystream/error.h"
 #include "json_text.h"
 #include "program/disk_space.h"
+#include "program/figures.h"
 #include "program/writable.h"
 
 namespace daystream::program {
@@ -68,7 +69,9 @@ void CheckReport::check_room(const std::filesystem::path& directory) {
   const auto space = disk_space(directory);
   if (!space) return;
   const double free_gb = static_cast<double>(space->free_bytes) / 1e9;
-  std::string detail = fmt::format("{:.1f} GB are free for \"{}\"", free_gb, directory.string());
+  std::string detail =
+      fmt::format("{} are free for \"{}\"", bytes_text(static_cast<double>(space->free_bytes)),
+                  directory.string());
   if (has_room(*space) && free_gb < kLittleRoomGb) {
     return warn("room", detail, "a larger disk lasts longer");
   }

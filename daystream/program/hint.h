@@ -11,4 +11,10 @@ inline std::string with_hint(std::string text, const std::string& hint) {
   return text;
 }
 
+// Both in one: first `hint`, which may be empty or end as SQL does, and then `more`.
+inline std::string hint_then(std::string hint, const std::string& more) {
+  if (hint.empty()) return more;
+  return hint + (hint.ends_with(';') ? " " : "; ") + more;
+}
+
 }  // namespace daystream::program

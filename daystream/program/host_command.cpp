@@ -13,6 +13,7 @@
 #include "program/harmless.h"
 #include "program/json.h"
 #include "program/json_schema.h"
+#include "program/quoted.h"
 #include "program/retention.h"
 #include "program/sample_size.h"
 
@@ -130,7 +131,7 @@ void check_table(const std::string& name) {
   std::string_view table;
   if (grammar::parse_table_name(name, storage.data(), schema, table)) return;
   throw ConfigError(
-      fmt::format("invalid --table \"{}\": it is not a table name", harmless_words(name)),
+      fmt::format("invalid --table {}: it is not a table name", in_quotes(harmless_words(name))),
       "write TABLE or SCHEMA.TABLE, quoted as in SQL where needed; for more than one "
       "repeat --table");
 }

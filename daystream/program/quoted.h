@@ -21,4 +21,10 @@ inline std::string quoted(std::string_view text, char quote) {
   return out;
 }
 
+// A name as somebody has written it, for a message: in quotes, which one may have already.
+inline std::string in_quotes(std::string_view name) {
+  if (name.find('"') != std::string_view::npos) return std::string(name);
+  return '"' + std::string(name) + '"';
+}
+
 }  // namespace daystream::program

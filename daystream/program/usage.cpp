@@ -152,6 +152,10 @@ std::string words_for(const CLI::App& app, const CLI::App& command, const CLI::P
   if (!left.empty() && (is_extra || is_mistyped || error.get_exit_code() == 0)) {
     return unexpected(app, command, left);
   }
+  if (!left.empty() && &command != &app &&
+      dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    return fmt::format("\"{}\" belongs after \"{}\"", left.front(), name_below(app, command));
+  }
   return of_value(command, error.what());
 }
 

@@ -10,7 +10,9 @@
 
 #include "apply/same_source.h"
 #include "command/commands.h"
+#include "config/command_record.h"
 #include "config/config.h"
+#include "config/fleet_config.h"
 #include "config/source_places.h"
 #include "daystream/manifest.h"
 #include "daystream/reader.h"
@@ -25,6 +27,7 @@
 #include "seed/source_catalog.h"
 #include "src/dir.h"
 #include "status/mirror_status.h"
+#include "store/last_events.h"
 #include "store/mirror_file.h"
 #include "store/mirrored_table.h"
 #include "verify/verify_point.h"
@@ -65,6 +68,9 @@ class Doctor {
     look_at_owner();
     for (const ordered_json& source : sources()) look_at_source(source);
     look_at_tables();
+    look_at_config();
+    look_at_commands();
+    look_at_the_rest();
     return report_.exit_code();
   }
 
@@ -121,8 +127,11 @@ class Doctor {
       if (state == "waiting") {
         throw Error(fmt::format("\"{}\" waits: {}", name, error), text_in(source, "last_hint"));
       }
-      return fmt::format("\"{}\" is {}, complete to {}", name, state,
-                         text_in(source, "complete_to"));
+      const std::string complete = text_in(source, "complete_to");
+      return fmt::format(
+          "\"{}\" is {}{}{}", name, state,
+          complete.empty() ? "; until when it is complete is not known yet" : ", complete to ",
+          complete);
     });
     const std::optional<SourcePlace> place = place_of(name);
     if (!place) return;
@@ -187,7 +196,8 @@ class Doctor {
   static std::string words_of_slot(PGconn* connection, const std::string& slot) {
     const auto result = daystream::program::exec_params(
         connection,
-        "SELECT wal_status, active::text, pg_size_pretty(pg_current_wal_lsn() - restart_lsn) "
+        "SELECT coalesce(wal_status, 'reserves none'), active::text, "
+        "coalesce(pg_size_pretty(pg_current_wal_lsn() - restart_lsn) || ' of WAL', 'no WAL') "
         "FROM pg_replication_slots WHERE slot_name = $1",
         {slot});
     const auto cell = [&](int column) { return std::string(PQgetvalue(result.get(), 0, column)); };
@@ -199,13 +209,11 @@ class Doctor {
           "differs, others have to be seeded again");
     }
     if (cell(1) != "t" && cell(1) != "true") {
-      throw Error(fmt::format("nobody reads replication slot \"{}\", for which the server keeps {} "
-                              "of WAL",
+      throw Error(fmt::format("nobody reads replication slot \"{}\", for which the server keeps {}",
                               slot, cell(2)),
                   "start its deltastream");
     }
-    return fmt::format("\"{}\" is read, the server keeps {} of WAL for it ({})", slot, cell(2),
-                       cell(0));
+    return fmt::format("\"{}\" is read, the server keeps {} for it ({})", slot, cell(2), cell(0));
   }
 
   // What a copy or a comparison of the mirror's tables would meet.
@@ -239,6 +247,47 @@ class Doctor {
       });
     }
     report_.check("tables", [&] { return fmt::format("{} as they should be", well); });
+  }
+
+  // Of the file that it is told to read, or of the server of its fleet.
+  void look_at_config() {
+    const std::string damage = FleetState::damage(options_.mirror);
+    const Database db = open_for_reading(options_.mirror);
+    const auto error = load_error(db, kOfConfig);
+    const ordered_json& config = status_["config"];
+    if (damage.empty() && !error && config.is_null()) return;
+    report_.check("config", [&] {
+      if (!damage.empty()) throw Error(damage, FleetState::kHowToMend);
+      if (error) throw Error(error->message, error->hint);
+      const std::string problem = text_in(config, "error");
+      if (!problem.empty() && config["revision"] != config["wanted_revision"]) {
+        throw Error(
+            fmt::format("revision {} of {} could not be taken: {}",
+                        config["wanted_revision"].dump(), text_in(config, "source"), problem),
+            FleetState::kHowToRevise);
+      }
+      return fmt::format("revision {} of {}{}", config["revision"].dump(),
+                         text_in(config, "source"),
+                         problem.empty() ? "" : "; the server is away: " + problem);
+    });
+  }
+
+  // What its host was asked to do, where it takes that from a server.
+  void look_at_commands() {
+    if (!CommandRecord::exists(options_.mirror)) return;
+    report_.check("commands", [&] {
+      const CommandRecord record = CommandRecord::load(options_.mirror);
+      if (record.paused) throw Error(words_of(*record.paused), kHowToContinue);
+      return fmt::format("{} known of", counted(record.entries().size(), "command"));
+    });
+  }
+
+  // "status" and this command judge alike, whatever has no check of its own here.
+  void look_at_the_rest() {
+    if (report_.exit_code() != 0 || status_["healthy"] == true) return;
+    report_.check("status", [&]() -> std::string {
+      throw Error(status_["trouble"][0].get<std::string>(), "\"deltamirror status\" has all of it");
+    });
   }
 
   const DoctorOptions& options_;

@@ -78,11 +78,19 @@ std::string shown(const ordered_json& object, const char* key) {
   return object[key].is_null() ? "" : daystream::program::harmless(object[key].get<std::string>());
 }
 
+// "keeps 16 MB of WAL (reserved)"; one that is lost, or was never used, keeps none.
+std::string kept_by(const ordered_json& slot) {
+  const std::string size = shown(slot, "keeps");
+  const std::string status = shown(slot, "wal_status");
+  return fmt::format("keeps {}{}", size.empty() ? "no WAL" : size + " of WAL",
+                     status.empty() ? "" : fmt::format(" ({})", status));
+}
+
 void print(const ordered_json& all) {
   for (const ordered_json& slot : all["slots"]) {
     const std::string process = shown(slot, "process");
-    fmt::print("slot  {}  database {}, keeps {} of WAL ({}), {}\n", shown(slot, "name"),
-               shown(slot, "database"), shown(slot, "keeps"), shown(slot, "wal_status"),
+    fmt::print("slot  {}  database {}, {}, {}\n", shown(slot, "name"), shown(slot, "database"),
+               kept_by(slot),
                process.empty() ? "read by nobody"
                                : fmt::format("read by process {}, role {}, of {}", process,
                                              shown(slot, "role"), shown(slot, "reader")));

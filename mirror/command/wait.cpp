@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -169,6 +170,29 @@ int wait(const WaitOptions& options, const daystream::program::Signals& signals)
       "\"deltamirror status\" says how far it is, and what is wrong; --timeout waits longer");
 }
 
+// A number is of seconds, and may have a fraction.
+milliseconds parse_timeout(const std::string& text) {
+  constexpr double kMostSeconds = 1e6;
+  double seconds = -1;
+  const char* const end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, seconds);
+  const bool is_ms = read.ec == std::errc() && std::string_view(read.ptr, end) == "ms";
+  if (is_ms) {
+    seconds /= 1000;
+  } else if (const auto span = daystream::program::parse_span(text)) {
+    seconds = static_cast<double>(*span);
+  } else if (read.ec != std::errc() || read.ptr != end) {
+    seconds = -1;
+  }
+  if (!(seconds >= 0 && seconds <= kMostSeconds)) {
+    usage(
+        fmt::format("invalid --timeout \"{}\": write it like 5, 500ms, 30 s or 1h, no more than "
+                    "1000000 seconds",
+                    text));
+  }
+  return milliseconds(std::llround(seconds * 1000));
+}
+
 }  // namespace
 
 void add_wait(CLI::App& app, Chosen& chosen) {
@@ -201,16 +225,9 @@ void add_wait(CLI::App& app, Chosen& chosen) {
       "--table", options->goal.tables,
       "only this table counts, by its name in the mirror (may be repeated); an error "
       "where it cannot be followed");
-  command.add_option_function<double>(
-      "--timeout",
-      [options](double seconds) {
-        if (!std::isfinite(seconds) || seconds < 0 || seconds > 1e6) {
-          usage(fmt::format("invalid --timeout \"{}\": must be between 0 and 1000000 seconds",
-                            seconds));
-        }
-        options->timeout = milliseconds(std::llround(seconds * 1000));
-      },
-      "seconds (default: forever)");
+  command.add_option_function<std::string>(
+      "--timeout", [options](const std::string& text) { options->timeout = parse_timeout(text); },
+      "seconds, or as 500ms, 30 s, 5 min or 1h (default: forever)");
   command.footer(
       "Examples:\n"
       "  deltamirror wait flights.db --lsn 0/17B1480 --timeout 5 && sqlite3 -readonly flights.db\n"

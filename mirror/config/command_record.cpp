@@ -72,6 +72,11 @@ CommandRecord CommandRecord::load(const std::string& mirror) {
   }
 }
 
+bool CommandRecord::exists(const std::string& mirror) {
+  std::error_code error;
+  return std::filesystem::exists(record_path(mirror), error);
+}
+
 void CommandRecord::save(const std::string& mirror) const {
   ordered_json out;
   out["paused"] = to_json(paused);
@@ -127,6 +132,10 @@ CommandRecord::Entry& CommandRecord::add(const HostCommand& command, sys_seconds
 
 void CommandRecord::drop(const std::string& id) {
   std::erase_if(entries_, [&](const Entry& entry) { return entry.outcome.id == id; });
+}
+
+std::string words_of(const Paused& paused) {
+  return fmt::format("paused since {}, as {} has asked", utc_text(paused.since), paused.by);
 }
 
 ordered_json to_json(const std::optional<Paused>& paused) {

@@ -36,6 +36,7 @@ class CommandRecord {
   // An empty one where there is none. Throws NeedsPerson where it is damaged: what has been done
   // already is not known then.
   static CommandRecord load(const std::string& mirror);
+  static bool exists(const std::string& mirror);
   void save(const std::string& mirror) const;  // on disk when it returns; throws IoError
   // Whoever has the mirror now takes no commands: nobody could tell it to continue.
   static void release(const std::string& mirror);
@@ -56,6 +57,10 @@ class CommandRecord {
   std::optional<std::chrono::sys_seconds> forgotten_;  // the latest expiry of those dropped
 };
 
+// "paused since …, as … has asked", and what to do about it.
+std::string words_of(const Paused& paused);
+inline constexpr const char* kHowToContinue =
+    "\"daystream fleet DIR command continue\" lets it go on";
 // {id, by, since}; null: it is not.
 nlohmann::ordered_json to_json(const std::optional<Paused>& paused);
 

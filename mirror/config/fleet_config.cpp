@@ -86,6 +86,14 @@ std::optional<FleetState> FleetState::load(const std::string& mirror) {
   }
 }
 
+std::string FleetState::damage(const std::string& mirror) {
+  const std::filesystem::path path = kept_path(mirror);
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) || load(mirror)) return {};
+  return fmt::format("\"{}\" is damaged: what the mirror goes by is not known without the server",
+                     path.string());
+}
+
 void FleetState::save(const std::string& mirror) const {
   ordered_json out = to_json(*this);
   out["config"] = applied ? ordered_json::parse(applied->text) : ordered_json();

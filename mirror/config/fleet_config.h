@@ -34,6 +34,14 @@ struct FleetState {
 
   // nullopt: there is none, or none that can be read.
   static std::optional<FleetState> load(const std::string& mirror);
+  // What is wrong with a file that is there and cannot be read; empty: nothing, or none is there.
+  static std::string damage(const std::string& mirror);
+  static constexpr const char* kHowToMend =
+      "start \"deltamirror run\" again with its --config while the server can be reached: it "
+      "writes "
+      "that file then";
+  static constexpr const char* kHowToRevise =
+      "publish one that can: \"daystream fleet DIR publish\"";
   void save(const std::string& mirror) const;  // throws IoError
   static void remove(const std::string& mirror) noexcept;
 

@@ -5,6 +5,7 @@
 #include "daystream/error.h"
 #include "grammar/table_list.h"
 #include "program/postgres.h"
+#include "program/quoted.h"
 
 namespace deltamirror {
 
@@ -24,7 +25,7 @@ QualifiedName parse_table_name(std::string_view text) {
   std::string_view schema;
   std::string_view table;
   if (!grammar::parse_table_name(text, storage.data(), schema, table)) {
-    throw ConfigError(fmt::format("\"{}\" is not a table name", text),
+    throw ConfigError(fmt::format("{} is not a table name", daystream::program::in_quotes(text)),
                       "write TABLE or SCHEMA.TABLE, quoted as in SQL where needed");
   }
   return {std::string(schema), std::string(table)};

@@ -7,6 +7,7 @@
 
 #include "model/names.h"
 #include "program/figures.h"
+#include "program/hint.h"
 #include "seed/requests.h"
 #include "store/absent_table.h"
 #include "store/indexes.h"
@@ -125,7 +126,7 @@ ConfigError not_taken(const RunOptions& options, const daystream::Error& why) {
   return ConfigError(fmt::format("could not take configuration \"{}\", the one before stays in "
                                  "force: {}",
                                  options.config_file, why.what()),
-                     why.hint().empty() ? then : why.hint() + "; " + then);
+                     daystream::program::hint_then(why.hint(), then));
 }
 
 void remember_not_taken(Database& db, const RunOptions& options, const ConfigError& error) {

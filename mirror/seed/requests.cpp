@@ -10,6 +10,7 @@
 #include "filter/row_filter.h"
 #include "history/history_tables.h"
 #include "model/names.h"
+#include "program/quoted.h"
 #include "store/checkpoint.h"
 
 namespace deltamirror {
@@ -141,7 +142,7 @@ std::vector<const MirroredTable*> find_tables(const std::vector<MirroredTable>& 
       })) {
     return found;
   }
-  throw ConfigError(fmt::format("the mirror has no table \"{}\"", name),
+  throw ConfigError(fmt::format("the mirror has no table {}", daystream::program::in_quotes(name)),
                     "\"deltamirror status\" names those it has");
 }
 

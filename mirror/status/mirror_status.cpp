@@ -282,10 +282,7 @@ void add_commands(MirrorNow& now, const std::string& mirror) {
     now.trouble.push_back(daystream::program::with_hint(e.what(), e.hint()));
   }
   if (!now.paused) return;
-  now.trouble.push_back(daystream::program::with_hint(
-      fmt::format("paused since {}, as {} has asked", daystream::utc_text(now.paused->since),
-                  now.paused->by),
-      "\"daystream fleet DIR command continue\" lets it go on"));
+  now.trouble.push_back(daystream::program::with_hint(words_of(*now.paused), kHowToContinue));
 }
 
 MirrorNow look_at_mirror(const Database& db, const std::string& mirror,
@@ -318,7 +315,10 @@ MirrorNow look_at_mirror(const Database& db, const std::string& mirror,
     now.trouble.push_back(daystream::program::with_hint(
         fmt::format("revision {} of {} could not be taken: {}", *now.config->wanted,
                     now.config->source, now.config->error),
-        "publish one that can: \"daystream fleet DIR\""));
+        FleetState::kHowToRevise));
+  }
+  if (std::string damage = FleetState::damage(mirror); !damage.empty()) {
+    now.trouble.push_back(daystream::program::with_hint(std::move(damage), FleetState::kHowToMend));
   }
   add_commands(now, mirror);
   const auto folder = std::filesystem::absolute(mirror).parent_path();

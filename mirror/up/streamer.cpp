@@ -114,10 +114,10 @@ void Streamer::give_up(std::exception_ptr failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const Error& e) {
-    const std::string hint = e.hint().empty() ? "" : e.hint() + "; ";
-    set_stream_trouble(what_.source,
-                       LastError{timestamp_now(), e.what(),
-                                 hint + "SIGHUP to \"up\" starts it again", AfterError::Stopped});
+    set_stream_trouble(what_.source, LastError{timestamp_now(), e.what(),
+                                               daystream::program::hint_then(
+                                                   e.hint(), "SIGHUP to \"up\" starts it again"),
+                                               AfterError::Stopped});
   }
   {
     const std::lock_guard lock(mutex_);
@@ -204,10 +204,10 @@ void Streamer::say_end(const Error& error) {
   std::string what = error.what();
   if (what.starts_with(label)) what.erase(0, label.size());
   if (ends_ > 1) what = fmt::format("deltastream has ended {} times, at last so: {}", ends_, what);
-  const std::string hint = error.hint().empty() ? "" : error.hint() + "; ";
-  set_stream_trouble(
-      what_.source,
-      LastError{first_end_, what, hint + "\"up\" starts it again by itself", AfterError::Waiting});
+  set_stream_trouble(what_.source, LastError{first_end_, what,
+                                             daystream::program::hint_then(
+                                                 error.hint(), "\"up\" starts it again by itself"),
+                                             AfterError::Waiting});
 }
 
 bool Streamer::is_over(const ChildEnd& end) const {

@@ -84,9 +84,10 @@ void Streamers::hear_failure(const std::string& source) {
   try {
     std::rethrow_exception(failure->second);
   } catch (const daystream::Error& e) {
-    spdlog::error(
-        "{}", daystream::program::with_hint(fmt::format("{}; the other sources go on", e.what()),
-                                            e.hint() + "; then SIGHUP starts it again"));
+    spdlog::error("{}",
+                  daystream::program::with_hint(
+                      fmt::format("{}; the other sources go on", e.what()),
+                      daystream::program::hint_then(e.hint(), "then SIGHUP starts it again")));
   }
 }
 

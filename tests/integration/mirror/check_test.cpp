@@ -182,6 +182,28 @@ TEST_CASE("doctor: all is well, and what is not is said with what to do", "[mirr
   CHECK(list.ok());
   CHECK_THAT(list.out, Catch::Contains("slot  mirror  database postgres") &&
                            Catch::Contains("read by process") && Catch::Contains("of daystream "));
+  // What "status" calls trouble is none here only where nobody looks.
+  for (const char* const end : {".commands.json", ".config.json"}) {
+    const std::string file = s.mirror() + end;
+    std::ofstream(file) << "{";
+    const Result damaged = doctor();
+    std::filesystem::remove(file);
+    CHECK(damaged.exit.code != 0);
+    CHECK_THAT(damaged.out,
+               Catch::Contains(end + std::string("\" is damaged: ")) && Catch::Contains("HINT: "));
+  }
+  const Result timed =
+      run({program("deltamirror"), "wait", s.mirror(), "--time", "now", "--timeout", "30 s"});
+  CHECK(timed.ok());
+  const Result bad =
+      run({program("deltamirror"), "wait", s.mirror(), "--time", "now", "--timeout", "soon"});
+  CHECK_THAT(bad.err, Catch::Contains("invalid --timeout \"soon\": write it like 5, 500ms, 30 s"));
+  CHECK(run({program("deltamirror"), "wait", s.mirror(), "--lsn", "FFFFFF/0", "--timeout", "20ms"})
+            .exit.code == 1);
+  const Result turned = run({program("deltamirror"), s.mirror(), "status"});
+  CHECK_THAT(turned.err, Catch::Contains("\" belongs after \"status\"\n"));
+  const Result quoted = run({program("deltamirror"), "reseed", s.mirror(), "--table", "\"Fox\""});
+  CHECK_THAT(quoted.err, Catch::Contains("the mirror has no table \"Fox\"\n"));
   s.runner->signal(SIGSTOP);
   const Result hung = doctor();
   s.runner->signal(SIGCONT);

@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "program/hint.h"
+#include "program/quoted.h"
+
 using daystream::program::AtMostEvery;
 using daystream::program::Repeats;
 using std::chrono::minutes;
@@ -38,4 +41,13 @@ TEST_CASE("repeats: what has another text each time is said once an interval at 
   CHECK(words.last() == kStart);
   CHECK(words.due(kStart + minutes(10)));
   CHECK_FALSE(words.due(kStart + minutes(11)));
+}
+
+TEST_CASE("hints: one behind another, which may be SQL", "[program]") {
+  using daystream::program::hint_then;
+  CHECK(hint_then("", "SIGHUP") == "SIGHUP");
+  CHECK(hint_then("mend it", "SIGHUP") == "mend it; SIGHUP");
+  CHECK(hint_then("GRANT a TO b;", "SIGHUP") == "GRANT a TO b; SIGHUP");
+  CHECK(daystream::program::in_quotes("fox") == "\"fox\"");
+  CHECK(daystream::program::in_quotes("\"Fox\"") == "\"Fox\"");
 }
