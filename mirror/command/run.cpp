@@ -12,6 +12,7 @@
 #include "config/source_places.h"
 #include "owner/fleet_commands.h"
 #include "owner/fleet_report.h"
+#include "program/common_flags.h"
 #include "seed/seed.h"
 #include "snapshot/from_snapshot.h"
 
