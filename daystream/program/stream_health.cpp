@@ -40,6 +40,12 @@ void judge_disk(const ordered_json& told, StreamHealth& health) {
   health.since_s = since_s;
 }
 
+// The other tables come all the same.
+void judge_publication(const ordered_json& told, StreamHealth& health) {
+  health.trouble = told_words(told, "left_out");
+  health.hint = told_words(told, "left_out_hint");
+}
+
 void judge(const ordered_json& told, std::int64_t now, StreamHealth& health) {
   const std::int64_t silent_s = now - health.heard_s;
   const std::string state = told_words(told, "state");
@@ -62,6 +68,7 @@ void judge(const ordered_json& told, std::int64_t now, StreamHealth& health) {
   }
   health.is_written = health.is_well();
   if (health.is_written) judge_disk(told, health);
+  if (health.is_well()) judge_publication(told, health);
 }
 
 void per_stream(MetricsText& out, const std::vector<StreamFacts>& streams, const char* name,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "apply/asked_tables.h"
+#include "apply/holding.h"
 #include "apply/needs_reseed.h"
 #include "model/meaning.h"
 
@@ -82,12 +83,26 @@ bool CatchUp::take_next(const Checkpoint& at) {
   if (next->kind() == Transaction::Kind::Gap) {
     throw ShapeChanged("the daystream has a gap after the snapshot");
   }
+  if (next->kind() == Transaction::Kind::Mark) check_held(*next);
   if (is_ours(*next)) {
     open_ = next;
   } else {
     reached_ = next->position();
   }
   return true;
+}
+
+// Whoever goes on behind the copy has not heard of a mark before.
+void CatchUp::check_held(const Transaction& mark) const {
+  const auto holding = daystream::Holding::of_mark(mark.end().columns);
+  if (!holding) return;
+  for (const auto& [line_name, fed] : by_line_name_) {
+    const auto not_held = why_not_held(*holding, line_name, fed.table->partitions.kind);
+    if (not_held) {
+      throw ShapeChanged(fmt::format("the daystream does not hold table {} any more: {}", line_name,
+                                     not_held->why));
+    }
+  }
 }
 
 bool CatchUp::go_on(steady_clock::time_point deadline) {

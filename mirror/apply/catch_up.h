@@ -50,6 +50,7 @@ class CatchUp {
   };
   daystream::Reader open() const;
   bool take_next(const Checkpoint& at);
+  void check_held(const daystream::Transaction& mark) const;
   bool go_on(std::chrono::steady_clock::time_point deadline);
   void apply(const daystream::Change& change);
   bool is_ours(const daystream::Transaction& transaction) const;

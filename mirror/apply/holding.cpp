@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "daystream/error.h"
 #include "daystream/line.h"
+#include "program/told_tables.h"
 
 namespace deltamirror {
 
@@ -42,6 +45,9 @@ std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::stri
   if (!excluded.empty() && daystream::table_list_matches(excluded, name)) {
     return NotHeld{fmt::format("its filter exclude-tables={} leaves it out", excluded),
                    "follow a stream without that filter"};
+  }
+  if (auto untold = daystream::program::why_untold(holding, name)) {
+    return NotHeld{std::move(untold->what), std::move(untold->hint)};
   }
   return NotHeld{fmt::format("its tables are \"{}\"", holding.tables),
                  "give deltastream a --tables list with it"};

@@ -58,15 +58,23 @@ void TableLines::check_asked() const {
 void TableLines::take_mark(const Transaction& mark) {
   auto holding = daystream::Holding::of_mark(mark.end().columns);
   if (!holding) return;
-  const bool same = holding_ && holding_->same_filter(*holding);
-  holding_ = std::move(holding);
-  check_held(mark.position());
-  if (same) return;
+  if (holding_ && holding_->same_filter(*holding)) {
+    holding_ = std::move(holding);
+    return check_held(mark.position());
+  }
+  const auto before = std::exchange(holding_, std::move(holding));
   // What the stream has left out may be there again.
   for (MirroredTable& table : tables_.absent()) {
-    if (table.standing.state != TableState::Waiting) continue;
+    const std::string& name = table.shape.line_name;
+    const Partitioning kind = table.partitions.kind;
+    const bool is_held = name.empty() || !why_not_held(*holding_, name, kind);
+    const bool was_held = name.empty() || !before || !why_not_held(*before, name, kind);
+    const TableState state = table.standing.state;
+    const bool waits = state == TableState::Waiting || (state == TableState::Parked && !was_held);
+    if (!is_held || !waits) continue;
     set_absence(db_, table, {.state = TableState::Copying, .reason = {}, .hint = {}});
   }
+  check_held(mark.position());
 }
 
 void TableLines::check_held(daystream::Position position) {

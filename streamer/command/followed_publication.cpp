@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "command/publication_checks.h"
@@ -13,6 +14,13 @@ namespace deltastream {
 
 namespace {
 
+std::string publication_of(const daystream::Holding& holding) {
+  for (const auto& [option, value] : holding.options) {
+    if (option == "publication") return value;
+  }
+  return {};
+}
+
 // Of the tables that a publication has now, those that the stream says it holds.
 PublishedTables held_still(const PublishedTables& now, const std::string& held) {
   if (held.empty()) return now;
@@ -21,28 +29,51 @@ PublishedTables held_still(const PublishedTables& now, const std::string& held) 
   for (const std::string& table : now) {
     if (daystream::table_list_matches(held, table)) both.push_back(table);
   }
-  if (both.empty()) both.emplace_back("deltaflood.ddl");
-  return both;
+  return both.empty() ? no_tables() : both;
 }
 
 }  // namespace
 
-// A table that has come into the publication is held only once no transaction runs any more that
-// may have written to it before: that comes with the next connection (PublicationWatch).
+// What it leaves out is no reason to stop a stream that is there: others are in it. They are out of
+// the list, which is what mirrors believe.
 daystream::Holding FollowedPublication::meet(ReplicationConnection& connection,
                                              const std::optional<daystream::Manifest>& manifest) {
   PGconn* const pg = connection.get();
-  check_publication(pg, config_.publication);
+  published_ = manifest ? look_at_publication(pg, config_.publication)
+                        : check_publication(pg, config_.publication);
   check_identities(pg, manifest.has_value());
   fix_settings(connection);
-  told_ = published_tables(pg, config_.publication);
+  decide(manifest);
   daystream::Holding holding = config_.holding();
-  holding.options = {{"publication", config_.publication}};
-  if (manifest && manifest->holdings.back().options == holding.options && told_ != changed_) {
-    told_ = held_still(told_, manifest->holdings.back().tables);
-  }
   holding.tables = table_list(told_);
+  holding.options = {{"publication", config_.publication}};
+  for (auto& option : published_.untold_options()) holding.options.push_back(std::move(option));
   return holding;
+}
+
+// A table that has come into the publication is held only once no transaction runs any more that
+// may have written to it before: that comes with the next connection (PublicationWatch).
+void FollowedPublication::decide(const std::optional<daystream::Manifest>& manifest) {
+  told_ = published_.whole;
+  if (!manifest || publication_of(manifest->holdings.back()) != config_.publication) return;
+  const std::string& held = manifest->holdings.back().tables;
+  const bool all_come = changed_.now && told_ == *changed_.now;
+  if (!all_come) told_ = held_still(told_, held);
+  PublishedTables left = changed_.left;
+  bool all_left = changed_.all_left;
+  const PublishedTables before = held_still(told_, held);
+  if (begun_ && before != no_tables()) {
+    const auto lost = published_.lost_since(*begun_, before);
+    all_left = all_left || !lost;
+    if (lost) left.insert(left.end(), lost->begin(), lost->end());
+  }
+  if (all_left) told_ = no_tables();
+  std::erase_if(told_, [&](const std::string& table) {
+    return std::any_of(left.begin(), left.end(), [&](const std::string& gone) {
+      return table == gone || daystream::table_list_matches(table, gone);
+    });
+  });
+  if (told_.empty() && !left.empty()) told_ = no_tables();
 }
 
 void FollowedPublication::check_identities(PGconn* connection, bool is_begun) {
@@ -68,7 +99,9 @@ std::function<void(const std::string&)> FollowedPublication::look_at_shapes() {
 
 PgoutputBegin FollowedPublication::begin(daystream::Lsn from, daystream::Lsn confirmed,
                                          std::uint64_t next) {
-  return {from, confirmed, next, told_, std::exchange(first_shapes_, {})};
+  changed_ = {};
+  begun_ = published_;
+  return {from, confirmed, next, told_, published_, std::exchange(first_shapes_, {})};
 }
 
 }  // namespace deltastream

@@ -28,14 +28,19 @@ class FollowedPublication {
   daystream::Holding meet(ReplicationConnection& connection,
                           const std::optional<daystream::Manifest>& manifest);
 
+  // What the publication of meet() leaves out of a table, for people; nullopt: nothing.
+  std::optional<daystream::program::UntoldText> problem() const {
+    return published_.problem(config_.publication);
+  }
+
   // For create_slot(): reads how the tables are at the new slot's beginning.
   std::function<void(const std::string& snapshot)> look_at_shapes();
 
   // For the connection that meet() was called with last.
   PgoutputBegin begin(daystream::Lsn from, daystream::Lsn confirmed, std::uint64_t next);
 
-  // The publication has these tables now, which the stream may say from the next connection on.
-  void has_changed(std::optional<PublishedTables> tables) { changed_ = std::move(tables); }
+  // What the stream is to say from the next connection on.
+  void has_changed(PublicationChange change) { changed_ = std::move(change); }
 
   // There is no room to keep what runs: from now on a transaction comes once it is committed.
   void wants_whole_transactions() noexcept { in_progress_ = false; }
@@ -43,10 +48,13 @@ class FollowedPublication {
 
  private:
   void check_identities(PGconn* connection, bool is_begun);
+  void decide(const std::optional<daystream::Manifest>& manifest);
 
   const Config& config_;
-  PublishedTables told_;  // as the stream says
-  std::optional<PublishedTables> changed_;
+  PublishedTables told_;            // as the stream says
+  Published published_;             // when that was decided
+  std::optional<Published> begun_;  // the same, of the connection that was made last
+  PublicationChange changed_;
   std::vector<pgoutput::ShapeRow> first_shapes_;  // as the slot that we made began
   std::set<std::string> without_identity_;        // of which it was warned
   bool in_progress_ = true;

@@ -169,13 +169,19 @@ StreamLoop::End Streamer::stream() {
   copies.told_before(slot->confirmed_flush);
   watch_server();
   if (has_plugin) return follow(connection, server, proof, copies);
+  const auto untold = publication_.problem();
+  if (untold) warn_once(program::with_hint(untold->what, untold->hint));
+  progress_->leaves_out(untold ? untold->what : "", untold ? untold->hint : "");
   PgoutputSource source(config_, connection,
                         publication_.begin(from, slot->confirmed_flush, *facts.next));
   try {
     return follow(source.stream(), server, proof, copies);
-  } catch (const ConnectionLost&) {
-    publication_.has_changed(source.changed());
-    throw;
+  } catch (const ConnectionLost& e) {
+    if (!source.changed()) throw;
+    publication_.has_changed(*source.changed());
+    spdlog::info("{}; {}", e.what(), e.hint());
+    connection.finish(std::chrono::seconds{2});
+    return StreamLoop::End::Reconnect;
   }
 }
 

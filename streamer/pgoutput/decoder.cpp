@@ -357,6 +357,8 @@ void Decoder::settle(Table& table, Pending& pending) {
   }
   if (!changes) return;
   if (was_told && goes) {
+    left_.push_back({table.shape->line_name, pending.shape && pending.shape->kind == 'r' &&
+                                                 pending.shape->persistence == 'p'});
     std::string fields = fmt::format("\t_oid\t{}", table.oid);
     if (table.shape->root != 0) fields += fmt::format("\t_root\t{}", table.shape->root);
     write_table_line(table, fields + "\t_action\tdrop");

@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "pgoutput/message.h"
@@ -66,6 +67,15 @@ class Decoder {
 
   // Tables that have become unknown since it was last asked; 0 among them: all are.
   std::set<std::uint32_t> take_unknown();
+
+  // A table whose changes the publication tells no longer, from the transaction at hand on.
+  struct Left {
+    std::string name;       // what lines call it, unescaped
+    bool is_there = false;  // PostgreSQL has it still, and the publication some of its changes
+  };
+  // Those since it was last asked. Asked after each message, it names them before the line that
+  // drops them is given.
+  std::vector<Left> take_left() { return std::exchange(left_, {}); }
 
   // The transaction id that is next, as far as this stream knows.
   std::uint64_t next() const noexcept { return next_; }
@@ -160,6 +170,7 @@ class Decoder {
   std::unordered_map<std::uint32_t, Table> tables_;
   Table* last_ = nullptr;  // what table_of() gave last
   std::set<std::uint32_t> unknown_;
+  std::vector<Left> left_;
   std::string lines_;
   bool at_commit_ = false;
 

@@ -13,6 +13,7 @@
 namespace deltastream::pgoutput {
 
 using daystream::ProtocolError;
+using daystream::Untold;
 using nlohmann::json;
 
 namespace {
@@ -39,18 +40,23 @@ std::vector<std::uint32_t> oids(const json& document, const char* key) {
   return out;
 }
 
-// Whether it has all changes of the table.
-bool is_whole(const json& publication) {
-  return publication.value("actions", std::string()) == "iudt" &&
-         !publication.value("via_root", false) && !publication.contains("columns") &&
-         !publication.contains("filtered");
+// Of a publication that has the table. nullopt: it has all of its changes.
+std::optional<Untold> why_partly(const json& publication) {
+  if (publication.value("actions", std::string()) != "iudt") return Untold::Actions;
+  if (publication.value("via_root", false)) return Untold::ViaRoot;
+  if (publication.contains("filtered")) return Untold::RowFilter;
+  if (publication.contains("columns")) return Untold::Columns;
+  return std::nullopt;
 }
 
-bool is_published(const json& document, const std::string& name) {
-  const json publications = document.value("publications", json::array());
-  return std::any_of(publications.begin(), publications.end(), [&](const json& publication) {
-    return publication.at("name") == name && is_whole(publication);
-  });
+std::optional<Untold> why_untold(const json& publications, const std::string& name) {
+  std::optional<Untold> why = Untold::NotThere;
+  for (const json& publication : publications) {
+    if (publication.at("name") != name) continue;
+    why = why_partly(publication);
+    if (!why) return std::nullopt;
+  }
+  return why;
 }
 
 template <typename T>
@@ -95,7 +101,7 @@ Shape parse(const json& document, const std::string& publication) {
   shape.line_name = document.at("table").get<std::string>();
   const auto ancestors = oids(document, "ancestors");
   if (!ancestors.empty()) shape.root = ancestors.back();
-  shape.published = is_published(document, publication);
+  shape.published = !why_untold(document.value("publications", json::array()), publication);
   shape.primary_key = list<int>(document, "pkey");
   shape.identity_key = list<int>(document, "ikey");
   for (const json& column : document.at("columns")) shape.columns.push_back(parse_column(column));
@@ -165,6 +171,16 @@ bool has_come_to_be_told(const Shape& before, const Shape& now) {
   return std::any_of(now.columns.begin(), now.columns.end(), [&](const ShapeColumn& column) {
     return !column.generated && contains(untold, column.number);
   });
+}
+
+std::optional<Untold> why_untold(std::string_view publications, const std::string& publication) {
+  try {
+    return why_untold(json::parse(publications), publication);
+  } catch (const json::exception& e) {
+    throw ProtocolError(
+        fmt::format("deltaflood.heads() does not tell the publications of a table: {}", e.what()),
+        "install sql/deltaflood_managed.sql of this version");
+  }
 }
 
 Shape parse_shape(std::uint32_t oid, std::string_view text, const std::string& publication) {

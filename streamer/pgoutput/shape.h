@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pgoutput/message.h"
+#include "src/untold.h"
 
 namespace deltastream::pgoutput {
 
@@ -52,6 +53,11 @@ struct Shape {
   // Whether its changes are in the stream: a permanent table with rows of its own.
   bool is_told() const noexcept { return kind == 'r' && persistence == 'p' && published; }
 };
+
+// Why `publication` does not tell all changes of a table whose document has these `publications`
+// (JSON): the one place that decides it. nullopt: it does. Throws ProtocolError.
+std::optional<daystream::Untold> why_untold(std::string_view publications,
+                                            const std::string& publication);
 
 // As `publication` has it. Throws ProtocolError where that is no shape.
 Shape parse_shape(std::uint32_t oid, std::string_view json, const std::string& publication);

@@ -20,10 +20,12 @@ namespace deltastream {
 // Ownership: borrows both.
 class PgoutputStream final : public ReplicationStream {
  public:
-  // `on_data` is called with each message of the server's that is no keepalive, `on_unknown` with
-  // tables whose shape is to be sent again (see Decoder::take_unknown()). Both may throw.
+  // `on_data` is called with each message of the server's that is no keepalive, `on_left` with
+  // tables that go (see Decoder::take_left()) before any line says so, `on_unknown` with tables
+  // whose shape is to be sent again (see Decoder::take_unknown()). All may throw.
   PgoutputStream(ReplicationStream& server, pgoutput::Decoder& decoder,
                  std::function<void()> on_data,
+                 std::function<void(const std::vector<pgoutput::Decoder::Left>&)> on_left,
                  std::function<void(const std::set<std::uint32_t>&)> on_unknown);
 
   std::optional<std::string_view> receive() override;
@@ -40,6 +42,7 @@ class PgoutputStream final : public ReplicationStream {
   ReplicationStream& server_;
   pgoutput::Decoder& decoder_;
   const std::function<void()> on_data_;
+  const std::function<void(const std::vector<pgoutput::Decoder::Left>&)> on_left_;
   const std::function<void(const std::set<std::uint32_t>&)> on_unknown_;
   std::string message_;
   ServerTime sent_us_ = 0;
@@ -51,6 +54,7 @@ struct PgoutputBegin {
   daystream::Lsn confirmed;  // of the slot
   std::uint64_t next = 0;    // the server's next transaction id
   PublishedTables told;      // what the stream holds
+  Published published;       // what the publication had when that was decided
   // What tables were at the slot's beginning, for a stream that begins with it.
   std::vector<pgoutput::ShapeRow> first_shapes;
 };
@@ -61,14 +65,17 @@ class PgoutputSource {
   PgoutputSource(const Config& config, ReplicationStream& server, const PgoutputBegin& begin);
 
   ReplicationStream& stream() noexcept { return stream_; }
-  // The publication has other tables now. It ends the stream with ConnectionLost.
-  std::optional<PublishedTables> changed() const noexcept { return changed_; }
+  // The stream has to say that it holds other tables. It ends the stream with ConnectionLost.
+  const std::optional<PublicationChange>& changed() const noexcept { return changed_; }
 
  private:
   void on_data();
+  void on_left(const std::vector<pgoutput::Decoder::Left>& left);
+  [[noreturn]] void end();
 
   const std::string publication_;
-  std::optional<PublishedTables> changed_;
+  const PublishedTables told_;
+  std::optional<PublicationChange> changed_;
   pgoutput::Spool spool_;
   pgoutput::ShapeLog log_;
   pgoutput::Decoder decoder_;

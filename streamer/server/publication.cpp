@@ -6,13 +6,17 @@
 #include <cstdlib>
 #include <utility>
 
+#include "daystream/manifest.h"
+#include "pgoutput/shape.h"
 #include "program/sql_owner.h"
 #include "server/server_error.h"
 
 namespace deltastream {
 
 using daystream::NeedsPerson;
+using daystream::Untold;
 using daystream::program::PgResult;
+using daystream::program::UntoldText;
 namespace program = daystream::program;
 
 namespace {
@@ -50,53 +54,6 @@ std::vector<std::string> first_column(const PgResult& rows) {
   return out;
 }
 
-std::string alter(const std::string& publication, const std::string& what) {
-  return fmt::format("ALTER PUBLICATION {} SET ({});", program::quote_identifier(publication),
-                     what);
-}
-
-void check_actions(PGconn* connection, const std::string& publication) {
-  const PgResult row =
-      ask(connection,
-          "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot "
-          "FROM pg_publication WHERE pubname = $1",
-          publication);
-  if (PQntuples(row.get()) == 0) {
-    throw NeedsPerson(
-        fmt::format("publication \"{}\" does not exist", publication),
-        fmt::format("CREATE PUBLICATION {} FOR TABLE …; SELECT deltaflood.install({});",
-                    program::quote_identifier(publication), program::quote_literal(publication)));
-  }
-  if (!is_true(row, 0)) {
-    throw NeedsPerson(fmt::format("publication \"{}\" does not publish all changes", publication),
-                      alter(publication, "publish = 'insert, update, delete, truncate'"));
-  }
-  if (is_true(row, 1)) {
-    throw NeedsPerson(
-        fmt::format("publication \"{}\" publishes partitions via their root: PostgreSQL does not "
-                    "tell then that one of them was truncated",
-                    publication),
-        alter(publication, "publish_via_partition_root = false"));
-  }
-}
-
-// Of tables that are named in it.
-void check_whole_tables(PGconn* connection, const std::string& publication) {
-  const PgResult rows =
-      ask(connection,
-          "SELECT r.prrelid::regclass, r.prqual IS NOT NULL FROM pg_publication_rel r JOIN "
-          "pg_publication p ON p.oid = r.prpubid WHERE p.pubname = $1 AND (r.prqual IS NOT NULL OR "
-          "r.prattrs IS NOT NULL) ORDER BY 1 LIMIT 1",
-          publication);
-  if (PQntuples(rows.get()) == 0) return;
-  const char* const table = PQgetvalue(rows.get(), 0, 0);
-  throw NeedsPerson(
-      fmt::format("publication \"{}\" has a {} on table {}: it would leave changes out",
-                  publication, is_true(rows, 1) ? "row filter" : "list of columns", table),
-      fmt::format("ALTER PUBLICATION {0} DROP TABLE {1}; ALTER PUBLICATION {0} ADD TABLE {1};",
-                  program::quote_identifier(publication), table));
-}
-
 // What a stream calls there, by its own role.
 void check_rights(PGconn* connection) {
   const auto missing = program::query_value(
@@ -117,6 +74,34 @@ void check_rights(PGconn* connection) {
           .value_or(""));
 }
 
+// What it has of each table with rows. By the same look at the catalog, and the same decision, as
+// shapes in the stream.
+void read_tables(PGconn* connection, const std::string& publication, Published& out) {
+  const PgResult rows = ask(
+      connection,
+      // In quotes, so that letters are what they are and a star is no wildcard.
+      "SELECT format('\"%s\".\"%s\"', replace(h.schema, '\"', '\"\"'), replace(h.name, '\"', "
+      "'\"\"')), format('%I.%I', h.schema, h.name), to_jsonb(h.publications), concat(h.oid, "
+      "(SELECT "
+      "string_agg(concat(' ', r.oid, ':', r.xmin), '' ORDER BY r.oid) FROM pg_publication_rel r "
+      "WHERE r.prpubid = p.oid AND (r.prrelid = h.oid OR r.prrelid = ANY (h.ancestors::oid[]))), "
+      "(SELECT concat(' ', s.oid, ':', s.xmin) FROM pg_publication_namespace s JOIN pg_namespace n "
+      "ON n.oid = s.pnnspid WHERE s.pnpubid = p.oid AND n.nspname = h.schema)) "
+      "FROM pg_publication p, deltaflood.heads(p.pubname, NULL) h "
+      "WHERE p.pubname = $1 AND h.kind = 'r' ORDER BY 1",
+      publication);
+  for (int i = 0; i < PQntuples(rows.get()); ++i) {
+    const std::string table = PQgetvalue(rows.get(), i, 0);
+    const auto why = pgoutput::why_untold(PQgetvalue(rows.get(), i, 2), publication);
+    if (!why) {
+      out.whole.push_back(table);
+      out.versions[table] = PQgetvalue(rows.get(), i, 3);
+    } else if (*why != Untold::NotThere && !out.none) {
+      out.partly.push_back({table, PQgetvalue(rows.get(), i, 1), *why});
+    }
+  }
+}
+
 }  // namespace
 
 // Not by its name, which asks for the right to use the schema.
@@ -127,8 +112,21 @@ bool has_shapes(PGconn* connection) {
       .has_value();
 }
 
-void check_publication(PGconn* connection, const std::string& publication) {
-  check_actions(connection, publication);
+Published look_at_publication(PGconn* connection, const std::string& publication) {
+  const PgResult row =
+      ask(connection,
+          "SELECT p.puballtables, p.pubviaroot, p.pubowner, concat(p.oid, ':', p.xmin, (SELECT "
+          "concat(' ', r.oid) FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN "
+          "pg_namespace n ON n.oid = c.relnamespace WHERE r.prpubid = p.oid AND n.nspname = "
+          "'deltaflood' AND c.relname = 'ddl')), p.pubinsert AND p.pubupdate AND p.pubdelete AND "
+          "p.pubtruncate FROM pg_publication p WHERE p.pubname = $1",
+          publication);
+  if (PQntuples(row.get()) == 0) {
+    throw NeedsPerson(
+        fmt::format("publication \"{}\" does not exist", publication),
+        fmt::format("CREATE PUBLICATION {} FOR TABLE …; SELECT deltaflood.install({});",
+                    program::quote_identifier(publication), program::quote_literal(publication)));
+  }
   if (!has_shapes(connection)) {
     throw NeedsPerson(
         "the database has no table deltaflood.ddl, by which shapes of tables are told",
@@ -136,19 +134,73 @@ void check_publication(PGconn* connection, const std::string& publication) {
   }
   program::require_trusted_sql(connection, publication);
   check_rights(connection);
-  const PgResult published =
-      ask(connection,
-          "SELECT 1 FROM pg_publication_tables WHERE pubname = $1 AND schemaname = 'deltaflood' "
-          "AND tablename = 'ddl'",
-          publication);
-  if (PQntuples(published.get()) == 0) {
-    throw NeedsPerson(
-        fmt::format("publication \"{}\" does not publish deltaflood.ddl, by which shapes of tables "
-                    "are told",
-                    publication),
-        fmt::format("SELECT deltaflood.install({});", program::quote_literal(publication)));
+  Published out;
+  out.owner = PQgetvalue(row.get(), 0, 2);
+  out.version = PQgetvalue(row.get(), 0, 3);
+  const bool tells_shapes =
+      PQntuples(ask(connection,
+                    "SELECT 1 FROM pg_publication_tables WHERE pubname = $1 AND schemaname = "
+                    "'deltaflood' AND tablename = 'ddl'",
+                    publication)
+                    .get()) != 0;
+  if (!is_true(row, 4)) {
+    out.none = Untold::Actions;
+  } else if (is_true(row, 1)) {
+    out.none = Untold::ViaRoot;
+  } else if (!tells_shapes) {
+    out.none = Untold::Shapes;
   }
-  check_whole_tables(connection, publication);
+  if (!is_true(row, 0)) {
+    read_tables(connection, publication, out);
+    if (out.whole.empty()) out.whole = no_tables();
+  }
+  if (out.none) out.whole = no_tables();
+  return out;
+}
+
+Published check_publication(PGconn* connection, const std::string& publication) {
+  Published now = look_at_publication(connection, publication);
+  if (const auto problem = now.problem(publication))
+    throw NeedsPerson(problem->what, problem->hint);
+  return now;
+}
+
+std::optional<PublishedTables> Published::lost_since(const Published& before,
+                                                     const PublishedTables& told) const {
+  // Another owner is another version, too.
+  if (none || (owner == before.owner && version != before.version)) return std::nullopt;
+  PublishedTables lost;
+  for (const std::string& table : told) {
+    const auto now = versions.find(table);
+    const auto then = before.versions.find(table);
+    const bool is_all = whole.empty();  // it has no table by itself
+    if (is_all ||
+        (now != versions.end() && (then == before.versions.end() || now->second == then->second))) {
+      continue;
+    }
+    lost.push_back(table);
+  }
+  return lost;
+}
+
+std::vector<std::pair<std::string, std::string>> Published::untold_options() const {
+  if (none) return {{std::string(daystream::program::untold_option(*none)), ""}};
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const Untold why : daystream::program::kUntoldReasons) {
+    PublishedTables tables;
+    for (const Partly& each : partly) {
+      if (each.why == why) tables.push_back(each.table);
+    }
+    if (!tables.empty())
+      out.emplace_back(daystream::program::untold_option(why), table_list(tables));
+  }
+  return out;
+}
+
+std::optional<UntoldText> Published::problem(const std::string& publication) const {
+  if (none) return program::untold_text(*none, publication, "");
+  if (partly.empty()) return std::nullopt;
+  return program::untold_text(partly[0].why, publication, partly[0].shown);
 }
 
 std::vector<std::string> tables_without_identity(PGconn* connection,
@@ -164,19 +216,12 @@ std::vector<std::string> tables_without_identity(PGconn* connection,
       publication));
 }
 
-PublishedTables published_tables(PGconn* connection, const std::string& publication) {
-  const PgResult all =
-      ask(connection, "SELECT puballtables FROM pg_publication WHERE pubname = $1", publication);
-  if (PQntuples(all.get()) == 1 && is_true(all, 0)) return {};
-  PublishedTables tables = first_column(ask(
-      connection,
-      // In quotes, so that letters are what they are and a star is no wildcard.
-      "SELECT format('\"%s\".\"%s\"', replace(schemaname, '\"', '\"\"'), replace(tablename, '\"', "
-      "'\"\"')) FROM pg_publication_tables WHERE pubname = $1 AND schemaname <> 'deltaflood' "
-      "ORDER BY 1",
-      publication));
-  if (tables.empty()) tables.emplace_back("deltaflood.ddl");  // no list would be all tables
-  return tables;
+PublishedTables no_tables() {
+  return {"deltaflood.ddl"};  // no list would be all tables
+}
+
+bool has_table(const PublishedTables& tables, const std::string& table) {
+  return tables.empty() || daystream::table_list_matches(table_list(tables), table);
 }
 
 std::string table_list(const PublishedTables& tables) {

@@ -4,11 +4,15 @@
 #include <libpq-fe.h>
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pgoutput/decoder.h"
+#include "program/told_tables.h"
 #include "server/replication_connection.h"
 
 namespace deltastream {
@@ -17,19 +21,52 @@ namespace deltastream {
 // shapes is not among them. Empty: all tables, also those to come.
 using PublishedTables = std::vector<std::string>;
 
+// What a publication has at some moment.
+struct Published {
+  // A table of it that it does not tell whole.
+  struct Partly {
+    std::string table;  // as a list of tables has it
+    std::string shown;  // as SQL spells it
+    daystream::Untold why;
+  };
+  PublishedTables whole;                  // all changes of these come
+  std::vector<Partly> partly;             // not those that a reason for all of them leaves out
+  std::optional<daystream::Untold> none;  // why it tells no table whole
+  // What is another one after each change of what the publication has of a table, also when all
+  // is as before again: of all tables, with the owner's OID, and of each one by itself.
+  std::string owner;
+  std::string version;
+  std::map<std::string, std::string> versions;
+
+  // Of `told`, those whose changes may not all have come since it was looked at `before`, or do not
+  // now. nullopt: all, whatever they are.
+  std::optional<PublishedTables> lost_since(const Published& before,
+                                            const PublishedTables& told) const;
+  // What a holding says of them beside its list (daystream::program::untold_option()).
+  std::vector<std::pair<std::string, std::string>> untold_options() const;
+  // Why a table is not told whole, for people; the first of several. nullopt: all are.
+  std::optional<daystream::program::UntoldText> problem(const std::string& publication) const;
+};
+
 // Whether deltaflood_managed.sql was run in the database.
 bool has_shapes(PGconn* connection);
 
-// Throws NeedsPerson where it is not there, leaves changes out, or does not have deltaflood.ddl,
-// and where our role may not ask for shapes.
-void check_publication(PGconn* connection, const std::string& publication);
+// Looks at it. Throws NeedsPerson where it is not there, and where our role may not ask for shapes.
+Published look_at_publication(PGconn* connection, const std::string& publication);
+
+// The same, and throws NeedsPerson, too, where it leaves changes out, or does not have
+// deltaflood.ddl.
+Published check_publication(PGconn* connection, const std::string& publication);
 
 // Tables with rows that PostgreSQL lets nobody update or delete, because they are published and
 // have no replica identity.
 std::vector<std::string> tables_without_identity(PGconn* connection,
                                                  const std::string& publication);
 
-PublishedTables published_tables(PGconn* connection, const std::string& publication);
+// The list of no table.
+PublishedTables no_tables();
+// Whether `tables` has `table`, which is spelt as `_table` spells it.
+bool has_table(const PublishedTables& tables, const std::string& table);
 std::string table_list(const PublishedTables& tables);
 
 // What a daystream says of itself, so that no other one reads from its slot (plugin/claim.h has the

@@ -26,10 +26,11 @@ constexpr std::chrono::milliseconds kBeforeAgain{1'000};
 }  // namespace
 
 PublicationWatch::PublicationWatch(std::string conninfo, std::string publication,
-                                   PublishedTables told)
+                                   PublishedTables told, Published begun)
     : conninfo_(std::move(conninfo)),
       publication_(std::move(publication)),
       told_(std::move(told)),
+      begun_(std::move(begun)),
       seen_(told_) {
   thread_ = std::jthread([this](const std::stop_token& stop) {
     do {
@@ -85,8 +86,16 @@ void PublicationWatch::tell_asked(PGconn* pg, const std::set<std::uint32_t>& ask
 }
 
 void PublicationWatch::look_at_tables(PGconn* pg) {
-  check_publication(pg, publication_);
-  PublishedTables now = published_tables(pg, publication_);
+  const Published found = look_at_publication(pg, publication_);
+  // At once: no mirror is to believe any longer that it gets all of them.
+  if (told_ != no_tables()) {
+    std::optional<PublishedTables> lost = found.lost_since(begun_, told_);
+    if (!lost) return put({.left = {}, .all_left = true, .now = {}});
+    if (!lost->empty()) return put({.left = std::move(*lost), .now = {}});
+  }
+  // What is said of the others, too.
+  if (found.untold_options() != begun_.untold_options()) return put({});
+  PublishedTables now = found.whole;
   if (now == told_) {
     seen_ = std::move(now);
     return;
@@ -101,7 +110,13 @@ void PublicationWatch::look_at_tables(PGconn* pg) {
   const auto over = program::query_value(
       pg, "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8", {since_});
   if (over != "t") return;
-  changed_.put(seen_);
+  // Shapes may not have come either.
+  if (told_ == no_tables()) tell_asked(pg, {0});
+  put({.left = {}, .now = seen_});
+}
+
+void PublicationWatch::put(PublicationChange change) {
+  changed_.put(std::move(change));
   has_changed_ = true;
 }
 

@@ -18,10 +18,19 @@
 
 namespace deltastream {
 
+// What the stream is to say from the next connection on.
+struct PublicationChange {
+  PublishedTables left;                // is not told whole any more, or was not for a while
+  bool all_left = false;               // the same of all
+  std::optional<PublishedTables> now;  // is told whole from here on
+};
+
 class PublicationWatch {
  public:
-  // `told`: the tables that the stream says it holds.
-  PublicationWatch(std::string conninfo, std::string publication, PublishedTables told);
+  // `told`: the tables that the stream says it holds. `begun`: what the publication had when that
+  // was decided.
+  PublicationWatch(std::string conninfo, std::string publication, PublishedTables told,
+                   Published begun);
   PublicationWatch(const PublicationWatch&) = delete;
   PublicationWatch& operator=(const PublicationWatch&) = delete;
 
@@ -30,10 +39,11 @@ class PublicationWatch {
   // Tables that are unknown, 0: all: their shapes are sent again in the stream.
   void tell(const std::set<std::uint32_t>& relations);
 
-  // The publication has these tables now, and no transaction runs any more that began before: what
-  // it wrote until then PostgreSQL leaves out.
+  // Of the tables that the stream says it holds the publication does not tell these whole any more,
+  // or there are others, and no transaction runs any more that began before: what it wrote until
+  // then PostgreSQL leaves out.
   // Asked with each message, so that it costs next to nothing while there is nothing.
-  std::optional<PublishedTables> take_changed() {
+  std::optional<PublicationChange> take_changed() {
     if (!has_changed_) return std::nullopt;
     return changed_.try_take();
   }
@@ -41,6 +51,7 @@ class PublicationWatch {
  private:
   void look();
   void look_at_tables(PGconn* connection);
+  void put(PublicationChange change);
   void tell_asked(PGconn* connection, const std::set<std::uint32_t>& asked);
   void give_sign(PGconn* connection);
   void trim(PGconn* connection);
@@ -50,11 +61,12 @@ class PublicationWatch {
   const std::string conninfo_;
   const std::string publication_;
   const PublishedTables told_;
+  const Published begun_;
   std::atomic<bool> data_ = false;
   std::mutex mutex_;
   std::set<std::uint32_t> asked_;  // of tell()
   daystream::program::Mailbox<bool> wake_;
-  daystream::program::Mailbox<PublishedTables> changed_;
+  daystream::program::Mailbox<PublicationChange> changed_;
   std::atomic<bool> has_changed_ = false;
 
   // The thread's own.

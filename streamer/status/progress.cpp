@@ -65,6 +65,12 @@ void Progress::waiting(const std::string& problem, const std::string& hint) {
   save();
 }
 
+void Progress::leaves_out(std::string what, std::string hint) {
+  status_.left_out_hint = std::move(hint);
+  status_.left_out = std::move(what);
+  save();
+}
+
 void Progress::left(const daystream::Writer& writer) {
   status_.position = writer.flushed_position();
   status_.lsn = writer.flushed();

@@ -37,6 +37,8 @@ class Progress {
   void waits_for(std::string what) {
     status_.waiting_for = !what.empty() || !sample_ ? std::move(what) : sample_->waiting_for;
   }
+  // What the publication leaves out of a table, for people; empty: nothing.
+  void leaves_out(std::string what, std::string hint);
   void alive();  // the same while there is no stream
 
   void take(const ServerAnswer& answer);  // of the server, as they come

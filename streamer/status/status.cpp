@@ -88,6 +88,8 @@ Json to_json(const Status& status) {
   put(out, "disk_left_seconds", status.disk_left_s);
   put_time(out, "disk_full_since", status.disk_full_since_s);
   put_text(out, "waiting_for", status.waiting_for);
+  put_text(out, "left_out", status.left_out);
+  put_text(out, "left_out_hint", status.left_out_hint);
   put_text(out, "last_error", status.last_error);
   put_text(out, "last_hint", status.last_hint);
   put_time(out, "last_error_at", status.last_error_s);
@@ -193,6 +195,8 @@ std::optional<Status> Status::parse(const std::string& text) {
     out.disk_left_s = get<double>(in, "disk_left_seconds");
     out.disk_full_since_s = get_time(in, "disk_full_since");
     out.waiting_for = get_text(in, "waiting_for");
+    out.left_out = get_text(in, "left_out");
+    out.left_out_hint = get_text(in, "left_out_hint");
     out.last_error = get_text(in, "last_error");
     out.last_hint = get_text(in, "last_hint");
     out.last_error_s = get_time(in, "last_error_at");

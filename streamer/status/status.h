@@ -40,6 +40,8 @@ struct Status {
   std::optional<double> disk_left_s;   // at the present rate
   std::int64_t disk_full_since_s = 0;  // since 1970; 0: there is room
   std::string waiting_for;  // --require-copies: what is not on enough disks; empty: nothing
+  std::string left_out;     // why a table of the publication is not told whole; empty: all are
+  std::string left_out_hint;
   std::string last_error;
   std::string last_hint;  // what to do about it; empty: nothing is known
   std::int64_t last_error_s = 0;

@@ -260,3 +260,116 @@ TEST_CASE("pgoutput: what is done to a table while it is out of the publication 
   s.cluster.execute("UPDATE fox SET b = 'last'");
   s.check_equal();
 }
+
+// Each way to leave changes of fox out, while all runs, and back. Rows change meanwhile.
+TEST_CASE("pgoutput: a table that is not told whole any more is followed by no mirror",
+          "[streamer][pgoutput]") {
+  struct Way {
+    const char* publication;
+    const char* out;
+    const char* back;
+    const char* why;
+    bool triggers = true;
+  };
+  const char* const kAll =
+      "ALTER PUBLICATION flood SET (publish = 'insert, update, delete, truncate')";
+  const char* const kSet = "ALTER PUBLICATION flood SET TABLE fox, hen, deltaflood.ddl";
+  const char* const kTables = "FOR TABLE fox, hen";
+  const Way way = GENERATE_COPY(
+      Way{kTables, "ALTER PUBLICATION flood SET TABLE fox WHERE (a > 10), hen, deltaflood.ddl",
+          kSet, "has a row filter on table fox", false},
+      Way{kTables, "ALTER PUBLICATION flood SET (publish = 'insert, delete')", kAll,
+          "does not publish all changes", false},
+      Way{kTables, "ALTER PUBLICATION flood DROP TABLE fox",
+          "ALTER PUBLICATION flood ADD TABLE fox", "does not have table fox", false},
+      Way{kTables, "ALTER PUBLICATION flood SET TABLE fox WHERE (a > 10), hen, deltaflood.ddl",
+          kSet, "has a row filter on table fox"},
+      Way{kTables, "ALTER PUBLICATION flood SET TABLE fox (a), hen, deltaflood.ddl", kSet,
+          "has a list of columns on table fox"},
+      Way{kTables, "ALTER PUBLICATION flood SET (publish = 'insert, update, truncate')", kAll,
+          "does not publish all changes"},
+      Way{kTables, "ALTER PUBLICATION flood SET (publish = 'insert, delete, truncate')", kAll,
+          "does not publish all changes"},
+      Way{kTables, "ALTER PUBLICATION flood SET (publish = 'update, delete, truncate')", kAll,
+          "does not publish all changes"},
+      Way{"FOR ALL TABLES", "ALTER PUBLICATION flood SET (publish = 'insert, update, delete')",
+          kAll, "does not publish all changes"},
+      Way{"FOR TABLE parted, hen", "ALTER PUBLICATION flood SET (publish_via_partition_root)",
+          "ALTER PUBLICATION flood SET (publish_via_partition_root = false)",
+          "publishes partitions via their root"},
+      Way{kTables, "ALTER PUBLICATION flood DROP TABLE fox",
+          "ALTER PUBLICATION flood ADD TABLE fox", "does not have table fox"},
+      Way{kTables, "ALTER PUBLICATION flood SET TABLE fox, hen", kSet,
+          "does not publish deltaflood.ddl"},
+      Way{"FOR TABLES IN SCHEMA public",
+          "ALTER PUBLICATION flood DROP TABLES IN SCHEMA public; ALTER PUBLICATION flood ADD "
+          "TABLE hen",
+          "ALTER PUBLICATION flood DROP TABLE hen; ALTER PUBLICATION flood ADD TABLES IN SCHEMA "
+          "public",
+          "does not have table fox"});
+  CAPTURE(way.publication, way.out, way.triggers);
+  Managed s(
+      "CREATE TABLE parted (a int PRIMARY KEY, b text) PARTITION BY RANGE (a); "
+      "CREATE TABLE fox PARTITION OF parted FOR VALUES FROM (0) TO (100); "
+      "CREATE TABLE hen (a int PRIMARY KEY, b text); "
+      "INSERT INTO fox VALUES (1, 'x'), (2, 'y'), (3, 'z')",
+      way.publication);
+  if (!way.triggers) s.cluster.execute("SELECT deltaflood.drop_triggers()");
+  s.seed({"fox", "hen"});
+  s.run();
+  const auto status = [&] {
+    return support::run({support::program("deltamirror"), "status", s.path()});
+  };
+  s.cluster.execute(way.out);
+  s.cluster.execute("UPDATE fox SET b = 'other' WHERE a = 1; DELETE FROM fox WHERE a = 2");
+  const bool said = support::eventually(std::chrono::seconds(30), [&] {
+    const Result is = status();
+    return !is.ok() && contains(is.out, way.why);
+  });
+  INFO(status().out << s.runner->err() << s.process->err());
+  REQUIRE(said);
+  CHECK_FALSE(contains(status().out, "--tables"));
+  const Result streamer =
+      support::run({support::program("deltastream"), "status", s.stream.directory().string()});
+  INFO(streamer.out);
+  CHECK((contains(way.why, "does not have") || contains(streamer.out, "TROUBLE: publication")));
+  s.cluster.execute("INSERT INTO fox VALUES (4, 'four')");
+  s.cluster.execute(way.back);
+  s.cluster.execute("UPDATE fox SET b = 'last' WHERE a = 3");
+  CHECK(support::eventually(std::chrono::seconds(60), [&] { return status().ok(); }));
+  s.check_equal();
+  s.cluster.execute("UPDATE fox SET b = 'more'; INSERT INTO hen VALUES (1, 'x')");
+  s.check_equal();
+}
+
+TEST_CASE("pgoutput: a table that is out of the publication for a moment is copied again",
+          "[streamer][pgoutput]") {
+  struct Way {
+    const char* out;
+    const char* back;
+  };
+  const Way way = GENERATE(
+      Way{"ALTER PUBLICATION flood DROP TABLE fox", "ALTER PUBLICATION flood ADD TABLE fox"},
+      Way{"ALTER PUBLICATION flood SET (publish = 'truncate')",
+          "ALTER PUBLICATION flood SET (publish = 'insert, update, delete, truncate')"});
+  const bool triggers = GENERATE(true, false);
+  CAPTURE(way.out, triggers);
+  Managed s(
+      "CREATE TABLE fox (a int PRIMARY KEY, b text); INSERT INTO fox VALUES (1, 'x'), (2, 'y')",
+      "FOR TABLE fox");
+  if (!triggers) s.cluster.execute("SELECT deltaflood.drop_triggers()");
+  s.seed({"fox"});
+  s.run();
+  s.cluster.execute(way.out);
+  s.cluster.execute("UPDATE fox SET b = 'lost' WHERE a = 1");
+  s.cluster.execute(way.back);
+  s.cluster.execute("UPDATE fox SET b = 'told' WHERE a = 2");
+  const bool same = support::eventually(std::chrono::seconds(60), [&] {
+    return contains(
+        support::run({"sqlite3", "-readonly", s.path(), "SELECT group_concat(b) FROM fox"}).out,
+        "lost,told");
+  });
+  INFO(s.runner->err() << s.process->err());
+  REQUIRE(same);
+  s.check_equal();
+}
