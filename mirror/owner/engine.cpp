@@ -24,6 +24,7 @@
 #include "program/notify.h"
 #include "program/retries.h"
 #include "src/waiting.h"
+#include "store/last_events.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 
@@ -130,6 +131,7 @@ class Engine {
   void run() {
     for (const auto& source : sources_) source->start();
     while (hear_news()) {
+      if (options_.keeper) hear_streams();
       sleep();
       place_.look();
       if (control_.stop.requested()) stop();
@@ -216,6 +218,25 @@ class Engine {
       if (error != nullptr && told_.insert(source->name()).second) tell(source->name(), error);
     }
     return any;
+  }
+
+  // Where nobody writes a stream, that is why its source stands still, whatever was met in reading.
+  void hear_streams() {
+    const auto failures = options_.keeper->failures();
+    if (failures.empty() && unwritten_.empty()) return;
+    for (const auto& source : sources_) {
+      const std::string& name = source->name();
+      const auto failure = failures.find(failures.contains("") ? "" : name);
+      if (failure == failures.end()) {
+        if (unwritten_.erase(name) == 0) continue;
+        const HavingTurn turn(shared_.turn, -1);
+        forget_error(shared_.db, name);
+      } else if (source->has_begun() || source->has_ended()) {
+        unwritten_.insert(name);
+        const HavingTurn turn(shared_.turn, -1);
+        remember_failure(shared_.db, name, failure->second);
+      }
+    }
   }
 
   void tell(const std::string& name, const std::exception_ptr& error) {
@@ -436,6 +457,7 @@ class Engine {
   bool config_has_news_ = false;
   std::set<const SourceRun*> alive_;  // since the watchdog heard of it last
   std::set<std::string> told_;        // sources that have stopped
+  std::set<std::string> unwritten_;   // sources whose streams were given up
   struct Stopped {
     std::string source;
     std::exception_ptr error;

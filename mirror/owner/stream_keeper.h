@@ -2,7 +2,10 @@
 // that, too.
 #pragma once
 
+#include <exception>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "config/config.h"
 
@@ -29,6 +32,10 @@ class StreamKeeper {
   // The configuration, once all of its streams are there; nullptr: not yet. Throws, once, what
   // cannot be had of it; nothing of it is left then.
   virtual std::shared_ptr<const MirrorConfig> prepared() = 0;
+
+  // Why those that were given up are not written, by source; the only source of a mirror without a
+  // configuration of sources is "".
+  virtual std::map<std::string, std::exception_ptr> failures() const = 0;
 
   // What came of prepared(): in force, streams of sources that it does not name end; or refused,
   // and those that were made for it go.

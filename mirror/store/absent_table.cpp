@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "model/joined.h"
-#include "model/names.h"
 #include "store/checkpoint.h"
 #include "store/indexes.h"
 #include "store/shared_table.h"
@@ -123,13 +122,11 @@ void rename_mirrored(Database& db, MirroredTable& table, const std::string& name
 }
 
 std::optional<std::string> somebodys_object(const Database& db, const std::string& name) {
-  const std::vector<MirroredTable> tables = load_tables(db);
-  const bool is_ours = std::any_of(tables.begin(), tables.end(), [&](const MirroredTable& table) {
-    return !table.standing.hidden && folded(table.name) == folded(name);
-  });
-  if (is_ours) return std::nullopt;
+  // Asked of each table that is copied: not by reading all of the catalog.
   Statement select = db.prepare(
-      "SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE AND type <> 'trigger'");
+      "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'trigger' AND NOT "
+      "EXISTS (SELECT 1 FROM _deltamirror_tables t WHERE t.name = ?1 COLLATE NOCASE AND NOT "
+      "t.hidden)");
   select.bind(1, name);
   return select.step() ? std::optional(select.text(0)) : std::nullopt;
 }

@@ -88,6 +88,17 @@ void remember_error(Database& db, const std::string& source, const daystream::Er
   }
 }
 
+void remember_failure(Database& db, const std::string& source, const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const daystream::Error& e) {
+    const auto stored = load_error(db, source);
+    const bool is_known =
+        stored && stored->after == AfterError::Stopped && stored->message == e.what();
+    if (!is_known) remember_error(db, source, e, AfterError::Stopped);
+  }
+}
+
 void forget_error(Database& db, const std::string& source) {
   unstored().forget(source);
   if (!load_error(db, source)) return;

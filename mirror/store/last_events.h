@@ -2,6 +2,7 @@
 // last error of each source.
 #pragma once
 
+#include <exception>
 #include <optional>
 #include <string>
 
@@ -39,6 +40,9 @@ inline constexpr const char* kOfConfig = "";
 // memory until something can be stored again.
 void remember_error(Database& db, const std::string& source, const daystream::Error& error,
                     AfterError after = AfterError::None) noexcept;
+// The same of what a thread of its own has met that writes the source's stream: a person is needed.
+// Nothing where it is what is stored.
+void remember_failure(Database& db, const std::string& source, const std::exception_ptr& failure);
 // The source has gone on since: what was wrong is mended.
 void forget_error(Database& db, const std::string& source);
 std::optional<LastError> load_error(const Database& db, const std::string& source);

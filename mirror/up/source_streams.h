@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -46,6 +47,9 @@ class SourceStreams : public StreamKeeper {
   int fd() const noexcept override { return news_.fd(); }
   void clear() noexcept override { news_.clear(); }
   std::shared_ptr<const MirrorConfig> prepared() override;
+  std::map<std::string, std::exception_ptr> failures() const override {
+    return streamers_.failures();
+  }
   void settle(Outcome outcome) override;
 
  private:

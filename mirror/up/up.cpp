@@ -23,6 +23,7 @@
 #include "src/place.h"
 #include "src/waiting.h"
 #include "store/checkpoint.h"
+#include "store/last_events.h"
 #include "store/mirror_file.h"
 #include "store/mirror_lock.h"
 #include "store/mirrored_table.h"
@@ -78,11 +79,13 @@ class Up {
       make_and_follow(streams);
     } catch (...) {
       const auto failure = streams_->why_over();
+      remember_failures();
       undo();
       if (failure != nullptr) std::rethrow_exception(failure);
       throw;
     }
     const auto failure = streams_->why_over();
+    remember_failures();
     undo();
     if (fs::exists(mirror_)) say_what_stays(streams);
     if (failure != nullptr) std::rethrow_exception(failure);
@@ -183,6 +186,22 @@ class Up {
     run.end.seed_now = std::move(seed_now);
     const daystream::AnyOf ends{signals_.fd(), streams_->stop_fd()};
     run_mirror(run, {.stop = {[this] { return stopped(); }, ends.fd()}, .signals = signals_});
+  }
+
+  // For who asks how the mirror is once this process has ended.
+  void remember_failures() {
+    const auto failures = streams_->failures();
+    if (failures.empty() || signals_.stop_requested() || !fs::exists(mirror_)) return;
+    try {
+      if (!owner_) owner_.emplace(mirror_);
+      Database db = open_owned(mirror_);
+      for (const Checkpoint& at : load_checkpoints(db)) {
+        const auto failure = failures.find(is_of_several() ? at.source : "");
+        if (failure != failures.end()) remember_failure(db, at.source, failure->second);
+      }
+    } catch (const daystream::Error& e) {
+      spdlog::debug("could not write down why the streams are not written: {}", e.what());
+    }
   }
 
   // What this run has made, and no mirror needs, is of no use to anybody.

@@ -399,6 +399,56 @@ TEST_CASE("up: a stream that cannot go on as a configuration has it goes on as b
   place.end();
 }
 
+TEST_CASE("up: why a stream was given up at the start is in status, while it runs and after",
+          "[mirror][integration][up]") {
+  Sources place;
+  place.add("eu");
+  SECTION("beside another source, which goes on") {
+    place.add("us");
+    place.write_config();
+    place.start();
+    REQUIRE(place.follows("eu"));
+    place.end();
+    place.sources["eu"].directory = "eu2";
+    place.write_config();
+    place.start();
+    REQUIRE(place.follows("us"));
+    CHECK(eventually(std::chrono::seconds(20), [&] {
+      return place.status().out.find("TROUBLE: source \"eu\" is stopped since ") !=
+             std::string::npos;
+    }));
+    const Result status = place.status();
+    CHECK(status.exit == Exit{3, 0});
+    CHECK_THAT(status.out,
+               Catch::Contains("belongs to another daystream") && Catch::Contains("HINT: "));
+    place.end();
+    place.sources["eu"].directory = "eu";
+    place.write_config();
+    place.start();
+    const bool again = eventually(std::chrono::seconds(30), [&] { return place.status().ok(); });
+    INFO(place.owner->err());
+    REQUIRE(again);
+    CHECK(place.follows("eu"));
+    place.end();
+  }
+  SECTION("of the only one") {
+    place.write_config();
+    place.start();
+    REQUIRE(place.follows("eu"));
+    place.end();
+    place.sources["eu"].directory = "eu2";
+    place.write_config();
+    place.owner.emplace(
+        Texts{program("deltamirror"), "up", place.mirror(), "--config", place.config()});
+    CHECK(place.owner->wait() == Exit{3, 0});
+    const Result status = place.status();
+    INFO(place.owner->err());
+    CHECK(status.exit == Exit{3, 0});
+    CHECK_THAT(status.out, Catch::Contains("TROUBLE: source \"eu\" is stopped since ") &&
+                               Catch::Contains("belongs to another daystream"));
+  }
+}
+
 TEST_CASE("up: a source that the start refuses has no slot", "[mirror][integration][up]") {
   Sources place;
   place.add("eu");
