@@ -29,7 +29,7 @@ int run(int argc, char** argv) {
   app.add_option("--log-format", log.format, "text, json (default: text)")
       ->check(CLI::IsMember({"text", "json"}));
   Chosen chosen;
-  add_seed(app, chosen);
+  add_seed(app, chosen, add_to_up);
   add_reseed(app, chosen);
   add_remove(app, chosen);
   add_run(app, chosen);

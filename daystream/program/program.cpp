@@ -17,7 +17,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
@@ -132,8 +131,7 @@ std::string& last_words() {
 void write_last_words(const std::string& text, const std::string& hint) noexcept {
   if (last_words().empty()) return;
   try {
-    std::ofstream(last_words()) << nlohmann::json{{"error", harmless(text)},
-                                                  {"hint", harmless(hint)}};
+    std::ofstream(last_words()) << harmless(text) << '\n' << harmless(hint) << '\n';
   } catch (...) {
     // No memory: whoever reads it knows the exit code.
   }

@@ -24,7 +24,7 @@ struct LogOptions {
 void start_log(const std::string& program, const LogOptions&);
 
 // Where the error that this program ends with is written as well, if any, for the program that has
-// started it: {"error", "hint"}. A file, as /dev/fd/4; empty: nowhere.
+// started it: its text, and its hint, each on a line. A file, as /dev/fd/4; empty: nowhere.
 void set_last_words(const std::string& file);
 
 // Runs `body` and turns how it ends into an exit code: an Error is reported once, as one line and a

@@ -113,6 +113,8 @@ StreamHealth streamer_health(std::shared_ptr<const ordered_json> told, std::int6
   health.has_streamer = true;
   health.heard_s = told_time(*told, "updated_at");
   health.since_s = told_time(*told, "since");
+  const auto pid = told->value("pid", ordered_json());
+  if (pid.is_number_integer()) health.pid = pid.get<std::int64_t>();
   judge(*told, now, health);
   // One that is stopped wrote its numbers while it ran.
   const bool runs = told_words(*told, "state") != "stopped";

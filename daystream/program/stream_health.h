@@ -32,6 +32,7 @@ struct StreamHealth {
   std::int64_t since_s = 0;  // since when it is as it is; 0: not known
   // What a deltastream here reported less than kStreamerSilentS ago; nullptr: nothing.
   std::shared_ptr<const nlohmann::ordered_json> fresh;
+  std::int64_t pid = 0;       // of the deltastream that said it; 0: not known
   bool has_streamer = false;  // a deltastream writes, or wrote, here
   bool needs_person = false;  // it will not go on by itself
   bool is_written = true;     // trouble may also be what will keep it from being so

@@ -6,6 +6,7 @@
 
 #include "daystream/error.h"
 #include "daystream/line.h"
+#include "program/quoted.h"
 #include "program/told_tables.h"
 
 namespace deltamirror {
@@ -49,8 +50,22 @@ std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::stri
   if (auto untold = daystream::program::why_untold(holding, name)) {
     return NotHeld{std::move(untold->what), std::move(untold->hint)};
   }
-  return NotHeld{fmt::format("its tables are \"{}\"", holding.tables),
-                 "give deltastream a --tables list with it"};
+  return NotHeld{
+      fmt::format("its tables are \"{}\"", holding.tables),
+      how_to_change(holding, name, "ADD",
+                    fmt::format("start deltastream with --tables '{},{}', or with that in its "
+                                "configuration",
+                                holding.tables, name))};
+}
+
+std::string how_to_change(const daystream::Holding& holding, const std::string& table,
+                          const std::string& verb, const std::string& otherwise) {
+  for (const auto& [option, value] : holding.options) {
+    if (option != "publication") continue;
+    return fmt::format("ALTER PUBLICATION {} {} TABLE {};", daystream::program::quoted(value, '"'),
+                       verb, table);
+  }
+  return otherwise;
 }
 
 std::optional<NotHeld> why_excluded(const daystream::Holding& holding,

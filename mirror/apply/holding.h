@@ -20,6 +20,11 @@ struct NotHeld {
 std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::string_view line_name,
                                     Partitioning partitioning);
 
+// What changes the tables of a stream: the statement about its publication (`verb`: ADD, DROP), or
+// `otherwise` where it is not by one.
+std::string how_to_change(const daystream::Holding& holding, const std::string& table,
+                          const std::string& verb, const std::string& otherwise);
+
 // The same for a table that takes part in partitioning: its filter `exclude-tables` leaves rows of
 // it out where it names one of `relatives`, which are spelt as `_table` spells them.
 std::optional<NotHeld> why_excluded(const daystream::Holding& holding,

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "command/table_commands.h"
 #include "owner/engine.h"
 #include "program/health_server.h"
 #include "program/metrics_file.h"
@@ -19,7 +20,7 @@ namespace deltamirror {
 // code.
 using Chosen = std::function<int(daystream::program::Signals&)>;
 
-void add_seed(CLI::App& app, Chosen& chosen);
+void add_seed(CLI::App& app, Chosen& chosen, AddWithStream add_with_stream);
 void add_reseed(CLI::App& app, Chosen& chosen);
 void add_remove(CLI::App& app, Chosen& chosen);
 void add_run(CLI::App& app, Chosen& chosen);

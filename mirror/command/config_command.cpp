@@ -1,9 +1,12 @@
 // deltamirror config: the schema of configurations, a check, a first one.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "command/commands.h"
@@ -12,6 +15,7 @@
 #include "program/common_flags.h"
 #include "program/config_text.h"
 #include "program/figures.h"
+#include "program/hint.h"
 #include "program/json_schema.h"
 #include "seed/check_seed.h"
 #include "seed/database_check.h"
@@ -31,6 +35,32 @@ int check_further(const MirrorConfig& config, const std::string& conninfo, bool 
   check_seed({.mirror = {}, .conninfo = conninfo, .daystream = {}, .config = config}, names_all,
              signals, report);
   return report.exit_code();
+}
+
+// The same of the tables that no problem is about.
+void check_others(const ReadConfig& read, const std::string& conninfo, bool names_all,
+                  const daystream::program::Signals& signals, CheckReport& report) {
+  MirrorConfig config = read.config;
+  config.extra_sql.clear();
+  const auto keep = [&](std::vector<TableRequest>& tables, const std::string& at) {
+    std::vector<TableRequest> kept;
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      const std::string own = fmt::format("{}/{}/", at, i);
+      const bool is_wrong = std::any_of(
+          read.problems.begin(), read.problems.end(),
+          [&](const auto& problem) { return (problem.pointer + "/").starts_with(own); });
+      if (!is_wrong) kept.push_back(std::move(tables[i]));
+    }
+    tables = std::move(kept);
+  };
+  keep(config.tables, "/tables");
+  for (std::size_t i = 0; i < config.sources.size(); ++i) {
+    SourceConfig& source = config.sources[i];
+    keep(source.tables, source.own_tables ? fmt::format("/sources/{}/tables", i) : "/tables");
+  }
+  if (!config.all_tables().empty()) {
+    check_further(config, conninfo, names_all, signals, report);
+  }
 }
 
 struct CheckOptions {
@@ -68,12 +98,15 @@ int check(const CheckOptions& options, const daystream::program::Signals& signal
       read.problems.push_back({at, read.places.value(at), e.what() + advice});
     }
   }
-  if (read.problems.empty() && conninfo) {
+  const bool is_whole = read.problems.empty();
+  if (is_whole && conninfo) {
     read.problems = check_with_database(read, *conninfo);
   }
   tell_problems(read, options, report);
   const std::size_t count = read.problems.size();
   if (count != 0) {
+    // The rights that are missing to the others are not for the next round.
+    if (is_whole && conninfo) check_others(read, *conninfo, all, signals, report);
     throw ConfigError(fmt::format("configuration \"{}\" has {}", file, counted(count, "problem")),
                       "each line above says where, and what may stand there");
   }
@@ -88,6 +121,16 @@ int check(const CheckOptions& options, const daystream::program::Signals& signal
                   !conninfo     ? ""
                   : sources > 1 ? ", as the databases have them"
                                 : ", as the database has them");
+  if (!conninfo && !read.config.extra_sql.empty()) {
+    const std::string what =
+        "extra_sql is not looked at: what columns it finds only PostgreSQL says";
+    const std::string hint = "give -d, if only -d \"\" where each source has its \"connection\"";
+    if (json) {
+      report.warn("SQLite", what, hint);
+    } else {
+      spdlog::warn("{}", daystream::program::with_hint(what, hint));
+    }
+  }
   if (json) {
     report.check("configuration", [&] { return found; });
   } else {

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "command/commands.h"
 #include "command/table_arguments.h"
@@ -51,7 +52,8 @@ int check(const SeedArguments& options, const daystream::program::Signals& signa
   return report.exit_code();
 }
 
-int run(const SeedArguments& options, daystream::program::Signals& signals) {
+int run(const SeedArguments& options, const AddWithStream& add_with_stream,
+        daystream::program::Signals& signals) {
   const std::string& mirror = options.command.mirror;
   const MirrorConfig& config = options.choice.config;
   if (options.check) return check(options, signals);
@@ -60,7 +62,7 @@ int run(const SeedArguments& options, daystream::program::Signals& signals) {
     return 0;
   }
   if (std::filesystem::exists(mirror) && config.sources.empty()) {
-    add_tables(options.command, config, signals);
+    add_tables(options.command, config, add_with_stream, signals);
     return 0;
   }
   seed({mirror, options.command.places.conninfo.value_or(""), options.command.places.daystream,
@@ -71,7 +73,7 @@ int run(const SeedArguments& options, daystream::program::Signals& signals) {
 
 }  // namespace
 
-void add_seed(CLI::App& app, Chosen& chosen) {
+void add_seed(CLI::App& app, Chosen& chosen, AddWithStream add_with_stream) {
   auto options = std::make_shared<SeedArguments>();
   CLI::App& command = *app.add_subcommand(
       "seed", "make a mirror from one snapshot of PostgreSQL; add tables to one that is there");
@@ -111,9 +113,11 @@ void add_seed(CLI::App& app, Chosen& chosen) {
       "      what is missing for that, before it begins\n"
       "  deltamirror seed all.db --config all.json\n"
       "      several sources");
-  command.callback([options, &command, &chosen] {
+  command.callback([options, &command, &chosen, add = std::move(add_with_stream)] {
     take_table_choice(command, options->choice, options->from);
-    chosen = [options](daystream::program::Signals& signals) { return run(*options, signals); };
+    chosen = [options, add](daystream::program::Signals& signals) {
+      return run(*options, add, signals);
+    };
   });
 }
 

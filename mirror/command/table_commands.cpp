@@ -5,13 +5,19 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apply/holding.h"
 #include "command/commands.h"
+#include "config/made_streams.h"
+#include "daystream/line.h"
+#include "daystream/manifest.h"
 #include "history/history_tables.h"
 #include "owner/control.h"
 #include "program/figures.h"
+#include "program/hint.h"
 #include "seed/progress.h"
 #include "seed/requests.h"
 #include "store/checkpoint.h"
@@ -56,6 +62,9 @@ bool ask(const TableCommand& command, json request, const std::string& what,
     progress->update(running.value("rows", std::uint64_t{0}));
   });
   if (!answer) return false;
+  for (const json& note : answer->value("notes", json::array())) {
+    spdlog::warn("{}", note.get<std::string>());
+  }
   if (progress) progress->finish(answer->value("rows", std::uint64_t{0}));
   return true;
 }
@@ -101,10 +110,38 @@ std::string source_of(const Database& db, const std::vector<std::string>& tables
                     "say which source with --source NAME");
 }
 
+// The stream of a mirror that `up` has made follows at its next start. Another one may have other
+// readers: to leave tables out of it is for who runs it.
+void say_what_holds_them_still(const TableCommand& command, const std::vector<std::string>& names,
+                               const std::vector<MirroredTable>& tables) {
+  if (std::filesystem::exists(record_file(command.mirror))) {
+    spdlog::info(
+        "the stream leaves them out once \"up\" is started again, unless its command line or "
+        "configuration still names them");
+    return;
+  }
+  const std::string place =
+      load_checkpoint(open_for_reading(command.mirror), command.places.source).directory;
+  const auto directory = open_stream(place).directory();
+  if (!directory || !std::filesystem::exists(*directory / "daystream.json")) return;
+  const daystream::Holding held = daystream::Manifest::load(*directory).holdings.back();
+  for (const std::string& name : names) {
+    const std::string line_name = daystream::unescape(find_table(tables, name).shape.line_name);
+    if (held.tables.empty() || line_name.empty() || !held.holds(line_name)) continue;
+    spdlog::info("{}", daystream::program::with_hint(
+                           fmt::format("daystream \"{}\" still holds table {}: its tables are "
+                                       "\"{}\"",
+                                       place, line_name, held.tables),
+                           how_to_change(held, line_name, "DROP",
+                                         "where nobody else reads it, start deltastream without "
+                                         "it in --tables")));
+  }
+}
+
 }  // namespace
 
 void add_tables(const TableCommand& asked, const MirrorConfig& config,
-                daystream::program::Signals& signals) {
+                const AddWithStream& add_with_stream, daystream::program::Signals& signals) {
   TableCommand command = asked;
   command.places.source =
       load_checkpoint(open_for_reading(command.mirror), asked.places.source).source;
@@ -124,6 +161,7 @@ void add_tables(const TableCommand& asked, const MirrorConfig& config,
     }
   }
   if (ask(command, request, seeding(names), signals)) return;
+  if (add_with_stream(command, config, signals)) return;
   seed_by_ourselves(command, config.tables, signals);
 }
 
@@ -166,6 +204,7 @@ void remove_tables(const TableCommand& asked, const std::vector<std::string>& na
     spdlog::info("removed table \"{}\"", shown_name(table));
   }
   transaction.commit();
+  say_what_holds_them_still(command, names, tables);
 }
 
 namespace {

@@ -2,6 +2,7 @@
 // themselves.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,14 @@ struct TableCommand {
   bool whole = false;  // reseed: copies the tables, not only the rows that differ
 };
 
+// How tables come into a mirror that nobody owns, where its stream has to be seen to as well;
+// false: it has not. (It is in mirror/up, which stands above this.)
+using AddWithStream = std::function<bool(const TableCommand& command, const MirrorConfig& config,
+                                         daystream::program::Signals& signals)>;
+
 // All end once the tables are in place, readers included. They throw as seeds do.
 void add_tables(const TableCommand& command, const MirrorConfig& config,
-                daystream::program::Signals& signals);
+                const AddWithStream& add_with_stream, daystream::program::Signals& signals);
 void reseed_tables(const TableCommand& command, const std::vector<std::string>& tables,
                    daystream::program::Signals& signals);
 void remove_tables(const TableCommand& command, const std::vector<std::string>& tables,

@@ -11,6 +11,7 @@
 #include "apply/needs_reseed.h"
 #include "history/history_tables.h"
 #include "model/joined.h"
+#include "owner/stream_keeper.h"
 #include "program/figures.h"
 #include "program/hint.h"
 #include "program/postgres.h"
@@ -482,12 +483,20 @@ void Copies::finish(const Applier& applier) {
     spdlog::info("{}: {} in place, {} of them written", names_of(placed),
                  daystream::program::counted(done.copy->rows(), "row"), done.copy->written());
   }
+  let_go(done.job);
   for (const std::uint64_t client : done.job.clients) {
     server_->done(client, {{"rows", done.copy->rows()}, {"written_rows", done.copy->written()}});
   }
   waits_ = Waits{.tries = failed.empty() ? daystream::program::Repeats() : waits_.tries};
   stalled_ = false;
   ended_ = true;
+}
+
+// What somebody has asked for is in the mirror now, or will not be.
+void Copies::let_go(const CopyJob& job) const {
+  if (options_.keeper && !job.clients.empty()) {
+    options_.keeper->let_go(options_.source, job.request.tables);
+  }
 }
 
 AfterError Copies::after_failure() const noexcept {
@@ -517,6 +526,7 @@ void Copies::fail(const Error& error) {
   const std::string names = names_of(job.request.tables);
   if (!job.is_own() && !job.required) {
     spdlog::error("could not copy {}: {}", names, error.what());
+    let_go(job);
     for (const std::uint64_t client : job.clients) server_->failed(client, error);
     return;
   }

@@ -133,6 +133,7 @@ class Copies {
   void finish(const Applier& applier);
   std::string shown_name_of(const TableProblem& problem) const;
   void say_problems() const;
+  void let_go(const CopyJob& job) const;
   AfterError after_failure() const noexcept;
   void fail(const daystream::Error& error);
   void tell_progress();

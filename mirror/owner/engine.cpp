@@ -137,6 +137,7 @@ class Engine {
       if (control_.stop.requested()) stop();
       if (control_.signals.take_reload() || fleet_has_news()) reload();
       if (options_.keeper) take_prepared();
+      if (options_.keeper) take_held();
       serve_requests();
       serve_feed();
       pat_watchdog();
@@ -377,9 +378,32 @@ class Engine {
     }
     if (verb->act != nullptr) return (this->*verb->act)(request.client);
     SourceRun& source = source_of(asked);
-    source.hear({request.client, asked});
+    if (options_.keeper && name == "seed") {
+      auto tables = tables_to_add(asked, source.name());
+      return options_.keeper->hold({{request.client, asked}, source.name(), std::move(tables)});
+    }
+    hand_on(source, {request.client, asked});
+  }
+
+  void hand_on(SourceRun& source, SourceRequest request) {
+    source.hear(std::move(request));
     // A copy of its tables is what may help one that stands still.
     start_stopped(source);
+  }
+
+  // The stream holds what is to be copied, or cannot.
+  void take_held() {
+    while (auto addition = options_.keeper->held()) {
+      try {
+        if (addition->error) std::rethrow_exception(addition->error);
+        hand_on(source_of(addition->request.asked), addition->request);
+      } catch (const Error& e) {
+        spdlog::error("could not add tables: {}",
+                      daystream::program::with_hint(e.what(), e.hint()));
+        if (!addition->error) options_.keeper->let_go(addition->source, addition->tables);
+        if (shared_.server) shared_.server->failed(addition->request.client, e);
+      }
+    }
   }
 
   SourceRun& source_of(const json& asked) {

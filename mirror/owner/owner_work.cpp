@@ -9,6 +9,8 @@
 
 #include "apply/needs_reseed.h"
 #include "config/fleet_config.h"
+#include "history/history_tables.h"
+#include "owner/stream_keeper.h"
 #include "owner/take_config.h"
 #include "program/hint.h"
 #include "seed/rehearsal.h"
@@ -135,31 +137,41 @@ std::optional<std::string> conninfo_of(const json& asked) {
   return asked["conninfo"].get<std::string>();
 }
 
-const json& tables_asked(const SourceRequest& request) {
-  const auto found = request.asked.find("tables");
-  if (found != request.asked.end() && found->is_array()) return *found;
+const json& tables_asked(const json& asked) {
+  const auto found = asked.find("tables");
+  if (found != asked.end() && found->is_array()) return *found;
   throw ConfigError("the request names no tables", "give it \"tables\", a list");
 }
 
 }  // namespace
 
+std::vector<TableRequest> tables_to_add(const json& asked, const std::string& source) {
+  MirrorConfig config = parse_config(json{{"tables", tables_asked(asked)}}.dump(), "request");
+  for (TableRequest& wanted : config.tables) wanted.source = source;
+  return std::move(config.tables);
+}
+
 void OwnerWork::add_tables(const SourceRequest& request) {
-  MirrorConfig config = parse_config(json{{"tables", tables_asked(request)}}.dump(), "request");
-  for (TableRequest& wanted : config.tables) wanted.source = options_.source;
-  for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
-    for (const TableRequest& wanted : config.tables) {
-      if (name_for(wanted) != table.name) continue;
-      throw ConfigError(fmt::format("the mirror has table \"{}\" already", table.name),
-                        "\"deltamirror reseed\" copies it again");
+  const std::vector<TableRequest> asked = tables_to_add(request.asked, options_.source);
+  try {
+    for (const MirroredTable& table : load_tables_of(db_, options_.source)) {
+      for (const TableRequest& wanted : asked) {
+        if (name_for(wanted) != table.name) continue;
+        throw ConfigError(fmt::format("the mirror has table \"{}\" already", table.name),
+                          "\"deltamirror reseed\" copies it again");
+      }
     }
+    copies_.ask(asked, connection(conninfo_of(request.asked)), request.client);
+  } catch (const Error&) {
+    if (options_.keeper) options_.keeper->let_go(options_.source, asked);
+    throw;
   }
-  copies_.ask(config.tables, connection(conninfo_of(request.asked)), request.client);
 }
 
 void OwnerWork::reseed_tables(const SourceRequest& request) {
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
   std::vector<TableRequest> wanted;
-  for (const json& name : tables_asked(request)) {
+  for (const json& name : tables_asked(request.asked)) {
     wanted.push_back(wish_of(find_table(tables, name.get<std::string>())));
   }
   if (wanted.empty()) throw ConfigError("no table specified", "name one with --table");
@@ -170,16 +182,34 @@ void OwnerWork::reseed_tables(const SourceRequest& request) {
 
 void OwnerWork::remove_tables(const SourceRequest& request, Applier& applier) {
   const std::vector<MirroredTable> tables = load_tables_of(db_, options_.source);
-  std::vector<std::string> names;
-  for (const json& name : tables_asked(request)) {
-    names.push_back(find_table(tables, name.get<std::string>()).name);
+  std::vector<const MirroredTable*> removed;
+  for (const json& name : tables_asked(request.asked)) {
+    removed.push_back(&find_table(tables, name.get<std::string>()));
   }
-  for (const std::string& name : names) {
-    applier.tables().remove(name);
-    spdlog::info("removed table \"{}\"", name);
+  json notes = json::array();
+  for (const MirroredTable* const table : removed) {
+    applier.tables().remove(table->name);
+    spdlog::info("removed table \"{}\"", table->name);
+    std::string note = what_brings_back(*table);
+    if (note.empty()) continue;
+    spdlog::warn("{}", note);
+    notes.push_back(std::move(note));
   }
   if (applier.pending()) applier.commit();
-  server_->done(request.client, json::object());
+  if (options_.keeper) options_.keeper->let_go(options_.source, {});
+  server_->done(request.client, {{"notes", std::move(notes)}});
+}
+
+std::string OwnerWork::what_brings_back(const MirroredTable& table) const {
+  const std::string what =
+      options_.keeper ? options_.keeper->brings_back(table)
+      : options_.config_file.empty()
+          ? ""
+          : fmt::format("configuration \"{}\", if it names it,", options_.config_file);
+  if (what.empty()) return {};
+  return daystream::program::with_hint(
+      fmt::format("{} brings table \"{}\" back at the next start", what, shown_name(table)),
+      "leave it out there, too");
 }
 
 json OwnerWork::status() const {

@@ -13,6 +13,9 @@
 
 namespace deltamirror {
 
+// What a request names to be added. Throws ConfigError.
+std::vector<TableRequest> tables_to_add(const nlohmann::json& asked, const std::string& source);
+
 // Lives as long as its source is followed; Appliers come and go under it. What is asked for by
 // requests and configurations becomes a wish that is stored, or a copy (owner/copies.h).
 //
@@ -53,6 +56,7 @@ class OwnerWork {
   void add_tables(const SourceRequest& request);
   void reseed_tables(const SourceRequest& request);
   void remove_tables(const SourceRequest& request, Applier& applier);
+  std::string what_brings_back(const MirroredTable& table) const;
   void take(const MirrorConfig& config, Applier& applier);
   void rehearse_with(const std::vector<SeedTable>& coming);
   void give_up_extra_sql(const daystream::Error& error);

@@ -5,16 +5,20 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
+#include "owner/inbox.h"
+#include "store/mirrored_table.h"
 
 namespace deltamirror {
 
 // The Engine asks it before it takes a configuration in the middle of its run, as a new source
 // needs a daystream.
 //
-// Threads: the Engine's. None of these waits for a server.
+// Threads: the Engine's, unless it is said otherwise. None of these waits for a server.
 class StreamKeeper {
  public:
   StreamKeeper() = default;
@@ -41,6 +45,22 @@ class StreamKeeper {
   // and those that were made for it go.
   enum class Outcome { InForce, Refused };
   virtual void settle(Outcome outcome) = 0;
+
+  // A request to copy tables into the mirror, which the stream of their source is to hold first.
+  struct Addition {
+    SourceRequest request;
+    std::string source;
+    std::vector<TableRequest> tables;
+    std::exception_ptr error = nullptr;  // why the stream cannot hold them; nothing has changed
+  };
+  virtual void hold(Addition addition) = 0;
+  // fd() is readable once there is one: the stream holds its tables now, or cannot. nullopt: none.
+  virtual std::optional<Addition> held() = 0;
+  // The mirror has taken up those tables of the source, or never will, or some have left it: the
+  // stream holds what the mirror has from now on. Any thread.
+  virtual void let_go(const std::string& source, const std::vector<TableRequest>& tables) = 0;
+  // What will ask for a table again that is removed now, for a person; empty: nothing. Any thread.
+  virtual std::string brings_back(const MirroredTable& table) const = 0;
 };
 
 }  // namespace deltamirror

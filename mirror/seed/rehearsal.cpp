@@ -16,7 +16,9 @@ namespace deltamirror {
 namespace {
 
 std::set<std::string> views_of(const Database& db) {
-  Statement views = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'");
+  Statement views = db.prepare(
+      "SELECT name FROM sqlite_schema WHERE type = 'view' UNION SELECT name FROM "
+      "sqlite_temp_schema WHERE type = 'view'");
   std::set<std::string> out;
   while (views.step()) out.insert(views.text(0));
   return out;

@@ -2,11 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "owner/own_program.h"
 #include "program/check_report.h"
+#include "seed/rehearsal.h"
+#include "seed/seed_file.h"
+#include "seed/seed_session.h"
 #include "store/mirror_file.h"
 #include "up/plan.h"
 
@@ -34,6 +41,13 @@ class Check {
       return report_.exit_code();
     }
     for (OwnStream& stream : streams) look_at(stream);
+    if (all_tables_fit_ &&
+        sessions_.size() == std::max<std::size_t>(options_.choice.config.sources.size(), 1)) {
+      report_.check("SQLite", [&] {
+        rehearse(sessions_, options_.choice.config);
+        return std::string("takes the tables, their indexes and extra_sql");
+      });
+    }
     return report_.exit_code();
   }
 
@@ -62,10 +76,7 @@ class Check {
       return;
     }
     PGconn* const pg = session.get();
-    report_.check("tables", [&] {
-      check_tables(options_, stream, stream.tables, signals_);
-      return std::string("can be copied");
-    });
+    look_at_tables_of(stream);
     Ways ways;
     if (!report_.check("plugin", [&] {
           ways = choose_source(options_, stream, pg);
@@ -79,6 +90,31 @@ class Check {
         find_publication(pg, stream.publication) != Publication::None) {
       look_at_stream(stream);
     }
+  }
+
+  // What is wrong with each is said at once: who grants rights is not to be asked once a table.
+  void look_at_tables_of(const OwnStream& stream) {
+    std::unique_ptr<SeedSession> session;
+    std::size_t problems = 0;
+    const bool is_looked_at = report_.check("tables", [&] {
+      session = look_at_tables(options_, stream, signals_);
+      problems = session->problems().size();
+      return problems == 0 ? std::string("can be copied")
+                           : fmt::format("{} can be copied", session->tables().size());
+    });
+    all_tables_fit_ = all_tables_fit_ && is_looked_at && problems == 0;
+    if (!is_looked_at) return;
+    for (const TableProblem& problem : session->problems()) {
+      report_.check("table", [&]() -> std::string {
+        const std::string what =
+            fmt::format("\"{}\" cannot be copied: {}", problem.name, problem.absence.reason);
+        if (problem.exit_code == daystream::ExitCode::Usage) {
+          throw daystream::ConfigError(what, problem.absence.hint);
+        }
+        throw NeedsPerson(what, problem.absence.hint);
+      });
+    }
+    sessions_.push_back({daystream::Stream(stream.directory), std::move(session)});
   }
 
   static std::string said_of(const OwnStream& stream, const Ways& ways) {
@@ -133,6 +169,8 @@ class Check {
   const UpOptions& options_;
   const daystream::program::Signals& signals_;
   CheckReport report_;
+  std::vector<SeedPart> sessions_;
+  bool all_tables_fit_ = true;
 };
 
 }  // namespace

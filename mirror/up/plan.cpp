@@ -8,6 +8,7 @@
 #include "daystream/manifest.h"
 #include "model/names.h"
 #include "owner/own_program.h"
+#include "seed/requests.h"
 #include "seed/seed_session.h"
 
 namespace deltamirror {
@@ -75,18 +76,43 @@ std::vector<OwnStream> plan_streams(const UpOptions& options) {
   return streams;
 }
 
-std::string filter_of(const UpOptions& options, const OwnStream& stream) {
-  return options.run.config_file.empty() ? table_list(stream.tables) : "";
+void follow_too(std::vector<TableRequest>& wishes, const std::vector<MirroredTable>& tables) {
+  for (const MirroredTable& table : tables) {
+    if (table.is_static()) continue;
+    wishes.push_back(wish_of(table));
+    wishes.push_back(request_for(table));  // a rename in PostgreSQL is followed
+  }
 }
 
-void check_tables(const UpOptions& options, const OwnStream& stream,
-                  const std::vector<TableRequest>& tables,
-                  const daystream::program::Signals& signals) {
+std::string filter_of(const UpOptions& options, const OwnStream& stream) {
+  const bool all = options.holds_all || !options.run.config_file.empty();
+  return all ? "" : table_list(stream.tables);
+}
+
+namespace {
+
+daystream::Manifest planned_manifest(const UpOptions& options, const OwnStream& stream) {
   daystream::Manifest planned;
   planned.name = stream.directory.filename().string();
   planned.holdings.push_back({.since = {}, .tables = filter_of(options, stream), .options = {}});
   if (options.partition_root) planned.holdings.back().options.emplace_back("partition-root", "on");
-  SeedSession(stream.conninfo, planned, tables, signals).check();
+  return planned;
+}
+
+}  // namespace
+
+void check_tables(const UpOptions& options, const OwnStream& stream,
+                  const std::vector<TableRequest>& tables,
+                  const daystream::program::Signals& signals) {
+  SeedSession(stream.conninfo, planned_manifest(options, stream), tables, signals).check();
+}
+
+std::unique_ptr<SeedSession> look_at_tables(const UpOptions& options, const OwnStream& stream,
+                                            const daystream::program::Signals& signals) {
+  auto session = std::make_unique<SeedSession>(stream.conninfo, planned_manifest(options, stream),
+                                               stream.tables, signals, Unfit::PassOver);
+  session->check();
+  return session;
 }
 
 Ways choose_source(const UpOptions& options, OwnStream& stream, PGconn* pg) {

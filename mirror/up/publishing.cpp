@@ -27,6 +27,7 @@ namespace {
 constexpr const char* kMadeByUp = "made by deltamirror up";
 
 constexpr const char* kQueryCanceled = "57014";
+constexpr const char* kAllAreTaken = "53400";  // configuration_limit_exceeded
 
 bool holds(PGconn* pg, const std::string& condition) {
   return query_value(pg, "SELECT " + condition).value_or("") == "t";
@@ -58,13 +59,22 @@ std::optional<SqlError> why_no_slot(PGconn* pg, const std::string& plugin) {
 // What lets a role make slots, where it is not its attribute: services have a role for that.
 constexpr const char* kReplicationRoles[] = {"rds_replication"};
 
-std::string hint_for_slots(PGconn* pg) {
+// What helps against `why` no slot can be made.
+std::string hint_for_slots(PGconn* pg, const SqlError& why) {
   const std::string user = query_value(pg, "SELECT quote_ident(current_user)").value_or("");
   if (query_value(pg, "SHOW wal_level") != "logical") {
     return "ALTER SYSTEM SET wal_level = logical; then restart the server; a managed service has "
            "a setting of its own for that";
   }
-  if (holds(pg, "rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user")) return {};
+  if (why.sqlstate() == kAllAreTaken) {
+    return "drop a slot that nobody needs (SELECT slot_name, active FROM pg_replication_slots;), "
+           "or "
+           "ALTER SYSTEM SET max_replication_slots = …; then restart the server";
+  }
+  if (holds(pg, "pg_is_in_recovery()")) return "name the primary with -d: this server is a standby";
+  if (holds(pg, "rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user")) {
+    return why.hint().empty() ? "the log of the server may tell more" : why.hint();
+  }
   for (const char* const role : kReplicationRoles) {
     if (query_value(pg, "SELECT to_regrole($1)", {role})) {
       return fmt::format("GRANT {} TO {};", role, user);
@@ -184,7 +194,7 @@ Ways find_ways(PGconn* pg) {
     ways.plugin = why->what();
     if (const auto other = why_no_slot(pg, "pgoutput")) {
       ways.pgoutput = other->what();
-      ways.hint = hint_for_slots(pg);
+      ways.hint = hint_for_slots(pg, *other);
     }
   }
   exec(pg, "RESET statement_timeout");
@@ -268,6 +278,33 @@ bool publish(PGconn* pg, const std::string& publication, const std::vector<Table
     throw;
   }
   return has_event_triggers(pg);
+}
+
+std::vector<std::string> keep_published(PGconn* pg, const std::string& publication,
+                                        const std::vector<TableRequest>& tables) {
+  std::vector<std::string> out;
+  if (find_publication(pg, publication) != Publication::Ours) return out;
+  const PgResult now = exec_params(
+      pg,
+      "SELECT r.prrelid, format('%I.%I', n.nspname, c.relname) FROM pg_publication_rel r JOIN "
+      "pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid JOIN "
+      "pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1 AND n.nspname <> 'deltaflood'",
+      {publication});
+  std::set<std::string> wanted;
+  for (const std::string& table : sql_names(tables)) {
+    wanted.insert(query_value(pg, "SELECT to_regclass($1)::oid", {table}).value_or(""));
+  }
+  for (int row = 0; row < PQntuples(now.get()); ++row) {
+    if (wanted.contains(PQgetvalue(now.get(), row, 0))) continue;
+    out.emplace_back(PQgetvalue(now.get(), row, 1));
+  }
+  // A publication of no table would be one of nothing that is wanted.
+  if (out.size() == static_cast<std::size_t>(PQntuples(now.get()))) return {};
+  for (const std::string& table : out) {
+    exec(pg,
+         fmt::format("ALTER PUBLICATION {} DROP TABLE {}", quote_identifier(publication), table));
+  }
+  return out;
 }
 
 std::vector<std::string> unpublish(const std::string& conninfo, const std::string& publication) {

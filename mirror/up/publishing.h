@@ -52,6 +52,11 @@ std::vector<std::string> published_names(PGconn* pg, const std::string& publicat
 // SQL. Returns whether DDL is noted by event triggers.
 bool publish(PGconn* pg, const std::string& publication, const std::vector<TableRequest>& tables);
 
+// Takes all but `tables` out of the publication, if publish() has made it; what is not there at the
+// server counts for nothing. Returns what it took out, as SQL.
+std::vector<std::string> keep_published(PGconn* pg, const std::string& publication,
+                                        const std::vector<TableRequest>& tables);
+
 // Removes the publication if publish() has made it, and with the last one the SQL that publish()
 // has installed. Returns what was removed, for people.
 std::vector<std::string> unpublish(const std::string& conninfo, const std::string& publication);

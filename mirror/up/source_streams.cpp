@@ -7,9 +7,13 @@
 #include <chrono>
 #include <utility>
 
+#include "model/names.h"
 #include "program/hint.h"
 #include "program/repeats.h"
+#include "seed/requests.h"
 #include "src/waiting.h"
+#include "store/mirror_file.h"
+#include "store/mirrored_table.h"
 #include "up/plan.h"
 
 namespace deltamirror {
@@ -22,6 +26,9 @@ namespace {
 constexpr std::chrono::milliseconds kLook{50};
 // A slot waits for the transactions that are open at the server.
 constexpr std::chrono::seconds kSoon{2};
+// For a stream to say that it holds a table more; a publication waits for transactions that are
+// open.
+constexpr std::chrono::seconds kHeldWithin{60};
 
 const OwnStream* find(const std::vector<OwnStream>& streams, const std::string& source) {
   const auto found = std::find_if(streams.begin(), streams.end(),
@@ -110,7 +117,15 @@ void SourceStreams::prepare(std::shared_ptr<const MirrorConfig> config) {
     state_.config = nullptr;
     state_.error = nullptr;
   }
-  asked_.put(std::move(config));
+  put([&](Work& work) { work.config = std::move(config); });
+}
+
+void SourceStreams::put(const std::function<void(Work&)>& add) {
+  {
+    const std::lock_guard lock(state_.mutex);
+    add(state_.work);
+  }
+  has_work_.put(true);
 }
 
 std::shared_ptr<const MirrorConfig> SourceStreams::prepared() {
@@ -125,7 +140,10 @@ void SourceStreams::settle(Outcome outcome) {
     state_.in_force = std::move(state_.streams);
     state_.most = std::max<std::size_t>(state_.asked->sources.size(), 1);
   }
-  asked_.put(nullptr);
+  put([](Work& work) {
+    work.config = nullptr;
+    work.fit = true;
+  });
 }
 
 SourceStreams::Streams SourceStreams::in_force() {
@@ -134,9 +152,151 @@ SourceStreams::Streams SourceStreams::in_force() {
 }
 
 void SourceStreams::run(const std::stop_token& stop) {
-  while (const auto config = asked_.take(stop)) {
-    tidy();
-    if (*config != nullptr) prepare(*config, stop);
+  while (has_work_.take(stop)) {
+    Work work;
+    {
+      const std::lock_guard lock(state_.mutex);
+      work = std::exchange(state_.work, {});
+    }
+    if (work.config) tidy();
+    for (Addition& addition : work.additions) extend(std::move(addition), stop);
+    if (work.fit) fit();
+    if (work.config && *work.config != nullptr) prepare(*work.config, stop);
+  }
+}
+
+void SourceStreams::hold(Addition addition) {
+  put([&](Work& work) { work.additions.push_back(std::move(addition)); });
+}
+
+std::optional<StreamKeeper::Addition> SourceStreams::held() {
+  const std::lock_guard lock(state_.mutex);
+  if (state_.held.empty()) return std::nullopt;
+  Addition addition = std::move(state_.held.front());
+  state_.held.pop_front();
+  return addition;
+}
+
+void SourceStreams::let_go(const std::string& source, const std::vector<TableRequest>& tables) {
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (const TableRequest& table : tables) {
+      const auto found =
+          std::find_if(state_.coming.begin(), state_.coming.end(), [&](const TableRequest& each) {
+            return each.source == source && name_for(each) == name_for(table);
+          });
+      if (found != state_.coming.end()) state_.coming.erase(found);
+    }
+  }
+  put([](Work& work) { work.fit = true; });
+}
+
+std::string SourceStreams::brings_back(const MirroredTable& table) const {
+  if (!options_.run.config_file.empty()) {
+    return fmt::format("configuration \"{}\", if it names it,", options_.run.config_file);
+  }
+  const auto all = options_.choice.config.all_tables();
+  const bool is_named = std::any_of(all.begin(), all.end(), [&](const TableRequest& each) {
+    return folded(name_for(each)) == folded(name_for(wish_of(table)));
+  });
+  return is_named ? "the command line of \"up\", which names it," : "";
+}
+
+// What the configuration names, what the mirror has, and what is about to come into it.
+std::vector<TableRequest> SourceStreams::needed(const OwnStream& stream) {
+  std::vector<TableRequest> tables;
+  if (!options_.run.config_file.empty()) tables = stream.tables;
+  const Database mirror = open_for_reading(options_.run.mirror);
+  const auto is_its = [&](const std::string& source) {
+    return stream.source.empty() || source == stream.source;
+  };
+  std::vector<MirroredTable> own = load_tables(mirror);
+  std::erase_if(own, [&](const MirroredTable& table) { return !is_its(table.source); });
+  follow_too(tables, own);
+  const std::lock_guard lock(state_.mutex);
+  for (const TableRequest& table : state_.coming) {
+    if (is_its(table.source)) tables.push_back(table);
+  }
+  return tables;
+}
+
+void SourceStreams::replace_in_force(const OwnStream& stream) {
+  const std::lock_guard lock(state_.mutex);
+  for (OwnStream& each : state_.in_force) {
+    if (each.source == stream.source) each = stream;
+  }
+}
+
+void SourceStreams::extend(Addition addition, const std::stop_token& stop) {
+  const Streams streams = in_force();
+  const auto found = std::find_if(streams.begin(), streams.end(), [&](const OwnStream& each) {
+    return each.source.empty() || each.source == addition.source;
+  });
+  // One that is written elsewhere holds what it holds.
+  if (found != streams.end()) {
+    OwnStream stream = *found;
+    try {
+      extend(stream, addition, stop);
+    } catch (const daystream::Error&) {
+      addition.error = std::current_exception();
+      let_go(addition.source, addition.tables);
+    }
+  }
+  const std::lock_guard lock(state_.mutex);
+  state_.held.push_back(std::move(addition));
+  news_.wake();
+}
+
+void SourceStreams::extend(OwnStream& stream, const Addition& addition,
+                           const std::stop_token& stop) {
+  const std::string before = filter_of(options_, stream);
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.coming.insert(state_.coming.end(), addition.tables.begin(), addition.tables.end());
+  }
+  std::vector<TableRequest> tables = needed(stream);
+  if (options_.run.config_file.empty()) stream.tables = std::move(tables);
+  check_tables(options_, stream, addition.tables, signals_);
+  maker_.publish_more(stream, addition.tables);
+  if (filter_of(options_, stream) != before) {
+    spdlog::info("the stream is to hold {}", filter_of(options_, stream));
+    start(stream);
+  }
+  replace_in_force(stream);
+  const auto until = steady_clock::now() + kHeldWithin;
+  while (!maker_.is_there(stream)) {
+    if (stop.stop_requested()) throw daystream::Error("\"up\" ends", "start it again");
+    if (steady_clock::now() >= until || streamers_.failures().contains(stream.source)) {
+      throw daystream::Error(
+          fmt::format("daystream \"{}\" does not hold the table yet", stream.directory.string()),
+          "\"deltamirror status\" says what its deltastream waits for; then try again");
+    }
+    daystream::WaitSet{signals_.stop().fd()}.wait(kLook);
+    if (signals_.stop_requested()) throw daystream::Error("\"up\" ends", "start it again");
+  }
+}
+
+// What no table of the mirror needs goes from filter and publication.
+void SourceStreams::fit() {
+  try {
+    for (OwnStream& stream : in_force()) {
+      std::vector<TableRequest> tables = needed(stream);
+      if (tables.empty()) continue;  // no filter at all would be one of all tables
+      const std::string before = filter_of(options_, stream);
+      OwnStream fitting = stream;
+      fitting.tables = std::move(tables);
+      maker_.publish_no_more(fitting);
+      if (!options_.run.config_file.empty()) continue;
+      stream = std::move(fitting);
+      replace_in_force(stream);
+      if (stream.publication.empty() && filter_of(options_, stream) != before) {
+        spdlog::info("the stream is to hold {}", filter_of(options_, stream));
+        start(stream);
+      }
+    }
+  } catch (const daystream::Error& e) {
+    spdlog::warn("could not look which tables the stream is to hold: {}",
+                 daystream::program::with_hint(e.what(), e.hint()));
   }
 }
 

@@ -1,10 +1,13 @@
 // The streams of the sources of one `up`: made, kept written, and changed with the configuration.
 #pragma once
 
+#include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -19,7 +22,8 @@
 namespace deltamirror {
 
 // Threads: one of its own makes the streams of a configuration that comes while the mirror is
-//          followed; what is public is for `up`'s, but stopped(), which is for any.
+//          followed, and changes what one holds; what is public is for `up`'s, but stopped(),
+//          let_go() and brings_back(), which are for any.
 class SourceStreams : public StreamKeeper {
  public:
   SourceStreams(const UpOptions& options, StreamMaker& maker,
@@ -51,9 +55,19 @@ class SourceStreams : public StreamKeeper {
     return streamers_.failures();
   }
   void settle(Outcome outcome) override;
+  void hold(Addition addition) override;
+  std::optional<Addition> held() override;
+  void let_go(const std::string& source, const std::vector<TableRequest>& tables) override;
+  std::string brings_back(const MirroredTable& table) const override;
 
  private:
   using Streams = std::vector<OwnStream>;
+  struct Work {
+    // To be prepared; nullptr: what is not in force is to go.
+    std::optional<std::shared_ptr<const MirrorConfig>> config = {};
+    std::deque<Addition> additions = {};
+    bool fit = false;  // to what the mirror has
+  };
   // Between the threads.
   struct State {
     std::mutex mutex;
@@ -63,9 +77,18 @@ class SourceStreams : public StreamKeeper {
     std::shared_ptr<const MirrorConfig> config;  // whose streams are there
     Streams streams;                             // these
     std::exception_ptr error;                    // why they cannot be
+    Work work;                                   // to be done
+    std::deque<Addition> held;                   // done
+    std::vector<TableRequest> coming;            // held for copies that have not come to their end
   };
 
   void run(const std::stop_token& stop);
+  void put(const std::function<void(Work&)>& add);
+  void extend(Addition addition, const std::stop_token& stop);
+  void extend(OwnStream& stream, const Addition& addition, const std::stop_token& stop);
+  void fit();
+  std::vector<TableRequest> needed(const OwnStream& stream);
+  void replace_in_force(const OwnStream& stream);
   void prepare(const std::shared_ptr<const MirrorConfig>& config, const std::stop_token& stop);
   Streams make(const MirrorConfig& config, const Streams& in_force, const daystream::Stop& stop);
   void tidy();
@@ -79,8 +102,7 @@ class SourceStreams : public StreamKeeper {
   StreamMaker& maker_;
   const daystream::program::Signals& signals_;
   State state_;
-  // To be prepared; nullptr: what is not in force is to go.
-  daystream::program::Mailbox<std::shared_ptr<const MirrorConfig>> asked_;
+  daystream::program::Mailbox<bool> has_work_;
   std::set<std::string> told_;  // slots that stay
   const daystream::WakeFd news_;
   Streamers streamers_;

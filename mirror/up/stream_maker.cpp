@@ -184,6 +184,25 @@ void StreamMaker::prepare_at_server(OwnStream& stream, std::vector<TableRequest>
   if (!stream.publication.empty()) publish_tables(pg, stream, ways, tables);
 }
 
+void StreamMaker::publish_more(OwnStream& stream, const std::vector<TableRequest>& tables) {
+  stream.publication = publication_in(stream.directory);
+  if (!stream.publication.empty()) prepare_at_server(stream, tables);
+}
+
+void StreamMaker::publish_no_more(const OwnStream& stream) const {
+  const std::string publication = publication_in(stream.directory);
+  if (publication.empty()) return;
+  try {
+    const auto session = daystream::program::connect(stream.conninfo, "deltamirror");
+    for (const std::string& table : keep_published(session.get(), publication, stream.tables)) {
+      spdlog::info("took table {} out of publication \"{}\"", table, publication);
+    }
+  } catch (const daystream::Error& e) {
+    spdlog::warn("could not look whether publication \"{}\" has tables that are not needed: {}",
+                 publication, daystream::program::with_hint(e.what(), e.hint()));
+  }
+}
+
 const std::vector<TableRequest>& StreamMaker::wanted(
     const OwnStream& stream, const std::vector<TableRequest>& tables) const {
   return options_.run.config_file.empty() ? tables : stream.tables;

@@ -31,6 +31,12 @@ class StreamMaker {
   // that come into it now. A stream that is there goes on without the server, and waits for it. The
   // slot itself is made by its deltastream.
   void prepare(OwnStream& stream, const std::vector<TableRequest>& tables);
+  // Makes the publication of a stream that is there have `tables` as well. Nothing where it has
+  // none. Throws what keeps it from that.
+  void publish_more(OwnStream& stream, const std::vector<TableRequest>& tables);
+  // Takes all but its tables out of the publication that it has made for the stream. What cannot be
+  // is said.
+  void publish_no_more(const OwnStream& stream) const;
   // A deltastream has made its directory and a first line, and has said what it holds by now, so
   // that it can be seeded from.
   bool is_there(const OwnStream& stream) const;

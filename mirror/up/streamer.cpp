@@ -7,15 +7,14 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "daystream/error.h"
 #include "daystream/stream.h"
 #include "owner/own_program.h"
 #include "program/hint.h"
-#include "program/json.h"
 #include "program/retries.h"
 #include "program/stream_health.h"
 #include "src/calendar.h"
@@ -55,7 +54,6 @@ std::string label_of(const std::string& source) {
 // `words`: what it has said itself of why.
 std::exception_ptr error_of(const ChildEnd& end, const std::string& source,
                             const std::string& words) {
-  using daystream::program::text_of;
   const std::string of = label_of(source);
   if (end.signal != 0) {
     return std::make_exception_ptr(
@@ -67,14 +65,17 @@ std::exception_ptr error_of(const ChildEnd& end, const std::string& source,
     return std::make_exception_ptr(
         Error(of + "could not start deltastream", "install it beside deltamirror"));
   }
-  const auto said = daystream::program::parse_json(words);
-  const std::string reason = text_of(said, "error");
+  std::istringstream said(words);
+  std::string reason;
+  std::string told_hint;
+  std::getline(said, reason);
+  std::getline(said, told_hint);
   const std::string message =
       fmt::format("{}deltastream ended {}{}{}", of, end.text(), reason.empty() ? "" : ": ", reason);
   const std::string hint = end.is_good()    ? "somebody has stopped it: stop \"deltamirror up\" "
                                               "instead, which ends it, too"
                            : reason.empty() ? "its last lines in the log may tell why"
-                                            : text_of(said, "hint");
+                                            : told_hint;
   if (is(end, ExitCode::NeedsPerson)) {
     return std::make_exception_ptr(daystream::NeedsPerson(message, hint));
   }
@@ -165,12 +166,12 @@ void Streamer::look_at(const daystream::program::Child& child) {
   if (!told) return;
   const auto runs = steady_clock::now() - started_;
   const std::int64_t now = std::time(nullptr);
-  if (told->value("pid", nlohmann::ordered_json()) != child.pid()) {
+  const auto health = daystream::program::streamer_health(told, now);
+  if (health.pid != child.pid()) {
     // Another one's: of ours there is none yet.
     if (runs > std::chrono::seconds(daystream::program::kStreamerSilentS)) set_hangs(child, now);
     return;
   }
-  const auto health = daystream::program::streamer_health(told, now);
   if (!health.fresh) return set_hangs(child, health.heard_s);
   if (std::exchange(hangs_, false)) {
     spdlog::info("{}deltastream goes on", label_of(what_.source));

@@ -76,7 +76,7 @@ class Streamer {
   std::once_flag told_;
   std::latch tried_{1};  // to start it, for the first time
   // Of its own thread.
-  std::string words_;  // what it ended with, as it has said itself: JSON; empty: nothing
+  std::string words_;  // what it ended with, as it has said itself; empty: nothing
   std::chrono::steady_clock::time_point started_;
   int ends_ = 0;              // since it ran well
   std::string first_end_;     // of these

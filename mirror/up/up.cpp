@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "config/source_places.h"
+#include "daystream/manifest.h"
 #include "daystream/reader.h"
 #include "model/names.h"
 #include "program/hint.h"
@@ -33,6 +34,7 @@
 #include "up/plan.h"
 #include "up/source_streams.h"
 #include "up/stream_maker.h"
+#include "up/up_record.h"
 
 namespace deltamirror {
 
@@ -126,7 +128,12 @@ class Up {
     if (!fs::exists(mirror_)) return;
     streams_->set_need(Need::Any);
     owner_.reset();
+    if (options_.only_add) {
+      if (!stopped()) follow(std::move(missing));
+      return;
+    }
     if (!missing.empty() && !stopped()) add(missing);
+    streams_->let_go({}, {});  // what was removed while nobody ran goes from the stream
     if (!stopped()) follow({});
   }
 
@@ -138,11 +145,7 @@ class Up {
     const std::vector<MirroredTable> tables = load_tables(open_for_reading(mirror_));
     std::vector<TableRequest>& asked = stream.tables;
     std::vector<TableRequest> missing = missing_tables(tables, asked);
-    for (const MirroredTable& table : tables) {
-      if (table.is_static()) continue;
-      asked.push_back(wish_of(table));
-      asked.push_back(request_for(table));  // a rename in PostgreSQL is followed
-    }
+    follow_too(asked, tables);
     check_distinct(tables, missing);
     if (!missing.empty()) check_tables(options_, stream, missing, signals_);
     return missing;
@@ -226,6 +229,12 @@ class Up {
       std::make_shared<SourceStreams>(options_, maker_, signals_);
 };
 
+[[noreturn]] void refuse_addition(const std::string& mirror) {
+  throw ConfigError(
+      fmt::format("\"up\" has made mirror \"{}\" with a configuration, and does not run", mirror),
+      "name the table in the configuration, and start \"up\" again");
+}
+
 // Without PostgreSQL: a copy of a server's snapshot, then what came since.
 int up_from(const UpOptions& options, daystream::program::Signals& signals) {
   RunOptions run = options.run;
@@ -249,6 +258,25 @@ UpOptions looked_behind(const UpOptions& options) {
 
 int up(const UpOptions& options, daystream::program::Signals& signals) {
   return Up(options, signals).run();
+}
+
+bool add_to_up(const TableCommand& command, const MirrorConfig& config,
+               daystream::program::Signals& signals) {
+  const std::vector<OwnStream> streams = recorded(command.mirror);
+  if (streams.empty()) return false;
+  const OwnStream& stream = streams.front();
+  if (streams.size() > 1 || !stream.source.empty()) refuse_addition(command.mirror);
+  if (slot_in(stream.directory).empty()) return false;
+  const daystream::Holding held = daystream::Manifest::load(stream.directory).holdings.back();
+  UpOptions options;
+  options.run.mirror = command.mirror;
+  options.run.conninfo = command.places.conninfo.value_or(stream.conninfo);
+  options.choice.config = config;
+  options.partition_root = held.by_root();
+  options.holds_all = held.tables.empty();
+  options.only_add = true;
+  up(options, signals);
+  return true;
 }
 
 void add_up(CLI::App& app, Chosen& chosen) {

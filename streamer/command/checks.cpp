@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -16,6 +17,8 @@
 #include "daystream/reader.h"
 #include "program/check_report.h"
 #include "program/metrics_file.h"
+#include "program/postgres.h"
+#include "server/server_error.h"
 #include "server/server_version.h"
 #include "src/day_file.h"
 
@@ -203,18 +206,51 @@ std::string compare_positions(ReplicationConnection& connection, const PgServer&
                      slot.confirmed_flush.text());
 }
 
-// Settings that only some roles see are not known to be right.
+// Tries the plugin with a slot that goes with the session, and is dropped at once. Harmless: it
+// holds nothing back for longer than the second that it may wait for older transactions, before
+// which the server has loaded the plugin; and where none is left for it, none is made. nullopt: it
+// is taken. Throws what says that it is not.
+std::optional<std::string> why_not_tried(const Config& config) {
+  constexpr std::string_view kQueryCanceled = "57014";
+  const program::PgConn session = program::connect(config.conninfo, "deltastream");
+  PGconn* const pg = session.get();
+  const std::string slot = fmt::format("deltastream_check_{}", getpid());
+  program::exec(pg, "SET statement_timeout = '1s'");
+  try {
+    program::exec_params(pg, "SELECT pg_create_logical_replication_slot($1, $2, true)",
+                         {slot, config.plugin()});
+    program::exec_params(pg, "SELECT pg_drop_replication_slot($1)", {slot});
+  } catch (const program::SqlError& e) {
+    if (e.sqlstate() == kQueryCanceled) return std::nullopt;
+    const std::string_view what = e.what();
+    if (what.find("may not be used as an output plugin") != what.npos ||
+        what.find("could not access file") != what.npos) {
+      explain_server_error(e);
+    }
+    return std::string(what);
+  }
+  return std::nullopt;
+}
+
+// Settings that only some roles see are tried.
 std::string look_at_settings(ReplicationConnection& connection, const Config& config,
                              CheckReport& report) {
   check_settings(connection, config);
   const auto visible =
       connection.query_value("SELECT 1 FROM pg_settings WHERE name = 'output_plugin_libraries'");
   if (visible) return "wal_level is logical, output_plugin_libraries has the plugin";
-  const auto user = connection.query_value("SELECT quote_ident(current_user)");
-  report.warn("settings",
-              "output_plugin_libraries is not visible to this role, or not known to this server",
-              fmt::format("to see it: GRANT pg_read_all_settings TO {};", user.value_or("…")));
-  return "wal_level is logical";
+  if (const auto why = why_not_tried(config)) {
+    const auto user = connection.query_value("SELECT quote_ident(current_user)");
+    report.warn("settings",
+                fmt::format("whether the server takes plugin \"{}\" is not known: "
+                            "output_plugin_libraries is not visible to this role, or not known to "
+                            "this server, and no slot could be made to try it: {}",
+                            config.plugin(), *why),
+                fmt::format("mend that, or GRANT pg_read_all_settings TO {};", user.value_or("…")));
+    return "wal_level is logical";
+  }
+  return fmt::format("wal_level is logical, and a slot of plugin \"{}\" can be made",
+                     config.plugin());
 }
 
 // Of what the server has for all slots and streams, one must be left for ours.

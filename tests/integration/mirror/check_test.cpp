@@ -113,6 +113,26 @@ TEST_CASE("config check: tells the missing GRANT, and SQL that does not compile"
   CHECK_THAT(odd.out, Catch::Contains("extra_sql[0]: SQLite: near \"SELEKT\": syntax error"));
 }
 
+TEST_CASE("config check: names each missing GRANT, whatever else is wrong", "[mirror][check]") {
+  Pipeline s;
+  s.cluster.execute(kTables);
+  s.cluster.execute("CREATE TABLE hen(id int PRIMARY KEY)");
+  const std::string file = s.dir / "mirror.json";
+  std::ofstream(file) << R"({"tables": [{"table": "fox"}, {"table": "nope"}, {"table": "hen"}],
+    "extra_sql": ["CREATE VIEW v AS SELECT nope FROM fox"]})";
+  const Result result =
+      run({program("deltamirror"), "config", "check", file, "-d", conninfo_of(s, "reader")});
+  CAPTURE(result.out, result.err);
+  CHECK(result.exit == Exit{2, 0});
+  CHECK_THAT(result.out, Catch::Contains("\"public.nope\" does not exist") &&
+                             Catch::Contains("GRANT SELECT ON \"public\".\"fox\" TO") &&
+                             Catch::Contains("GRANT SELECT ON \"public\".\"hen\" TO"));
+  const Result alone = run({program("deltamirror"), "config", "check", file});
+  CHECK(alone.ok());
+  CHECK_THAT(alone.err,
+             Catch::Contains("extra_sql is not looked at") && Catch::Contains("give -d"));
+}
+
 TEST_CASE("config check: a pipe that nobody writes, and a file that is not there",
           "[mirror][check]") {
   const support::TempDir dir;
@@ -512,8 +532,10 @@ TEST_CASE("config check: a view over what is not there is found, which SQLite wo
     return run({program("deltamirror"), "config", "check", file, "-d", s.cluster.conninfo()});
   };
   CHECK(check("CREATE VIEW v AS SELECT total, huge_num FROM fox").exit.code == 0);
-  for (const char* const wrong : {"nope FROM fox", "id FROM foxes"}) {
-    const Result result = check("CREATE VIEW v AS SELECT " + std::string(wrong));
+  for (const char* const wrong :
+       {"VIEW v AS SELECT nope FROM fox", "VIEW v AS SELECT id FROM foxes",
+        "TEMP VIEW v AS SELECT nope FROM fox"}) {
+    const Result result = check("CREATE " + std::string(wrong));
     CAPTURE(result.out);
     CHECK(result.exit.code == 2);
     CHECK_THAT(result.out, Catch::Contains("view \"v\" of extra_sql cannot be read: "));

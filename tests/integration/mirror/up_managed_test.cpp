@@ -93,6 +93,24 @@ TEST_CASE("up: goes by PostgreSQL's own plugin where ours is not there, and down
   INFO(again);
   CHECK(place.at_the_server() == "1 1 1 0");
 
+  // And one that goes, and comes back.
+  const auto published = [&] {
+    return place.found(
+        "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_publication_tables WHERE "
+        "schemaname = 'public'");
+  };
+  place.follow({"--table", "a"}, [&](const Process& process) {
+    INFO(process.err());
+    CHECK(run({program("deltamirror"), "remove", place.mirror(), "--table", "b"}).ok());
+    CHECK(eventually([&] { return published() == "a"; }));
+    const Result added = run({program("deltamirror"), "seed", place.mirror(), "--table", "b"});
+    INFO(added.err);
+    CHECK(added.ok());
+    CHECK(published() == "a b");
+    place.execute("INSERT INTO b VALUES(4)");
+    CHECK(place.becomes("SELECT count(*) FROM b", "4"));
+  });
+
   const Result down = place.down();
   INFO(down.err);
   CHECK(down.ok());
@@ -179,6 +197,36 @@ TEST_CASE("up: without a mirror nothing stays at the server",
   fails({"--table", "keyless"}, "REPLICA IDENTITY FULL");
 }
 
+TEST_CASE("up --check: where no slot is left, it says what makes room",
+          "[mirror][integration][up]") {
+  const Pipeline place({"max_replication_slots = 1"});
+  place.cluster.execute("CREATE TABLE a(id int PRIMARY KEY)");
+  place.cluster.execute("SELECT pg_create_physical_replication_slot('taken')");
+  const Result result = run({program("deltamirror"), "up", place.mirror(), "-d",
+                             place.cluster.conninfo(), "--table", "a", "--check"});
+  CAPTURE(result.out);
+  CHECK(result.exit.code == 3);
+  const std::size_t failed = result.out.find("FAILED  plugin");
+  REQUIRE(failed != std::string::npos);
+  CHECK_THAT(result.out.substr(failed, result.out.find("\nok", failed) - failed),
+             Catch::Contains("HINT: drop a slot that nobody needs"));
+}
+
+TEST_CASE("up --check: an extra_sql view over a column that is not there is found",
+          "[mirror][integration][up]") {
+  const Pipeline place;
+  place.cluster.execute("CREATE TABLE a(id int PRIMARY KEY)");
+  const std::string file = (place.dir / "c.json").string();
+  write_file(
+      file,
+      R"({"tables": [{"table": "a"}], "extra_sql": ["CREATE VIEW v AS SELECT nope FROM a"]})");
+  const Result result = run({program("deltamirror"), "up", place.mirror(), "-d",
+                             place.cluster.conninfo(), "--config", file, "--check"});
+  CAPTURE(result.out);
+  CHECK(result.exit.code == 2);
+  CHECK_THAT(result.out, Catch::Contains("view \"v\" of extra_sql cannot be read"));
+}
+
 TEST_CASE("up --check: each right that is missing is named with what grants it",
           "[mirror][integration][up][managed]") {
   const Managed place;
@@ -187,8 +235,13 @@ TEST_CASE("up --check: each right that is missing is named with what grants it",
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(place.up(arguments, "other"));
   };
+  Result result = check({"--table", "nope", "--table", "b"});
+  CAPTURE(result.out);
+  CHECK_THAT(result.out, Catch::Contains("GRANT SELECT ON \"public\".\"a\" TO") &&
+                             Catch::Contains("GRANT SELECT ON \"public\".\"b\" TO") &&
+                             Catch::Contains("\"public.nope\" does not exist"));
   place.execute("GRANT SELECT ON a TO other");
-  Result result = check();
+  result = check();
   CAPTURE(result.out, result.err);
   CHECK(result.exit.code == 3);
   CHECK_THAT(result.out, Catch::Contains("ALTER ROLE other REPLICATION;"));

@@ -3,7 +3,9 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
+#include <optional>
 
+#include "daystream/manifest.h"
 #include "support/fault_preload.h"
 #include "up_place.h"
 
@@ -118,6 +120,81 @@ TEST_CASE("up: a table more on the command line comes into the mirror",
   const Result other = run(place.up(place.mirror(), {"--table", "a", "--columns", "id"}));
   CHECK(other.exit == Exit{2, 0});
   CHECK_THAT(other.err, Catch::Contains("the mirror has table \"a\" otherwise"));
+}
+
+TEST_CASE("up: tables that are added and removed by command are so in the stream as well",
+          "[mirror][integration][up]") {
+  Up place;
+  place.up_and_stop({"--table", "a"});
+  const auto filter = [&] {
+    return daystream::Manifest::load(place.mirror() + ".daystream").holdings.back().tables;
+  };
+  REQUIRE(filter() == "\"a\"");
+  const auto command = [&](const std::string& verb, const std::string& table) {
+    Texts argv = {program("deltamirror"), verb, place.mirror(), "--table", table};
+    if (verb == "seed") argv.insert(argv.end(), {"-d", place.cluster.conninfo()});
+    return run(argv);
+  };
+  std::optional<Process> owner;
+  const bool runs = GENERATE(true, false);
+  CAPTURE(runs);
+  const auto follows_b = [&](const std::string& count) {
+    INFO(owner->err());
+    return eventually([&] {
+      return !owner->running() ||
+             (place.value("SELECT count(*) FROM sqlite_schema WHERE name = 'b'") == "1" &&
+              place.value("SELECT count(*) FROM b") == count);
+    });
+  };
+  const auto start = [&] {
+    owner.emplace(place.up(place.mirror(), {"--table", "a"}));
+    REQUIRE(eventually([&] { return fs::exists(place.mirror() + ".sock"); }));
+  };
+  if (runs) start();
+  CHECK(command("seed", "nope").exit.code > 0);
+  CHECK(command("seed", "keyless").exit.code > 0);
+  CHECK(filter() == "\"a\"");
+  const Result added = command("seed", "b");
+  INFO(added.err);
+  REQUIRE(added.ok());
+  CHECK(place.value("SELECT count(*) FROM b") == "2");
+  CHECK(filter() == "\"a\",\"b\"");
+  place.cluster.execute("INSERT INTO a VALUES(2, 'y'); INSERT INTO b VALUES(3)");
+  if (!runs) start();
+  CHECK(follows_b("3"));
+  CHECK(eventually([&] { return place.value("SELECT count(*) FROM a") == "2"; }));
+  if (!runs) {
+    owner->signal(SIGTERM);
+    CHECK(owner->wait() == Exit{0, 0});
+  }
+  const Result removed = command("remove", "b");
+  CHECK(removed.ok());
+  if (!runs) start();
+  CHECK(eventually([&] { return filter() == "\"a\""; }));
+  place.cluster.execute("INSERT INTO a VALUES(3, 'z'); INSERT INTO b VALUES(4)");
+  CHECK(eventually([&] { return place.value("SELECT count(*) FROM a") == "3"; }));
+  CHECK(run({program("deltamirror"), "status", place.mirror()}).ok());
+  const Result named = command("remove", "a");
+  CHECK_THAT(named.err, Catch::Contains("the command line of \"up\", which names it, brings table "
+                                        "\"a\" back at the next start"));
+  owner->signal(SIGTERM);
+  CHECK(owner->wait() == Exit{0, 0});
+}
+
+TEST_CASE("seed and remove: of a stream that is not up's it is said what is to be done there",
+          "[mirror][integration][up]") {
+  Up place;
+  place.up_and_stop({"--table", "a"});
+  fs::remove(place.mirror() + ".up.json");  // somebody else's
+  const Result refused = run({program("deltamirror"), "seed", place.mirror(), "--table", "b", "-d",
+                              place.cluster.conninfo()});
+  CHECK(refused.exit == Exit{3, 0});
+  CHECK_THAT(refused.err, Catch::Contains("does not hold table") &&
+                              Catch::Contains("start deltastream with --tables '\"a\",b'"));
+  const Result removed = run({program("deltamirror"), "remove", place.mirror(), "--table", "a"});
+  CHECK(removed.ok());
+  CHECK_THAT(removed.err, Catch::Contains("still holds table a") &&
+                              Catch::Contains("start deltastream without it in --tables"));
 }
 
 TEST_CASE("up: a table more that is wrong, or a second up, changes nothing",

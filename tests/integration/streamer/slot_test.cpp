@@ -108,6 +108,26 @@ TEST_CASE("check: says what is right, and what is not with what to do", "[stream
   CHECK(contains(stream.run({"--check"}).out, "in use by process"));
 }
 
+TEST_CASE("check: where a role does not see which plugins are allowed, it tries", "[streamer]") {
+  const Cluster cluster;
+  const Stream stream(cluster);
+  cluster.execute("CREATE ROLE plain LOGIN REPLICATION");
+  const support::Texts check = {"--check", "--create-slot", "-d",
+                                cluster.conninfo("postgres", "plain")};
+  const Result right = stream.run(check);
+  CAPTURE(right.out, right.err);
+  CHECK(right.ok());
+  CHECK(contains(right.out, "a slot of plugin \"deltaflood\" can be made"));
+  CHECK(cluster.scalar("SELECT count(*) FROM pg_replication_slots") == "0");
+  cluster.execute("ALTER SYSTEM SET output_plugin_libraries = 'pgoutput'");
+  cluster.execute("SELECT pg_reload_conf()");
+  REQUIRE(support::eventually([&] { return stream.run(check).exit == Exit{3, 0}; }));
+  const Result refused = stream.run(check);
+  CHECK(contains(refused.out, "FAILED  settings"));
+  CHECK(contains(refused.out, "may not be used as an output plugin"));
+  CHECK(contains(refused.out, "HINT: as a superuser: ALTER SYSTEM SET output_plugin_libraries"));
+}
+
 TEST_CASE("metrics file: one that cannot be written is said, and why", "[streamer]") {
   const Cluster cluster;
   const Stream stream(cluster);
