@@ -20,8 +20,8 @@ namespace {
 
 // With the two that are ours, as many as a WaitSet takes.
 constexpr std::size_t kMostClients = WaitSet::kMost - 2;
-constexpr std::size_t kMostBytes = 4096;
-constexpr std::chrono::seconds kPatience{5};
+constexpr std::size_t kMostHeardBytes = 4096;
+constexpr std::chrono::seconds kPatienceWithClient{5};
 
 std::string response(const char* status, std::string text, bool with_body) {
   text += '\n';
@@ -57,7 +57,7 @@ HealthServer::~HealthServer() {
 void HealthServer::work(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     WaitSet news{stopped_.fd(), listening_.get()};
-    auto until = steady_clock::now() + kPatience;
+    auto until = steady_clock::now() + kPatienceWithClient;
     for (const Client& client : clients_) {
       news.add(client.fd.get());
       until = std::min(until, client.until);
@@ -78,7 +78,7 @@ void HealthServer::accept_one() {
   if (!fd && (errno == EMFILE || errno == ENFILE)) {
     WaitSet{stopped_.fd()}.wait(std::chrono::seconds(1));
   }
-  if (fd) clients_.push_back({std::move(fd), {}, steady_clock::now() + kPatience});
+  if (fd) clients_.push_back({std::move(fd), {}, steady_clock::now() + kPatienceWithClient});
 }
 
 // An answer fits what the kernel buffers: nobody waits for who does not read it.
@@ -89,7 +89,7 @@ bool HealthServer::is_done(Client& client) {
   if (got == 0) return true;
   client.heard.append(bytes, static_cast<std::size_t>(got));
   const bool whole = client.heard.find("\r\n\r\n") != std::string::npos;
-  if (!whole && client.heard.size() < kMostBytes) return false;
+  if (!whole && client.heard.size() < kMostHeardBytes) return false;
   const std::string text =
       whole ? answer(client.heard)
             : response("431 Request Header Fields Too Large", "the request is too long", true);
