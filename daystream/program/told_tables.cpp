@@ -2,23 +2,17 @@
 
 #include <fmt/format.h>
 
+#include "program/quoted.h"
+
 namespace daystream::program {
 
 namespace {
 
-std::string in_quotes(std::string_view text, char quote) {
-  std::string out(1, quote);
-  for (const char c : text) out.append(c == quote ? 2 : 1, c);
-  return out + quote;
-}
-
-std::string_view option_of(const Holding& holding, std::string_view name, bool& is_there) {
-  is_there = true;
+std::optional<std::string_view> option_of(const Holding& holding, std::string_view name) {
   for (const auto& [option, value] : holding.options) {
     if (option == name) return value;
   }
-  is_there = false;
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace
@@ -43,7 +37,7 @@ std::string_view untold_option(Untold why) noexcept {
 
 UntoldText untold_text(Untold why, std::string_view publication, std::string_view table) {
   const std::string it = fmt::format("publication \"{}\"", publication);
-  const std::string alter = fmt::format("ALTER PUBLICATION {}", in_quotes(publication, '"'));
+  const std::string alter = fmt::format("ALTER PUBLICATION {}", quoted(publication, '"'));
   switch (why) {
     case Untold::Actions:
       return {it + " does not publish all changes",
@@ -60,7 +54,7 @@ UntoldText untold_text(Untold why, std::string_view publication, std::string_vie
               fmt::format("{0} DROP TABLE {1}; {0} ADD TABLE {1};", alter, table)};
     case Untold::Shapes:
       return {it + " does not publish deltaflood.ddl, by which shapes of tables are told",
-              fmt::format("SELECT deltaflood.install({});", in_quotes(publication, '\''))};
+              fmt::format("SELECT deltaflood.install({});", quoted(publication, '\''))};
     case Untold::NotThere:
       break;
   }
@@ -70,15 +64,14 @@ UntoldText untold_text(Untold why, std::string_view publication, std::string_vie
 }
 
 std::optional<UntoldText> why_untold(const Holding& holding, std::string_view table) {
-  bool is_there = false;
-  const std::string_view publication = option_of(holding, "publication", is_there);
-  if (!is_there) return std::nullopt;
+  const auto publication = option_of(holding, "publication");
+  if (!publication) return std::nullopt;
   for (const Untold why : kUntoldReasons) {
-    const std::string_view tables = option_of(holding, untold_option(why), is_there);
-    if (!is_there || (!tables.empty() && !table_list_matches(tables, table))) continue;
-    return untold_text(why, publication, table);
+    const auto tables = option_of(holding, untold_option(why));
+    if (!tables || (!tables->empty() && !table_list_matches(*tables, table))) continue;
+    return untold_text(why, *publication, table);
   }
-  return untold_text(Untold::NotThere, publication, table);
+  return untold_text(Untold::NotThere, *publication, table);
 }
 
 }  // namespace daystream::program

@@ -3,10 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include "config/fleet_config.h"
-#include "config/source_places.h"
 #include "owner/source_run.h"
 #include "owner/take_config.h"
 #include "program/hint.h"
+#include "store/checkpoint.h"
 
 namespace deltamirror {
 
@@ -43,10 +43,11 @@ std::shared_ptr<const MirrorConfig> WantedConfig::first(bool& right) {
 
 void WantedConfig::check(const MirrorConfig& config) {
   const HavingTurn turn(shared_.turn, -1);
-  const AskedPlaces asked{options_.config_file, options_.source, options_.daystream,
-                          options_.conninfo};
-  for (const SourcePlace& place : source_places(shared_.db, asked, config)) {
-    if (!place.conninfo) require_no_copy(shared_.db, config, place.at.source);
+  for (const Checkpoint& at : load_checkpoints(shared_.db)) {
+    const SourceConfig* const source = config.source(at.source);
+    if (source == nullptr && !config.sources.empty()) continue;  // it leaves
+    const bool is_connected = options_.conninfo || (source != nullptr && source->connection);
+    if (!is_connected) require_no_copy(shared_.db, config, at.source);
   }
   if (config.sources.size() < 2) return;  // the only one takes the rest whole or not at all
   struct TakenBack {                      // what was tried
