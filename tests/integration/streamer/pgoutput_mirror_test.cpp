@@ -263,7 +263,7 @@ TEST_CASE("pgoutput: what is done to a table while it is out of the publication 
 
 // Each way to leave changes of fox out, while all runs, and back. Rows change meanwhile.
 TEST_CASE("pgoutput: a table that is not told whole any more is followed by no mirror",
-          "[streamer][pgoutput]") {
+          "[streamer][pgoutput][narrowed]") {
   struct Way {
     const char* publication;
     const char* out;
@@ -322,7 +322,7 @@ TEST_CASE("pgoutput: a table that is not told whole any more is followed by no m
   };
   s.cluster.execute(way.out);
   s.cluster.execute("UPDATE fox SET b = 'other' WHERE a = 1; DELETE FROM fox WHERE a = 2");
-  const bool said = support::eventually(std::chrono::seconds(30), [&] {
+  const bool said = support::eventually([&] {
     const Result is = status();
     return !is.ok() && contains(is.out, way.why);
   });
@@ -336,14 +336,14 @@ TEST_CASE("pgoutput: a table that is not told whole any more is followed by no m
   s.cluster.execute("INSERT INTO fox VALUES (4, 'four')");
   s.cluster.execute(way.back);
   s.cluster.execute("UPDATE fox SET b = 'last' WHERE a = 3");
-  CHECK(support::eventually(std::chrono::seconds(60), [&] { return status().ok(); }));
+  CHECK(support::eventually([&] { return status().ok(); }));
   s.check_equal();
   s.cluster.execute("UPDATE fox SET b = 'more'; INSERT INTO hen VALUES (1, 'x')");
   s.check_equal();
 }
 
 TEST_CASE("pgoutput: a table that is out of the publication for a moment is copied again",
-          "[streamer][pgoutput]") {
+          "[streamer][pgoutput][narrowed]") {
   struct Way {
     const char* out;
     const char* back;
@@ -364,7 +364,7 @@ TEST_CASE("pgoutput: a table that is out of the publication for a moment is copi
   s.cluster.execute("UPDATE fox SET b = 'lost' WHERE a = 1");
   s.cluster.execute(way.back);
   s.cluster.execute("UPDATE fox SET b = 'told' WHERE a = 2");
-  const bool same = support::eventually(std::chrono::seconds(60), [&] {
+  const bool same = support::eventually([&] {
     return contains(
         support::run({"sqlite3", "-readonly", s.path(), "SELECT group_concat(b) FROM fox"}).out,
         "lost,told");
