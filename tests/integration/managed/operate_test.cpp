@@ -53,7 +53,7 @@ TEST_CASE("managed: install refuses a publication that would lose changes", "[ma
   support::Session session = db.session();
   CHECK(message_of(session, "SELECT deltaflood.install('no \"such')") ==
         "PostgreSQL refuses: publication \"no \"such\" does not exist / CREATE PUBLICATION \"no "
-        "\"\"such\" FOR TABLE …, or FOR ALL TABLES where you are superuser.");
+        "\"\"such\" FOR TABLE ..., or FOR ALL TABLES where you are superuser.");
   session.execute("CREATE PUBLICATION part WITH (publish = 'insert, update, delete')");
   CHECK(message_of(session, "SELECT deltaflood.install('part')") ==
         "PostgreSQL refuses: publication \"part\" does not publish all changes / ALTER PUBLICATION "
