@@ -6,16 +6,12 @@
 
 namespace daystream::program {
 
-namespace {
-
 std::optional<std::string_view> option_of(const Holding& holding, std::string_view name) {
   for (const auto& [option, value] : holding.options) {
     if (option == name) return value;
   }
   return std::nullopt;
 }
-
-}  // namespace
 
 std::string_view untold_option(Untold why) noexcept {
   switch (why) {

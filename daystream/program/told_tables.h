@@ -27,6 +27,10 @@ struct UntoldText {
 // `table`: as SQL spells it.
 UntoldText untold_text(Untold why, std::string_view publication, std::string_view table);
 
+// The value of an option that a holding says; it lives as long as the holding. nullopt: it has
+// none.
+std::optional<std::string_view> option_of(const Holding& holding, std::string_view name);
+
 // Why a stream of `holding`, whose list of tables does not have `table` (spelt as `_table` spells
 // it), does not tell it; nullopt: it is not made of a publication.
 std::optional<UntoldText> why_untold(const Holding& holding, std::string_view table);

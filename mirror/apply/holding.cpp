@@ -60,10 +60,9 @@ std::optional<NotHeld> why_not_held(const daystream::Holding& holding, std::stri
 
 std::string how_to_change(const daystream::Holding& holding, const std::string& table,
                           const std::string& verb, const std::string& otherwise) {
-  for (const auto& [option, value] : holding.options) {
-    if (option != "publication") continue;
-    return fmt::format("ALTER PUBLICATION {} {} TABLE {};", daystream::program::quoted(value, '"'),
-                       verb, table);
+  if (const auto publication = daystream::program::option_of(holding, "publication")) {
+    return fmt::format("ALTER PUBLICATION {} {} TABLE {};",
+                       daystream::program::quoted(*publication, '"'), verb, table);
   }
   return otherwise;
 }

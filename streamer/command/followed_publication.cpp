@@ -14,13 +14,6 @@ namespace deltastream {
 
 namespace {
 
-std::string publication_of(const daystream::Holding& holding) {
-  for (const auto& [option, value] : holding.options) {
-    if (option == "publication") return value;
-  }
-  return {};
-}
-
 // Of the tables that a publication has now, those that the stream says it holds.
 PublishedTables held_still(const PublishedTables& now, const std::string& held) {
   if (held.empty()) return now;
@@ -55,7 +48,9 @@ daystream::Holding FollowedPublication::meet(ReplicationConnection& connection,
 // may have written to it before: that comes with the next connection (PublicationWatch).
 void FollowedPublication::decide(const std::optional<daystream::Manifest>& manifest) {
   told_ = published_.whole;
-  if (!manifest || publication_of(manifest->holdings.back()) != config_.publication) return;
+  if (!manifest) return;
+  const auto publication = program::option_of(manifest->holdings.back(), "publication");
+  if (publication.value_or("") != config_.publication) return;
   const std::string& held = manifest->holdings.back().tables;
   const bool all_come = changed_.now && told_ == *changed_.now;
   if (!all_come) told_ = held_still(told_, held);

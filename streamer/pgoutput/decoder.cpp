@@ -118,8 +118,7 @@ void Decoder::take(std::string_view message) {
       return spool_.abort(abort.xid, abort.sub);
     }
     case Kind::Origin:
-    case Kind::Message:  // one that is of no transaction comes between them, and anybody may write
-                         // it
+    case Kind::Message:  // of no transaction, too, which anybody may write between them
       return check_skipped(message, Part::Whole);
     default:
       return take_change(kind, message);
